@@ -1,0 +1,68 @@
+//! What belongs to a whole process: its working directory, its environment. `isolate = true` gives
+//! every test of `files` and `language` a process of its own, and `env` gives `currency` a variable.
+//!
+//! Under `cargo partest` all of it passes. Under `cargo test` some of these tests fail: they share a
+//! process there, and nobody sets the variable.
+
+use std::env;
+
+pub fn greeting() -> &'static str {
+    match env::var("SHOP_LANGUAGE").as_deref() {
+        Ok("de") => "Guten Tag",
+        Ok("fr") => "Bonjour",
+        _ => "Good day",
+    }
+}
+
+pub fn price(amount: u32) -> String {
+    format!("{amount} {}", env::var("SHOP_CURRENCY").unwrap_or_default())
+}
+
+#[cfg(test)]
+mod files {
+    use std::{env, fs};
+
+    #[test]
+    fn are_found_after_a_move() {
+        env::set_current_dir("src").unwrap();
+        assert!(fs::exists("lib.rs").unwrap());
+    }
+
+    #[test]
+    fn are_found_without_a_move() {
+        assert!(fs::exists("Cargo.toml").unwrap());
+    }
+}
+
+#[cfg(test)]
+mod language {
+    use super::greeting;
+    use std::env;
+
+    #[test]
+    fn french_is_spoken() {
+        // Sound in a process of its own, where no other thread reads the environment meanwhile.
+        unsafe { env::set_var("SHOP_LANGUAGE", "fr") };
+        assert_eq!(greeting(), "Bonjour");
+    }
+
+    #[test]
+    fn german_is_spoken() {
+        // Sound for the same reason.
+        unsafe { env::set_var("SHOP_LANGUAGE", "de") };
+        assert_eq!(greeting(), "Guten Tag");
+    }
+
+    #[test]
+    fn the_rest_is_english() {
+        assert_eq!(greeting(), "Good day");
+    }
+}
+
+#[cfg(test)]
+mod currency {
+    #[test]
+    fn follows_the_amount() {
+        assert_eq!(super::price(12), "12 EUR");
+    }
+}

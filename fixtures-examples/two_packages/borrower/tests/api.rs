@@ -1,0 +1,4 @@
+#[test]
+fn a_book_comes_back() {
+    assert_eq!(borrower::fine(0), 0);
+}

@@ -1,0 +1,237 @@
+//! The build, and the test binaries that come out of it.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout};
+
+use cargo_metadata::{Artifact, Message, PackageId, TargetKind};
+
+use crate::cargo;
+use crate::environment::{self, Surroundings, Variables};
+use crate::error::{Error, Result};
+use crate::settings::Settings;
+use crate::toolchain::Toolchain;
+use crate::workspace::{Workspace, crate_name};
+
+/// One test executable, and all that is needed to start it as `cargo test` would.
+#[derive(Debug, Clone)]
+pub struct Binary {
+    /// The index of its package in the workspace.
+    pub package: usize,
+    pub package_name: String,
+    /// The crate name of its target, the first word of its tests' ids.
+    pub name: String,
+    /// The target as cargo names it.
+    pub target: String,
+    /// `lib`, `bin`, `test`, …, as cargo names it.
+    pub kind: &'static str,
+    pub executable: PathBuf,
+    pub dir: PathBuf,
+    pub env: Variables,
+    pub runner: Vec<OsString>,
+    pub harness: Harness,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Harness {
+    Libtest,
+    /// `harness = false`.
+    Custom,
+}
+
+/// What a build script left for the tests of its package.
+#[derive(Debug)]
+pub struct BuildScript {
+    pub out_dir: PathBuf,
+    pub env: Vec<(String, String)>,
+}
+
+/// cargo at work.
+pub struct Build {
+    child: Child,
+    stdout: ChildStdout,
+}
+
+/// All that cargo told about what it built.
+#[derive(Default)]
+pub struct Built {
+    tests: Vec<Artifact>,
+    scripts: HashMap<PackageId, BuildScript>,
+    linked_paths: Vec<PathBuf>,
+    /// The executables of `bin` targets that are not tests.
+    binaries: HashMap<PackageId, Vec<(String, PathBuf)>>,
+}
+
+impl Build {
+    pub fn start(settings: &Settings) -> Result<Build> {
+        let mut command = cargo::build(settings);
+        let program = command.get_program().to_string_lossy().into_owned();
+        let mut child = command.spawn().map_err(|source| Error::Start { program, source })?;
+        let stdout = child.stdout.take().ok_or(Error::Build)?;
+        Ok(Build { child, stdout })
+    }
+
+    /// A handle to end the build early, and the reader of what it tells.
+    pub fn split(self) -> (Child, impl FnOnce() -> Built + Send) {
+        (self.child, move || read(self.stdout))
+    }
+}
+
+fn read(stdout: ChildStdout) -> Built {
+    let mut built = Built::default();
+    // Text that is no message is what a build script or a wrapper printed; nothing of ours.
+    for message in Message::parse_stream(BufReader::new(stdout)).flatten() {
+        match message {
+            Message::CompilerArtifact(artifact) => built.artifact(artifact),
+            Message::BuildScriptExecuted(script) => {
+                let paths = script.linked_paths.iter().map(|path| linked_path(path.as_str()));
+                built.linked_paths.extend(paths);
+                let script_left = BuildScript { out_dir: script.out_dir.into(), env: script.env };
+                built.scripts.insert(script.package_id, script_left);
+            }
+            _ => {}
+        }
+    }
+    built
+}
+
+/// `native=/path` and its kin name a kind before the path.
+fn linked_path(text: &str) -> PathBuf {
+    let kinds = ["native=", "dependency=", "crate=", "framework=", "all="];
+    let path = kinds.iter().find_map(|kind| text.strip_prefix(kind)).unwrap_or(text);
+    PathBuf::from(path)
+}
+
+impl Built {
+    fn artifact(&mut self, artifact: Artifact) {
+        let Some(executable) = artifact.executable.clone() else { return };
+        if artifact.profile.test {
+            self.tests.push(artifact);
+        } else if artifact.target.kind.contains(&TargetKind::Bin) {
+            let binaries = self.binaries.entry(artifact.package_id).or_default();
+            binaries.push((artifact.target.name, executable.into()));
+        }
+    }
+
+    /// The test binaries, in an order that does not depend on the build's.
+    pub fn binaries(self, workspace: &mut Workspace, toolchain: &Toolchain) -> Result<Vec<Binary>> {
+        let mut binaries = Vec::new();
+        for artifact in &self.tests {
+            let manifest = artifact.manifest_path.as_std_path();
+            let package = workspace.package(&artifact.package_id, manifest)?;
+            binaries.push(self.binary(artifact, package, workspace, toolchain));
+        }
+        binaries.sort_by(|a, b| order(a).cmp(&order(b)));
+        Ok(binaries)
+    }
+
+    fn binary(
+        &self,
+        artifact: &Artifact,
+        index: usize,
+        workspace: &Workspace,
+        toolchain: &Toolchain,
+    ) -> Binary {
+        let package = &workspace.packages[index];
+        let target = &artifact.target;
+        let kind = target.kind.first().cloned().unwrap_or(TargetKind::Lib);
+        let executable: PathBuf = artifact.executable.clone().map(Into::into).unwrap_or_default();
+        let platform = toolchain.platform_of(&executable);
+        let sees_binaries = matches!(kind, TargetKind::Test | TargetKind::Bench);
+        let own_binaries = self.binaries.get(&artifact.package_id).filter(|_| sees_binaries);
+        let env = environment::variables(&Surroundings {
+            package,
+            executable: &executable,
+            build_script: self.scripts.get(&artifact.package_id),
+            linked_paths: &self.linked_paths,
+            binaries: own_binaries.map(Vec::as_slice).unwrap_or_default(),
+            toolchain,
+            platform,
+        });
+        let harness = match package.has_custom_harness(&kind, &target.name) {
+            true => Harness::Custom,
+            false => Harness::Libtest,
+        };
+        Binary {
+            package: index,
+            package_name: package.cargo.name.to_string(),
+            name: crate_name(&target.name),
+            target: target.name.clone(),
+            kind: kind_name(&kind),
+            executable,
+            dir: package.dir().to_owned(),
+            env,
+            runner: platform.runner.clone(),
+            harness,
+        }
+    }
+}
+
+impl Binary {
+    /// The flags that make cargo build this binary and no other.
+    pub fn cargo_flags(&self) -> Vec<String> {
+        let mut flags = vec!["-p".to_owned(), self.package_name.clone()];
+        match self.kind {
+            "bin" | "test" | "bench" | "example" => {
+                flags.extend([format!("--{}", self.kind), self.target.clone()])
+            }
+            _ => flags.push("--lib".to_owned()),
+        }
+        flags
+    }
+
+    /// A name that is the same from build to build: `web/test/api`.
+    pub fn key(&self) -> String {
+        format!("{}/{}/{}", self.package_name, self.kind, self.target)
+    }
+
+    /// The id of one of its tests: `api::auth::rejects`.
+    pub fn id(&self, test: &str) -> String {
+        format!("{}::{test}", self.name)
+    }
+
+    /// The program and its first arguments: the binary, or its runner with the binary.
+    pub fn command(&self) -> std::process::Command {
+        let mut words = self.runner.iter().map(OsString::as_os_str);
+        let mut command = match words.next() {
+            Some(runner) => {
+                let mut command = std::process::Command::new(runner);
+                command.args(words).arg(&self.executable);
+                command
+            }
+            None => std::process::Command::new(&self.executable),
+        };
+        command.current_dir(&self.dir).envs(&self.env);
+        command
+    }
+
+    pub fn short_path(&self) -> &Path {
+        let here = std::env::current_dir().unwrap_or_default();
+        self.executable.strip_prefix(here).unwrap_or(&self.executable)
+    }
+}
+
+/// cargo's own order: by package, the library first, then binaries, then tests.
+fn order(binary: &Binary) -> (&str, usize, &str, &Path) {
+    let kinds = ["bin", "test", "bench", "example"];
+    let kind = kinds.iter().position(|kind| *kind == binary.kind).map_or(0, |at| at + 1);
+    (&binary.package_name, kind, &binary.target, &binary.executable)
+}
+
+/// Kinds of libraries (`rlib`, `proc-macro`, `cdylib`, …) are told as cargo tells them.
+fn kind_name(kind: &TargetKind) -> &'static str {
+    match kind {
+        TargetKind::Bin => "bin",
+        TargetKind::Test => "test",
+        TargetKind::Bench => "bench",
+        TargetKind::Example => "example",
+        TargetKind::ProcMacro => "proc-macro",
+        TargetKind::RLib => "rlib",
+        TargetKind::DyLib => "dylib",
+        TargetKind::CDyLib => "cdylib",
+        TargetKind::StaticLib => "staticlib",
+        _ => "lib",
+    }
+}

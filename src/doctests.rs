@@ -1,0 +1,91 @@
+//! Whether there are doctests that this run leaves out. They are rustdoc's to run; a person
+//! who comes from `cargo test` must hear of it.
+
+use std::path::Path;
+
+use crate::args::CargoArgs;
+use crate::inventory::Inventory;
+use crate::workspace::Workspace;
+
+/// The packages of this run whose doctests `cargo test` with the same flags would have run.
+pub fn left_out(workspace: &Workspace, inventory: &Inventory, args: &CargoArgs) -> Vec<String> {
+    if chooses_targets(args) {
+        return Vec::new();
+    }
+    let mut packages: Vec<usize> =
+        inventory.listings.iter().map(|listing| listing.binary.package).collect();
+    packages.sort_unstable();
+    packages.dedup();
+    packages
+        .into_iter()
+        .map(|index| &workspace.packages[index])
+        .filter(|package| package.may_have_doctests() && has_doctest(&package.dir().join("src")))
+        .map(|package| package.cargo.name.to_string())
+        .collect()
+}
+
+/// With flags that choose targets, cargo runs no doctests either.
+fn chooses_targets(args: &CargoArgs) -> bool {
+    args.lib
+        || args.bins
+        || args.examples
+        || args.tests
+        || args.benches
+        || args.all_targets
+        || [&args.bin, &args.example, &args.test, &args.bench].iter().any(|names| !names.is_empty())
+}
+
+fn has_doctest(dir: &Path) -> bool {
+    let Ok(entries) = std::fs::read_dir(dir) else { return false };
+    entries.flatten().any(|entry| {
+        let path = entry.path();
+        // Links are not followed: a circle would have no end.
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => has_doctest(&path),
+            Ok(kind) if kind.is_file() && path.extension().is_some_and(|e| e == "rs") => {
+                std::fs::read_to_string(&path).is_ok_and(|text| text.lines().any(opens_code))
+            }
+            _ => false,
+        }
+    })
+}
+
+fn opens_code(line: &str) -> bool {
+    let line = line.trim_start();
+    let comment = line.strip_prefix("///").or_else(|| line.strip_prefix("//!"));
+    comment.is_some_and(|text| {
+        let fence = text.trim_start().strip_prefix("```");
+        // A fence that names another language holds no doctest; a closing one names none.
+        fence.is_some_and(|language| {
+            let first = language.split([',', ' ']).next().unwrap_or_default();
+            matches!(
+                first,
+                "" | "rust"
+                    | "no_run"
+                    | "should_panic"
+                    | "compile_fail"
+                    | "edition2021"
+                    | "edition2024"
+            )
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::opens_code;
+
+    #[test]
+    fn only_rust_counts() {
+        let table = [
+            ("/// ```", true),
+            ("    //! ```rust,no_run", true),
+            ("/// ```text", false),
+            ("// ```", false),
+            ("/// no code", false),
+        ];
+        for (line, expected) in table {
+            assert_eq!(opens_code(line), expected, "{line}");
+        }
+    }
+}

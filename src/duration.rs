@@ -1,0 +1,61 @@
+//! Durations as people write them: `100ms`, `30s`, `2m`, `1h`, `1.5s`.
+
+use std::time::Duration;
+
+const UNITS: [(&str, f64); 4] = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
+
+/// Reads a number with a unit (`ms`, `s`, `m`, `h`); a number without one is refused,
+/// since nobody could tell what it means.
+pub fn parse(text: &str) -> Result<Duration, String> {
+    let text = text.trim();
+    let split = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let factor = UNITS.iter().find(|(name, _)| *name == unit.trim()).map(|(_, factor)| factor);
+    match (number.trim().parse::<f64>(), factor) {
+        (Ok(number), Some(factor)) => {
+            Duration::try_from_secs_f64(number * factor).map_err(|_| expected(text))
+        }
+        _ => Err(expected(text)),
+    }
+}
+
+fn expected(text: &str) -> String {
+    format!("`{text}` is no duration; write a number and a unit: 100ms, 30s, 2m, 1h")
+}
+
+/// Three digits that matter, in seconds: `0.004`, `1.25`, `83.0`.
+pub fn seconds(duration: Duration) -> String {
+    let seconds = duration.as_secs_f64();
+    match seconds {
+        s if s < 1.0 => format!("{s:.3}"),
+        s if s < 10.0 => format!("{s:.2}"),
+        s => format!("{s:.1}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_need_a_unit() {
+        let ms = Duration::from_millis;
+        let table = [
+            ("100ms", Ok(ms(100))),
+            ("30s", Ok(ms(30_000))),
+            ("1.5s", Ok(ms(1500))),
+            (" 2 m ", Ok(ms(120_000))),
+            ("1h", Ok(ms(3_600_000))),
+            ("0s", Ok(ms(0))),
+            ("30", Err(())),
+            ("s", Err(())),
+            ("-1s", Err(())),
+            ("1d", Err(())),
+            ("", Err(())),
+            ("1e300h", Err(())),
+        ];
+        for (text, expected) in table {
+            assert_eq!(parse(text).map_err(|_| ()), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! "We could not do our job", and the exit codes. What a test did is an `Outcome`; the two
+//! never mix.
+
+use std::path::PathBuf;
+
+/// How the command ends (README, "Exit codes").
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    AllWell = 0,
+    OwnError = 1,
+    Usage = 2,
+    NoTestMatched = 4,
+    TestFailed = 100,
+    BuildFailed = 101,
+    FixtureFailed = 105,
+    Interrupted = 130,
+}
+
+impl From<Exit> for std::process::ExitCode {
+    fn from(exit: Exit) -> Self {
+        std::process::ExitCode::from(exit as u8)
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Already told, with its place.
+    #[error("{0}")]
+    Metadata(String),
+    /// cargo has already told why.
+    #[error("the build failed")]
+    Build,
+    #[error("{0}")]
+    Cargo(String),
+    #[error("cannot start `{program}`: {source}")]
+    Start { program: String, source: std::io::Error },
+    #[error("cannot read `{path}`: {source}")]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("cannot read cargo's configuration: {0}")]
+    Configuration(#[from] cargo_config2::Error),
+    #[error("cannot start {slots} threads for the slots: {source}")]
+    Pool { slots: usize, source: rayon::ThreadPoolBuildError },
+    #[error("cannot listen for signals: {0}")]
+    Signals(std::io::Error),
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl Error {
+    pub fn exit(&self) -> Exit {
+        match self {
+            Error::Metadata(_) => Exit::Usage,
+            Error::Build | Error::Cargo(_) => Exit::BuildFailed,
+            Error::Interrupted => Exit::Interrupted,
+            _ => Exit::OwnError,
+        }
+    }
+
+    /// Whether the user has been told already, by cargo or by a rendered mistake.
+    pub fn is_told(&self) -> bool {
+        matches!(self, Error::Build | Error::Interrupted)
+    }
+}
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;

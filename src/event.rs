@@ -1,0 +1,112 @@
+//! The seam between running and showing: the run emits these, every report folds them, and
+//! neither knows the other.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::outcome::{OUTCOMES, Outcome, Verdict};
+use crate::plan::TestId;
+
+#[derive(Debug)]
+pub enum Event {
+    Started {
+        run_id: String,
+        tests: usize,
+        binaries: usize,
+        slots: usize,
+    },
+    /// `what` is the node of the batch, or its only test.
+    BatchStarted {
+        batch: usize,
+        what: String,
+    },
+    BatchEnded {
+        batch: usize,
+    },
+    /// A test has failed; its verdict follows when its worker has ended.
+    Failing {
+        test: TestId,
+    },
+    Judged {
+        test: TestId,
+        verdict: Verdict,
+    },
+    /// What tests write past the capture, where the user asked to see it.
+    Wrote {
+        bytes: Vec<u8>,
+    },
+    Note(Note),
+    /// Time has passed and nothing else happened.
+    Tick,
+    Finished(Summary),
+}
+
+/// Something that the user should know and that is no verdict.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Note {
+    DamagedState {
+        path: PathBuf,
+        why: String,
+    },
+    StateNotWritten {
+        path: PathBuf,
+        why: String,
+    },
+    ListFailed(String),
+    /// A binary that cannot do the ledger: a process for each test.
+    NoLedger {
+        binary: String,
+    },
+    /// A unit goes on in a fresh process: what it had set up is set up again.
+    SetUpAgain {
+        node: String,
+        why: String,
+    },
+    /// `recycle = "on-leak"` does nothing yet.
+    NoLeaksYet,
+    /// Processes that outlived their tests and were ended.
+    Strays {
+        count: usize,
+    },
+    Doctests {
+        packages: Vec<String>,
+    },
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Summary {
+    pub counts: [usize; OUTCOMES.len()],
+    /// Wanted, and never started because the run was stopped.
+    pub not_run: usize,
+    pub list_failures: usize,
+    pub binaries: usize,
+    pub workers: u64,
+    pub slots: usize,
+    /// How much of the slots' time was used, from 0 to 1.
+    pub fill: f64,
+    pub took: Duration,
+    pub interrupted: bool,
+}
+
+impl Summary {
+    pub fn count(&self, outcome: Outcome) -> usize {
+        self.counts[outcome as usize]
+    }
+
+    pub fn add(&mut self, outcome: Outcome) {
+        self.counts[outcome as usize] += 1;
+    }
+
+    /// Whether nothing went wrong.
+    pub fn is_well(&self) -> bool {
+        let bad = OUTCOMES.iter().filter(|outcome| !outcome.is_well());
+        bad.map(|outcome| self.count(*outcome)).sum::<usize>() == 0
+            && self.list_failures == 0
+            && !self.interrupted
+    }
+
+    /// All tests with a verdict.
+    pub fn total(&self) -> usize {
+        self.counts.iter().sum()
+    }
+}

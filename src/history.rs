@@ -1,0 +1,89 @@
+//! How long each test took in earlier runs. A file in the target directory: losing it costs
+//! nothing but a worse order.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::Note;
+use crate::store::{self, Stored};
+
+#[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
+pub struct History {
+    /// By binary (`web/test/api`), then by the test's name: seconds.
+    binaries: BTreeMap<String, BTreeMap<String, f64>>,
+}
+
+/// How much of a duration the newest run decides: an outlier fades within a few runs.
+const WEIGHT_OF_NEWEST: f64 = 0.5;
+
+impl History {
+    pub fn load(path: &Path, notes: &mut Vec<Note>) -> History {
+        match store::read(path) {
+            Stored::Found(history) => history,
+            Stored::Absent => History::default(),
+            Stored::Damaged(why) => {
+                notes.push(Note::DamagedState { path: path.to_owned(), why });
+                History::default()
+            }
+        }
+    }
+
+    pub fn expected(&self, binary: &str, test: &str) -> Option<Duration> {
+        let seconds = *self.binaries.get(binary)?.get(test)?;
+        Duration::try_from_secs_f64(seconds).ok()
+    }
+
+    pub fn record(&mut self, binary: &str, test: &str, took: Duration) {
+        let tests = match self.binaries.get_mut(binary) {
+            Some(tests) => tests,
+            None => self.binaries.entry(binary.to_owned()).or_default(),
+        };
+        let took = took.as_secs_f64();
+        match tests.get_mut(test) {
+            Some(known) => *known += (took - *known) * WEIGHT_OF_NEWEST,
+            None => drop(tests.insert(test.to_owned(), took)),
+        }
+    }
+
+    /// Forgets the tests that a listed binary no longer has.
+    pub fn forget_others(&mut self, binary: &str, exists: impl Fn(&str) -> bool) {
+        if let Some(tests) = self.binaries.get_mut(binary) {
+            tests.retain(|test, _| exists(test));
+        }
+    }
+
+    pub fn save(&self, path: &Path) -> std::io::Result<()> {
+        store::write(path, self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_come_back_and_outliers_fade() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("history.json");
+        let mut history = History::default();
+        history.record("web/lib/web", "a", Duration::from_secs(4));
+        history.record("web/lib/web", "a", Duration::from_secs(2));
+        history.record("web/lib/web", "gone", Duration::from_secs(2));
+        history.forget_others("web/lib/web", |test| test != "gone");
+        history.save(&path).unwrap();
+        let mut notes = Vec::new();
+        let read = History::load(&path, &mut notes);
+        assert_eq!(read, history);
+        assert_eq!(read.expected("web/lib/web", "a"), Some(Duration::from_secs(3)));
+        assert_eq!(read.expected("web/lib/web", "gone"), None);
+        std::fs::write(&path, "{\"binaries\":{\"x\":{\"y\":-1.0}}}").unwrap();
+        assert_eq!(History::load(&path, &mut notes).expected("x", "y"), None);
+        assert!(notes.is_empty());
+        std::fs::write(&path, "junk").unwrap();
+        assert_eq!(History::load(&path, &mut notes), History::default());
+        assert_eq!(notes.len(), 1);
+    }
+}

@@ -1,0 +1,236 @@
+//! Every test of every binary, and what the symbol tables say about them. Kept from run to
+//! run by the binary's identity, so that a second run starts no binary to list it.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::binary::{Binary, Harness};
+use crate::event::Note;
+use crate::libtest;
+use crate::policy::Policy;
+use crate::process::{self, Groups};
+use crate::statics::{self, Statics};
+use crate::store::{self, Stored};
+
+/// How a binary's tests can be run and their verdicts learnt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Channel {
+    /// libtest: many tests in a process, a ledger line for each.
+    Ledger,
+    /// A process for each test, judged by its exit code.
+    ExitCode,
+    /// The binary is one test, and takes no arguments.
+    Whole,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Test {
+    pub name: String,
+    pub is_ignored: bool,
+}
+
+/// One binary with its tests, in the order in which libtest runs them.
+#[derive(Debug)]
+pub struct Listing {
+    pub binary: Binary,
+    pub channel: Channel,
+    pub tests: Vec<Test>,
+    pub statics: Statics,
+}
+
+#[derive(Debug, Default)]
+pub struct Inventory {
+    pub listings: Vec<Listing>,
+    /// Binaries that could not be listed, with the message for each.
+    pub failures: Vec<String>,
+}
+
+/// The name of the one test that a binary without a protocol is.
+const WHOLE: &str = "main";
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Kept {
+    identity: String,
+    channel: Channel,
+    tests: Vec<Test>,
+    statics: Statics,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Cache {
+    /// What of the workspace the statics depend on.
+    crates: Vec<String>,
+    binaries: BTreeMap<PathBuf, Kept>,
+}
+
+/// Lists all binaries, side by side.
+///
+/// `cache` is where listings are kept, or `None` for a run that must leave no trace.
+pub fn take(
+    binaries: Vec<Binary>,
+    policy: &Policy,
+    crates: &HashSet<String>,
+    cache: Option<&Path>,
+    pool: &rayon::ThreadPool,
+    groups: &Groups,
+    notes: &mut Vec<Note>,
+) -> Inventory {
+    let mut crates_sorted: Vec<String> = crates.iter().cloned().collect();
+    crates_sorted.sort_unstable();
+    let known = load(cache, &crates_sorted, notes);
+    let list_one = |binary: Binary| {
+        let identity = identity(&binary);
+        let kept =
+            known.get(&binary.executable).filter(|kept| Some(&kept.identity) == identity.as_ref());
+        let is_new = kept.is_none();
+        let found = match kept {
+            Some(kept) => Ok(kept.clone()),
+            None => list(&binary, crates, policy.list_timeout(binary.package), groups)
+                .map(|found| Kept { identity: identity.unwrap_or_default(), ..found }),
+        };
+        (binary, found, is_new)
+    };
+    let listed: Vec<_> = pool.install(|| binaries.into_par_iter().map(list_one).collect());
+
+    let mut inventory = Inventory::default();
+    let mut cached = Cache { crates: crates_sorted, binaries: BTreeMap::new() };
+    let mut has_changed = false;
+    for (binary, found, is_new) in listed {
+        match found {
+            Ok(kept) => {
+                has_changed |= is_new && may_be_kept(&binary, &kept);
+                if may_be_kept(&binary, &kept) {
+                    cached.binaries.insert(binary.executable.clone(), kept.clone());
+                }
+                let Kept { channel, tests, statics, .. } = kept;
+                inventory.listings.push(Listing { binary, channel, tests, statics });
+            }
+            Err(message) => inventory.failures.push(message),
+        }
+    }
+    if let Some(path) = cache.filter(|_| has_changed) {
+        keep(path, cached, known, notes);
+    }
+    inventory
+}
+
+/// A custom harness may read its list from files: only libtest's is fixed by the binary.
+fn may_be_kept(binary: &Binary, kept: &Kept) -> bool {
+    binary.harness == Harness::Libtest && !kept.identity.is_empty()
+}
+
+fn load(cache: Option<&Path>, crates: &[String], notes: &mut Vec<Note>) -> BTreeMap<PathBuf, Kept> {
+    let Some(path) = cache else { return BTreeMap::new() };
+    match store::read::<Cache>(path) {
+        Stored::Found(cache) if cache.crates == crates => cache.binaries,
+        Stored::Found(_) | Stored::Absent => BTreeMap::new(),
+        Stored::Damaged(why) => {
+            notes.push(Note::DamagedState { path: path.to_owned(), why });
+            BTreeMap::new()
+        }
+    }
+}
+
+/// Listings of other binaries stay as long as those exist: a run of one package must not
+/// cost the next run of the workspace its lists.
+fn keep(path: &Path, mut cache: Cache, known: BTreeMap<PathBuf, Kept>, notes: &mut Vec<Note>) {
+    for (executable, kept) in known {
+        if !cache.binaries.contains_key(&executable) && executable.exists() {
+            cache.binaries.insert(executable, kept);
+        }
+    }
+    if let Err(error) = store::write(path, &cache) {
+        notes.push(Note::StateNotWritten { path: path.to_owned(), why: error.to_string() });
+    }
+}
+
+/// What tells one build of an executable from the next. Its time of modification alone
+/// would not: a test suite may set the clock.
+fn identity(binary: &Binary) -> Option<String> {
+    let metadata = std::fs::metadata(&binary.executable).ok()?;
+    #[cfg(unix)]
+    let file = {
+        use std::os::unix::fs::MetadataExt;
+        let changed = (metadata.ctime(), metadata.ctime_nsec());
+        format!("{}:{}:{changed:?}", metadata.dev(), metadata.ino())
+    };
+    #[cfg(not(unix))]
+    let file = String::new();
+    Some(format!("{}:{:?}:{file}:{:?}", metadata.len(), metadata.modified().ok()?, binary.runner))
+}
+
+fn list(
+    binary: &Binary,
+    crates: &HashSet<String>,
+    limit: Duration,
+    groups: &Groups,
+) -> Result<Kept, String> {
+    let statics = statics::read(&binary.executable, crates);
+    let kept = |channel, tests| Kept { identity: String::new(), channel, tests, statics };
+    if binary.harness == Harness::Libtest {
+        return Ok(kept(Channel::Ledger, list_tests(binary, limit, groups)?));
+    }
+    // A harness that ignores its arguments would run all its tests when asked for a list.
+    if !statics::speaks_protocol(&binary.executable) {
+        return Ok(kept(Channel::Whole, vec![Test { name: WHOLE.into(), is_ignored: false }]));
+    }
+    Ok(kept(Channel::ExitCode, list_tests(binary, limit, groups)?))
+}
+
+/// All tests, then the ignored ones. Some custom harnesses leave ignored tests out of the
+/// first list, so the two are put together.
+fn list_tests(binary: &Binary, limit: Duration, groups: &Groups) -> Result<Vec<Test>, String> {
+    let all = ask(binary, &["--list", "--format", "terse"], limit, groups)?;
+    let ignored = ask(binary, &["--list", "--format", "terse", "--ignored"], limit, groups)?;
+    let known: HashSet<&String> = all.iter().collect();
+    let only_ignored = ignored.iter().filter(|name| !known.contains(name)).cloned();
+    let names: Vec<String> = all.iter().cloned().chain(only_ignored).collect();
+    let ignored: HashSet<&String> = ignored.iter().collect();
+    let test = |name: String| Test { is_ignored: ignored.contains(&name), name };
+    Ok(names.into_iter().map(test).collect())
+}
+
+fn ask(
+    binary: &Binary,
+    args: &[&str],
+    limit: Duration,
+    groups: &Groups,
+) -> Result<Vec<String>, String> {
+    let mut command = binary.command();
+    command.args(args);
+    let failed = |how: &str, said: &[u8]| message(binary, args, how, said);
+    let printed = process::run(command, groups, Instant::now() + limit)
+        .map_err(|error| failed(&format!("could not be started: {error}"), b""))?;
+    let said = [printed.stderr.as_slice(), printed.stdout.as_slice()].concat();
+    match printed.status {
+        None => Err(failed(&format!("did not end within {limit:?} (`list-timeout`)"), &said)),
+        Some(status) if !status.success() => {
+            Err(failed(&format!("ended with {}", process::describe(status)), &said))
+        }
+        Some(_) => Ok(libtest::parse_list(&String::from_utf8_lossy(&printed.stdout))),
+    }
+}
+
+fn message(binary: &Binary, args: &[&str], how: &str, said: &[u8]) -> String {
+    // As much of the output as helps: what went wrong stands at its end.
+    const LINES: usize = 20;
+    let said = String::from_utf8_lossy(said);
+    let lines: Vec<&str> = said.lines().collect();
+    let tail = &lines[lines.len().saturating_sub(LINES)..];
+    let mut text = format!(
+        "cannot list the tests of `{}` ({} of {}): it {how}\n  command: {} {}",
+        binary.name,
+        binary.kind,
+        binary.package_name,
+        binary.short_path().display(),
+        args.join(" ")
+    );
+    for line in tail {
+        text.push_str(&format!("\n  | {line}"));
+    }
+    text
+}

@@ -1,0 +1,175 @@
+//! The accounts of a run: every test that was handed out gets its own verdict, exactly once.
+
+use std::collections::HashMap;
+
+use crate::outcome::{Outcome, Verdict};
+use crate::plan::TestId;
+
+#[derive(Debug, Default)]
+pub struct Ledger {
+    accounts: HashMap<TestId, Account>,
+    deaths: Vec<Death>,
+}
+
+#[derive(Debug, Default)]
+struct Account {
+    attempts: u32,
+    is_judged: bool,
+    /// The death that this test is suspected of.
+    suspect_of: Option<usize>,
+}
+
+/// A worker that died while several tests ran. Each is run again by itself.
+#[derive(Debug)]
+struct Death {
+    how: String,
+    worker: Option<u64>,
+    output: Vec<u8>,
+    suspects: Vec<TestId>,
+    /// What came of the suspects that have run alone, and did not die.
+    cleared: Vec<(TestId, Verdict)>,
+    has_culprit: bool,
+}
+
+impl Ledger {
+    pub fn open(&mut self, test: TestId) {
+        self.accounts.insert(test, Account::default());
+    }
+
+    pub fn hand_out(&mut self, test: TestId) {
+        self.accounts.entry(test).or_default().attempts += 1;
+    }
+
+    /// Takes a verdict; returns those that are final now. A second verdict for a test is
+    /// dropped: the first one stands.
+    pub fn judge(&mut self, test: TestId, mut verdict: Verdict) -> Vec<(TestId, Verdict)> {
+        let Some(account) = self.accounts.get_mut(&test) else { return Vec::new() };
+        if account.is_judged {
+            return Vec::new();
+        }
+        account.is_judged = true;
+        verdict.attempt = account.attempts.max(1);
+        match account.suspect_of {
+            Some(death) => self.clear(death, test, verdict),
+            None => vec![(test, verdict)],
+        }
+    }
+
+    pub fn is_judged(&self, test: TestId) -> bool {
+        self.accounts.get(&test).is_some_and(|account| account.is_judged)
+    }
+
+    /// Notes a death with several suspects.
+    pub fn note_death(
+        &mut self,
+        suspects: &[TestId],
+        how: String,
+        worker: Option<u64>,
+        output: Vec<u8>,
+    ) {
+        let death = self.deaths.len();
+        for test in suspects {
+            if let Some(account) = self.accounts.get_mut(test) {
+                account.suspect_of = Some(death);
+            }
+        }
+        let suspects = suspects.to_vec();
+        let (cleared, has_culprit) = (Vec::new(), false);
+        self.deaths.push(Death { how, worker, output, suspects, cleared, has_culprit });
+    }
+
+    fn clear(&mut self, death: usize, test: TestId, verdict: Verdict) -> Vec<(TestId, Verdict)> {
+        let death = &mut self.deaths[death];
+        death.suspects.retain(|suspect| *suspect != test);
+        death.has_culprit |= !verdict.outcome.is_well();
+        death.cleared.push((test, verdict));
+        if !death.suspects.is_empty() {
+            return Vec::new();
+        }
+        let mut cleared = std::mem::take(&mut death.cleared);
+        if !death.has_culprit {
+            blame_all(death, &mut cleared);
+        }
+        cleared
+    }
+
+    /// Tests that were opened and never got a verdict.
+    pub fn without_verdict(&self) -> Vec<TestId> {
+        let mut open: Vec<TestId> =
+            self.accounts.iter().filter(|(_, a)| !a.is_judged).map(|(test, _)| *test).collect();
+        open.sort_unstable();
+        open
+    }
+
+    /// Verdicts that still wait for others of their death, at the end of a stopped run.
+    pub fn release(&mut self) -> Vec<(TestId, Verdict)> {
+        self.deaths.iter_mut().flat_map(|death| std::mem::take(&mut death.cleared)).collect()
+    }
+}
+
+/// A process died, and each of its tests passes alone: a pass would hide the death, so all
+/// that ran then share it.
+fn blame_all(death: &Death, cleared: &mut [(TestId, Verdict)]) {
+    let others = cleared.len() - 1;
+    let beside = if others == 1 { "one other test".into() } else { format!("{others} others") };
+    for (_, verdict) in cleared {
+        verdict.outcome = Outcome::Aborted;
+        verdict.reason = Some(format!(
+            "{} while it ran beside {beside}; it passes alone, so the order or the company matters",
+            death.how
+        ));
+        verdict.worker = death.worker;
+        verdict.output = death.output.clone();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(test: usize) -> TestId {
+        TestId { listing: 0, test }
+    }
+
+    fn verdict(outcome: Outcome) -> Verdict {
+        Verdict::without_run(outcome, None)
+    }
+
+    fn opened(tests: usize) -> Ledger {
+        let mut ledger = Ledger::default();
+        (0..tests).for_each(|test| ledger.open(id(test)));
+        ledger
+    }
+
+    fn outcomes(judged: Vec<(TestId, Verdict)>) -> Vec<(usize, Outcome)> {
+        judged.into_iter().map(|(test, verdict)| (test.test, verdict.outcome)).collect()
+    }
+
+    #[test]
+    fn a_second_verdict_is_dropped() {
+        let mut ledger = opened(2);
+        assert_eq!(ledger.judge(id(0), verdict(Outcome::Failed)).len(), 1);
+        assert_eq!(ledger.judge(id(0), verdict(Outcome::Passed)).len(), 0);
+        assert_eq!(ledger.judge(id(7), verdict(Outcome::Passed)).len(), 0, "never handed out");
+        assert_eq!(ledger.without_verdict(), [id(1)]);
+    }
+
+    #[test]
+    fn a_culprit_clears_the_other_suspects() {
+        let mut ledger = opened(2);
+        ledger.note_death(&[id(0), id(1)], "SIGABRT".into(), None, vec![]);
+        assert_eq!(outcomes(ledger.judge(id(0), verdict(Outcome::Passed))), []);
+        let judged = outcomes(ledger.judge(id(1), verdict(Outcome::Aborted)));
+        assert_eq!(judged, [(0, Outcome::Passed), (1, Outcome::Aborted)]);
+    }
+
+    #[test]
+    fn a_death_without_a_culprit_is_never_a_pass() {
+        let mut ledger = opened(2);
+        ledger.note_death(&[id(0), id(1)], "SIGABRT".into(), None, vec![]);
+        ledger.judge(id(1), verdict(Outcome::Passed));
+        let judged = ledger.judge(id(0), verdict(Outcome::Passed));
+        assert!(judged[0].1.reason.as_deref().unwrap().starts_with("SIGABRT while it ran beside"));
+        assert_eq!(outcomes(judged), [(1, Outcome::Aborted), (0, Outcome::Aborted)]);
+    }
+}

@@ -1,0 +1,537 @@
+//! libtest's text, both ways: its lists, its log, its report, and the arguments that choose
+//! tests. Pure: no file and no process is touched here.
+
+use std::collections::{HashMap, HashSet};
+
+/// Reads `--list --format terse`: a line `NAME: test` (or `: benchmark`) for each test.
+/// Whatever else a binary prints before or behind is left aside.
+pub fn parse_list(text: &str) -> Vec<String> {
+    let name = |line: &str| {
+        let line = line.trim_end_matches('\r');
+        line.strip_suffix(": test").or_else(|| line.strip_suffix(": benchmark")).map(str::to_owned)
+    };
+    text.lines().filter_map(name).filter(|name| !name.is_empty()).collect()
+}
+
+/// One line of the ledger: what became of a test.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LedgerEntry {
+    /// The place of the test in the list of those that were handed out.
+    pub test: usize,
+    pub verdict: LedgerVerdict,
+    /// What libtest said besides, such as `test did not panic as expected`.
+    pub message: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LedgerVerdict {
+    Ok,
+    Failed,
+    Ignored,
+}
+
+/// Reads what libtest writes to `--logfile`: `ok NAME`, `failed NAME`, `failed: MESSAGE NAME`,
+/// `ignored NAME`. The message may hold anything, line ends too, so an entry is matched
+/// from its end, against the names that were handed out.
+#[derive(Debug)]
+pub struct LedgerReader {
+    names: HashMap<String, usize>,
+    seen: HashSet<usize>,
+    pending: String,
+}
+
+impl LedgerReader {
+    pub fn new<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
+        let names = names.into_iter().enumerate().map(|(index, name)| (name.to_owned(), index));
+        LedgerReader { names: names.collect(), seen: HashSet::new(), pending: String::new() }
+    }
+
+    /// Takes the next bytes of the stream and gives the entries that they complete.
+    /// Lines about tests that were not handed out are dropped.
+    pub fn read(&mut self, bytes: &[u8]) -> Vec<LedgerEntry> {
+        self.pending.push_str(&String::from_utf8_lossy(bytes));
+        let mut entries = Vec::new();
+        let text = std::mem::take(&mut self.pending);
+        let mut start = 0;
+        for (end, _) in text.match_indices('\n') {
+            let record = &text[start..end];
+            if let Some(entry) = self.entry(record) {
+                self.seen.insert(entry.test);
+                entries.push(entry);
+                start = end + 1;
+            } else if !may_go_on(record) {
+                start = end + 1;
+            }
+        }
+        self.pending = text[start..].to_owned();
+        entries
+    }
+
+    fn entry(&self, record: &str) -> Option<LedgerEntry> {
+        let words = [
+            ("ok", LedgerVerdict::Ok),
+            ("failed", LedgerVerdict::Failed),
+            ("ignored", LedgerVerdict::Ignored),
+        ];
+        let (verdict, rest) = words
+            .iter()
+            .find_map(|(word, verdict)| record.strip_prefix(word).map(|rest| (*verdict, rest)))?;
+        let (message, name) = match rest.strip_prefix(' ') {
+            Some(name) if self.names.contains_key(name) => ("", name),
+            _ => self.split_name(rest)?,
+        };
+        let test = *self.names.get(name)?;
+        let message = message.trim_start_matches(':').trim();
+        let message = (!message.is_empty()).then(|| message.to_owned());
+        (!self.seen.contains(&test)).then_some(LedgerEntry { test, verdict, message })
+    }
+
+    /// The longest known name at the end, behind a space.
+    fn split_name<'t>(&self, rest: &'t str) -> Option<(&'t str, &'t str)> {
+        rest.match_indices(' ')
+            .map(|(at, _)| (&rest[..at], &rest[at + 1..]))
+            .find(|(_, name)| self.names.contains_key(*name))
+    }
+}
+
+/// Whether a record that ends in no known name is the first part of a longer one.
+fn may_go_on(record: &str) -> bool {
+    record.starts_with("failed: ") || record.starts_with("ignored: ")
+}
+
+/// How a batch is named on the command line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Selection {
+    pub args: Vec<String>,
+}
+
+/// Which of a binary's tests there are, seen from one batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Universe {
+    /// No flag: ignored tests are not run.
+    NotIgnored,
+    /// `--ignored`
+    Ignored,
+    /// `--include-ignored`
+    All,
+}
+
+/// One test of a binary, as the choice of a batch sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct Listed<'a> {
+    pub name: &'a str,
+    pub is_ignored: bool,
+    pub is_chosen: bool,
+}
+
+/// The arguments that make libtest run exactly the chosen tests, in the form that costs it
+/// least: every name costs it time in proportion to the number of tests in the binary.
+pub fn select(tests: &[Listed<'_>]) -> Selection {
+    let universe = universe(tests);
+    let is_in = |test: &&Listed<'_>| match universe {
+        Universe::NotIgnored => !test.is_ignored,
+        Universe::Ignored => test.is_ignored,
+        Universe::All => true,
+    };
+    let inside: Vec<&Listed<'_>> = tests.iter().filter(is_in).collect();
+    let (chosen, others): (Vec<_>, Vec<_>) = inside.into_iter().partition(|test| test.is_chosen);
+    let mut args: Vec<String> = match universe {
+        Universe::NotIgnored => vec![],
+        Universe::Ignored => vec!["--ignored".into()],
+        Universe::All => vec!["--include-ignored".into()],
+    };
+    if others.is_empty() {
+        return Selection { args };
+    }
+    if let Some(filter) = module_filter(&chosen, &others) {
+        args.push(filter);
+    } else if others.len() < chosen.len() {
+        args.push("--exact".into());
+        args.extend(others.iter().flat_map(|test| ["--skip".to_owned(), test.name.to_owned()]));
+    } else {
+        args.push("--exact".into());
+        args.extend(chosen.iter().map(|test| test.name.to_owned()));
+    }
+    Selection { args }
+}
+
+fn universe(tests: &[Listed<'_>]) -> Universe {
+    let mut chosen = tests.iter().filter(|test| test.is_chosen);
+    let ignored = tests.iter().filter(|test| test.is_chosen && test.is_ignored).count();
+    match ignored {
+        0 => Universe::NotIgnored,
+        _ if chosen.all(|test| test.is_ignored) => Universe::Ignored,
+        _ => Universe::All,
+    }
+}
+
+/// One substring that stands in every chosen name and in no other: the path of the module
+/// that holds them all.
+fn module_filter(chosen: &[&Listed<'_>], others: &[&Listed<'_>]) -> Option<String> {
+    // One name needs no substring.
+    let (first, rest) = chosen.split_first().filter(|(_, rest)| !rest.is_empty())?;
+    let mut common = first.name;
+    for test in rest {
+        let same = common.bytes().zip(test.name.bytes()).take_while(|(a, b)| a == b).count();
+        common = common.get(..same).or_else(|| common.get(..same - 1))?;
+    }
+    let filter = &common[..common.rfind("::")? + 2];
+    let unambiguous = !others.iter().any(|test| test.name.contains(filter));
+    (unambiguous && !filter.starts_with('-')).then(|| filter.to_owned())
+}
+
+/// What one worker printed, taken apart while it comes: the captured output of each failed
+/// test, and whatever else there was.
+#[derive(Debug)]
+pub struct ReportReader {
+    names: HashMap<String, usize>,
+    sections: HashMap<usize, Bounded>,
+    current: Option<usize>,
+    line: Vec<u8>,
+    rest: Bounded,
+    pub began: bool,
+    pub ended: bool,
+    /// `running 0 tests`: the names that were handed out are not known to the binary.
+    pub ran_nothing: bool,
+}
+
+impl ReportReader {
+    pub fn new<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
+        let names = names.into_iter().enumerate().map(|(index, name)| (name.to_owned(), index));
+        ReportReader {
+            names: names.collect(),
+            sections: HashMap::new(),
+            current: None,
+            line: Vec::new(),
+            rest: Bounded::default(),
+            began: false,
+            ended: false,
+            ran_nothing: false,
+        }
+    }
+
+    pub fn read(&mut self, mut bytes: &[u8]) {
+        while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
+            self.line.extend_from_slice(&bytes[..=end]);
+            self.take_line();
+            bytes = &bytes[end + 1..];
+        }
+        self.line.extend_from_slice(bytes);
+        // A flood without line ends must not be kept whole.
+        if self.line.len() > Bounded::PART {
+            self.take_line();
+        }
+    }
+
+    fn take_line(&mut self) {
+        let line = std::mem::take(&mut self.line);
+        let text = std::str::from_utf8(&line).unwrap_or_default().trim_end();
+        if let Some(test) = self.header(text) {
+            self.current = Some(test);
+            self.sections.insert(test, Bounded::default());
+            return;
+        }
+        self.note_frame(text);
+        match self.current.and_then(|test| self.sections.get_mut(&test)) {
+            Some(section) => section.push(&line),
+            None if is_frame(text) => {}
+            None => self.rest.push(&line),
+        }
+    }
+
+    fn note_frame(&mut self, text: &str) {
+        if let Some(rest) = text.strip_prefix("running ") {
+            self.began = true;
+            self.ran_nothing |= rest.starts_with("0 tests");
+        }
+        self.ended |= text.starts_with("test result: ");
+    }
+
+    /// `---- NAME stdout ----`, for a test of this batch that had no section yet.
+    fn header(&self, text: &str) -> Option<usize> {
+        let name = text.strip_prefix("---- ")?.strip_suffix(" stdout ----")?;
+        let test = *self.names.get(name)?;
+        (!self.sections.contains_key(&test)).then_some(test)
+    }
+
+    /// The output of each test that has one, and what belongs to none.
+    pub fn finish(mut self) -> (HashMap<usize, Vec<u8>>, Vec<u8>) {
+        if !self.line.is_empty() {
+            self.take_line();
+        }
+        let last = self.current;
+        let sections = self.sections.into_iter().map(|(test, section)| {
+            let mut output = section.into_bytes();
+            if Some(test) == last {
+                cut_list_of_failures(&mut output);
+            }
+            while output.ends_with(b"\n\n") {
+                output.pop();
+            }
+            (test, output)
+        });
+        (sections.collect(), self.rest.into_bytes())
+    }
+}
+
+/// Behind the last section libtest lists the failed names and the result.
+fn cut_list_of_failures(output: &mut Vec<u8>) {
+    for list in [&b"\n\nfailures:\n"[..], b"\nfailures:\n", b"\nsuccesses:\n"] {
+        let at = output.windows(list.len()).rposition(|window| window == list);
+        if let Some(at) = at {
+            output.truncate(at + 1);
+            return;
+        }
+    }
+}
+
+/// Lines of libtest's own terse report: they say nothing that the ledger has not said.
+fn is_frame(text: &str) -> bool {
+    let is_dots = |text: &str| {
+        let dots = text.split(' ').next().unwrap_or_default();
+        !dots.is_empty() && dots.bytes().all(|byte| matches!(byte, b'.' | b'F' | b'i'))
+    };
+    text.is_empty()
+        || text == "failures:"
+        || text == "successes:"
+        || (text.starts_with("running ") && text.contains(" test"))
+        || text.starts_with("test result: ")
+        || is_dots(text)
+        || text.ends_with(" --- FAILED")
+        || text.starts_with("    ")
+}
+
+/// Bytes with a bound: the beginning and the end are kept, the middle is counted.
+#[derive(Debug, Default, Clone)]
+pub struct Bounded {
+    head: Vec<u8>,
+    tail: Vec<u8>,
+    dropped: usize,
+}
+
+impl Bounded {
+    /// What is kept of each of the two ends, in bytes: more than anybody scrolls through,
+    /// and 1,000 failures still fit into memory.
+    const PART: usize = 128 * 1024;
+
+    pub fn push(&mut self, bytes: &[u8]) {
+        let room = Self::PART.saturating_sub(self.head.len());
+        let (head, tail) = bytes.split_at(room.min(bytes.len()));
+        self.head.extend_from_slice(head);
+        self.tail.extend_from_slice(tail);
+        // Cutting at twice the bound keeps the moving of bytes rare.
+        if self.tail.len() > 2 * Self::PART {
+            let surplus = self.tail.len() - Self::PART;
+            self.tail.drain(..surplus);
+            self.dropped += surplus;
+        }
+    }
+
+    pub fn into_bytes(mut self) -> Vec<u8> {
+        if self.dropped > 0 {
+            let note = format!("\n[… {} bytes left out …]\n", self.dropped);
+            self.head.extend_from_slice(note.as_bytes());
+        }
+        self.head.append(&mut self.tail);
+        self.head
+    }
+}
+
+/// Where a test panicked, from its output: `panicked at tests/api.rs:14:5`.
+pub fn reason(output: &str) -> Option<String> {
+    let panicked = output.lines().find_map(|line| {
+        let at = line.find("' panicked at ").or_else(|| line.find(") panicked at "))?;
+        Some(line[at + 2..].trim_end_matches(':').to_owned())
+    });
+    let returned = || {
+        let line = output.lines().find(|line| line.starts_with("Error: "))?;
+        Some(format!("returned {line}"))
+    };
+    let note = || {
+        let line = output.lines().find_map(|line| line.strip_prefix("note: "))?;
+        line.starts_with("test did not panic").then(|| line.to_owned())
+    };
+    panicked.or_else(returned).or_else(note)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_list_is_read_around_chatter() {
+        let text =
+            "hello\n\na::b: test\nwith: colon: test\nr#fn: test\nbench: benchmark\n: test\nbye\n";
+        assert_eq!(parse_list(text), ["a::b", "with: colon", "r#fn", "bench"]);
+    }
+
+    fn read_all(names: &[&str], chunks: &[&str]) -> Vec<(String, LedgerVerdict, Option<String>)> {
+        let mut reader = LedgerReader::new(names.iter().copied());
+        let entries = chunks.iter().flat_map(|chunk| reader.read(chunk.as_bytes()));
+        entries
+            .collect::<Vec<_>>()
+            .into_iter()
+            .map(|entry| (names[entry.test].to_owned(), entry.verdict, entry.message))
+            .collect()
+    }
+
+    #[test]
+    fn ledger_lines_are_matched_from_their_end() {
+        use LedgerVerdict::*;
+        let names = ["a", "b", "c d", "m::e"];
+        let found = read_all(
+            &names,
+            &[
+                "ok a\nfai",
+                "led: two\nlines of b c\n b\nignored: why not c d\nok z\nfailed m::e\nok a\n",
+            ],
+        );
+        assert_eq!(
+            found,
+            [
+                ("a".into(), Ok, None),
+                ("b".into(), Failed, Some("two\nlines of b c".into())),
+                ("c d".into(), Ignored, Some("why not".into())),
+                ("m::e".into(), Failed, None),
+            ]
+        );
+    }
+
+    fn listed<'a>(tests: &[(&'a str, bool, bool)]) -> Vec<Listed<'a>> {
+        let one = |&(name, is_ignored, is_chosen): &(&'a str, bool, bool)| Listed {
+            name,
+            is_ignored,
+            is_chosen,
+        };
+        tests.iter().map(one).collect()
+    }
+
+    fn args(tests: &[(&str, bool, bool)]) -> String {
+        select(&listed(tests)).args.join(" ")
+    }
+
+    #[test]
+    fn tests_are_chosen_in_the_cheapest_form() {
+        let (yes, no) = (true, false);
+        assert_eq!(args(&[("a", no, yes), ("b", no, yes), ("i", yes, no)]), "");
+        assert_eq!(args(&[("a", no, yes), ("i", yes, yes)]), "--include-ignored");
+        assert_eq!(args(&[("a", no, no), ("i", yes, yes)]), "--ignored");
+        assert_eq!(args(&[("a", no, yes), ("b", no, yes), ("c", no, no)]), "--exact --skip c");
+        assert_eq!(args(&[("a", no, yes), ("b", no, no), ("c", no, no)]), "--exact a");
+        assert_eq!(args(&[("m::a", no, yes), ("m::b", no, yes), ("n::a", no, no)]), "m::");
+        assert_eq!(
+            args(&[("m::a", no, yes), ("m::b", no, yes), ("x::m::a", no, no)]),
+            "--exact --skip x::m::a"
+        );
+        assert_eq!(
+            args(&[("é::a", no, yes), ("è::b", no, yes), ("c", no, no), ("d", no, no)]),
+            "--exact é::a è::b"
+        );
+    }
+
+    /// What libtest would run, by its own rules.
+    fn simulate<'a>(tests: &[Listed<'a>], args: &[String]) -> Vec<&'a str> {
+        let has = |flag: &str| args.iter().any(|arg| arg == flag);
+        let (mut filters, mut skips, mut words) = (Vec::new(), Vec::new(), args.iter());
+        while let Some(word) = words.next() {
+            match word.as_str() {
+                "--skip" => skips.extend(words.next()),
+                flag if flag.starts_with("--") => {}
+                _ => filters.push(word),
+            }
+        }
+        let matches = |name: &str, filter: &String| match has("--exact") {
+            true => name == filter,
+            false => name.contains(filter.as_str()),
+        };
+        tests
+            .iter()
+            .filter(|t| filters.is_empty() || filters.iter().any(|f| matches(t.name, f)))
+            .filter(|t| !skips.iter().any(|f| matches(t.name, f)))
+            .filter(|t| match (has("--ignored"), has("--include-ignored")) {
+                (true, _) => t.is_ignored,
+                (_, true) => true,
+                _ => !t.is_ignored,
+            })
+            .map(|t| t.name)
+            .collect()
+    }
+
+    proptest! {
+        #[test]
+        fn exactly_the_chosen_tests_run(
+            names in prop::collection::btree_set("[a-c](::[a-c]){0,2}", 1..20),
+            bits in prop::collection::vec((any::<bool>(), any::<bool>()), 20),
+        ) {
+            let tests: Vec<Listed<'_>> = names
+                .iter()
+                .zip(&bits)
+                .map(|(name, (is_ignored, is_chosen))| Listed { name, is_ignored: *is_ignored, is_chosen: *is_chosen })
+                .collect();
+            prop_assume!(tests.iter().any(|test| test.is_chosen));
+            let chosen: Vec<&str> = tests.iter().filter(|t| t.is_chosen).map(|t| t.name).collect();
+            prop_assert_eq!(simulate(&tests, &select(&tests).args), chosen);
+        }
+
+        #[test]
+        fn no_bytes_make_the_readers_panic(chunks in prop::collection::vec("\\PC{0,30}|ok a\n|failed: x", 0..8)) {
+            let mut ledger = LedgerReader::new(["a", "b"]);
+            let mut report = ReportReader::new(["a", "b"]);
+            for chunk in &chunks {
+                ledger.read(chunk.as_bytes());
+                report.read(chunk.as_bytes());
+            }
+            report.finish();
+        }
+    }
+
+    #[test]
+    fn the_report_is_taken_apart_by_test() {
+        let mut reader = ReportReader::new(["a", "b"]);
+        let text = "\nrunning 2 tests\nnoise\nFF\nfailures:\n\n---- a stdout ----\none\n---- z stdout ----\n\n\
+                    ---- b stdout ----\nfailures:\n\ntwo\n\n\nfailures:\n    a\n    b\n\ntest result: FAILED. 0 passed\n\n";
+        for chunk in text.as_bytes().chunks(7) {
+            reader.read(chunk);
+        }
+        assert!(reader.began && reader.ended && !reader.ran_nothing);
+        let (sections, rest) = reader.finish();
+        assert_eq!(String::from_utf8_lossy(&sections[&0]), "one\n---- z stdout ----\n");
+        assert_eq!(String::from_utf8_lossy(&sections[&1]), "failures:\n\ntwo\n");
+        assert_eq!(String::from_utf8_lossy(&rest), "noise\n");
+    }
+
+    #[test]
+    fn a_flood_keeps_its_two_ends() {
+        let mut kept = Bounded::default();
+        kept.push(b"begin");
+        for _ in 0..100 {
+            kept.push(&[b'x'; 64 * 1024]);
+        }
+        kept.push(b"end");
+        let bytes = kept.into_bytes();
+        let text = String::from_utf8_lossy(&bytes);
+        assert!(text.starts_with("begin") && text.ends_with("end"));
+        assert!(bytes.len() < 4 * Bounded::PART && text.contains("bytes left out"));
+    }
+
+    #[test]
+    fn the_reason_is_the_place_of_the_panic() {
+        let table = [
+            (
+                "x\nthread 'a::b' panicked at tests/api.rs:14:5:\nboom\n",
+                Some("panicked at tests/api.rs:14:5"),
+            ),
+            ("thread 'a' (812) panicked at src/lib.rs:1:2:\n", Some("panicked at src/lib.rs:1:2")),
+            ("Error: \"bad\"\n", Some("returned Error: \"bad\"")),
+            (
+                "note: test did not panic as expected at a.rs:1:1\n",
+                Some("test did not panic as expected at a.rs:1:1"),
+            ),
+            ("nothing\n", None),
+        ];
+        for (output, expected) in table {
+            assert_eq!(reason(output).as_deref(), expected, "{output}");
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! Every sentence that a person gets to read, one function for each occasion.
+
+use std::time::Duration;
+
+use crate::binary::Binary;
+use crate::cargo;
+use crate::duration::seconds;
+use crate::event::{Note, Summary};
+use crate::outcome::Outcome;
+use crate::settings::Settings;
+
+/// `1 test`, `2 tests`.
+pub fn count(number: usize, thing: &str) -> String {
+    let plural = match thing {
+        _ if number == 1 => thing.to_owned(),
+        word if word.ends_with("ry") => format!("{}ies", &word[..word.len() - 1]),
+        word if word.ends_with('s') || word.ends_with("ch") => format!("{word}es"),
+        word => format!("{word}s"),
+    };
+    format!("{number} {plural}")
+}
+
+pub fn what_runs(tests: usize, binaries: usize, slots: usize) -> String {
+    format!("{} of {} in {}", count(tests, "test"), count(binaries, "binary"), count(slots, "slot"))
+}
+
+pub fn in_brackets(took: Duration) -> String {
+    format!(" ({} s)", seconds(took))
+}
+
+pub fn verdict_word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Passed => "PASSED",
+        Outcome::Failed => "FAILED",
+        Outcome::Ignored => "IGNORED",
+        Outcome::TimedOut => "TIMED OUT",
+        Outcome::Aborted => "ABORTED",
+        Outcome::Blocked => "BLOCKED",
+        Outcome::Missing => "MISSING",
+    }
+}
+
+pub fn note(note: &Note) -> String {
+    match note {
+        Note::DamagedState { path, why } => format!(
+            "ignored `{}`, which is damaged ({why}); it will be written anew",
+            path.display()
+        ),
+        Note::StateNotWritten { path, why } => format!(
+            "could not write `{}` ({why}); the next run will know less, the verdicts hold",
+            path.display()
+        ),
+        Note::ListFailed(message) => message.clone(),
+        Note::NoLedger { binary } => format!(
+            "`{binary}` does not take libtest's `--logfile`: each of its tests runs in a process of its own"
+        ),
+        Note::SetUpAgain { node, why } => format!(
+            "the rest of the unit `{node}` goes on in a fresh process ({why}): what it had set up is set up again"
+        ),
+        Note::NoLeaksYet => {
+            "recycle = \"on-leak\" has no effect: this version does not look for leaks".to_owned()
+        }
+        Note::Strays { count: number } => format!(
+            "{} outlived the tests that started them and were ended",
+            count(*number, "process")
+        ),
+        Note::Doctests { packages } => {
+            format!("doctests of {} were not run: cargo test --doc", list(packages))
+        }
+    }
+}
+
+/// `a`, `a and b`, `a, b and 3 more`.
+pub fn list(words: &[String]) -> String {
+    const SHOWN: usize = 3;
+    match words {
+        [] => String::new(),
+        [one] => one.clone(),
+        [all @ .., last] if words.len() <= SHOWN => format!("{} and {last}", all.join(", ")),
+        _ => format!("{} and {} more", words[..SHOWN].join(", "), words.len() - SHOWN),
+    }
+}
+
+/// The command that runs just this test again.
+pub fn again(settings: &Settings, binary: &Binary, test: &str, is_ignored: bool) -> String {
+    let mut words = vec!["cargo".to_owned(), "partest".to_owned()];
+    words.extend(binary.cargo_flags());
+    words.extend(cargo::flags_to_repeat(&settings.cargo));
+    words.push("--".to_owned());
+    if is_ignored {
+        words.push("--ignored".to_owned());
+    }
+    words.extend(["--exact".to_owned(), test.to_owned()]);
+    words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+}
+
+/// A word as a shell reads it back.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-+=/.,:@%".contains(c);
+    match !word.is_empty() && word.chars().all(is_plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}
+
+/// `140 passed, 1 failed, 1 ignored`: what did not happen is left out.
+pub fn counts(summary: &Summary) -> String {
+    let named = [
+        (Outcome::Passed, "passed"),
+        (Outcome::Failed, "failed"),
+        (Outcome::TimedOut, "timed out"),
+        (Outcome::Aborted, "aborted"),
+        (Outcome::Missing, "missing"),
+        (Outcome::Blocked, "blocked"),
+        (Outcome::Ignored, "ignored"),
+    ];
+    let mut parts: Vec<String> = named
+        .iter()
+        .map(|(outcome, word)| (summary.count(*outcome), word))
+        .filter(|(number, word)| *number > 0 || **word == "passed")
+        .map(|(number, word)| format!("{number} {word}"))
+        .collect();
+    if summary.not_run > 0 {
+        parts.push(format!("{} not run", summary.not_run));
+    }
+    if summary.list_failures > 0 {
+        parts.push(format!("{} not listed", count(summary.list_failures, "binary")));
+    }
+    parts.join(", ")
+}
+
+/// `7 binaries, 9 processes, 2 slots 91 % full, 1.70 s`
+pub fn effort(summary: &Summary) -> String {
+    let workers = usize::try_from(summary.workers).unwrap_or(usize::MAX);
+    format!(
+        "{}, {}, {} {:.0} % full, {} s",
+        count(summary.binaries, "binary"),
+        count(workers, "process"),
+        count(summary.slots, "slot"),
+        summary.fill * 100.0,
+        seconds(summary.took)
+    )
+}
+
+pub fn no_test_matched(settings: &Settings) -> String {
+    let wanted = &settings.wanted;
+    match wanted.filters.as_slice() {
+        [] => "no test to run: `cargo partest list` shows what there is".to_owned(),
+        filters => format!(
+            "no test matches {}: `cargo partest list` shows what there is",
+            list(&filters.iter().map(|filter| format!("`{filter}`")).collect::<Vec<_>>())
+        ),
+    }
+}
+
+pub fn shared_needs_fixture(fixture: &str) -> String {
+    format!("fixture {fixture} is not running: this version does not start shared fixtures yet")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plurals_are_right() {
+        let table = [
+            (1, "test", "1 test"),
+            (0, "test", "0 tests"),
+            (2, "binary", "2 binaries"),
+            (2, "process", "2 processes"),
+            (2, "batch", "2 batches"),
+        ];
+        for (number, thing, expected) in table {
+            assert_eq!(count(number, thing), expected);
+        }
+    }
+
+    #[test]
+    fn words_come_back_through_a_shell() {
+        assert_eq!(quoted("auth::rejects"), "auth::rejects");
+        assert_eq!(quoted("it's $HOME"), r"'it'\''s $HOME'");
+        assert_eq!(quoted(""), "''");
+    }
+
+    #[test]
+    fn long_lists_end() {
+        let words = |n: usize| (0..n).map(|i| i.to_string()).collect::<Vec<_>>();
+        assert_eq!(list(&words(1)), "0");
+        assert_eq!(list(&words(3)), "0, 1 and 2");
+        assert_eq!(list(&words(5)), "0, 1, 2 and 2 more");
+    }
+}

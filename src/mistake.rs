@@ -1,0 +1,137 @@
+//! What is wrong in a Cargo.toml, with its place and the nearest right word.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+
+/// A file that was read, kept for as long as something may have to be said about it.
+#[derive(Debug)]
+pub struct Source {
+    /// Relative to the current directory where it lies below it.
+    pub path: PathBuf,
+    pub text: String,
+}
+
+impl Source {
+    pub fn new(path: &Path, text: String) -> Arc<Self> {
+        let here = std::env::current_dir().unwrap_or_default();
+        let path = path.strip_prefix(here).unwrap_or(path).to_owned();
+        Arc::new(Source { path, text })
+    }
+}
+
+/// A place in a file.
+#[derive(Debug, Clone)]
+pub struct Place {
+    pub source: Arc<Source>,
+    pub span: Range<usize>,
+}
+
+impl PartialEq for Place {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.source, &other.source) && self.span == other.span
+    }
+}
+
+impl std::fmt::Display for Place {
+    /// `Cargo.toml:14`
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let before = self.source.text.get(..self.span.start).unwrap_or_default();
+        write!(f, "{}:{}", self.source.path.display(), before.matches('\n').count() + 1)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    Error,
+    Warning,
+}
+
+#[derive(Debug, Clone)]
+pub struct Mistake {
+    pub severity: Severity,
+    pub place: Place,
+    /// One lower-case line without full stop.
+    pub title: String,
+    /// What to write instead.
+    pub help: Option<String>,
+}
+
+impl Mistake {
+    pub fn error(place: Place, title: impl Into<String>) -> Self {
+        Mistake { severity: Severity::Error, place, title: title.into(), help: None }
+    }
+
+    pub fn warning(place: Place, title: impl Into<String>) -> Self {
+        Mistake { severity: Severity::Warning, ..Mistake::error(place, title) }
+    }
+
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// The mistake as rustc would print it, with the line of the file.
+    pub fn render(&self, color: bool) -> String {
+        let level = match self.severity {
+            Severity::Error => Level::ERROR,
+            Severity::Warning => Level::WARNING,
+        };
+        let path = self.place.source.path.to_string_lossy();
+        let annotation = AnnotationKind::Primary.span(self.place.span.clone());
+        let snippet = Snippet::source(self.place.source.text.as_str())
+            .path(path.as_ref())
+            .annotation(annotation);
+        let mut group = level.primary_title(self.title.as_str()).element(snippet);
+        if let Some(help) = &self.help {
+            group = group.element(Level::HELP.message(help.as_str()));
+        }
+        let renderer = if color { Renderer::styled() } else { Renderer::plain() };
+        renderer.render(&[group]).to_string()
+    }
+}
+
+/// The word of `known` that was most likely meant, or `None` where nothing is near.
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // The threshold that clap uses for its suggestions, so that both behave alike.
+    const LIKELY: f64 = 0.7;
+    known
+        .into_iter()
+        .map(|candidate| (strsim::jaro(word, candidate), candidate))
+        .filter(|(likeness, _)| *likeness > LIKELY)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate)
+}
+
+/// `did you mean `x`?`, or the list of what is known.
+pub fn suggestion(word: &str, known: &[&str]) -> String {
+    match nearest(word, known.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("known here: {}", known.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mistake_shows_file_line_column_and_what_to_write() {
+        let text = "[package]\nname = \"web\"\ntreads = 2\n";
+        let source = Arc::new(Source { path: "Cargo.toml".into(), text: text.into() });
+        let mistake = Mistake::error(Place { source, span: 24..30 }, "unknown key `treads`")
+            .help(suggestion("treads", &["threads", "slots"]));
+        let shown = mistake.render(false);
+        assert!(shown.contains("error: unknown key `treads`"), "{shown}");
+        assert!(shown.contains("Cargo.toml:3:1"), "{shown}");
+        assert!(shown.contains("did you mean `threads`?"), "{shown}");
+        assert_eq!(mistake.place.to_string(), "Cargo.toml:3");
+    }
+
+    #[test]
+    fn nothing_near_lists_what_is_known() {
+        assert_eq!(suggestion("zzz", &["unit", "split"]), "known here: unit, split");
+    }
+}

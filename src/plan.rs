@@ -1,0 +1,490 @@
+//! What may start now. Pure: groups of tests and slots go in, batches come out; it alone
+//! decides, and it belongs to one thread. No clock, no process, no file.
+//!
+//! The order is "longest first", since what is long and starts late holds up the end; what
+//! was never measured comes before what is known, because it may be long. A batch takes all
+//! it needs (slots, locks, the machine) at once or not at all, and whatever nothing holds
+//! can always start: so nothing can deadlock.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::declaration::{Locks, Recycle, Threads};
+
+/// One test: the place of its listing in the inventory, and its place in that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TestId {
+    pub listing: usize,
+    pub test: usize,
+}
+
+#[derive(Debug, Clone)]
+pub struct GroupTest {
+    pub id: TestId,
+    /// From history; none for a test that was never measured.
+    pub expected: Option<Duration>,
+    pub timeout: Option<Duration>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// All tests in one process.
+    Unit,
+    /// In batches that the plan sizes.
+    Split,
+    /// One process for every test.
+    Isolated,
+}
+
+/// Tests of one binary that are dispatched by the same rules.
+#[derive(Debug, Clone)]
+pub struct Group {
+    pub listing: usize,
+    /// The node of the module tree that the tests stand in.
+    pub node: String,
+    pub form: Form,
+    /// What decided, for people.
+    pub why: String,
+    pub tests: Vec<GroupTest>,
+    /// How many tests the binary has in all: libtest's price for a filter grows with it.
+    pub tests_in_binary: usize,
+    /// Whether a worker can run several tests at once.
+    pub can_thread: bool,
+    pub threads: Threads,
+    pub slots: usize,
+    pub locks: Locks,
+    pub exclusive: bool,
+    pub recycle: Recycle,
+    pub env: BTreeMap<String, String>,
+}
+
+impl Group {
+    /// A group's tests are sorted by their ids.
+    fn find(&self, id: TestId) -> Option<&GroupTest> {
+        self.tests.binary_search_by_key(&id, |test| test.id).ok().map(|at| &self.tests[at])
+    }
+
+    pub fn timeout(&self, id: TestId) -> Option<Duration> {
+        self.find(id)?.timeout
+    }
+}
+
+/// What one worker is handed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch {
+    pub id: usize,
+    pub group: usize,
+    /// In the order in which the binary lists them, which is the order it runs them in.
+    pub tests: Vec<TestId>,
+    pub threads: usize,
+    /// The places it takes; the first is the worker's `PARTEST_SLOT`.
+    pub slots: Vec<usize>,
+    /// A suspect of a dead worker, run again by itself.
+    pub is_alone: bool,
+}
+
+#[derive(Debug)]
+pub struct Plan {
+    groups: Vec<GroupState>,
+    slot_count: usize,
+    thread_cap: usize,
+    free: BTreeSet<usize>,
+    held: Held,
+    running: HashMap<usize, Batch>,
+    next_batch: usize,
+    /// Work of one slot if all slots were equally busy.
+    fair_share: Duration,
+    /// The work that no worker has yet.
+    remaining: Duration,
+    assumed: Duration,
+}
+
+#[derive(Debug)]
+struct GroupState {
+    group: Arc<Group>,
+    /// Unknown first, then the longest.
+    pending: Vec<GroupTest>,
+    alone: Vec<GroupTest>,
+    running: usize,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    readers: HashMap<String, usize>,
+    writers: BTreeSet<String>,
+    exclusive: bool,
+}
+
+/// What a worker costs before its first test: start, and libtest's own look at its tests
+/// (1.4 to 4.4 ms, measured with 10 and 10,000 tests).
+const PRICE_OF_A_PROCESS: Duration = Duration::from_millis(2);
+
+/// What each name on the command line costs libtest for each test of the binary (0.03 to
+/// 0.05 ms a name at 10,000 tests).
+const PRICE_OF_A_NAME: Duration = Duration::from_nanos(4);
+
+/// A batch should carry this many times what starting it costs.
+const WORTH: u32 = 5;
+
+/// Tests in a batch of which nothing is known, at the least.
+const FEWEST_UNKNOWN: usize = 8;
+
+/// What a test is taken to last where there is no history at all: only the proportions
+/// between groups matter then, and this says "as many tests, as much work".
+const ASSUMED: Duration = Duration::from_millis(1);
+
+impl Plan {
+    /// `thread_cap` bounds the threads of one worker.
+    pub fn new(groups: Vec<Group>, slots: usize, thread_cap: Option<usize>) -> Plan {
+        let slot_count = slots.max(1);
+        let assumed = assumed(&groups);
+        let groups: Vec<GroupState> = groups.into_iter().map(GroupState::new).collect();
+        let remaining =
+            groups.iter().flat_map(|g| &g.pending).map(|t| t.expected.unwrap_or(assumed)).sum();
+        Plan {
+            groups,
+            slot_count,
+            thread_cap: thread_cap.unwrap_or(usize::MAX).max(1),
+            free: (0..slot_count).collect(),
+            held: Held::default(),
+            running: HashMap::new(),
+            next_batch: 0,
+            fair_share: remaining / u32::try_from(slot_count).unwrap_or(u32::MAX),
+            remaining,
+            assumed,
+        }
+    }
+
+    pub fn group(&self, index: usize) -> &Arc<Group> {
+        &self.groups[index].group
+    }
+
+    pub fn groups(&self) -> impl Iterator<Item = &Group> {
+        self.groups.iter().map(|state| &*state.group)
+    }
+
+    /// Nothing runs and nothing waits.
+    pub fn is_done(&self) -> bool {
+        self.running.is_empty() && !self.groups.iter().any(GroupState::has_work)
+    }
+
+    /// The next batch that may start now; what it needs is held until `finished`.
+    pub fn next(&mut self) -> Option<Batch> {
+        if self.free.is_empty() {
+            return None;
+        }
+        let cuts = (0..self.groups.len()).filter_map(|at| self.cut(at));
+        let best = cuts.max_by(|a, b| self.rank(a).cmp(&self.rank(b)))?;
+        Some(self.dispatch(best))
+    }
+
+    pub fn finished(&mut self, batch: usize) {
+        let Some(batch) = self.running.remove(&batch) else { return };
+        self.free.extend(&batch.slots);
+        let state = &mut self.groups[batch.group];
+        state.running -= 1;
+        self.held.release(&state.group);
+    }
+
+    /// Tests that a worker had been handed and never began.
+    pub fn give_back(&mut self, group: usize, tests: &[TestId]) {
+        let tests = self.tests_of(group, tests);
+        self.remaining += self.work(&tests);
+        let state = &mut self.groups[group];
+        state.pending.extend(tests);
+        state.sort();
+    }
+
+    /// Tests that ran when their worker died: each is run again by itself.
+    pub fn suspect(&mut self, group: usize, tests: &[TestId]) {
+        let tests = self.tests_of(group, tests);
+        self.remaining += self.work(&tests);
+        self.groups[group].alone.extend(tests);
+    }
+
+    /// Starts nothing more; returns the tests that will not run.
+    pub fn stop(&mut self) -> Vec<TestId> {
+        self.remaining = Duration::ZERO;
+        let waiting = self.groups.iter_mut().flat_map(|state| {
+            let alone = std::mem::take(&mut state.alone);
+            std::mem::take(&mut state.pending).into_iter().chain(alone)
+        });
+        waiting.map(|test| test.id).collect()
+    }
+
+    fn tests_of(&self, group: usize, ids: &[TestId]) -> Vec<GroupTest> {
+        let group = &self.groups[group].group;
+        ids.iter().filter_map(|id| group.find(*id)).cloned().collect()
+    }
+
+    fn expected(&self, test: &GroupTest) -> Duration {
+        test.expected.unwrap_or(self.assumed)
+    }
+
+    fn work(&self, tests: &[GroupTest]) -> Duration {
+        tests.iter().map(|test| self.expected(test)).sum()
+    }
+
+    /// What this group would hand out now, or nothing if it may not start.
+    fn cut(&self, at: usize) -> Option<Cut> {
+        let state = &self.groups[at];
+        let group = &state.group;
+        if !state.has_work() || (group.form == Form::Unit && state.running > 0) {
+            return None;
+        }
+        if self.held.refuses(group) || (group.exclusive && !self.running.is_empty()) {
+            return None;
+        }
+        let cut = self.size(at);
+        (cut.width <= self.free.len()).then_some(cut)
+    }
+
+    fn size(&self, at: usize) -> Cut {
+        let state = &self.groups[at];
+        let limit = match state.group.recycle {
+            Recycle::After(tests) => tests,
+            _ => usize::MAX,
+        };
+        if let Some(suspect) = state.alone.first() {
+            return self.sized(at, 1, self.expected(suspect), true);
+        }
+        let whole = state.pending.len().min(limit);
+        match state.group.form {
+            Form::Isolated => self.sized(at, 1, self.expected(&state.pending[0]), false),
+            Form::Unit => self.sized(at, whole, self.work(&state.pending[..whole]), false),
+            Form::Split => {
+                let count = self.split_size(at).min(limit);
+                self.sized(at, count, self.work(&state.pending[..count]), false)
+            }
+        }
+    }
+
+    fn sized(&self, at: usize, count: usize, work: Duration, is_alone: bool) -> Cut {
+        let group = &self.groups[at].group;
+        let is_rest = count == self.groups[at].pending.len();
+        let threads = self.threads(at, count, work, is_rest);
+        let width = threads.max(group.slots).min(self.slot_count);
+        let is_unknown =
+            self.groups[at].pending.first().is_some_and(|test| test.expected.is_none());
+        Cut { group: at, count, work, threads, width, is_alone, is_unknown }
+    }
+
+    /// As many threads as bring the work below the fair share of the whole, and the slots
+    /// that nothing else could use: neither another group nor the rest of this one.
+    fn threads(&self, at: usize, count: usize, work: Duration, is_rest: bool) -> usize {
+        let group = &self.groups[at].group;
+        let most = count.min(self.slot_count).min(self.thread_cap).max(1);
+        if !group.can_thread || group.form == Form::Isolated || group.recycle == Recycle::OnFailure
+        {
+            return 1;
+        }
+        match group.threads {
+            Threads::Exactly(threads) => threads.min(most),
+            Threads::Auto => {
+                let shares = work.as_secs_f64() / self.fair_share.as_secs_f64().max(1e-9);
+                // A little over the fair share is still one share.
+                let needed = if shares.is_finite() { (shares - 0.1).ceil() as usize } else { 1 };
+                let idle = if is_rest && !self.others_wait(at) { self.free.len() } else { 0 };
+                needed.max(idle).clamp(1, most)
+            }
+        }
+    }
+
+    fn others_wait(&self, at: usize) -> bool {
+        self.groups.iter().enumerate().any(|(other, state)| other != at && state.has_work())
+    }
+
+    /// How many tests the next batch of a split group takes: a part of what remains, so
+    /// that batches shrink towards the end and the slots end together.
+    fn split_size(&self, at: usize) -> usize {
+        let state = &self.groups[at];
+        let all = state.pending.len();
+        let others_wait = self.others_wait(at);
+        let is_alone = !others_wait && self.free.len() == self.slot_count && self.slot_count > 1;
+        if is_alone && self.price_of_names(state, all / 2) > PRICE_OF_A_PROCESS {
+            // Threads of one process share out many tests better than any plan.
+            return all;
+        }
+        let share = if others_wait { 1 } else { self.free.len() };
+        let target = self.remaining.mul_f64(share as f64 / (2 * self.slot_count) as f64);
+        let count = self.take_until(&state.pending, target);
+        if is_alone {
+            // With idle slots beside it, a second process costs no time: what is declared
+            // as split is spread.
+            return count.min(all.div_ceil(2));
+        }
+        let rest = all - count;
+        if rest < FEWEST_UNKNOWN.min(count) || !self.cut_pays(state, count) { all } else { count }
+    }
+
+    fn take_until(&self, pending: &[GroupTest], target: Duration) -> usize {
+        let least = PRICE_OF_A_PROCESS * WORTH;
+        let (mut work, mut count) = (Duration::ZERO, 0);
+        for test in pending {
+            let fewest = if test.expected.is_none() { FEWEST_UNKNOWN } else { 1 };
+            if count >= fewest && work >= target.max(least) {
+                break;
+            }
+            work += self.expected(test);
+            count += 1;
+        }
+        count
+    }
+
+    /// Whether naming some of the tests costs little beside running them.
+    fn cut_pays(&self, state: &GroupState, count: usize) -> bool {
+        let price = PRICE_OF_A_PROCESS + self.price_of_names(state, count);
+        self.work(&state.pending[..count]) >= price * WORTH
+    }
+
+    /// What libtest takes to find so many tests among those of the binary, by their names or
+    /// by the names of the others.
+    fn price_of_names(&self, state: &GroupState, count: usize) -> Duration {
+        let in_binary = state.group.tests_in_binary.max(count);
+        let names = count.min(in_binary - count) as f64;
+        PRICE_OF_A_NAME.mul_f64(names * in_binary as f64)
+    }
+
+    /// Which of several cuts goes first: the greatest.
+    fn rank(&self, cut: &Cut) -> impl Ord + use<> {
+        let is_exclusive = self.groups[cut.group].group.exclusive;
+        // Tests that are alone on the machine come last, when it empties anyway.
+        (!is_exclusive, cut.is_alone, cut.is_unknown, cut.work, std::cmp::Reverse(cut.group))
+    }
+
+    fn dispatch(&mut self, cut: Cut) -> Batch {
+        let state = &mut self.groups[cut.group];
+        let taken: Vec<GroupTest> = match cut.is_alone {
+            true => vec![state.alone.remove(0)],
+            false => state.pending.drain(..cut.count).collect(),
+        };
+        state.running += 1;
+        self.held.hold(&state.group);
+        self.remaining = self.remaining.saturating_sub(cut.work);
+        let slots: Vec<usize> = self.free.iter().copied().take(cut.width).collect();
+        for slot in &slots {
+            self.free.remove(slot);
+        }
+        let mut tests: Vec<TestId> = taken.iter().map(|test| test.id).collect();
+        tests.sort_unstable();
+        let batch = Batch {
+            id: self.next_batch,
+            group: cut.group,
+            tests,
+            threads: cut.threads,
+            slots,
+            is_alone: cut.is_alone,
+        };
+        self.next_batch += 1;
+        self.running.insert(batch.id, batch.clone());
+        batch
+    }
+}
+
+/// A batch that could be handed out.
+#[derive(Debug)]
+struct Cut {
+    group: usize,
+    count: usize,
+    work: Duration,
+    threads: usize,
+    width: usize,
+    is_alone: bool,
+    is_unknown: bool,
+}
+
+impl GroupState {
+    fn new(group: Group) -> GroupState {
+        let pending = group.tests.clone();
+        let mut state =
+            GroupState { group: Arc::new(group), pending, alone: Vec::new(), running: 0 };
+        state.sort();
+        state
+    }
+
+    fn sort(&mut self) {
+        self.pending.sort_by_key(|test| {
+            (test.expected.is_some(), std::cmp::Reverse(test.expected), test.id)
+        });
+    }
+
+    fn has_work(&self) -> bool {
+        !self.pending.is_empty() || !self.alone.is_empty()
+    }
+}
+
+impl Held {
+    fn refuses(&self, group: &Group) -> bool {
+        let written = |name: &String| self.writers.contains(name);
+        let read = |name: &String| self.readers.contains_key(name);
+        self.exclusive
+            || group.locks.read.iter().any(written)
+            || group.locks.write.iter().any(|name| written(name) || read(name))
+    }
+
+    fn hold(&mut self, group: &Group) {
+        self.exclusive |= group.exclusive;
+        self.writers.extend(group.locks.write.iter().cloned());
+        for name in &group.locks.read {
+            *self.readers.entry(name.clone()).or_default() += 1;
+        }
+    }
+
+    fn release(&mut self, group: &Group) {
+        self.exclusive &= !group.exclusive;
+        for name in &group.locks.write {
+            self.writers.remove(name);
+        }
+        for name in &group.locks.read {
+            if let Some(count) = self.readers.get_mut(name) {
+                *count -= 1;
+                if *count == 0 {
+                    self.readers.remove(name);
+                }
+            }
+        }
+    }
+}
+
+/// What a test without history is taken to last: the mean of those that have one.
+fn assumed(groups: &[Group]) -> Duration {
+    let known: Vec<Duration> =
+        groups.iter().flat_map(|group| &group.tests).filter_map(|test| test.expected).collect();
+    match u32::try_from(known.len()) {
+        Ok(count @ 1..) => known.iter().sum::<Duration>() / count,
+        _ => ASSUMED,
+    }
+}
+
+/// One step of a plan that was played through without running anything.
+#[derive(Debug, Clone)]
+pub struct Step {
+    pub batch: Batch,
+    #[cfg_attr(not(test), expect(dead_code, reason = "the tests of the plan read it"))]
+    pub starts: Duration,
+    pub ends: Duration,
+}
+
+/// Plays a plan through with every test taking as long as expected.
+pub fn rehearse(mut plan: Plan) -> Vec<Step> {
+    let mut steps: Vec<Step> = Vec::new();
+    let mut running: Vec<(Duration, usize)> = Vec::new();
+    let mut now = Duration::ZERO;
+    loop {
+        while let Some(batch) = plan.next() {
+            let tests = plan.tests_of(batch.group, &batch.tests);
+            let threads = u32::try_from(batch.threads).unwrap_or(1).max(1);
+            let ends = now + PRICE_OF_A_PROCESS + plan.work(&tests) / threads;
+            running.push((ends, batch.id));
+            steps.push(Step { batch, starts: now, ends });
+        }
+        let Some(first) = (0..running.len()).min_by_key(|at| running[*at]) else { return steps };
+        let (ended, batch) = running.swap_remove(first);
+        now = ended;
+        plan.finished(batch);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,334 @@
+//! The plan without a process: first as sentences over small cases, then by property.
+
+use super::*;
+use proptest::prelude::*;
+
+fn group(listing: usize, form: Form, expected_ms: &[Option<u64>]) -> Group {
+    let test = |(test, ms): (usize, &Option<u64>)| GroupTest {
+        id: TestId { listing, test },
+        expected: ms.map(Duration::from_millis),
+        timeout: None,
+    };
+    Group {
+        listing,
+        node: format!("g{listing}"),
+        form,
+        why: String::new(),
+        tests: expected_ms.iter().enumerate().map(test).collect(),
+        tests_in_binary: expected_ms.len(),
+        can_thread: true,
+        threads: Threads::Auto,
+        slots: 1,
+        locks: Locks::default(),
+        exclusive: false,
+        recycle: Recycle::Never,
+        env: BTreeMap::new(),
+    }
+}
+
+fn unknown(count: usize) -> Vec<Option<u64>> {
+    vec![None; count]
+}
+
+fn known(count: usize, ms: u64) -> Vec<Option<u64>> {
+    vec![Some(ms); count]
+}
+
+/// `group*tests/threads` of every batch that may start now.
+fn startable(plan: &mut Plan) -> Vec<String> {
+    let mut found = Vec::new();
+    while let Some(batch) = plan.next() {
+        found.push(format!("{}*{}/{}", batch.group, batch.tests.len(), batch.threads));
+    }
+    found
+}
+
+#[test]
+fn a_binary_alone_in_the_queue_gets_all_slots_as_threads() {
+    let mut plan = Plan::new(vec![group(0, Form::Split, &unknown(10_000))], 4, None);
+    assert_eq!(startable(&mut plan), ["0*10000/4"]);
+    let mut plan = Plan::new(vec![group(0, Form::Unit, &unknown(1000))], 4, None);
+    assert_eq!(startable(&mut plan), ["0*1000/4"]);
+    let mut plan = Plan::new(vec![group(0, Form::Unit, &unknown(1000))], 4, Some(3));
+    assert_eq!(startable(&mut plan), ["0*1000/3"]);
+    let mut plan = Plan::new(vec![group(0, Form::Unit, &unknown(3))], 8, None);
+    assert_eq!(startable(&mut plan), ["0*3/3"], "never more threads than tests");
+}
+
+#[test]
+fn few_splittable_tests_are_spread_over_two_processes_at_least() {
+    for tests in [unknown(12), known(12, 0), known(12, 100)] {
+        let mut plan = Plan::new(vec![group(0, Form::Split, &tests)], 2, None);
+        let batches = startable(&mut plan);
+        assert!(batches.len() == 2 && batches.iter().all(|b| b.ends_with("/1")), "{batches:?}");
+    }
+}
+
+#[test]
+fn many_small_binaries_run_side_by_side_with_one_thread_each() {
+    let groups = (0..50).map(|at| group(at, Form::Split, &known(20, 1))).collect();
+    let mut plan = Plan::new(groups, 2, None);
+    assert_eq!(startable(&mut plan), ["0*20/1", "1*20/1"]);
+    plan.finished(0);
+    assert_eq!(startable(&mut plan), ["2*20/1"]);
+}
+
+#[test]
+fn a_unit_beyond_its_fair_share_gets_more_threads() {
+    let groups = vec![group(0, Form::Unit, &known(300, 1)), group(1, Form::Unit, &known(100, 1))];
+    let mut plan = Plan::new(groups, 2, None);
+    assert_eq!(startable(&mut plan), ["0*300/2"]);
+    plan.finished(0);
+    assert_eq!(startable(&mut plan), ["1*100/2"], "what nothing else could use is used");
+}
+
+#[test]
+fn threads_as_declared_are_kept() {
+    let mut one = group(0, Form::Unit, &unknown(10));
+    one.threads = Threads::Exactly(1);
+    let mut eight = group(1, Form::Unit, &unknown(10));
+    eight.threads = Threads::Exactly(8);
+    let mut plan = Plan::new(vec![one, eight], 2, None);
+    assert_eq!(startable(&mut plan), ["0*10/1"], "the other wants more than is free");
+    plan.finished(0);
+    assert_eq!(startable(&mut plan), ["1*10/2"], "more than -j means all of them");
+}
+
+#[test]
+fn unknown_comes_before_known_and_long_before_short() {
+    let groups = vec![
+        group(0, Form::Unit, &known(1, 10)),
+        group(1, Form::Unit, &known(1, 500)),
+        group(2, Form::Unit, &unknown(1)),
+        group(3, Form::Unit, &known(1, 90)),
+    ];
+    let mut plan = Plan::new(groups, 4, Some(1));
+    assert_eq!(startable(&mut plan), ["2*1/1", "1*1/1", "3*1/1", "0*1/1"]);
+}
+
+#[test]
+fn split_batches_shrink_towards_the_end() {
+    let groups =
+        vec![group(0, Form::Split, &known(400, 20)), group(1, Form::Unit, &known(1, 3000))];
+    let steps = rehearse(Plan::new(groups, 2, None));
+    let sizes: Vec<usize> =
+        steps.iter().filter(|s| s.batch.group == 0).map(|s| s.batch.tests.len()).collect();
+    assert!(sizes.len() > 3 && sizes.windows(2).all(|pair| pair[0] >= pair[1]), "{sizes:?}");
+    assert_eq!(sizes.iter().sum::<usize>(), 400);
+    let end = steps.iter().map(|step| step.ends).max().unwrap();
+    assert!(end < Duration::from_millis(5800), "fair share 5.5 s, planned {end:?}");
+}
+
+#[test]
+fn tiny_tests_are_not_cut_where_naming_them_costs_more_than_running_them() {
+    let groups = (0..2).map(|at| group(at, Form::Split, &[Some(0); 10_000])).collect();
+    let mut plan = Plan::new(groups, 2, None);
+    assert_eq!(startable(&mut plan), ["0*10000/1", "1*10000/1"]);
+}
+
+#[test]
+fn isolated_tests_get_a_process_each() {
+    let mut plan = Plan::new(vec![group(0, Form::Isolated, &unknown(3))], 2, None);
+    assert_eq!(startable(&mut plan), ["0*1/1", "0*1/1"]);
+}
+
+#[test]
+fn one_unit_uses_one_worker_whatever_the_slots() {
+    let mut unit = group(0, Form::Unit, &unknown(5));
+    unit.threads = Threads::Exactly(1);
+    let mut plan = Plan::new(vec![unit], 8, None);
+    assert_eq!(startable(&mut plan), ["0*5/1"]);
+}
+
+#[test]
+fn locks_are_taken_together_and_readers_share() {
+    let locked = |at, read: &[&str], write: &[&str]| {
+        let mut group = group(at, Form::Unit, &known(1, 10));
+        let own = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        group.locks = Locks { read: own(read), write: own(write) };
+        group
+    };
+    let groups = vec![
+        locked(0, &["a"], &[]),
+        locked(1, &["a"], &["b"]),
+        locked(2, &[], &["a", "c"]),
+        locked(3, &[], &["b"]),
+        locked(4, &["c"], &[]),
+    ];
+    let mut plan = Plan::new(groups, 8, None);
+    assert_eq!(startable(&mut plan), ["0*1/1", "1*1/1", "4*1/1"]);
+    plan.finished(1);
+    assert_eq!(startable(&mut plan), ["3*1/1"]);
+    plan.finished(0);
+    plan.finished(2);
+    assert_eq!(startable(&mut plan), ["2*1/1"]);
+}
+
+#[test]
+fn an_exclusive_batch_is_alone_on_the_machine_and_comes_last() {
+    let mut alone = group(0, Form::Unit, &known(2, 1000));
+    alone.exclusive = true;
+    let mut plan = Plan::new(vec![alone, group(1, Form::Unit, &known(1, 1))], 4, Some(1));
+    assert_eq!(startable(&mut plan), ["1*1/1"]);
+    plan.finished(0);
+    assert_eq!(startable(&mut plan), ["0*2/1"]);
+}
+
+#[test]
+fn a_unit_that_lost_its_worker_never_runs_twice_at_once() {
+    let mut plan = Plan::new(vec![group(0, Form::Unit, &unknown(5))], 4, Some(1));
+    let batch = plan.next().unwrap();
+    plan.finished(batch.id);
+    plan.suspect(0, &batch.tests[..2]);
+    plan.give_back(0, &batch.tests[2..]);
+    for expected in ["0*1/1", "0*1/1", "0*3/1"] {
+        assert_eq!(startable(&mut plan), [expected]);
+        let newest = *plan.running.keys().next().unwrap();
+        plan.finished(newest);
+    }
+    assert!(plan.is_done());
+}
+
+#[test]
+fn recycling_bounds_the_tests_of_a_process() {
+    let mut unit = group(0, Form::Unit, &unknown(5));
+    unit.recycle = Recycle::After(2);
+    let steps = rehearse(Plan::new(vec![unit], 4, None));
+    let sizes: Vec<usize> = steps.iter().map(|step| step.batch.tests.len()).collect();
+    assert_eq!(sizes, [2, 2, 1]);
+    assert!(steps.windows(2).all(|pair| pair[0].ends <= pair[1].starts), "one after another");
+}
+
+#[test]
+fn stopping_gives_back_what_never_ran() {
+    let mut plan = Plan::new(vec![group(0, Form::Isolated, &unknown(5))], 2, None);
+    assert_eq!(startable(&mut plan).len(), 2);
+    assert_eq!(plan.stop().len(), 3);
+    assert_eq!(plan.next(), None);
+    plan.finished(0);
+    plan.finished(1);
+    assert!(plan.is_done());
+}
+
+fn any_group() -> impl Strategy<Value = Group> {
+    let form = prop_oneof![Just(Form::Unit), Just(Form::Split), Just(Form::Isolated)];
+    let tests = prop::collection::vec(prop::option::of(0_u64..300), 1..40);
+    let threads = prop_oneof![
+        3 => Just(Threads::Auto),
+        1 => (1_usize..9).prop_map(Threads::Exactly)
+    ];
+    let recycle = prop_oneof![
+        4 => Just(Recycle::Never),
+        1 => Just(Recycle::OnFailure),
+        1 => (1_usize..5).prop_map(Recycle::After)
+    ];
+    let names = || prop::collection::btree_set("[a-c]", 0..2);
+    let locks = (names(), names()).prop_map(|(read, write)| Locks {
+        read: read.difference(&write).cloned().collect(),
+        write: write.into_iter().collect(),
+    });
+    (form, tests, threads, recycle, locks, 1_usize..6, prop::bool::weighted(0.1)).prop_map(
+        |(form, tests, threads, recycle, locks, slots, exclusive)| {
+            let mut group = group(0, form, &tests);
+            (group.threads, group.recycle, group.locks) = (threads, recycle, locks);
+            (group.slots, group.exclusive) = (slots, exclusive);
+            group
+        },
+    )
+}
+
+/// Plays a plan with chance deciding which batch ends next and how, and checks at every
+/// step what must always hold.
+fn play(groups: Vec<Group>, slots: usize, chances: &[u8]) -> Result<(), TestCaseError> {
+    let groups: Vec<Group> = groups
+        .into_iter()
+        .enumerate()
+        .map(|(at, mut group)| {
+            group.listing = at;
+            group.tests.iter_mut().for_each(|test| test.id.listing = at);
+            group
+        })
+        .collect();
+    let expected: BTreeSet<TestId> =
+        groups.iter().flat_map(|group| &group.tests).map(|test| test.id).collect();
+    let mut plan = Plan::new(groups, slots, None);
+    let mut done = BTreeSet::new();
+    let mut running: Vec<Batch> = Vec::new();
+    let mut chances = chances.iter().copied().cycle();
+    let mut steps = 0;
+    while !plan.is_done() {
+        while let Some(batch) = plan.next() {
+            running.push(batch);
+        }
+        check_running(&plan, &running, slots)?;
+        prop_assert!(!running.is_empty(), "work waits, nothing runs: a deadlock");
+        let chance = usize::from(chances.next().unwrap_or(0));
+        let batch = running.swap_remove(chance % running.len());
+        plan.finished(batch.id);
+        steps += 1;
+        // Now and then a worker dies: some tests had ended, some ran, some never began.
+        let dies = chance % 5 == 0 && steps < 200;
+        let ended = if dies { (chance / 5) % batch.tests.len() } else { batch.tests.len() };
+        let ran = (ended + batch.threads).min(batch.tests.len());
+        for test in &batch.tests[..ended] {
+            prop_assert!(done.insert(*test), "{test:?} had ended already");
+        }
+        match &batch.tests[ended..ran] {
+            [culprit] => prop_assert!(done.insert(*culprit)),
+            suspects => plan.suspect(batch.group, suspects),
+        }
+        plan.give_back(batch.group, &batch.tests[ran..]);
+    }
+    prop_assert_eq!(done, expected);
+    Ok(())
+}
+
+fn check_running(plan: &Plan, running: &[Batch], slots: usize) -> Result<(), TestCaseError> {
+    let used: Vec<usize> = running.iter().flat_map(|batch| batch.slots.clone()).collect();
+    let distinct: BTreeSet<usize> = used.iter().copied().collect();
+    prop_assert_eq!(used.len(), distinct.len(), "a slot is held twice");
+    prop_assert!(used.len() <= slots && distinct.iter().all(|slot| *slot < slots));
+    for (at, batch) in running.iter().enumerate() {
+        let group = plan.group(batch.group);
+        prop_assert!(batch.threads <= batch.slots.len());
+        prop_assert!(batch.tests.is_sorted());
+        prop_assert!(!group.exclusive || running.len() == 1, "exclusive beside another");
+        for other in &running[at + 1..] {
+            let beside = plan.group(other.group);
+            prop_assert!(group.form != Form::Unit || other.group != batch.group, "a torn unit");
+            let clash = |a: &Locks, b: &Locks| {
+                a.write.iter().any(|name| b.write.contains(name) || b.read.contains(name))
+            };
+            prop_assert!(
+                !clash(&group.locks, &beside.locks) && !clash(&beside.locks, &group.locks)
+            );
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn every_test_runs_once_and_nothing_is_held_twice(
+        groups in prop::collection::vec(any_group(), 1..8),
+        slots in 1_usize..9,
+        chances in prop::collection::vec(any::<u8>(), 1..64),
+    ) {
+        play(groups, slots, &chances)?;
+    }
+
+    #[test]
+    fn a_unit_that_nothing_interrupts_is_one_batch(
+        groups in prop::collection::vec(any_group(), 1..8),
+        slots in 1_usize..9,
+    ) {
+        let units = groups.iter().filter(|g| g.form == Form::Unit && !matches!(g.recycle, Recycle::After(_)));
+        let units = units.count();
+        let steps = rehearse(Plan::new(groups.clone(), slots, None));
+        let is_unit = |step: &&Step| {
+            let group = &groups[step.batch.group];
+            group.form == Form::Unit && !matches!(group.recycle, Recycle::After(_))
+        };
+        prop_assert_eq!(steps.iter().filter(is_unit).count(), units);
+    }
+}

@@ -1,0 +1,420 @@
+//! What the metadata means: for every test the rules that hold for it, and what decided.
+//!
+//! The longest key wins, a package beats the workspace, the command line beats both. Every
+//! key is looked up by itself: a node that only sets a timeout keeps the policy of the node
+//! above it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use crate::declaration::{At, Declaration, Keys, Kind, Locks, Recycle, Threads};
+use crate::mistake::{Mistake, Place, nearest};
+use crate::settings::PolicyOverride;
+
+/// The rules of one test.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    pub kind: Kind,
+    /// The node whose key named the policy; none where it came from a default.
+    pub node: Option<String>,
+    pub why: Why,
+    pub isolate: bool,
+    pub threads: Threads,
+    pub slots: usize,
+    pub locks: Locks,
+    pub exclusive: bool,
+    pub timeout: Option<Duration>,
+    pub recycle: Recycle,
+    pub env: BTreeMap<String, String>,
+    pub fixtures: Vec<String>,
+}
+
+/// What decided the policy of a test.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Why {
+    Default,
+    Key(Place),
+    CommandLine(&'static str),
+    /// `serial_test` keeps its locks in one process.
+    SerialTest,
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Why::Default => write!(f, "default"),
+            Why::Key(place) => write!(f, "{place}"),
+            Why::CommandLine(flag) => write!(f, "{flag}"),
+            Why::SerialTest => write!(f, "depends on serial_test, whose locks live in one process"),
+        }
+    }
+}
+
+/// The declarations of a workspace, in force for all of its packages.
+#[derive(Debug, Default)]
+pub struct Policy {
+    pub workspace: Declaration,
+    /// By the package's index in the workspace.
+    pub packages: Vec<PackagePolicy>,
+    pub command_line: PolicyOverride,
+    pub timeout: Option<Duration>,
+}
+
+#[derive(Debug, Default)]
+pub struct PackagePolicy {
+    pub declaration: Declaration,
+    pub uses_serial_test: bool,
+    /// The crate names of all its targets: the first words that its module paths may have.
+    pub crate_names: Vec<String>,
+}
+
+/// Whether `node` is `path` or stands above it.
+pub fn covers(node: &str, path: &str) -> bool {
+    path.strip_prefix(node).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+}
+
+impl Policy {
+    /// How long a binary may take to list its tests.
+    pub fn list_timeout(&self, package: usize) -> Duration {
+        // libtest lists 10,000 tests in 8 ms; a custom harness may read a directory of data.
+        const LIST_TIMEOUT: Duration = Duration::from_secs(30);
+        let package = self.packages.get(package).and_then(|p| p.declaration.list_timeout.as_ref());
+        package.or(self.workspace.list_timeout.as_ref()).map_or(LIST_TIMEOUT, |at| at.value)
+    }
+
+    /// The rules of the test with this id (`BINARY::path::name`).
+    pub fn rules(&self, package: usize, id: &str) -> Rules {
+        let chain = self.chain(package, id);
+        let (kind, node, why, strength) = self.kind(package, &chain);
+        let first = |strengths: &[(Option<&str>, &Keys)]| {
+            strengths.iter().find_map(|(_, keys)| keys.isolate.as_ref()).is_some_and(|at| at.value)
+        };
+        // `isolate` of a weaker key than the one that named the policy went with that
+        // key's policy.
+        let isolate = match self.command_line {
+            PolicyOverride::Isolate => true,
+            PolicyOverride::None => kind != Kind::Unit && first(&chain[..strength]),
+            _ => false,
+        };
+        Rules {
+            kind: if isolate && kind == Kind::Auto { Kind::Split } else { kind },
+            node,
+            why,
+            isolate,
+            threads: nearest_of(&chain, |keys| &keys.threads).unwrap_or(Threads::Auto),
+            slots: nearest_of(&chain, |keys| &keys.slots).unwrap_or(1),
+            locks: nearest_of(&chain, |keys| &keys.locks).unwrap_or_default(),
+            exclusive: nearest_of(&chain, |keys| &keys.exclusive).unwrap_or(false),
+            timeout: self.timeout.or_else(|| nearest_of(&chain, |keys| &keys.timeout)),
+            recycle: nearest_of(&chain, |keys| &keys.recycle).unwrap_or_default(),
+            env: merged_env(&chain),
+            fixtures: nearest_of(&chain, |keys| &keys.fixture)
+                .map(|names| names.into_iter().map(|at| at.value).collect())
+                .unwrap_or_default(),
+        }
+    }
+
+    /// The keys that cover a test, strongest first: modules by length, then the package's
+    /// own keys, then the workspace's.
+    fn chain(&self, package: usize, id: &str) -> Vec<(Option<&str>, &Keys)> {
+        let package = self.packages.get(package).map(|p| &p.declaration);
+        let modules = package.into_iter().chain([&self.workspace]).flat_map(|d| &d.modules);
+        let mut chain: Vec<(Option<&str>, &Keys)> = modules
+            .filter(|(path, _)| covers(&path.value, id))
+            .map(|(path, keys)| (Some(path.value.as_str()), keys))
+            .collect();
+        // A stable sort: of two keys of one length the package's came first and stays first.
+        chain.sort_by_key(|(path, _)| std::cmp::Reverse(path.map_or(0, str::len)));
+        chain.extend(package.map(|d| (None, &d.keys)));
+        chain.push((None, &self.workspace.keys));
+        chain
+    }
+
+    /// The policy, the node that named it, why, and how many of the chain's keys are at
+    /// least as strong as the one that named it.
+    fn kind(
+        &self,
+        package: usize,
+        chain: &[(Option<&str>, &Keys)],
+    ) -> (Kind, Option<String>, Why, usize) {
+        match self.command_line {
+            PolicyOverride::None => {}
+            PolicyOverride::Kind(kind) => return (kind, None, Why::CommandLine("--policy"), 0),
+            PolicyOverride::Isolate => {
+                return (Kind::Split, None, Why::CommandLine("--isolate"), 0);
+            }
+            PolicyOverride::NoPartition(flag) => {
+                return (Kind::Unit, Some(String::new()), Why::CommandLine(flag), 0);
+            }
+        }
+        let named = chain.iter().enumerate().find_map(|(index, (node, keys))| {
+            keys.policy.as_ref().map(|policy| (index, *node, policy))
+        });
+        match named {
+            Some((index, node, policy)) => {
+                let why = Why::Key(policy.place.clone());
+                (policy.value, node.map(str::to_owned), why, index + 1)
+            }
+            None if self.packages.get(package).is_some_and(|p| p.uses_serial_test) => {
+                (Kind::Unit, Some(String::new()), Why::SerialTest, chain.len())
+            }
+            None => (Kind::Auto, None, Why::Default, chain.len()),
+        }
+    }
+
+    /// What can be checked before anything is built: fixtures, and `split` below `shared`.
+    pub fn check(&self, mistakes: &mut Vec<Mistake>) {
+        check_declaration(&self.workspace, &[], mistakes);
+        for package in &self.packages {
+            check_declaration(&package.declaration, &self.workspace.fixtures, mistakes);
+            self.check_first_words(package, mistakes);
+        }
+    }
+
+    /// A key whose first word names no target of its package can never match.
+    fn check_first_words(&self, package: &PackagePolicy, mistakes: &mut Vec<Mistake>) {
+        for (path, _) in &package.declaration.modules {
+            let binary = path.value.split("::").next().unwrap_or_default();
+            if package.crate_names.iter().any(|name| name == binary) {
+                continue;
+            }
+            let known = package.crate_names.iter().map(String::as_str);
+            let mistake = Mistake::warning(
+                path.place.clone(),
+                format!("`{}` matches no test: no target is named `{binary}`", path.value),
+            )
+            .help(match nearest(binary, known) {
+                Some(near) => format!("did you mean `{}`?", path.value.replacen(binary, near, 1)),
+                None => format!("a path begins with one of: {}", package.crate_names.join(", ")),
+            });
+            mistakes.push(mistake);
+        }
+    }
+
+    /// Keys of the binaries that were listed which match none of their tests.
+    ///
+    /// `ids` are the ids of all tests of the listed binaries of this package; a key of a
+    /// binary that is not part of this run is left alone.
+    pub fn check_paths(&self, package: usize, ids: &[String], mistakes: &mut Vec<Mistake>) {
+        let Some(declaration) = self.packages.get(package).map(|p| &p.declaration) else { return };
+        for (path, _) in &declaration.modules {
+            let binary = path.value.split("::").next().unwrap_or_default();
+            let listed = ids.iter().any(|id| covers(binary, id));
+            if !listed || ids.iter().any(|id| covers(&path.value, id)) {
+                continue;
+            }
+            let nodes = nodes_of(ids);
+            let mistake =
+                Mistake::warning(path.place.clone(), format!("`{}` matches no test", path.value))
+                    .help(match nearest(&path.value, nodes.iter().copied()) {
+                        Some(near) => format!("did you mean `{near}`?"),
+                        None => "`cargo partest list` shows every path".to_owned(),
+                    });
+            mistakes.push(mistake);
+        }
+    }
+}
+
+/// Every node of the tree that these tests stand in, themselves included.
+fn nodes_of(ids: &[String]) -> Vec<&str> {
+    let mut nodes: Vec<&str> = ids
+        .iter()
+        .flat_map(|id| id.match_indices("::").map(|(at, _)| &id[..at]).chain([id.as_str()]))
+        .collect();
+    nodes.sort_unstable();
+    nodes.dedup();
+    nodes
+}
+
+fn check_declaration(
+    declaration: &Declaration,
+    outer_fixtures: &[At<String>],
+    mistakes: &mut Vec<Mistake>,
+) {
+    let defined: Vec<&str> =
+        declaration.fixtures.iter().chain(outer_fixtures).map(|at| at.value.as_str()).collect();
+    let nodes = declaration.modules.iter().map(|(path, keys)| (Some(path), keys));
+    for (path, keys) in nodes.chain([(None, &declaration.keys)]) {
+        for fixture in keys.fixture.iter().flat_map(|names| &names.value) {
+            if !defined.contains(&fixture.value.as_str()) {
+                mistakes.push(undefined_fixture(fixture, &defined));
+            }
+        }
+        if let Some(policy) = keys.policy.as_ref().filter(|at| at.value == Kind::Shared)
+            && keys.fixture.is_none()
+        {
+            mistakes.push(
+                Mistake::error(policy.place.clone(), "a `shared` node needs a fixture")
+                    .help("write { policy = \"shared\", fixture = \"NAME\" }"),
+            );
+        }
+        if let Some(path) = path {
+            check_below_shared(path, keys, &declaration.modules, mistakes);
+        }
+    }
+}
+
+fn undefined_fixture(fixture: &At<String>, defined: &[&str]) -> Mistake {
+    let title = format!("fixture `{}` is defined nowhere", fixture.value);
+    let help = match nearest(&fixture.value, defined.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("define it under [package.metadata.partest.fixtures.{}]", fixture.value),
+    };
+    Mistake::error(fixture.place.clone(), title).help(help)
+}
+
+/// A `split` below a `shared` node would silently lose the fixture.
+fn check_below_shared(
+    path: &At<String>,
+    keys: &Keys,
+    modules: &[(At<String>, Keys)],
+    mistakes: &mut Vec<Mistake>,
+) {
+    let Some(policy) = keys.policy.as_ref().filter(|at| at.value == Kind::Split) else { return };
+    let shared_above = modules.iter().find(|(above, keys)| {
+        above.value != path.value
+            && covers(&above.value, &path.value)
+            && keys.policy.as_ref().is_some_and(|at| at.value == Kind::Shared)
+    });
+    if let Some((above, _)) = shared_above
+        && !keys.overrides
+    {
+        let title =
+            format!("`{}` is split below the shared `{}`: no fixture", path.value, above.value);
+        mistakes.push(
+            Mistake::error(policy.place.clone(), title)
+                .help("add override = true if its tests do not need the fixture"),
+        );
+    }
+}
+
+fn nearest_of<T: Clone>(
+    chain: &[(Option<&str>, &Keys)],
+    key: impl Fn(&Keys) -> &Option<At<T>>,
+) -> Option<T> {
+    chain.iter().find_map(|(_, keys)| key(keys).as_ref()).map(|at| at.value.clone())
+}
+
+/// Variables add up: a node sets its own on top of those of the nodes above it.
+fn merged_env(chain: &[(Option<&str>, &Keys)]) -> BTreeMap<String, String> {
+    let weakest_first = chain.iter().rev().filter_map(|(_, keys)| keys.env.as_ref());
+    weakest_first.flat_map(|at| at.value.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::declaration::{Table, read};
+    use crate::mistake::Source;
+    use std::sync::Arc;
+
+    fn policy(workspace: &str, package: &str) -> (Policy, Vec<String>) {
+        let mut mistakes = Vec::new();
+        let source =
+            |text: &str| Arc::new(Source { path: "Cargo.toml".into(), text: text.to_owned() });
+        let workspace = read(&source(workspace), Table::Workspace, &mut mistakes);
+        let declaration = read(&source(package), Table::Package, &mut mistakes);
+        let package = PackagePolicy {
+            declaration,
+            uses_serial_test: false,
+            crate_names: vec!["web".into(), "api".into()],
+        };
+        let policy = Policy { workspace, packages: vec![package], ..Policy::default() };
+        policy.check(&mut mistakes);
+        (policy, mistakes.into_iter().map(|m| m.title).collect())
+    }
+
+    fn kind_of(policy: &Policy, id: &str) -> (Kind, Option<String>) {
+        let rules = policy.rules(0, id);
+        (rules.kind, rules.node)
+    }
+
+    #[test]
+    fn the_longest_key_wins_and_nested_modules_inherit() {
+        let (policy, mistakes) = policy(
+            "[workspace.metadata.partest]\npolicy = \"split\"\ntimeout = \"9s\"",
+            "[package.metadata.partest]\ntimeout = \"5s\"\n[package.metadata.partest.modules]\n\
+             \"web::db\" = \"unit\"\n\"web::db::pure\" = \"split\"\n\"web::db::slow\" = { timeout = \"1m\" }",
+        );
+        assert_eq!(mistakes, Vec::<String>::new());
+        assert_eq!(kind_of(&policy, "web::db::reads"), (Kind::Unit, Some("web::db".into())));
+        assert_eq!(kind_of(&policy, "web::db::deep::reads"), (Kind::Unit, Some("web::db".into())));
+        assert_eq!(kind_of(&policy, "web::db::slow::sync"), (Kind::Unit, Some("web::db".into())));
+        assert_eq!(
+            kind_of(&policy, "web::db::pure::adds"),
+            (Kind::Split, Some("web::db::pure".into()))
+        );
+        assert_eq!(kind_of(&policy, "web::dbx::adds"), (Kind::Split, None));
+        let timeout = |id| policy.rules(0, id).timeout.unwrap().as_secs();
+        assert_eq!((timeout("web::db::slow::sync"), timeout("web::other")), (60, 5));
+    }
+
+    #[test]
+    fn the_package_beats_the_workspace_at_the_same_length() {
+        let (policy, _) = policy(
+            "[workspace.metadata.partest.modules]\n\"web\" = \"split\"\n\"api\" = \"split\"",
+            "[package.metadata.partest.modules]\n\"web\" = \"unit\"",
+        );
+        assert_eq!(kind_of(&policy, "web::a").0, Kind::Unit);
+        assert_eq!(kind_of(&policy, "api::a").0, Kind::Split);
+    }
+
+    #[test]
+    fn isolation_goes_with_the_policy_that_it_was_written_for() {
+        let (policy, _) = policy(
+            "",
+            "[package.metadata.partest.modules]\n\"web\" = { policy = \"split\", isolate = true }\n\
+             \"web::db\" = \"unit\"\n\"web::cli\" = \"split\"\n\"api\" = { isolate = true }",
+        );
+        let isolated = |id| policy.rules(0, id).isolate;
+        assert!(isolated("web::a") && isolated("api::a"));
+        assert!(!isolated("web::db::a") && !isolated("web::cli::a"));
+        assert_eq!(kind_of(&policy, "api::a").0, Kind::Split);
+    }
+
+    #[test]
+    fn the_command_line_beats_every_key() {
+        let (mut policy, _) = policy("", "[package.metadata.partest.modules]\n\"web\" = \"unit\"");
+        policy.command_line = PolicyOverride::Kind(Kind::Split);
+        assert_eq!(kind_of(&policy, "web::a"), (Kind::Split, None));
+        policy.command_line = PolicyOverride::NoPartition("-j 0");
+        assert_eq!(kind_of(&policy, "web::a"), (Kind::Unit, Some(String::new())));
+    }
+
+    #[test]
+    fn fixtures_and_paths_are_checked() {
+        let table = [
+            (
+                "\"web\" = { policy = \"shared\", fixture = \"db\" }",
+                "fixture `db` is defined nowhere",
+            ),
+            ("\"web\" = \"shared\"", "a `shared` node needs a fixture"),
+            ("\"wbe::db\" = \"unit\"", "`wbe::db` matches no test: no target is named `wbe`"),
+        ];
+        for (line, expected) in table {
+            let (_, mistakes) =
+                policy("", &format!("[package.metadata.partest.modules]\n{line}\n"));
+            assert_eq!(mistakes, [expected]);
+        }
+        let (_, mistakes) = policy(
+            "",
+            "[package.metadata.partest.modules]\n\"web\" = { policy = \"shared\", fixture = \"db\" }\n\
+             \"web::pure\" = \"split\"\n\"web::free\" = { policy = \"split\", override = true }\n\
+             [package.metadata.partest.fixtures.db]\nstart = [\"db\"]",
+        );
+        assert_eq!(mistakes, ["`web::pure` is split below the shared `web`: no fixture"]);
+    }
+
+    #[test]
+    fn a_path_that_matches_no_test_is_told_the_nearest_node() {
+        let (policy, _) = policy("", "[package.metadata.partest.modules]\n\"web::dbb\" = \"unit\"");
+        let mut mistakes = Vec::new();
+        let ids = ["web::db::reads".to_owned(), "web::cache::evicts".to_owned()];
+        policy.check_paths(0, &ids, &mut mistakes);
+        assert_eq!(mistakes[0].help.as_deref(), Some("did you mean `web::db`?"));
+        let mut none = Vec::new();
+        policy.check_paths(0, &["api::a".to_owned()], &mut none);
+        assert!(none.is_empty(), "its binary is not part of this run");
+    }
+}

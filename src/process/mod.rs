@@ -1,0 +1,211 @@
+//! One child process under supervision: how it is started, what it tells, how it ends.
+//!
+//! The one place where platforms differ. `unix` waits for all streams and the end of the
+//! process in one `poll`; `portable` does the same with a thread for each stream, and is
+//! what every other platform uses. All `unsafe` of the command is in `unix`.
+
+#[cfg(any(not(unix), test))]
+mod portable;
+#[cfg(unix)]
+mod unix;
+
+use std::collections::HashMap;
+use std::io;
+use std::process::{Command, ExitStatus};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+#[cfg(not(unix))]
+pub use portable::{LedgerPipe, Supervised, adopt_strays, end_strays};
+#[cfg(unix)]
+pub use unix::{LedgerPipe, Supervised, adopt_strays, end_strays};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    Stdout,
+    Stderr,
+    /// What libtest writes to its `--logfile`.
+    Ledger,
+}
+
+/// What a supervised process did next.
+#[derive(Debug)]
+pub enum Happening {
+    /// It wrote something: the bytes are in the caller's buffer.
+    Wrote(Stream),
+    /// It ended, and all that it had written has been told.
+    Ended(ExitStatus),
+    /// Nothing happened until the given instant.
+    Nothing,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// Ask: the process may still clean up.
+    Terminate,
+    Kill,
+}
+
+/// A signal that the user sent to the run, handed on to its workers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Passed {
+    Interrupt,
+    Terminate,
+    HangUp,
+    Quit,
+}
+
+/// The process groups of all workers that live now, so that the coordinator can reach them.
+#[derive(Debug, Default)]
+pub struct Groups(Mutex<HashMap<u32, ()>>);
+
+impl Groups {
+    fn insert(&self, pid: u32) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(pid, ());
+    }
+
+    /// Must happen before the process is reaped: after that its number may be another's.
+    fn remove(&self, pid: u32) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&pid);
+    }
+
+    #[cfg(unix)]
+    pub fn pass_on(&self, signal: Passed) {
+        for pid in self.0.lock().unwrap_or_else(PoisonError::into_inner).keys() {
+            unix::signal_group(*pid, signal);
+        }
+    }
+
+    /// Elsewhere the console hands Ctrl-C to every process by itself.
+    #[cfg(not(unix))]
+    pub fn pass_on(&self, _signal: Passed) {}
+
+    #[cfg(unix)]
+    pub fn kill_all(&self) {
+        for pid in self.0.lock().unwrap_or_else(PoisonError::into_inner).keys() {
+            unix::kill_group(*pid);
+        }
+    }
+
+    #[cfg(not(unix))]
+    pub fn kill_all(&self) {}
+}
+
+/// Asks one process to end.
+#[cfg(unix)]
+pub fn terminate(pid: u32) {
+    unix::terminate(pid);
+}
+
+#[cfg(not(unix))]
+pub fn terminate(_pid: u32) {}
+
+/// How the end of a process reads: `exit code 3`, `SIGSEGV`.
+pub fn describe(status: ExitStatus) -> String {
+    #[cfg(unix)]
+    if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
+        return unix::signal_name(signal);
+    }
+    match status.code() {
+        Some(code) => format!("exit code {code}"),
+        None => "an unknown end".to_owned(),
+    }
+}
+
+/// What a short command printed, or why it did not end well.
+#[derive(Debug)]
+pub struct Printed {
+    pub stdout: Vec<u8>,
+    pub stderr: Vec<u8>,
+    /// None where it was ended at the deadline.
+    pub status: Option<ExitStatus>,
+}
+
+/// Runs a command to its end, or ends it at the deadline.
+pub fn run(command: Command, groups: &Groups, until: Instant) -> io::Result<Printed> {
+    let mut child = Supervised::spawn(command, None, groups)?;
+    let (mut stdout, mut stderr, mut buffer) = (Vec::new(), Vec::new(), Vec::new());
+    let mut is_late = false;
+    loop {
+        match child.next((!is_late).then_some(until), &mut buffer)? {
+            Happening::Wrote(Stream::Stdout) => stdout.append(&mut buffer),
+            Happening::Wrote(_) => stderr.append(&mut buffer),
+            Happening::Ended(status) => {
+                let status = (!is_late).then_some(status);
+                return Ok(Printed { stdout, stderr, status });
+            }
+            Happening::Nothing => {
+                is_late = true;
+                child.end(End::Kill);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(60)
+    }
+
+    #[test]
+    fn both_streams_and_the_status_are_told() {
+        let groups = Groups::default();
+        let printed = run(shell("echo out; echo err >&2; exit 3"), &groups, soon()).unwrap();
+        assert_eq!((printed.stdout, printed.stderr), (b"out\n".to_vec(), b"err\n".to_vec()));
+        assert_eq!(describe(printed.status.unwrap()), "exit code 3");
+        assert!(groups.0.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_flood_on_both_streams_is_read_to_its_end() {
+        let script = "head -c 3000000 /dev/zero & head -c 3000000 /dev/zero >&2; wait";
+        let printed = run(shell(script), &Groups::default(), soon()).unwrap();
+        assert_eq!((printed.stdout.len(), printed.stderr.len()), (3_000_000, 3_000_000));
+    }
+
+    #[test]
+    fn the_deadline_ends_the_whole_group() {
+        let until = Instant::now() + Duration::from_millis(50);
+        let printed = run(shell("sleep 1000 & sleep 1000"), &Groups::default(), until).unwrap();
+        assert!(printed.status.is_none());
+    }
+
+    #[test]
+    fn a_child_that_keeps_the_pipe_open_holds_up_nobody() {
+        let printed = run(shell("sleep 1000 & echo done"), &Groups::default(), soon()).unwrap();
+        assert_eq!(printed.stdout, b"done\n");
+        assert!(printed.status.unwrap().success());
+    }
+
+    #[test]
+    fn a_signal_has_a_name() {
+        let printed = run(shell("kill -9 $$"), &Groups::default(), soon()).unwrap();
+        assert_eq!(describe(printed.status.unwrap()), "SIGKILL");
+    }
+
+    #[test]
+    fn the_portable_path_tells_the_same() {
+        let groups = Groups::default();
+        let mut child =
+            portable::Supervised::spawn(shell("echo a; exit 2"), None, &groups).unwrap();
+        let (mut told, mut buffer) = (Vec::new(), Vec::new());
+        let status = loop {
+            match child.next(Some(soon()), &mut buffer).unwrap() {
+                Happening::Wrote(_) => told.append(&mut buffer),
+                Happening::Ended(status) => break status,
+                Happening::Nothing => panic!("too late"),
+            }
+        };
+        assert_eq!((told, status.code()), (b"a\n".to_vec(), Some(2)));
+    }
+}

@@ -1,0 +1,120 @@
+//! Supervision by threads: one for each stream, and one look at the process now and then.
+//!
+//! Not responsible for process groups: what a worker leaves behind is not found here.
+
+use std::io::{self, Read};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::{End, Groups, Happening, Stream};
+
+/// How often the end of the process is looked for.
+const TICK: Duration = Duration::from_millis(10);
+
+pub struct Supervised<'g> {
+    child: Child,
+    groups: &'g Groups,
+    chunks: Receiver<(Stream, Vec<u8>)>,
+}
+
+/// libtest can write its log to a file only, where there is no `/dev/fd`: nothing here, so
+/// every test is judged by exit code.
+#[cfg(not(unix))]
+pub struct LedgerPipe;
+
+#[cfg(not(unix))]
+impl LedgerPipe {
+    pub fn new() -> io::Result<LedgerPipe> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    pub fn path(&self) -> String {
+        String::new()
+    }
+}
+
+/// Nothing here tells which processes a worker left behind.
+#[cfg(not(unix))]
+pub fn adopt_strays() {}
+
+#[cfg(not(unix))]
+pub fn end_strays() -> usize {
+    0
+}
+
+#[cfg(unix)]
+use super::unix::LedgerPipe;
+
+impl<'g> Supervised<'g> {
+    pub fn spawn(
+        mut command: Command,
+        _ledger: Option<LedgerPipe>,
+        groups: &'g Groups,
+    ) -> io::Result<Self> {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn()?;
+        groups.insert(child.id());
+        let (sender, chunks) = channel();
+        if let Some(stdout) = child.stdout.take() {
+            forward(stdout, Stream::Stdout, sender.clone());
+        }
+        if let Some(stderr) = child.stderr.take() {
+            forward(stderr, Stream::Stderr, sender);
+        }
+        Ok(Supervised { child, groups, chunks })
+    }
+
+    pub fn next(&mut self, until: Option<Instant>, buffer: &mut Vec<u8>) -> io::Result<Happening> {
+        loop {
+            match self.chunks.recv_timeout(TICK) {
+                Ok((stream, bytes)) => {
+                    *buffer = bytes;
+                    return Ok(Happening::Wrote(stream));
+                }
+                Err(RecvTimeoutError::Disconnected) => {
+                    let status = self.child.wait()?;
+                    self.groups.remove(self.child.id());
+                    return Ok(Happening::Ended(status));
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if let Some(status) = self.child.try_wait()? {
+                if let Ok((stream, bytes)) = self.chunks.try_recv() {
+                    *buffer = bytes;
+                    return Ok(Happening::Wrote(stream));
+                }
+                self.groups.remove(self.child.id());
+                return Ok(Happening::Ended(status));
+            }
+            if until.is_some_and(|until| Instant::now() >= until) {
+                return Ok(Happening::Nothing);
+            }
+        }
+    }
+
+    pub fn end(&mut self, _how: End) {
+        // It may have ended by itself just now.
+        let _ = self.child.kill();
+    }
+}
+
+impl Drop for Supervised<'_> {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        self.groups.remove(self.child.id());
+    }
+}
+
+fn forward(mut from: impl Read + Send + 'static, stream: Stream, to: Sender<(Stream, Vec<u8>)>) {
+    thread::spawn(move || {
+        let mut buffer = vec![0; 64 * 1024];
+        while let Ok(count @ 1..) = from.read(&mut buffer) {
+            if to.send((stream, buffer[..count].to_vec())).is_err() {
+                return;
+            }
+        }
+    });
+}

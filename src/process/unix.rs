@@ -1,0 +1,379 @@
+//! Supervision by `poll`: streams, and on Linux a pidfd for the end of the process.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use super::{End, Groups, Happening, Passed, Stream};
+
+/// What a pipe can hold at the most when its writer has ended; more than that comes from
+/// somebody else, who must not hold us up.
+const PIPE_CAPACITY: usize = 64 * 1024;
+
+/// Without a pidfd the end of a process is looked for this often.
+const TICK: Duration = Duration::from_millis(10);
+
+pub struct Supervised<'g> {
+    child: Child,
+    groups: &'g Groups,
+    sources: Vec<Source>,
+    pidfd: Option<OwnedFd>,
+    /// Kept open until the process ends, so that the pipe has no end before libtest has
+    /// opened it.
+    ledger_writer: Option<OwnedFd>,
+    has_exited: bool,
+    is_reaped: bool,
+}
+
+struct Source {
+    stream: Stream,
+    file: File,
+    /// How much may still be read after the process has ended.
+    allowance: usize,
+}
+
+/// The pipe that libtest's `--logfile` writes to.
+pub struct LedgerPipe {
+    reader: OwnedFd,
+    writer: OwnedFd,
+}
+
+impl LedgerPipe {
+    pub fn new() -> io::Result<LedgerPipe> {
+        let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
+        Ok(LedgerPipe { reader, writer })
+    }
+
+    /// The path to hand to `--logfile`.
+    ///
+    /// On Linux the worker opens our own descriptor by its path below `/proc`: so none is
+    /// inherited, and the one that libtest opens closes itself on exec. Neither a test nor
+    /// its children see anything of it.
+    pub fn path(&self) -> String {
+        let fd = self.writer.as_raw_fd();
+        if cfg!(target_os = "linux") {
+            format!("/proc/{}/fd/{fd}", std::process::id())
+        } else {
+            format!("/dev/fd/{fd}")
+        }
+    }
+}
+
+impl<'g> Supervised<'g> {
+    /// Starts the command in a process group of its own, with no input, and bound to die
+    /// with us.
+    ///
+    /// Must be called from a thread that lives as long as the run: on Linux the parent's
+    /// death signal fires when the *thread* that started the process ends.
+    pub fn spawn(
+        mut command: Command,
+        ledger: Option<LedgerPipe>,
+        groups: &'g Groups,
+    ) -> io::Result<Self> {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.process_group(0);
+        let inherited = ledger.as_ref().map(|pipe| pipe.writer.as_raw_fd());
+        let parent = std::process::id();
+        // SAFETY: between fork and exec only async-signal-safe calls are made: prctl,
+        // getppid and fcntl, each a plain system call; nothing is allocated.
+        unsafe { command.pre_exec(move || before_exec(parent, inherited)) };
+        let mut child = command.spawn()?;
+        groups.insert(child.id());
+        let mut sources = Vec::with_capacity(3);
+        // The ledger is read first: what it tells decides whose the other bytes are.
+        let (reader, ledger_writer) = match ledger {
+            Some(pipe) => (Some(pipe.reader), Some(pipe.writer)),
+            None => (None, None),
+        };
+        let streams = [
+            (Stream::Ledger, reader),
+            (Stream::Stdout, child.stdout.take().map(OwnedFd::from)),
+            (Stream::Stderr, child.stderr.take().map(OwnedFd::from)),
+        ];
+        for (stream, fd) in streams {
+            let Some(fd) = fd else { continue };
+            rustix::fs::fcntl_setfl(&fd, OFlags::NONBLOCK)?;
+            sources.push(Source { stream, file: File::from(fd), allowance: PIPE_CAPACITY });
+        }
+        let pidfd = pidfd(&child);
+        Ok(Supervised {
+            child,
+            groups,
+            sources,
+            pidfd,
+            ledger_writer,
+            has_exited: false,
+            is_reaped: false,
+        })
+    }
+
+    /// Waits for what happens next, at the longest until `until`.
+    pub fn next(&mut self, until: Option<Instant>, buffer: &mut Vec<u8>) -> io::Result<Happening> {
+        loop {
+            let ready = self.wait(until)?;
+            if let Some(stream) = self.read(&ready.readable, buffer)? {
+                return Ok(Happening::Wrote(stream));
+            }
+            if self.has_exited && ready.readable.is_empty() {
+                return self.reap().map(Happening::Ended);
+            }
+            if ready.has_exited {
+                self.note_exit();
+            } else if ready.readable.is_empty()
+                && until.is_some_and(|until| Instant::now() >= until)
+            {
+                return Ok(Happening::Nothing);
+            }
+        }
+    }
+
+    pub fn end(&mut self, how: End) {
+        if !self.is_reaped {
+            match how {
+                End::Terminate => signal_group(self.child.id(), Passed::Terminate),
+                End::Kill => kill_group(self.child.id()),
+            }
+        }
+    }
+
+    fn wait(&mut self, until: Option<Instant>) -> io::Result<Ready> {
+        let mut fds: Vec<PollFd<'_>> = self
+            .sources
+            .iter()
+            .map(|source| PollFd::from_borrowed_fd(source.file.as_fd(), PollFlags::IN))
+            .collect();
+        let pidfd: Option<BorrowedFd<'_>> = self.pidfd.as_ref().map(AsFd::as_fd);
+        if let Some(pidfd) = pidfd.filter(|_| !self.has_exited) {
+            fds.push(PollFd::from_borrowed_fd(pidfd, PollFlags::IN));
+        }
+        match poll(&mut fds, self.patience(until).as_ref()) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let is_ready = |fd: &PollFd<'_>| !fd.revents().is_empty();
+        let readable: Vec<usize> =
+            (0..self.sources.len()).filter(|at| is_ready(&fds[*at])).collect();
+        let has_exited = match fds.get(self.sources.len()) {
+            Some(pidfd) => is_ready(pidfd),
+            None => false,
+        };
+        drop(fds);
+        let has_exited = has_exited || (self.pidfd.is_none() && self.is_zombie());
+        Ok(Ready { readable, has_exited })
+    }
+
+    /// How long `poll` may sleep: not at all once the process has ended.
+    fn patience(&self, until: Option<Instant>) -> Option<Timespec> {
+        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        let patience = match left {
+            _ if self.has_exited => Some(Duration::ZERO),
+            left if self.pidfd.is_none() => Some(left.unwrap_or(TICK).min(TICK)),
+            left => left,
+        };
+        patience.and_then(|patience| Timespec::try_from(patience).ok())
+    }
+
+    fn read(&mut self, readable: &[usize], buffer: &mut Vec<u8>) -> io::Result<Option<Stream>> {
+        buffer.resize(PIPE_CAPACITY, 0);
+        for &at in readable {
+            let source = &mut self.sources[at];
+            let limit = if self.has_exited { source.allowance } else { PIPE_CAPACITY };
+            match source.file.read(&mut buffer[..limit]) {
+                Ok(0) => {
+                    self.sources.remove(at);
+                    // The places behind it have moved; the next poll tells them anew.
+                    break;
+                }
+                Ok(count) => {
+                    buffer.truncate(count);
+                    if self.has_exited {
+                        source.allowance -= count;
+                    }
+                    return Ok(Some(source.stream));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        buffer.clear();
+        Ok(None)
+    }
+
+    /// The leader of the group has ended but is not reaped yet, so its number is still its
+    /// own, and what is left of its group can be ended safely.
+    fn note_exit(&mut self) {
+        self.has_exited = true;
+        self.ledger_writer = None;
+        kill_group(self.child.id());
+    }
+
+    fn reap(&mut self) -> io::Result<ExitStatus> {
+        self.groups.remove(self.child.id());
+        self.is_reaped = true;
+        self.child.wait()
+    }
+
+    /// Whether the process has ended, without reaping it.
+    fn is_zombie(&self) -> bool {
+        use rustix::process::{WaitId, WaitIdOptions, waitid};
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        let pid = Pid::from_child(&self.child);
+        matches!(waitid(WaitId::Pid(pid), options), Ok(Some(_)))
+    }
+}
+
+impl Drop for Supervised<'_> {
+    fn drop(&mut self) {
+        if !self.is_reaped {
+            kill_group(self.child.id());
+            self.groups.remove(self.child.id());
+            // Nothing can be done about an error here: the process is dead either way.
+            let _ = self.child.wait();
+        }
+    }
+}
+
+struct Ready {
+    readable: Vec<usize>,
+    has_exited: bool,
+}
+
+fn before_exec(parent: u32, inherited: Option<i32>) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        let _ = inherited;
+        rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+        // The parent may have died before the line above: then nobody would end us.
+        let is_orphan =
+            rustix::process::getppid().is_none_or(|pid| pid.as_raw_pid() as u32 != parent);
+        if is_orphan {
+            return Err(io::ErrorKind::NotConnected.into());
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = parent;
+        if let Some(fd) = inherited {
+            // SAFETY: the descriptor is owned by the parent's `LedgerPipe`, of which this
+            // forked child has a copy until exec.
+            let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+            rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::empty())?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(target_os = "linux")]
+fn pidfd(child: &Child) -> Option<OwnedFd> {
+    use rustix::process::{PidfdFlags, pidfd_open};
+    // Absent before Linux 5.3 and in some sandboxes: then `TICK` serves.
+    pidfd_open(Pid::from_child(child), PidfdFlags::empty()).ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn pidfd(_child: &Child) -> Option<OwnedFd> {
+    None
+}
+
+pub fn kill_group(pid: u32) {
+    send(pid, Signal::KILL);
+}
+
+pub fn signal_group(pid: u32, signal: Passed) {
+    send(
+        pid,
+        match signal {
+            Passed::Interrupt => Signal::INT,
+            Passed::Terminate => Signal::TERM,
+            Passed::HangUp => Signal::HUP,
+            Passed::Quit => Signal::QUIT,
+        },
+    );
+    // A stopped process takes its signal only when it goes on.
+    send(pid, Signal::CONT);
+}
+
+fn send(pid: u32, signal: Signal) {
+    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        // ESRCH: nobody is left in the group, which is what was wanted.
+        let _ = kill_process_group(pid, signal);
+    }
+}
+
+pub fn terminate(pid: u32) {
+    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        let _ = rustix::process::kill_process(pid, Signal::TERM);
+    }
+}
+
+pub fn signal_name(signal: i32) -> String {
+    signal_hook::low_level::signal_name(signal)
+        .map_or_else(|| format!("signal {signal}"), str::to_owned)
+}
+
+/// From now on, processes that lose their parent become our children instead of init's.
+///
+/// Called after the build: what cargo leaves running by design (a compiler cache's server)
+/// is none of ours.
+#[cfg(target_os = "linux")]
+pub fn adopt_strays() {
+    // Refused only by kernels before 3.4; then strays are init's, as without us.
+    let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
+}
+
+#[cfg(not(target_os = "linux"))]
+pub fn adopt_strays() {}
+
+/// Ends every process that came home, and those that come home because of that.
+///
+/// Returns how many there were.
+#[cfg(target_os = "linux")]
+pub fn end_strays() -> usize {
+    use rustix::process::{WaitOptions, kill_process, waitpid};
+    let mut ended = 0;
+    loop {
+        let strays = children();
+        if strays.is_empty() {
+            return ended;
+        }
+        for stray in &strays {
+            let _ = kill_process(*stray, Signal::KILL);
+        }
+        // Only those that are dying are waited for: their own children come home now, and
+        // are the next round's.
+        for stray in strays {
+            let _ = waitpid(Some(stray), WaitOptions::empty());
+            ended += 1;
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+pub fn end_strays() -> usize {
+    0
+}
+
+/// Our children, by the kernel's own list; all of ours have been reaped by now.
+#[cfg(target_os = "linux")]
+fn children() -> Vec<Pid> {
+    let Ok(tasks) = std::fs::read_dir("/proc/self/task") else { return Vec::new() };
+    let lists = tasks
+        .flatten()
+        .filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
+    lists
+        .flat_map(|list| {
+            list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<i32>>()
+        })
+        .filter_map(Pid::from_raw)
+        .collect()
+}

@@ -1,0 +1,146 @@
+//! The result for people: on stdout, at the end, in the order of packages, binaries and
+//! tests, whatever the order in which they came.
+
+use std::fmt::Write;
+use std::io;
+use std::time::Duration;
+
+use super::{Paint, View, harmless, is_quiet, print};
+use crate::duration::seconds;
+use crate::event::{Event, Note, Summary};
+use crate::message;
+use crate::outcome::Verdict;
+use crate::plan::TestId;
+use crate::settings::Verbosity;
+
+/// How many of the slowest tests are named, and from where on a test is slow.
+const SLOWEST: usize = 5;
+const SLOW: Duration = Duration::from_secs(1);
+
+/// Lines of a test's output at the most; JSON has them all.
+const LINES: usize = 200;
+
+pub struct Human<'r> {
+    view: View<'r>,
+    paint: Paint,
+    verdicts: Vec<(TestId, Verdict)>,
+    slowest: Vec<(Duration, TestId)>,
+    doctests: Option<Note>,
+}
+
+impl<'r> Human<'r> {
+    pub fn new(view: View<'r>) -> Self {
+        let paint = Paint(view.settings.color.stdout);
+        Human { view, paint, verdicts: Vec::new(), slowest: Vec::new(), doctests: None }
+    }
+
+    pub fn show(&mut self, event: &Event) -> io::Result<()> {
+        match event {
+            Event::Judged { test, verdict } => self.judged(*test, verdict),
+            Event::Note(note @ Note::Doctests { .. }) => self.doctests = Some(note.clone()),
+            Event::Finished(summary) => return print(&self.report(summary)),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn judged(&mut self, test: TestId, verdict: &Verdict) {
+        let is_shown = !verdict.outcome.is_well()
+            || (self.view.settings.show_output && !verdict.output.is_empty());
+        if is_shown {
+            self.verdicts.push((test, verdict.clone()));
+        }
+        let Some(took) = verdict.took else { return };
+        let is_slow = took >= SLOW || self.view.settings.verbosity == Verbosity::Verbose;
+        if is_slow {
+            self.slowest.push((took, test));
+            self.slowest.sort_by_key(|(took, test)| (std::cmp::Reverse(*took), *test));
+            self.slowest.truncate(SLOWEST);
+        }
+    }
+
+    fn report(&mut self, summary: &Summary) -> String {
+        let mut text = String::new();
+        self.verdicts.sort_by_key(|(test, _)| *test);
+        for (test, verdict) in &self.verdicts {
+            self.verdict(&mut text, *test, verdict);
+        }
+        if !is_quiet(self.view.settings) {
+            self.slowest(&mut text);
+            if let Some(doctests) = &self.doctests {
+                line(&mut text, &self.paint.faint(&message::note(doctests)));
+                line(&mut text, "");
+            }
+        }
+        self.last_line(&mut text, summary);
+        text
+    }
+
+    fn verdict(&self, text: &mut String, test: TestId, verdict: &Verdict) {
+        let listing = &self.view.inventory.listings[test.listing];
+        let listed = &listing.tests[test.test];
+        let word = message::verdict_word(verdict.outcome);
+        let word = match verdict.outcome.is_well() {
+            true => self.paint.good(word),
+            false => self.paint.bad(word),
+        };
+        let id = self.paint.strong(&self.view.id(test));
+        let took = verdict.took.map(message::in_brackets).unwrap_or_default();
+        let reason = match &verdict.reason {
+            Some(reason) => format!(": {}", harmless(reason.as_bytes()).replace('\n', " ")),
+            None => String::new(),
+        };
+        line(text, &format!("{word} {id}{took}{reason}"));
+        self.output(text, &verdict.output);
+        if !verdict.outcome.is_well() {
+            let settings = self.view.settings;
+            let again = message::again(settings, &listing.binary, &listed.name, listed.is_ignored);
+            line(text, &self.paint.faint(&format!("  again: {again}")));
+        }
+        line(text, "");
+    }
+
+    /// Output stands behind a bar, so that nothing that a test prints looks like ours.
+    fn output(&self, text: &mut String, output: &[u8]) {
+        let shown = harmless(output);
+        let lines: Vec<&str> = shown.trim_end().lines().collect();
+        let surplus = lines.len().saturating_sub(LINES);
+        let bar = self.paint.faint("  |");
+        for (at, output) in lines.iter().enumerate() {
+            if surplus > 0 && at == LINES / 2 {
+                line(text, &self.paint.faint(&format!("  | … {surplus} more lines …")));
+            }
+            let is_cut = surplus > 0 && (LINES / 2..LINES / 2 + surplus).contains(&at);
+            if !is_cut {
+                line(text, format!("{bar} {output}").trim_end());
+            }
+        }
+    }
+
+    fn slowest(&self, text: &mut String) {
+        if self.slowest.is_empty() {
+            return;
+        }
+        line(text, "slowest:");
+        for (took, test) in &self.slowest {
+            line(text, &format!("{:>10} s  {}", seconds(*took), self.view.id(*test)));
+        }
+        line(text, "");
+    }
+
+    fn last_line(&self, text: &mut String, summary: &Summary) {
+        let is_well = summary.is_well();
+        let word = match () {
+            () if summary.interrupted => self.paint.bad("INTERRUPTED"),
+            () if is_well => self.paint.good("PASSED"),
+            () => self.paint.bad("FAILED"),
+        };
+        let counts = message::counts(summary);
+        line(text, &format!("{word} {counts} ({})", message::effort(summary)));
+    }
+}
+
+fn line(text: &mut String, line: &str) {
+    // Writing to a String cannot fail.
+    let _ = writeln!(text, "{line}");
+}

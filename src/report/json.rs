@@ -1,0 +1,134 @@
+//! One JSON object per line on stdout, for scripts. Fields and events are added, never
+//! renamed.
+
+use std::io;
+
+use serde::Serialize;
+
+use super::{View, print};
+use crate::event::{Event, Summary};
+use crate::outcome::{Outcome, Verdict};
+use crate::plan::TestId;
+
+pub struct Json<'r> {
+    view: View<'r>,
+    /// Verdicts that are held back until the end, with `--ordered`.
+    held: Vec<(TestId, Verdict)>,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+enum Line<'l> {
+    RunStarted { run: &'l str, tests: usize, binaries: usize, slots: usize },
+    Test(TestLine<'l>),
+    RunFinished(FinishedLine),
+}
+
+#[derive(Serialize)]
+struct TestLine<'l> {
+    id: String,
+    package: &'l str,
+    binary: &'l str,
+    kind: &'l str,
+    name: &'l str,
+    outcome: &'l str,
+    seconds: f64,
+    attempt: u32,
+    worker: Option<u64>,
+    reason: Option<&'l str>,
+    leaks: [(); 0],
+    output: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct FinishedLine {
+    passed: usize,
+    failed: usize,
+    ignored: usize,
+    timed_out: usize,
+    aborted: usize,
+    blocked: usize,
+    missing: usize,
+    leaks: usize,
+    not_run: usize,
+    list_failures: usize,
+    processes: u64,
+    interrupted: bool,
+    seconds: f64,
+}
+
+impl<'r> Json<'r> {
+    pub fn new(view: View<'r>) -> Self {
+        Json { view, held: Vec::new() }
+    }
+
+    pub fn show(&mut self, event: &Event) -> io::Result<()> {
+        match event {
+            Event::Started { run_id, tests, binaries, slots } => {
+                let (tests, binaries, slots) = (*tests, *binaries, *slots);
+                write(&Line::RunStarted { run: run_id, tests, binaries, slots })
+            }
+            Event::Judged { test, verdict } if self.view.settings.ordered => {
+                self.held.push((*test, verdict.clone()));
+                Ok(())
+            }
+            Event::Judged { test, verdict } => self.test(*test, verdict),
+            Event::Finished(summary) => {
+                let mut held = std::mem::take(&mut self.held);
+                held.sort_by_key(|(test, _)| *test);
+                held.iter().try_for_each(|(test, verdict)| self.test(*test, verdict))?;
+                write(&Line::RunFinished(finished(summary)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn test(&self, test: TestId, verdict: &Verdict) -> io::Result<()> {
+        let listing = &self.view.inventory.listings[test.listing];
+        write(&Line::Test(TestLine {
+            id: self.view.id(test),
+            package: &listing.binary.package_name,
+            binary: &listing.binary.name,
+            kind: listing.binary.kind,
+            name: &listing.tests[test.test].name,
+            outcome: verdict.outcome.as_str(),
+            seconds: rounded(verdict.took.unwrap_or_default().as_secs_f64()),
+            attempt: verdict.attempt,
+            worker: verdict.worker,
+            reason: verdict.reason.as_deref(),
+            leaks: [],
+            output: String::from_utf8_lossy(&verdict.output).into_owned(),
+        }))
+    }
+}
+
+/// Microseconds: what is smaller is noise.
+fn rounded(seconds: f64) -> f64 {
+    (seconds * 1e6).round() / 1e6
+}
+
+fn finished(summary: &Summary) -> FinishedLine {
+    let count = |outcome| summary.count(outcome);
+    FinishedLine {
+        passed: count(Outcome::Passed),
+        failed: count(Outcome::Failed),
+        ignored: count(Outcome::Ignored),
+        timed_out: count(Outcome::TimedOut),
+        aborted: count(Outcome::Aborted),
+        blocked: count(Outcome::Blocked),
+        missing: count(Outcome::Missing),
+        leaks: 0,
+        not_run: summary.not_run,
+        list_failures: summary.list_failures,
+        processes: summary.workers,
+        interrupted: summary.interrupted,
+        seconds: rounded(summary.took.as_secs_f64()),
+    }
+}
+
+fn write(line: &Line<'_>) -> io::Result<()> {
+    let mut text = serde_json::to_string(line)?;
+    text.push('\n');
+    print(&text)
+}

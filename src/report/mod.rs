@@ -1,0 +1,140 @@
+//! What people and scripts get to see. Every report folds the same stream of events.
+
+mod human;
+mod json;
+mod overview;
+mod progress;
+
+use std::io::{self, Write};
+
+use crate::args::MessageFormat;
+use crate::event::Event;
+use crate::inventory::Inventory;
+use crate::plan::TestId;
+use crate::settings::{Settings, Verbosity};
+
+pub use overview::{list, plan};
+pub use progress::Spinner;
+
+/// What a report may know besides the events.
+#[derive(Clone, Copy)]
+pub struct View<'r> {
+    pub inventory: &'r Inventory,
+    pub settings: &'r Settings,
+}
+
+impl View<'_> {
+    pub fn id(&self, test: TestId) -> String {
+        let listing = &self.inventory.listings[test.listing];
+        listing.binary.id(&listing.tests[test.test].name)
+    }
+}
+
+/// All reports of a run.
+pub struct Reports<'r> {
+    view: View<'r>,
+    progress: progress::Progress,
+    result: Sink<'r>,
+    /// Whether somebody still reads the result.
+    is_open: bool,
+}
+
+/// What goes to stdout.
+enum Sink<'r> {
+    Human(human::Human<'r>),
+    Json(json::Json<'r>),
+}
+
+impl<'r> Reports<'r> {
+    pub fn new(view: View<'r>) -> Reports<'r> {
+        let result = match view.settings.format {
+            MessageFormat::Human => Sink::Human(human::Human::new(view)),
+            MessageFormat::Json => Sink::Json(json::Json::new(view)),
+        };
+        let progress = progress::Progress::new(view.settings);
+        Reports { view, progress, result, is_open: true }
+    }
+
+    /// Whether the passing of time changes anything that is shown.
+    pub fn ticks(&self) -> bool {
+        self.progress.is_drawn()
+    }
+
+    /// Shows an event; false once nobody reads the result any more.
+    pub fn show(&mut self, event: &Event) -> bool {
+        self.progress.show(event, &self.view);
+        let shown = match &mut self.result {
+            Sink::Human(human) => human.show(event),
+            Sink::Json(json) => json.show(event),
+        };
+        self.is_open &= shown.is_ok();
+        self.is_open
+    }
+}
+
+/// Writes a result and says whether somebody still reads it.
+pub fn print(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    stdout.flush()
+}
+
+/// Styles for one stream: colored, or plain.
+#[derive(Debug, Clone, Copy)]
+pub struct Paint(pub bool);
+
+impl Paint {
+    fn style(self, style: console::Style, text: &str) -> String {
+        style.force_styling(self.0).apply_to(text).to_string()
+    }
+
+    pub fn good(self, text: &str) -> String {
+        self.style(console::Style::new().green().bold(), text)
+    }
+
+    pub fn bad(self, text: &str) -> String {
+        self.style(console::Style::new().red().bold(), text)
+    }
+
+    pub fn warn(self, text: &str) -> String {
+        self.style(console::Style::new().yellow().bold(), text)
+    }
+
+    pub fn strong(self, text: &str) -> String {
+        self.style(console::Style::new().bold(), text)
+    }
+
+    pub fn faint(self, text: &str) -> String {
+        self.style(console::Style::new().dim(), text)
+    }
+}
+
+/// What a test printed, safe to show: without escapes that could move the cursor, set a
+/// title or hide a line.
+pub fn harmless(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let plain = console::strip_ansi_codes(&text);
+    let show = |c: char| match c {
+        '\n' | '\t' => c,
+        '\r' => '\n',
+        c if c.is_control() => '\u{fffd}',
+        c => c,
+    };
+    plain.replace("\r\n", "\n").chars().map(show).collect()
+}
+
+fn is_quiet(settings: &Settings) -> bool {
+    settings.verbosity == Verbosity::Quiet
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_of_a_test_do_not_reach_the_terminal() {
+        let shown = harmless(b"\x1b[31mred\x1b[0m\x1b]0;title\x07 a\x08b \xff\r\nnext\rlast");
+        assert!(!shown.contains('\x1b') && !shown.contains('\x07') && !shown.contains('\x08'));
+        assert!(shown.contains("red") && shown.ends_with("\nnext\nlast"), "{shown:?}");
+    }
+}

@@ -1,0 +1,214 @@
+//! What stderr shows while the run goes on: a line of progress in a terminal, failures as
+//! they happen, notes. In a pipe it is plain and sparse.
+
+use std::collections::BTreeMap;
+use std::io::{IsTerminal, Write};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::{Paint, View, is_quiet};
+use crate::event::{Event, Note};
+use crate::message;
+use crate::outcome::{Outcome, Verdict};
+use crate::plan::TestId;
+use crate::settings::{Settings, Verbosity};
+
+/// How often the line is drawn, per second: as fast as an eye reads.
+const DRAWS_PER_SECOND: u8 = 10;
+
+pub struct Progress {
+    bar: ProgressBar,
+    paint: Paint,
+    verbosity: Verbosity,
+    ordered: bool,
+    nocapture_to_stdout: bool,
+    running: BTreeMap<usize, String>,
+    bad: usize,
+    held: Vec<(TestId, Verdict)>,
+}
+
+/// A line such as cargo's own: a verb, right-aligned, and what it is about.
+pub fn status(paint: Paint, verb: &str, what: &str) -> String {
+    format!("{} {what}", paint.good(&format!("{verb:>12}")))
+}
+
+impl Progress {
+    pub fn new(settings: &Settings) -> Progress {
+        let bar = match is_wanted(settings) {
+            true => ProgressBar::with_draw_target(
+                Some(0),
+                ProgressDrawTarget::stderr_with_hz(DRAWS_PER_SECOND),
+            ),
+            false => ProgressBar::hidden(),
+        };
+        let style =
+            ProgressStyle::with_template("{prefix} [{bar:24}] {pos}/{len} {elapsed}: {wide_msg}");
+        if let Ok(style) = style {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        Progress {
+            bar,
+            paint: Paint(settings.color.stderr),
+            verbosity: settings.verbosity,
+            ordered: settings.ordered,
+            nocapture_to_stdout: settings.format == crate::args::MessageFormat::Human,
+            running: BTreeMap::new(),
+            bad: 0,
+            held: Vec::new(),
+        }
+    }
+
+    pub fn is_drawn(&self) -> bool {
+        !self.bar.is_hidden()
+    }
+
+    pub fn show(&mut self, event: &Event, view: &View<'_>) {
+        match event {
+            Event::Started { tests, binaries, slots, .. } => self.start(*tests, *binaries, *slots),
+            Event::BatchStarted { batch, what, .. } => {
+                self.running.insert(*batch, what.clone());
+                self.show_running();
+            }
+            Event::BatchEnded { batch } => drop(self.running.remove(batch)),
+            Event::Failing { test } => {
+                self.bad += 1;
+                self.show_running();
+                let line =
+                    format!("{} {}", self.paint.bad(&format!("{:>12}", "FAILING")), view.id(*test));
+                if self.verbosity != Verbosity::Quiet && self.is_drawn() {
+                    self.line(&line);
+                }
+            }
+            Event::Judged { test, verdict } => self.judged(*test, verdict, view),
+            Event::Wrote { bytes } => self.pass_through(bytes),
+            Event::Note(note) => self.note(note),
+            Event::Tick => self.bar.tick(),
+            Event::Finished(_) => self.finish(view),
+        }
+    }
+
+    fn start(&mut self, tests: usize, binaries: usize, slots: usize) {
+        if self.verbosity != Verbosity::Quiet {
+            self.line(&status(self.paint, "Running", &message::what_runs(tests, binaries, slots)));
+        }
+        self.bar.set_length(tests as u64);
+        self.bar.set_prefix(self.paint.good(&format!("{:>12}", "Testing")));
+        self.bar.reset_elapsed();
+    }
+
+    fn show_running(&self) {
+        if self.is_drawn() {
+            let running: Vec<&str> = self.running.values().map(String::as_str).collect();
+            let failed = match self.bad {
+                0 => String::new(),
+                bad => format!("{} ", self.paint.bad(&format!("{bad} failed,"))),
+            };
+            self.bar.set_message(format!("{failed}{}", running.join(", ")));
+        }
+    }
+
+    fn judged(&mut self, test: TestId, verdict: &Verdict, view: &View<'_>) {
+        self.bar.inc(1);
+        let is_shown = match self.verbosity {
+            Verbosity::Quiet => false,
+            Verbosity::Verbose => true,
+            Verbosity::Normal => !verdict.outcome.is_well(),
+        };
+        if is_shown && self.ordered {
+            self.held.push((test, verdict.clone()));
+        } else if is_shown {
+            self.line(&self.verdict_line(test, verdict, view));
+        }
+    }
+
+    fn verdict_line(&self, test: TestId, verdict: &Verdict, view: &View<'_>) -> String {
+        let word = format!("{:>12}", message::verdict_word(verdict.outcome));
+        let word = match verdict.outcome {
+            Outcome::Passed => self.paint.good(&word),
+            Outcome::Ignored => self.paint.warn(&word),
+            _ => self.paint.bad(&word),
+        };
+        let took = verdict.took.map(message::in_brackets).unwrap_or_default();
+        format!("{word} {}{took}", view.id(test))
+    }
+
+    fn pass_through(&self, bytes: &[u8]) {
+        self.bar.suspend(|| {
+            // Nobody reads it any more: the result will notice.
+            let _ = match self.nocapture_to_stdout {
+                true => std::io::stdout().write_all(bytes),
+                false => std::io::stderr().write_all(bytes),
+            };
+        });
+    }
+
+    fn note(&self, note: &Note) {
+        let is_worth_it = !matches!(note, Note::Doctests { .. });
+        if is_worth_it && (self.verbosity != Verbosity::Quiet || is_grave(note)) {
+            let word =
+                if is_grave(note) { self.paint.bad("error") } else { self.paint.warn("warning") };
+            self.line(&format!("{word}: {}", message::note(note)));
+        }
+    }
+
+    fn finish(&mut self, view: &View<'_>) {
+        self.bar.finish_and_clear();
+        let mut held = std::mem::take(&mut self.held);
+        held.sort_by_key(|(test, _)| *test);
+        for (test, verdict) in held {
+            self.line(&self.verdict_line(test, &verdict, view));
+        }
+    }
+
+    fn line(&self, line: &str) {
+        self.bar.suspend(|| {
+            // A closed stderr is no reason to stop.
+            let _ = writeln!(std::io::stderr(), "{line}");
+        });
+    }
+}
+
+fn is_grave(note: &Note) -> bool {
+    matches!(note, Note::ListFailed(_))
+}
+
+/// In a terminal, unless the user or the surroundings say otherwise, as cargo decides it.
+fn is_wanted(settings: &Settings) -> bool {
+    let when = std::env::var("CARGO_TERM_PROGRESS_WHEN");
+    match when.as_deref() {
+        Ok("never") => false,
+        Ok("always") => true,
+        _ => {
+            let is_dumb = std::env::var("TERM").is_ok_and(|term| term == "dumb");
+            let is_ci = std::env::var_os("CI").is_some();
+            std::io::stderr().is_terminal() && !is_dumb && !is_ci && !is_quiet(settings)
+        }
+    }
+}
+
+/// Shows that something goes on which has no length, such as listing; gone when dropped.
+pub struct Spinner(ProgressBar);
+
+impl Spinner {
+    pub fn start(settings: &Settings, verb: &str, what: String) -> Spinner {
+        if !is_wanted(settings) {
+            return Spinner(ProgressBar::hidden());
+        }
+        let bar = ProgressBar::new_spinner();
+        bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(DRAWS_PER_SECOND));
+        if let Ok(style) = ProgressStyle::with_template("{prefix} {wide_msg} {elapsed}") {
+            bar.set_style(style);
+        }
+        bar.set_prefix(Paint(settings.color.stderr).good(&format!("{verb:>12}")));
+        bar.set_message(what);
+        bar.enable_steady_tick(Duration::from_millis(100));
+        Spinner(bar)
+    }
+}
+
+impl Drop for Spinner {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}

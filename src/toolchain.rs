@@ -1,0 +1,97 @@
+//! What the toolchain and cargo's configuration say about running a test.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use cargo_config2::{Config, EnvConfigValue};
+
+use crate::error::{Error, Result};
+use crate::settings::Settings;
+
+#[derive(Debug)]
+pub struct Toolchain {
+    /// The cargo that tests see in `CARGO`.
+    pub cargo: OsString,
+    /// `[env]` of the configuration files.
+    pub env: BTreeMap<String, EnvConfigValue>,
+    pub platforms: Vec<Platform>,
+}
+
+/// One target triple that tests are built for.
+#[derive(Debug)]
+pub struct Platform {
+    pub triple: String,
+    /// Where its standard library is: tests that are linked dynamically need it.
+    pub libdir: PathBuf,
+    /// The program that runs its executables, with its arguments; mostly empty.
+    pub runner: Vec<OsString>,
+}
+
+impl Toolchain {
+    pub fn load(settings: &Settings) -> Result<Toolchain> {
+        let config = Config::load()?;
+        let named = config.build_target_for_cli(&settings.cargo.target)?;
+        let rustc = config.rustc().path.clone();
+        let mut platforms = Vec::new();
+        if named.is_empty() {
+            platforms.push(Platform::load(&config, &rustc, None)?);
+        }
+        for triple in &named {
+            platforms.push(Platform::load(&config, &rustc, Some(triple))?);
+        }
+        Ok(Toolchain { cargo: cargo(&platforms), env: config.env.clone(), platforms })
+    }
+
+    /// The platform of an executable: the one whose triple stands in its path.
+    pub fn platform_of(&self, executable: &Path) -> &Platform {
+        let stands_in_path = |platform: &&Platform| {
+            executable
+                .iter()
+                .any(|part| Path::new(part).file_stem() == Path::new(&platform.triple).file_stem())
+        };
+        self.platforms.iter().find(stands_in_path).unwrap_or(&self.platforms[0])
+    }
+}
+
+impl Platform {
+    fn load(config: &Config, rustc: &Path, named: Option<&String>) -> Result<Platform> {
+        let libdir = target_libdir(rustc, named)?;
+        let host = || {
+            // …/lib/rustlib/TRIPLE/lib
+            let triple = libdir.parent().and_then(Path::file_name).unwrap_or_default();
+            triple.to_string_lossy().into_owned()
+        };
+        let triple = named.cloned().unwrap_or_else(host);
+        let runner = config.runner(triple.as_str())?;
+        let runner = runner
+            .into_iter()
+            .flat_map(|runner| std::iter::once(runner.path.into_os_string()).chain(runner.args));
+        Ok(Platform { runner: runner.collect(), triple, libdir })
+    }
+}
+
+fn target_libdir(rustc: &Path, triple: Option<&String>) -> Result<PathBuf> {
+    let mut command = Command::new(rustc);
+    command.args(["--print", "target-libdir"]).stdin(Stdio::null());
+    if let Some(triple) = triple {
+        command.args(["--target", triple]);
+    }
+    let output = command
+        .output()
+        .map_err(|source| Error::Start { program: rustc.display().to_string(), source })?;
+    Ok(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()))
+}
+
+/// cargo tells its subcommands where it is; a direct call has to look beside the standard
+/// library, since what stands in PATH may be rustup's proxy.
+fn cargo(platforms: &[Platform]) -> OsString {
+    if let Some(cargo) = std::env::var_os("CARGO") {
+        return cargo;
+    }
+    let sysroot = platforms.first().and_then(|platform| platform.libdir.ancestors().nth(4));
+    let beside =
+        sysroot.map(|dir| dir.join("bin").join(format!("cargo{}", std::env::consts::EXE_SUFFIX)));
+    beside.filter(|path| path.is_file()).map_or_else(|| "cargo".into(), PathBuf::into_os_string)
+}

@@ -1,0 +1,373 @@
+//! From tests and policies to groups: which tests stay together, which may part. One function
+//! from a test to its group; everything else follows from it.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::declaration::{Kind, Locks, Recycle, Threads};
+use crate::history::History;
+use crate::inventory::{Channel, Inventory, Listing};
+use crate::plan::{Form, Group, GroupTest, TestId};
+use crate::policy::{Policy, Rules, Why, covers};
+use crate::selection::Choice;
+use crate::statics::Statics;
+
+/// What the chosen tests come to.
+#[derive(Debug, Default)]
+pub struct Grouped {
+    pub groups: Vec<Group>,
+    /// Tests that cannot run, with the fixture that they would need.
+    pub blocked: Vec<(TestId, String)>,
+}
+
+pub fn group(
+    inventory: &Inventory,
+    choices: &[Vec<Choice>],
+    policy: &Policy,
+    history: &History,
+) -> Grouped {
+    let mut grouped = Grouped::default();
+    for (index, listing) in inventory.listings.iter().enumerate() {
+        let chosen: Vec<usize> =
+            (0..listing.tests.len()).filter(|test| choices[index][*test] == Choice::Run).collect();
+        if !chosen.is_empty() {
+            group_listing(index, listing, &chosen, policy, history, &mut grouped);
+        }
+    }
+    grouped
+}
+
+/// What makes two tests of a binary stand in one group.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    kept_together: Option<String>,
+    isolated: bool,
+    env: BTreeMap<String, String>,
+    /// What splittable tests must agree in to share a batch; for a unit it is summed up
+    /// instead, since a unit is never torn.
+    of_split: Option<(Threads, usize, Locks, bool, Recycle)>,
+}
+
+fn group_listing(
+    index: usize,
+    listing: &Listing,
+    chosen: &[usize],
+    policy: &Policy,
+    history: &History,
+    grouped: &mut Grouped,
+) {
+    let bound = bound_nodes(listing);
+    let binary = &listing.binary;
+    let history_key = binary.key();
+    let mut rules_of = RulesByModule::new(policy, binary.package);
+    let mut places: HashMap<Key, usize> = HashMap::new();
+    for &test in chosen {
+        let name = &listing.tests[test].name;
+        let id = binary.id(name);
+        let rules = rules_of.get(&id);
+        let test_id = TestId { listing: index, test };
+        if rules.kind == Kind::Shared {
+            grouped.blocked.push((test_id, rules.fixtures.join(", ")));
+            continue;
+        }
+        let (kept_together, why) = kept_together(rules, &id, &bound, binary);
+        let key = key(rules, kept_together.clone());
+        let place = *places.entry(key).or_insert_with(|| {
+            grouped.groups.push(new_group(index, listing, rules, kept_together, why));
+            grouped.groups.len() - 1
+        });
+        let group = &mut grouped.groups[place];
+        let expected = history.expected(&history_key, name);
+        group.tests.push(GroupTest { id: test_id, expected, timeout: rules.timeout });
+        sum_up(group, rules);
+    }
+}
+
+/// The rules of a test, looked up once for each module: 10,000 tests have few modules.
+struct RulesByModule<'p> {
+    policy: &'p Policy,
+    package: usize,
+    known: HashMap<String, Rules>,
+    keys_of_tests: Vec<&'p str>,
+}
+
+impl<'p> RulesByModule<'p> {
+    fn new(policy: &'p Policy, package: usize) -> Self {
+        let declarations = policy.packages.get(package).map(|p| &p.declaration);
+        let all = declarations.into_iter().chain([&policy.workspace]);
+        let keys_of_tests =
+            all.flat_map(|d| &d.modules).map(|(path, _)| path.value.as_str()).collect();
+        RulesByModule { policy, package, known: HashMap::new(), keys_of_tests }
+    }
+
+    fn get(&mut self, id: &str) -> &Rules {
+        let module = id.rsplit_once("::").map_or(id, |(module, _)| module);
+        // A key may name a single test.
+        let node = if self.keys_of_tests.contains(&id) { id } else { module };
+        if !self.known.contains_key(node) {
+            let rules = self.policy.rules(self.package, node);
+            self.known.insert(node.to_owned(), rules);
+        }
+        &self.known[node]
+    }
+}
+
+/// The node whose tests must share a process, and why; none for tests that may part.
+fn kept_together(
+    rules: &Rules,
+    id: &str,
+    bound: &[Bound],
+    binary: &crate::binary::Binary,
+) -> (Option<String>, String) {
+    let module = id.rsplit_once("::").map_or(id, |(module, _)| module);
+    match rules.kind {
+        Kind::Unit => {
+            let node = match rules.node.as_deref() {
+                Some("") => binary.name.clone(),
+                Some(node) => node.to_owned(),
+                None => module.to_owned(),
+            };
+            (Some(node), format!("unit: {}", rules.why))
+        }
+        Kind::Auto => match bound.iter().find(|bound| covers(&bound.node, id)) {
+            Some(bound) => (Some(bound.node.clone()), format!("auto: {}", bound.why)),
+            None => (None, "auto: no writable static".to_owned()),
+        },
+        Kind::Split | Kind::Shared => (None, split_why(rules)),
+    }
+}
+
+fn split_why(rules: &Rules) -> String {
+    match (&rules.why, rules.isolate) {
+        (Why::CommandLine(flag), _) => format!("split: {flag}"),
+        (why, true) => format!("split, isolated: {why}"),
+        (why, false) => format!("split: {why}"),
+    }
+}
+
+fn key(rules: &Rules, kept_together: Option<String>) -> Key {
+    let of_split = kept_together
+        .is_none()
+        .then(|| (rules.threads, rules.slots, rules.locks.clone(), rules.exclusive, rules.recycle));
+    let isolated = rules.isolate && kept_together.is_none();
+    Key { kept_together, isolated, env: rules.env.clone(), of_split }
+}
+
+fn new_group(
+    index: usize,
+    listing: &Listing,
+    rules: &Rules,
+    kept_together: Option<String>,
+    why: String,
+) -> Group {
+    let form = match kept_together {
+        Some(_) => Form::Unit,
+        None if rules.isolate => Form::Isolated,
+        None => Form::Split,
+    };
+    Group {
+        listing: index,
+        node: kept_together.unwrap_or_else(|| listing.binary.name.clone()),
+        form,
+        why,
+        tests: Vec::new(),
+        tests_in_binary: listing.tests.len(),
+        can_thread: listing.channel == Channel::Ledger,
+        threads: rules.threads,
+        slots: rules.slots,
+        locks: Locks::default(),
+        exclusive: false,
+        recycle: rules.recycle,
+        env: rules.env.clone(),
+    }
+}
+
+/// A unit with nested nodes holds what any of them asks for.
+fn sum_up(group: &mut Group, rules: &Rules) {
+    group.slots = group.slots.max(rules.slots);
+    group.exclusive |= rules.exclusive;
+    for name in &rules.locks.write {
+        if !group.locks.write.contains(name) {
+            group.locks.write.push(name.clone());
+        }
+    }
+    for name in &rules.locks.read {
+        if !group.locks.read.contains(name) {
+            group.locks.read.push(name.clone());
+        }
+    }
+    let written = &group.locks.write;
+    group.locks.read.retain(|name| !written.contains(name));
+}
+
+/// A node that `auto` keeps together.
+#[derive(Debug, Clone, PartialEq)]
+struct Bound {
+    node: String,
+    why: String,
+}
+
+/// The nodes that writable statics bind, outermost first.
+///
+/// One in a module of tests binds that module, one in an ancestor of such modules the
+/// ancestor's subtree. One in a module without tests, or in another crate of the workspace,
+/// may be reached by every test, and binds the whole binary.
+fn bound_nodes(listing: &Listing) -> Vec<Bound> {
+    let root = &listing.binary.name;
+    let statics = match &listing.statics {
+        // Without a list of its own nothing of the binary can be split anyway.
+        _ if listing.channel == Channel::Whole => return Vec::new(),
+        Statics::Known(statics) => statics,
+        Statics::Unreadable(why) => {
+            let why = format!("its statics cannot be read ({why})");
+            return vec![Bound { node: root.clone(), why }];
+        }
+    };
+    let modules: Vec<String> = modules_of_tests(listing);
+    let bind = |found: &crate::statics::Static| {
+        let holds_tests = modules.iter().any(|module| covers(&found.module, module));
+        let node = if holds_tests { found.module.clone() } else { root.clone() };
+        Bound { node, why: format!("static {}", found.path) }
+    };
+    let mut bound: Vec<Bound> = statics.iter().map(bind).collect();
+    bound.sort_by_key(|bound| bound.node.len());
+    bound
+}
+
+fn modules_of_tests(listing: &Listing) -> Vec<String> {
+    let module = |test: &crate::inventory::Test| {
+        let id = listing.binary.id(&test.name);
+        id.rsplit_once("::").map(|(module, _)| module.to_owned()).unwrap_or(id)
+    };
+    let mut modules: Vec<String> = listing.tests.iter().map(module).collect();
+    modules.dedup();
+    modules
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::binary::{Binary, Harness};
+    use crate::declaration::{Table, read};
+    use crate::inventory::Test;
+    use crate::mistake::Source;
+    use crate::policy::PackagePolicy;
+    use crate::statics::Static;
+    use std::sync::Arc;
+
+    fn binary(name: &str) -> Binary {
+        Binary {
+            package: 0,
+            package_name: name.into(),
+            name: name.into(),
+            target: name.into(),
+            kind: "lib",
+            executable: "/nowhere".into(),
+            dir: "/".into(),
+            env: BTreeMap::new(),
+            runner: vec![],
+            harness: Harness::Libtest,
+        }
+    }
+
+    /// `NODE(FORM)*TESTS` of every group.
+    fn grouped(names: &[&str], statics: &[(&str, &str)], modules: &str) -> Vec<String> {
+        let source = Arc::new(Source {
+            path: "Cargo.toml".into(),
+            text: format!("[package.metadata.partest.modules]\n{modules}\n"),
+        });
+        let mut mistakes = Vec::new();
+        let declaration = read(&source, Table::Package, &mut mistakes);
+        assert!(mistakes.is_empty(), "{mistakes:?}");
+        let package = PackagePolicy { declaration, ..PackagePolicy::default() };
+        let policy = Policy { packages: vec![package], ..Policy::default() };
+        let found = |(path, module): &(&str, &str)| Static {
+            path: (*path).into(),
+            module: (*module).into(),
+        };
+        let listing = Listing {
+            binary: binary("web"),
+            channel: Channel::Ledger,
+            tests: names.iter().map(|n| Test { name: (*n).into(), is_ignored: false }).collect(),
+            statics: Statics::Known(statics.iter().map(found).collect()),
+        };
+        let choices = vec![vec![Choice::Run; names.len()]];
+        let inventory = Inventory { listings: vec![listing], failures: vec![] };
+        let grouped = group(&inventory, &choices, &policy, &History::default());
+        let show = |g: &Group| format!("{}({:?})*{}", g.node, g.form, g.tests.len());
+        grouped.groups.iter().map(show).collect()
+    }
+
+    const TESTS: [&str; 5] =
+        ["cache::tests::a", "cache::tests::b", "db::tests::c", "db::tests::deep::d", "top"];
+
+    #[test]
+    fn without_statics_everything_may_part() {
+        assert_eq!(grouped(&TESTS, &[], ""), ["web(Split)*5"]);
+    }
+
+    #[test]
+    fn a_static_binds_the_node_it_stands_in() {
+        let table: [(&str, &[&str]); 6] = [
+            ("web::cache::tests", &["web::cache::tests(Unit)*2", "web(Split)*3"]),
+            ("web::db", &["web(Split)*3", "web::db(Unit)*2"]),
+            ("web::db::tests::deep", &["web(Split)*4", "web::db::tests::deep(Unit)*1"]),
+            ("web", &["web(Unit)*5"]),
+            ("web::helper", &["web(Unit)*5"]),
+            ("other::pool", &["web(Unit)*5"]),
+        ];
+        for (module, expected) in table {
+            assert_eq!(grouped(&TESTS, &[("X", module)], ""), expected, "static in {module}");
+        }
+    }
+
+    #[test]
+    fn an_outer_static_swallows_an_inner_one() {
+        let statics = [("X", "web::db::tests::deep"), ("Y", "web::db")];
+        assert_eq!(grouped(&TESTS, &statics, ""), ["web(Split)*3", "web::db(Unit)*2"]);
+    }
+
+    #[test]
+    fn a_key_beats_what_auto_reads() {
+        let modules = "\"web::cache::tests\" = \"split\"\n\"web::db\" = \"unit\"";
+        assert_eq!(
+            grouped(&TESTS, &[("X", "web")], modules),
+            ["web(Split)*2", "web::db(Unit)*2", "web(Unit)*1"]
+        );
+    }
+
+    #[test]
+    fn a_nested_key_without_policy_does_not_tear_its_unit() {
+        let modules = "\"web::db\" = \"unit\"\n\"web::db::tests::deep\" = { locks = [\"port\"], timeout = \"1s\" }";
+        assert_eq!(grouped(&TESTS[2..4], &[], modules), ["web::db(Unit)*2"]);
+    }
+
+    #[test]
+    fn a_key_may_name_one_test() {
+        let modules = "\"web::cache::tests::a\" = { policy = \"split\", isolate = true }";
+        assert_eq!(
+            grouped(&TESTS[..2], &[], modules),
+            ["web::cache::tests::a(Isolated)*1", "web(Split)*1"]
+                .map(|s| s.replace("web::cache::tests::a(", "web("))
+        );
+    }
+
+    /// The five cases of nose's `test_next_batch`: how many batches come of two contexts.
+    #[test]
+    fn nose_batches_come_out_as_they_did() {
+        let two = ["first::a", "first::b", "second::c"];
+        let batches = |statics: &[(&str, &str)], modules: &str| {
+            let groups = grouped(&two, statics, modules);
+            let count = |group: &String| match group.contains("Split") {
+                // Individually dispatched, there would be a batch for each.
+                true => group.rsplit('*').next().and_then(|n| n.parse().ok()).unwrap_or(0),
+                false => 1,
+            };
+            groups.iter().map(count).sum::<usize>()
+        };
+        assert_eq!(batches(&[("X", "web::first")], ""), 2, "one with fixtures, one without");
+        assert_eq!(batches(&[], ""), 3, "no fixtures at all");
+        assert_eq!(batches(&[("X", "web")], ""), 1, "fixtures of the package");
+        assert_eq!(batches(&[("X", "web")], "\"web\" = \"split\""), 3, "marked as splittable");
+        assert_eq!(batches(&[], "\"web\" = \"unit\""), 1, "marked as a unit");
+    }
+}

@@ -1,0 +1,675 @@
+//! One batch, supervised: starts the worker, follows what it tells, and turns that into
+//! verdicts. What it cannot decide alone (who killed the worker, what becomes of the rest)
+//! goes to the coordinator.
+//!
+//! Two ways to learn verdicts, by the listing's channel: libtest's ledger on a pipe, many
+//! tests to a process; or a process for each test, judged by its exit code.
+
+use std::collections::{HashMap, VecDeque};
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::Sender;
+use std::time::{Duration, Instant};
+
+use crate::declaration::Recycle;
+use crate::environment;
+use crate::inventory::{Channel, Inventory, Listing};
+use crate::libtest::{
+    self, Bounded, LedgerEntry, LedgerReader, LedgerVerdict, Listed, ReportReader,
+};
+use crate::outcome::{Outcome, Verdict};
+use crate::plan::{Batch, Group, TestId};
+use crate::process::{self, End, Groups, Happening, LedgerPipe, Passed, Stream, Supervised};
+
+/// What all workers of a run have in common.
+pub struct Context<'r> {
+    pub inventory: &'r Inventory,
+    pub groups: &'r Groups,
+    pub run_id: &'r str,
+    pub nocapture: bool,
+    pub show_output: bool,
+    /// Set when nothing new may start: for workers that start a process for every test.
+    pub stopping: AtomicBool,
+    next_worker: AtomicU64,
+}
+
+impl<'r> Context<'r> {
+    pub fn new(inventory: &'r Inventory, groups: &'r Groups, run_id: &'r str) -> Self {
+        Context {
+            inventory,
+            groups,
+            run_id,
+            nocapture: false,
+            show_output: false,
+            stopping: AtomicBool::new(false),
+            next_worker: AtomicU64::new(0),
+        }
+    }
+
+    /// How many processes were started so far.
+    pub fn workers(&self) -> u64 {
+        self.next_worker.load(Ordering::Relaxed)
+    }
+}
+
+/// A batch with what its worker needs to know.
+pub struct Job {
+    pub batch: Batch,
+    pub group: Arc<Group>,
+    pub channel: Channel,
+}
+
+/// What reaches the coordinator.
+#[derive(Debug)]
+pub enum Message {
+    /// The user wants the run to end.
+    Signal(Passed),
+    /// A test has failed; its verdict follows when its output is known.
+    Failing {
+        test: TestId,
+    },
+    Judged {
+        test: TestId,
+        verdict: Verdict,
+    },
+    /// What a worker wrote, where the user wants to see it as it comes.
+    Wrote {
+        bytes: Vec<u8>,
+    },
+    Finished {
+        batch: usize,
+        rest: Rest,
+    },
+}
+
+/// What is left of a batch when its worker has ended.
+#[derive(Debug)]
+pub struct Rest {
+    pub cause: Cause,
+    pub worker: Option<u64>,
+    /// Tests that had begun and have no verdict, with how long they ran.
+    pub running: Vec<(TestId, Duration)>,
+    pub not_begun: Vec<TestId>,
+    /// What the worker wrote that belongs to no test in particular.
+    pub output: Vec<u8>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cause {
+    /// It ended by itself after its last test.
+    Done,
+    /// `SIGSEGV`, `exit code 0`, …
+    Died(String),
+    /// These ran longer than they may.
+    TimedOut(Vec<TestId>),
+    /// Its policy asks for a fresh process now.
+    Recycled,
+    /// It does not know the arguments of the ledger: the other way has to serve.
+    NoLedger,
+    NotStarted(String),
+}
+
+impl Cause {
+    fn of_start(error: &std::io::Error) -> Cause {
+        match error.kind() {
+            // A platform without pipes that have a path.
+            std::io::ErrorKind::Unsupported => Cause::NoLedger,
+            _ => Cause::NotStarted(error.to_string()),
+        }
+    }
+}
+
+/// Between SIGTERM and SIGKILL: time for a handler that removes its temporary files.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// Runs one batch to its end. Everything it learns goes through `told`, last of all
+/// `Finished`.
+pub fn run(job: &Job, context: &Context<'_>, told: &Sender<Message>) {
+    let rest = match job.channel {
+        Channel::Ledger => run_in_parts(job, context, told),
+        Channel::ExitCode | Channel::Whole => run_one_by_one(job, context, told),
+    };
+    tell(told, Message::Finished { batch: job.batch.id, rest });
+}
+
+/// The coordinator hears until the last worker has finished; if it is gone, the run has
+/// been given up and nobody needs to know.
+fn tell(told: &Sender<Message>, what: Message) {
+    let _ = told.send(what);
+}
+
+/// As many processes, one after another, as the platform's limit on arguments asks for.
+fn run_in_parts(job: &Job, context: &Context<'_>, told: &Sender<Message>) -> Rest {
+    let listing = &context.inventory.listings[job.group.listing];
+    let parts = parts(listing, &job.batch.tests);
+    let mut parts = parts.into_iter();
+    let mut rest = Rest::nothing();
+    for (tests, args) in parts.by_ref() {
+        rest = Worker::start(job, context, listing, tests, &args).map_or_else(
+            |(tests, error)| Rest {
+                cause: Cause::of_start(&error),
+                not_begun: tests,
+                ..Rest::nothing()
+            },
+            |worker| worker.follow(told),
+        );
+        if rest.cause != Cause::Done || !rest.running.is_empty() || !rest.not_begun.is_empty() {
+            break;
+        }
+    }
+    rest.not_begun.extend(parts.flat_map(|(tests, _)| tests));
+    rest
+}
+
+/// What fits on a command line: the platform's limit, less what the environment may take.
+const ARGUMENT_SPACE: usize = if cfg!(windows) {
+    24 * 1024
+} else if cfg!(target_os = "linux") {
+    // 2 MiB in all.
+    1024 * 1024
+} else {
+    // About 1 MiB in all.
+    512 * 1024
+};
+
+fn parts(listing: &Listing, tests: &[TestId]) -> Vec<(Vec<TestId>, Vec<String>)> {
+    let args = selection(listing, tests);
+    // Each argument costs its bytes, an end and a pointer.
+    let space: usize = args.iter().map(|arg| arg.len() + 9).sum();
+    if space <= ARGUMENT_SPACE || tests.len() == 1 {
+        return vec![(tests.to_vec(), args)];
+    }
+    let (first, second) = tests.split_at(tests.len() / 2);
+    let mut found = parts(listing, first);
+    found.extend(parts(listing, second));
+    found
+}
+
+fn selection(listing: &Listing, tests: &[TestId]) -> Vec<String> {
+    let mut chosen = vec![false; listing.tests.len()];
+    tests.iter().for_each(|id| chosen[id.test] = true);
+    let listed: Vec<Listed<'_>> = listing
+        .tests
+        .iter()
+        .zip(chosen)
+        .map(|(test, is_chosen)| Listed {
+            name: &test.name,
+            is_ignored: test.is_ignored,
+            is_chosen,
+        })
+        .collect();
+    libtest::select(&listed).args
+}
+
+impl Rest {
+    fn nothing() -> Rest {
+        Rest {
+            cause: Cause::Done,
+            worker: None,
+            running: Vec::new(),
+            not_begun: Vec::new(),
+            output: Vec::new(),
+        }
+    }
+}
+
+/// Which tests run now. libtest starts them in list order, a new one whenever one has ended
+/// and a thread is free; so the ledger's ends tell the beginnings too.
+#[derive(Debug)]
+pub struct Flight {
+    waiting: VecDeque<usize>,
+    running: Vec<(usize, Instant)>,
+    threads: usize,
+}
+
+impl Flight {
+    pub fn new(tests: usize, threads: usize, now: Instant) -> Flight {
+        let mut flight =
+            Flight { waiting: (0..tests).collect(), running: Vec::new(), threads: threads.max(1) };
+        flight.fill(now);
+        flight
+    }
+
+    /// Notes an end; returns how long the test ran, as far as can be told.
+    pub fn end(&mut self, test: usize, now: Instant) -> Duration {
+        let took = match self.running.iter().position(|(running, _)| *running == test) {
+            Some(at) => now.saturating_duration_since(self.running.remove(at).1),
+            // It ended before we knew that it had begun: an order we did not foresee.
+            None => {
+                self.waiting.retain(|waiting| *waiting != test);
+                Duration::ZERO
+            }
+        };
+        self.fill(now);
+        took
+    }
+
+    fn fill(&mut self, now: Instant) {
+        while self.running.len() < self.threads {
+            match self.waiting.pop_front() {
+                Some(test) => self.running.push((test, now)),
+                None => return,
+            }
+        }
+    }
+}
+
+struct Worker<'r> {
+    job: &'r Job,
+    context: &'r Context<'r>,
+    number: u64,
+    tests: Vec<TestId>,
+    process: Supervised<'r>,
+    ledger: LedgerReader,
+    report: ReportReader,
+    stderr: Bounded,
+    stderr_began: bool,
+    flight: Flight,
+    /// What was written since the last test ended, where tests write past the capture one
+    /// after another.
+    since: Option<Bounded>,
+    /// Verdicts that wait for the captured output.
+    failed: HashMap<usize, Verdict>,
+    /// The newest pass: not told before the process has ended well.
+    last_pass: Option<(usize, Verdict)>,
+    entries: usize,
+    ending: Option<Cause>,
+    kill_at: Option<Instant>,
+}
+
+impl<'r> Worker<'r> {
+    fn start(
+        job: &'r Job,
+        context: &'r Context<'r>,
+        listing: &'r Listing,
+        tests: Vec<TestId>,
+        selection: &[String],
+    ) -> Result<Worker<'r>, (Vec<TestId>, std::io::Error)> {
+        let pipe = match LedgerPipe::new() {
+            Ok(pipe) => pipe,
+            Err(error) => return Err((tests, error)),
+        };
+        let captures = !context.nocapture && job.group.recycle != Recycle::OnFailure;
+        let number = context.next_worker.fetch_add(1, Ordering::Relaxed);
+        let mut command = listing.binary.command();
+        prepare(&mut command, job, context, number);
+        command.args(["--logfile", &pipe.path(), "--test-threads", &job.batch.threads.to_string()]);
+        // Terse: the verdicts come through the ledger, and a dot is the shortest line.
+        command.args(if captures { &["--format", "terse"][..] } else { &["--nocapture"] });
+        if context.show_output {
+            command.arg("--show-output");
+        }
+        command.args(selection);
+        let process = match Supervised::spawn(command, Some(pipe), context.groups) {
+            Ok(process) => process,
+            Err(error) => return Err((tests, error)),
+        };
+        let names: Vec<&str> =
+            tests.iter().map(|id| listing.tests[id.test].name.as_str()).collect();
+        Ok(Worker {
+            number,
+            process,
+            ledger: LedgerReader::new(names.iter().copied()),
+            report: ReportReader::new(names.iter().copied()),
+            stderr: Bounded::default(),
+            stderr_began: false,
+            flight: Flight::new(tests.len(), job.batch.threads, Instant::now()),
+            since: (!captures && job.batch.threads == 1).then(Bounded::default),
+            failed: HashMap::new(),
+            last_pass: None,
+            entries: 0,
+            ending: None,
+            kill_at: None,
+            job,
+            context,
+            tests,
+        })
+    }
+
+    fn follow(mut self, told: &Sender<Message>) -> Rest {
+        let mut buffer = Vec::new();
+        loop {
+            match self.process.next(self.deadline(), &mut buffer) {
+                Ok(Happening::Wrote(stream)) => self.take(stream, &buffer, told),
+                Ok(Happening::Ended(status)) => return self.finish(status, told),
+                Ok(Happening::Nothing) => self.end_overdue(),
+                Err(error) => {
+                    self.ending = Some(Cause::Died(format!("lost sight of it: {error}")));
+                    self.process.end(End::Kill);
+                }
+            }
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        if self.ending.is_some() {
+            return self.kill_at;
+        }
+        let due = |(test, began): &(usize, Instant)| Some(*began + self.timeout(*test)?);
+        self.flight.running.iter().filter_map(due).min()
+    }
+
+    fn timeout(&self, test: usize) -> Option<Duration> {
+        self.job.group.timeout(self.tests[test])
+    }
+
+    /// A deadline has passed: of a test, or of the grace that followed.
+    fn end_overdue(&mut self) {
+        let now = Instant::now();
+        if self.ending.is_some() {
+            self.kill_at = None;
+            return self.process.end(End::Kill);
+        }
+        let is_overdue = |(test, began): &&(usize, Instant)| {
+            self.timeout(*test).is_some_and(|timeout| *began + timeout <= now)
+        };
+        let overdue: Vec<TestId> = self
+            .flight
+            .running
+            .iter()
+            .filter(is_overdue)
+            .map(|(test, _)| self.tests[*test])
+            .collect();
+        if !overdue.is_empty() {
+            self.end(Cause::TimedOut(overdue));
+        }
+    }
+
+    fn end(&mut self, cause: Cause) {
+        self.ending = Some(cause);
+        self.kill_at = Some(Instant::now() + GRACE);
+        self.process.end(End::Terminate);
+    }
+
+    fn take(&mut self, stream: Stream, bytes: &[u8], told: &Sender<Message>) {
+        let bytes = match stream {
+            Stream::Ledger => {
+                for entry in self.ledger.read(bytes) {
+                    self.note(entry, told);
+                }
+                return;
+            }
+            Stream::Stdout => {
+                self.report.read(bytes);
+                bytes
+            }
+            Stream::Stderr => {
+                let bytes = if self.stderr_began { bytes } else { without_deprecation(bytes) };
+                self.stderr_began = true;
+                self.stderr.push(bytes);
+                bytes
+            }
+        };
+        if let Some(since) = &mut self.since {
+            since.push(bytes);
+        }
+        if self.context.nocapture && !bytes.is_empty() {
+            tell(told, Message::Wrote { bytes: bytes.to_vec() });
+        }
+    }
+
+    fn note(&mut self, entry: LedgerEntry, told: &Sender<Message>) {
+        // After a worker was told to end, what it still tells is the end of other tests
+        // than the one that hangs, and holds as well.
+        self.entries += 1;
+        let took = self.flight.end(entry.test, Instant::now());
+        let output = self.since.replace_with_empty();
+        let outcome = match entry.verdict {
+            LedgerVerdict::Ok => Outcome::Passed,
+            LedgerVerdict::Failed => Outcome::Failed,
+            LedgerVerdict::Ignored => Outcome::Ignored,
+        };
+        let verdict = self.verdict(outcome, took, entry.message, output);
+        if outcome == Outcome::Failed {
+            tell(told, Message::Failing { test: self.tests[entry.test] });
+            self.failed.insert(entry.test, verdict);
+            let may_recycle = self.ending.is_none() && self.entries < self.tests.len();
+            if self.job.group.recycle == Recycle::OnFailure && may_recycle {
+                self.end(Cause::Recycled);
+            }
+        } else if let Some((test, verdict)) = self.last_pass.replace((entry.test, verdict)) {
+            self.judge(test, verdict, told);
+        }
+    }
+
+    fn verdict(
+        &self,
+        outcome: Outcome,
+        took: Duration,
+        reason: Option<String>,
+        output: Vec<u8>,
+    ) -> Verdict {
+        let worker = Some(self.number);
+        Verdict { took: Some(took), worker, output, ..Verdict::without_run(outcome, reason) }
+    }
+
+    fn judge(&self, test: usize, verdict: Verdict, told: &Sender<Message>) {
+        tell(told, Message::Judged { test: self.tests[test], verdict });
+    }
+
+    fn finish(mut self, status: ExitStatus, told: &Sender<Message>) -> Rest {
+        let cause = self.ending.take().unwrap_or_else(|| self.cause(status));
+        let report = std::mem::replace(&mut self.report, ReportReader::new([]));
+        let lost_report = !report.ended;
+        let (mut sections, mut output) = report.finish();
+        output.extend(std::mem::take(&mut self.stderr).into_bytes());
+        self.judge_failed(&mut sections, lost_report, &cause, told);
+        if let Some((test, mut verdict)) = self.last_pass.take() {
+            verdict.output = sections.remove(&test).unwrap_or_default();
+            if let (Cause::Died(how), true) = (&cause, self.nothing_is_left()) {
+                verdict.outcome = Outcome::Aborted;
+                verdict.reason =
+                    Some(format!("{how}: its process died after its last test had passed"));
+                verdict.output = output.clone();
+            }
+            self.judge(test, verdict, told);
+        }
+        let now = Instant::now();
+        let running = self.flight.running.iter();
+        let running = running.map(|(test, began)| (self.tests[*test], now - *began)).collect();
+        let not_begun = self.flight.waiting.iter().map(|test| self.tests[*test]).collect();
+        Rest { cause, worker: Some(self.number), running, not_begun, output }
+    }
+
+    fn nothing_is_left(&self) -> bool {
+        self.flight.running.is_empty() && self.flight.waiting.is_empty()
+    }
+
+    /// Failed tests get the output that libtest printed for them at its end.
+    fn judge_failed(
+        &mut self,
+        sections: &mut HashMap<usize, Vec<u8>>,
+        lost_report: bool,
+        cause: &Cause,
+        told: &Sender<Message>,
+    ) {
+        let mut failed: Vec<(usize, Verdict)> = self.failed.drain().collect();
+        failed.sort_unstable_by_key(|(test, _)| *test);
+        for (test, mut verdict) in failed {
+            if let Some(output) = sections.remove(&test) {
+                verdict.output = output;
+            }
+            let text = String::from_utf8_lossy(&verdict.output);
+            let by_output = libtest::reason(&text);
+            if verdict.output.is_empty() && lost_report && self.since.is_none() {
+                verdict.output = output_was_lost(cause).into_bytes();
+            }
+            verdict.reason = by_output.or(verdict.reason);
+            self.judge(test, verdict, told);
+        }
+    }
+
+    /// What the end of the process means. An exit code alone proves nothing: only together
+    /// with the ledger and the last line of the report it does.
+    fn cause(&self, status: ExitStatus) -> Cause {
+        let all_told = self.nothing_is_left();
+        let has_failed = !self.failed.is_empty();
+        let code_fits = match status.code() {
+            Some(0) => !has_failed,
+            // libtest's exit code when tests have failed.
+            Some(101) => has_failed,
+            _ => false,
+        };
+        if status.code() == Some(101) && !self.report.began && self.entries == 0 {
+            return Cause::NoLedger;
+        }
+        if code_fits && (all_told || self.report.ended) {
+            return Cause::Done;
+        }
+        Cause::Died(process::describe(status))
+    }
+}
+
+/// What a test that failed before its worker died had printed is gone with the worker.
+fn output_was_lost(cause: &Cause) -> String {
+    match cause {
+        Cause::Died(how) => format!("(its output was lost when its worker ended with {how})\n"),
+        _ => "(its output was lost when its worker was ended)\n".to_owned(),
+    }
+}
+
+/// libtest warns about `--logfile` in its very first write to stderr, with or without a
+/// line end (Rust 1.95).
+fn without_deprecation(bytes: &[u8]) -> &[u8] {
+    let rest = bytes.strip_prefix(b"warning: `--logfile` is deprecated").unwrap_or(bytes);
+    if rest.len() < bytes.len() { rest.strip_prefix(b"\n").unwrap_or(rest) } else { bytes }
+}
+
+trait ReplaceWithEmpty {
+    fn replace_with_empty(&mut self) -> Vec<u8>;
+}
+
+impl ReplaceWithEmpty for Option<Bounded> {
+    fn replace_with_empty(&mut self) -> Vec<u8> {
+        self.as_mut().map(std::mem::take).unwrap_or_default().into_bytes()
+    }
+}
+
+fn prepare(command: &mut std::process::Command, job: &Job, context: &Context<'_>, number: u64) {
+    command.envs(&job.group.env);
+    let slot = job.batch.slots.first().copied().unwrap_or(0);
+    command.envs(environment::worker_variables(context.run_id, slot, number));
+}
+
+/// A process for each test of the batch, one after another.
+fn run_one_by_one(job: &Job, context: &Context<'_>, told: &Sender<Message>) -> Rest {
+    let mut tests = job.batch.tests.iter().copied();
+    let mut rest = Rest::nothing();
+    for test in tests.by_ref() {
+        if context.stopping.load(Ordering::Relaxed) {
+            rest.not_begun.push(test);
+            break;
+        }
+        match run_one(job, context, test) {
+            Ok(verdict) => tell(told, Message::Judged { test, verdict }),
+            Err(error) => {
+                rest.cause = Cause::NotStarted(error.to_string());
+                rest.not_begun.push(test);
+                break;
+            }
+        }
+    }
+    rest.not_begun.extend(tests);
+    rest
+}
+
+fn run_one(job: &Job, context: &Context<'_>, test: TestId) -> std::io::Result<Verdict> {
+    let listing = &context.inventory.listings[test.listing];
+    let listed = &listing.tests[test.test];
+    let number = context.next_worker.fetch_add(1, Ordering::Relaxed);
+    let mut command = listing.binary.command();
+    prepare(&mut command, job, context, number);
+    if job.channel == Channel::ExitCode {
+        command.args([listed.name.as_str(), "--exact"]);
+        if listed.is_ignored {
+            command.arg("--ignored");
+        }
+    }
+    let timeout = job.group.timeout(test);
+    let began = Instant::now();
+    let mut process = Supervised::spawn(command, None, context.groups)?;
+    let (mut output, mut report, mut buffer) =
+        (Bounded::default(), ReportReader::new([]), Vec::new());
+    let mut due = timeout.map(|timeout| began + timeout);
+    let mut is_late = false;
+    let status = loop {
+        match process.next(due, &mut buffer)? {
+            Happening::Wrote(stream) => {
+                output.push(&buffer);
+                if stream == Stream::Stdout {
+                    report.read(&buffer);
+                }
+            }
+            Happening::Ended(status) => break status,
+            Happening::Nothing => {
+                process.end(if is_late { End::Kill } else { End::Terminate });
+                due = (!is_late).then(|| Instant::now() + GRACE);
+                is_late = true;
+            }
+        }
+    };
+    let (outcome, reason) = match is_late {
+        true => {
+            (Outcome::TimedOut, Some(format!("timed out after {:?}", timeout.unwrap_or_default())))
+        }
+        false => by_exit_code(status, &report, listing),
+    };
+    let output = output.into_bytes();
+    let by_output = || libtest::reason(&String::from_utf8_lossy(&output));
+    let reason = match outcome {
+        Outcome::Failed => by_output().or(reason),
+        _ => reason,
+    };
+    let (took, worker) = (Some(began.elapsed()), Some(number));
+    Ok(Verdict { took, worker, output, ..Verdict::without_run(outcome, reason) })
+}
+
+fn by_exit_code(
+    status: ExitStatus,
+    report: &ReportReader,
+    listing: &Listing,
+) -> (Outcome, Option<String>) {
+    let described = || Some(process::describe(status));
+    let is_libtest = listing.channel == Channel::Ledger;
+    match status.code() {
+        Some(0) if report.ran_nothing => (Outcome::Missing, Some(not_run())),
+        // libtest always says how it ended; without that the test ended the process.
+        Some(0) if is_libtest && !report.ended => (Outcome::Aborted, described()),
+        Some(0) => (Outcome::Passed, None),
+        Some(code) if is_libtest && code != 101 => (Outcome::Aborted, described()),
+        Some(_) => (Outcome::Failed, described()),
+        None => (Outcome::Aborted, described()),
+    }
+}
+
+pub fn not_run() -> String {
+    "the binary listed it and did not run it".to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ends_tell_the_beginnings_too() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let mut flight = Flight::new(4, 2, start);
+        let running = |flight: &Flight| flight.running.iter().map(|r| r.0).collect::<Vec<_>>();
+        assert_eq!(running(&flight), [0, 1]);
+        assert_eq!(flight.end(1, at(10)), Duration::from_millis(10));
+        assert_eq!(running(&flight), [0, 2]);
+        assert_eq!(flight.end(2, at(15)), Duration::from_millis(5));
+        assert_eq!(flight.end(0, at(20)), Duration::from_millis(20));
+        assert_eq!(flight.end(3, at(30)), Duration::from_millis(15));
+        assert!(flight.running.is_empty() && flight.waiting.is_empty());
+    }
+
+    #[test]
+    fn the_deprecation_of_the_ledger_is_not_the_tests_output() {
+        assert_eq!(without_deprecation(b"warning: `--logfile` is deprecatedx"), b"x");
+        assert_eq!(without_deprecation(b"warning: `--logfile` is deprecated\nx"), b"x");
+        assert_eq!(without_deprecation(b"\nx"), b"\nx");
+    }
+}

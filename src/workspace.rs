@@ -1,0 +1,203 @@
+//! What cargo knows about the workspace, before anything is built.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use cargo_metadata::{Metadata, PackageId, TargetKind};
+use toml::de::DeTable;
+
+use crate::args::CargoArgs;
+use crate::cargo;
+use crate::declaration::{self, Declaration, Table};
+use crate::error::{Error, Result};
+use crate::mistake::{Mistake, Source};
+use crate::policy::{PackagePolicy, Policy};
+use crate::settings::Settings;
+
+#[derive(Debug)]
+pub struct Workspace {
+    pub root_manifest: PathBuf,
+    /// Where history and caches are kept, below the target directory.
+    pub state_dir: PathBuf,
+    /// The members, and behind them what was built from outside of the workspace.
+    pub packages: Vec<Package>,
+}
+
+#[derive(Debug)]
+pub struct Package {
+    pub cargo: cargo_metadata::Package,
+    pub manifest: Arc<Source>,
+    /// Names of the targets with `harness = false`, by the manifest's section.
+    custom_harnesses: HashSet<(&'static str, String)>,
+}
+
+impl Workspace {
+    pub fn load(args: &CargoArgs) -> Result<Workspace> {
+        let metadata = cargo::metadata(args, None)?;
+        let packages = Package::all(&metadata)?;
+        Ok(Workspace {
+            root_manifest: metadata.workspace_root.join("Cargo.toml").into(),
+            state_dir: metadata.target_directory.join("partest").into(),
+            packages,
+        })
+    }
+
+    /// The index of this package; one from outside of the workspace (`-p` of a path
+    /// dependency) is read now.
+    pub fn package(&mut self, id: &PackageId, manifest_path: &Path) -> Result<usize> {
+        if let Some(index) = self.packages.iter().position(|p| p.cargo.id == *id) {
+            return Ok(index);
+        }
+        let metadata = cargo::metadata(&CargoArgs::default(), Some(manifest_path))?;
+        let mut packages = Package::all(&metadata)?;
+        packages.retain(|package| package.cargo.manifest_path.as_std_path() == manifest_path);
+        let package = packages.pop().ok_or_else(|| {
+            Error::Cargo(format!("cargo metadata does not know `{}`", manifest_path.display()))
+        })?;
+        self.packages.push(package);
+        Ok(self.packages.len() - 1)
+    }
+
+    /// The crate names of every target of every member: whose statics are the tests' own.
+    pub fn crate_names(&self) -> HashSet<String> {
+        self.packages.iter().flat_map(Package::crate_names).collect()
+    }
+
+    /// Reads what all manifests declare.
+    pub fn policy(&self, settings: &Settings, mistakes: &mut Vec<Mistake>) -> Result<Policy> {
+        let root = self.packages.iter().find(|p| p.manifest_path() == self.root_manifest);
+        let root = match root {
+            Some(package) => package.manifest.clone(),
+            None => read(&self.root_manifest)?,
+        };
+        let policy = Policy {
+            workspace: declared(&root, Table::Workspace, mistakes),
+            packages: self.packages.iter().map(|package| package.policy(mistakes)).collect(),
+            command_line: settings.policy,
+            timeout: settings.timeout,
+        };
+        policy.check(mistakes);
+        Ok(policy)
+    }
+}
+
+impl Package {
+    fn all(metadata: &Metadata) -> Result<Vec<Package>> {
+        metadata
+            .packages
+            .iter()
+            .map(|cargo| {
+                let manifest = read(cargo.manifest_path.as_std_path())?;
+                let custom_harnesses = custom_harnesses(&manifest.text);
+                Ok(Package { cargo: cargo.clone(), manifest, custom_harnesses })
+            })
+            .collect()
+    }
+
+    pub fn manifest_path(&self) -> &Path {
+        self.cargo.manifest_path.as_std_path()
+    }
+
+    /// The directory of its manifest: where its tests run.
+    pub fn dir(&self) -> &Path {
+        self.manifest_path().parent().unwrap_or(Path::new("/"))
+    }
+
+    pub fn crate_names(&self) -> Vec<String> {
+        let mut names: Vec<String> =
+            self.cargo.targets.iter().map(|target| crate_name(&target.name)).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    /// Whether the target is declared with `harness = false`, which cargo's JSON keeps to
+    /// itself.
+    pub fn has_custom_harness(&self, kind: &TargetKind, name: &str) -> bool {
+        let section = section_of(kind);
+        let any_name = section == "lib" && self.custom_harnesses.iter().any(|(s, _)| *s == "lib");
+        any_name || self.custom_harnesses.contains(&(section, name.to_owned()))
+    }
+
+    /// Whether its library has doctests that `cargo test` would try to run.
+    pub fn may_have_doctests(&self) -> bool {
+        self.cargo.targets.iter().any(|target| target.doctest)
+    }
+
+    fn policy(&self, mistakes: &mut Vec<Mistake>) -> PackagePolicy {
+        PackagePolicy {
+            declaration: declared(&self.manifest, Table::Package, mistakes),
+            uses_serial_test: self.cargo.dependencies.iter().any(|d| d.name == "serial_test"),
+            crate_names: self.crate_names(),
+        }
+    }
+}
+
+/// The name of a target as `module_path!()` prints it.
+pub fn crate_name(target: &str) -> String {
+    target.replace('-', "_")
+}
+
+fn read(path: &Path) -> Result<Arc<Source>> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| Error::Read { path: path.to_owned(), source })?;
+    Ok(Source::new(path, text))
+}
+
+/// Most manifests of a large workspace say nothing about us, and are not parsed at all.
+fn declared(source: &Arc<Source>, table: Table, mistakes: &mut Vec<Mistake>) -> Declaration {
+    if source.text.contains("partest") {
+        declaration::read(source, table, mistakes)
+    } else {
+        Declaration::default()
+    }
+}
+
+fn section_of(kind: &TargetKind) -> &'static str {
+    match kind {
+        TargetKind::Bin => "bin",
+        TargetKind::Test => "test",
+        TargetKind::Bench => "bench",
+        TargetKind::Example => "example",
+        _ => "lib",
+    }
+}
+
+fn custom_harnesses(manifest: &str) -> HashSet<(&'static str, String)> {
+    let mut found = HashSet::new();
+    if !manifest.contains("harness") {
+        return found;
+    }
+    let Ok(document) = DeTable::parse(manifest) else { return found };
+    for section in ["lib", "bin", "test", "bench", "example"] {
+        let Some(value) = document.get_ref().get(section) else { continue };
+        let tables = match value.get_ref().as_array() {
+            Some(array) => array.iter().filter_map(|item| item.get_ref().as_table()).collect(),
+            None => value.get_ref().as_table().into_iter().collect::<Vec<_>>(),
+        };
+        for table in tables {
+            let has_none = table.get("harness").and_then(|v| v.get_ref().as_bool()) == Some(false);
+            let name = table.get("name").and_then(|v| v.get_ref().as_str()).unwrap_or_default();
+            if has_none {
+                found.insert((section, name.to_owned()));
+            }
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn harnesses_are_read_from_the_manifest() {
+        let found = custom_harnesses(
+            "[lib]\nharness = false\n[[test]]\nname = \"ui\"\nharness = false\n\
+             [[test]]\nname = \"api\"\n[[bench]]\nname = \"ui\"\nharness = true\n",
+        );
+        let expected = HashSet::from([("lib", String::new()), ("test", "ui".to_owned())]);
+        assert_eq!(found, expected);
+    }
+}
