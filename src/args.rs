@@ -34,6 +34,7 @@ CARGO_TERM_VERBOSE, NO_COLOR, CLICOLOR_FORCE, RUST_TEST_THREADS, RUST_TEST_NOCAP
     bin_name = "cargo partest",
     version,
     max_term_width = 100,
+    override_usage = "cargo partest [COMMAND] [OPTIONS] [FILTERS]... [-- <LIBTEST FLAGS>]",
     after_help = EXAMPLES,
     after_long_help = LONG_EXAMPLES,
     subcommand_value_name = "COMMAND",
@@ -64,19 +65,18 @@ pub enum Command {
 
 #[derive(Debug, Clone, Default, ClapArgs)]
 pub struct TestSelection {
-    /// Run the tests whose name contains one of these, or that stand at this path
-    /// (`mycrate::db`)
+    /// Only tests with this in their name, or at this path (`mycrate::db`)
     #[arg(value_name = "FILTERS")]
     pub filters: Vec<String>,
     /// libtest's flags and further filters
-    #[arg(last = true, value_name = "LIBTEST FLAGS")]
+    #[arg(last = true, value_name = "LIBTEST FLAGS", hide_short_help = true)]
     pub libtest: Vec<String>,
 }
 
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Running")]
 pub struct Running {
-    /// Slots: processes at once (default: cores; negative: cores less N; 0: no partition)
+    /// Processes at once [default: the cores]; 0 keeps binaries whole
     #[arg(
         short,
         long,
@@ -86,16 +86,16 @@ pub struct Running {
         value_parser = parse_jobs
     )]
     pub jobs: Option<Jobs>,
-    /// One policy for every module, over what Cargo.toml says
-    #[arg(long, value_name = "POLICY", global = true)]
+    /// One policy for every module: auto, unit, split
+    #[arg(long, value_name = "POLICY", global = true, hide_possible_values = true)]
     pub policy: Option<PolicyArg>,
-    /// One process for every test: the same as `--policy split` with `isolate = true`
+    /// One process for every test
     #[arg(long, global = true, conflicts_with_all = ["policy", "no_partition"])]
     pub isolate: bool,
     /// Keep every binary in one process, as `cargo test` does
     #[arg(long, global = true, hide_short_help = true, conflicts_with = "policy")]
     pub no_partition: bool,
-    /// End a test that takes longer, such as `30s` (over what Cargo.toml says)
+    /// End a test that takes longer than this, such as 30s
     #[arg(long, value_name = "DURATION", global = true, value_parser = crate::duration::parse)]
     pub timeout: Option<std::time::Duration>,
     /// Start nothing new after the first failure
@@ -121,11 +121,25 @@ pub struct Running {
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Showing")]
 pub struct Showing {
-    /// A report for people, or one JSON object per line
-    #[arg(long, value_name = "FORMAT", global = true, default_value = "human")]
+    /// human, or json: one object per line
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        global = true,
+        default_value = "human",
+        hide_possible_values = true,
+        hide_default_value = true
+    )]
     pub message_format: MessageFormat,
     /// Coloring: auto, always, never
-    #[arg(long, value_name = "WHEN", global = true, env = "CARGO_TERM_COLOR", hide_env = true)]
+    #[arg(
+        long,
+        value_name = "WHEN",
+        global = true,
+        env = "CARGO_TERM_COLOR",
+        hide_env = true,
+        hide_possible_values = true
+    )]
     pub color: Option<When>,
     /// Show verdicts in the plan's stable order instead of as they come
     #[arg(long, global = true, hide_short_help = true)]
@@ -483,6 +497,6 @@ mod tests {
     fn help_fits_a_screen() {
         let help = Args::command().render_help().to_string();
         let lines = help.lines().count();
-        assert!(lines <= 56, "{lines} lines of help:\n{help}");
+        assert!(lines <= 54, "{lines} lines of help:\n{help}");
     }
 }

@@ -43,49 +43,52 @@ fn has_doctest(dir: &Path) -> bool {
         match entry.file_type() {
             Ok(kind) if kind.is_dir() => has_doctest(&path),
             Ok(kind) if kind.is_file() && path.extension().is_some_and(|e| e == "rs") => {
-                std::fs::read_to_string(&path).is_ok_and(|text| text.lines().any(opens_code))
+                std::fs::read_to_string(&path).is_ok_and(|text| has_code(&text))
             }
             _ => false,
         }
     })
 }
 
-fn opens_code(line: &str) -> bool {
-    let line = line.trim_start();
-    let comment = line.strip_prefix("///").or_else(|| line.strip_prefix("//!"));
-    comment.is_some_and(|text| {
-        let fence = text.trim_start().strip_prefix("```");
-        // A fence that names another language holds no doctest; a closing one names none.
-        fence.is_some_and(|language| {
-            let first = language.split([',', ' ']).next().unwrap_or_default();
-            matches!(
-                first,
-                "" | "rust"
-                    | "no_run"
-                    | "should_panic"
-                    | "compile_fail"
-                    | "edition2021"
-                    | "edition2024"
-            )
-        })
+/// Whether the comments of a file hold a block of Rust code.
+fn has_code(text: &str) -> bool {
+    let mut is_open = false;
+    text.lines().filter_map(fence).any(|language| {
+        let opens = !is_open;
+        is_open = opens;
+        opens && is_rust(language)
     })
+}
+
+/// What stands behind the fence of a doc comment's line; a closing fence names nothing.
+fn fence(line: &str) -> Option<&str> {
+    let line = line.trim_start();
+    let text = line.strip_prefix("///").or_else(|| line.strip_prefix("//!"))?;
+    text.trim_start().strip_prefix("```")
+}
+
+fn is_rust(language: &str) -> bool {
+    let first = language.split([',', ' ']).next().unwrap_or_default();
+    matches!(first, "" | "rust" | "no_run" | "should_panic" | "compile_fail")
+        || first.starts_with("edition")
 }
 
 #[cfg(test)]
 mod tests {
-    use super::opens_code;
+    use super::has_code;
 
     #[test]
     fn only_rust_counts() {
         let table = [
-            ("/// ```", true),
+            ("/// ```\n/// x\n/// ```", true),
             ("    //! ```rust,no_run", true),
-            ("/// ```text", false),
+            ("/// ```text\n/// x\n/// ```", false),
+            ("//! ```toml\n//! ```\n/// ```edition2024\n", true),
             ("// ```", false),
             ("/// no code", false),
         ];
-        for (line, expected) in table {
-            assert_eq!(opens_code(line), expected, "{line}");
+        for (text, expected) in table {
+            assert_eq!(has_code(text), expected, "{text}");
         }
     }
 }

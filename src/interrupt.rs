@@ -22,7 +22,7 @@ impl Interrupts {
         self.count.load(Ordering::SeqCst) > 0
     }
 
-    /// From now on signals end this process too.
+    /// From now on signals end this process and its children too.
     pub fn watch_build(&self, pid: Option<u32>) {
         self.build.store(pid.unwrap_or(0), Ordering::SeqCst);
     }
@@ -36,7 +36,7 @@ impl Interrupts {
         self.count.fetch_add(1, Ordering::SeqCst);
         let build = self.build.load(Ordering::SeqCst);
         if build != 0 {
-            crate::process::terminate(build);
+            crate::process::end_tree(build);
         }
         let listener = self.listener.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(listener) = &*listener {

@@ -150,8 +150,7 @@ fn build(
         let toolchain = scope.spawn(|| Toolchain::load(settings));
         let declared = declared(settings);
         if matches!(declared, Err(Error::Metadata(_))) {
-            // It may have ended by itself.
-            let _ = cargo.kill();
+            process::end_tree(cargo.id());
         }
         (built.join(), toolchain.join(), declared)
     });
@@ -178,6 +177,7 @@ fn declared(settings: &Settings) -> Result<(Workspace, Policy)> {
     let workspace = Workspace::load(&settings.cargo)?;
     let mut mistakes = Vec::new();
     let policy = workspace.policy(settings, &mut mistakes)?;
+    mistakes.sort_by_key(Mistake::position);
     let (errors, warnings): (Vec<Mistake>, Vec<Mistake>) =
         mistakes.into_iter().partition(|mistake| mistake.severity == Severity::Error);
     for mistake in warnings.iter().chain(&errors) {

@@ -73,6 +73,11 @@ impl Mistake {
         self
     }
 
+    /// What mistakes are sorted by: file, then place.
+    pub fn position(&self) -> (PathBuf, usize) {
+        (self.place.source.path.clone(), self.place.span.start)
+    }
+
     /// The mistake as rustc would print it, with the line of the file.
     pub fn render(&self, color: bool) -> String {
         let level = match self.severity {
@@ -121,7 +126,7 @@ mod tests {
     fn a_mistake_shows_file_line_column_and_what_to_write() {
         let text = "[package]\nname = \"web\"\ntreads = 2\n";
         let source = Arc::new(Source { path: "Cargo.toml".into(), text: text.into() });
-        let mistake = Mistake::error(Place { source, span: 24..30 }, "unknown key `treads`")
+        let mistake = Mistake::error(Place { source, span: 23..29 }, "unknown key `treads`")
             .help(suggestion("treads", &["threads", "slots"]));
         let shown = mistake.render(false);
         assert!(shown.contains("error: unknown key `treads`"), "{shown}");

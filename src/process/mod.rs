@@ -91,14 +91,15 @@ impl Groups {
     pub fn kill_all(&self) {}
 }
 
-/// Asks one process to end.
+/// Asks a process that shares our group to end, with all that it started.
 #[cfg(unix)]
-pub fn terminate(pid: u32) {
-    unix::terminate(pid);
+pub fn end_tree(pid: u32) {
+    unix::end_tree(pid);
 }
 
+/// Elsewhere Ctrl-C reaches it by itself, and nothing else ends it early.
 #[cfg(not(unix))]
-pub fn terminate(_pid: u32) {}
+pub fn end_tree(_pid: u32) {}
 
 /// How the end of a process reads: `exit code 3`, `SIGSEGV`.
 pub fn describe(status: ExitStatus) -> String {
@@ -191,6 +192,23 @@ mod tests {
     fn a_signal_has_a_name() {
         let printed = run(shell("kill -9 $$"), &Groups::default(), soon()).unwrap();
         assert_eq!(describe(printed.status.unwrap()), "SIGKILL");
+    }
+
+    #[test]
+    fn the_portable_path_ends_what_is_late() {
+        let groups = Groups::default();
+        let mut child = portable::Supervised::spawn(sleeper(), None, &groups).unwrap();
+        let now = Some(Instant::now());
+        assert!(matches!(child.next(now, &mut Vec::new()).unwrap(), Happening::Nothing));
+        child.end(End::Kill);
+        let ended = child.next(Some(soon()), &mut Vec::new()).unwrap();
+        assert!(matches!(ended, Happening::Ended(status) if describe(status) == "SIGKILL"));
+    }
+
+    fn sleeper() -> Command {
+        let mut command = Command::new("sleep");
+        command.arg("1000");
+        command
     }
 
     #[test]

@@ -310,10 +310,14 @@ fn send(pid: u32, signal: Signal) {
     }
 }
 
-pub fn terminate(pid: u32) {
-    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
-        let _ = rustix::process::kill_process(pid, Signal::TERM);
+/// The youngest first, so that none is left without its parent while it is looked for.
+pub fn end_tree(pid: u32) {
+    let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return };
+    for child in children_of(&pid.as_raw_pid().to_string()) {
+        end_tree(child.as_raw_pid().unsigned_abs());
     }
+    // It may have ended by itself.
+    let _ = rustix::process::kill_process(pid, Signal::TERM);
 }
 
 pub fn signal_name(signal: i32) -> String {
@@ -342,7 +346,9 @@ pub fn end_strays() -> usize {
     use rustix::process::{WaitOptions, kill_process, waitpid};
     let mut ended = 0;
     loop {
-        let strays = children();
+        // Those that have ended by themselves were not left behind, only not waited for.
+        while let Ok(Some(_)) = waitpid(None, WaitOptions::NOHANG) {}
+        let strays = children_of("self");
         if strays.is_empty() {
             return ended;
         }
@@ -363,10 +369,9 @@ pub fn end_strays() -> usize {
     0
 }
 
-/// Our children, by the kernel's own list; all of ours have been reaped by now.
-#[cfg(target_os = "linux")]
-fn children() -> Vec<Pid> {
-    let Ok(tasks) = std::fs::read_dir("/proc/self/task") else { return Vec::new() };
+/// The children of a process, by the kernel's own list; none where there is no such list.
+fn children_of(process: &str) -> Vec<Pid> {
+    let Ok(tasks) = std::fs::read_dir(format!("/proc/{process}/task")) else { return Vec::new() };
     let lists = tasks
         .flatten()
         .filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());

@@ -103,7 +103,7 @@ impl<'r> Human<'r> {
     /// Output stands behind a bar, so that nothing that a test prints looks like ours.
     fn output(&self, text: &mut String, output: &[u8]) {
         let shown = harmless(output);
-        let lines: Vec<&str> = shown.trim_end().lines().collect();
+        let lines: Vec<&str> = shown.trim_end().trim_start_matches('\n').lines().collect();
         let surplus = lines.len().saturating_sub(LINES);
         let bar = self.paint.faint("  |");
         for (at, output) in lines.iter().enumerate() {
@@ -129,6 +129,10 @@ impl<'r> Human<'r> {
     }
 
     fn last_line(&self, text: &mut String, summary: &Summary) {
+        if summary.total() + summary.not_run + summary.list_failures == 0 && !summary.interrupted {
+            // What that means is said by whoever chose the tests.
+            return;
+        }
         let is_well = summary.is_well();
         let word = match () {
             () if summary.interrupted => self.paint.bad("INTERRUPTED"),

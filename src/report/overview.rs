@@ -91,8 +91,9 @@ fn human_plan(
             continue;
         }
         text.push_str(&heading(paint, listing));
+        let width = own.iter().map(|group| group.node.chars().count()).max().unwrap_or(0);
         for group in own {
-            text.push_str(&group_line(paint, group));
+            text.push_str(&group_line(paint, group, width));
         }
         if let Some((_, fixture)) = waiting.first() {
             let tests = count(waiting.len(), "test");
@@ -114,7 +115,7 @@ fn heading(paint: Paint, listing: &Listing) -> String {
     format!("{} ({} of {}{how})\n", paint.strong(&binary.name), binary.kind, binary.package_name)
 }
 
-fn group_line(paint: Paint, group: &Group) -> String {
+fn group_line(paint: Paint, group: &Group, width: usize) -> String {
     let form = match group.form {
         Form::Unit => "unit",
         Form::Split => "split",
@@ -124,7 +125,7 @@ fn group_line(paint: Paint, group: &Group) -> String {
     let asks = asks(group);
     let asks = if asks.is_empty() { String::new() } else { format!(", {}", asks.join(", ")) };
     let why = paint.faint(&format!("[{}]", group.why));
-    format!("  {form:<8} {} {tests}{asks} {why}\n", group.node)
+    format!("  {form:<8}  {:<width$}  {tests:>9}{asks}  {why}\n", group.node)
 }
 
 /// What a group asks for besides the usual.
