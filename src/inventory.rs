@@ -1,8 +1,9 @@
 //! Every test of every binary, and what the symbol tables say about them. Kept from run to
 //! run by the binary's identity, so that a second run starts no binary to list it.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
@@ -40,6 +41,20 @@ pub struct Listing {
     pub channel: Channel,
     pub tests: Vec<Test>,
     pub statics: Statics,
+    by_name: OnceLock<HashMap<String, usize>>,
+}
+
+impl Listing {
+    pub fn new(binary: Binary, channel: Channel, tests: Vec<Test>, statics: Statics) -> Listing {
+        Listing { binary, channel, tests, statics, by_name: OnceLock::new() }
+    }
+
+    /// The place of each test by its name; made once, for all of the binary's workers.
+    pub fn by_name(&self) -> &HashMap<String, usize> {
+        self.by_name.get_or_init(|| {
+            self.tests.iter().enumerate().map(|(at, test)| (test.name.clone(), at)).collect()
+        })
+    }
 }
 
 #[derive(Debug, Default)]
@@ -107,7 +122,7 @@ pub fn take(
                     cached.binaries.insert(binary.executable.clone(), kept.clone());
                 }
                 let Kept { channel, tests, statics, .. } = kept;
-                inventory.listings.push(Listing { binary, channel, tests, statics });
+                inventory.listings.push(Listing::new(binary, channel, tests, statics));
             }
             Err(message) => inventory.failures.push(message),
         }

@@ -1,7 +1,7 @@
 //! libtest's text, both ways: its lists, its log, its report, and the arguments that choose
 //! tests. Pure: no file and no process is touched here.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 /// Reads `--list --format terse`: a line `NAME: test` (or `: benchmark`) for each test.
 /// Whatever else a binary prints before or behind is left aside.
@@ -32,42 +32,63 @@ pub enum LedgerVerdict {
 
 /// Reads what libtest writes to `--logfile`: `ok NAME`, `failed NAME`, `failed: MESSAGE NAME`,
 /// `ignored NAME`. The message may hold anything, line ends too, so an entry is matched
-/// from its end, against the names that were handed out.
+/// from its end, against the names that the binary has.
 #[derive(Debug)]
-pub struct LedgerReader {
-    names: HashMap<String, usize>,
-    seen: HashSet<usize>,
-    pending: String,
+pub struct LedgerReader<'n> {
+    /// Every test of the binary with its place in the listing: ignored ones have lines too.
+    names: &'n HashMap<String, usize>,
+    /// From the place in the listing to the place among those that were handed out. An
+    /// entry is taken out when it has been read.
+    open: HashMap<usize, usize>,
+    /// Whole lines that are the beginning of a longer record.
+    record: String,
+    /// The beginning of a line.
+    line: Vec<u8>,
 }
 
-impl LedgerReader {
-    pub fn new<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
-        let names = names.into_iter().enumerate().map(|(index, name)| (name.to_owned(), index));
-        LedgerReader { names: names.collect(), seen: HashSet::new(), pending: String::new() }
+impl<'n> LedgerReader<'n> {
+    pub fn new(
+        names: &'n HashMap<String, usize>,
+        handed_out: impl IntoIterator<Item = usize>,
+    ) -> Self {
+        let open = handed_out.into_iter().enumerate().map(|(index, test)| (test, index));
+        LedgerReader { names, open: open.collect(), record: String::new(), line: Vec::new() }
     }
 
     /// Takes the next bytes of the stream and gives the entries that they complete.
     /// Lines about tests that were not handed out are dropped.
     pub fn read(&mut self, bytes: &[u8]) -> Vec<LedgerEntry> {
-        self.pending.push_str(&String::from_utf8_lossy(bytes));
         let mut entries = Vec::new();
-        let text = std::mem::take(&mut self.pending);
-        let mut start = 0;
-        for (end, _) in text.match_indices('\n') {
-            let record = &text[start..end];
-            if let Some(entry) = self.entry(record) {
-                self.seen.insert(entry.test);
-                entries.push(entry);
-                start = end + 1;
-            } else if !may_go_on(record) {
-                start = end + 1;
-            }
+        let mut lines = bytes.split(|byte| *byte == b'\n');
+        let last = lines.next_back().unwrap_or_default();
+        for line in lines {
+            self.line.extend_from_slice(line);
+            let line = std::mem::take(&mut self.line);
+            entries.extend(self.take_line(&String::from_utf8_lossy(&line)));
         }
-        self.pending = text[start..].to_owned();
+        self.line.extend_from_slice(last);
         entries
     }
 
-    fn entry(&self, record: &str) -> Option<LedgerEntry> {
+    fn take_line(&mut self, line: &str) -> Option<LedgerEntry> {
+        self.record.push_str(line);
+        match self.entry(&self.record) {
+            Some((test, verdict, message)) => {
+                self.record.clear();
+                let test = self.open.remove(&test)?;
+                Some(LedgerEntry { test, verdict, message })
+            }
+            None => {
+                match may_go_on(&self.record) {
+                    true => self.record.push('\n'),
+                    false => self.record.clear(),
+                }
+                None
+            }
+        }
+    }
+
+    fn entry(&self, record: &str) -> Option<(usize, LedgerVerdict, Option<String>)> {
         let words = [
             ("ok", LedgerVerdict::Ok),
             ("failed", LedgerVerdict::Failed),
@@ -76,21 +97,15 @@ impl LedgerReader {
         let (verdict, rest) = words
             .iter()
             .find_map(|(word, verdict)| record.strip_prefix(word).map(|rest| (*verdict, rest)))?;
-        let (message, name) = match rest.strip_prefix(' ') {
-            Some(name) if self.names.contains_key(name) => ("", name),
-            _ => self.split_name(rest)?,
-        };
-        let test = *self.names.get(name)?;
+        let (message, test) = self.split_name(rest)?;
         let message = message.trim_start_matches(':').trim();
-        let message = (!message.is_empty()).then(|| message.to_owned());
-        (!self.seen.contains(&test)).then_some(LedgerEntry { test, verdict, message })
+        Some((test, verdict, (!message.is_empty()).then(|| message.to_owned())))
     }
 
     /// The longest known name at the end, behind a space.
-    fn split_name<'t>(&self, rest: &'t str) -> Option<(&'t str, &'t str)> {
+    fn split_name<'t>(&self, rest: &'t str) -> Option<(&'t str, usize)> {
         rest.match_indices(' ')
-            .map(|(at, _)| (&rest[..at], &rest[at + 1..]))
-            .find(|(_, name)| self.names.contains_key(*name))
+            .find_map(|(at, _)| Some((&rest[..at], *self.names.get(&rest[at + 1..])?)))
     }
 }
 
@@ -366,14 +381,33 @@ mod tests {
         assert_eq!(parse_list(text), ["a::b", "with: colon", "r#fn", "bench"]);
     }
 
-    fn read_all(names: &[&str], chunks: &[&str]) -> Vec<(String, LedgerVerdict, Option<String>)> {
-        let mut reader = LedgerReader::new(names.iter().copied());
-        let entries = chunks.iter().flat_map(|chunk| reader.read(chunk.as_bytes()));
+    fn read_all(names: &[&str], chunks: &[&[u8]]) -> Vec<(String, LedgerVerdict, Option<String>)> {
+        let mut all = by_name(names);
+        all.insert("not::handed_out".into(), names.len());
+        let mut reader = LedgerReader::new(&all, 0..names.len());
+        let entries = chunks.iter().flat_map(|chunk| reader.read(chunk));
         entries
             .collect::<Vec<_>>()
             .into_iter()
             .map(|entry| (names[entry.test].to_owned(), entry.verdict, entry.message))
             .collect()
+    }
+
+    fn by_name(names: &[&str]) -> HashMap<String, usize> {
+        names.iter().enumerate().map(|(at, name)| ((*name).to_owned(), at)).collect()
+    }
+
+    #[test]
+    fn the_line_of_an_ignored_test_does_not_swallow_the_next_one() {
+        let found = read_all(&["a"], &[&b"ignored: two\nlines not::handed_out\nok a\n"[..]]);
+        assert_eq!(found, [("a".into(), LedgerVerdict::Ok, None)]);
+    }
+
+    #[test]
+    fn a_name_may_be_cut_in_the_middle_of_a_letter() {
+        let line = "ok größe\n".as_bytes();
+        let found = read_all(&["größe"], &[&line[..6], &line[6..]]);
+        assert_eq!(found, [("größe".into(), LedgerVerdict::Ok, None)]);
     }
 
     #[test]
@@ -383,8 +417,8 @@ mod tests {
         let found = read_all(
             &names,
             &[
-                "ok a\nfai",
-                "led: two\nlines of b c\n b\nignored: why not c d\nok z\nfailed m::e\nok a\n",
+                &b"ok a\nfai"[..],
+                b"led: two\nlines of b c\n b\nignored: why not c d\nok z\nfailed m::e\nok a\n",
             ],
         );
         assert_eq!(
@@ -476,7 +510,8 @@ mod tests {
 
         #[test]
         fn no_bytes_make_the_readers_panic(chunks in prop::collection::vec("\\PC{0,30}|ok a\n|failed: x", 0..8)) {
-            let mut ledger = LedgerReader::new(["a", "b"]);
+            let names = by_name(&["a", "b"]);
+            let mut ledger = LedgerReader::new(&names, [0, 1]);
             let mut report = ReportReader::new(["a", "b"]);
             for chunk in &chunks {
                 ledger.read(chunk.as_bytes());

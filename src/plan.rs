@@ -95,6 +95,8 @@ pub struct Plan {
     next_batch: usize,
     /// Work of one slot if all slots were equally busy.
     fair_share: Duration,
+    /// Groups that have work which no worker has yet, as `next` found them.
+    waiting: usize,
     /// The work that no worker has yet.
     remaining: Duration,
     assumed: Duration,
@@ -103,7 +105,7 @@ pub struct Plan {
 #[derive(Debug)]
 struct GroupState {
     group: Arc<Group>,
-    /// Unknown first, then the longest.
+    /// The next to go stands last: unknown before known, then the longest.
     pending: Vec<GroupTest>,
     alone: Vec<GroupTest>,
     running: usize,
@@ -150,6 +152,7 @@ impl Plan {
             held: Held::default(),
             running: HashMap::new(),
             next_batch: 0,
+            waiting: 0,
             fair_share: remaining / u32::try_from(slot_count).unwrap_or(u32::MAX),
             remaining,
             assumed,
@@ -174,6 +177,7 @@ impl Plan {
         if self.free.is_empty() {
             return None;
         }
+        self.waiting = self.groups.iter().filter(|state| state.has_work()).count();
         let cuts = (0..self.groups.len()).filter_map(|at| self.cut(at));
         let best = cuts.max_by(|a, b| self.rank(a).cmp(&self.rank(b)))?;
         Some(self.dispatch(best))
@@ -251,11 +255,11 @@ impl Plan {
         }
         let whole = state.pending.len().min(limit);
         match state.group.form {
-            Form::Isolated => self.sized(at, 1, self.expected(&state.pending[0]), false),
-            Form::Unit => self.sized(at, whole, self.work(&state.pending[..whole]), false),
+            Form::Isolated => self.sized(at, 1, self.work(state.next(1)), false),
+            Form::Unit => self.sized(at, whole, self.work(state.next(whole)), false),
             Form::Split => {
                 let count = self.split_size(at).min(limit);
-                self.sized(at, count, self.work(&state.pending[..count]), false)
+                self.sized(at, count, self.work(state.next(count)), false)
             }
         }
     }
@@ -265,8 +269,7 @@ impl Plan {
         let is_rest = count == self.groups[at].pending.len();
         let threads = self.threads(at, count, work, is_rest);
         let width = threads.max(group.slots).min(self.slot_count);
-        let is_unknown =
-            self.groups[at].pending.first().is_some_and(|test| test.expected.is_none());
+        let is_unknown = self.groups[at].pending.last().is_some_and(|test| test.expected.is_none());
         Cut { group: at, count, work, threads, width, is_alone, is_unknown }
     }
 
@@ -292,7 +295,7 @@ impl Plan {
     }
 
     fn others_wait(&self, at: usize) -> bool {
-        self.groups.iter().enumerate().any(|(other, state)| other != at && state.has_work())
+        self.waiting > usize::from(self.groups[at].has_work())
     }
 
     /// How many tests the next batch of a split group takes: a part of what remains, so
@@ -321,7 +324,7 @@ impl Plan {
     fn take_until(&self, pending: &[GroupTest], target: Duration) -> usize {
         let least = PRICE_OF_A_PROCESS * WORTH;
         let (mut work, mut count) = (Duration::ZERO, 0);
-        for test in pending {
+        for test in pending.iter().rev() {
             let fewest = if test.expected.is_none() { FEWEST_UNKNOWN } else { 1 };
             if count >= fewest && work >= target.max(least) {
                 break;
@@ -335,7 +338,7 @@ impl Plan {
     /// Whether naming some of the tests costs little beside running them.
     fn cut_pays(&self, state: &GroupState, count: usize) -> bool {
         let price = PRICE_OF_A_PROCESS + self.price_of_names(state, count);
-        self.work(&state.pending[..count]) >= price * WORTH
+        self.work(state.next(count)) >= price * WORTH
     }
 
     /// What libtest takes to find so many tests among those of the binary, by their names or
@@ -357,7 +360,7 @@ impl Plan {
         let state = &mut self.groups[cut.group];
         let taken: Vec<GroupTest> = match cut.is_alone {
             true => vec![state.alone.remove(0)],
-            false => state.pending.drain(..cut.count).collect(),
+            false => state.pending.split_off(state.pending.len() - cut.count),
         };
         state.running += 1;
         self.held.hold(&state.group);
@@ -405,8 +408,13 @@ impl GroupState {
 
     fn sort(&mut self) {
         self.pending.sort_by_key(|test| {
-            (test.expected.is_some(), std::cmp::Reverse(test.expected), test.id)
+            (test.expected.is_none(), test.expected, std::cmp::Reverse(test.id))
         });
+    }
+
+    /// The next tests to go.
+    fn next(&self, count: usize) -> &[GroupTest] {
+        &self.pending[self.pending.len() - count..]
     }
 
     fn has_work(&self) -> bool {

@@ -34,12 +34,13 @@ impl Toolchain {
         let config = Config::load()?;
         let named = config.build_target_for_cli(&settings.cargo.target)?;
         let rustc = config.rustc().path.clone();
+        let rustc = rustc.as_path();
         let mut platforms = Vec::new();
         if named.is_empty() {
-            platforms.push(Platform::load(&config, &rustc, None)?);
+            platforms.push(Platform::load(&config, rustc, None)?);
         }
         for triple in &named {
-            platforms.push(Platform::load(&config, &rustc, Some(triple))?);
+            platforms.push(Platform::load(&config, rustc, Some(triple))?);
         }
         Ok(Toolchain { cargo: cargo(&platforms), env: config.env.clone(), platforms })
     }
@@ -57,7 +58,10 @@ impl Toolchain {
 
 impl Platform {
     fn load(config: &Config, rustc: &Path, named: Option<&String>) -> Result<Platform> {
-        let libdir = target_libdir(rustc, named)?;
+        let libdir = match libdir_beside_cargo(rustc, named) {
+            Some(libdir) => libdir,
+            None => target_libdir(rustc, named)?,
+        };
         let host = || {
             // …/lib/rustlib/TRIPLE/lib
             let triple = libdir.parent().and_then(Path::file_name).unwrap_or_default();
@@ -70,6 +74,25 @@ impl Platform {
             .flat_map(|runner| std::iter::once(runner.path.into_os_string()).chain(runner.args));
         Ok(Platform { runner: runner.collect(), triple, libdir })
     }
+}
+
+/// The standard library of a toolchain that rustup manages, without asking rustc: that would
+/// take as long as cargo needs for its whole look at a fresh build.
+///
+/// rustup ends the name of a toolchain's directory with its triple. Where the user chose
+/// another rustc, or anything looks otherwise, rustc is asked.
+fn libdir_beside_cargo(rustc: &Path, named: Option<&String>) -> Option<PathBuf> {
+    let cargo = PathBuf::from(std::env::var_os("CARGO")?);
+    let sysroot = cargo.parent()?.parent()?;
+    let is_default = rustc == Path::new("rustc") || rustc.parent() == cargo.parent();
+    let triples = std::fs::read_dir(sysroot.join("lib/rustlib")).ok().filter(|_| is_default)?;
+    let toolchain = sysroot.file_name()?.to_str()?;
+    let is_host = |triple: &str| toolchain.ends_with(&format!("-{triple}"));
+    let is_wanted = |triple: &str| named.map_or_else(|| is_host(triple), |named| named == triple);
+    let found =
+        triples.flatten().find(|entry| entry.file_name().to_str().is_some_and(is_wanted))?;
+    let libdir = found.path().join("lib");
+    libdir.is_dir().then_some(libdir)
 }
 
 fn target_libdir(rustc: &Path, triple: Option<&String>) -> Result<PathBuf> {

@@ -284,12 +284,9 @@ mod tests {
             path: (*path).into(),
             module: (*module).into(),
         };
-        let listing = Listing {
-            binary: binary("web"),
-            channel: Channel::Ledger,
-            tests: names.iter().map(|n| Test { name: (*n).into(), is_ignored: false }).collect(),
-            statics: Statics::Known(statics.iter().map(found).collect()),
-        };
+        let tests = names.iter().map(|n| Test { name: (*n).into(), is_ignored: false }).collect();
+        let statics = Statics::Known(statics.iter().map(found).collect());
+        let listing = Listing::new(binary("web"), Channel::Ledger, tests, statics);
         let choices = vec![vec![Choice::Run; names.len()]];
         let inventory = Inventory { listings: vec![listing], failures: vec![] };
         let grouped = group(&inventory, &choices, &policy, &History::default());

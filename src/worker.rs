@@ -261,7 +261,7 @@ struct Worker<'r> {
     number: u64,
     tests: Vec<TestId>,
     process: Supervised<'r>,
-    ledger: LedgerReader,
+    ledger: LedgerReader<'r>,
     report: ReportReader,
     stderr: Bounded,
     stderr_began: bool,
@@ -310,7 +310,7 @@ impl<'r> Worker<'r> {
         Ok(Worker {
             number,
             process,
-            ledger: LedgerReader::new(names.iter().copied()),
+            ledger: LedgerReader::new(listing.by_name(), tests.iter().map(|id| id.test)),
             report: ReportReader::new(names.iter().copied()),
             stderr: Bounded::default(),
             stderr_began: false,
