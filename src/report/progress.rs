@@ -70,7 +70,10 @@ impl Progress {
                 self.running.insert(*batch, what.clone());
                 self.show_running();
             }
-            Event::BatchEnded { batch } => drop(self.running.remove(batch)),
+            Event::BatchEnded { batch } => {
+                self.running.remove(batch);
+                self.show_running();
+            }
             Event::Failing { test } => {
                 self.bad += 1;
                 self.show_running();
