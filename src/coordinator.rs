@@ -11,7 +11,7 @@ use rayon::ThreadPool;
 use crate::declaration::Recycle;
 use crate::event::{Event, Note, Summary};
 use crate::interrupt::Interrupts;
-use crate::inventory::Channel;
+use crate::inventory::Dispatch;
 use crate::ledger::Ledger;
 use crate::outcome::{Outcome, Verdict};
 use crate::plan::{Batch, Form, Plan, TestId};
@@ -33,7 +33,7 @@ pub struct Run<'r> {
     emit: Emit<'r>,
     plan: Plan,
     ledger: Ledger,
-    channels: Vec<Channel>,
+    dispatches: Vec<Dispatch>,
     running: HashMap<usize, (Batch, Instant)>,
     summary: Summary,
     /// Time of slots that were held.
@@ -61,7 +61,7 @@ impl<'r> Run<'r> {
             emit,
             plan,
             ledger,
-            channels: listings.iter().map(|listing| listing.channel).collect(),
+            dispatches: listings.iter().map(|listing| listing.dispatch).collect(),
             running: HashMap::new(),
             summary: Summary { slots, binaries: listings.len(), ..Summary::default() },
             busy: Duration::ZERO,
@@ -102,14 +102,14 @@ impl<'r> Run<'r> {
     fn hand_out(&mut self, batch: Batch) -> Job {
         let group = self.plan.group(batch.group).clone();
         batch.tests.iter().for_each(|test| self.ledger.hand_out(*test));
-        let channel = self.channels[group.listing];
+        let dispatch = self.dispatches[group.listing];
         let what = match batch.tests.as_slice() {
             [only] => self.id(*only),
             _ => group.node.clone(),
         };
         self.emit(Event::BatchStarted { batch: batch.id, what });
         self.running.insert(batch.id, (batch.clone(), Instant::now()));
-        Job { batch, group, channel }
+        Job { batch, group, dispatch }
     }
 
     fn id(&self, test: TestId) -> String {
@@ -279,8 +279,8 @@ impl<'r> Run<'r> {
 
     fn no_ledger(&mut self, batch: &Batch, tests: Vec<TestId>) {
         let listing = self.plan.group(batch.group).listing;
-        if self.channels[listing] == Channel::Ledger {
-            self.channels[listing] = Channel::ExitCode;
+        if self.dispatches[listing] == Dispatch::Batches {
+            self.dispatches[listing] = Dispatch::OneByOne;
             let binary = self.context.inventory.listings[listing].binary.name.clone();
             self.emit(Event::Note(Note::NoLedger { binary }));
         }

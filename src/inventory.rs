@@ -17,13 +17,13 @@ use crate::process::{self, Groups};
 use crate::statics::{self, Statics};
 use crate::store::{self, Stored};
 
-/// How a binary's tests can be run and their verdicts learnt.
+/// How a binary's tests can be run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Channel {
-    /// libtest: many tests in a process, a ledger line for each.
-    Ledger,
+pub enum Dispatch {
+    /// libtest: many tests in a process, each with a verdict of its own.
+    Batches,
     /// A process for each test, judged by its exit code.
-    ExitCode,
+    OneByOne,
     /// The binary is one test, and takes no arguments.
     Whole,
 }
@@ -38,15 +38,15 @@ pub struct Test {
 #[derive(Debug)]
 pub struct Listing {
     pub binary: Binary,
-    pub channel: Channel,
+    pub dispatch: Dispatch,
     pub tests: Vec<Test>,
     pub statics: Statics,
     by_name: OnceLock<HashMap<String, usize>>,
 }
 
 impl Listing {
-    pub fn new(binary: Binary, channel: Channel, tests: Vec<Test>, statics: Statics) -> Listing {
-        Listing { binary, channel, tests, statics, by_name: OnceLock::new() }
+    pub fn new(binary: Binary, dispatch: Dispatch, tests: Vec<Test>, statics: Statics) -> Listing {
+        Listing { binary, dispatch, tests, statics, by_name: OnceLock::new() }
     }
 
     /// The place of each test by its name; made once, for all of the binary's workers.
@@ -70,7 +70,7 @@ const WHOLE: &str = "main";
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Kept {
     identity: String,
-    channel: Channel,
+    dispatch: Dispatch,
     tests: Vec<Test>,
     statics: Statics,
 }
@@ -121,8 +121,8 @@ pub fn take(
                 if may_be_kept(&binary, &kept) {
                     cached.binaries.insert(binary.executable.clone(), kept.clone());
                 }
-                let Kept { channel, tests, statics, .. } = kept;
-                inventory.listings.push(Listing::new(binary, channel, tests, statics));
+                let Kept { dispatch, tests, statics, .. } = kept;
+                inventory.listings.push(Listing::new(binary, dispatch, tests, statics));
             }
             Err(message) => inventory.failures.push(message),
         }
@@ -185,15 +185,15 @@ fn list(
     groups: &Groups,
 ) -> Result<Kept, String> {
     let statics = statics::read(&binary.executable, crates);
-    let kept = |channel, tests| Kept { identity: String::new(), channel, tests, statics };
+    let kept = |dispatch, tests| Kept { identity: String::new(), dispatch, tests, statics };
     if binary.harness == Harness::Libtest {
-        return Ok(kept(Channel::Ledger, list_tests(binary, limit, groups)?));
+        return Ok(kept(Dispatch::Batches, list_tests(binary, limit, groups)?));
     }
     // A harness that ignores its arguments would run all its tests when asked for a list.
     if !statics::speaks_protocol(&binary.executable) {
-        return Ok(kept(Channel::Whole, vec![Test { name: WHOLE.into(), is_ignored: false }]));
+        return Ok(kept(Dispatch::Whole, vec![Test { name: WHOLE.into(), is_ignored: false }]));
     }
-    Ok(kept(Channel::ExitCode, list_tests(binary, limit, groups)?))
+    Ok(kept(Dispatch::OneByOne, list_tests(binary, limit, groups)?))
 }
 
 /// All tests, then the ignored ones. Some custom harnesses leave ignored tests out of the

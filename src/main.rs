@@ -11,7 +11,8 @@
 //! inventory (libtest, statics)       every test, and what the symbol tables say
 //! selection → units → plan           what runs together, and what may start now
 //!             (history)
-//! coordinator ⇄ worker (process)     who decides, and who runs
+//! coordinator ⇄ worker               who decides, and who runs
+//!               (channel, process)   how verdicts are learnt, and how processes end
 //! ledger, outcome, interrupt         what became of each test; the user's signals
 //! event → report (message)           what people and scripts get to see
 //! ```
@@ -21,6 +22,7 @@
 mod args;
 mod binary;
 mod cargo;
+mod channel;
 mod coordinator;
 mod declaration;
 mod doctests;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::declaration::{Kind, Locks, Recycle, Threads};
 use crate::history::History;
-use crate::inventory::{Channel, Inventory, Listing};
+use crate::inventory::{Dispatch, Inventory, Listing};
 use crate::plan::{Form, Group, GroupTest, TestId};
 use crate::policy::{Policy, Rules, Why, covers};
 use crate::selection::Choice;
@@ -171,7 +171,7 @@ fn new_group(
         why,
         tests: Vec::new(),
         tests_in_binary: listing.tests.len(),
-        can_thread: listing.channel == Channel::Ledger,
+        can_thread: listing.dispatch == Dispatch::Batches,
         threads: rules.threads,
         slots: rules.slots,
         locks: Locks::default(),
@@ -215,7 +215,7 @@ fn bound_nodes(listing: &Listing) -> Vec<Bound> {
     let root = &listing.binary.name;
     let statics = match &listing.statics {
         // Without a list of its own nothing of the binary can be split anyway.
-        _ if listing.channel == Channel::Whole => return Vec::new(),
+        _ if listing.dispatch == Dispatch::Whole => return Vec::new(),
         Statics::Known(statics) => statics,
         Statics::Unreadable(why) => {
             let why = format!("its statics cannot be read ({why})");
@@ -286,7 +286,7 @@ mod tests {
         };
         let tests = names.iter().map(|n| Test { name: (*n).into(), is_ignored: false }).collect();
         let statics = Statics::Known(statics.iter().map(found).collect());
-        let listing = Listing::new(binary("web"), Channel::Ledger, tests, statics);
+        let listing = Listing::new(binary("web"), Dispatch::Batches, tests, statics);
         let choices = vec![vec![Choice::Run; names.len()]];
         let inventory = Inventory { listings: vec![listing], failures: vec![] };
         let grouped = group(&inventory, &choices, &policy, &History::default());

@@ -5,19 +5,18 @@
 //! Two ways to learn verdicts, by the listing's channel: libtest's ledger on a pipe, many
 //! tests to a process; or a process for each test, judged by its exit code.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::BTreeMap;
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
+use crate::channel::{Channel, Ended, Heard, LedgerFile, Left};
 use crate::declaration::Recycle;
 use crate::environment;
-use crate::inventory::{Channel, Inventory, Listing};
-use crate::libtest::{
-    self, Bounded, LedgerEntry, LedgerReader, LedgerVerdict, Listed, ReportReader,
-};
+use crate::inventory::{Dispatch, Inventory, Listing};
+use crate::libtest::{self, Bounded, Listed, ReportReader};
 use crate::outcome::{Outcome, Verdict};
 use crate::plan::{Batch, Group, TestId};
 use crate::process::{self, End, Groups, Happening, LedgerPipe, Passed, Stream, Supervised};
@@ -57,7 +56,7 @@ impl<'r> Context<'r> {
 pub struct Job {
     pub batch: Batch,
     pub group: Arc<Group>,
-    pub channel: Channel,
+    pub dispatch: Dispatch,
 }
 
 /// What reaches the coordinator.
@@ -126,9 +125,9 @@ const GRACE: Duration = Duration::from_secs(1);
 /// Runs one batch to its end. Everything it learns goes through `told`, last of all
 /// `Finished`.
 pub fn run(job: &Job, context: &Context<'_>, told: &Sender<Message>) {
-    let rest = match job.channel {
-        Channel::Ledger => run_in_parts(job, context, told),
-        Channel::ExitCode | Channel::Whole => run_one_by_one(job, context, told),
+    let rest = match job.dispatch {
+        Dispatch::Batches => run_in_parts(job, context, told),
+        Dispatch::OneByOne | Dispatch::Whole => run_one_by_one(job, context, told),
     };
     tell(told, Message::Finished { batch: job.batch.id, rest });
 }
@@ -214,66 +213,22 @@ impl Rest {
     }
 }
 
-/// Which tests run now. libtest starts them in list order, a new one whenever one has ended
-/// and a thread is free; so the ledger's ends tell the beginnings too.
-#[derive(Debug)]
-pub struct Flight {
-    waiting: VecDeque<usize>,
-    running: Vec<(usize, Instant)>,
-    threads: usize,
-}
-
-impl Flight {
-    pub fn new(tests: usize, threads: usize, now: Instant) -> Flight {
-        let mut flight =
-            Flight { waiting: (0..tests).collect(), running: Vec::new(), threads: threads.max(1) };
-        flight.fill(now);
-        flight
-    }
-
-    /// Notes an end; returns how long the test ran, as far as can be told.
-    pub fn end(&mut self, test: usize, now: Instant) -> Duration {
-        let took = match self.running.iter().position(|(running, _)| *running == test) {
-            Some(at) => now.saturating_duration_since(self.running.remove(at).1),
-            // It ended before we knew that it had begun: an order we did not foresee.
-            None => {
-                self.waiting.retain(|waiting| *waiting != test);
-                Duration::ZERO
-            }
-        };
-        self.fill(now);
-        took
-    }
-
-    fn fill(&mut self, now: Instant) {
-        while self.running.len() < self.threads {
-            match self.waiting.pop_front() {
-                Some(test) => self.running.push((test, now)),
-                None => return,
-            }
-        }
-    }
-}
-
 struct Worker<'r> {
     job: &'r Job,
     context: &'r Context<'r>,
     number: u64,
     tests: Vec<TestId>,
     process: Supervised<'r>,
-    ledger: LedgerReader<'r>,
-    report: ReportReader,
-    stderr: Bounded,
-    stderr_began: bool,
-    flight: Flight,
-    /// What was written since the last test ended, where tests write past the capture one
-    /// after another.
-    since: Option<Bounded>,
-    /// Verdicts that wait for the captured output.
-    failed: HashMap<usize, Verdict>,
+    channel: Box<dyn Channel + 'r>,
+    running: Vec<(usize, Instant)>,
+    /// Which of the tests have begun.
+    begun: Vec<bool>,
+    /// Verdicts that wait for their output, which comes with the end of the process.
+    failed: BTreeMap<usize, Verdict>,
     /// The newest pass: not told before the process has ended well.
     last_pass: Option<(usize, Verdict)>,
-    entries: usize,
+    ended: usize,
+    any_failed: bool,
     ending: Option<Cause>,
     kill_at: Option<Instant>,
 }
@@ -301,34 +256,46 @@ impl<'r> Worker<'r> {
             command.arg("--show-output");
         }
         command.args(selection);
-        let process = match Supervised::spawn(command, Some(pipe), context.groups) {
-            Ok(process) => process,
-            Err(error) => return Err((tests, error)),
-        };
         let names: Vec<&str> =
             tests.iter().map(|id| listing.tests[id.test].name.as_str()).collect();
-        Ok(Worker {
-            number,
-            process,
-            ledger: LedgerReader::new(listing.by_name(), tests.iter().map(|id| id.test)),
-            report: ReportReader::new(names.iter().copied()),
-            stderr: Bounded::default(),
-            stderr_began: false,
-            flight: Flight::new(tests.len(), job.batch.threads, Instant::now()),
-            since: (!captures && job.batch.threads == 1).then(Bounded::default),
-            failed: HashMap::new(),
-            last_pass: None,
-            entries: 0,
-            ending: None,
-            kill_at: None,
+        let threads = job.batch.threads;
+        let channel = Box::new(LedgerFile::new(listing.by_name(), &names, threads, captures));
+        match Supervised::spawn(command, Some(pipe), context.groups) {
+            Ok(process) => Ok(Worker::new(job, context, number, tests, process, channel)),
+            Err(error) => Err((tests, error)),
+        }
+    }
+
+    fn new(
+        job: &'r Job,
+        context: &'r Context<'r>,
+        number: u64,
+        tests: Vec<TestId>,
+        process: Supervised<'r>,
+        channel: Box<dyn Channel + 'r>,
+    ) -> Worker<'r> {
+        Worker {
             job,
             context,
+            number,
+            process,
+            channel,
+            running: Vec::new(),
+            begun: vec![false; tests.len()],
             tests,
-        })
+            failed: BTreeMap::new(),
+            last_pass: None,
+            ended: 0,
+            any_failed: false,
+            ending: None,
+            kill_at: None,
+        }
     }
 
     fn follow(mut self, told: &Sender<Message>) -> Rest {
         let mut buffer = Vec::new();
+        // What begins with the process itself.
+        self.take(Stream::Channel, &[], told);
         loop {
             match self.process.next(self.deadline(), &mut buffer) {
                 Ok(Happening::Wrote(stream)) => self.take(stream, &buffer, told),
@@ -347,7 +314,7 @@ impl<'r> Worker<'r> {
             return self.kill_at;
         }
         let due = |(test, began): &(usize, Instant)| Some(*began + self.timeout(*test)?);
-        self.flight.running.iter().filter_map(due).min()
+        self.running.iter().filter_map(due).min()
     }
 
     fn timeout(&self, test: usize) -> Option<Duration> {
@@ -364,13 +331,8 @@ impl<'r> Worker<'r> {
         let is_overdue = |(test, began): &&(usize, Instant)| {
             self.timeout(*test).is_some_and(|timeout| *began + timeout <= now)
         };
-        let overdue: Vec<TestId> = self
-            .flight
-            .running
-            .iter()
-            .filter(is_overdue)
-            .map(|(test, _)| self.tests[*test])
-            .collect();
+        let overdue = self.running.iter().filter(is_overdue);
+        let overdue: Vec<TestId> = overdue.map(|(test, _)| self.tests[*test]).collect();
         if !overdue.is_empty() {
             self.end(Cause::TimedOut(overdue));
         }
@@ -383,65 +345,54 @@ impl<'r> Worker<'r> {
     }
 
     fn take(&mut self, stream: Stream, bytes: &[u8], told: &Sender<Message>) {
-        let bytes = match stream {
-            Stream::Ledger => {
-                for entry in self.ledger.read(bytes) {
-                    self.note(entry, told);
+        for heard in self.channel.hear(stream, bytes) {
+            match heard {
+                Heard::Began(test) => {
+                    self.begun[test] = true;
+                    self.running.push((test, Instant::now()));
                 }
-                return;
+                Heard::Ended(ended) => self.note(ended, told),
+                Heard::Wrote(bytes) if self.context.nocapture => {
+                    tell(told, Message::Wrote { bytes });
+                }
+                Heard::Wrote(_) => {}
             }
-            Stream::Stdout => {
-                self.report.read(bytes);
-                bytes
-            }
-            Stream::Stderr => {
-                let bytes = if self.stderr_began { bytes } else { without_deprecation(bytes) };
-                self.stderr_began = true;
-                self.stderr.push(bytes);
-                bytes
-            }
-        };
-        if let Some(since) = &mut self.since {
-            since.push(bytes);
-        }
-        if self.context.nocapture && !bytes.is_empty() {
-            tell(told, Message::Wrote { bytes: bytes.to_vec() });
         }
     }
 
-    fn note(&mut self, entry: LedgerEntry, told: &Sender<Message>) {
-        // After a worker was told to end, what it still tells is the end of other tests
-        // than the one that hangs, and holds as well.
-        self.entries += 1;
-        let took = self.flight.end(entry.test, Instant::now());
-        let output = self.since.replace_with_empty();
-        let outcome = match entry.verdict {
-            LedgerVerdict::Ok => Outcome::Passed,
-            LedgerVerdict::Failed => Outcome::Failed,
-            LedgerVerdict::Ignored => Outcome::Ignored,
+    /// Takes an end, also one that comes after the worker was told to end itself: what it
+    /// says of the tests beside the one that hangs holds as well.
+    fn note(&mut self, ended: Ended, told: &Sender<Message>) {
+        let Ended { test, outcome, took, reason, output } = ended;
+        self.ended += 1;
+        self.begun[test] = true;
+        let seen = self.running.iter().position(|(running, _)| *running == test);
+        let seen = seen.map(|at| self.running.remove(at).1.elapsed());
+        let verdict = Verdict {
+            took: Some(took.or(seen).unwrap_or_default()),
+            worker: Some(self.number),
+            ..Verdict::without_run(outcome, reason)
         };
-        let verdict = self.verdict(outcome, took, entry.message, output);
-        if outcome == Outcome::Failed {
-            tell(told, Message::Failing { test: self.tests[entry.test] });
-            self.failed.insert(entry.test, verdict);
-            let may_recycle = self.ending.is_none() && self.entries < self.tests.len();
-            if self.job.group.recycle == Recycle::OnFailure && may_recycle {
-                self.end(Cause::Recycled);
+        match (outcome, output) {
+            (Outcome::Failed, output) => {
+                self.any_failed = true;
+                tell(told, Message::Failing { test: self.tests[test] });
+                match output {
+                    Some(output) => self.judge(test, explained(verdict, output), told),
+                    None => drop(self.failed.insert(test, verdict)),
+                }
+                let may_recycle = self.ending.is_none() && self.ended < self.tests.len();
+                if self.job.group.recycle == Recycle::OnFailure && may_recycle {
+                    self.end(Cause::Recycled);
+                }
             }
-        } else if let Some((test, verdict)) = self.last_pass.replace((entry.test, verdict)) {
-            self.judge(test, verdict, told);
+            (_, output) => {
+                let verdict = Verdict { output: output.unwrap_or_default(), ..verdict };
+                if let Some((test, verdict)) = self.last_pass.replace((test, verdict)) {
+                    self.judge(test, verdict, told);
+                }
+            }
         }
-    }
-
-    fn verdict(
-        &self,
-        outcome: Outcome,
-        took: Duration,
-        reason: Option<String>,
-        output: Vec<u8>,
-    ) -> Verdict {
-        let worker = Some(self.number);
-        Verdict { took: Some(took), worker, output, ..Verdict::without_run(outcome, reason) }
     }
 
     fn judge(&self, test: usize, verdict: Verdict, told: &Sender<Message>) {
@@ -449,75 +400,85 @@ impl<'r> Worker<'r> {
     }
 
     fn finish(mut self, status: ExitStatus, told: &Sender<Message>) -> Rest {
-        let cause = self.ending.take().unwrap_or_else(|| self.cause(status));
-        let report = std::mem::replace(&mut self.report, ReportReader::new([]));
-        let lost_report = !report.ended;
-        let (mut sections, mut output) = report.finish();
-        output.extend(std::mem::take(&mut self.stderr).into_bytes());
-        self.judge_failed(&mut sections, lost_report, &cause, told);
-        if let Some((test, mut verdict)) = self.last_pass.take() {
-            verdict.output = sections.remove(&test).unwrap_or_default();
-            if let (Cause::Died(how), true) = (&cause, self.nothing_is_left()) {
-                verdict.outcome = Outcome::Aborted;
-                verdict.reason =
-                    Some(format!("{how}: its process died after its last test had passed"));
-                verdict.output = output.clone();
-            }
+        let channel = std::mem::replace(&mut self.channel, Box::new(Deaf));
+        let mut left = channel.finish();
+        let cause = self.ending.take().unwrap_or_else(|| self.cause(status, &left));
+        for (test, verdict) in std::mem::take(&mut self.failed) {
+            let output = left.outputs.remove(&test);
+            let output = output.unwrap_or_else(|| match left.ended {
+                true => Vec::new(),
+                false => output_was_lost(&cause).into_bytes(),
+            });
+            self.judge(test, explained(verdict, output), told);
+        }
+        if let Some((test, verdict)) = self.last_pass.take() {
+            let verdict =
+                self.last_verdict(verdict, left.outputs.remove(&test), &cause, &left.rest);
             self.judge(test, verdict, told);
         }
         let now = Instant::now();
-        let running = self.flight.running.iter();
+        let running = self.running.iter();
         let running = running.map(|(test, began)| (self.tests[*test], now - *began)).collect();
-        let not_begun = self.flight.waiting.iter().map(|test| self.tests[*test]).collect();
-        Rest { cause, worker: Some(self.number), running, not_begun, output }
+        let not_begun = (0..self.tests.len()).filter(|test| !self.begun[*test]);
+        let not_begun = not_begun.map(|test| self.tests[test]).collect();
+        Rest { cause, worker: Some(self.number), running, not_begun, output: left.rest }
     }
 
-    fn nothing_is_left(&self) -> bool {
-        self.flight.running.is_empty() && self.flight.waiting.is_empty()
-    }
-
-    /// Failed tests get the output that libtest printed for them at its end.
-    fn judge_failed(
-        &mut self,
-        sections: &mut HashMap<usize, Vec<u8>>,
-        lost_report: bool,
+    /// The last test that passed answers for an end that came when all had their verdicts.
+    fn last_verdict(
+        &self,
+        mut verdict: Verdict,
+        output: Option<Vec<u8>>,
         cause: &Cause,
-        told: &Sender<Message>,
-    ) {
-        let mut failed: Vec<(usize, Verdict)> = self.failed.drain().collect();
-        failed.sort_unstable_by_key(|(test, _)| *test);
-        for (test, mut verdict) in failed {
-            if let Some(output) = sections.remove(&test) {
-                verdict.output = output;
-            }
-            let text = String::from_utf8_lossy(&verdict.output);
-            let by_output = libtest::reason(&text);
-            if verdict.output.is_empty() && lost_report && self.since.is_none() {
-                verdict.output = output_was_lost(cause).into_bytes();
-            }
-            verdict.reason = by_output.or(verdict.reason);
-            self.judge(test, verdict, told);
+        rest: &[u8],
+    ) -> Verdict {
+        if let Some(output) = output {
+            verdict.output = output;
         }
+        if let (Cause::Died(how), true) = (cause, self.ended == self.tests.len()) {
+            verdict.outcome = Outcome::Aborted;
+            verdict.reason =
+                Some(format!("{how}: its process died after its last test had passed"));
+            verdict.output = rest.to_vec();
+        }
+        verdict
     }
 
     /// What the end of the process means. An exit code alone proves nothing: only together
-    /// with the ledger and the last line of the report it does.
-    fn cause(&self, status: ExitStatus) -> Cause {
-        let all_told = self.nothing_is_left();
-        let has_failed = !self.failed.is_empty();
+    /// with the verdicts and libtest's own last line it does.
+    fn cause(&self, status: ExitStatus, left: &Left) -> Cause {
         let code_fits = match status.code() {
-            Some(0) => !has_failed,
+            Some(0) => !self.any_failed,
             // libtest's exit code when tests have failed.
-            Some(101) => has_failed,
+            Some(101) => self.any_failed,
             _ => false,
         };
-        if status.code() == Some(101) && !self.report.began && self.entries == 0 {
+        if status.code() == Some(101) && !left.began {
             return Cause::NoLedger;
         }
-        if code_fits && (all_told || self.report.ended) {
+        if code_fits && (self.ended == self.tests.len() || left.ended) {
             return Cause::Done;
         }
         Cause::Died(process::describe(status))
+    }
+}
+
+/// A failure with its output, and the reason that the output gives.
+fn explained(verdict: Verdict, output: Vec<u8>) -> Verdict {
+    let reason = libtest::reason(&String::from_utf8_lossy(&output)).or(verdict.reason);
+    Verdict { output, reason, ..verdict }
+}
+
+/// Stands in for a channel that has been taken apart.
+struct Deaf;
+
+impl Channel for Deaf {
+    fn hear(&mut self, _stream: Stream, _bytes: &[u8]) -> Vec<Heard> {
+        Vec::new()
+    }
+
+    fn finish(self: Box<Self>) -> Left {
+        Left::default()
     }
 }
 
@@ -526,23 +487,6 @@ fn output_was_lost(cause: &Cause) -> String {
     match cause {
         Cause::Died(how) => format!("(its output was lost when its worker ended with {how})\n"),
         _ => "(its output was lost when its worker was ended)\n".to_owned(),
-    }
-}
-
-/// libtest warns about `--logfile` in its very first write to stderr, with or without a
-/// line end (Rust 1.95).
-fn without_deprecation(bytes: &[u8]) -> &[u8] {
-    let rest = bytes.strip_prefix(b"warning: `--logfile` is deprecated").unwrap_or(bytes);
-    if rest.len() < bytes.len() { rest.strip_prefix(b"\n").unwrap_or(rest) } else { bytes }
-}
-
-trait ReplaceWithEmpty {
-    fn replace_with_empty(&mut self) -> Vec<u8>;
-}
-
-impl ReplaceWithEmpty for Option<Bounded> {
-    fn replace_with_empty(&mut self) -> Vec<u8> {
-        self.as_mut().map(std::mem::take).unwrap_or_default().into_bytes()
     }
 }
 
@@ -580,7 +524,7 @@ fn run_one(job: &Job, context: &Context<'_>, test: TestId) -> std::io::Result<Ve
     let number = context.next_worker.fetch_add(1, Ordering::Relaxed);
     let mut command = listing.binary.command();
     prepare(&mut command, job, context, number);
-    if job.channel == Channel::ExitCode {
+    if job.dispatch == Dispatch::OneByOne {
         command.args([listed.name.as_str(), "--exact"]);
         if listed.is_ignored {
             command.arg("--ignored");
@@ -631,7 +575,7 @@ fn by_exit_code(
     listing: &Listing,
 ) -> (Outcome, Option<String>) {
     let described = || Some(process::describe(status));
-    let is_libtest = listing.channel == Channel::Ledger;
+    let is_libtest = listing.dispatch == Dispatch::Batches;
     match status.code() {
         Some(0) if report.ran_nothing => (Outcome::Missing, Some(not_run())),
         // libtest always says how it ended; without that the test ended the process.
@@ -645,31 +589,4 @@ fn by_exit_code(
 
 pub fn not_run() -> String {
     "the binary listed it and did not run it".to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ends_tell_the_beginnings_too() {
-        let start = Instant::now();
-        let at = |ms| start + Duration::from_millis(ms);
-        let mut flight = Flight::new(4, 2, start);
-        let running = |flight: &Flight| flight.running.iter().map(|r| r.0).collect::<Vec<_>>();
-        assert_eq!(running(&flight), [0, 1]);
-        assert_eq!(flight.end(1, at(10)), Duration::from_millis(10));
-        assert_eq!(running(&flight), [0, 2]);
-        assert_eq!(flight.end(2, at(15)), Duration::from_millis(5));
-        assert_eq!(flight.end(0, at(20)), Duration::from_millis(20));
-        assert_eq!(flight.end(3, at(30)), Duration::from_millis(15));
-        assert!(flight.running.is_empty() && flight.waiting.is_empty());
-    }
-
-    #[test]
-    fn the_deprecation_of_the_ledger_is_not_the_tests_output() {
-        assert_eq!(without_deprecation(b"warning: `--logfile` is deprecatedx"), b"x");
-        assert_eq!(without_deprecation(b"warning: `--logfile` is deprecated\nx"), b"x");
-        assert_eq!(without_deprecation(b"\nx"), b"\nx");
-    }
 }

@@ -24,8 +24,8 @@ pub use unix::{LedgerPipe, Supervised, adopt_strays, end_strays};
 pub enum Stream {
     Stdout,
     Stderr,
-    /// What libtest writes to its `--logfile`.
-    Ledger,
+    /// What tells us the verdicts, apart from what tests print.
+    Channel,
 }
 
 /// What a supervised process did next.

@@ -95,7 +95,7 @@ impl<'g> Supervised<'g> {
             None => (None, None),
         };
         let streams = [
-            (Stream::Ledger, reader),
+            (Stream::Channel, reader),
             (Stream::Stdout, child.stdout.take().map(OwnedFd::from)),
             (Stream::Stderr, child.stderr.take().map(OwnedFd::from)),
         ];

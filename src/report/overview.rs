@@ -9,7 +9,7 @@ use super::{Paint, View};
 use crate::args::MessageFormat;
 use crate::declaration::{Recycle, Threads};
 use crate::duration::seconds;
-use crate::inventory::{Channel, Listing};
+use crate::inventory::{Dispatch, Listing};
 use crate::message::count;
 use crate::plan::{Form, Group, Plan, Step, TestId, rehearse};
 use crate::selection::Choice;
@@ -107,10 +107,10 @@ fn human_plan(
 
 fn heading(paint: Paint, listing: &Listing) -> String {
     let binary = &listing.binary;
-    let how = match listing.channel {
-        Channel::Ledger => "",
-        Channel::ExitCode => ", a process for each test: its harness is its own",
-        Channel::Whole => ", runs as one test: its harness takes no arguments",
+    let how = match listing.dispatch {
+        Dispatch::Batches => "",
+        Dispatch::OneByOne => ", a process for each test: its harness is its own",
+        Dispatch::Whole => ", runs as one test: its harness takes no arguments",
     };
     format!("{} ({} of {}{how})\n", paint.strong(&binary.name), binary.kind, binary.package_name)
 }
