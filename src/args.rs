@@ -98,6 +98,12 @@ pub struct Running {
     /// End a test that takes longer than this, such as 30s
     #[arg(long, value_name = "DURATION", global = true, value_parser = crate::duration::parse)]
     pub timeout: Option<std::time::Duration>,
+    /// What to do about leaks: allow, warn, deny
+    #[arg(long, value_name = "ACTION", global = true, hide_possible_values = true)]
+    pub leaks: Option<LeaksArg>,
+    /// Do not watch the workers from inside; leaks are not looked for then
+    #[arg(long, global = true, hide_short_help = true)]
+    pub no_agent: bool,
     /// Start nothing new after the first failure
     #[arg(long, global = true, overrides_with = "no_fail_fast")]
     pub fail_fast: bool,
@@ -371,6 +377,13 @@ pub enum PolicyArg {
     Auto,
     Unit,
     Split,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LeaksArg {
+    Allow,
+    Warn,
+    Deny,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -51,6 +51,68 @@ pub struct Locks {
     pub write: Vec<String>,
 }
 
+/// What a test may leave behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LeakKind {
+    /// A thread of the test panicked and nobody looked.
+    Panic,
+    Process,
+    Thread,
+    /// Threads of a well-known pool that lives as long as its process by design.
+    Pool,
+    Output,
+    Fd,
+    Socket,
+    Cwd,
+    Env,
+    Tempfile,
+}
+
+pub const LEAK_KINDS: [(&str, LeakKind); 10] = [
+    ("thread", LeakKind::Thread),
+    ("process", LeakKind::Process),
+    ("panic", LeakKind::Panic),
+    ("pool", LeakKind::Pool),
+    ("output", LeakKind::Output),
+    ("fd", LeakKind::Fd),
+    ("socket", LeakKind::Socket),
+    ("cwd", LeakKind::Cwd),
+    ("env", LeakKind::Env),
+    ("tempfile", LeakKind::Tempfile),
+];
+
+impl LeakKind {
+    pub fn as_str(self) -> &'static str {
+        LEAK_KINDS.iter().find(|(_, kind)| *kind == self).map_or("thread", |(name, _)| name)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LeakAction {
+    Allow,
+    Warn,
+    Deny,
+}
+
+impl LeakAction {
+    pub fn as_str(self) -> &'static str {
+        LEAK_ACTIONS.iter().find(|(_, action)| *action == self).map_or("warn", |(name, _)| name)
+    }
+}
+
+pub const LEAK_ACTIONS: [(&str, LeakAction); 3] =
+    [("allow", LeakAction::Allow), ("warn", LeakAction::Warn), ("deny", LeakAction::Deny)];
+
+/// The `leaks` of one node.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct LeakKeys {
+    /// For every kind that is not named.
+    pub all: Option<LeakAction>,
+    pub by_kind: BTreeMap<LeakKind, LeakAction>,
+    /// Kind and pattern, `*` for any text.
+    pub ignore: Vec<(LeakKind, String)>,
+}
+
 /// A value and where it was written.
 #[derive(Debug, Clone)]
 pub struct At<T> {
@@ -72,6 +134,8 @@ pub struct Keys {
     pub recycle: Option<At<Recycle>>,
     pub env: Option<At<BTreeMap<String, String>>>,
     pub fixture: Option<At<Vec<At<String>>>>,
+    pub leaks: Option<At<LeakKeys>>,
+    pub linger: Option<At<Duration>>,
     pub overrides: bool,
 }
 
@@ -92,9 +156,6 @@ const NODE_KEYS: &[&str] = &[
     "override",
 ];
 const TOP_KEYS: &[&str] = &["modules", "fixtures", "list-timeout"];
-const LEAK_KINDS: &[&str] =
-    &["thread", "process", "panic", "output", "fd", "socket", "cwd", "env", "tempfile"];
-const LEAK_ACTIONS: &[&str] = &["allow", "warn", "deny"];
 const FIXTURE_KEYS: &[&str] =
     &["start", "test", "ready", "timeout", "stop", "env", "scope", "fixture"];
 
@@ -222,10 +283,10 @@ impl Reader<'_> {
             "retries" => keys.retries = self.count(value, "retries", 0),
             "locks" => keys.locks = self.locks(value),
             "timeout" => keys.timeout = self.timeout(value),
-            "linger" => drop(self.duration(value, "linger")),
+            "linger" => keys.linger = self.duration(value, "linger"),
             "recycle" => keys.recycle = self.recycle(value),
             "env" => keys.env = self.env(value),
-            "leaks" => self.leaks(value),
+            "leaks" => keys.leaks = self.leaks(value),
             "fixture" => keys.fixture = self.fixture_names(value),
             word => self.unknown(key.span(), "key", word, known),
         }
@@ -401,31 +462,51 @@ impl Reader<'_> {
     }
 
     /// `"warn"`, or a table by kind with a list of what to ignore.
-    fn leaks(&mut self, value: &Value<'_>) {
-        let Some(table) = value.get_ref().as_table() else {
-            return self.leak_action(value);
-        };
-        for (key, value) in table {
-            match key.get_ref().as_ref() {
-                "ignore" => self.leak_ignores(value),
-                word if LEAK_KINDS.contains(&word) => self.leak_action(value),
-                word => {
-                    let known: Vec<&str> = [LEAK_KINDS, &["ignore"]].concat();
-                    self.unknown(key.span(), "kind of leak", word, &known);
+    fn leaks(&mut self, value: &Value<'_>) -> Option<At<LeakKeys>> {
+        let mut leaks = LeakKeys::default();
+        match value.get_ref().as_table() {
+            None => leaks.all = self.leak_action(value),
+            Some(table) => {
+                for (key, value) in table {
+                    match key.get_ref().as_ref() {
+                        "ignore" => self.leak_ignores(value, &mut leaks),
+                        "all" => leaks.all = self.leak_action(value),
+                        word => {
+                            let kind = self.leak_kind(key.span(), word, &["all", "ignore"]);
+                            let action = self.leak_action(value);
+                            leaks.by_kind.extend(kind.zip(action));
+                        }
+                    }
                 }
             }
         }
+        Some(At { value: leaks, place: self.place(value.span()) })
     }
 
-    fn leak_action(&mut self, value: &Value<'_>) {
-        match value.get_ref().as_str() {
-            Some(word) if LEAK_ACTIONS.contains(&word) => {}
-            Some(word) => self.unknown(value.span(), "action", word, LEAK_ACTIONS),
-            None => self.wants(value, "leaks", "\"allow\", \"warn\", \"deny\" or a table by kind"),
+    fn leak_kind(&mut self, span: Range<usize>, word: &str, besides: &[&str]) -> Option<LeakKind> {
+        let found = LEAK_KINDS.iter().find(|(name, _)| *name == word).map(|(_, kind)| *kind);
+        if found.is_none() {
+            let mut known: Vec<&str> = LEAK_KINDS.iter().map(|(name, _)| *name).collect();
+            known.extend(besides);
+            self.unknown(span, "kind of leak", word, &known);
         }
+        found
     }
 
-    fn leak_ignores(&mut self, value: &Value<'_>) {
+    fn leak_action(&mut self, value: &Value<'_>) -> Option<LeakAction> {
+        let Some(word) = value.get_ref().as_str() else {
+            self.wants(value, "leaks", "\"allow\", \"warn\", \"deny\" or a table by kind");
+            return None;
+        };
+        let found = LEAK_ACTIONS.iter().find(|(name, _)| *name == word).map(|(_, action)| *action);
+        if found.is_none() {
+            let known: Vec<&str> = LEAK_ACTIONS.iter().map(|(name, _)| *name).collect();
+            self.unknown(value.span(), "action", word, &known);
+        }
+        found
+    }
+
+    fn leak_ignores(&mut self, value: &Value<'_>, leaks: &mut LeakKeys) {
         let Some(rules) = value.get_ref().as_array() else {
             return self.wants(value, "ignore", "a list such as [{ thread = \"pool-*\" }]");
         };
@@ -435,11 +516,11 @@ impl Reader<'_> {
                 continue;
             };
             for (key, pattern) in table {
-                if !LEAK_KINDS.contains(&key.get_ref().as_ref()) {
-                    self.unknown(key.span(), "kind of leak", key.get_ref(), LEAK_KINDS);
-                }
-                if pattern.get_ref().as_str().is_none() {
-                    self.wants(pattern, key.get_ref(), "a pattern in quotes");
+                let kind = self.leak_kind(key.span(), key.get_ref(), &[]);
+                match (kind, pattern.get_ref().as_str()) {
+                    (Some(kind), Some(text)) => leaks.ignore.push((kind, text.to_owned())),
+                    (_, None) => self.wants(pattern, key.get_ref(), "a pattern in quotes"),
+                    _ => {}
                 }
             }
         }

@@ -33,6 +33,7 @@ mod event;
 mod history;
 mod interrupt;
 mod inventory;
+mod leaks;
 mod ledger;
 mod libtest;
 mod message;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::declaration::{Locks, Recycle, Threads};
+use crate::leaks::LeakRules;
 
 /// One test: the place of its listing in the inventory, and its place in that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -25,6 +26,8 @@ pub struct GroupTest {
     /// From history; none for a test that was never measured.
     pub expected: Option<Duration>,
     pub timeout: Option<Duration>,
+    /// What may be left behind; none where nobody looks.
+    pub leaks: Option<Arc<LeakRules>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +70,10 @@ impl Group {
 
     pub fn timeout(&self, id: TestId) -> Option<Duration> {
         self.find(id)?.timeout
+    }
+
+    pub fn leak_rules(&self, id: TestId) -> Option<&LeakRules> {
+        self.find(id)?.leaks.as_deref()
     }
 }
 

@@ -6,9 +6,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::declaration::{At, Declaration, Keys, Kind, Locks, Recycle, Threads};
+use crate::declaration::{At, Declaration, Keys, Kind, LeakAction, Locks, Recycle, Threads};
+use crate::leaks::LeakRules;
 use crate::mistake::{Mistake, Place, nearest};
 use crate::settings::PolicyOverride;
 
@@ -28,6 +30,7 @@ pub struct Rules {
     pub recycle: Recycle,
     pub env: BTreeMap<String, String>,
     pub fixtures: Vec<String>,
+    pub leaks: Arc<LeakRules>,
 }
 
 /// What decided the policy of a test.
@@ -59,6 +62,8 @@ pub struct Policy {
     pub packages: Vec<PackagePolicy>,
     pub command_line: PolicyOverride,
     pub timeout: Option<Duration>,
+    /// What the command line says about all leaks.
+    pub leaks: Option<LeakAction>,
 }
 
 #[derive(Debug, Default)]
@@ -112,7 +117,13 @@ impl Policy {
             fixtures: nearest_of(&chain, |keys| &keys.fixture)
                 .map(|names| names.into_iter().map(|at| at.value).collect())
                 .unwrap_or_default(),
+            leaks: Arc::new(self.leak_rules(&chain)),
         }
+    }
+
+    fn leak_rules(&self, chain: &[(Option<&str>, &Keys)]) -> LeakRules {
+        let keys: Vec<&Keys> = chain.iter().map(|(_, keys)| *keys).collect();
+        LeakRules::new(&keys, self.leaks)
     }
 
     /// The keys that cover a test, strongest first: modules by length, then the package's
@@ -307,7 +318,6 @@ mod tests {
     use super::*;
     use crate::declaration::{Table, read};
     use crate::mistake::Source;
-    use std::sync::Arc;
 
     fn policy(workspace: &str, package: &str) -> (Policy, Vec<String>) {
         let mut mistakes = Vec::new();

@@ -3,8 +3,8 @@
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use crate::args::{self, Args, CargoArgs, Jobs, MessageFormat, NoTests, PolicyArg, When};
-use crate::declaration::Kind;
+use crate::args::{self, Args, CargoArgs, Jobs, LeaksArg, MessageFormat, NoTests, PolicyArg, When};
+use crate::declaration::{Kind, LeakAction};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Task {
@@ -58,6 +58,9 @@ pub struct Settings {
     pub thread_cap: Option<usize>,
     pub policy: PolicyOverride,
     pub timeout: Option<Duration>,
+    pub leaks: Option<LeakAction>,
+    /// Whether workers may be watched from inside.
+    pub agent: bool,
     pub fail_fast: bool,
     pub no_tests: NoTests,
     pub format: MessageFormat,
@@ -99,6 +102,12 @@ impl Settings {
             thread_cap,
             policy: policy_override(&args.running),
             timeout: args.running.timeout,
+            leaks: args.running.leaks.map(|action| match action {
+                LeaksArg::Allow => LeakAction::Allow,
+                LeaksArg::Warn => LeakAction::Warn,
+                LeaksArg::Deny => LeakAction::Deny,
+            }),
+            agent: !args.running.no_agent,
             fail_fast: args.running.fail_fast,
             no_tests: args.running.no_tests,
             format: args.showing.message_format,

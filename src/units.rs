@@ -77,7 +77,12 @@ fn group_listing(
         });
         let group = &mut grouped.groups[place];
         let expected = history.expected(&history_key, name);
-        group.tests.push(GroupTest { id: test_id, expected, timeout: rules.timeout });
+        group.tests.push(GroupTest {
+            id: test_id,
+            expected,
+            timeout: rules.timeout,
+            leaks: Some(rules.leaks.clone()),
+        });
         sum_up(group, rules);
     }
 }

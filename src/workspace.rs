@@ -76,6 +76,7 @@ impl Workspace {
             packages: self.packages.iter().map(|package| package.policy(mistakes)).collect(),
             command_line: settings.policy,
             timeout: settings.timeout,
+            leaks: settings.leaks,
         };
         policy.check(mistakes);
         Ok(policy)

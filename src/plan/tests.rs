@@ -8,6 +8,7 @@ fn group(listing: usize, form: Form, expected_ms: &[Option<u64>]) -> Group {
         id: TestId { listing, test },
         expected: ms.map(Duration::from_millis),
         timeout: None,
+        leaks: None,
     };
     Group {
         listing,
