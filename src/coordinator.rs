@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 
 use rayon::ThreadPool;
 
+use crate::channel::Way;
 use crate::declaration::Recycle;
 use crate::event::{Event, Note, Summary};
 use crate::interrupt::Interrupts;
-use crate::inventory::Dispatch;
+use crate::inventory::{Dispatch, Listing};
 use crate::ledger::Ledger;
 use crate::outcome::{Outcome, Verdict};
 use crate::plan::{Batch, Form, Plan, TestId};
@@ -33,7 +34,8 @@ pub struct Run<'r> {
     emit: Emit<'r>,
     plan: Plan,
     ledger: Ledger,
-    dispatches: Vec<Dispatch>,
+    /// How the verdicts of each listing are learnt.
+    ways: Vec<Way>,
     running: HashMap<usize, (Batch, Instant)>,
     summary: Summary,
     /// Time of slots that were held.
@@ -61,7 +63,7 @@ impl<'r> Run<'r> {
             emit,
             plan,
             ledger,
-            dispatches: listings.iter().map(|listing| listing.dispatch).collect(),
+            ways: listings.iter().map(way).collect(),
             running: HashMap::new(),
             summary: Summary { slots, binaries: listings.len(), ..Summary::default() },
             busy: Duration::ZERO,
@@ -102,14 +104,14 @@ impl<'r> Run<'r> {
     fn hand_out(&mut self, batch: Batch) -> Job {
         let group = self.plan.group(batch.group).clone();
         batch.tests.iter().for_each(|test| self.ledger.hand_out(*test));
-        let dispatch = self.dispatches[group.listing];
+        let way = self.ways[group.listing];
         let what = match batch.tests.as_slice() {
             [only] => self.id(*only),
             _ => group.node.clone(),
         };
         self.emit(Event::BatchStarted { batch: batch.id, what });
         self.running.insert(batch.id, (batch.clone(), Instant::now()));
-        Job { batch, group, dispatch }
+        Job { batch, group, way }
     }
 
     fn id(&self, test: TestId) -> String {
@@ -206,7 +208,7 @@ impl<'r> Run<'r> {
             Cause::Recycled => {
                 self.give_back(&batch, [running, rest.not_begun].concat());
             }
-            Cause::NoLedger => self.no_ledger(&batch, [running, rest.not_begun].concat()),
+            Cause::NoChannel => self.no_channel(&batch, [running, rest.not_begun].concat()),
             Cause::NotStarted(why) => {
                 let reason = format!("its worker could not be started: {why}");
                 for test in [running, rest.not_begun].concat() {
@@ -277,12 +279,14 @@ impl<'r> Run<'r> {
         self.give_back(batch, rest.not_begun);
     }
 
-    fn no_ledger(&mut self, batch: &Batch, tests: Vec<TestId>) {
+    fn no_channel(&mut self, batch: &Batch, tests: Vec<TestId>) {
         let listing = self.plan.group(batch.group).listing;
-        if self.dispatches[listing] == Dispatch::Batches {
-            self.dispatches[listing] = Dispatch::OneByOne;
+        let way = self.ways[listing];
+        // Several workers of one binary may find it out at the same time.
+        if way != Way::ExitCode {
+            self.ways[listing] = way.next();
             let binary = self.context.inventory.listings[listing].binary.name.clone();
-            self.emit(Event::Note(Note::NoLedger { binary }));
+            self.emit(Event::Note(Note::NoChannel { binary, way }));
         }
         self.give_back(batch, tests);
     }
@@ -326,6 +330,13 @@ impl<'r> Run<'r> {
         let fill = if offered > 0.0 { self.busy.as_secs_f64() / offered } else { 0.0 };
         let workers = self.context.workers();
         Summary { took, workers, fill: fill.min(1.0), ..self.summary }
+    }
+}
+
+fn way(listing: &Listing) -> Way {
+    match listing.dispatch {
+        Dispatch::Batches => Way::LedgerFile,
+        Dispatch::OneByOne | Dispatch::Whole => Way::ExitCode,
     }
 }
 

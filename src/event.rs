@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::channel::Way;
 use crate::outcome::{OUTCOMES, Outcome, Verdict};
 use crate::plan::TestId;
 
@@ -53,9 +54,10 @@ pub enum Note {
         why: String,
     },
     ListFailed(String),
-    /// A binary that cannot do the ledger: a process for each test.
-    NoLedger {
+    /// This way to learn the verdicts of a binary did not work; the next one serves.
+    NoChannel {
         binary: String,
+        way: Way,
     },
     /// A unit goes on in a fresh process: what it had set up is set up again.
     SetUpAgain {

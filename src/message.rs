@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::binary::Binary;
 use crate::cargo;
+use crate::channel::Way;
 use crate::duration::seconds;
 use crate::event::{Note, Summary};
 use crate::outcome::Outcome;
@@ -51,7 +52,10 @@ pub fn note(note: &Note) -> String {
             path.display()
         ),
         Note::ListFailed(message) => message.clone(),
-        Note::NoLedger { binary } => format!(
+        Note::NoChannel { binary, way: Way::Agent } => format!(
+            "`{binary}` did not let the agent in: what its tests leave behind is not looked for"
+        ),
+        Note::NoChannel { binary, .. } => format!(
             "`{binary}` does not take libtest's `--logfile`: each of its tests runs in a process of its own"
         ),
         Note::SetUpAgain { node, why } => format!(

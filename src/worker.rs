@@ -12,14 +12,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
-use crate::channel::{Channel, Ended, Heard, LedgerFile, Left};
+use crate::channel::{Channel, Ended, Heard, LedgerFile, Left, Way};
 use crate::declaration::Recycle;
 use crate::environment;
 use crate::inventory::{Dispatch, Inventory, Listing};
 use crate::libtest::{self, Bounded, Listed, ReportReader};
 use crate::outcome::{Outcome, Verdict};
 use crate::plan::{Batch, Group, TestId};
-use crate::process::{self, End, Groups, Happening, LedgerPipe, Passed, Stream, Supervised};
+use crate::process::{self, End, Groups, Happening, Passed, Stream, Supervised, Wire};
 
 /// What all workers of a run have in common.
 pub struct Context<'r> {
@@ -56,7 +56,7 @@ impl<'r> Context<'r> {
 pub struct Job {
     pub batch: Batch,
     pub group: Arc<Group>,
-    pub dispatch: Dispatch,
+    pub way: Way,
 }
 
 /// What reaches the coordinator.
@@ -104,8 +104,8 @@ pub enum Cause {
     TimedOut(Vec<TestId>),
     /// Its policy asks for a fresh process now.
     Recycled,
-    /// It does not know the arguments of the ledger: the other way has to serve.
-    NoLedger,
+    /// Its channel stayed silent: the next way has to serve.
+    NoChannel,
     NotStarted(String),
 }
 
@@ -113,7 +113,7 @@ impl Cause {
     fn of_start(error: &std::io::Error) -> Cause {
         match error.kind() {
             // A platform without pipes that have a path.
-            std::io::ErrorKind::Unsupported => Cause::NoLedger,
+            std::io::ErrorKind::Unsupported => Cause::NoChannel,
             _ => Cause::NotStarted(error.to_string()),
         }
     }
@@ -125,9 +125,9 @@ const GRACE: Duration = Duration::from_secs(1);
 /// Runs one batch to its end. Everything it learns goes through `told`, last of all
 /// `Finished`.
 pub fn run(job: &Job, context: &Context<'_>, told: &Sender<Message>) {
-    let rest = match job.dispatch {
-        Dispatch::Batches => run_in_parts(job, context, told),
-        Dispatch::OneByOne | Dispatch::Whole => run_one_by_one(job, context, told),
+    let rest = match job.way {
+        Way::Agent | Way::LedgerFile => run_in_parts(job, context, told),
+        Way::ExitCode => run_one_by_one(job, context, told),
     };
     tell(told, Message::Finished { batch: job.batch.id, rest });
 }
@@ -241,7 +241,7 @@ impl<'r> Worker<'r> {
         tests: Vec<TestId>,
         selection: &[String],
     ) -> Result<Worker<'r>, (Vec<TestId>, std::io::Error)> {
-        let pipe = match LedgerPipe::new() {
+        let pipe = match Wire::ledger_pipe() {
             Ok(pipe) => pipe,
             Err(error) => return Err((tests, error)),
         };
@@ -454,7 +454,7 @@ impl<'r> Worker<'r> {
             _ => false,
         };
         if status.code() == Some(101) && !left.began {
-            return Cause::NoLedger;
+            return Cause::NoChannel;
         }
         if code_fits && (self.ended == self.tests.len() || left.ended) {
             return Cause::Done;
@@ -524,7 +524,7 @@ fn run_one(job: &Job, context: &Context<'_>, test: TestId) -> std::io::Result<Ve
     let number = context.next_worker.fetch_add(1, Ordering::Relaxed);
     let mut command = listing.binary.command();
     prepare(&mut command, job, context, number);
-    if job.dispatch == Dispatch::OneByOne {
+    if listing.dispatch != Dispatch::Whole {
         command.args([listed.name.as_str(), "--exact"]);
         if listed.is_ignored {
             command.arg("--ignored");

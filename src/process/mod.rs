@@ -16,9 +16,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 #[cfg(not(unix))]
-pub use portable::{LedgerPipe, Supervised, adopt_strays, end_strays};
+pub use portable::{Supervised, Wire, adopt_strays, end_strays};
 #[cfg(unix)]
-pub use unix::{LedgerPipe, Supervised, adopt_strays, end_strays};
+pub use unix::{Supervised, Wire, adopt_strays, end_strays};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stream {

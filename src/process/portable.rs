@@ -22,11 +22,15 @@ pub struct Supervised<'g> {
 /// libtest can write its log to a file only, where there is no `/dev/fd`: nothing here, so
 /// every test is judged by exit code.
 #[cfg(not(unix))]
-pub struct LedgerPipe;
+pub struct Wire;
 
 #[cfg(not(unix))]
-impl LedgerPipe {
-    pub fn new() -> io::Result<LedgerPipe> {
+impl Wire {
+    pub fn ledger_pipe() -> io::Result<Wire> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    pub fn socket() -> io::Result<Wire> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
@@ -45,12 +49,12 @@ pub fn end_strays() -> usize {
 }
 
 #[cfg(unix)]
-use super::unix::LedgerPipe;
+use super::unix::Wire;
 
 impl<'g> Supervised<'g> {
     pub fn spawn(
         mut command: Command,
-        _ledger: Option<LedgerPipe>,
+        _wire: Option<Wire>,
         groups: &'g Groups,
     ) -> io::Result<Self> {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -19,6 +19,10 @@ use super::{End, Groups, Happening, Passed, Stream};
 /// somebody else, who must not hold us up.
 const PIPE_CAPACITY: usize = 64 * 1024;
 
+/// The same for the agent's socket, whose buffers are larger; nobody but the worker writes to
+/// it.
+const SOCKET_CAPACITY: usize = 4 * 1024 * 1024;
+
 /// Without a pidfd the end of a process is looked for this often.
 const TICK: Duration = Duration::from_millis(10);
 
@@ -41,16 +45,35 @@ struct Source {
     allowance: usize,
 }
 
-/// The pipe that libtest's `--logfile` writes to.
-pub struct LedgerPipe {
+/// The way from the worker's side of a channel to us.
+pub struct Wire {
     reader: OwnedFd,
-    writer: OwnedFd,
+    /// The worker's end, and how it comes by it.
+    worker: OwnedFd,
+    hand_over: HandOver,
 }
 
-impl LedgerPipe {
-    pub fn new() -> io::Result<LedgerPipe> {
-        let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
-        Ok(LedgerPipe { reader, writer })
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum HandOver {
+    /// By its path.
+    Path,
+    /// As its standard input, which a test finds empty either way.
+    Stdin,
+}
+
+impl Wire {
+    /// A pipe that libtest's `--logfile` can write to.
+    pub fn ledger_pipe() -> io::Result<Wire> {
+        let (reader, worker) = pipe_with(PipeFlags::CLOEXEC)?;
+        Ok(Wire { reader, worker, hand_over: HandOver::Path })
+    }
+
+    /// A socket for the agent.
+    pub fn socket() -> io::Result<Wire> {
+        let (ours, worker) = std::os::unix::net::UnixStream::pair()?;
+        // Were there no agent, a test would read the end of its input here.
+        ours.shutdown(std::net::Shutdown::Write)?;
+        Ok(Wire { reader: ours.into(), worker: worker.into(), hand_over: HandOver::Stdin })
     }
 
     /// The path to hand to `--logfile`.
@@ -59,7 +82,7 @@ impl LedgerPipe {
     /// inherited, and the one that libtest opens closes itself on exec. Neither a test nor
     /// its children see anything of it.
     pub fn path(&self) -> String {
-        let fd = self.writer.as_raw_fd();
+        let fd = self.worker.as_raw_fd();
         if cfg!(target_os = "linux") {
             format!("/proc/{}/fd/{fd}", std::process::id())
         } else {
@@ -69,31 +92,33 @@ impl LedgerPipe {
 }
 
 impl<'g> Supervised<'g> {
-    /// Starts the command in a process group of its own, with no input, and bound to die
+    /// Starts the command in a process group of its own, with empty input, and bound to die
     /// with us.
     ///
     /// Must be called from a thread that lives as long as the run: on Linux the parent's
     /// death signal fires when the *thread* that started the process ends.
-    pub fn spawn(
-        mut command: Command,
-        ledger: Option<LedgerPipe>,
-        groups: &'g Groups,
-    ) -> io::Result<Self> {
+    pub fn spawn(mut command: Command, wire: Option<Wire>, groups: &'g Groups) -> io::Result<Self> {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.process_group(0);
-        let inherited = ledger.as_ref().map(|pipe| pipe.writer.as_raw_fd());
+        let (reader, ledger_writer) = match wire {
+            Some(Wire { reader, worker, hand_over: HandOver::Stdin }) => {
+                command.stdin(worker);
+                (Some(reader), None)
+            }
+            Some(Wire { reader, worker, .. }) => (Some(reader), Some(worker)),
+            None => (None, None),
+        };
+        let inherited = ledger_writer.as_ref().map(AsRawFd::as_raw_fd);
         let parent = std::process::id();
         // SAFETY: between fork and exec only async-signal-safe calls are made: prctl,
         // getppid and fcntl, each a plain system call; nothing is allocated.
         unsafe { command.pre_exec(move || before_exec(parent, inherited)) };
         let mut child = command.spawn()?;
+        // It holds our copy of the worker's end.
+        drop(command);
         groups.insert(child.id());
         let mut sources = Vec::with_capacity(3);
-        // The ledger is read first: what it tells decides whose the other bytes are.
-        let (reader, ledger_writer) = match ledger {
-            Some(pipe) => (Some(pipe.reader), Some(pipe.writer)),
-            None => (None, None),
-        };
+        // The channel is read first: what it tells decides whose the other bytes are.
         let streams = [
             (Stream::Channel, reader),
             (Stream::Stdout, child.stdout.take().map(OwnedFd::from)),
@@ -102,7 +127,8 @@ impl<'g> Supervised<'g> {
         for (stream, fd) in streams {
             let Some(fd) = fd else { continue };
             rustix::fs::fcntl_setfl(&fd, OFlags::NONBLOCK)?;
-            sources.push(Source { stream, file: File::from(fd), allowance: PIPE_CAPACITY });
+            let allowance = if stream == Stream::Channel { SOCKET_CAPACITY } else { PIPE_CAPACITY };
+            sources.push(Source { stream, file: File::from(fd), allowance });
         }
         let pidfd = pidfd(&child);
         Ok(Supervised {
@@ -187,6 +213,7 @@ impl<'g> Supervised<'g> {
         for &at in readable {
             let source = &mut self.sources[at];
             let limit = if self.has_exited { source.allowance } else { PIPE_CAPACITY };
+            let limit = limit.min(buffer.len());
             match source.file.read(&mut buffer[..limit]) {
                 Ok(0) => {
                     self.sources.remove(at);
@@ -264,7 +291,7 @@ fn before_exec(parent: u32, inherited: Option<i32>) -> io::Result<()> {
     {
         let _ = parent;
         if let Some(fd) = inherited {
-            // SAFETY: the descriptor is owned by the parent's `LedgerPipe`, of which this
+            // SAFETY: the descriptor is owned by the parent's `Wire`, of which this
             // forked child has a copy until exec.
             let fd = unsafe { BorrowedFd::borrow_raw(fd) };
             rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::empty())?;
