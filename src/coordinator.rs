@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use rayon::ThreadPool;
 
 use crate::channel::Way;
-use crate::declaration::Recycle;
 use crate::event::{Event, Note, Summary};
 use crate::interrupt::Interrupts;
 use crate::inventory::{Dispatch, Listing};
@@ -63,7 +62,7 @@ impl<'r> Run<'r> {
             emit,
             plan,
             ledger,
-            ways: listings.iter().map(way).collect(),
+            ways: listings.iter().map(|listing| way(listing, context)).collect(),
             running: HashMap::new(),
             summary: Summary { slots, binaries: listings.len(), ..Summary::default() },
             busy: Duration::ZERO,
@@ -167,7 +166,7 @@ impl<'r> Run<'r> {
     }
 
     fn conclude(&mut self, test: TestId, verdict: Verdict) {
-        self.summary.add(verdict.outcome);
+        self.summary.add(&verdict);
         let is_bad = !verdict.outcome.is_well();
         self.emit(Event::Judged { test, verdict });
         if is_bad && self.fail_fast {
@@ -322,9 +321,6 @@ impl<'r> Run<'r> {
                 self.judge(test, Verdict::without_run(Outcome::Missing, reason));
             }
         }
-        if self.plan.groups().any(|group| group.recycle == Recycle::OnLeak) {
-            self.emit(Event::Note(Note::NoLeaksYet));
-        }
         let took = began.elapsed();
         let offered = took.as_secs_f64() * self.summary.slots as f64;
         let fill = if offered > 0.0 { self.busy.as_secs_f64() / offered } else { 0.0 };
@@ -333,8 +329,10 @@ impl<'r> Run<'r> {
     }
 }
 
-fn way(listing: &Listing) -> Way {
+/// The best way to learn a listing's verdicts.
+fn way(listing: &Listing, context: &Context<'_>) -> Way {
     match listing.dispatch {
+        Dispatch::Batches if context.agent.is_some() && listing.takes_agent => Way::Agent,
         Dispatch::Batches => Way::LedgerFile,
         Dispatch::OneByOne | Dispatch::Whole => Way::ExitCode,
     }

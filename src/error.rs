@@ -13,6 +13,7 @@ pub enum Exit {
     NoTestMatched = 4,
     TestFailed = 100,
     BuildFailed = 101,
+    DeniedLeak = 102,
     FixtureFailed = 105,
     Interrupted = 130,
 }

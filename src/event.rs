@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::channel::Way;
+use crate::declaration::LeakAction;
+use crate::leaks::Leak;
 use crate::outcome::{OUTCOMES, Outcome, Verdict};
 use crate::plan::TestId;
 
@@ -64,8 +66,6 @@ pub enum Note {
         node: String,
         why: String,
     },
-    /// `recycle = "on-leak"` does nothing yet.
-    NoLeaksYet,
     /// Processes that outlived their tests and were ended.
     Strays {
         count: usize,
@@ -80,6 +80,8 @@ pub struct Summary {
     pub counts: [usize; OUTCOMES.len()],
     /// Wanted, and never started because the run was stopped.
     pub not_run: usize,
+    pub leaks: usize,
+    pub denied_leaks: usize,
     pub list_failures: usize,
     pub binaries: usize,
     pub workers: u64,
@@ -95,8 +97,11 @@ impl Summary {
         self.counts[outcome as usize]
     }
 
-    pub fn add(&mut self, outcome: Outcome) {
-        self.counts[outcome as usize] += 1;
+    pub fn add(&mut self, verdict: &Verdict) {
+        self.counts[verdict.outcome as usize] += 1;
+        self.leaks += verdict.leaks.len();
+        let is_denied = |leak: &&Leak| leak.action == LeakAction::Deny;
+        self.denied_leaks += verdict.leaks.iter().filter(is_denied).count();
     }
 
     /// Whether nothing went wrong.
@@ -104,6 +109,7 @@ impl Summary {
         let bad = OUTCOMES.iter().filter(|outcome| !outcome.is_well());
         bad.map(|outcome| self.count(*outcome)).sum::<usize>() == 0
             && self.list_failures == 0
+            && self.denied_leaks == 0
             && !self.interrupted
     }
 

@@ -41,12 +41,15 @@ pub struct Listing {
     pub dispatch: Dispatch,
     pub tests: Vec<Test>,
     pub statics: Statics,
+    /// Whether its loader would load the agent.
+    pub takes_agent: bool,
     by_name: OnceLock<HashMap<String, usize>>,
 }
 
 impl Listing {
     pub fn new(binary: Binary, dispatch: Dispatch, tests: Vec<Test>, statics: Statics) -> Listing {
-        Listing { binary, dispatch, tests, statics, by_name: OnceLock::new() }
+        let takes_agent = binary.runner.is_empty() && statics::has_loader(&binary.executable);
+        Listing { binary, dispatch, tests, statics, takes_agent, by_name: OnceLock::new() }
     }
 
     /// The place of each test by its name; made once, for all of the binary's workers.

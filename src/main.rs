@@ -19,6 +19,7 @@
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod agent_file;
 mod args;
 mod binary;
 mod cargo;
@@ -52,9 +53,11 @@ mod units;
 mod worker;
 mod workspace;
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use crate::agent_file::AgentFile;
 use crate::args::NoTests;
 use crate::binary::{Binary, Build};
 use crate::coordinator::Run;
@@ -119,7 +122,8 @@ fn run(settings: &Settings) -> Result<Exit> {
         Task::Run | Task::BuildOnly => {
             let doctests = doctests::left_out(&workspace, &inventory, &settings.cargo);
             let mut reports = Reports::new(view);
-            let chosen = Chosen { choices, grouped, notes, doctests };
+            let root = workspace.root_manifest.parent().map(Path::to_owned).unwrap_or_default();
+            let chosen = Chosen { choices, grouped, notes, doctests, root };
             let summary =
                 run_tests(view, chosen, &pool, &groups, &interrupts, &mut reports, &mut history);
             save_history(settings, &workspace, &inventory, &mut history, &mut reports);
@@ -253,6 +257,8 @@ struct Chosen {
     grouped: Grouped,
     notes: Vec<Note>,
     doctests: Vec<String>,
+    /// The workspace's directory.
+    root: PathBuf,
 }
 
 fn run_tests(
@@ -268,6 +274,8 @@ fn run_tests(
     let ignored = ignored(&chosen.choices);
     let running: usize = chosen.grouped.groups.iter().map(|group| group.tests.len()).sum();
     let mut context = Context::new(inventory, groups, &settings.run_id);
+    context.agent = settings.agent.then(AgentFile::new).flatten();
+    context.root = chosen.root;
     context.nocapture = settings.nocapture;
     context.show_output = settings.show_output;
     let ticks = reports.ticks();
@@ -359,6 +367,8 @@ fn exit(settings: &Settings, summary: &Summary) -> Exit {
         Exit::OwnError
     } else if summary.count(Outcome::Blocked) > 0 {
         Exit::FixtureFailed
+    } else if summary.denied_leaks > 0 {
+        Exit::DeniedLeak
     } else if summary.total() == 0 {
         no_tests(settings)
     } else {

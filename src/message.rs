@@ -7,6 +7,7 @@ use crate::cargo;
 use crate::channel::Way;
 use crate::duration::seconds;
 use crate::event::{Note, Summary};
+use crate::leaks::Leak;
 use crate::outcome::Outcome;
 use crate::settings::Settings;
 
@@ -61,9 +62,6 @@ pub fn note(note: &Note) -> String {
         Note::SetUpAgain { node, why } => format!(
             "the rest of the unit `{node}` goes on in a fresh process ({why}): what it had set up is set up again"
         ),
-        Note::NoLeaksYet => {
-            "recycle = \"on-leak\" has no effect: this version does not look for leaks".to_owned()
-        }
         Note::Strays { count: number } => format!(
             "{} outlived the tests that started them and were ended",
             count(*number, "process")
@@ -124,6 +122,9 @@ pub fn counts(summary: &Summary) -> String {
         .filter(|(number, word)| *number > 0 || **word == "passed")
         .map(|(number, word)| format!("{number} {word}"))
         .collect();
+    if summary.leaks > 0 {
+        parts.push(count(summary.leaks, "leak"));
+    }
     if summary.not_run > 0 {
         parts.push(format!("{} not run", summary.not_run));
     }
@@ -131,6 +132,17 @@ pub fn counts(summary: &Summary) -> String {
         parts.push(format!("{} not listed", count(summary.list_failures, "binary")));
     }
     parts.join(", ")
+}
+
+pub const LEFT_BEHIND: &str = "left behind:";
+
+/// The line to paste that allows a leak.
+pub fn how_to_allow(leak: &Leak) -> String {
+    let what = leak.what.replace(['"', '\\', '\n'], "*");
+    format!(
+        "  to allow one: leaks = {{ ignore = [{{ {} = \"{what}\" }}] }} at its node in Cargo.toml",
+        leak.kind.as_str()
+    )
 }
 
 /// `7 binaries, 9 processes, 2 slots 91 % full, 1.70 s`

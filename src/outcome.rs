@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::leaks::Leak;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Outcome {
     Passed,
@@ -53,10 +55,20 @@ pub struct Verdict {
     /// One line: the place of the panic, the signal, the fixture.
     pub reason: Option<String>,
     pub output: Vec<u8>,
+    /// What the test left behind, as far as the rules do not hide it.
+    pub leaks: Vec<Leak>,
 }
 
 impl Verdict {
     pub fn without_run(outcome: Outcome, reason: Option<String>) -> Verdict {
-        Verdict { outcome, took: None, attempt: 1, worker: None, reason, output: Vec::new() }
+        Verdict {
+            outcome,
+            took: None,
+            attempt: 1,
+            worker: None,
+            reason,
+            output: Vec::new(),
+            leaks: Vec::new(),
+        }
     }
 }

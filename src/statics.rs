@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use object::read::{Object, ObjectSection, ObjectSymbol, ReadCache};
@@ -134,6 +135,18 @@ fn is_known_harmless(path: &str) -> bool {
     // The counters of -Cinstrument-coverage stand in sections of their own; older ones in
     // .data.
     tracing || path.starts_with("__llvm") || path.starts_with("__prof")
+}
+
+/// Whether the executable is started by glibc's dynamic loader, which reads `LD_PRELOAD`: a
+/// static one is not, nor one of another libc.
+///
+/// Reads the first bytes of the file only, where compilers put the loader's name.
+pub fn has_loader(executable: &Path) -> bool {
+    const WHERE_NAMES_ARE: u64 = 16 * 1024;
+    let mut beginning = Vec::new();
+    let read = File::open(executable)
+        .and_then(|file| file.take(WHERE_NAMES_ARE).read_to_end(&mut beginning));
+    read.is_ok() && memchr::memmem::find(&beginning, b"/ld-linux-").is_some()
 }
 
 /// Whether a binary with `harness = false` looks as if it spoke libtest's list protocol.

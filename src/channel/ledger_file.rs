@@ -3,10 +3,10 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::{Channel, Ended, Heard, Left};
+use super::{Channel, Ended, Heard, Left, Settled};
 use crate::libtest::{Bounded, LedgerEntry, LedgerReader, LedgerVerdict, ReportReader};
 use crate::outcome::Outcome;
-use crate::process::Stream;
+use crate::process::{Look, Stream};
 
 pub struct LedgerFile<'n> {
     ledger: LedgerReader<'n>,
@@ -54,13 +54,8 @@ impl<'n> LedgerFile<'n> {
         };
         let output = self.since.as_mut().map(|since| std::mem::take(since).into_bytes());
         let test = entry.test;
-        heard.push(Heard::Ended(Ended {
-            test,
-            outcome,
-            took: None,
-            reason: entry.message,
-            output,
-        }));
+        let (reason, settled) = (entry.message, Settled::Now);
+        heard.push(Heard::Ended(Ended { test, outcome, took: None, reason, output, settled }));
         heard.extend(self.flight.end(test).into_iter().map(Heard::Began));
     }
 
@@ -100,11 +95,11 @@ impl Channel for LedgerFile<'_> {
         heard
     }
 
-    fn finish(self: Box<Self>) -> Left {
+    fn finish(self: Box<Self>, _look: &dyn Look, _strays: &[u32]) -> Left {
         let (began, ended) = (self.report.began || self.heard_any, self.report.ended);
         let (outputs, mut rest) = self.report.finish();
         rest.extend(self.stderr.into_bytes());
-        Left { began, ended, outputs, rest }
+        Left { began, ended, outputs, rest, ..Left::default() }
     }
 }
 
@@ -181,6 +176,7 @@ mod tests {
             took: None,
             reason: None,
             output: Some(b"hello".to_vec()),
+            settled: Settled::Now,
         };
         assert_eq!(heard, [Heard::Ended(ended), Heard::Began(1)]);
     }

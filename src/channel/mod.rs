@@ -3,14 +3,18 @@
 //!
 //! A channel does no I/O: it is given what the worker wrote, and says what that means.
 
+mod agent;
+pub mod frames;
 mod ledger_file;
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use crate::leaks::{Finding, Module};
 use crate::outcome::Outcome;
-use crate::process::Stream;
+use crate::process::{Look, Stream};
 
+pub use agent::{Agent, ThreadStack};
 pub use ledger_file::LedgerFile;
 
 /// The ways to learn verdicts, best first.
@@ -39,8 +43,21 @@ impl Way {
 pub enum Heard {
     Began(usize),
     Ended(Ended),
+    /// What an ended test had left open has come to its end, well or not.
+    Settled {
+        test: usize,
+        findings: Vec<Finding>,
+    },
     /// Written past the capture.
     Wrote(Vec<u8>),
+}
+
+/// Whether all is known about a test that has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    Now,
+    /// It has left something open; `Heard::Settled` or the end of the process follows.
+    Later,
 }
 
 #[derive(Debug, PartialEq)]
@@ -52,6 +69,7 @@ pub struct Ended {
     pub reason: Option<String>,
     /// What the test printed; none where that comes with the end of the process, if at all.
     pub output: Option<Vec<u8>>,
+    pub settled: Settled,
 }
 
 /// What is known when the process has ended.
@@ -65,12 +83,53 @@ pub struct Left {
     pub outputs: HashMap<usize, Vec<u8>>,
     /// What the worker wrote that belongs to no test in particular.
     pub rest: Vec<u8>,
+    /// Whether the channel was cut before its end, and not by the process's own.
+    pub was_lost: bool,
+    /// What tests have left behind that were not settled before.
+    pub findings: HashMap<usize, Vec<Finding>>,
+    /// Where the addresses of findings and stacks belong.
+    pub modules: Vec<Module>,
+    pub stacks: Vec<ThreadStack>,
+    /// The test that ended the process.
+    pub culprit: Option<usize>,
 }
 
 pub trait Channel {
     /// Takes the next bytes of a stream.
     fn hear(&mut self, stream: Stream, bytes: &[u8]) -> Vec<Heard>;
 
+    /// When it wants to look at the worker's threads and processes.
+    fn due(&self) -> Option<Instant> {
+        None
+    }
+
+    /// Looks at them.
+    fn look(&mut self, _look: &dyn Look) -> Vec<Heard> {
+        Vec::new()
+    }
+
+    /// The signal that makes the worker tell where its threads are.
+    fn stacks_signal(&self) -> Option<i32> {
+        None
+    }
+
+    /// Whether all threads have told where they are.
+    fn has_stacks(&self) -> bool {
+        true
+    }
+
+    /// Processes that tests have started and not waited for.
+    fn started_processes(&self) -> Vec<u32> {
+        Vec::new()
+    }
+
+    /// Where the addresses of findings belong, as far as is known yet.
+    fn modules(&self) -> &[Module] {
+        &[]
+    }
+
     /// The process has ended.
-    fn finish(self: Box<Self>) -> Left;
+    ///
+    /// `strays` are processes that carry the worker's mark and came home to us.
+    fn finish(self: Box<Self>, look: &dyn Look, strays: &[u32]) -> Left;
 }

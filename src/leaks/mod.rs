@@ -1,12 +1,18 @@
 //! What tests leave behind, and what the policy makes of it.
 
+mod judge;
 mod rules;
+mod symbols;
+mod traces;
 
 use serde::Serialize;
 
 use crate::declaration::{LeakAction, LeakKind};
 
+pub use judge::{Names, judge};
 pub use rules::LeakRules;
+pub use symbols::{Module, Symbols};
+pub use traces::{Finding, Subject, Traces};
 
 /// One thing that a test left behind.
 #[derive(Debug, Clone, PartialEq)]

@@ -4,6 +4,7 @@
 //! process in one `poll`; `portable` does the same with a thread for each stream, and is
 //! what every other platform uses. All `unsafe` of the command is in `unix`.
 
+mod look;
 #[cfg(any(not(unix), test))]
 mod portable;
 #[cfg(unix)]
@@ -15,10 +16,11 @@ use std::process::{Command, ExitStatus};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
+pub use look::{At, Look, strays};
 #[cfg(not(unix))]
-pub use portable::{Supervised, Wire, adopt_strays, end_strays};
+pub use portable::{Supervised, Wire, adopt_strays, children, end_strays, kill};
 #[cfg(unix)]
-pub use unix::{Supervised, Wire, adopt_strays, end_strays};
+pub use unix::{Supervised, Wire, adopt_strays, children, end_strays, kill};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stream {
@@ -33,7 +35,10 @@ pub enum Stream {
 pub enum Happening {
     /// It wrote something: the bytes are in the caller's buffer.
     Wrote(Stream),
-    /// It ended, and all that it had written has been told.
+    /// It has exited, and all that it had written has been told; what it started may still
+    /// be there, and is ended next.
+    Exited,
+    /// It is gone, and its group with it.
     Ended(ExitStatus),
     /// Nothing happened until the given instant.
     Nothing,
@@ -67,6 +72,11 @@ impl Groups {
     /// Must happen before the process is reaped: after that its number may be another's.
     fn remove(&self, pid: u32) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&pid);
+    }
+
+    /// Whether this is one of the workers.
+    pub fn has(&self, pid: u32) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&pid)
     }
 
     #[cfg(unix)]
@@ -131,6 +141,7 @@ pub fn run(command: Command, groups: &Groups, until: Instant) -> io::Result<Prin
         match child.next((!is_late).then_some(until), &mut buffer)? {
             Happening::Wrote(Stream::Stdout) => stdout.append(&mut buffer),
             Happening::Wrote(_) => stderr.append(&mut buffer),
+            Happening::Exited => {}
             Happening::Ended(status) => {
                 let status = (!is_late).then_some(status);
                 return Ok(Printed { stdout, stderr, status });
@@ -220,6 +231,7 @@ mod tests {
         let status = loop {
             match child.next(Some(soon()), &mut buffer).unwrap() {
                 Happening::Wrote(_) => told.append(&mut buffer),
+                Happening::Exited => {}
                 Happening::Ended(status) => break status,
                 Happening::Nothing => panic!("too late"),
             }

@@ -44,6 +44,14 @@ impl Wire {
 pub fn adopt_strays() {}
 
 #[cfg(not(unix))]
+pub fn children() -> Vec<u32> {
+    Vec::new()
+}
+
+#[cfg(not(unix))]
+pub fn kill(_pid: u32) {}
+
+#[cfg(not(unix))]
 pub fn end_strays() -> usize {
     0
 }
@@ -97,6 +105,15 @@ impl<'g> Supervised<'g> {
             }
         }
     }
+
+    #[cfg(not(unix))]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Nobody listens: there is no agent here.
+    #[cfg(not(unix))]
+    pub fn signal(&self, _signal: i32) {}
 
     pub fn end(&mut self, _how: End) {
         // It may have ended by itself just now.

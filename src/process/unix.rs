@@ -35,6 +35,8 @@ pub struct Supervised<'g> {
     /// opened it.
     ledger_writer: Option<OwnedFd>,
     has_exited: bool,
+    /// Whether the exit has been told.
+    is_told: bool,
     is_reaped: bool,
 }
 
@@ -138,6 +140,7 @@ impl<'g> Supervised<'g> {
             pidfd,
             ledger_writer,
             has_exited: false,
+            is_told: false,
             is_reaped: false,
         })
     }
@@ -150,16 +153,33 @@ impl<'g> Supervised<'g> {
                 return Ok(Happening::Wrote(stream));
             }
             if self.has_exited && ready.readable.is_empty() {
+                if !std::mem::replace(&mut self.is_told, true) {
+                    return Ok(Happening::Exited);
+                }
                 return self.reap().map(Happening::Ended);
             }
             if ready.has_exited {
-                self.note_exit();
+                self.has_exited = true;
+                self.ledger_writer = None;
             } else if ready.readable.is_empty()
                 && until.is_some_and(|until| Instant::now() >= until)
             {
                 return Ok(Happening::Nothing);
             }
         }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal to the process alone.
+    pub fn signal(&self, signal: i32) {
+        let pid = Pid::from_child(&self.child);
+        // SAFETY: the number is the one that the agent has said it listens to; it is below
+        // the kernel's highest signal, and any such number may be sent.
+        let signal = unsafe { Signal::from_raw_unchecked(signal) };
+        let _ = rustix::process::kill_process(pid, signal);
     }
 
     pub fn end(&mut self, how: End) {
@@ -238,13 +258,8 @@ impl<'g> Supervised<'g> {
 
     /// The leader of the group has ended but is not reaped yet, so its number is still its
     /// own, and what is left of its group can be ended safely.
-    fn note_exit(&mut self) {
-        self.has_exited = true;
-        self.ledger_writer = None;
-        kill_group(self.child.id());
-    }
-
     fn reap(&mut self) -> io::Result<ExitStatus> {
+        kill_group(self.child.id());
         self.groups.remove(self.child.id());
         self.is_reaped = true;
         self.child.wait()
@@ -350,6 +365,19 @@ pub fn end_tree(pid: u32) {
 pub fn signal_name(signal: i32) -> String {
     signal_hook::low_level::signal_name(signal)
         .map_or_else(|| format!("signal {signal}"), str::to_owned)
+}
+
+/// Ends one process.
+pub fn kill(pid: u32) {
+    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        // It may have ended by itself.
+        let _ = rustix::process::kill_process(pid, Signal::KILL);
+    }
+}
+
+/// The processes whose parent we are, by birth or by adoption.
+pub fn children() -> Vec<u32> {
+    children_of("self").into_iter().map(|pid| pid.as_raw_pid().unsigned_abs()).collect()
 }
 
 /// From now on, processes that lose their parent become our children instead of init's.

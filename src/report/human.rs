@@ -6,8 +6,10 @@ use std::io;
 use std::time::Duration;
 
 use super::{Paint, View, harmless, is_quiet, print};
+use crate::declaration::{LeakAction, LeakKind};
 use crate::duration::seconds;
 use crate::event::{Event, Note, Summary};
+use crate::leaks::Leak;
 use crate::message;
 use crate::outcome::Verdict;
 use crate::plan::TestId;
@@ -17,6 +19,9 @@ use crate::settings::Verbosity;
 const SLOWEST: usize = 5;
 const SLOW: Duration = Duration::from_secs(1);
 
+/// Leaks that are shown without `-v`: as many as fit a screen beside the failures.
+const LEAKS: usize = 20;
+
 /// Lines of a test's output at the most; JSON has them all.
 const LINES: usize = 200;
 
@@ -25,13 +30,21 @@ pub struct Human<'r> {
     paint: Paint,
     verdicts: Vec<(TestId, Verdict)>,
     slowest: Vec<(Duration, TestId)>,
+    leaks: Vec<(TestId, Leak)>,
     doctests: Option<Note>,
 }
 
 impl<'r> Human<'r> {
     pub fn new(view: View<'r>) -> Self {
         let paint = Paint(view.settings.color.stdout);
-        Human { view, paint, verdicts: Vec::new(), slowest: Vec::new(), doctests: None }
+        Human {
+            view,
+            paint,
+            verdicts: Vec::new(),
+            slowest: Vec::new(),
+            leaks: Vec::new(),
+            doctests: None,
+        }
     }
 
     pub fn show(&mut self, event: &Event) -> io::Result<()> {
@@ -50,6 +63,7 @@ impl<'r> Human<'r> {
         if is_shown {
             self.verdicts.push((test, verdict.clone()));
         }
+        self.leaks.extend(verdict.leaks.iter().map(|leak| (test, leak.clone())));
         let Some(took) = verdict.took else { return };
         let is_slow = took >= SLOW || self.view.settings.verbosity == Verbosity::Verbose;
         if is_slow {
@@ -65,6 +79,7 @@ impl<'r> Human<'r> {
         for (test, verdict) in &self.verdicts {
             self.verdict(&mut text, *test, verdict);
         }
+        self.leak_summary(&mut text);
         if !is_quiet(self.view.settings) {
             self.slowest(&mut text);
             if let Some(doctests) = &self.doctests {
@@ -126,6 +141,55 @@ impl<'r> Human<'r> {
             line(text, &format!("{:>10} s  {}", seconds(*took), self.view.id(*test)));
         }
         line(text, "");
+    }
+
+    /// What tests left behind, by test, the gravest first.
+    fn leak_summary(&mut self, text: &mut String) {
+        if self.leaks.is_empty() {
+            return;
+        }
+        self.leaks.sort_by_key(|(test, leak)| {
+            (std::cmp::Reverse(leak.action), leak.kind == LeakKind::Pool, *test, leak.kind)
+        });
+        line(text, &self.paint.strong(message::LEFT_BEHIND));
+        let is_verbose = self.view.settings.verbosity == Verbosity::Verbose;
+        let shown = if is_verbose { self.leaks.len() } else { LEAKS };
+        let mut last = None;
+        let mut pools: Vec<&str> = Vec::new();
+        for (test, leak) in self.leaks.iter().take(shown) {
+            // A pool is there once for everybody who uses it.
+            if leak.kind == LeakKind::Pool {
+                if pools.contains(&leak.what.as_str()) {
+                    continue;
+                }
+                pools.push(&leak.what);
+            }
+            if last.replace(*test) != Some(*test) {
+                line(text, &format!("  {}", self.view.id(*test)));
+            }
+            self.leak(text, leak, is_verbose);
+        }
+        if self.leaks.len() > shown {
+            line(text, &format!("  … and {} more (-v shows all)", self.leaks.len() - shown));
+        }
+        line(text, &self.paint.faint(&message::how_to_allow(&self.leaks[0].1)));
+        line(text, "");
+    }
+
+    fn leak(&self, text: &mut String, leak: &Leak, with_stack: bool) {
+        let word = leak.kind.as_str();
+        let word = match leak.action {
+            LeakAction::Deny => self.paint.bad(word),
+            _ => self.paint.warn(word),
+        };
+        let place = leak.place.as_ref().map(|place| format!(" started at {place}"));
+        let what = harmless(leak.what.as_bytes()).replace('\n', " ");
+        let rule = self.paint.faint(&format!("[{}: {}]", leak.action.as_str(), leak.rule));
+        let place = place.unwrap_or_default();
+        line(text, &format!("    {word} `{what}`{place}, {} {rule}", leak.detail));
+        for call in leak.stack.iter().filter(|_| with_stack) {
+            line(text, &self.paint.faint(&format!("        {call}")));
+        }
     }
 
     fn last_line(&self, text: &mut String, summary: &Summary) {

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::{View, print};
 use crate::event::{Event, Summary};
+use crate::leaks::{Leak, LeakLine};
 use crate::outcome::{Outcome, Verdict};
 use crate::plan::TestId;
 
@@ -36,7 +37,7 @@ struct TestLine<'l> {
     attempt: u32,
     worker: Option<u64>,
     reason: Option<&'l str>,
-    leaks: [(); 0],
+    leaks: Vec<LeakLine<'l>>,
     output: String,
 }
 
@@ -97,7 +98,7 @@ impl<'r> Json<'r> {
             attempt: verdict.attempt,
             worker: verdict.worker,
             reason: verdict.reason.as_deref(),
-            leaks: [],
+            leaks: verdict.leaks.iter().map(Leak::line).collect(),
             output: String::from_utf8_lossy(&verdict.output).into_owned(),
         }))
     }
@@ -118,7 +119,7 @@ fn finished(summary: &Summary) -> FinishedLine {
         aborted: count(Outcome::Aborted),
         blocked: count(Outcome::Blocked),
         missing: count(Outcome::Missing),
-        leaks: 0,
+        leaks: summary.leaks,
         not_run: summary.not_run,
         list_failures: summary.list_failures,
         processes: summary.workers,

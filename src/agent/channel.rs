@@ -1,0 +1,270 @@
+//! The way to the runner: one descriptor, one system call a frame.
+//!
+//! A frame is `u32 length of what follows, u8 kind, fields`, all in the machine's byte order.
+//! What is here may run in a signal handler and in any thread at once: it holds no lock and no
+//! buffer but its caller's stack.
+
+use core::ffi::c_int;
+use core::ptr;
+use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering::Relaxed};
+
+use crate::kinds::LONGEST;
+use crate::system::{self, Identity, Piece};
+
+/// What makes this process the one that speaks. It lies on a page that the kernel empties in
+/// every forked child, however it was forked, so that a child is silent without being asked.
+struct Voice {
+    /// 0: silent. The channel itself is always far above the standard descriptors.
+    descriptor: AtomicI32,
+    device: AtomicU64,
+    inode: AtomicU64,
+    /// 0: the page is emptied in children. Otherwise the process that may speak.
+    process: AtomicU32,
+}
+
+static VOICE: AtomicPtr<Voice> = AtomicPtr::new(ptr::null_mut());
+/// The same number outside of the page: what a forked child has to close.
+static INHERITED: AtomicI32 = AtomicI32::new(0);
+
+/// Two pages at the most common sizes (4 KiB, 64 KiB) are one mapping of this length.
+const VOICE_ROOM: usize = 65_536;
+
+fn voice() -> Option<&'static Voice> {
+    // SAFETY: null, or the mapping that `open` made and nobody ever gives back.
+    unsafe { VOICE.load(Relaxed).as_ref() }
+}
+
+/// Takes over the descriptor that the runner handed down. False: no channel, the agent sleeps.
+pub fn open(given: c_int) -> bool {
+    let Some(high) = move_up(given) else { return false };
+    let (Some(room), Some(identity)) = (system::memory(VOICE_ROOM), system::identity(high)) else {
+        return false;
+    };
+    let wiped = system::wipe_in_children(room, VOICE_ROOM);
+    VOICE.store(room.cast(), Relaxed);
+    let Some(voice) = voice() else { return false };
+    voice.process.store(if wiped { 0 } else { system::process() }, Relaxed);
+    adopt(voice, high, identity);
+    true
+}
+
+fn adopt(voice: &Voice, descriptor: c_int, identity: Identity) {
+    voice.device.store(identity.device, Relaxed);
+    voice.inode.store(identity.inode, Relaxed);
+    voice.descriptor.store(descriptor, Relaxed);
+    INHERITED.store(descriptor, Relaxed);
+}
+
+/// A number that tests do not come across: loops over "all" descriptors often stop at 256, and
+/// the usual limit is 1,024. Lower ones serve where the limit is lower.
+fn move_up(descriptor: c_int) -> Option<c_int> {
+    [900, 500, 200, 50, 10].iter().find_map(|&lowest| system::duplicate(descriptor, lowest))
+}
+
+/// The channel's descriptor, if this process speaks.
+pub fn descriptor() -> Option<c_int> {
+    let voice = voice()?;
+    let descriptor = voice.descriptor.load(Relaxed);
+    let process = voice.process.load(Relaxed);
+    let speaks = descriptor != 0 && (process == 0 || process == system::process());
+    speaks.then_some(descriptor)
+}
+
+pub fn is_open() -> bool {
+    descriptor().is_some()
+}
+
+/// Somebody asks for our number: the channel moves elsewhere and lets them have it.
+pub fn give_way() {
+    let Some((voice, old)) = voice().zip(descriptor()) else { return };
+    match system::duplicate(old, old + 1).or_else(|| move_up(old)) {
+        Some(new) => {
+            voice.descriptor.store(new, Relaxed);
+            INHERITED.store(new, Relaxed);
+        }
+        None => silence(),
+    }
+}
+
+/// From now on nothing is sent. The runner sees a channel without `goodbye`.
+pub fn silence() {
+    if let Some(voice) = voice() {
+        voice.descriptor.store(0, Relaxed);
+    }
+}
+
+/// In a forked child: the runner must not wait for it.
+pub fn leave_child() {
+    let descriptor = INHERITED.swap(0, Relaxed);
+    if descriptor != 0 {
+        system::close(descriptor);
+    }
+}
+
+/// Closed behind our back (by a bare system call) and opened again, the number is the test's.
+fn is_ours(voice: &Voice, descriptor: c_int) -> bool {
+    let ours = Identity { device: voice.device.load(Relaxed), inode: voice.inode.load(Relaxed) };
+    system::identity(descriptor) == Some(ours)
+}
+
+/// Sends pieces that together are one frame or several whole ones. False: the agent is silent.
+pub fn send(pieces: &[Piece]) -> bool {
+    let Some((voice, descriptor)) = voice().zip(descriptor()) else { return false };
+    if !is_ours(voice, descriptor) {
+        silence();
+        return false;
+    }
+    loop {
+        match system::send(descriptor, pieces) {
+            system::EINTR => continue,
+            sent if sent >= 0 => return true,
+            _ => {
+                silence();
+                return false;
+            }
+        }
+    }
+}
+
+/// The longest part of a frame that is built by hand: a full stack and a few fields.
+const BUILT: usize = 384;
+
+/// A frame in the making. What does not fit is left out; only stacks and names can be that long.
+pub struct Frame {
+    bytes: [u8; BUILT],
+    length: usize,
+}
+
+impl Frame {
+    pub fn new(kind: u8) -> Frame {
+        Frame { bytes: [0; BUILT], length: 4 }.bytes(&[kind])
+    }
+
+    pub fn bytes(mut self, added: &[u8]) -> Frame {
+        self.push(added);
+        self
+    }
+
+    pub fn u32(self, number: u32) -> Frame {
+        self.bytes(&number.to_ne_bytes())
+    }
+
+    pub fn u64(self, number: u64) -> Frame {
+        self.bytes(&number.to_ne_bytes())
+    }
+
+    /// A count and that many addresses.
+    pub fn stack(self, addresses: &[u64]) -> Frame {
+        let mut frame = self.bytes(&[addresses.len() as u8]);
+        for address in addresses {
+            frame.push(&address.to_ne_bytes());
+        }
+        frame
+    }
+
+    fn push(&mut self, added: &[u8]) {
+        let end = self.length + added.len();
+        if let Some(place) = self.bytes.get_mut(self.length..end) {
+            for (to, from) in place.iter_mut().zip(added) {
+                *to = *from;
+            }
+            self.length = end;
+        }
+    }
+
+    /// Sets the length, counting `tail` bytes that follow from elsewhere.
+    fn close(&mut self, tail: usize) -> &[u8] {
+        let follows = (self.length - 4 + tail) as u32;
+        for (to, from) in self.bytes.iter_mut().zip(follows.to_ne_bytes()) {
+            *to = from;
+        }
+        self.bytes.get(..self.length).unwrap_or(&[])
+    }
+
+    pub fn send(mut self) -> bool {
+        let whole = self.close(0);
+        send(&[Piece::of(whole)])
+    }
+
+    /// Sends the frame with bytes that end it. They must fit: see `parts`.
+    pub fn send_with(mut self, tail: &[u8]) -> bool {
+        let head = self.close(tail.len());
+        send(&[Piece::of(head), Piece::of(tail)])
+    }
+
+    /// Sends whole frames that waited, then this one with its tail, in one call.
+    pub fn send_after(mut self, waiting: &[u8], tail: &[u8]) -> bool {
+        let head = self.close(tail.len());
+        send(&[Piece::of(waiting), Piece::of(head), Piece::of(tail)])
+    }
+
+    /// Puts the frame where it waits; gives its place. None: no room.
+    pub fn wait_in(mut self, queue: &mut Queue, tail: &[u8]) -> Option<usize> {
+        let place = queue.length;
+        let head = self.close(tail.len());
+        if place + head.len() + tail.len() > QUEUED {
+            return None;
+        }
+        queue.push(head);
+        queue.push(tail);
+        Some(place)
+    }
+}
+
+/// Room for the end of one test and the start of the next with names of a hundred letters, and
+/// for a thread with its stack.
+const QUEUED: usize = 512;
+
+/// Whole frames that go out later, in one call.
+pub struct Queue {
+    bytes: [u8; QUEUED],
+    length: usize,
+}
+
+impl Queue {
+    pub const EMPTY: Queue = Queue { bytes: [0; QUEUED], length: 0 };
+
+    fn push(&mut self, added: &[u8]) {
+        for (to, from) in self.bytes.iter_mut().skip(self.length).zip(added) {
+            *to = *from;
+        }
+        self.length += added.len();
+    }
+
+    /// Fills in a field that was not known when its frame was put here.
+    pub fn fill_in(&mut self, place: usize, number: u32) {
+        for (to, from) in self.bytes.iter_mut().skip(place).zip(number.to_ne_bytes()) {
+            *to = from;
+        }
+    }
+
+    pub fn take_over(&mut self, from: &mut Queue) {
+        self.length = 0;
+        self.push(from.waiting());
+        from.length = 0;
+    }
+
+    /// Whether a frame without a stack still fits.
+    pub fn has_room(&self) -> bool {
+        self.length + 64 <= QUEUED
+    }
+
+    pub fn waiting(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or(&[])
+    }
+
+    pub fn clear(&mut self) {
+        self.length = 0;
+    }
+
+    pub fn flush(&mut self) -> bool {
+        let sent = self.length == 0 || send(&[Piece::of(self.waiting())]);
+        self.length = 0;
+        sent
+    }
+}
+
+/// Cuts a long payload into tails that fit a frame together with its fields and what waited.
+pub fn parts(payload: &[u8]) -> core::slice::Chunks<'_, u8> {
+    payload.chunks(LONGEST - BUILT - QUEUED)
+}

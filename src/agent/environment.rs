@@ -1,0 +1,130 @@
+//! Takes the runner's marks out of the environment before any of the test's code can see them.
+
+use core::ffi::{CStr, c_char, c_int};
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use crate::{channel, real, threads};
+
+/// The runner names the channel's descriptor here.
+const CHANNEL: &[u8] = b"PARTEST_AGENT_FD=";
+/// The runner puts the agent first in this list.
+const PRELOAD: &[u8] = b"LD_PRELOAD=";
+
+unsafe extern "C" {
+    static environ: *mut *mut c_char;
+}
+
+/// Removes the agent's variables; gives the descriptor that they named.
+///
+/// # Safety
+/// Only while nobody else can use the environment.
+pub unsafe fn clean() -> Option<c_int> {
+    let mut channel = None;
+    // SAFETY: a list of texts that ends in null, which nobody else uses now. What is written is
+    // a shorter list, in the same place.
+    unsafe {
+        let mut from = environ;
+        let mut to = environ;
+        while !from.is_null() && !(*from).is_null() {
+            let text = *from;
+            let bytes = CStr::from_ptr(text).to_bytes();
+            let stays = if let Some(value) = bytes.strip_prefix(CHANNEL) {
+                channel = number(value);
+                false
+            } else if bytes.starts_with(PRELOAD) {
+                drop_first(text.add(PRELOAD.len()))
+            } else {
+                true
+            };
+            if stays {
+                *to = text;
+                to = to.add(1);
+            } else {
+                erase(text);
+            }
+            from = from.add(1);
+        }
+        if !to.is_null() {
+            *to = core::ptr::null_mut();
+        }
+    }
+    channel
+}
+
+fn number(digits: &[u8]) -> Option<c_int> {
+    core::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// Takes the first entry out of a list of libraries. False: nothing is left.
+///
+/// # Safety
+/// `list` is a text that may be written to.
+unsafe fn drop_first(list: *mut c_char) -> bool {
+    // SAFETY: stays within the text and its end.
+    unsafe {
+        let bytes = CStr::from_ptr(list).to_bytes_with_nul();
+        let is_separator = |byte: &u8| matches!(byte, b':' | b' ');
+        let Some(end) = bytes.iter().position(is_separator) else { return false };
+        let rest = bytes.len() - end - 1;
+        for index in 0..rest {
+            *list.add(index) = *list.add(end + 1 + index);
+        }
+        rest > 1
+    }
+}
+
+/// Overwrites a text, which `/proc/self/environ` would show otherwise.
+///
+/// # Safety
+/// `text` may be written to.
+unsafe fn erase(text: *mut c_char) {
+    // SAFETY: stays within the text.
+    unsafe {
+        let mut place = text;
+        while *place != 0 {
+            *place = 0;
+            place = place.add(1);
+        }
+    }
+}
+
+/// Set when the arguments ask for what stable libtest refuses.
+static WANTS_UNSTABLE: AtomicBool = AtomicBool::new(false);
+
+/// # Safety
+/// The arguments that the loader passes to constructors.
+pub unsafe fn read_arguments(count: c_int, arguments: *const *const c_char) {
+    for index in 1..count.max(1) as usize {
+        // SAFETY: there are `count` texts.
+        let argument = unsafe { CStr::from_ptr(*arguments.add(index)) }.to_bytes();
+        if let b"unstable-options" | b"-Zunstable-options" = argument {
+            WANTS_UNSTABLE.store(true, Relaxed);
+        }
+    }
+}
+
+/// libtest asks for `RUSTC_BOOTSTRAP` once, while it reads its arguments, before there is any
+/// second thread. It gets its answer; the variable never stands in the environment, where tests
+/// that call cargo or rustc would see it.
+///
+/// # Safety
+/// As libc's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn getenv(name: *const c_char) -> *mut c_char {
+    if is_libtests_question() {
+        // SAFETY: the caller passes a text.
+        let name = unsafe { CStr::from_ptr(name) };
+        if name == c"RUSTC_BOOTSTRAP" {
+            return c"1".as_ptr().cast_mut();
+        }
+    }
+    match real::getenv() {
+        // SAFETY: the caller's own argument.
+        Some(getenv) => unsafe { getenv(name) },
+        None => core::ptr::null_mut(),
+    }
+}
+
+fn is_libtests_question() -> bool {
+    WANTS_UNSTABLE.load(Relaxed) && !threads::any_created() && channel::is_open()
+}

@@ -1,0 +1,73 @@
+//! Which files the process's code comes from, so that the runner can name addresses.
+
+use core::ffi::{CStr, c_char, c_int, c_void};
+
+use crate::channel::Frame;
+use crate::{kinds, stacks};
+
+/// The start of the loader's `dl_phdr_info`.
+#[repr(C)]
+struct Module {
+    /// What was added to the file's own addresses.
+    base: usize,
+    name: *const c_char,
+    headers: *const Header,
+    count: u16,
+}
+
+/// A 64-bit program header.
+#[repr(C)]
+struct Header {
+    kind: u32,
+    flags: u32,
+    offset: usize,
+    address: usize,
+    physical: usize,
+    in_file: usize,
+    length: usize,
+    alignment: usize,
+}
+
+unsafe extern "C" {
+    fn dl_iterate_phdr(
+        visit: extern "C" fn(*const Module, usize, *mut c_void) -> c_int,
+        with: *mut c_void,
+    ) -> c_int;
+}
+
+/// Tells all modules that are loaded now. Only for the constructor: the loader takes its lock.
+pub fn tell_all() {
+    // SAFETY: `tell` keeps nothing that it is shown.
+    unsafe { dl_iterate_phdr(tell, core::ptr::null_mut()) };
+}
+
+extern "C" fn tell(module: *const Module, _size: usize, _with: *mut c_void) -> c_int {
+    // SAFETY: the loader shows a module, its headers and its name for the time of this visit.
+    let (module, headers, name) = unsafe {
+        let module = &*module;
+        let headers = core::slice::from_raw_parts(module.headers, usize::from(module.count));
+        (module, headers, CStr::from_ptr(module.name).to_bytes())
+    };
+    if let Some((start, end)) = code(module.base, headers) {
+        if (start..end).contains(&(tell as *const () as usize)) {
+            stacks::leave_out(start, end);
+        }
+        Frame::new(kinds::MODULE)
+            .u64(module.base as u64)
+            .u64(start as u64)
+            .u64(end as u64)
+            .send_with(name.get(..3000).unwrap_or(name));
+    }
+    0
+}
+
+/// Where the module's executable part lies.
+fn code(base: usize, headers: &[Header]) -> Option<(usize, usize)> {
+    const LOADED: u32 = 1;
+    const EXECUTABLE: u32 = 1;
+    let mut parts =
+        headers.iter().filter(|header| header.kind == LOADED && header.flags & EXECUTABLE != 0);
+    let first = parts.next()?;
+    let last = parts.next_back().unwrap_or(first);
+    Some((base + first.address, base + last.address + last.length))
+}

@@ -1,0 +1,120 @@
+//! What is written to the standard streams past libtest's capture, marked with its test.
+
+use core::ffi::{c_int, c_void};
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use crate::channel::{self, Frame};
+use crate::real::{self, ENOSYS, Vector};
+use crate::records::{self, Record};
+use crate::system::{self, Identity};
+use crate::{kinds, libtest};
+
+/// What fd 1 and 2 stood for at the start. Constant after the constructor.
+static mut STREAMS: [Option<Identity>; 3] = [None; 3];
+/// Whether they still do, for all threads but the main one. A test that puts a file there wants
+/// the bytes for itself.
+static IS_OURS: [AtomicBool; 3] = [const { AtomicBool::new(false) }; 3];
+/// The same for the main thread: a test that puts a file there does not want libtest's verdicts
+/// on the others in it. Only what the main thread does itself counts.
+static IS_OURS_FOR_MAIN: [AtomicBool; 3] = [const { AtomicBool::new(false) }; 3];
+
+pub fn prepare() {
+    let streams = [None, system::identity(1), system::identity(2)];
+    // SAFETY: called by the constructor, before any thread and any reader.
+    unsafe { STREAMS = streams };
+    look_again(1);
+    look_again(2);
+}
+
+/// A descriptor was closed or replaced: is it still the stream that the runner gave?
+pub fn look_again(descriptor: c_int) {
+    if let 1 | 2 = descriptor {
+        let index = descriptor as usize;
+        // SAFETY: written once, before there were readers.
+        let given = unsafe { STREAMS[index] };
+        let is_ours = given.is_some() && system::identity(descriptor) == given;
+        IS_OURS[index].store(is_ours, Relaxed);
+        if records::current().is_some_and(Record::is_main) {
+            IS_OURS_FOR_MAIN[index].store(is_ours, Relaxed);
+        }
+    }
+}
+
+/// Whose bytes the running thread writes to `descriptor`; none: the descriptor's own business.
+fn speaker(descriptor: c_int) -> Option<&'static Record> {
+    let (1 | 2) = descriptor else { return None };
+    if !channel::is_open() {
+        return None;
+    }
+    let record = records::current().filter(|record| !record.in_vfork.load(Relaxed))?;
+    // The main thread's errors (libtest's usage, a panic outside of tests) stay where they are.
+    let is_ours = match (record.is_main(), descriptor) {
+        (true, 1) => &IS_OURS_FOR_MAIN,
+        (true, _) => return None,
+        (false, _) => &IS_OURS,
+    };
+    is_ours[descriptor as usize].load(Relaxed).then_some(record)
+}
+
+fn take(record: &Record, descriptor: c_int, bytes: &[u8]) -> bool {
+    if record.is_main() {
+        return libtest::take(bytes);
+    }
+    channel::parts(bytes).all(|part| {
+        Frame::new(kinds::OUTPUT)
+            .u32(record.number.load(Relaxed))
+            .u32(record.test.load(Relaxed))
+            .bytes(&[descriptor as u8])
+            .send_with(part)
+    })
+}
+
+/// # Safety
+/// As libc's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn write(descriptor: c_int, bytes: *const c_void, length: usize) -> isize {
+    if let Some(record) = speaker(descriptor) {
+        // SAFETY: the caller promised that many readable bytes.
+        let taken = unsafe { core::slice::from_raw_parts(bytes.cast(), length) };
+        if take(record, descriptor, taken) {
+            return length as isize;
+        }
+    }
+    match real::write() {
+        // SAFETY: the caller's own arguments.
+        Some(write) => unsafe { write(descriptor, bytes, length) },
+        None => real::fail(ENOSYS) as isize,
+    }
+}
+
+/// # Safety
+/// As libc's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn writev(descriptor: c_int, vectors: *const Vector, count: c_int) -> isize {
+    if let (Some(record), 1..) = (speaker(descriptor), count) {
+        // SAFETY: the caller promised that many vectors.
+        let vectors = unsafe { core::slice::from_raw_parts(vectors, count as usize) };
+        if let Some(length) = take_all(record, descriptor, vectors) {
+            return length;
+        }
+    }
+    match real::writev() {
+        // SAFETY: the caller's own arguments.
+        Some(writev) => unsafe { writev(descriptor, vectors, count) },
+        None => real::fail(ENOSYS) as isize,
+    }
+}
+
+/// The number of bytes taken; none where the channel failed at the first.
+fn take_all(record: &Record, descriptor: c_int, vectors: &[Vector]) -> Option<isize> {
+    let mut length = 0;
+    for vector in vectors.iter().filter(|vector| vector.length > 0) {
+        // SAFETY: the caller of `writev` promised that many readable bytes.
+        let bytes = unsafe { core::slice::from_raw_parts(vector.address.cast(), vector.length) };
+        if !take(record, descriptor, bytes) {
+            break;
+        }
+        length += vector.length as isize;
+    }
+    (length > 0).then_some(length)
+}

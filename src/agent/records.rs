@@ -1,0 +1,270 @@
+//! One record a thread: whose it is, and what is known of its life.
+//!
+//! Records lie in one mapping and are handed out without a lock. The record of the running
+//! thread is found through a thread-local word of the static kind, which no allocator and no
+//! destructor stands behind, so that it serves in signal handlers too.
+
+use core::cell::{Cell, UnsafeCell};
+use core::ptr;
+use core::sync::atomic::{
+    AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize,
+    Ordering::{AcqRel, Acquire, Relaxed, Release},
+};
+
+use crate::channel::Queue;
+use crate::{real::Start, system};
+
+/// A thread stands behind the record, or is about to.
+pub const USED: u32 = 1;
+/// The thread has come to its end.
+pub const ENDED: u32 = 2;
+/// `pthread_create` has returned in its creator, which does not touch the record any more.
+pub const RETURNED: u32 = 4;
+/// Joined or detached: once the thread has ended, nobody can name it any more.
+pub const RELEASED: u32 = 8;
+/// Somebody is in `pthread_join` for it.
+pub const JOINING: u32 = 16;
+/// A thread that libtest's main thread created to run a test.
+pub const RUNS_TEST: u32 = 32;
+/// Its start has been told, or is being told.
+pub const TOLD: u32 = 64;
+const OVER: u32 = ENDED | RETURNED | RELEASED;
+
+/// Panics of one thread that are under way at once: one inside a destructor of another.
+pub const NESTED_PANICS: usize = 4;
+
+pub struct Record {
+    pub number: AtomicU32,
+    pub test: AtomicU32,
+    pub thread: AtomicU32,
+    pub marks: AtomicU32,
+    pub handle: AtomicUsize,
+    pub processor_time: AtomicU64,
+    pub exceptions: [AtomicUsize; NESTED_PANICS],
+    pub in_vfork: AtomicBool,
+    /// In the handler for a crash. One that is left by a jump stays set, and costs a stack.
+    pub crashes: AtomicBool,
+    next_free: AtomicU32,
+    pub routine: Cell<Routine>,
+    birth: UnsafeCell<Birth>,
+}
+
+// SAFETY: everything but `routine` and `birth` is atomic. `routine` is set before the thread exists
+// and read by the thread only; `birth` belongs to the creator before the thread
+// exists, and then to whoever sets `TOLD` first.
+unsafe impl Sync for Record {}
+
+/// A start routine and its argument. It travels in two registers.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Routine {
+    pub start: Option<Start>,
+    pub argument: usize,
+}
+
+/// What is to be told when the thread starts.
+pub struct Birth {
+    /// The frames that tell it.
+    pub queue: Queue,
+    /// Where its kernel number is missing in them; 0: nowhere.
+    pub missing: usize,
+}
+
+impl Record {
+    pub fn is_main(&self) -> bool {
+        ptr::eq(self, main())
+    }
+
+    pub fn has(&self, mark: u32) -> bool {
+        self.marks.load(Acquire) & mark != 0
+    }
+
+    /// # Safety
+    /// The creator before the thread exists; after that, who has set `TOLD` first.
+    #[allow(clippy::mut_from_ref)]
+    pub unsafe fn birth(&self) -> &mut Birth {
+        // SAFETY: the caller is the only one at that time.
+        unsafe { &mut *self.birth.get() }
+    }
+
+    /// Sends the frames that tell of the start, unless that has been done. Usually the new thread
+    /// does it; where the process ends before it ever ran, whoever ends it.
+    pub fn tell_start(&self, thread: u32) {
+        if self.marks.fetch_or(TOLD, AcqRel) & TOLD != 0 {
+            return;
+        }
+        // SAFETY: this call has set `TOLD`.
+        let birth = unsafe { self.birth() };
+        if birth.missing > 0 {
+            birth.queue.fill_in(birth.missing, thread);
+        }
+        birth.queue.flush();
+    }
+
+    /// Sets marks and gives the record back once nobody can name the thread any more.
+    pub fn mark(&self, marks: u32) {
+        let before = self.marks.fetch_or(marks, AcqRel);
+        if before & OVER != OVER && (before | marks) & OVER == OVER {
+            give_back(self);
+        }
+    }
+
+    pub fn unmark(&self, marks: u32) {
+        self.marks.fetch_and(!marks, AcqRel);
+    }
+}
+
+/// More threads than that at once run unwatched.
+const MOST: u32 = 16_384;
+
+static RECORDS: AtomicPtr<Record> = AtomicPtr::new(ptr::null_mut());
+/// Records below this index were in use at some time.
+static TOUCHED: AtomicU32 = AtomicU32::new(1);
+/// The first free record, and a count that tells two states of the list apart.
+static FREE: AtomicU64 = AtomicU64::new(0);
+static NUMBERS: AtomicU32 = AtomicU32::new(1);
+
+/// Makes the records; the calling thread becomes the main one, number 0. False: no memory.
+pub fn prepare() -> bool {
+    let Some(memory) = system::memory(size_of::<Record>() * MOST as usize) else { return false };
+    RECORDS.store(memory.cast(), Release);
+    let main = main();
+    main.marks.store(USED | RETURNED, Release);
+    main.thread.store(system::thread(), Relaxed);
+    set_current(main);
+    true
+}
+
+fn at(index: u32) -> &'static Record {
+    // SAFETY: called after `prepare` and with an index below `MOST` only; zeroed memory is a
+    // valid record.
+    unsafe { &*RECORDS.load(Acquire).add(index as usize) }
+}
+
+pub fn main() -> &'static Record {
+    at(0)
+}
+
+/// All records that a thread stands behind.
+pub fn all() -> impl Iterator<Item = &'static Record> {
+    let touched = if RECORDS.load(Acquire).is_null() { 0 } else { TOUCHED.load(Acquire) };
+    (0..touched.min(MOST)).map(at).filter(|record| record.has(USED))
+}
+
+/// A fresh record with the next number.
+pub fn take() -> Option<&'static Record> {
+    let record = take_free().or_else(take_untouched)?;
+    record.number.store(NUMBERS.fetch_add(1, Relaxed), Relaxed);
+    record.thread.store(0, Relaxed);
+    record.handle.store(0, Relaxed);
+    record.crashes.store(false, Relaxed);
+    for exception in &record.exceptions {
+        exception.store(0, Relaxed);
+    }
+    Some(record)
+}
+
+fn take_free() -> Option<&'static Record> {
+    let mut free = FREE.load(Acquire);
+    loop {
+        let index = free as u32;
+        if index == 0 {
+            return None;
+        }
+        let next = changed(free, at(index).next_free.load(Relaxed));
+        match FREE.compare_exchange_weak(free, next, AcqRel, Acquire) {
+            Ok(_) => return Some(at(index)),
+            Err(other) => free = other,
+        }
+    }
+}
+
+fn take_untouched() -> Option<&'static Record> {
+    if TOUCHED.load(Relaxed) >= MOST {
+        return None;
+    }
+    let index = TOUCHED.fetch_add(1, AcqRel);
+    (index < MOST).then(|| at(index))
+}
+
+fn give_back(record: &Record) {
+    record.marks.store(0, Release);
+    // SAFETY: every record lies in the one mapping, behind its start.
+    let index = unsafe { ptr::from_ref(record).offset_from(RECORDS.load(Relaxed)) } as u32;
+    let mut free = FREE.load(Acquire);
+    loop {
+        record.next_free.store(free as u32, Relaxed);
+        match FREE.compare_exchange_weak(free, changed(free, index), AcqRel, Acquire) {
+            Ok(_) => return,
+            Err(other) => free = other,
+        }
+    }
+}
+
+/// The list's new head: without the count, a head that went away and came back looks unchanged.
+fn changed(head: u64, index: u32) -> u64 {
+    ((head >> 32).wrapping_add(1) << 32) | u64::from(index)
+}
+
+// The word itself: one for each thread, zero at its start.
+core::arch::global_asm!(
+    ".pushsection .tbss.partest_record,\"awT\",%nobits",
+    ".balign 8",
+    ".hidden partest_record",
+    ".globl partest_record",
+    ".type partest_record,%object",
+    ".size partest_record,8",
+    "partest_record: .zero 8",
+    ".popsection",
+);
+
+#[cfg(target_arch = "x86_64")]
+fn word() -> *mut *const Record {
+    let place: usize;
+    // SAFETY: reads the thread pointer and the word's offset from it, both fixed for the life
+    // of the thread.
+    unsafe {
+        core::arch::asm!(
+            "mov {place}, qword ptr fs:[0]",
+            "add {place}, qword ptr [rip + partest_record@GOTTPOFF]",
+            place = out(reg) place,
+            options(nostack, readonly),
+        );
+    }
+    place as *mut *const Record
+}
+
+#[cfg(target_arch = "aarch64")]
+fn word() -> *mut *const Record {
+    let place: usize;
+    // SAFETY: reads the thread pointer and the word's offset from it, both fixed for the life
+    // of the thread.
+    unsafe {
+        core::arch::asm!(
+            "adrp {place}, :gottprel:partest_record",
+            "ldr {place}, [{place}, :gottprel_lo12:partest_record]",
+            "mrs {pointer}, tpidr_el0",
+            "add {place}, {place}, {pointer}",
+            place = out(reg) place,
+            pointer = out(reg) _,
+            options(nostack, readonly),
+        );
+    }
+    place as *mut *const Record
+}
+
+pub fn set_current(record: *const Record) {
+    // SAFETY: the word belongs to the calling thread alone.
+    unsafe { *word() = record };
+}
+
+/// The record of the running thread; none for threads that libc made for itself.
+pub fn current() -> Option<&'static Record> {
+    // SAFETY: null or a record, and those are never unmapped.
+    unsafe { (*word()).as_ref() }
+}
+
+/// Number and test of the running thread; zeros for one that libc made for itself.
+pub fn of_current() -> (u32, u32) {
+    current().map_or((0, 0), |record| (record.number.load(Relaxed), record.test.load(Relaxed)))
+}

@@ -1,0 +1,334 @@
+//! Crashes that name their test, and stacks on demand.
+//!
+//! For signals that mean a crash, the agent's handler stands before the one that the process
+//! has set, which it does not notice: `sigaction` answers with what the process set itself. The
+//! handler tells who crashed and hands over. Who would have died still dies, of the same signal.
+
+use core::ffi::{c_int, c_void};
+use core::ptr;
+use core::sync::atomic::{
+    AtomicPtr, AtomicUsize,
+    Ordering::{AcqRel, Acquire, Relaxed, Release},
+};
+
+use crate::channel::{self, Frame};
+use crate::kinds;
+use crate::records::{self, ENDED};
+use crate::stacks::Stack;
+use crate::{real, system};
+
+const SIGILL: c_int = 4;
+const SIGTRAP: c_int = 5;
+const SIGABRT: c_int = 6;
+const SIGBUS: c_int = 7;
+const SIGFPE: c_int = 8;
+const SIGSEGV: c_int = 11;
+const SIGSYS: c_int = 31;
+const CRASHES: [c_int; 7] = [SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGSYS];
+
+/// By this real-time signal the runner asks for stacks. The highest ones are rarely taken:
+/// libraries count from SIGRTMIN (34) upwards. Its number is told in `hello`.
+pub const ASKS_FOR_STACKS: c_int = 61;
+
+const SA_SIGINFO: c_int = 4;
+const SA_RESTART: c_int = 0x1000_0000;
+const SA_ONSTACK: c_int = 0x0800_0000;
+const SA_RESETHAND: c_int = 0x8000_0000_u32 as c_int;
+const SIG_DFL: usize = 0;
+const SIG_IGN: usize = 1;
+
+/// glibc's `struct sigaction`.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq)]
+struct Action {
+    handler: usize,
+    mask: [u64; 16],
+    flags: c_int,
+    restorer: usize,
+}
+
+impl Action {
+    const DEFAULT: Action = Action { handler: SIG_DFL, mask: [0; 16], flags: 0, restorer: 0 };
+}
+
+/// What the process has set for each signal, where the agent's handler stands before it; null:
+/// where it does not.
+static SET: [AtomicPtr<Action>; 32] = [const { AtomicPtr::new(ptr::null_mut()) }; 32];
+
+/// Actions that `SET` may point to. They are never given back, since a handler may be reading
+/// one; but a process sets few different ones.
+static KEPT: [AtomicPtr<Action>; MOST_KEPT] =
+    [const { AtomicPtr::new(ptr::null_mut()) }; MOST_KEPT];
+const MOST_KEPT: usize = 64;
+static ROOM: AtomicPtr<Action> = AtomicPtr::new(ptr::null_mut());
+static TAKEN: AtomicUsize = AtomicUsize::new(0);
+
+pub fn prepare() {
+    let room = system::memory(MOST_KEPT * size_of::<Action>());
+    ROOM.store(room.unwrap_or(ptr::null_mut()).cast(), Release);
+    for signal in CRASHES {
+        let mut present = Action::DEFAULT;
+        change(signal, ptr::null(), &mut present);
+        if present.handler == SIG_DFL {
+            set(signal, &Action::DEFAULT);
+        }
+    }
+    let answer = Action {
+        handler: asked as *const () as usize,
+        flags: SA_SIGINFO | SA_RESTART,
+        ..Action::DEFAULT
+    };
+    change(ASKS_FOR_STACKS, &answer, ptr::null_mut());
+}
+
+fn change(signal: c_int, new: *const Action, old: *mut Action) -> c_int {
+    let Some(change) = real::sigaction() else { return real::fail(real::ENOSYS) };
+    // SAFETY: our callers pass null or an action.
+    unsafe { change(signal, new.cast(), old.cast()) }
+}
+
+fn watched(signal: c_int) -> Option<&'static AtomicPtr<Action>> {
+    SET.get(usize::try_from(signal).ok()?).filter(|_| CRASHES.contains(&signal))
+}
+
+/// What the process has set, if the agent's handler stands before it.
+fn set_by_process(signal: c_int) -> Option<Action> {
+    let set = watched(signal)?.load(Acquire);
+    // SAFETY: null, or one of the kept actions, which never change.
+    unsafe { set.as_ref() }.copied()
+}
+
+/// A kept action that equals `wanted`; none when there is no room left.
+fn keep(wanted: &Action) -> Option<*mut Action> {
+    let taken = TAKEN.load(Acquire).min(MOST_KEPT);
+    let known = KEPT.iter().take(taken).map(|place| place.load(Acquire));
+    // SAFETY: null, or one of the kept actions, which never change.
+    if let Some(known) = known.into_iter().find(|&kept| unsafe { kept.as_ref() } == Some(wanted)) {
+        return Some(known);
+    }
+    let room = ROOM.load(Acquire);
+    let index = TAKEN.fetch_add(1, AcqRel).min(MOST_KEPT);
+    let place = KEPT.get(index).filter(|_| !room.is_null())?;
+    // SAFETY: `index` is ours alone and below the number of actions that the room holds.
+    let kept = unsafe {
+        let kept = room.add(index);
+        kept.write(*wanted);
+        kept
+    };
+    place.store(kept, Release);
+    Some(kept)
+}
+
+/// Sets `wanted` with our handler before it.
+fn set(signal: c_int, wanted: &Action) -> c_int {
+    let (Some(place), Some(kept)) = (watched(signal), keep(wanted)) else {
+        return change(signal, wanted, ptr::null_mut());
+    };
+    let before = place.swap(kept, AcqRel);
+    let stack = if wanted.handler == SIG_DFL { SA_ONSTACK } else { 0 };
+    let flags = wanted.flags | SA_SIGINFO | stack;
+    let ours = Action { handler: crashed as *const () as usize, flags, ..*wanted };
+    let answer = change(signal, &ours, ptr::null_mut());
+    if answer != 0 {
+        place.store(before, Release);
+    }
+    answer
+}
+
+/// # Safety
+/// As libc's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sigaction(signal: c_int, new: *const c_void, old: *mut c_void) -> c_int {
+    let (new, old) = (new.cast::<Action>(), old.cast::<Action>());
+    if watched(signal).is_none() || !channel::is_open() {
+        return change(signal, new, old);
+    }
+    // SAFETY: the caller passes null or an action; a copy, since both may be the same place.
+    let wanted = unsafe { new.as_ref() }.copied();
+    tell_old(signal, old);
+    match wanted {
+        None => 0,
+        // Ignoring is inherited by programs that are started; a handler would not be.
+        Some(wanted) if wanted.handler == SIG_IGN => stand_aside(signal, &wanted),
+        Some(wanted) => set(signal, &wanted),
+    }
+}
+
+fn tell_old(signal: c_int, old: *mut Action) {
+    match set_by_process(signal) {
+        // SAFETY: the caller passes a place for an action.
+        Some(set) if !old.is_null() => unsafe { old.write(set) },
+        Some(_) => {}
+        None => {
+            change(signal, ptr::null(), old);
+        }
+    }
+}
+
+fn stand_aside(signal: c_int, wanted: &Action) -> c_int {
+    if let Some(place) = watched(signal) {
+        place.store(ptr::null_mut(), Release);
+    }
+    change(signal, wanted, ptr::null_mut())
+}
+
+/// # Safety
+/// As libc's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn signal(signal: c_int, handler: usize) -> usize {
+    const SIG_ERR: usize = usize::MAX;
+    let new = Action { handler, flags: SA_RESTART, ..Action::DEFAULT };
+    let mut old = Action::DEFAULT;
+    // SAFETY: both are actions of ours.
+    let answer = unsafe { sigaction(signal, (&raw const new).cast(), (&raw mut old).cast()) };
+    if answer == 0 { old.handler } else { SIG_ERR }
+}
+
+/// The start of the kernel's `siginfo`.
+#[repr(C)]
+struct About {
+    signal: c_int,
+    error: c_int,
+    /// 0 and below: sent by somebody, else a fault of the running instruction.
+    cause: c_int,
+    padding: c_int,
+    address: u64,
+}
+
+impl About {
+    fn is_fault(&self) -> bool {
+        self.cause > 0
+    }
+}
+
+type Handler = extern "C" fn(c_int, *const About, *mut c_void);
+
+/// The handler for crashes.
+extern "C" fn crashed(signal: c_int, about: *const About, context: *mut c_void) {
+    // SAFETY: the kernel passes both with SA_SIGINFO, which `set` asks for.
+    let (about_it, at) = unsafe { (&*about, interrupted_at(context)) };
+    let nesting = Nesting::enter();
+    tell_crash(signal, about_it, at);
+    let set = set_by_process(signal).unwrap_or(Action::DEFAULT);
+    if set.flags & SA_RESETHAND != 0 {
+        stand_aside(signal, &Action::DEFAULT);
+    }
+    match set.handler {
+        SIG_DFL => die(signal, about_it, &nesting),
+        handler => {
+            // SAFETY: the process set it as a handler; one with fewer parameters ignores the rest.
+            let handler = unsafe { core::mem::transmute::<usize, Handler>(handler) };
+            handler(signal, about, context);
+        }
+    }
+}
+
+fn tell_crash(signal: c_int, about: &About, at: u64) {
+    if !channel::is_open() {
+        return;
+    }
+    let (number, test) = records::of_current();
+    Frame::new(kinds::CRASHING)
+        .u32(signal as u32)
+        .u32(number)
+        .u32(test)
+        .u64(at)
+        .u64(if about.is_fault() { about.address } else { 0 })
+        .send();
+}
+
+/// Nobody handles it. The walk over a broken stack may fail, but only into the same death. On
+/// top of another crash's handler there is no room for it: that runs on a stack of 8 KiB, and
+/// overflowing it would change an abort into a segmentation fault.
+fn die(signal: c_int, about: &About, nesting: &Nesting) {
+    if !nesting.is_inner {
+        tell_stack();
+    }
+    stand_aside(signal, &Action::DEFAULT);
+    // A fault happens again on return; what somebody sent must be sent again.
+    if !about.is_fault() {
+        system::signal_thread(system::thread(), signal);
+    }
+}
+
+/// Whether the thread was in the handler for a crash already, as when std's own handler for a
+/// stack overflow aborts.
+struct Nesting {
+    is_inner: bool,
+}
+
+impl Nesting {
+    fn enter() -> Nesting {
+        let record = records::current();
+        Nesting { is_inner: record.is_none_or(|record| record.crashes.swap(true, Relaxed)) }
+    }
+}
+
+impl Drop for Nesting {
+    fn drop(&mut self) {
+        if let (false, Some(record)) = (self.is_inner, records::current()) {
+            record.crashes.store(false, Relaxed);
+        }
+    }
+}
+
+/// # Safety
+/// `context` is what the kernel passed to a handler.
+#[cfg(target_arch = "x86_64")]
+unsafe fn interrupted_at(context: *const c_void) -> u64 {
+    const INSTRUCTION_POINTER: usize = 168;
+    // SAFETY: the register's place in the kernel's frame.
+    unsafe { context.byte_add(INSTRUCTION_POINTER).cast::<u64>().read() }
+}
+
+/// # Safety
+/// `context` is what the kernel passed to a handler.
+#[cfg(target_arch = "aarch64")]
+unsafe fn interrupted_at(context: *const c_void) -> u64 {
+    const PROGRAM_COUNTER: usize = 440;
+    // SAFETY: the register's place in the kernel's frame.
+    unsafe { context.byte_add(PROGRAM_COUNTER).cast::<u64>().read() }
+}
+
+/// The handler for the runner's wish. The thread that got it passes it on to all others; those
+/// tell their own stacks.
+extern "C" fn asked(_signal: c_int, about: *const About, _context: *mut c_void) {
+    const FROM_A_THREAD: c_int = -6;
+    if !channel::is_open() {
+        return;
+    }
+    // SAFETY: the kernel passes it with SA_SIGINFO.
+    if unsafe { (*about).cause } != FROM_A_THREAD {
+        ask_all();
+    }
+    tell_stack();
+}
+
+fn ask_all() {
+    let own = system::thread();
+    let others = || {
+        let threads = records::all().filter(|record| !record.has(ENDED));
+        threads
+            .map(|record| record.thread.load(Relaxed))
+            .filter(move |&thread| thread != 0 && thread != own)
+    };
+    Frame::new(kinds::STACKS_ASKED).u32(others().count() as u32 + 1).send();
+    for thread in others() {
+        system::signal_thread(thread, ASKS_FOR_STACKS);
+    }
+}
+
+/// The running thread's stack.
+fn tell_stack() {
+    if !channel::is_open() {
+        return;
+    }
+    let (number, test) = records::of_current();
+    Frame::new(kinds::STACK)
+        .u32(number)
+        .u32(system::thread())
+        .u32(test)
+        .stack(Stack::here().addresses())
+        .bytes(&system::own_name())
+        .send();
+}

@@ -1,0 +1,231 @@
+//! System calls made without libc.
+//!
+//! They leave `errno` alone, enter no function that the agent itself stands in for, take no lock
+//! and are allowed in signal handlers. Nothing else in the agent talks to the kernel.
+
+use core::ffi::{CStr, c_int};
+
+#[cfg(target_arch = "x86_64")]
+mod number {
+    pub const READ: usize = 0;
+    pub const CLOSE: usize = 3;
+    pub const FSTAT: usize = 5;
+    pub const MMAP: usize = 9;
+    pub const MADVISE: usize = 28;
+    pub const GETPID: usize = 39;
+    pub const SENDMSG: usize = 46;
+    pub const FCNTL: usize = 72;
+    pub const PRCTL: usize = 157;
+    pub const GETTID: usize = 186;
+    pub const CLOCK_GETTIME: usize = 228;
+    pub const TGKILL: usize = 234;
+    pub const OPENAT: usize = 257;
+    pub const PROCESS_VM_READV: usize = 310;
+    pub const CLOSE_RANGE: usize = 436;
+}
+
+#[cfg(target_arch = "aarch64")]
+mod number {
+    pub const READ: usize = 63;
+    pub const CLOSE: usize = 57;
+    pub const FSTAT: usize = 80;
+    pub const MMAP: usize = 222;
+    pub const MADVISE: usize = 233;
+    pub const GETPID: usize = 172;
+    pub const SENDMSG: usize = 211;
+    pub const FCNTL: usize = 25;
+    pub const PRCTL: usize = 167;
+    pub const GETTID: usize = 178;
+    pub const CLOCK_GETTIME: usize = 113;
+    pub const TGKILL: usize = 131;
+    pub const OPENAT: usize = 56;
+    pub const PROCESS_VM_READV: usize = 270;
+    pub const CLOSE_RANGE: usize = 436;
+}
+
+pub const EINTR: isize = -4;
+pub const EBADF: c_int = 9;
+
+pub const CLOSE_RANGE_CLOEXEC: u32 = 4;
+
+/// # Safety
+/// As for the call of that number: pointers among the arguments must be good for what it does.
+#[cfg(target_arch = "x86_64")]
+unsafe fn call(number: usize, arguments: [usize; 6]) -> isize {
+    let answer: isize;
+    let [a, b, c, d, e, f] = arguments;
+    // SAFETY: the kernel's calling convention; it spoils rcx and r11 only, and what it does to
+    // memory is the caller's promise.
+    unsafe {
+        core::arch::asm!(
+            "syscall",
+            inlateout("rax") number => answer,
+            in("rdi") a, in("rsi") b, in("rdx") c, in("r10") d, in("r8") e, in("r9") f,
+            lateout("rcx") _, lateout("r11") _,
+            options(nostack),
+        );
+    }
+    answer
+}
+
+/// # Safety
+/// As for the call of that number: pointers among the arguments must be good for what it does.
+#[cfg(target_arch = "aarch64")]
+unsafe fn call(number: usize, arguments: [usize; 6]) -> isize {
+    let answer: isize;
+    let [a, b, c, d, e, f] = arguments;
+    // SAFETY: the kernel's calling convention; it spoils x0 only, and what it does to memory is
+    // the caller's promise.
+    unsafe {
+        core::arch::asm!(
+            "svc 0",
+            in("x8") number,
+            inlateout("x0") a => answer,
+            in("x1") b, in("x2") c, in("x3") d, in("x4") e, in("x5") f,
+            options(nostack),
+        );
+    }
+    answer
+}
+
+/// A call whose arguments are plain numbers.
+fn plain(number: usize, a: usize, b: usize, c: usize) -> isize {
+    // SAFETY: used in this file only, for calls that read and write no memory.
+    unsafe { call(number, [a, b, c, 0, 0, 0]) }
+}
+
+pub fn process() -> u32 {
+    plain(number::GETPID, 0, 0, 0) as u32
+}
+
+pub fn thread() -> u32 {
+    plain(number::GETTID, 0, 0, 0) as u32
+}
+
+pub fn close(descriptor: c_int) {
+    plain(number::CLOSE, descriptor as usize, 0, 0);
+}
+
+pub fn close_range(first: u32, last: u32, flags: u32) -> isize {
+    plain(number::CLOSE_RANGE, first as usize, last as usize, flags as usize)
+}
+
+pub fn signal_thread(thread: u32, signal: c_int) {
+    plain(number::TGKILL, process() as usize, thread as usize, signal as usize);
+}
+
+/// A second name for `descriptor`, at `lowest` or above, closed by exec.
+pub fn duplicate(descriptor: c_int, lowest: c_int) -> Option<c_int> {
+    const F_DUPFD_CLOEXEC: usize = 1030;
+    let answer = plain(number::FCNTL, descriptor as usize, F_DUPFD_CLOEXEC, lowest as usize);
+    (answer >= 0).then_some(answer as c_int)
+}
+
+/// What a descriptor stands for: the same number may later stand for something else.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    pub device: u64,
+    pub inode: u64,
+}
+
+pub fn identity(descriptor: c_int) -> Option<Identity> {
+    let mut stat = [0u64; 24];
+    // SAFETY: `stat` has room for the kernel's struct (144 bytes at most), whose first two
+    // fields are device and inode on both architectures.
+    let answer = unsafe {
+        call(number::FSTAT, [descriptor as usize, stat.as_mut_ptr() as usize, 0, 0, 0, 0])
+    };
+    (answer == 0).then_some(Identity { device: stat[0], inode: stat[1] })
+}
+
+/// Opens a file that `path` names. `write` asks for both directions.
+pub fn open(path: &CStr, write: bool) -> Option<c_int> {
+    const AT_FDCWD: usize = -100_isize as usize;
+    const O_RDWR: usize = 2;
+    const O_CLOEXEC: usize = 0o2_000_000;
+    let flags = if write { O_RDWR } else { O_CLOEXEC };
+    // SAFETY: `path` ends in a zero byte.
+    let answer =
+        unsafe { call(number::OPENAT, [AT_FDCWD, path.as_ptr() as usize, flags, 0, 0, 0]) };
+    (answer >= 0).then_some(answer as c_int)
+}
+
+pub fn read(descriptor: c_int, room: &mut [u8]) -> usize {
+    let [address, length] = [room.as_mut_ptr() as usize, room.len()];
+    // SAFETY: the kernel writes into `room` only.
+    let answer = unsafe { call(number::READ, [descriptor as usize, address, length, 0, 0, 0]) };
+    answer.max(0) as usize
+}
+
+/// The name of the calling thread, as the kernel knows it.
+pub fn own_name() -> [u8; 16] {
+    const PR_GET_NAME: usize = 16;
+    let mut name = [0; 16];
+    // SAFETY: the kernel writes 16 bytes, which is what `name` holds.
+    unsafe { call(number::PRCTL, [PR_GET_NAME, name.as_mut_ptr() as usize, 0, 0, 0, 0]) };
+    name
+}
+
+/// Processor time that the calling thread has used so far, in nanoseconds.
+pub fn own_processor_time() -> u64 {
+    const CLOCK_THREAD_CPUTIME_ID: usize = 3;
+    let mut time = [0u64; 2];
+    let place = time.as_mut_ptr() as usize;
+    // SAFETY: the kernel writes one timespec, two words on both architectures.
+    unsafe { call(number::CLOCK_GETTIME, [CLOCK_THREAD_CPUTIME_ID, place, 0, 0, 0, 0]) };
+    time[0] * 1_000_000_000 + time[1]
+}
+
+/// Fresh zeroed memory of this process; pages cost something only once they are touched.
+pub fn memory(length: usize) -> Option<*mut u8> {
+    const READ_WRITE: usize = 3;
+    const PRIVATE_ANONYMOUS_NORESERVE: usize = 0x2 | 0x20 | 0x4000;
+    let nowhere = usize::MAX;
+    // SAFETY: a new mapping at an address of the kernel's choice touches no existing memory.
+    let answer = unsafe {
+        call(number::MMAP, [0, length, READ_WRITE, PRIVATE_ANONYMOUS_NORESERVE, nowhere, 0])
+    };
+    (answer > 0).then_some(answer as *mut u8)
+}
+
+/// Asks the kernel to hand every forked child these pages empty. False: it cannot (before 4.14).
+pub fn wipe_in_children(pages: *mut u8, length: usize) -> bool {
+    const MADV_WIPEONFORK: usize = 18;
+    plain(number::MADVISE, pages as usize, length, MADV_WIPEONFORK) == 0
+}
+
+/// Copies memory that may not be there: a bad address is an answer, not a crash.
+/// Gives the number of bytes copied, 0 also where the call is forbidden (some sandboxes).
+pub fn peek(address: usize, room: &mut [u8]) -> usize {
+    let here = [room.as_mut_ptr() as usize, room.len()];
+    let there = [address, room.len()];
+    let [here, there] = [here.as_ptr() as usize, there.as_ptr() as usize];
+    // SAFETY: the kernel writes into `room` only, and checks the other side itself.
+    let answer =
+        unsafe { call(number::PROCESS_VM_READV, [process() as usize, here, 1, there, 1, 0]) };
+    answer.max(0) as usize
+}
+
+/// One piece of a message, as the kernel wants it.
+#[repr(C)]
+pub struct Piece {
+    pub address: usize,
+    pub length: usize,
+}
+
+impl Piece {
+    pub fn of(bytes: &[u8]) -> Piece {
+        Piece { address: bytes.as_ptr() as usize, length: bytes.len() }
+    }
+}
+
+/// Sends the pieces as one message. A dead reader is an answer, never a signal; what is no
+/// socket is refused by the kernel.
+pub fn send(descriptor: c_int, pieces: &[Piece]) -> isize {
+    const MSG_NOSIGNAL: usize = 0x4000;
+    let header = [0, 0, pieces.as_ptr() as usize, pieces.len(), 0, 0, 0];
+    let header = header.as_ptr() as usize;
+    // SAFETY: `header` is laid out as a msghdr without address and control data, and every
+    // piece came from a slice that lives as long as `pieces` is borrowed.
+    unsafe { call(number::SENDMSG, [descriptor as usize, header, MSG_NOSIGNAL, 0, 0, 0]) }
+}

@@ -1,0 +1,302 @@
+//! Who starts a thread, whose it is, and how it ends.
+
+use core::ffi::{c_int, c_void};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+
+use crate::channel::{self, Frame};
+use crate::kinds;
+use crate::real::{self, Start};
+use crate::records::{
+    self, Birth, ENDED, JOINING, RELEASED, RETURNED, RUNS_TEST, Record, Routine, USED,
+};
+use crate::stacks::Stack;
+use crate::{libtest, system};
+
+unsafe extern "C" {
+    fn pthread_key_create(key: *mut u32, end: unsafe extern "C" fn(*mut c_void)) -> c_int;
+    fn pthread_setspecific(key: u32, value: *const c_void) -> c_int;
+    fn pthread_attr_getdetachstate(attributes: *const c_void, state: *mut c_int) -> c_int;
+    fn pthread_self() -> usize;
+}
+
+/// The key whose destructor tells the end of a thread, also of one that leaves by
+/// `pthread_exit`. Rust's own thread-local destructors have run by then.
+static KEY: AtomicU32 = AtomicU32::new(u32::MAX);
+static ANY_CREATED: AtomicBool = AtomicBool::new(false);
+
+pub fn prepare() -> bool {
+    let mut key = 0;
+    // SAFETY: `key` is ours, and `thread_ends` stays loaded as long as the process.
+    let made = unsafe { pthread_key_create(&mut key, thread_ends) } == 0;
+    KEY.store(key, Relaxed);
+    made
+}
+
+/// Whether the process has ever had a second thread.
+pub fn any_created() -> bool {
+    ANY_CREATED.load(Relaxed)
+}
+
+/// # Safety
+/// As libc's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pthread_create(
+    handle: *mut usize,
+    attributes: *const c_void,
+    start: Start,
+    argument: *mut c_void,
+) -> c_int {
+    let Some(create) = real::pthread_create() else { return real::ENOSYS };
+    ANY_CREATED.store(true, Relaxed);
+    let Some(record) = expect(attributes, start, argument) else {
+        // SAFETY: the caller's own arguments.
+        return unsafe { create(handle, attributes, start, argument) };
+    };
+    let place = core::ptr::from_ref(record).cast_mut().cast();
+    // SAFETY: the caller's arguments but for the routine, which takes a record.
+    let answer = unsafe { create(handle, attributes, begin, place) };
+    if answer == 0 {
+        // SAFETY: a successful call has filled it in.
+        record.handle.store(unsafe { *handle }, Relaxed);
+        record.mark(RETURNED);
+    } else {
+        give_up(record);
+    }
+    answer
+}
+
+/// A record for a thread that is about to be created by the running one.
+fn expect(
+    attributes: *const c_void,
+    start: Start,
+    argument: *mut c_void,
+) -> Option<&'static Record> {
+    if !channel::is_open() {
+        return None;
+    }
+    let creator = records::current()?;
+    let record = records::take()?;
+    // SAFETY: the thread does not exist yet.
+    let birth = unsafe { record.birth() };
+    record.routine.set(Routine { start: Some(start), argument: argument as usize });
+    let number = record.number.load(Relaxed);
+    let marks = match libtest::take_started(creator, number, birth) {
+        Some(test) => {
+            record.test.store(test, Relaxed);
+            RUNS_TEST
+        }
+        None => {
+            record.test.store(creator.test.load(Relaxed), Relaxed);
+            announce(record, creator, birth, is_detached(attributes))
+        }
+    };
+    record.mark(USED | marks);
+    Some(record)
+}
+
+/// Prepares the frame that the new thread will send.
+fn announce(record: &Record, creator: &Record, birth: &mut Birth, is_detached: bool) -> u32 {
+    const PLACE_OF_THREAD: usize = 9;
+    birth.queue.clear();
+    let place = Frame::new(kinds::THREAD_STARTED)
+        .u32(record.number.load(Relaxed))
+        .u32(0)
+        .u32(creator.number.load(Relaxed))
+        .u32(record.test.load(Relaxed))
+        .bytes(&[u8::from(is_detached)])
+        .stack(Stack::here().addresses())
+        .wait_in(&mut birth.queue, &[]);
+    birth.missing = place.map_or(0, |place| place + PLACE_OF_THREAD);
+    if is_detached { RELEASED } else { 0 }
+}
+
+fn is_detached(attributes: *const c_void) -> bool {
+    const PTHREAD_CREATE_DETACHED: c_int = 1;
+    let mut state = 0;
+    if !attributes.is_null() {
+        // SAFETY: the caller of `pthread_create` promised that these are attributes.
+        unsafe { pthread_attr_getdetachstate(attributes, &mut state) };
+    }
+    state == PTHREAD_CREATE_DETACHED
+}
+
+/// The thread could not be created; libtest then runs the test in its main thread.
+fn give_up(record: &Record) {
+    if record.has(RUNS_TEST) {
+        record.tell_start(0);
+    }
+    record.mark(ENDED | RETURNED | RELEASED);
+}
+
+/// What `begin` calls first, in the new thread.
+extern "C" fn begins(record: &'static Record) -> Routine {
+    records::set_current(record);
+    // SAFETY: plain calls of libc; the key is ours.
+    unsafe {
+        record.handle.store(pthread_self(), Relaxed);
+        pthread_setspecific(KEY.load(Relaxed), core::ptr::from_ref(record).cast());
+    }
+    let thread = system::thread();
+    record.thread.store(thread, Relaxed);
+    record.tell_start(thread);
+    record.routine.get()
+}
+
+/// The new thread's first steps. It leaves no frame behind: backtraces and unwinding find the
+/// thread's own start routine right above libc's code.
+#[cfg(target_arch = "x86_64")]
+#[unsafe(naked)]
+unsafe extern "C" fn begin(record: *mut c_void) -> *mut c_void {
+    core::arch::naked_asm!(
+        ".cfi_startproc",
+        "sub rsp, 8",
+        ".cfi_adjust_cfa_offset 8",
+        "call {begins}",
+        "add rsp, 8",
+        ".cfi_adjust_cfa_offset -8",
+        "mov rdi, rdx",
+        "jmp rax",
+        ".cfi_endproc",
+        begins = sym begins,
+    )
+}
+
+/// The new thread's first steps. It leaves no frame behind: backtraces and unwinding find the
+/// thread's own start routine right above libc's code.
+#[cfg(target_arch = "aarch64")]
+#[unsafe(naked)]
+unsafe extern "C" fn begin(record: *mut c_void) -> *mut c_void {
+    core::arch::naked_asm!(
+        ".cfi_startproc",
+        "stp x29, x30, [sp, -16]!",
+        ".cfi_def_cfa_offset 16",
+        ".cfi_offset 29, -16",
+        ".cfi_offset 30, -8",
+        "bl {begins}",
+        "ldp x29, x30, [sp], 16",
+        ".cfi_restore 30",
+        ".cfi_restore 29",
+        ".cfi_def_cfa_offset 0",
+        "mov x16, x0",
+        "mov x0, x1",
+        "br x16",
+        ".cfi_endproc",
+        begins = sym begins,
+    )
+}
+
+/// The key's destructor: the thread's last act that anybody can see.
+unsafe extern "C" fn thread_ends(record: *mut c_void) {
+    // SAFETY: the value of our key is always a record.
+    let record = unsafe { &*record.cast::<Record>() };
+    record.processor_time.store(system::own_processor_time(), Relaxed);
+    // The main thread tells the end of a test's thread, together with libtest's verdict.
+    if !record.has(RUNS_TEST) {
+        ended(record, &system::own_name()).send();
+    }
+    records::set_current(core::ptr::null());
+    record.mark(ENDED);
+}
+
+fn ended(record: &Record, name: &[u8; 16]) -> Frame {
+    let end = name.iter().position(|&byte| byte == 0).unwrap_or(name.len());
+    Frame::new(kinds::THREAD_ENDED)
+        .u32(record.number.load(Relaxed))
+        .u64(record.processor_time.load(Relaxed))
+        .bytes(name.get(..end).unwrap_or(&[]))
+}
+
+/// The record that a handle stands for. Handles are given out again once a thread is joined, so
+/// one that is being joined is nobody's any more.
+fn named(handle: usize) -> Option<&'static Record> {
+    records::all()
+        .find(|record| record.handle.load(Relaxed) == handle && !record.has(JOINING | RELEASED))
+}
+
+/// Joins by whichever of libc's functions, and tells it if that succeeds.
+fn joining(handle: usize, join: impl FnOnce() -> c_int) -> c_int {
+    let record = channel::is_open().then(|| named(handle)).flatten();
+    if let Some(record) = record {
+        record.mark(JOINING);
+    }
+    let answer = join();
+    match record {
+        Some(record) if answer == 0 => joined(record),
+        Some(record) => record.unmark(JOINING),
+        None => {}
+    }
+    answer
+}
+
+fn joined(record: &Record) {
+    let joiner = records::current();
+    let frame = Frame::new(kinds::THREAD_JOINED)
+        .u32(record.number.load(Relaxed))
+        .u32(joiner.map_or(0, |joiner| joiner.number.load(Relaxed)));
+    if record.has(RUNS_TEST) && joiner.is_some_and(Record::is_main) {
+        libtest::keep(ended(record, &[0; 16]));
+        libtest::keep(frame);
+    } else {
+        frame.send();
+    }
+    record.mark(RELEASED);
+}
+
+/// # Safety
+/// As libc's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pthread_join(handle: usize, result: *mut *mut c_void) -> c_int {
+    let Some(join) = real::pthread_join() else { return real::ENOSYS };
+    // SAFETY: the caller's own arguments.
+    joining(handle, || unsafe { join(handle, result) })
+}
+
+/// # Safety
+/// As libc's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pthread_tryjoin_np(handle: usize, result: *mut *mut c_void) -> c_int {
+    let Some(join) = real::pthread_tryjoin_np() else { return real::ENOSYS };
+    // SAFETY: the caller's own arguments.
+    joining(handle, || unsafe { join(handle, result) })
+}
+
+/// # Safety
+/// As libc's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pthread_timedjoin_np(
+    handle: usize,
+    result: *mut *mut c_void,
+    until: *const c_void,
+) -> c_int {
+    let Some(join) = real::pthread_timedjoin_np() else { return real::ENOSYS };
+    // SAFETY: the caller's own arguments.
+    joining(handle, || unsafe { join(handle, result, until) })
+}
+
+/// # Safety
+/// As libc's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pthread_clockjoin_np(
+    handle: usize,
+    result: *mut *mut c_void,
+    clock: c_int,
+    until: *const c_void,
+) -> c_int {
+    let Some(join) = real::pthread_clockjoin_np() else { return real::ENOSYS };
+    // SAFETY: the caller's own arguments.
+    joining(handle, || unsafe { join(handle, result, clock, until) })
+}
+
+/// # Safety
+/// As libc's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pthread_detach(handle: usize) -> c_int {
+    let Some(detach) = real::pthread_detach() else { return real::ENOSYS };
+    if let Some(record) = channel::is_open().then(|| named(handle)).flatten() {
+        Frame::new(kinds::THREAD_DETACHED).u32(record.number.load(Relaxed)).send();
+        // Before libc's own call: after it, the handle may already be another thread's.
+        record.mark(RELEASED);
+    }
+    // SAFETY: the caller's own argument.
+    unsafe { detach(handle) }
+}

@@ -1,0 +1,55 @@
+//! The agent as a file that a worker's loader can open.
+//!
+//! It lies in memory, sealed, and is opened through our own descriptor: nothing is written to
+//! a directory, nothing is left behind, and nobody can swap it between writing and loading.
+
+use std::process::Command;
+
+/// The shared object that `build.rs` compiled; empty for targets without an agent.
+static AGENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/agent.so"));
+
+#[derive(Debug)]
+pub struct AgentFile {
+    path: String,
+    /// Keeps the path alive.
+    #[cfg(target_os = "linux")]
+    _file: std::os::fd::OwnedFd,
+}
+
+impl AgentFile {
+    /// None where this platform has no agent, or the system gives no place for it.
+    #[cfg(target_os = "linux")]
+    pub fn new() -> Option<AgentFile> {
+        use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+        use std::io::Write;
+        use std::os::fd::AsRawFd;
+        if AGENT.is_empty() {
+            return None;
+        }
+        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+        let file = memfd_create("partest-agent", flags).ok()?;
+        let mut file = std::fs::File::from(file);
+        file.write_all(AGENT).ok()?;
+        let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
+        fcntl_add_seals(&file, seals).ok()?;
+        let path = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
+        Some(AgentFile { path, _file: file.into() })
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub fn new() -> Option<AgentFile> {
+        let _ = AGENT;
+        None
+    }
+
+    /// Makes a worker load the agent, before whatever the user preloads. The agent takes
+    /// these variables out again before any of the test's code runs.
+    pub fn prepare(&self, command: &mut Command) {
+        let preload = match std::env::var("LD_PRELOAD") {
+            Ok(others) if !others.is_empty() => format!("{}:{others}", self.path),
+            _ => self.path.clone(),
+        };
+        // The worker's standard input is the way to us.
+        command.env("LD_PRELOAD", preload).env("PARTEST_AGENT_FD", "0");
+    }
+}

@@ -1,0 +1,293 @@
+//! The agent's channel: libtest's own events, what tests write past the capture, and what
+//! they leave behind, each marked with its test.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+
+use super::frames::{Decoder, Frame, VERSION};
+use super::{Channel, Ended, Heard, Left, Settled};
+use crate::leaks::{Finding, Module, Subject, Traces};
+use crate::libtest::Bounded;
+use crate::outcome::Outcome;
+use crate::process::{Look, Stream};
+
+pub struct Agent {
+    /// The place of each test among those that were handed out.
+    by_name: HashMap<String, usize>,
+    decoder: Decoder,
+    /// The agent's numbers of the tests.
+    tests: HashMap<u32, usize>,
+    line: Vec<u8>,
+    /// The last test that libtest's events said had begun.
+    last_begun: Option<usize>,
+    written: HashMap<usize, Bounded>,
+    rest: Bounded,
+    traces: Traces,
+    modules: Vec<Module>,
+    lingers: Vec<Duration>,
+    /// Tests that have ended, and whose threads and processes have not.
+    unsettled: Vec<usize>,
+    captures: bool,
+    began: bool,
+    ended: bool,
+    /// The agent's own end: without it something broke the channel.
+    is_broken: bool,
+    /// The signal that asks for stacks.
+    asks_for_stacks: Option<i32>,
+    stacks_awaited: Option<u32>,
+    stacks: Vec<ThreadStack>,
+    culprit: Option<usize>,
+    said_goodbye: bool,
+}
+
+/// Where one thread of the worker was when it was asked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ThreadStack {
+    pub test: Option<usize>,
+    pub name: String,
+    pub stack: Vec<u64>,
+}
+
+/// One line of libtest's JSON; fields that its kind does not have are empty.
+#[derive(Debug, Deserialize)]
+struct Line {
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(default)]
+    event: String,
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    exec_time: Option<f64>,
+    #[serde(default)]
+    stdout: Option<String>,
+    #[serde(default)]
+    message: Option<String>,
+}
+
+impl Agent {
+    /// `lingers` are those of the tests that were handed out.
+    pub fn new(names: &[&str], lingers: Vec<Duration>, captures: bool) -> Agent {
+        let by_name = names.iter().enumerate().map(|(at, name)| ((*name).to_owned(), at));
+        Agent {
+            by_name: by_name.collect(),
+            decoder: Decoder::default(),
+            tests: HashMap::new(),
+            line: Vec::new(),
+            last_begun: None,
+            written: HashMap::new(),
+            rest: Bounded::default(),
+            traces: Traces::default(),
+            modules: Vec::new(),
+            lingers,
+            unsettled: Vec::new(),
+            captures,
+            began: false,
+            ended: false,
+            is_broken: false,
+            asks_for_stacks: None,
+            stacks_awaited: None,
+            stacks: Vec::new(),
+            culprit: None,
+            said_goodbye: false,
+        }
+    }
+
+    fn take(&mut self, frame: Frame, heard: &mut Vec<Heard>) {
+        match frame {
+            Frame::Hello { version, asks_for_stacks, .. } => {
+                self.began = version == VERSION;
+                self.is_broken = version != VERSION;
+                self.asks_for_stacks = Some(asks_for_stacks);
+            }
+            Frame::Module { base, start, end, path } => {
+                self.modules.push(Module { base, start, end, path });
+            }
+            Frame::Libtest { bytes } => self.libtest(&bytes, heard),
+            Frame::TestStarted { test, line, .. } => {
+                self.libtest(&line, heard);
+                self.tests.extend(self.last_begun.map(|ours| (test, ours)));
+            }
+            Frame::Output { test, bytes, .. } => self.wrote(test, bytes, heard),
+            Frame::Exiting { test, .. } if test != 0 => {
+                self.culprit = self.tests.get(&test).copied();
+            }
+            Frame::Goodbye => self.said_goodbye = true,
+            Frame::Crashing { test, .. } => self.culprit = self.tests.get(&test).copied(),
+            Frame::StacksAsked { threads } => self.stacks_awaited = Some(threads),
+            Frame::Stack { test, stack, name, .. } => {
+                let name = String::from_utf8_lossy(&name).into_owned();
+                self.stacks.push(ThreadStack { test: self.tests.get(&test).copied(), name, stack });
+            }
+            frame => {
+                let tests = &self.tests;
+                self.traces.take(frame, |test| tests.get(&test).copied(), Instant::now());
+                self.settle(heard);
+            }
+        }
+    }
+
+    fn libtest(&mut self, bytes: &[u8], heard: &mut Vec<Heard>) {
+        let mut lines = bytes.split(|byte| *byte == b'\n');
+        let last = lines.next_back().unwrap_or_default();
+        for line in lines {
+            self.line.extend_from_slice(line);
+            let line = std::mem::take(&mut self.line);
+            // Whatever else a main thread prints is nobody's verdict.
+            match serde_json::from_slice::<Line>(&line) {
+                Ok(event) => self.event(event, heard),
+                Err(_) => self.rest.push(&[&line[..], b"\n"].concat()),
+            }
+        }
+        self.line.extend_from_slice(last);
+    }
+
+    fn event(&mut self, line: Line, heard: &mut Vec<Heard>) {
+        if line.kind == "suite" {
+            self.ended |= matches!(line.event.as_str(), "ok" | "failed");
+        }
+        let Some(&test) = self.by_name.get(&line.name).filter(|_| line.kind == "test") else {
+            return;
+        };
+        let outcome = match line.event.as_str() {
+            "started" => {
+                self.last_begun = Some(test);
+                heard.push(Heard::Began(test));
+                return;
+            }
+            "ok" => Outcome::Passed,
+            "failed" => Outcome::Failed,
+            "ignored" => Outcome::Ignored,
+            _ => return,
+        };
+        let mut output = line.stdout.unwrap_or_default().into_bytes();
+        output.extend(self.written.remove(&test).unwrap_or_default().into_bytes());
+        let took = line.exec_time.and_then(|took| Duration::try_from_secs_f64(took).ok());
+        self.traces.test_ended(test, Instant::now());
+        let settled = match self.traces.is_clean(test) {
+            true => Settled::Now,
+            false => Settled::Later,
+        };
+        let reason = line.message;
+        let output = Some(output);
+        heard.push(Heard::Ended(Ended { test, outcome, took, reason, output, settled }));
+        if settled == Settled::Later {
+            self.unsettled.push(test);
+            self.settle(heard);
+        }
+    }
+
+    /// Tells of the tests of which nothing more is to come.
+    fn settle(&mut self, heard: &mut Vec<Heard>) {
+        let traces = &self.traces;
+        let (settled, unsettled) = std::mem::take(&mut self.unsettled)
+            .into_iter()
+            .partition::<Vec<usize>, _>(|test| traces.is_final(*test));
+        self.unsettled = unsettled;
+        for test in settled {
+            let findings = self.traces.findings(test, Instant::now(), |_| None);
+            heard.push(Heard::Settled { test, findings });
+        }
+    }
+
+    fn wrote(&mut self, test: u32, bytes: Vec<u8>, heard: &mut Vec<Heard>) {
+        match self.tests.get(&test) {
+            Some(test) => self.written.entry(*test).or_default().push(&bytes),
+            None => self.rest.push(&bytes),
+        }
+        if !self.captures {
+            heard.push(Heard::Wrote(bytes));
+        }
+    }
+
+    fn linger(&self) -> impl Fn(usize) -> Duration + '_ {
+        |test| self.lingers.get(test).copied().unwrap_or_default()
+    }
+}
+
+impl Channel for Agent {
+    fn hear(&mut self, stream: Stream, bytes: &[u8]) -> Vec<Heard> {
+        let mut heard = Vec::new();
+        if stream != Stream::Channel {
+            self.rest.push(bytes);
+            if !self.captures && !bytes.is_empty() {
+                heard.push(Heard::Wrote(bytes.to_vec()));
+            }
+            return heard;
+        }
+        self.decoder.add(bytes);
+        while !self.is_broken {
+            match self.decoder.next_frame() {
+                Ok(Some(frame)) => self.take(frame, &mut heard),
+                Ok(None) => break,
+                Err(_) => self.is_broken = true,
+            }
+        }
+        heard
+    }
+
+    fn due(&self) -> Option<Instant> {
+        self.traces.due(self.linger())
+    }
+
+    fn look(&mut self, look: &dyn Look) -> Vec<Heard> {
+        for subject in self.traces.overdue(self.linger(), Instant::now()) {
+            match subject {
+                Subject::Thread { tid, .. } if look.thread_rests(tid) => {
+                    self.traces.note_lingering(subject);
+                }
+                Subject::Process { pid } if !look.process_lives(pid) => {
+                    self.traces.forget_process(pid);
+                }
+                Subject::Process { .. } => self.traces.note_lingering(subject),
+                Subject::Thread { .. } => {}
+            }
+        }
+        let mut heard = Vec::new();
+        self.settle(&mut heard);
+        heard
+    }
+
+    fn stacks_signal(&self) -> Option<i32> {
+        self.asks_for_stacks
+    }
+
+    fn has_stacks(&self) -> bool {
+        self.stacks_awaited.is_some_and(|awaited| self.stacks.len() >= awaited as usize)
+    }
+
+    fn modules(&self) -> &[Module] {
+        &self.modules
+    }
+
+    fn started_processes(&self) -> Vec<u32> {
+        self.traces.processes()
+    }
+
+    fn finish(mut self: Box<Self>, look: &dyn Look, strays: &[u32]) -> Left {
+        let now = Instant::now();
+        self.traces.take_home(strays);
+        let alive = |pid| look.command_of(pid);
+        let mut findings: HashMap<usize, Vec<Finding>> = HashMap::new();
+        for test in self.by_name.values() {
+            let found = self.traces.findings(*test, now, alive);
+            if !found.is_empty() {
+                findings.insert(*test, found);
+            }
+        }
+        let outputs = self.written.into_iter().map(|(test, kept)| (test, kept.into_bytes()));
+        Left {
+            began: self.began && !self.is_broken,
+            ended: self.ended,
+            outputs: outputs.collect(),
+            rest: self.rest.into_bytes(),
+            was_lost: self.is_broken || (!self.said_goodbye && self.culprit.is_none()),
+            findings,
+            modules: self.modules,
+            stacks: self.stacks,
+            culprit: self.culprit,
+        }
+    }
+}

@@ -1,0 +1,427 @@
+//! What the agent says: bytes in, frames out.
+//!
+//! Pure: no I/O, and no bytes make it panic.
+//!
+//! # The wire
+//!
+//! The agent writes frames to a stream socket, each by one call, so that frames of several
+//! threads never mix. All numbers are in the machine's byte order.
+//!
+//! ```text
+//! frame   = u32 length of the rest, u8 kind, fields
+//! stack   = u8 count, count * u64 address, innermost first
+//! text    = the bytes up to the frame's end
+//!
+//! hello           u32 version, u32 process, u32 signal that asks for stacks
+//! module          u64 base, u64 start, u64 end, text path (empty: the executable)
+//! libtest         text: a piece of what the main thread wrote to fd 1
+//! test-started    u32 test, u32 thread, u32 tid, text: libtest's line
+//! output          u32 thread, u32 test, u8 fd, text
+//! thread-started  u32 thread, u32 tid, u32 creator, u32 test, u8 detached, stack
+//! thread-ended    u32 thread, u64 nanoseconds of processor time, text name
+//! thread-joined   u32 thread, u32 joiner
+//! thread-detached u32 thread
+//! panic-raised    u32 thread, u32 test, stack, text message
+//! panic-caught    u32 thread, stack from the catching frame outwards
+//! process-started u32 process, u32 thread, u32 test, stack
+//! process-reaped  u32 process
+//! exiting         i32 code, u32 thread, u32 test
+//! crashing        i32 signal, u32 thread, u32 test, u64 at, u64 address
+//! stacks-asked    u32 how many stacks will come
+//! stack           u32 thread, u32 tid, u32 test, stack, 16 bytes name
+//! thread-alive    u32 thread, u32 tid, u32 test, text name
+//! goodbye
+//! ```
+//!
+//! Threads are numbered by the agent in the order of their creation; 0 is the main thread. Tests
+//! are numbered in the order in which libtest starts them; 0 is no test. An address points into
+//! the calling instruction, not behind it: it is looked up as it stands, minus its module's base.
+
+use std::fmt;
+
+#[path = "../agent/kinds.rs"]
+mod kinds;
+
+pub use kinds::VERSION;
+
+/// An absolute address in the worker.
+pub type Address = u64;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Frame {
+    Hello {
+        version: u32,
+        process: u32,
+        asks_for_stacks: i32,
+    },
+    Module {
+        base: Address,
+        start: Address,
+        end: Address,
+        path: Vec<u8>,
+    },
+    Libtest {
+        bytes: Vec<u8>,
+    },
+    /// Where `line` is empty it stands in the stream of `Libtest`, as its last whole line; where
+    /// `thread` is 0 the test runs in the main thread or is ignored. A second frame for the same
+    /// test adds what the first one lacks.
+    TestStarted {
+        test: u32,
+        thread: u32,
+        tid: u32,
+        line: Vec<u8>,
+    },
+    Output {
+        thread: u32,
+        test: u32,
+        descriptor: u8,
+        bytes: Vec<u8>,
+    },
+    ThreadStarted {
+        thread: u32,
+        tid: u32,
+        creator: u32,
+        test: u32,
+        detached: bool,
+        stack: Vec<Address>,
+    },
+    ThreadEnded {
+        thread: u32,
+        processor_nanoseconds: u64,
+        name: Vec<u8>,
+    },
+    ThreadJoined {
+        thread: u32,
+        joiner: u32,
+    },
+    ThreadDetached {
+        thread: u32,
+    },
+    PanicRaised {
+        thread: u32,
+        test: u32,
+        stack: Vec<Address>,
+        message: Vec<u8>,
+    },
+    PanicCaught {
+        thread: u32,
+        stack: Vec<Address>,
+    },
+    ProcessStarted {
+        process: u32,
+        thread: u32,
+        test: u32,
+        stack: Vec<Address>,
+    },
+    ProcessReaped {
+        process: u32,
+    },
+    Exiting {
+        code: i32,
+        thread: u32,
+        test: u32,
+    },
+    Crashing {
+        signal: i32,
+        thread: u32,
+        test: u32,
+        at: Address,
+        address: Address,
+    },
+    StacksAsked {
+        threads: u32,
+    },
+    Stack {
+        thread: u32,
+        tid: u32,
+        test: u32,
+        stack: Vec<Address>,
+        name: Vec<u8>,
+    },
+    ThreadAlive {
+        thread: u32,
+        tid: u32,
+        test: u32,
+        name: Vec<u8>,
+    },
+    Goodbye,
+}
+
+/// Bytes that no agent of this version sends. Nothing after them can be believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Garbage {
+    Length(u32),
+    Kind(u8),
+    Fields(u8),
+}
+
+impl fmt::Display for Garbage {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Garbage::Length(length) => write!(formatter, "a frame of {length} bytes"),
+            Garbage::Kind(kind) => write!(formatter, "a frame of unknown kind {kind}"),
+            Garbage::Fields(kind) => write!(formatter, "a frame of kind {kind} with wrong fields"),
+        }
+    }
+}
+
+impl std::error::Error for Garbage {}
+
+/// Collects bytes as they arrive and gives frames as they are complete. What is left at the
+/// end is a frame that the worker's death cut off; it is dropped.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    bytes: Vec<u8>,
+    from: usize,
+}
+
+impl Decoder {
+    pub fn add(&mut self, bytes: &[u8]) {
+        self.bytes.drain(..self.from);
+        self.from = 0;
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// The next whole frame; none until more bytes come.
+    pub fn next_frame(&mut self) -> Result<Option<Frame>, Garbage> {
+        let waiting = &self.bytes[self.from..];
+        let Some((&length, rest)) = waiting.split_first_chunk::<4>() else { return Ok(None) };
+        let length = u32::from_ne_bytes(length);
+        if length == 0 || length as usize + 4 > kinds::LONGEST {
+            return Err(Garbage::Length(length));
+        }
+        let Some(frame) = rest.get(..length as usize) else { return Ok(None) };
+        let frame = decode(frame)?;
+        self.from += 4 + length as usize;
+        Ok(Some(frame))
+    }
+}
+
+fn decode(frame: &[u8]) -> Result<Frame, Garbage> {
+    let Some((&kind, fields)) = frame.split_first() else { return Err(Garbage::Length(0)) };
+    if !(kinds::HELLO..=kinds::GOODBYE).contains(&kind) {
+        return Err(Garbage::Kind(kind));
+    }
+    let mut fields = Fields(fields);
+    read(kind, &mut fields).filter(|_| fields.0.is_empty()).ok_or(Garbage::Fields(kind))
+}
+
+fn read(kind: u8, fields: &mut Fields<'_>) -> Option<Frame> {
+    Some(match kind {
+        kinds::HELLO => Frame::Hello {
+            version: fields.u32()?,
+            process: fields.u32()?,
+            asks_for_stacks: fields.i32()?,
+        },
+        kinds::MODULE => Frame::Module {
+            base: fields.u64()?,
+            start: fields.u64()?,
+            end: fields.u64()?,
+            path: fields.text(),
+        },
+        kinds::LIBTEST => Frame::Libtest { bytes: fields.text() },
+        kinds::TEST_STARTED => Frame::TestStarted {
+            test: fields.u32()?,
+            thread: fields.u32()?,
+            tid: fields.u32()?,
+            line: fields.text(),
+        },
+        kinds::OUTPUT => Frame::Output {
+            thread: fields.u32()?,
+            test: fields.u32()?,
+            descriptor: fields.u8()?,
+            bytes: fields.text(),
+        },
+        kinds::THREAD_STARTED => Frame::ThreadStarted {
+            thread: fields.u32()?,
+            tid: fields.u32()?,
+            creator: fields.u32()?,
+            test: fields.u32()?,
+            detached: fields.u8()? != 0,
+            stack: fields.stack()?,
+        },
+        kinds::THREAD_ENDED => Frame::ThreadEnded {
+            thread: fields.u32()?,
+            processor_nanoseconds: fields.u64()?,
+            name: fields.text(),
+        },
+        kinds::THREAD_JOINED => {
+            Frame::ThreadJoined { thread: fields.u32()?, joiner: fields.u32()? }
+        }
+        kinds::THREAD_DETACHED => Frame::ThreadDetached { thread: fields.u32()? },
+        kinds::PANIC_RAISED => Frame::PanicRaised {
+            thread: fields.u32()?,
+            test: fields.u32()?,
+            stack: fields.stack()?,
+            message: fields.text(),
+        },
+        kinds::PANIC_CAUGHT => Frame::PanicCaught { thread: fields.u32()?, stack: fields.stack()? },
+        kinds::PROCESS_STARTED => Frame::ProcessStarted {
+            process: fields.u32()?,
+            thread: fields.u32()?,
+            test: fields.u32()?,
+            stack: fields.stack()?,
+        },
+        kinds::PROCESS_REAPED => Frame::ProcessReaped { process: fields.u32()? },
+        kinds::EXITING => {
+            Frame::Exiting { code: fields.i32()?, thread: fields.u32()?, test: fields.u32()? }
+        }
+        kinds::CRASHING => Frame::Crashing {
+            signal: fields.i32()?,
+            thread: fields.u32()?,
+            test: fields.u32()?,
+            at: fields.u64()?,
+            address: fields.u64()?,
+        },
+        kinds::STACKS_ASKED => Frame::StacksAsked { threads: fields.u32()? },
+        kinds::STACK => Frame::Stack {
+            thread: fields.u32()?,
+            tid: fields.u32()?,
+            test: fields.u32()?,
+            stack: fields.stack()?,
+            name: fields.name(),
+        },
+        kinds::THREAD_ALIVE => Frame::ThreadAlive {
+            thread: fields.u32()?,
+            tid: fields.u32()?,
+            test: fields.u32()?,
+            name: fields.text(),
+        },
+        _ => Frame::Goodbye,
+    })
+}
+
+/// What of a frame is not read yet.
+struct Fields<'a>(&'a [u8]);
+
+impl Fields<'_> {
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (&array, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(array)
+    }
+
+    fn u8(&mut self) -> Option<u8> {
+        self.array::<1>().map(|[byte]| byte)
+    }
+
+    fn u32(&mut self) -> Option<u32> {
+        self.array().map(u32::from_ne_bytes)
+    }
+
+    fn i32(&mut self) -> Option<i32> {
+        self.array().map(i32::from_ne_bytes)
+    }
+
+    fn u64(&mut self) -> Option<u64> {
+        self.array().map(u64::from_ne_bytes)
+    }
+
+    fn stack(&mut self) -> Option<Vec<Address>> {
+        let count = self.u8()?;
+        (0..count).map(|_| self.u64()).collect()
+    }
+
+    fn text(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.0).to_vec()
+    }
+
+    /// A text that zero bytes fill up.
+    fn name(&mut self) -> Vec<u8> {
+        let mut name = self.text();
+        name.truncate(name.iter().position(|&byte| byte == 0).unwrap_or(name.len()));
+        name
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(kind: u8, fields: &[&[u8]]) -> Vec<u8> {
+        let fields = fields.concat();
+        let length = (fields.len() as u32 + 1).to_ne_bytes();
+        [&length[..], &[kind], &fields].concat()
+    }
+
+    fn all(bytes: &[u8]) -> Result<Vec<Frame>, Garbage> {
+        let mut decoder = Decoder::default();
+        decoder.add(bytes);
+        std::iter::from_fn(|| decoder.next_frame().transpose()).take(100).collect()
+    }
+
+    fn number(number: u32) -> [u8; 4] {
+        number.to_ne_bytes()
+    }
+
+    #[test]
+    fn frames_come_out_as_they_went_in() {
+        let hello = frame(kinds::HELLO, &[&number(1), &number(77), &number(61)]);
+        let detached = frame(kinds::THREAD_DETACHED, &[&number(3)]);
+        assert_eq!(
+            all(&[hello, detached].concat()),
+            Ok(vec![
+                Frame::Hello { version: 1, process: 77, asks_for_stacks: 61 },
+                Frame::ThreadDetached { thread: 3 },
+            ])
+        );
+    }
+
+    #[test]
+    fn a_stack_ends_before_the_text() {
+        let stack = [&[2][..], &7u64.to_ne_bytes(), &9u64.to_ne_bytes()].concat();
+        let raised = frame(kinds::PANIC_RAISED, &[&number(1), &number(2), &stack, b"oh"]);
+        let expected =
+            Frame::PanicRaised { thread: 1, test: 2, stack: vec![7, 9], message: b"oh".to_vec() };
+        assert_eq!(all(&raised), Ok(vec![expected]));
+    }
+
+    #[test]
+    fn bytes_may_arrive_one_by_one() {
+        let mut decoder = Decoder::default();
+        let mut frames = Vec::new();
+        for byte in frame(kinds::PROCESS_REAPED, &[&number(5)]).repeat(3) {
+            decoder.add(&[byte]);
+            frames.extend(decoder.next_frame().unwrap());
+        }
+        assert_eq!(frames, vec![Frame::ProcessReaped { process: 5 }; 3]);
+    }
+
+    #[test]
+    fn a_cut_off_end_is_no_error() {
+        let whole = frame(kinds::LIBTEST, &[b"some text"]);
+        for length in 0..whole.len() {
+            assert_eq!(all(&whole[..length]), Ok(vec![]));
+        }
+    }
+
+    #[test]
+    fn garbage_is_an_error() {
+        assert_eq!(all(&[0; 8]), Err(Garbage::Length(0)));
+        assert_eq!(
+            all(b"{ \"type\": \"test\""),
+            Err(Garbage::Length(u32::from_ne_bytes(*b"{ \"t")))
+        );
+        assert_eq!(all(&frame(200, &[])), Err(Garbage::Kind(200)));
+        assert_eq!(all(&frame(kinds::EXITING, &[b"abc"])), Err(Garbage::Fields(kinds::EXITING)));
+        assert_eq!(all(&frame(kinds::GOODBYE, &[b"x"])), Err(Garbage::Fields(kinds::GOODBYE)));
+        assert_eq!(all(&frame(kinds::STACK, &[&[255; 40]])), Err(Garbage::Fields(kinds::STACK)));
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic() {
+        let mut state = 1u64;
+        for kind in 0..=255u8 {
+            for length in 0..64 {
+                let noise: Vec<u8> = (0..length)
+                    .map(|_| {
+                        state = state.wrapping_mul(6364136223846793005).wrapping_add(1);
+                        (state >> 56) as u8
+                    })
+                    .collect();
+                let _ = all(&frame(kind, &[&noise]));
+            }
+        }
+    }
+}

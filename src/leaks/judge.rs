@@ -1,0 +1,192 @@
+//! From findings to leaks: what a finding is called, where it began, and what the rules make
+//! of it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::symbols::{Call, Module, Symbols};
+use super::traces::{Finding, Left};
+use super::{Leak, LeakRules};
+use crate::declaration::{LeakAction, LeakKind};
+use crate::duration::seconds;
+
+/// What is needed to name the places of one worker.
+pub struct Names<'n> {
+    pub symbols: &'n mut Symbols,
+    pub modules: &'n [Module],
+    pub executable: &'n Path,
+    pub root: &'n Path,
+    /// The test's name as a thread carries it, which unnamed threads inherit.
+    pub of_test: &'n str,
+}
+
+/// The kernel keeps so many bytes of a thread's name.
+const LONGEST_NAME: usize = 15;
+
+impl Names<'_> {
+    pub fn calls(&mut self, addresses: &[u64]) -> Vec<Call> {
+        self.symbols.calls(addresses, self.modules, self.executable, self.root)
+    }
+}
+
+/// The leaks that the rules do not hide, gravest first.
+pub fn judge(findings: &[Finding], rules: &LeakRules, names: &mut Names<'_>) -> Vec<Leak> {
+    let mut leaks: Vec<Leak> =
+        findings.iter().filter_map(|finding| leak(finding, rules, names)).collect();
+    leaks.sort_by_key(|leak| (std::cmp::Reverse(leak.action), leak.kind));
+    leaks
+}
+
+fn leak(finding: &Finding, rules: &LeakRules, names: &mut Names<'_>) -> Option<Leak> {
+    let calls = names.calls(&finding.stack);
+    let (kind, what, detail, place) = match &finding.what {
+        Left::Thread { name, lived_on, .. } => {
+            let pool = pool_of(&calls);
+            let kind = if pool.is_some() { LeakKind::Pool } else { LeakKind::Thread };
+            let what = pool.map_or_else(|| shown_name(name, names.of_test), str::to_owned);
+            (kind, what, thread_detail(*lived_on), place_of(&calls))
+        }
+        Left::Panic { thread, message, raised, caught } => {
+            if is_observed(&calls, &names.calls(caught)) {
+                return None;
+            }
+            let place = place_of(&names.calls(raised));
+            let thread = shown_name(thread, names.of_test);
+            let detail = format!("in thread `{thread}`, which nobody joined");
+            (LeakKind::Panic, first_line(message), detail, place)
+        }
+        Left::Process { pid, command, age } => {
+            let detail = format!("pid {pid}, {} s old, killed", seconds(*age));
+            (LeakKind::Process, command.clone(), detail, place_of(&calls))
+        }
+    };
+    let (action, rule) = rules.decide(kind, &what);
+    let stack = calls.iter().map(shown_call).collect();
+    (action != LeakAction::Allow).then_some(Leak { kind, what, place, detail, stack, action, rule })
+}
+
+fn shown_name(name: &str, of_test: &str) -> String {
+    let inherited = of_test.as_bytes().get(..LONGEST_NAME).unwrap_or(of_test.as_bytes());
+    let is_unnamed = name.is_empty() || name.as_bytes() == inherited;
+    if is_unnamed { "unnamed".to_owned() } else { name.to_owned() }
+}
+
+fn first_line(message: &str) -> String {
+    match message.lines().next() {
+        Some(line) if !line.is_empty() => line.to_owned(),
+        _ => "a panic without a message".to_owned(),
+    }
+}
+
+fn thread_detail(lived_on: Option<Duration>) -> String {
+    match lived_on {
+        Some(lived_on) => format!("lived on for {} s, then ended", seconds(lived_on)),
+        None => "still alive when its process ended".to_owned(),
+    }
+}
+
+fn shown_call(call: &Call) -> String {
+    match &call.place {
+        Some(place) => format!("{} at {place}", call.function),
+        None => call.function.clone(),
+    }
+}
+
+/// The place that a person would look at: the first one outside of the standard library and
+/// of runtimes that start threads for others.
+fn place_of(calls: &[Call]) -> Option<String> {
+    calls.iter().find(|call| !is_machinery(call)).and_then(|call| call.place.clone())
+}
+
+/// Crates whose frames say how a thread was started, and not who wanted it.
+const RUNTIMES: [&str; 12] = [
+    "std::",
+    "core::",
+    "alloc::",
+    "tokio::",
+    "rayon::",
+    "rayon_core::",
+    "async_std::",
+    "smol::",
+    "async_global_executor::",
+    "blocking::",
+    "crossbeam_utils::",
+    "futures_executor::",
+];
+
+fn is_machinery(call: &Call) -> bool {
+    let function = call.function.trim_start_matches(['<', '&']);
+    let is_known = RUNTIMES.iter().any(|runtime| function.starts_with(runtime));
+    let place = call.place.as_deref().unwrap_or_default();
+    let is_library = place.starts_with("/rustc/") || place.contains("/library/std/");
+    // libc and the loader have no Rust paths.
+    is_known || is_library || call.place.is_none()
+}
+
+/// Pools that live as long as their process by design, by the function that starts them.
+const POOLS: [(&str, &str); 5] = [
+    ("rayon_core::registry::global_registry", "rayon's global pool"),
+    ("rayon_core::registry::init_global_registry", "rayon's global pool"),
+    ("async_global_executor::", "async-global-executor's pool"),
+    ("blocking::Executor", "blocking's pool"),
+    ("async_io::driver", "async-io's reactor"),
+];
+
+fn pool_of(calls: &[Call]) -> Option<&'static str> {
+    let is_called = |function: &str| calls.iter().any(|call| call.function.contains(function));
+    POOLS.iter().find(|(function, _)| is_called(function)).map(|(_, pool)| *pool)
+}
+
+/// Whether somebody learns of a panic without joining its thread: a scope joins its threads by
+/// other means; a pool or the thread itself may have caught it.
+///
+/// The standard library's own catch, the outermost of a thread, stands outside of
+/// `__rust_begin_short_backtrace`; every other one stands inside of it.
+fn is_observed(spawned: &[Call], caught: &[Call]) -> bool {
+    let is_scoped = spawned.iter().any(|call| call.function.contains("std::thread::scoped::"));
+    let is_inside =
+        caught.iter().any(|call| call.function.contains("__rust_begin_short_backtrace"));
+    is_scoped || is_inside
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(function: &str, place: Option<&str>) -> Call {
+        Call { function: function.into(), place: place.map(str::to_owned) }
+    }
+
+    #[test]
+    fn the_place_is_the_first_that_a_person_wrote() {
+        let calls = [
+            call("std::thread::Builder::spawn", Some("/rustc/abc/library/std/src/thread.rs:9")),
+            call("rayon_core::registry::Registry::new", Some("/home/x/rayon/src/r.rs:1")),
+            call("web::db::Pool::open", Some("src/db.rs:88")),
+            call("web::db::tests::opens", Some("src/db.rs:120")),
+        ];
+        assert_eq!(place_of(&calls).as_deref(), Some("src/db.rs:88"));
+        assert_eq!(place_of(&calls[..2]), None);
+    }
+
+    #[test]
+    fn a_catch_inside_the_thread_is_an_observer() {
+        let std_only = [call("std::panicking::catch_unwind", None), call("start_thread", None)];
+        let inside = [
+            call("web::worker::run", Some("src/worker.rs:7")),
+            call("std::sys::backtrace::__rust_begin_short_backtrace", None),
+        ];
+        assert!(!is_observed(&[], &std_only) && is_observed(&[], &inside));
+        assert!(is_observed(&[call("std::thread::scoped::Scope::spawn", None)], &std_only));
+    }
+
+    #[test]
+    fn a_pool_is_named() {
+        let calls = [
+            call("std::sync::once::Once::call", None),
+            call("rayon_core::registry::global_registry", None),
+        ];
+        assert_eq!(pool_of(&calls), Some("rayon's global pool"));
+        assert_eq!(pool_of(&[call("web::pool", None)]), None);
+    }
+}

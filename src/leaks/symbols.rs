@@ -1,0 +1,99 @@
+//! From addresses of a worker to functions and lines.
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use addr2line::Loader;
+
+/// A part of an executable or a library, as it stands in the worker's memory.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Module {
+    pub base: u64,
+    pub start: u64,
+    pub end: u64,
+    /// Empty for the executable itself.
+    pub path: Vec<u8>,
+}
+
+/// One call on a stack.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Call {
+    pub function: String,
+    /// `src/db.rs:88`
+    pub place: Option<String>,
+}
+
+/// Debug information of the modules of a binary, read when it is first asked for.
+#[derive(Default)]
+pub struct Symbols {
+    loaders: HashMap<PathBuf, Option<Loader>>,
+}
+
+impl Symbols {
+    /// The calls behind some addresses, inlined ones included, innermost first.
+    ///
+    /// `root` is the directory that places are shown relative to.
+    pub fn calls(
+        &mut self,
+        addresses: &[u64],
+        modules: &[Module],
+        executable: &Path,
+        root: &Path,
+    ) -> Vec<Call> {
+        let mut calls = Vec::new();
+        for address in addresses {
+            let found = modules.iter().find(|m| (m.start..m.end).contains(address));
+            let Some(module) = found else { continue };
+            let path = match module.path.is_empty() {
+                true => executable.to_owned(),
+                false => PathBuf::from(path_of(&module.path)),
+            };
+            let loader = self.loaders.entry(path).or_insert_with_key(|path| Loader::new(path).ok());
+            if let Some(loader) = loader {
+                calls_at(loader, address - module.base, root, &mut calls);
+            }
+        }
+        calls
+    }
+}
+
+#[cfg(unix)]
+fn path_of(bytes: &[u8]) -> &OsStr {
+    std::os::unix::ffi::OsStrExt::from_bytes(bytes)
+}
+
+#[cfg(not(unix))]
+fn path_of(_bytes: &[u8]) -> &OsStr {
+    OsStr::new("")
+}
+
+fn calls_at(loader: &Loader, address: u64, root: &Path, calls: &mut Vec<Call>) {
+    let before = calls.len();
+    if let Ok(mut frames) = loader.find_frames(address) {
+        while let Ok(Some(frame)) = frames.next() {
+            let name = frame.function.as_ref().and_then(|name| name.raw_name().ok());
+            let place = frame.location.and_then(|location| {
+                Some(format!("{}:{}", relative(location.file?, root), location.line?))
+            });
+            let function = name.map(|name| demangled(&name)).unwrap_or_default();
+            calls.push(Call { function, place });
+        }
+    }
+    // Without debug information the symbol table may still know the function.
+    let is_nameless =
+        calls.len() == before || calls[before..].iter().all(|c| c.function.is_empty());
+    if let (true, Some(symbol)) = (is_nameless, loader.find_symbol(address)) {
+        calls.truncate(before);
+        calls.push(Call { function: demangled(symbol), place: None });
+    }
+}
+
+fn demangled(name: &str) -> String {
+    format!("{:#}", rustc_demangle::demangle(name))
+}
+
+fn relative(file: &str, root: &Path) -> String {
+    let path = Path::new(file);
+    path.strip_prefix(root).unwrap_or(path).display().to_string()
+}

@@ -1,0 +1,408 @@
+//! What the agent told about threads, panics and processes of one worker, by test. Pure: facts
+//! in, findings out; names of functions and rules come later.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::{Duration, Instant};
+
+use crate::channel::frames::{Address, Frame};
+
+/// Something that a test may have left behind, as far as the worker's own facts go.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finding {
+    pub what: Left,
+    /// Where it was started, innermost first.
+    pub stack: Vec<Address>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Left {
+    Thread {
+        name: String,
+        tid: u32,
+        /// How long it lived on behind its test; none where its process ended it.
+        lived_on: Option<Duration>,
+    },
+    /// A thread panicked, ended, and nobody joined it.
+    Panic {
+        thread: String,
+        message: String,
+        raised: Vec<Address>,
+        /// From the frame that caught it outwards; empty where nobody did.
+        caught: Vec<Address>,
+    },
+    Process {
+        pid: u32,
+        command: String,
+        age: Duration,
+    },
+}
+
+#[derive(Debug, Default)]
+pub struct Traces {
+    threads: BTreeMap<u32, Thread>,
+    processes: BTreeMap<u32, Process>,
+    /// Every process that a test started, also those that are gone.
+    started: BTreeMap<u32, Process>,
+    /// When each test ended.
+    ended: HashMap<usize, Instant>,
+    /// Threads that were detached before they had told of themselves.
+    detached_early: HashSet<u32>,
+    /// Threads and processes that were seen idle when their linger had passed.
+    lingered: HashSet<Subject>,
+}
+
+/// A thread or process of the worker, as the system knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Subject {
+    /// The agent's number of the thread, and the system's.
+    Thread {
+        number: u32,
+        tid: u32,
+    },
+    Process {
+        pid: u32,
+    },
+}
+
+#[derive(Debug)]
+struct Thread {
+    test: usize,
+    tid: u32,
+    name: String,
+    stack: Vec<Address>,
+    ended: Option<Instant>,
+    /// Told by the process at its own end.
+    was_alive_at_end: bool,
+    is_released: bool,
+    panic: Option<Panic>,
+}
+
+#[derive(Debug)]
+struct Panic {
+    message: String,
+    raised: Vec<Address>,
+    caught: Vec<Address>,
+}
+
+#[derive(Debug, Clone)]
+struct Process {
+    test: usize,
+    stack: Vec<Address>,
+    began: Instant,
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+impl Traces {
+    /// Takes a frame; `test_of` turns the agent's number of a test into ours.
+    pub fn take(&mut self, frame: Frame, test_of: impl Fn(u32) -> Option<usize>, now: Instant) {
+        match frame {
+            Frame::ThreadStarted { thread, tid, test, detached, stack, .. } => {
+                let Some(test) = test_of(test) else { return };
+                let (name, ended, panic) = (String::new(), None, None);
+                let is_released = detached || self.detached_early.remove(&thread);
+                let was_alive_at_end = false;
+                let started =
+                    Thread { test, tid, name, stack, ended, was_alive_at_end, is_released, panic };
+                self.threads.insert(thread, started);
+            }
+            Frame::ThreadEnded { thread, name, .. } => self.thread_ended(thread, &name, now),
+            Frame::ThreadAlive { thread, name, .. } => {
+                if let Some(thread) = self.threads.get_mut(&thread) {
+                    thread.name = text(&name);
+                    thread.was_alive_at_end = true;
+                }
+            }
+            Frame::ThreadJoined { thread, .. } => drop(self.threads.remove(&thread)),
+            Frame::ThreadDetached { thread } => match self.threads.get_mut(&thread) {
+                Some(detached) => {
+                    detached.is_released = true;
+                    self.forget_if_settled(thread);
+                }
+                // A frame about a thread that was forgotten as settled stays here unused.
+                None => drop(self.detached_early.insert(thread)),
+            },
+            Frame::PanicRaised { thread, stack, message, .. } => {
+                if let Some(thread) = self.threads.get_mut(&thread) {
+                    let message = text(&message);
+                    thread.panic = Some(Panic { message, raised: stack, caught: Vec::new() });
+                }
+            }
+            Frame::PanicCaught { thread, stack } => {
+                let panic = self.threads.get_mut(&thread).and_then(|t| t.panic.as_mut());
+                if let Some(panic) = panic {
+                    panic.caught = stack;
+                }
+            }
+            Frame::ProcessStarted { process, test, stack, .. } => {
+                if let Some(test) = test_of(test) {
+                    let started = Process { test, stack, began: now };
+                    self.started.insert(process, started.clone());
+                    self.processes.insert(process, started);
+                }
+            }
+            Frame::ProcessReaped { process } => drop(self.processes.remove(&process)),
+            _ => {}
+        }
+    }
+
+    fn thread_ended(&mut self, number: u32, name: &[u8], now: Instant) {
+        let Some(thread) = self.threads.get_mut(&number) else { return };
+        thread.ended = Some(now);
+        if !name.is_empty() {
+            thread.name = text(name);
+        }
+        self.forget_if_settled(number);
+    }
+
+    /// A thread that has ended, was not seen idle after its linger, and carries no panic has
+    /// left nothing.
+    fn forget_if_settled(&mut self, number: u32) {
+        let is_settled = self.threads.get(&number).is_some_and(|thread| {
+            let subject = Subject::Thread { number, tid: thread.tid };
+            thread.ended.is_some() && thread.panic.is_none() && !self.lingered.contains(&subject)
+        });
+        if is_settled {
+            self.threads.remove(&number);
+        }
+    }
+
+    pub fn test_ended(&mut self, test: usize, now: Instant) {
+        self.ended.insert(test, now);
+    }
+
+    /// Whether all that the test started has come to a clean end.
+    pub fn is_clean(&self, test: usize) -> bool {
+        !self.threads.values().any(|thread| thread.test == test)
+            && !self.processes.values().any(|process| process.test == test)
+    }
+
+    /// Whether nothing of the test can change any more before its process ends.
+    pub fn is_final(&self, test: usize) -> bool {
+        let mut threads = self.threads.values().filter(|thread| thread.test == test);
+        threads.all(|thread| thread.ended.is_some() && thread.is_released)
+            && !self.processes.values().any(|process| process.test == test)
+    }
+
+    /// What is alive although its test has ended and its linger has passed, and was not seen
+    /// idle yet.
+    pub fn overdue(&self, linger: impl Fn(usize) -> Duration, now: Instant) -> Vec<Subject> {
+        let is_late =
+            |test: usize| self.ended.get(&test).is_some_and(|ended| *ended + linger(test) <= now);
+        let threads = self.threads.iter().filter(|(_, t)| t.ended.is_none() && is_late(t.test));
+        let threads =
+            threads.map(|(number, thread)| Subject::Thread { number: *number, tid: thread.tid });
+        let processes = self.processes.iter().filter(|(_, process)| is_late(process.test));
+        let processes = processes.map(|(pid, _)| Subject::Process { pid: *pid });
+        threads.chain(processes).filter(|subject| !self.lingered.contains(subject)).collect()
+    }
+
+    /// When the next linger passes.
+    pub fn due(&self, linger: impl Fn(usize) -> Duration) -> Option<Instant> {
+        let of_test = |test: usize| self.ended.get(&test).map(|ended| *ended + linger(test));
+        let threads = self.threads.iter().filter(|(_, thread)| thread.ended.is_none());
+        let threads = threads
+            .filter(|(number, thread)| {
+                !self.lingered.contains(&Subject::Thread { number: **number, tid: thread.tid })
+            })
+            .filter_map(|(_, thread)| of_test(thread.test));
+        let processes = self
+            .processes
+            .iter()
+            .filter(|(pid, _)| !self.lingered.contains(&Subject::Process { pid: **pid }))
+            .filter_map(|(_, process)| of_test(process.test));
+        threads.chain(processes).min()
+    }
+
+    /// It was looked at after its linger, and was neither gone nor about to go.
+    pub fn note_lingering(&mut self, subject: Subject) {
+        self.lingered.insert(subject);
+    }
+
+    /// The process is gone although nobody waited for it: nothing was left behind.
+    pub fn forget_process(&mut self, pid: u32) {
+        self.processes.remove(&pid);
+    }
+
+    /// Processes of tests that nobody has waited for.
+    pub fn processes(&self) -> Vec<u32> {
+        self.processes.keys().copied().collect()
+    }
+
+    /// Processes that carry the worker's mark, and whose own parent is gone: each belongs to
+    /// the test that started a process last before it.
+    pub fn take_home(&mut self, strays: &[u32]) {
+        for pid in strays {
+            if self.processes.contains_key(pid) {
+                continue;
+            }
+            // A parent that was waited for is forgotten, and remembered here.
+            let parent = self.started.iter().filter(|(known, _)| *known < pid).next_back();
+            let parent = parent.or_else(|| self.started.iter().next_back());
+            if let Some((_, process)) = parent {
+                self.processes.insert(*pid, process.clone());
+            }
+        }
+    }
+
+    /// What a test has left, as things are now.
+    ///
+    /// `process_has_ended`: whatever is alive then was ended with it. `alive` tells the
+    /// command line of a process that is still there.
+    pub fn findings(
+        &self,
+        test: usize,
+        now: Instant,
+        alive: impl Fn(u32) -> Option<String>,
+    ) -> Vec<Finding> {
+        let threads = self.threads.iter().filter(|(_, thread)| thread.test == test);
+        let threads = threads.filter_map(|(number, thread)| self.of_thread(*number, thread));
+        let processes = self.processes.iter().filter(|(_, process)| process.test == test);
+        let processes = processes.filter_map(|(pid, process)| {
+            let age = now.saturating_duration_since(process.began);
+            let what = Left::Process { pid: *pid, command: alive(*pid)?, age };
+            Some(Finding { what, stack: process.stack.clone() })
+        });
+        threads.chain(processes).collect()
+    }
+
+    fn of_thread(&self, number: u32, thread: &Thread) -> Option<Finding> {
+        let stack = thread.stack.clone();
+        let name = thread.name.clone();
+        if let Some(panic) = thread.panic.as_ref().filter(|_| thread.ended.is_some()) {
+            let Panic { message, raised, caught } = panic;
+            let (message, raised, caught) = (message.clone(), raised.clone(), caught.clone());
+            let what = Left::Panic { thread: name, message, raised, caught };
+            return Some(Finding { what, stack });
+        }
+        let lived_on = match (thread.ended, self.ended.get(&thread.test)) {
+            (Some(ended), Some(test)) => Some(ended.saturating_duration_since(*test)),
+            _ => None,
+        };
+        let subject = Subject::Thread { number, tid: thread.tid };
+        // One that a dying or ended worker took with it had no time to end by itself.
+        let has_left = thread.was_alive_at_end || self.lingered.contains(&subject);
+        let what = Left::Thread { name, tid: thread.tid, lived_on };
+        has_left.then_some(Finding { what, stack })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn test_of(number: u32) -> Option<usize> {
+        number.checked_sub(1).map(|test| test as usize)
+    }
+
+    struct Play {
+        traces: Traces,
+        now: Instant,
+    }
+
+    impl Play {
+        fn new() -> Play {
+            Play { traces: Traces::default(), now: Instant::now() }
+        }
+
+        fn after(mut self, ms: u64) -> Play {
+            self.now += Duration::from_millis(ms);
+            self
+        }
+
+        fn frame(mut self, frame: Frame) -> Play {
+            self.traces.take(frame, test_of, self.now);
+            self
+        }
+
+        fn starts(self, thread: u32, test: u32) -> Play {
+            let (tid, creator, stack) = (thread + 100, 0, vec![1]);
+            self.frame(Frame::ThreadStarted { thread, tid, creator, test, detached: false, stack })
+        }
+
+        fn ends(self, thread: u32) -> Play {
+            let name = format!("t{thread}").into_bytes();
+            self.frame(Frame::ThreadEnded { thread, processor_nanoseconds: 0, name })
+        }
+
+        fn panics(self, thread: u32) -> Play {
+            let (stack, message) = (vec![2], b"boom".to_vec());
+            self.frame(Frame::PanicRaised { thread, test: 1, stack, message })
+        }
+
+        fn test_ends(mut self, test: usize) -> Play {
+            self.traces.test_ended(test, self.now);
+            self
+        }
+
+        fn found(&self, test: usize) -> Vec<&'static str> {
+            let kind = |finding: Finding| match finding.what {
+                Left::Thread { lived_on: None, .. } => "alive",
+                Left::Thread { .. } => "lingered",
+                Left::Panic { .. } => "panic",
+                Left::Process { .. } => "process",
+            };
+            let alive = |_| Some("sleep".to_owned());
+            self.traces.findings(test, self.now, alive).into_iter().map(kind).collect()
+        }
+    }
+
+    const LINGER: fn(usize) -> Duration = |_| Duration::from_millis(100);
+
+    #[test]
+    fn a_thread_that_ends_before_anybody_looked_left_nothing() {
+        let play = Play::new().starts(1, 1).test_ends(0);
+        assert!(!play.traces.is_clean(0) && play.traces.due(LINGER).is_some());
+        let play = play.after(500).ends(1);
+        assert!(play.traces.is_clean(0));
+        assert_eq!(play.found(0), [""; 0]);
+    }
+
+    #[test]
+    fn a_thread_that_was_seen_idle_after_its_linger_is_left_even_if_it_ends() {
+        let mut play = Play::new().starts(1, 1).test_ends(0).after(100);
+        let overdue = play.traces.overdue(LINGER, play.now);
+        assert_eq!(overdue, [Subject::Thread { number: 1, tid: 101 }]);
+        play.traces.note_lingering(overdue[0]);
+        assert_eq!(play.found(0), ["alive"]);
+        assert_eq!(play.traces.due(LINGER), None);
+        assert_eq!(play.after(50).ends(1).found(0), ["lingered"]);
+    }
+
+    #[test]
+    fn a_thread_that_is_alive_at_the_end_of_its_process_is_left() {
+        let play = Play::new().starts(1, 1).test_ends(0);
+        assert_eq!(play.found(0), [""; 0], "its process may have been killed");
+        let (name, tid) = (b"t".to_vec(), 101);
+        let play = play.frame(Frame::ThreadAlive { thread: 1, tid, test: 1, name });
+        assert_eq!(play.found(0), ["alive"]);
+    }
+
+    #[test]
+    fn a_joined_thread_left_nothing_whatever_it_did() {
+        let joined = |play: Play| play.frame(Frame::ThreadJoined { thread: 1, joiner: 2 });
+        let play = joined(Play::new().starts(1, 1).panics(1).ends(1)).test_ends(0);
+        assert!(play.traces.is_clean(0));
+    }
+
+    #[test]
+    fn a_panic_is_unobserved_once_its_thread_has_ended_detached() {
+        let play = Play::new().starts(1, 1).panics(1).test_ends(0);
+        assert_eq!(play.found(0), [""; 0]);
+        let play = play.ends(1);
+        assert!(!play.traces.is_final(0), "somebody may still join it");
+        let play = play.frame(Frame::ThreadDetached { thread: 1 });
+        assert!(play.traces.is_final(0));
+        assert_eq!(play.found(0), ["panic"]);
+    }
+
+    #[test]
+    fn a_process_is_left_until_somebody_waits_for_it() {
+        let started = Frame::ProcessStarted { process: 9, thread: 1, test: 1, stack: vec![] };
+        let play = Play::new().frame(started).test_ends(0);
+        assert_eq!(play.found(0), ["process"]);
+        assert!(play.frame(Frame::ProcessReaped { process: 9 }).traces.is_clean(0));
+    }
+}

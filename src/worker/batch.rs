@@ -1,0 +1,630 @@
+//! Many tests in one process: follows whatever channel the worker speaks through.
+
+use std::collections::BTreeMap;
+use std::process::ExitStatus;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::Sender;
+use std::time::{Duration, Instant};
+
+use super::{Cause, Context, GRACE, Job, Message, Rest, prepare, tell};
+use crate::channel::{Agent, Channel, Ended, Heard, LedgerFile, Left, Settled, ThreadStack, Way};
+use crate::declaration::{LeakAction, LeakKind, Recycle};
+use crate::inventory::Listing;
+use crate::leaks::{Finding, Leak, Module, Names, Symbols, judge};
+use crate::libtest::{self, Listed};
+use crate::outcome::{Outcome, Verdict};
+use crate::plan::TestId;
+use crate::process::{self, At, End, Happening, Look, Stream, Supervised, Wire};
+
+/// As many processes, one after another, as the platform's limit on arguments asks for.
+pub fn run_in_parts(job: &Job, context: &Context<'_>, told: &Sender<Message>) -> Rest {
+    let listing = &context.inventory.listings[job.group.listing];
+    let parts = parts(listing, &job.batch.tests);
+    let mut parts = parts.into_iter();
+    let mut rest = Rest::nothing();
+    for (tests, args) in parts.by_ref() {
+        rest = Worker::start(job, context, listing, tests, &args).map_or_else(
+            |(tests, error)| Rest {
+                cause: Cause::of_start(&error),
+                not_begun: tests,
+                ..Rest::nothing()
+            },
+            |worker| worker.follow(told),
+        );
+        if rest.cause != Cause::Done || !rest.running.is_empty() || !rest.not_begun.is_empty() {
+            break;
+        }
+    }
+    rest.not_begun.extend(parts.flat_map(|(tests, _)| tests));
+    rest
+}
+
+/// What fits on a command line: the platform's limit, less what the environment may take.
+const ARGUMENT_SPACE: usize = if cfg!(windows) {
+    24 * 1024
+} else if cfg!(target_os = "linux") {
+    // 2 MiB in all.
+    1024 * 1024
+} else {
+    // About 1 MiB in all.
+    512 * 1024
+};
+
+fn parts(listing: &Listing, tests: &[TestId]) -> Vec<(Vec<TestId>, Vec<String>)> {
+    let args = selection(listing, tests);
+    // Each argument costs its bytes, an end and a pointer.
+    let space: usize = args.iter().map(|arg| arg.len() + 9).sum();
+    if space <= ARGUMENT_SPACE || tests.len() == 1 {
+        return vec![(tests.to_vec(), args)];
+    }
+    let (first, second) = tests.split_at(tests.len() / 2);
+    let mut found = parts(listing, first);
+    found.extend(parts(listing, second));
+    found
+}
+
+fn selection(listing: &Listing, tests: &[TestId]) -> Vec<String> {
+    let mut chosen = vec![false; listing.tests.len()];
+    tests.iter().for_each(|id| chosen[id.test] = true);
+    let listed: Vec<Listed<'_>> = listing
+        .tests
+        .iter()
+        .zip(chosen)
+        .map(|(test, is_chosen)| Listed {
+            name: &test.name,
+            is_ignored: test.is_ignored,
+            is_chosen,
+        })
+        .collect();
+    libtest::select(&listed).args
+}
+
+/// How long the threads of a worker may take to tell where they are.
+const PATIENCE_FOR_STACKS: Duration = Duration::from_secs(2);
+
+/// How soon threads and processes are looked at again that were busy at the first look.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// How often a process is looked at that has to come to its end now.
+const TICK: Duration = Duration::from_millis(2);
+
+struct Worker<'r> {
+    job: &'r Job,
+    context: &'r Context<'r>,
+    listing: &'r Listing,
+    number: u64,
+    tests: Vec<TestId>,
+    process: Supervised<'r>,
+    channel: Box<dyn Channel + 'r>,
+    running: Vec<(usize, Instant)>,
+    /// Which of the tests have begun.
+    begun: Vec<bool>,
+    ended: usize,
+    any_failed: bool,
+    /// Ended tests that have left something open: with their verdicts so far.
+    unsettled: BTreeMap<usize, Told>,
+    /// Failures that wait for their output, which comes with the end of the process.
+    failed: BTreeMap<usize, Verdict>,
+    /// The newest pass: not told before the process has ended well.
+    last_pass: Option<(usize, Verdict)>,
+    ending: Option<Cause>,
+    kill_at: Option<Instant>,
+    /// Waiting for stacks before the process is ended.
+    awaits_stacks: bool,
+    looked_at: Option<Instant>,
+    /// What the channel left, once the process has exited.
+    left: Option<Left>,
+}
+
+/// A verdict, and whether its output came with it.
+struct Told {
+    verdict: Verdict,
+    has_output: bool,
+}
+
+impl<'r> Worker<'r> {
+    fn start(
+        job: &'r Job,
+        context: &'r Context<'r>,
+        listing: &'r Listing,
+        tests: Vec<TestId>,
+        selection: &[String],
+    ) -> Result<Worker<'r>, (Vec<TestId>, std::io::Error)> {
+        let captures = !context.nocapture && job.group.recycle != Recycle::OnFailure;
+        let number = context.next_worker.fetch_add(1, Ordering::Relaxed);
+        let mut command = listing.binary.command();
+        prepare(&mut command, job, context, number);
+        let wire = match wire(job.way, &mut command, context) {
+            Ok(wire) => wire,
+            Err(error) => return Err((tests, error)),
+        };
+        command.args(["--test-threads", &job.batch.threads.to_string()]);
+        if !captures {
+            command.arg("--nocapture");
+        } else if job.way == Way::LedgerFile {
+            // The verdicts come through the ledger, and a dot is the shortest line.
+            command.args(["--format", "terse"]);
+        }
+        if context.show_output {
+            command.arg("--show-output");
+        }
+        command.args(selection);
+        let channel = channel(job, listing, &tests, captures);
+        match Supervised::spawn(command, Some(wire), context.groups) {
+            Ok(process) => Ok(Worker {
+                job,
+                context,
+                listing,
+                number,
+                process,
+                channel,
+                running: Vec::new(),
+                begun: vec![false; tests.len()],
+                tests,
+                ended: 0,
+                any_failed: false,
+                unsettled: BTreeMap::new(),
+                failed: BTreeMap::new(),
+                last_pass: None,
+                ending: None,
+                kill_at: None,
+                awaits_stacks: false,
+                looked_at: None,
+                left: None,
+            }),
+            Err(error) => Err((tests, error)),
+        }
+    }
+
+    fn follow(mut self, told: &Sender<Message>) -> Rest {
+        let mut buffer = Vec::new();
+        // What begins with the process itself.
+        self.take(Stream::Channel, &[], told);
+        loop {
+            match self.process.next(self.deadline(), &mut buffer) {
+                Ok(Happening::Wrote(stream)) => self.take(stream, &buffer, told),
+                Ok(Happening::Exited) => self.take_leave(),
+                Ok(Happening::Ended(status)) => return self.finish(status, told),
+                Ok(Happening::Nothing) => self.time_has_passed(told),
+                Err(error) => {
+                    self.ending = Some(Cause::Died(format!("lost sight of it: {error}")));
+                    self.process.end(End::Kill);
+                }
+            }
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        if self.ending.is_some() {
+            return self.kill_at;
+        }
+        let due = |(test, began): &(usize, Instant)| Some(*began + self.timeout(*test)?);
+        let timeout = self.running.iter().filter_map(due).min();
+        timeout.into_iter().chain(self.next_look()).min()
+    }
+
+    fn next_look(&self) -> Option<Instant> {
+        let due = self.channel.due()?;
+        Some(self.looked_at.map_or(due, |looked| due.max(looked + LOOK_AGAIN)))
+    }
+
+    fn timeout(&self, test: usize) -> Option<Duration> {
+        self.job.group.timeout(self.tests[test])
+    }
+
+    /// A deadline has passed: of a look, of a test, or of the grace that followed.
+    fn time_has_passed(&mut self, told: &Sender<Message>) {
+        let now = Instant::now();
+        if self.ending.is_some() {
+            return self.end_at_last();
+        }
+        let is_overdue = |(test, began): &&(usize, Instant)| {
+            self.timeout(*test).is_some_and(|timeout| *began + timeout <= now)
+        };
+        let overdue = self.running.iter().filter(is_overdue);
+        let overdue: Vec<TestId> = overdue.map(|(test, _)| self.tests[*test]).collect();
+        if !overdue.is_empty() {
+            self.time_out(overdue);
+        } else if self.next_look().is_some_and(|look| look <= now) {
+            self.looked_at = Some(now);
+            let heard = self.channel.look(&At(self.process.pid()));
+            self.deal_with(heard, told);
+        }
+    }
+
+    /// A hung worker is asked where its threads are before it is ended.
+    fn time_out(&mut self, overdue: Vec<TestId>) {
+        match self.channel.stacks_signal() {
+            Some(signal) => {
+                self.ending = Some(Cause::TimedOut(overdue));
+                self.awaits_stacks = true;
+                self.kill_at = Some(Instant::now() + PATIENCE_FOR_STACKS);
+                self.process.signal(signal);
+            }
+            None => self.end(Cause::TimedOut(overdue)),
+        }
+    }
+
+    fn end(&mut self, cause: Cause) {
+        self.ending = Some(cause);
+        self.kill_at = Some(Instant::now() + GRACE);
+        self.process.end(End::Terminate);
+    }
+
+    fn end_at_last(&mut self) {
+        if std::mem::take(&mut self.awaits_stacks) {
+            self.kill_at = Some(Instant::now() + GRACE);
+            self.process.end(End::Terminate);
+        } else {
+            self.kill_at = None;
+            self.process.end(End::Kill);
+        }
+    }
+
+    fn take(&mut self, stream: Stream, bytes: &[u8], told: &Sender<Message>) {
+        if self.left.is_some() {
+            return;
+        }
+        let heard = self.channel.hear(stream, bytes);
+        self.deal_with(heard, told);
+        if self.awaits_stacks && self.channel.has_stacks() {
+            self.end_at_last();
+        }
+    }
+
+    fn deal_with(&mut self, heard: Vec<Heard>, told: &Sender<Message>) {
+        for heard in heard {
+            match heard {
+                Heard::Began(test) => {
+                    self.begun[test] = true;
+                    self.running.push((test, Instant::now()));
+                }
+                Heard::Ended(ended) => self.test_ended(ended, told),
+                Heard::Settled { test, findings } => self.settled(test, &findings, told),
+                Heard::Wrote(bytes) if self.context.nocapture => {
+                    tell(told, Message::Wrote { bytes });
+                }
+                Heard::Wrote(_) => {}
+            }
+        }
+    }
+
+    /// Takes an end, also one that comes after the worker was told to end itself: what it
+    /// says of the tests beside the one that hangs holds as well.
+    fn test_ended(&mut self, ended: Ended, told: &Sender<Message>) {
+        let Ended { test, outcome, took, reason, output, settled } = ended;
+        self.ended += 1;
+        self.begun[test] = true;
+        let seen = self.running.iter().position(|(running, _)| *running == test);
+        let seen = seen.map(|at| self.running.remove(at).1.elapsed());
+        let has_output = output.is_some();
+        let verdict = Verdict {
+            took: Some(took.or(seen).unwrap_or_default()),
+            worker: Some(self.number),
+            output: output.unwrap_or_default(),
+            ..Verdict::without_run(outcome, reason)
+        };
+        if outcome == Outcome::Failed {
+            self.any_failed = true;
+            tell(told, Message::Failing { test: self.tests[test] });
+        }
+        match settled {
+            Settled::Now => self.route(test, Told { verdict, has_output }, told),
+            Settled::Later => drop(self.unsettled.insert(test, Told { verdict, has_output })),
+        }
+        if outcome == Outcome::Failed {
+            self.recycle(Recycle::OnFailure);
+        }
+    }
+
+    /// Ends the process if its policy asks for a fresh one now, and there is work left.
+    fn recycle(&mut self, when: Recycle) {
+        let may_recycle = self.ending.is_none() && self.ended < self.tests.len();
+        if self.job.group.recycle == when && may_recycle {
+            self.end(Cause::Recycled);
+        }
+    }
+
+    fn settled(&mut self, test: usize, findings: &[Finding], told: &Sender<Message>) {
+        let Some(mut kept) = self.unsettled.remove(&test) else { return };
+        let modules = self.channel.modules().to_vec();
+        kept.verdict = self.with_leaks(test, kept.verdict, findings, &modules);
+        let has_leaks = !kept.verdict.leaks.is_empty();
+        self.route(test, kept, told);
+        if has_leaks {
+            self.recycle(Recycle::OnLeak);
+        }
+    }
+
+    /// A denied panic of a thread is the test's own failure.
+    fn with_leaks(
+        &self,
+        test: usize,
+        mut verdict: Verdict,
+        findings: &[Finding],
+        modules: &[Module],
+    ) -> Verdict {
+        let Some(rules) = self.job.group.leak_rules(self.tests[test]) else { return verdict };
+        if findings.is_empty() {
+            return verdict;
+        }
+        let leaks = self.context.with_symbols(|symbols| {
+            let of_test = &self.listing.tests[self.tests[test].test].name;
+            judge(findings, rules, &mut self.names(symbols, modules, of_test))
+        });
+        if let Some(panic) = denied_panic(&leaks).filter(|_| verdict.outcome == Outcome::Passed) {
+            verdict.outcome = Outcome::Failed;
+            verdict.reason = Some(format!("a thread of it panicked, and nobody looked: {panic}"));
+        }
+        Verdict { leaks, ..verdict }
+    }
+
+    fn names<'n>(
+        &'n self,
+        symbols: &'n mut Symbols,
+        modules: &'n [Module],
+        of_test: &'n str,
+    ) -> Names<'n> {
+        let (executable, root) = (&*self.listing.binary.executable, &*self.context.root);
+        Names { symbols, modules, executable, root, of_test }
+    }
+
+    /// Tells a verdict, or keeps it until the end of the process has said its part.
+    fn route(&mut self, test: usize, kept: Told, told: &Sender<Message>) {
+        let Told { verdict, has_output } = kept;
+        match verdict.outcome {
+            Outcome::Failed if has_output => self.judge(test, explained(verdict), told),
+            Outcome::Failed => drop(self.failed.insert(test, verdict)),
+            _ => {
+                if let Some((test, verdict)) = self.last_pass.replace((test, verdict)) {
+                    self.judge(test, verdict, told);
+                }
+            }
+        }
+    }
+
+    fn judge(&self, test: usize, verdict: Verdict, told: &Sender<Message>) {
+        tell(told, Message::Judged { test: self.tests[test], verdict });
+    }
+
+    /// The process has exited, and what it started may still be there: looked at now, and
+    /// ended.
+    fn take_leave(&mut self) {
+        let channel = std::mem::replace(&mut self.channel, Box::new(Deaf));
+        let look = At(self.process.pid());
+        let strays = self.strays();
+        let started = channel.started_processes();
+        let linger = self.longest_linger();
+        let until = Instant::now() + linger;
+        let lives = |pid: &u32| look.process_lives(*pid);
+        while started.iter().chain(&strays).any(lives) && Instant::now() < until {
+            std::thread::sleep(TICK);
+        }
+        self.left = Some(channel.finish(&look, &strays));
+        strays.iter().for_each(|pid| process::kill(*pid));
+    }
+
+    /// Our children that carry this worker's number: what a test started, and what lost its
+    /// parent since.
+    fn strays(&self) -> Vec<u32> {
+        let children = process::children().into_iter().filter(|pid| !self.context.groups.has(*pid));
+        let strays = process::strays(children, self.context.run_id).into_iter();
+        strays.filter(|stray| stray.worker == Some(self.number)).map(|stray| stray.pid).collect()
+    }
+
+    fn longest_linger(&self) -> Duration {
+        let rules = self.tests.iter().filter_map(|test| self.job.group.leak_rules(*test));
+        rules.map(|rules| rules.linger).max().unwrap_or_default()
+    }
+
+    fn finish(mut self, status: ExitStatus, told: &Sender<Message>) -> Rest {
+        let mut left = self.left.take().unwrap_or_default();
+        let cause = self.ending.take().unwrap_or_else(|| self.cause(status, &left));
+        self.settle_all(&mut left, told);
+        for (test, mut verdict) in std::mem::take(&mut self.failed) {
+            let output = left.outputs.remove(&test);
+            verdict.output = output.unwrap_or_else(|| match left.ended {
+                true => Vec::new(),
+                false => output_was_lost(&cause).into_bytes(),
+            });
+            self.judge(test, explained(verdict), told);
+        }
+        if let Some((test, verdict)) = self.last_pass.take() {
+            let output = left.outputs.remove(&test);
+            let verdict = self.last_verdict(verdict, output, &cause, &left.rest);
+            self.judge(test, verdict, told);
+        }
+        self.rest(cause, left)
+    }
+
+    /// Everything that a test left behind is known now.
+    fn settle_all(&mut self, left: &mut Left, told: &Sender<Message>) {
+        let findings = std::mem::take(&mut left.findings);
+        for (test, kept) in std::mem::take(&mut self.unsettled) {
+            let found = findings.get(&test).map(Vec::as_slice).unwrap_or_default();
+            let verdict = self.with_leaks(test, kept.verdict, found, &left.modules);
+            self.route(test, Told { verdict, ..kept }, told);
+        }
+        // What came home late belongs to a test that seemed to have settled: only the last
+        // one can still be told.
+        if let Some((test, verdict)) = self.last_pass.take() {
+            let found = findings.get(&test).map(Vec::as_slice).unwrap_or_default();
+            let is_new = verdict.leaks.is_empty();
+            let verdict = match is_new {
+                true => self.with_leaks(test, verdict, found, &left.modules),
+                false => verdict,
+            };
+            self.route(test, Told { verdict, has_output: true }, told);
+        }
+    }
+
+    fn rest(&self, cause: Cause, left: Left) -> Rest {
+        let now = Instant::now();
+        // Where the one that ended the process is known, those beside it are not suspects.
+        let culprit = left.culprit.filter(|test| self.running.iter().any(|(t, _)| t == test));
+        let is_suspect = |test: usize| culprit.is_none_or(|culprit| culprit == test);
+        let is_over = matches!(cause, Cause::TimedOut(_));
+        let running = self.running.iter().filter(|(test, _)| is_over || is_suspect(*test));
+        let running: Vec<(TestId, Duration)> =
+            running.map(|(test, began)| (self.tests[*test], now - *began)).collect();
+        let is_running = |test: usize| running.iter().any(|(id, _)| *id == self.tests[test]);
+        let has_ended =
+            |test: usize| self.begun[test] && !self.running.iter().any(|(t, _)| *t == test);
+        let not_begun =
+            (0..self.tests.len()).filter(|test| !has_ended(*test) && !is_running(*test));
+        let not_begun = not_begun.map(|test| self.tests[test]).collect();
+        let mut output = self.shown_stacks(&left);
+        output.extend(left.rest);
+        for (test, _) in &self.running {
+            output.extend(left.outputs.get(test).into_iter().flatten());
+        }
+        Rest { cause, worker: Some(self.number), running, not_begun, output }
+    }
+
+    /// Where the threads of a hung worker were, by test.
+    fn shown_stacks(&self, left: &Left) -> Vec<u8> {
+        if left.stacks.is_empty() {
+            return Vec::new();
+        }
+        let modules = &left.modules;
+        let text = self.context.with_symbols(|symbols| {
+            let mut names = self.names(symbols, modules, "");
+            let stacks = left.stacks.iter().map(|stack| self.shown_stack(stack, &mut names));
+            stacks.collect::<String>()
+        });
+        text.into_bytes()
+    }
+
+    fn shown_stack(&self, stack: &ThreadStack, names: &mut Names<'_>) -> String {
+        let of_test = stack.test.map(|test| {
+            let name = &self.listing.tests[self.tests[test].test].name;
+            format!(" of {}", self.listing.binary.id(name))
+        });
+        let mut text = format!("thread `{}`{}:\n", stack.name, of_test.unwrap_or_default());
+        for call in names.calls(&stack.stack) {
+            let place = call.place.map(|place| format!(" at {place}")).unwrap_or_default();
+            text.push_str(&format!("  {}{place}\n", call.function));
+        }
+        text.push('\n');
+        text
+    }
+
+    /// The last test that passed answers for an end that came when all had their verdicts.
+    fn last_verdict(
+        &self,
+        mut verdict: Verdict,
+        output: Option<Vec<u8>>,
+        cause: &Cause,
+        rest: &[u8],
+    ) -> Verdict {
+        if let Some(output) = output {
+            verdict.output = output;
+        }
+        if let (Cause::Died(how), true) = (cause, self.ended == self.tests.len()) {
+            verdict.outcome = Outcome::Aborted;
+            verdict.reason =
+                Some(format!("{how}: its process died after its last test had passed"));
+            verdict.output = rest.to_vec();
+        }
+        verdict
+    }
+
+    /// What the end of the process means. An exit code alone proves nothing: only together
+    /// with the verdicts and libtest's own last line it does.
+    fn cause(&self, status: ExitStatus, left: &Left) -> Cause {
+        let code_fits = match status.code() {
+            Some(0) => !self.any_failed,
+            // libtest's exit code when tests have failed.
+            Some(101) => self.any_failed,
+            _ => false,
+        };
+        let all_told = self.ended == self.tests.len();
+        if code_fits && (all_told || left.ended) {
+            return Cause::Done;
+        }
+        if self.is_silent(status, left) && !all_told {
+            return Cause::NoChannel;
+        }
+        Cause::Died(process::describe(status))
+    }
+
+    /// Whether the process ended by itself, and its channel before it.
+    fn is_silent(&self, status: ExitStatus, left: &Left) -> bool {
+        match self.job.way {
+            Way::Agent => matches!(status.code(), Some(0 | 101)) && (!left.began || left.was_lost),
+            _ => status.code() == Some(101) && !left.began,
+        }
+    }
+}
+
+/// The worker's side of its channel: arguments and variables.
+fn wire(
+    way: Way,
+    command: &mut std::process::Command,
+    context: &Context<'_>,
+) -> std::io::Result<Wire> {
+    match (way, &context.agent) {
+        (Way::Agent, Some(agent)) => {
+            let wire = Wire::socket()?;
+            agent.prepare(command);
+            command.args(["--format", "json", "-Zunstable-options", "--report-time"]);
+            Ok(wire)
+        }
+        _ => {
+            let wire = Wire::ledger_pipe()?;
+            command.args(["--logfile", &wire.path()]);
+            Ok(wire)
+        }
+    }
+}
+
+fn channel<'r>(
+    job: &'r Job,
+    listing: &'r Listing,
+    tests: &[TestId],
+    captures: bool,
+) -> Box<dyn Channel + 'r> {
+    let names: Vec<&str> = tests.iter().map(|id| listing.tests[id.test].name.as_str()).collect();
+    match job.way {
+        Way::Agent => {
+            let linger = |id: &TestId| job.group.leak_rules(*id).map(|rules| rules.linger);
+            let lingers = tests.iter().map(|id| linger(id).unwrap_or_default()).collect();
+            Box::new(Agent::new(&names, lingers, captures))
+        }
+        _ => Box::new(LedgerFile::new(listing.by_name(), &names, job.batch.threads, captures)),
+    }
+}
+
+fn denied_panic(leaks: &[Leak]) -> Option<String> {
+    let is_denied = |leak: &&Leak| leak.kind == LeakKind::Panic && leak.action == LeakAction::Deny;
+    let leak = leaks.iter().find(is_denied)?;
+    let place = leak.place.as_ref().map(|place| format!(" ({place})"));
+    Some(format!("{}{}", leak.what, place.unwrap_or_default()))
+}
+
+/// A failure with the reason that its output gives.
+fn explained(verdict: Verdict) -> Verdict {
+    let reason = libtest::reason(&String::from_utf8_lossy(&verdict.output));
+    Verdict { reason: reason.or(verdict.reason), ..verdict }
+}
+
+/// Stands in for a channel that has been taken apart.
+struct Deaf;
+
+impl Channel for Deaf {
+    fn hear(&mut self, _stream: Stream, _bytes: &[u8]) -> Vec<Heard> {
+        Vec::new()
+    }
+
+    fn finish(self: Box<Self>, _look: &dyn Look, _strays: &[u32]) -> Left {
+        Left::default()
+    }
+}
+
+/// What a test that failed before its worker died had printed is gone with the worker.
+fn output_was_lost(cause: &Cause) -> String {
+    match cause {
+        Cause::Died(how) => format!("(its output was lost when its worker ended with {how})\n"),
+        _ => "(its output was lost when its worker was ended)\n".to_owned(),
+    }
+}

@@ -1,0 +1,179 @@
+//! One batch, supervised: starts the worker, follows what it tells, and turns that into
+//! verdicts. What it cannot decide alone (who killed the worker, what becomes of the rest)
+//! goes to the coordinator.
+//!
+//! `batch` runs many tests in one process, `single` a process for each.
+
+mod batch;
+mod single;
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::agent_file::AgentFile;
+use crate::channel::Way;
+use crate::environment;
+use crate::inventory::Inventory;
+use crate::leaks::Symbols;
+use crate::outcome::Verdict;
+use crate::plan::{Batch, Group, TestId};
+use crate::process::{Groups, Passed};
+
+use batch::run_in_parts;
+use single::run_one_by_one;
+
+/// What all workers of a run have in common.
+pub struct Context<'r> {
+    pub inventory: &'r Inventory,
+    pub groups: &'r Groups,
+    pub run_id: &'r str,
+    pub nocapture: bool,
+    pub show_output: bool,
+    /// What is put into workers to hear more of them.
+    pub agent: Option<AgentFile>,
+    /// The workspace's directory.
+    pub root: PathBuf,
+    symbols: Mutex<Symbols>,
+    /// Set when nothing new may start: for workers that start a process for every test.
+    pub stopping: AtomicBool,
+    next_worker: AtomicU64,
+}
+
+impl<'r> Context<'r> {
+    pub fn new(inventory: &'r Inventory, groups: &'r Groups, run_id: &'r str) -> Self {
+        Context {
+            inventory,
+            groups,
+            run_id,
+            nocapture: false,
+            show_output: false,
+            agent: None,
+            root: PathBuf::new(),
+            symbols: Mutex::default(),
+            stopping: AtomicBool::new(false),
+            next_worker: AtomicU64::new(0),
+        }
+    }
+
+    /// Debug information is read once for all workers, and only when something has to be
+    /// named.
+    fn with_symbols<T>(&self, name: impl FnOnce(&mut Symbols) -> T) -> T {
+        name(&mut self.symbols.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// How many processes were started so far.
+    pub fn workers(&self) -> u64 {
+        self.next_worker.load(Ordering::Relaxed)
+    }
+}
+
+/// A batch with what its worker needs to know.
+pub struct Job {
+    pub batch: Batch,
+    pub group: Arc<Group>,
+    pub way: Way,
+}
+
+/// What reaches the coordinator.
+#[derive(Debug)]
+pub enum Message {
+    /// The user wants the run to end.
+    Signal(Passed),
+    /// A test has failed; its verdict follows when its output is known.
+    Failing {
+        test: TestId,
+    },
+    Judged {
+        test: TestId,
+        verdict: Verdict,
+    },
+    /// What a worker wrote, where the user wants to see it as it comes.
+    Wrote {
+        bytes: Vec<u8>,
+    },
+    Finished {
+        batch: usize,
+        rest: Rest,
+    },
+}
+
+/// What is left of a batch when its worker has ended.
+#[derive(Debug)]
+pub struct Rest {
+    pub cause: Cause,
+    pub worker: Option<u64>,
+    /// Tests that had begun and have no verdict, with how long they ran.
+    pub running: Vec<(TestId, Duration)>,
+    pub not_begun: Vec<TestId>,
+    /// What the worker wrote that belongs to no test in particular.
+    pub output: Vec<u8>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cause {
+    /// It ended by itself after its last test.
+    Done,
+    /// `SIGSEGV`, `exit code 0`, …
+    Died(String),
+    /// These ran longer than they may.
+    TimedOut(Vec<TestId>),
+    /// Its policy asks for a fresh process now.
+    Recycled,
+    /// Its channel stayed silent: the next way has to serve.
+    NoChannel,
+    NotStarted(String),
+}
+
+impl Cause {
+    fn of_start(error: &std::io::Error) -> Cause {
+        match error.kind() {
+            // A platform without pipes that have a path.
+            std::io::ErrorKind::Unsupported => Cause::NoChannel,
+            _ => Cause::NotStarted(error.to_string()),
+        }
+    }
+}
+
+/// Between SIGTERM and SIGKILL: time for a handler that removes its temporary files.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// Runs one batch to its end. Everything it learns goes through `told`, last of all
+/// `Finished`.
+pub fn run(job: &Job, context: &Context<'_>, told: &Sender<Message>) {
+    let rest = match job.way {
+        Way::Agent | Way::LedgerFile => run_in_parts(job, context, told),
+        Way::ExitCode => run_one_by_one(job, context, told),
+    };
+    tell(told, Message::Finished { batch: job.batch.id, rest });
+}
+
+/// The coordinator hears until the last worker has finished; if it is gone, the run has
+/// been given up and nobody needs to know.
+fn tell(told: &Sender<Message>, what: Message) {
+    let _ = told.send(what);
+}
+
+impl Rest {
+    fn nothing() -> Rest {
+        Rest {
+            cause: Cause::Done,
+            worker: None,
+            running: Vec::new(),
+            not_begun: Vec::new(),
+            output: Vec::new(),
+        }
+    }
+}
+
+fn prepare(command: &mut std::process::Command, job: &Job, context: &Context<'_>, number: u64) {
+    command.envs(&job.group.env);
+    let slot = job.batch.slots.first().copied().unwrap_or(0);
+    command.envs(environment::worker_variables(context.run_id, slot, number));
+}
+
+pub fn not_run() -> String {
+    "the binary listed it and did not run it".to_owned()
+}

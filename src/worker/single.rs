@@ -1,0 +1,105 @@
+//! A process for each test, judged by its exit code: for whatever can do no better.
+
+use std::process::ExitStatus;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::Sender;
+use std::time::Instant;
+
+use super::{Cause, Context, GRACE, Job, Message, Rest, not_run, prepare, tell};
+use crate::inventory::{Dispatch, Listing};
+use crate::libtest::{self, Bounded, ReportReader};
+use crate::outcome::{Outcome, Verdict};
+use crate::plan::TestId;
+use crate::process::{self, End, Happening, Stream, Supervised};
+
+/// A process for each test of the batch, one after another.
+pub fn run_one_by_one(job: &Job, context: &Context<'_>, told: &Sender<Message>) -> Rest {
+    let mut tests = job.batch.tests.iter().copied();
+    let mut rest = Rest::nothing();
+    for test in tests.by_ref() {
+        if context.stopping.load(Ordering::Relaxed) {
+            rest.not_begun.push(test);
+            break;
+        }
+        match run_one(job, context, test) {
+            Ok(verdict) => tell(told, Message::Judged { test, verdict }),
+            Err(error) => {
+                rest.cause = Cause::NotStarted(error.to_string());
+                rest.not_begun.push(test);
+                break;
+            }
+        }
+    }
+    rest.not_begun.extend(tests);
+    rest
+}
+
+fn run_one(job: &Job, context: &Context<'_>, test: TestId) -> std::io::Result<Verdict> {
+    let listing = &context.inventory.listings[test.listing];
+    let listed = &listing.tests[test.test];
+    let number = context.next_worker.fetch_add(1, Ordering::Relaxed);
+    let mut command = listing.binary.command();
+    prepare(&mut command, job, context, number);
+    if listing.dispatch != Dispatch::Whole {
+        command.args([listed.name.as_str(), "--exact"]);
+        if listed.is_ignored {
+            command.arg("--ignored");
+        }
+    }
+    let timeout = job.group.timeout(test);
+    let began = Instant::now();
+    let mut process = Supervised::spawn(command, None, context.groups)?;
+    let (mut output, mut report, mut buffer) =
+        (Bounded::default(), ReportReader::new([]), Vec::new());
+    let mut due = timeout.map(|timeout| began + timeout);
+    let mut is_late = false;
+    let status = loop {
+        match process.next(due, &mut buffer)? {
+            Happening::Wrote(stream) => {
+                output.push(&buffer);
+                if stream == Stream::Stdout {
+                    report.read(&buffer);
+                }
+            }
+            Happening::Exited => {}
+            Happening::Ended(status) => break status,
+            Happening::Nothing => {
+                process.end(if is_late { End::Kill } else { End::Terminate });
+                due = (!is_late).then(|| Instant::now() + GRACE);
+                is_late = true;
+            }
+        }
+    };
+    let (outcome, reason) = match is_late {
+        true => {
+            (Outcome::TimedOut, Some(format!("timed out after {:?}", timeout.unwrap_or_default())))
+        }
+        false => by_exit_code(status, &report, listing),
+    };
+    let output = output.into_bytes();
+    let by_output = || libtest::reason(&String::from_utf8_lossy(&output));
+    let reason = match outcome {
+        Outcome::Failed => by_output().or(reason),
+        _ => reason,
+    };
+    let (took, worker) = (Some(began.elapsed()), Some(number));
+    Ok(Verdict { took, worker, output, ..Verdict::without_run(outcome, reason) })
+}
+
+fn by_exit_code(
+    status: ExitStatus,
+    report: &ReportReader,
+    listing: &Listing,
+) -> (Outcome, Option<String>) {
+    let described = || Some(process::describe(status));
+    let is_libtest = listing.dispatch == Dispatch::Batches;
+    match status.code() {
+        Some(0) if report.ran_nothing => (Outcome::Missing, Some(not_run())),
+        // libtest always says how it ended; without that the test ended the process.
+        Some(0) if is_libtest && !report.ended => (Outcome::Aborted, described()),
+        Some(0) => (Outcome::Passed, None),
+        Some(code) if is_libtest && code != 101 => (Outcome::Aborted, described()),
+        Some(_) => (Outcome::Failed, described()),
+        None => (Outcome::Aborted, described()),
+    }
+}
