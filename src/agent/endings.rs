@@ -58,6 +58,9 @@ pub extern "C" fn destructor() {
     }
     if let Some(record) = records::current() {
         libtest::flush(record);
+        if record.is_main() {
+            let_others_end();
+        }
     }
     for record in records::all().filter(|record| is_alive(record)) {
         tell_alive(record);
@@ -67,6 +70,35 @@ pub extern "C" fn destructor() {
 
 fn is_alive(record: &Record) -> bool {
     !record.is_main() && !record.has(ENDED | RUNS_TEST)
+}
+
+/// How long a thread may be on its way to its own end when the process ends, in pauses of a
+/// millisecond. Only a busy machine, or a thread that never rests, takes that long.
+const MOST_PAUSES: u32 = 1_000;
+/// Seen at rest so many times in a row, a thread waits for something that will not come.
+const ENOUGH_RESTS: u32 = 5;
+
+/// libtest exits as soon as the last test has ended. A thread that the test has just told to
+/// end would look as if it had been left behind, only for want of a processor.
+fn let_others_end() {
+    let mut rests = 0;
+    for _ in 0..MOST_PAUSES {
+        let mut alive = records::all().filter(|record| is_alive(record)).peekable();
+        if alive.peek().is_none() || rests == ENOUGH_RESTS {
+            return;
+        }
+        rests = if alive.all(rests_now) { rests + 1 } else { 0 };
+        system::pause();
+    }
+}
+
+/// Whether a thread sleeps: its state follows its name, which ends in the last bracket.
+fn rests_now(record: &Record) -> bool {
+    let mut stat = [0; 64];
+    let length = read_of(record.thread.load(Relaxed), b"/stat", &mut stat);
+    let stat = stat.get(..length).unwrap_or(&[]);
+    let bracket = stat.iter().rposition(|&byte| byte == b')').unwrap_or(0);
+    stat.get(bracket + 2) == Some(&b'S')
 }
 
 fn tell_alive(record: &Record) {
@@ -83,15 +115,20 @@ fn tell_alive(record: &Record) {
 
 /// The name of another thread, without its line feed.
 fn read_name(thread: u32, name: &mut [u8; 16]) -> usize {
-    let mut room = [0; 40];
-    let path = path_of_name(thread, &mut room);
-    let Some(file) = path.and_then(|path| system::open(path, false)) else { return 0 };
-    let length = system::read(file, name);
-    system::close(file);
-    length.saturating_sub(1)
+    read_of(thread, b"/comm", name).saturating_sub(1)
 }
 
-fn path_of_name(thread: u32, room: &mut [u8; 40]) -> Option<&CStr> {
+/// The beginning of one of the kernel's files about another thread.
+fn read_of(thread: u32, what: &[u8], into: &mut [u8]) -> usize {
+    let mut room = [0; 40];
+    let path = path_of(thread, what, &mut room);
+    let Some(file) = path.and_then(|path| system::open(path, false)) else { return 0 };
+    let length = system::read(file, into);
+    system::close(file);
+    length
+}
+
+fn path_of<'r>(thread: u32, what: &[u8], room: &'r mut [u8; 40]) -> Option<&'r CStr> {
     let mut digits = [0; 10];
     let mut rest = thread;
     let mut first = digits.len();
@@ -100,7 +137,7 @@ fn path_of_name(thread: u32, room: &mut [u8; 40]) -> Option<&CStr> {
         *digits.get_mut(first)? = b'0' + (rest % 10) as u8;
         rest /= 10;
     }
-    let pieces = [b"/proc/self/task/", digits.get(first..)?, b"/comm"];
+    let pieces = [b"/proc/self/task/", digits.get(first..)?, what];
     let bytes = pieces.iter().flat_map(|piece| piece.iter());
     for (to, from) in room.iter_mut().zip(bytes) {
         *to = *from;

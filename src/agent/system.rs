@@ -12,6 +12,7 @@ mod number {
     pub const FSTAT: usize = 5;
     pub const MMAP: usize = 9;
     pub const MADVISE: usize = 28;
+    pub const NANOSLEEP: usize = 35;
     pub const GETPID: usize = 39;
     pub const SENDMSG: usize = 46;
     pub const FCNTL: usize = 72;
@@ -31,6 +32,7 @@ mod number {
     pub const FSTAT: usize = 80;
     pub const MMAP: usize = 222;
     pub const MADVISE: usize = 233;
+    pub const NANOSLEEP: usize = 101;
     pub const GETPID: usize = 172;
     pub const SENDMSG: usize = 211;
     pub const FCNTL: usize = 25;
@@ -164,6 +166,13 @@ pub fn own_name() -> [u8; 16] {
     // SAFETY: the kernel writes 16 bytes, which is what `name` holds.
     unsafe { call(number::PRCTL, [PR_GET_NAME, name.as_mut_ptr() as usize, 0, 0, 0, 0]) };
     name
+}
+
+/// Lets the others go on for a millisecond.
+pub fn pause() {
+    let time = [0u64, 1_000_000];
+    // SAFETY: the kernel reads one timespec, two words on both architectures.
+    unsafe { call(number::NANOSLEEP, [time.as_ptr() as usize, 0, 0, 0, 0, 0]) };
 }
 
 /// Processor time that the calling thread has used so far, in nanoseconds.

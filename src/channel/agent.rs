@@ -29,6 +29,8 @@ pub struct Agent {
     lingers: Vec<Duration>,
     /// Tests that have ended, and whose threads and processes have not.
     unsettled: Vec<usize>,
+    /// Whether a test has ended that had started processes: some of theirs may have come home.
+    awaits_strays: bool,
     captures: bool,
     began: bool,
     ended: bool,
@@ -83,6 +85,7 @@ impl Agent {
             modules: Vec::new(),
             lingers,
             unsettled: Vec::new(),
+            awaits_strays: false,
             captures,
             began: false,
             ended: false,
@@ -166,7 +169,9 @@ impl Agent {
         output.extend(self.written.remove(&test).unwrap_or_default().into_bytes());
         let took = line.exec_time.and_then(|took| Duration::try_from_secs_f64(took).ok());
         self.traces.test_ended(test, Instant::now());
-        let settled = match self.traces.is_clean(test) {
+        let has_started = self.traces.has_started_processes(test);
+        self.awaits_strays |= has_started;
+        let settled = match self.traces.is_clean(test) && !has_started {
             true => Settled::Now,
             false => Settled::Later,
         };
@@ -181,6 +186,9 @@ impl Agent {
 
     /// Tells of the tests of which nothing more is to come.
     fn settle(&mut self, heard: &mut Vec<Heard>) {
+        if self.awaits_strays {
+            return;
+        }
         let traces = &self.traces;
         let (settled, unsettled) = std::mem::take(&mut self.unsettled)
             .into_iter()
@@ -229,10 +237,16 @@ impl Channel for Agent {
     }
 
     fn due(&self) -> Option<Instant> {
-        self.traces.due(self.linger())
+        match self.awaits_strays {
+            true => Some(Instant::now()),
+            false => self.traces.due(self.linger()),
+        }
     }
 
     fn look(&mut self, look: &dyn Look) -> Vec<Heard> {
+        if std::mem::take(&mut self.awaits_strays) {
+            self.traces.take_home(&look.strays());
+        }
         for subject in self.traces.overdue(self.linger(), Instant::now()) {
             match subject {
                 Subject::Thread { tid, .. } if look.thread_rests(tid) => {

@@ -11,7 +11,7 @@ use crate::declaration::{LeakAction, LeakKind};
 
 pub use judge::{Names, judge};
 pub use rules::LeakRules;
-pub use symbols::{Module, Symbols};
+pub use symbols::{Call, Module, Symbols};
 pub use traces::{Finding, Subject, Traces};
 
 /// One thing that a test left behind.

@@ -226,6 +226,10 @@ impl Traces {
         self.processes.remove(&pid);
     }
 
+    pub fn has_started_processes(&self, test: usize) -> bool {
+        self.started.values().any(|process| process.test == test)
+    }
+
     /// Processes of tests that nobody has waited for.
     pub fn processes(&self) -> Vec<u32> {
         self.processes.keys().copied().collect()
@@ -238,8 +242,11 @@ impl Traces {
             if self.processes.contains_key(pid) {
                 continue;
             }
-            // A parent that was waited for is forgotten, and remembered here.
-            let parent = self.started.iter().filter(|(known, _)| *known < pid).next_back();
+            // The parent is gone by now, and numbers of processes grow.
+            let is_gone = |pid: &u32| !self.processes.contains_key(pid);
+            let gone = self.started.iter().filter(|(known, _)| is_gone(known));
+            let parent = gone.clone().filter(|(known, _)| *known < pid).next_back();
+            let parent = parent.or_else(|| gone.clone().next_back());
             let parent = parent.or_else(|| self.started.iter().next_back());
             if let Some((_, process)) = parent {
                 self.processes.insert(*pid, process.clone());

@@ -4,6 +4,8 @@
 
 use std::fs;
 
+use super::Groups;
+
 /// A look at threads and processes, as they are now.
 pub trait Look {
     /// Whether a thread of the worker is there, and waits for something: it has had its time
@@ -15,14 +17,23 @@ pub trait Look {
 
     /// The command line of a process that lives.
     fn command_of(&self, pid: u32) -> Option<String>;
+
+    /// Processes of the worker that came home to us, having lost their parents.
+    fn strays(&self) -> Vec<u32>;
 }
 
-/// A look at the worker with this process number.
-pub struct At(pub u32);
+/// A look at one worker.
+pub struct At<'w> {
+    pub pid: u32,
+    /// Its number, which its processes carry in their environment.
+    pub worker: u64,
+    pub run_id: &'w str,
+    pub groups: &'w Groups,
+}
 
-impl Look for At {
+impl Look for At<'_> {
     fn thread_rests(&self, tid: u32) -> bool {
-        let state = state(&format!("/proc/{}/task/{tid}/stat", self.0));
+        let state = state(&format!("/proc/{}/task/{tid}/stat", self.pid));
         matches!(state, Some('S' | 'D' | 'T' | 't'))
     }
 
@@ -33,6 +44,11 @@ impl Look for At {
 
     fn command_of(&self, pid: u32) -> Option<String> {
         self.process_lives(pid).then(|| command_line(pid))
+    }
+
+    fn strays(&self) -> Vec<u32> {
+        let others = super::children().into_iter().filter(|pid| !self.groups.has(*pid));
+        others.filter(|pid| worker_of(*pid, self.run_id) == Some(self.worker)).collect()
     }
 }
 
@@ -64,29 +80,17 @@ fn command_line(pid: u32) -> String {
     }
 }
 
-/// A process that came home: a child of ours that is none of our workers.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Stray {
-    pub pid: u32,
-    /// The number of the worker whose environment it carries.
-    pub worker: Option<u64>,
-}
-
-/// Who of our children was started by one of our workers' tests: its environment says so.
-pub fn strays(children: impl IntoIterator<Item = u32>, run_id: &str) -> Vec<Stray> {
-    let stray = |pid: u32| {
-        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        let value = |name: &str| {
-            let variable = environment
-                .split(|byte| *byte == 0)
-                .find_map(|variable| variable.strip_prefix(name.as_bytes())?.strip_prefix(b"="));
-            variable.map(|value| String::from_utf8_lossy(value).into_owned())
-        };
-        let is_of_run = value("PARTEST_RUN_ID").is_some_and(|id| id == run_id);
-        let worker = value("PARTEST_WORKER").filter(|_| is_of_run)?.parse().ok();
-        Some(Stray { pid, worker })
+/// The number of the worker whose test started this process: its environment says so.
+fn worker_of(pid: u32, run_id: &str) -> Option<u64> {
+    let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
+    let value = |name: &str| {
+        let variable = environment
+            .split(|byte| *byte == 0)
+            .find_map(|variable| variable.strip_prefix(name.as_bytes())?.strip_prefix(b"="))?;
+        std::str::from_utf8(variable).ok()
     };
-    children.into_iter().filter_map(stray).collect()
+    let is_of_run = value("PARTEST_RUN_ID") == Some(run_id);
+    value("PARTEST_WORKER").filter(|_| is_of_run)?.parse().ok()
 }
 
 #[cfg(all(test, target_os = "linux"))]
@@ -97,7 +101,8 @@ mod tests {
     #[test]
     fn a_process_lives_until_it_has_ended() {
         let mut child = Command::new("sleep").arg("1000").spawn().unwrap();
-        let look = At(std::process::id());
+        let groups = Groups::default();
+        let look = At { pid: std::process::id(), worker: 0, run_id: "", groups: &groups };
         assert_eq!(look.command_of(child.id()).as_deref(), Some("sleep 1000"));
         child.kill().unwrap();
         assert!(!look.process_lives(child.id()), "a killed one is not there any more");
@@ -107,17 +112,12 @@ mod tests {
 
     #[test]
     fn a_process_is_known_by_its_environment() {
-        let start = |run: &str| {
-            let mut command = Command::new("sleep");
-            command.arg("1000").env("PARTEST_RUN_ID", run).env("PARTEST_WORKER", "7");
-            command.spawn().unwrap()
-        };
-        let (mut ours, mut other) = (start("ours"), start("other"));
-        let found = strays([ours.id(), other.id()], "ours");
-        for child in [&mut ours, &mut other] {
-            child.kill().unwrap();
-            child.wait().unwrap();
-        }
-        assert_eq!(found, [Stray { pid: ours.id(), worker: Some(7) }]);
+        let mut command = Command::new("sleep");
+        command.arg("1000").env("PARTEST_RUN_ID", "ours").env("PARTEST_WORKER", "7");
+        let mut child = command.spawn().unwrap();
+        let found = [worker_of(child.id(), "ours"), worker_of(child.id(), "other")];
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(found, [Some(7), None]);
     }
 }

@@ -16,11 +16,11 @@ use std::process::{Command, ExitStatus};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-pub use look::{At, Look, strays};
+pub use look::{At, Look};
 #[cfg(not(unix))]
-pub use portable::{Supervised, Wire, adopt_strays, children, end_strays, kill};
+pub use portable::{Supervised, Wire, adopt_strays, children, end_all, end_strays};
 #[cfg(unix)]
-pub use unix::{Supervised, Wire, adopt_strays, children, end_strays, kill};
+pub use unix::{Supervised, Wire, adopt_strays, children, end_all, end_strays};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stream {

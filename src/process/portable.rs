@@ -49,7 +49,7 @@ pub fn children() -> Vec<u32> {
 }
 
 #[cfg(not(unix))]
-pub fn kill(_pid: u32) {}
+pub fn end_all(_children: &[u32]) {}
 
 #[cfg(not(unix))]
 pub fn end_strays() -> usize {

@@ -367,11 +367,17 @@ pub fn signal_name(signal: i32) -> String {
         .map_or_else(|| format!("signal {signal}"), str::to_owned)
 }
 
-/// Ends one process.
-pub fn kill(pid: u32) {
-    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+/// Ends some of our children, and waits until they are gone.
+pub fn end_all(children: &[u32]) {
+    use rustix::process::{WaitOptions, kill_process, waitpid};
+    let pids = children.iter().filter_map(|pid| Pid::from_raw(i32::try_from(*pid).ok()?));
+    let pids: Vec<Pid> = pids.collect();
+    for pid in &pids {
         // It may have ended by itself.
-        let _ = rustix::process::kill_process(pid, Signal::KILL);
+        let _ = kill_process(*pid, Signal::KILL);
+    }
+    for pid in pids {
+        let _ = waitpid(Some(pid), WaitOptions::empty());
     }
 }
 
@@ -398,24 +404,18 @@ pub fn adopt_strays() {}
 /// Returns how many there were.
 #[cfg(target_os = "linux")]
 pub fn end_strays() -> usize {
-    use rustix::process::{WaitOptions, kill_process, waitpid};
+    use rustix::process::{WaitOptions, wait};
     let mut ended = 0;
     loop {
         // Those that have ended by themselves were not left behind, only not waited for.
-        while let Ok(Some(_)) = waitpid(None, WaitOptions::NOHANG) {}
-        let strays = children_of("self");
+        while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
+        let strays = children();
         if strays.is_empty() {
             return ended;
         }
-        for stray in &strays {
-            let _ = kill_process(*stray, Signal::KILL);
-        }
-        // Only those that are dying are waited for: their own children come home now, and
-        // are the next round's.
-        for stray in strays {
-            let _ = waitpid(Some(stray), WaitOptions::empty());
-            ended += 1;
-        }
+        // Their own children come home now, and are the next round's.
+        end_all(&strays);
+        ended += strays.len();
     }
 }
 

@@ -182,7 +182,8 @@ impl<'r> Human<'r> {
             LeakAction::Deny => self.paint.bad(word),
             _ => self.paint.warn(word),
         };
-        let place = leak.place.as_ref().map(|place| format!(" started at {place}"));
+        let verb = if leak.kind == LeakKind::Panic { "at" } else { "started at" };
+        let place = leak.place.as_ref().map(|place| format!(" {verb} {place}"));
         let what = harmless(leak.what.as_bytes()).replace('\n', " ");
         let rule = self.paint.faint(&format!("[{}: {}]", leak.action.as_str(), leak.rule));
         let place = place.unwrap_or_default();

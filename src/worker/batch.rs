@@ -10,7 +10,7 @@ use super::{Cause, Context, GRACE, Job, Message, Rest, prepare, tell};
 use crate::channel::{Agent, Channel, Ended, Heard, LedgerFile, Left, Settled, ThreadStack, Way};
 use crate::declaration::{LeakAction, LeakKind, Recycle};
 use crate::inventory::Listing;
-use crate::leaks::{Finding, Leak, Module, Names, Symbols, judge};
+use crate::leaks::{Call, Finding, Leak, Module, Names, Symbols, judge};
 use crate::libtest::{self, Listed};
 use crate::outcome::{Outcome, Verdict};
 use crate::plan::TestId;
@@ -227,7 +227,7 @@ impl<'r> Worker<'r> {
             self.time_out(overdue);
         } else if self.next_look().is_some_and(|look| look <= now) {
             self.looked_at = Some(now);
-            let heard = self.channel.look(&At(self.process.pid()));
+            let heard = self.channel.look(&self.look());
             self.deal_with(heard, told);
         }
     }
@@ -391,25 +391,23 @@ impl<'r> Worker<'r> {
     /// ended.
     fn take_leave(&mut self) {
         let channel = std::mem::replace(&mut self.channel, Box::new(Deaf));
-        let look = At(self.process.pid());
-        let strays = self.strays();
-        let started = channel.started_processes();
-        let linger = self.longest_linger();
-        let until = Instant::now() + linger;
+        let look = self.look();
+        let strays = look.strays();
+        let mut started = channel.started_processes();
+        started.extend(&strays);
+        let until = Instant::now() + self.longest_linger();
         let lives = |pid: &u32| look.process_lives(*pid);
-        while started.iter().chain(&strays).any(lives) && Instant::now() < until {
+        while started.iter().any(lives) && Instant::now() < until {
             std::thread::sleep(TICK);
         }
-        self.left = Some(channel.finish(&look, &strays));
-        strays.iter().for_each(|pid| process::kill(*pid));
+        let left = channel.finish(&look, &strays);
+        process::end_all(&strays);
+        self.left = Some(left);
     }
 
-    /// Our children that carry this worker's number: what a test started, and what lost its
-    /// parent since.
-    fn strays(&self) -> Vec<u32> {
-        let children = process::children().into_iter().filter(|pid| !self.context.groups.has(*pid));
-        let strays = process::strays(children, self.context.run_id).into_iter();
-        strays.filter(|stray| stray.worker == Some(self.number)).map(|stray| stray.pid).collect()
+    fn look(&self) -> At<'r> {
+        let (run_id, groups) = (self.context.run_id, self.context.groups);
+        At { pid: self.process.pid(), worker: self.number, run_id, groups }
     }
 
     fn longest_linger(&self) -> Duration {
@@ -489,7 +487,9 @@ impl<'r> Worker<'r> {
         let modules = &left.modules;
         let text = self.context.with_symbols(|symbols| {
             let mut names = self.names(symbols, modules, "");
-            let stacks = left.stacks.iter().map(|stack| self.shown_stack(stack, &mut names));
+            // The main thread only waits for the tests.
+            let of_tests = left.stacks.iter().filter(|stack| stack.test.is_some());
+            let stacks = of_tests.map(|stack| self.shown_stack(stack, &mut names));
             stacks.collect::<String>()
         });
         text.into_bytes()
@@ -501,7 +501,7 @@ impl<'r> Worker<'r> {
             format!(" of {}", self.listing.binary.id(name))
         });
         let mut text = format!("thread `{}`{}:\n", stack.name, of_test.unwrap_or_default());
-        for call in names.calls(&stack.stack) {
+        for call in until_begin(names.calls(&stack.stack)) {
             let place = call.place.map(|place| format!(" at {place}")).unwrap_or_default();
             text.push_str(&format!("  {}{place}\n", call.function));
         }
@@ -555,6 +555,11 @@ impl<'r> Worker<'r> {
             _ => status.code() == Some(101) && !left.began,
         }
     }
+}
+
+/// The calls inside of where a thread begins: the rest is the same for all threads.
+fn until_begin(calls: Vec<Call>) -> impl Iterator<Item = Call> {
+    calls.into_iter().take_while(|call| !call.function.contains("__rust_begin_short_backtrace"))
 }
 
 /// The worker's side of its channel: arguments and variables.
