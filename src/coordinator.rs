@@ -1,7 +1,7 @@
 //! The one owner of plan and ledger: it hands out batches, hears what the workers tell, and
 //! decides what becomes of tests that lost their worker. Everything reaches it as a message.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
@@ -198,6 +198,10 @@ impl<'r> Run<'r> {
         self.emit(Event::BatchEnded { batch: id });
         let Some((batch, began)) = self.running.remove(&id) else { return };
         self.busy += began.elapsed() * u32::try_from(batch.slots.len()).unwrap_or(1);
+        if !rest.left_behind.is_empty() {
+            let node = self.plan.group(batch.group).node.clone();
+            self.emit(Event::Note(Note::LeftBehind { node, commands: rest.left_behind.clone() }));
+        }
         let running: Vec<TestId> = rest.running.iter().map(|(test, _)| *test).collect();
         match &rest.cause {
             Cause::Done => self.missing(&running, &rest),
@@ -311,6 +315,11 @@ impl<'r> Run<'r> {
     }
 
     fn finish(mut self, began: Instant) -> Summary {
+        let used: BTreeSet<usize> = self.plan.groups().map(|group| group.listing).collect();
+        let unwatched = used.iter().filter(|listing| self.ways[**listing] != Way::Agent).count();
+        if unwatched > 0 {
+            self.emit(Event::Note(Note::Unwatched { binaries: unwatched }));
+        }
         for (test, verdict) in self.ledger.release() {
             self.conclude(test, verdict);
         }

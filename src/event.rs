@@ -66,6 +66,15 @@ pub enum Note {
         node: String,
         why: String,
     },
+    /// Processes that were left behind by some test of a worker without the agent.
+    LeftBehind {
+        node: String,
+        commands: Vec<String>,
+    },
+    /// Binaries whose threads and panics nobody looked at.
+    Unwatched {
+        binaries: usize,
+    },
     /// Processes that outlived their tests and were ended.
     Strays {
         count: usize,

@@ -301,6 +301,7 @@ impl Channel for Agent {
             findings,
             modules: self.modules,
             stacks: self.stacks,
+            left_behind: Vec::new(),
             culprit: self.culprit,
         }
     }

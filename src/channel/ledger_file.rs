@@ -95,11 +95,12 @@ impl Channel for LedgerFile<'_> {
         heard
     }
 
-    fn finish(self: Box<Self>, _look: &dyn Look, _strays: &[u32]) -> Left {
+    fn finish(self: Box<Self>, look: &dyn Look, strays: &[u32]) -> Left {
         let (began, ended) = (self.report.began || self.heard_any, self.report.ended);
         let (outputs, mut rest) = self.report.finish();
         rest.extend(self.stderr.into_bytes());
-        Left { began, ended, outputs, rest, ..Left::default() }
+        let left_behind = strays.iter().filter_map(|pid| look.command_of(*pid)).collect();
+        Left { began, ended, outputs, rest, left_behind, ..Left::default() }
     }
 }
 

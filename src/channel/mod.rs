@@ -87,6 +87,8 @@ pub struct Left {
     pub was_lost: bool,
     /// What tests have left behind that were not settled before.
     pub findings: HashMap<usize, Vec<Finding>>,
+    /// Commands of processes that belong to one of the tests, and nobody can say to which.
+    pub left_behind: Vec<String>,
     /// Where the addresses of findings and stacks belong.
     pub modules: Vec<Module>,
     pub stacks: Vec<ThreadStack>,

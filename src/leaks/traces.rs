@@ -245,7 +245,7 @@ impl Traces {
             // The parent is gone by now, and numbers of processes grow.
             let is_gone = |pid: &u32| !self.processes.contains_key(pid);
             let gone = self.started.iter().filter(|(known, _)| is_gone(known));
-            let parent = gone.clone().filter(|(known, _)| *known < pid).next_back();
+            let parent = gone.clone().rfind(|(known, _)| *known < pid);
             let parent = parent.or_else(|| gone.clone().next_back());
             let parent = parent.or_else(|| self.started.iter().next_back());
             if let Some((_, process)) = parent {

@@ -3,6 +3,7 @@
 //! Only Linux tells it, below `/proc`; elsewhere there is no agent that would ask.
 
 use std::fs;
+use std::time::Duration;
 
 use super::Groups;
 
@@ -80,9 +81,24 @@ fn command_line(pid: u32) -> String {
     }
 }
 
+/// The environment of a process. It is empty for an instant while a program is loaded, and for
+/// ever once the process has ended.
+fn environment(pid: u32) -> Option<Vec<u8>> {
+    const TRIES: usize = 5;
+    (0..TRIES).find_map(|_| {
+        let bytes = fs::read(format!("/proc/{pid}/environ")).ok()?;
+        let is_there = !bytes.is_empty();
+        let may_come = || matches!(state(&format!("/proc/{pid}/stat")), Some('R' | 'S' | 'D'));
+        if !is_there && may_come() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        is_there.then_some(bytes)
+    })
+}
+
 /// The number of the worker whose test started this process: its environment says so.
 fn worker_of(pid: u32, run_id: &str) -> Option<u64> {
-    let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
+    let environment = environment(pid)?;
     let value = |name: &str| {
         let variable = environment
             .split(|byte| *byte == 0)

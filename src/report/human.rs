@@ -31,7 +31,8 @@ pub struct Human<'r> {
     verdicts: Vec<(TestId, Verdict)>,
     slowest: Vec<(Duration, TestId)>,
     leaks: Vec<(TestId, Leak)>,
-    doctests: Option<Note>,
+    /// What stands in one line each before the last one.
+    remarks: Vec<Note>,
 }
 
 impl<'r> Human<'r> {
@@ -43,14 +44,16 @@ impl<'r> Human<'r> {
             verdicts: Vec::new(),
             slowest: Vec::new(),
             leaks: Vec::new(),
-            doctests: None,
+            remarks: Vec::new(),
         }
     }
 
     pub fn show(&mut self, event: &Event) -> io::Result<()> {
         match event {
             Event::Judged { test, verdict } => self.judged(*test, verdict),
-            Event::Note(note @ Note::Doctests { .. }) => self.doctests = Some(note.clone()),
+            Event::Note(note @ (Note::Doctests { .. } | Note::Unwatched { .. })) => {
+                self.remarks.push(note.clone());
+            }
             Event::Finished(summary) => return print(&self.report(summary)),
             _ => {}
         }
@@ -82,8 +85,10 @@ impl<'r> Human<'r> {
         self.leak_summary(&mut text);
         if !is_quiet(self.view.settings) {
             self.slowest(&mut text);
-            if let Some(doctests) = &self.doctests {
-                line(&mut text, &self.paint.faint(&message::note(doctests)));
+            for remark in &self.remarks {
+                line(&mut text, &self.paint.faint(&message::note(remark)));
+            }
+            if !self.remarks.is_empty() {
                 line(&mut text, "");
             }
         }

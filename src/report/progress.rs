@@ -147,7 +147,8 @@ impl Progress {
     }
 
     fn note(&self, note: &Note) {
-        let is_worth_it = !matches!(note, Note::Doctests { .. });
+        // These stand in the result.
+        let is_worth_it = !matches!(note, Note::Doctests { .. } | Note::Unwatched { .. });
         if is_worth_it && (self.verbosity != Verbosity::Quiet || is_grave(note)) {
             let word =
                 if is_grave(note) { self.paint.bad("error") } else { self.paint.warn("warning") };

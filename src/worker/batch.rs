@@ -472,11 +472,12 @@ impl<'r> Worker<'r> {
             (0..self.tests.len()).filter(|test| !has_ended(*test) && !is_running(*test));
         let not_begun = not_begun.map(|test| self.tests[test]).collect();
         let mut output = self.shown_stacks(&left);
-        output.extend(left.rest);
+        output.extend(&left.rest);
         for (test, _) in &self.running {
             output.extend(left.outputs.get(test).into_iter().flatten());
         }
-        Rest { cause, worker: Some(self.number), running, not_begun, output }
+        let left_behind = left.left_behind;
+        Rest { cause, worker: Some(self.number), running, not_begun, output, left_behind }
     }
 
     /// Where the threads of a hung worker were, by test.

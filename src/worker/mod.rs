@@ -110,6 +110,8 @@ pub struct Rest {
     pub not_begun: Vec<TestId>,
     /// What the worker wrote that belongs to no test in particular.
     pub output: Vec<u8>,
+    /// Commands of processes that one of the tests left, and nobody can say which.
+    pub left_behind: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -164,6 +166,7 @@ impl Rest {
             running: Vec::new(),
             not_begun: Vec::new(),
             output: Vec::new(),
+            left_behind: Vec::new(),
         }
     }
 }
