@@ -101,6 +101,9 @@ pub struct Running {
     /// What to do about leaks: allow, warn, deny
     #[arg(long, value_name = "ACTION", global = true, hide_possible_values = true)]
     pub leaks: Option<LeaksArg>,
+    /// Allow today's leaks from now on: list them in partest-baseline.toml
+    #[arg(long, global = true, hide_short_help = true, conflicts_with = "no_agent")]
+    pub write_baseline: bool,
     /// Do not watch the workers from inside; leaks are not looked for then
     #[arg(long, global = true, hide_short_help = true)]
     pub no_agent: bool,

@@ -75,6 +75,14 @@ pub enum Note {
     Unwatched {
         binaries: usize,
     },
+    /// Leaks of the baseline that tests of this run did not leave any more.
+    GoneFromBaseline {
+        leaks: Vec<String>,
+    },
+    BaselineWritten {
+        path: PathBuf,
+        leaks: usize,
+    },
     /// Processes that outlived their tests and were ended.
     Strays {
         count: usize,

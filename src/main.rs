@@ -21,6 +21,7 @@
 
 mod agent_file;
 mod args;
+mod baseline;
 mod binary;
 mod cargo;
 mod channel;
@@ -53,12 +54,14 @@ mod units;
 mod worker;
 mod workspace;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use crate::agent_file::AgentFile;
 use crate::args::NoTests;
+use crate::baseline::{Baseline, Entry};
 use crate::binary::{Binary, Build};
 use crate::coordinator::Run;
 use crate::error::{Error, Exit, Result};
@@ -123,7 +126,11 @@ fn run(settings: &Settings) -> Result<Exit> {
             let doctests = doctests::left_out(&workspace, &inventory, &settings.cargo);
             let mut reports = Reports::new(view);
             let root = workspace.root_manifest.parent().map(Path::to_owned).unwrap_or_default();
-            let chosen = Chosen { choices, grouped, notes, doctests, root };
+            let baseline = match settings.write_baseline {
+                true => Baseline::default(),
+                false => Baseline::load(&baseline::path(&root))?,
+            };
+            let chosen = Chosen { choices, grouped, notes, doctests, root, baseline };
             let summary =
                 run_tests(view, chosen, &pool, &groups, &interrupts, &mut reports, &mut history);
             save_history(settings, &workspace, &inventory, &mut history, &mut reports);
@@ -259,6 +266,7 @@ struct Chosen {
     doctests: Vec<String>,
     /// The workspace's directory.
     root: PathBuf,
+    baseline: Baseline,
 }
 
 fn run_tests(
@@ -276,12 +284,15 @@ fn run_tests(
     let mut context = Context::new(inventory, groups, &settings.run_id);
     context.agent = settings.agent.then(AgentFile::new).flatten();
     context.root = chosen.root;
+    context.baseline = chosen.baseline;
     context.nocapture = settings.nocapture;
     context.show_output = settings.show_output;
     let ticks = reports.ticks();
+    let mut old_and_new = Comparison::default();
     let mut emit = |event: Event| {
         if let Event::Judged { test, verdict } = &event {
             record(history, inventory, *test, verdict);
+            old_and_new.note(inventory, *test, verdict);
         }
         reports.show(&event)
     };
@@ -312,7 +323,52 @@ fn run_tests(
     if strays > 0 {
         reports.show(&Event::Note(Note::Strays { count: strays }));
     }
+    if let Some(note) = old_and_new.conclude(settings, &context) {
+        reports.show(&Event::Note(note));
+    }
     summary
+}
+
+/// The leaks of this run, to be held against the baseline.
+#[derive(Default)]
+struct Comparison {
+    leaks: BTreeSet<Entry>,
+    /// Package and id of every test that ran to its end.
+    ran: BTreeSet<(String, String)>,
+}
+
+impl Comparison {
+    fn note(&mut self, inventory: &Inventory, test: TestId, verdict: &outcome::Verdict) {
+        let listing = &inventory.listings[test.listing];
+        let package = listing.binary.package_name.clone();
+        let id = listing.binary.id(&listing.tests[test.test].name);
+        self.leaks.extend(verdict.leaks.iter().map(|leak| Entry {
+            package: package.clone(),
+            test: id.clone(),
+            kind: leak.kind.as_str().to_owned(),
+            what: leak.what.clone(),
+        }));
+        if verdict.outcome == Outcome::Passed {
+            self.ran.insert((package, id));
+        }
+    }
+
+    fn conclude(self, settings: &Settings, context: &Context<'_>) -> Option<Note> {
+        if settings.write_baseline {
+            let (path, leaks) = (baseline::path(&context.root), self.leaks.len());
+            return Some(match baseline::write(&path, self.leaks) {
+                Ok(()) => Note::BaselineWritten { path, leaks },
+                Err(error) => Note::StateNotWritten { path, why: error.to_string() },
+            });
+        }
+        let did_run =
+            |package: &str, id: &str| self.ran.contains(&(package.to_owned(), id.to_owned()));
+        let unused = context.baseline.unused(did_run).into_iter();
+        let leaks: Vec<String> = unused
+            .map(|entry| format!("{} `{}` of {}", entry.kind, entry.what, entry.test))
+            .collect();
+        (context.agent.is_some() && !leaks.is_empty()).then_some(Note::GoneFromBaseline { leaks })
+    }
 }
 
 fn ignored(choices: &[Vec<Choice>]) -> Vec<TestId> {

@@ -71,6 +71,17 @@ pub fn note(note: &Note) -> String {
             "threads and panics of {} were not looked at: the agent was not in there",
             count(*binaries, "binary")
         ),
+        Note::GoneFromBaseline { leaks } => format!(
+            "{} of {} did not occur any more; take out what is mended: {}",
+            count(leaks.len(), "leak"),
+            crate::baseline::FILE,
+            list(leaks)
+        ),
+        Note::BaselineWritten { path, leaks } => format!(
+            "wrote {} to `{}`; keep it under version control",
+            count(*leaks, "leak"),
+            path.display()
+        ),
         Note::Strays { count: number } => format!(
             "{} outlived the tests that started them and were ended",
             count(*number, "process")

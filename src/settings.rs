@@ -59,6 +59,7 @@ pub struct Settings {
     pub policy: PolicyOverride,
     pub timeout: Option<Duration>,
     pub leaks: Option<LeakAction>,
+    pub write_baseline: bool,
     /// Whether workers may be watched from inside.
     pub agent: bool,
     pub fail_fast: bool,
@@ -107,6 +108,7 @@ impl Settings {
                 LeaksArg::Warn => LeakAction::Warn,
                 LeaksArg::Deny => LeakAction::Deny,
             }),
+            write_baseline: args.running.write_baseline,
             agent: !args.running.no_agent,
             fail_fast: args.running.fail_fast,
             no_tests: args.running.no_tests,

@@ -29,10 +29,16 @@ impl Names<'_> {
     }
 }
 
-/// The leaks that the rules do not hide, gravest first.
-pub fn judge(findings: &[Finding], rules: &LeakRules, names: &mut Names<'_>) -> Vec<Leak> {
-    let mut leaks: Vec<Leak> =
-        findings.iter().filter_map(|finding| leak(finding, rules, names)).collect();
+/// The leaks that the rules do not hide, gravest first. `was_there` says whether a leak is an
+/// old one that the project's baseline lists.
+pub fn judge(
+    findings: &[Finding],
+    rules: &LeakRules,
+    was_there: impl Fn(LeakKind, &str) -> bool,
+    names: &mut Names<'_>,
+) -> Vec<Leak> {
+    let leaks = findings.iter().filter_map(|finding| leak(finding, rules, names));
+    let mut leaks: Vec<Leak> = leaks.filter(|leak| !was_there(leak.kind, &leak.what)).collect();
     leaks.sort_by_key(|leak| (std::cmp::Reverse(leak.action), leak.kind));
     leaks
 }

@@ -350,7 +350,12 @@ impl<'r> Worker<'r> {
         }
         let leaks = self.context.with_symbols(|symbols| {
             let of_test = &self.listing.tests[self.tests[test].test].name;
-            judge(findings, rules, &mut self.names(symbols, modules, of_test))
+            let binary = &self.listing.binary;
+            let id = binary.id(of_test);
+            let was_there = |kind, what: &str| {
+                self.context.baseline.allows(&binary.package_name, &id, kind, what)
+            };
+            judge(findings, rules, was_there, &mut self.names(symbols, modules, of_test))
         });
         if let Some(panic) = denied_panic(&leaks).filter(|_| verdict.outcome == Outcome::Passed) {
             verdict.outcome = Outcome::Failed;

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::agent_file::AgentFile;
+use crate::baseline::Baseline;
 use crate::channel::Way;
 use crate::environment;
 use crate::inventory::Inventory;
@@ -34,6 +35,8 @@ pub struct Context<'r> {
     pub show_output: bool,
     /// What is put into workers to hear more of them.
     pub agent: Option<AgentFile>,
+    /// Leaks that are allowed because they are old.
+    pub baseline: Baseline,
     /// The workspace's directory.
     pub root: PathBuf,
     symbols: Mutex<Symbols>,
@@ -51,6 +54,7 @@ impl<'r> Context<'r> {
             nocapture: false,
             show_output: false,
             agent: None,
+            baseline: Baseline::default(),
             root: PathBuf::new(),
             symbols: Mutex::default(),
             stopping: AtomicBool::new(false),
