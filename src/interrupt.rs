@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::process::Passed;
+use crate::process::{Groups, Passed};
 use crate::worker::Message;
 
 /// What happened so far, for every part of the run to see.
@@ -15,6 +15,8 @@ pub struct Interrupts {
     /// cargo while it builds: it is in our process group, but a signal may be for us alone.
     build: AtomicU32,
     listener: Mutex<Option<Sender<Message>>>,
+    /// Every process that the run has started.
+    pub groups: Groups,
 }
 
 impl Interrupts {
@@ -39,9 +41,11 @@ impl Interrupts {
             crate::process::end_tree(build);
         }
         let listener = self.listener.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(listener) = &*listener {
+        match &*listener {
             // Nobody listens any more once the run is over.
-            let _ = listener.send(Message::Signal(signal));
+            Some(listener) => drop(listener.send(Message::Signal(signal))),
+            // Binaries that are being listed have nothing to clean up.
+            None => self.groups.kill_all(),
         }
     }
 

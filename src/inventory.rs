@@ -194,9 +194,18 @@ fn list(
     }
     // A harness that ignores its arguments would run all its tests when asked for a list.
     if !statics::speaks_protocol(&binary.executable) {
-        return Ok(kept(Dispatch::Whole, vec![Test { name: WHOLE.into(), is_ignored: false }]));
+        return Ok(kept(Dispatch::Whole, vec![whole()]));
     }
-    Ok(kept(Dispatch::OneByOne, list_tests(binary, limit, groups)?))
+    let tests = list_tests(binary, limit, groups)?;
+    // It knows the words and lists nothing: it may still do something when it is run.
+    match tests.is_empty() {
+        true => Ok(kept(Dispatch::Whole, vec![whole()])),
+        false => Ok(kept(Dispatch::OneByOne, tests)),
+    }
+}
+
+fn whole() -> Test {
+    Test { name: WHOLE.into(), is_ignored: false }
 }
 
 /// All tests, then the ignored ones. Some custom harnesses leave ignored tests out of the

@@ -100,7 +100,7 @@ fn main() -> ExitCode {
 fn run(settings: &Settings) -> Result<Exit> {
     let interrupts = Interrupts::catch().map_err(Error::Signals)?;
     let pool = pool(settings)?;
-    let groups = Groups::default();
+    let groups = &interrupts.groups;
     let mut notes = Vec::new();
 
     let (workspace, policy, binaries) = build(settings, &interrupts)?;
@@ -108,7 +108,7 @@ fn run(settings: &Settings) -> Result<Exit> {
         return Ok(Exit::AllWell);
     }
     let inventory =
-        take_inventory(settings, &workspace, &policy, binaries, &pool, &groups, &mut notes);
+        take_inventory(settings, &workspace, &policy, binaries, &pool, groups, &mut notes);
     end_if(&interrupts)?;
     check_paths(settings, &policy, &inventory);
     let choices = selection::choose(&inventory, &settings.wanted);
@@ -131,8 +131,7 @@ fn run(settings: &Settings) -> Result<Exit> {
                 false => Baseline::load(&baseline::path(&root))?,
             };
             let chosen = Chosen { choices, grouped, notes, doctests, root, baseline };
-            let summary =
-                run_tests(view, chosen, &pool, &groups, &interrupts, &mut reports, &mut history);
+            let summary = run_tests(view, chosen, &pool, &interrupts, &mut reports, &mut history);
             save_history(settings, &workspace, &inventory, &mut history, &mut reports);
             reports.show(&Event::Finished(summary.clone()));
             Ok(exit(settings, &summary))
@@ -273,7 +272,6 @@ fn run_tests(
     view: View<'_>,
     chosen: Chosen,
     pool: &rayon::ThreadPool,
-    groups: &Groups,
     interrupts: &Interrupts,
     reports: &mut Reports<'_>,
     history: &mut History,
@@ -281,7 +279,7 @@ fn run_tests(
     let (settings, inventory) = (view.settings, view.inventory);
     let ignored = ignored(&chosen.choices);
     let running: usize = chosen.grouped.groups.iter().map(|group| group.tests.len()).sum();
-    let mut context = Context::new(inventory, groups, &settings.run_id);
+    let mut context = Context::new(inventory, &interrupts.groups, &settings.run_id);
     context.agent = settings.agent.then(AgentFile::new).flatten();
     context.root = chosen.root;
     context.baseline = chosen.baseline;

@@ -112,7 +112,9 @@ pub fn again(settings: &Settings, binary: &Binary, test: &str, is_ignored: bool)
     if is_ignored {
         words.push("--ignored".to_owned());
     }
-    words.extend(["--exact".to_owned(), test.to_owned()]);
+    words.push("--exact".to_owned());
+    words.extend(test.starts_with('-').then(|| "--".to_owned()));
+    words.push(test.to_owned());
     words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
 }
 

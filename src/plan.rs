@@ -55,6 +55,8 @@ pub struct Group {
     /// Whether a worker can run several tests at once.
     pub can_thread: bool,
     pub threads: Threads,
+    /// With `threads = "auto"`: not fewer than this, as far as there are slots.
+    pub least_threads: usize,
     pub slots: usize,
     pub locks: Locks,
     pub exclusive: bool,
@@ -296,7 +298,7 @@ impl Plan {
                 // A little over the fair share is still one share.
                 let needed = if shares.is_finite() { (shares - 0.1).ceil() as usize } else { 1 };
                 let idle = if is_rest && !self.others_wait(at) { self.free.len() } else { 0 };
-                needed.max(idle).clamp(1, most)
+                needed.max(idle).max(group.least_threads).clamp(1, most)
             }
         }
     }

@@ -149,8 +149,18 @@ impl Policy {
         package: usize,
         chain: &[(Option<&str>, &Keys)],
     ) -> (Kind, Option<String>, Why, usize) {
+        let named = chain.iter().enumerate().find_map(|(index, (node, keys))| {
+            keys.policy.as_ref().map(|policy| (index, *node, policy))
+        });
+        let is_shared = named.is_some_and(|(_, _, policy)| policy.value == Kind::Shared);
+        let uses_serial_test = self.packages.get(package).is_some_and(|p| p.uses_serial_test);
         match self.command_line {
+            // No flag takes a fixture away from tests that need one.
+            _ if is_shared => {}
             PolicyOverride::None => {}
+            PolicyOverride::Kind(Kind::Unit) if uses_serial_test => {
+                return (Kind::Unit, Some(String::new()), Why::SerialTest, 0);
+            }
             PolicyOverride::Kind(kind) => return (kind, None, Why::CommandLine("--policy"), 0),
             PolicyOverride::Isolate => {
                 return (Kind::Split, None, Why::CommandLine("--isolate"), 0);
@@ -159,15 +169,12 @@ impl Policy {
                 return (Kind::Unit, Some(String::new()), Why::CommandLine(flag), 0);
             }
         }
-        let named = chain.iter().enumerate().find_map(|(index, (node, keys))| {
-            keys.policy.as_ref().map(|policy| (index, *node, policy))
-        });
         match named {
             Some((index, node, policy)) => {
                 let why = Why::Key(policy.place.clone());
                 (policy.value, node.map(str::to_owned), why, index + 1)
             }
-            None if self.packages.get(package).is_some_and(|p| p.uses_serial_test) => {
+            None if uses_serial_test => {
                 (Kind::Unit, Some(String::new()), Why::SerialTest, chain.len())
             }
             None => (Kind::Auto, None, Why::Default, chain.len()),

@@ -22,7 +22,11 @@ pub struct Static {
 /// What could be learnt from a symbol table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Statics {
-    Known(Vec<Static>),
+    Known {
+        statics: Vec<Static>,
+        /// Whether threads wait for each other somewhere: then tests may wait for tests.
+        has_barrier: bool,
+    },
     /// No symbols to read: then nothing can be said, and nothing may be split.
     Unreadable(String),
 }
@@ -33,9 +37,12 @@ pub enum Statics {
 /// pointers stands in `.data.rel.ro` and is read-only by then. A `thread_local!` is no
 /// fixture: libtest gives every test a thread of its own, so none sees another's.
 pub fn read(executable: &Path, crates: &HashSet<String>) -> Statics {
-    match symbols(executable) {
-        Ok(symbols) if symbols.is_empty() => Statics::Unreadable("it has no symbols".into()),
-        Ok(symbols) => Statics::Known(statics(&symbols, crates)),
+    match symbols(executable, crates) {
+        Ok(found) if found.is_empty() => Statics::Unreadable("it has no symbols".into()),
+        Ok(found) => Statics::Known {
+            has_barrier: found.contains(&Symbol::Barrier),
+            statics: statics(&found, crates),
+        },
         Err(why) => Statics::Unreadable(why),
     }
 }
@@ -44,27 +51,68 @@ pub fn read(executable: &Path, crates: &HashSet<String>) -> Statics {
 enum Symbol {
     Function(String),
     Writable(String),
+    /// `Barrier::wait`
+    Barrier,
+    /// `ThreadId` as text: a name that is unique in one process only.
+    ThreadIdAsText,
+    /// `std::env::args`
+    Arguments,
+    /// Something of another crate.
+    Foreign,
 }
 
-fn symbols(executable: &Path) -> Result<Vec<Symbol>, String> {
+fn symbols(executable: &Path, crates: &HashSet<String>) -> Result<Vec<Symbol>, String> {
     let file = File::open(executable).map_err(|error| error.to_string())?;
     let cache = ReadCache::new(file);
     let object = object::File::parse(&cache).map_err(|error| error.to_string())?;
     let writable: HashSet<SectionIndex> =
         object.sections().filter(is_writable).map(|section| section.index()).collect();
     let symbol = |symbol: object::Symbol<'_, '_, &ReadCache<File>>| {
-        let name = || Some(demangle(symbol.name().ok()?));
+        let name = symbol.name().ok()?;
         match symbol.kind() {
-            SymbolKind::Text => name().map(Symbol::Function),
+            SymbolKind::Text => Some(function(name, crates)),
             SymbolKind::Data | SymbolKind::Unknown
                 if symbol.section_index().is_some_and(|index| writable.contains(&index)) =>
             {
-                name().map(Symbol::Writable)
+                Some(Symbol::Writable(demangle(name)))
             }
             _ => None,
         }
     };
     Ok(object.symbols().filter_map(symbol).collect())
+}
+
+/// Nearly all functions are of other crates; to demangle them all would be most of the work.
+fn function(name: &str, crates: &HashSet<String>) -> Symbol {
+    if name.contains("7Barrier4wait") {
+        Symbol::Barrier
+    } else if name.contains("8ThreadId") && name.contains("5Debug3fmt") {
+        Symbol::ThreadIdAsText
+    } else if name.contains("3std3env4args") || name.contains("3std3env7args_os") {
+        Symbol::Arguments
+    } else if first_crate(name).is_none_or(|name| crates.contains(name)) {
+        Symbol::Function(demangle(name))
+    } else {
+        Symbol::Foreign
+    }
+}
+
+/// The crate that a mangled path begins with: `_ZN3web…` and `_RNvNtCs1234_3web…`; none where
+/// the path begins otherwise, such as an implementation's.
+fn first_crate(mangled: &str) -> Option<&str> {
+    let rest = match mangled.strip_prefix("_ZN") {
+        Some(rest) => rest,
+        None => {
+            let path = mangled.strip_prefix("_R")?;
+            let root = path.trim_start_matches(['N', 'v', 't']).strip_prefix("Cs")?;
+            &root[root.find('_')? + 1..]
+        }
+    };
+    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+    let length: usize = rest[..digits].parse().ok()?;
+    // An identifier that begins with a digit or `_` is set off by a `_`.
+    let rest = rest[digits..].strip_prefix('_').unwrap_or(&rest[digits..]);
+    rest.get(..length).filter(|name| !name.starts_with("_$"))
 }
 
 fn is_writable<'data>(section: &impl ObjectSection<'data>) -> bool {
@@ -83,19 +131,25 @@ fn statics(symbols: &[Symbol], crates: &HashSet<String>) -> Vec<Static> {
         .iter()
         .filter_map(|symbol| match symbol {
             Symbol::Function(path) => Some(path.as_str()),
-            Symbol::Writable(_) => None,
+            _ => None,
         })
         .collect();
     let mut statics: Vec<Static> = symbols
         .iter()
         .filter_map(|symbol| match symbol {
             Symbol::Writable(path) => Some(path),
-            Symbol::Function(_) => None,
+            _ => None,
         })
         .filter(|path| crate_of(path).is_some_and(|name| crates.contains(name)))
         .filter(|path| !is_known_harmless(path))
         .map(|path| Static { module: module_of(path, &functions), path: path.clone() })
         .collect();
+    if symbols.contains(&Symbol::ThreadIdAsText) {
+        // The counter behind `ThreadId` is a static too, and names made of it are unique in
+        // one process only.
+        let (module, path) = ("std::thread::id", "std::thread::id::ThreadId::new::COUNTER");
+        statics.push(Static { path: path.into(), module: module.into() });
+    }
     statics.sort();
     statics.dedup();
     statics
@@ -163,9 +217,8 @@ pub fn speaks_protocol(executable: &Path) -> bool {
 
 /// Without symbols nothing speaks against it.
 fn reads_arguments(executable: &Path) -> bool {
-    let Ok(symbols) = symbols(executable) else { return true };
-    let reads = |symbol: &Symbol| matches!(symbol, Symbol::Function(path) if path.starts_with("std::env::args"));
-    symbols.is_empty() || symbols.iter().any(reads)
+    let Ok(symbols) = symbols(executable, &HashSet::new()) else { return true };
+    symbols.is_empty() || symbols.contains(&Symbol::Arguments)
 }
 
 #[cfg(test)]
@@ -203,6 +256,27 @@ mod tests {
         let expected: Vec<(String, String)> =
             expected.iter().map(|(path, module)| ((*path).into(), (*module).into())).collect();
         assert_eq!(found(&symbols), expected);
+    }
+
+    #[test]
+    fn the_crate_of_a_mangled_name_is_read_without_demangling() {
+        let table = [
+            ("_ZN3web2db5tests5reads17h0123456789abcdefE", Some("web")),
+            ("_RNvNtCsjrHSEGnQ3l9_3std6thread5spawn", Some("std")),
+            ("_RNvCs1234_6_1crate4main", Some("1crate")),
+            ("_ZN46_$LT$web..Pool$u20$as$u20$core..ops..Drop$GT$4drop17hE", None),
+            ("_RNvXs_NtCsjrHSEGnQ3l9_3web4poolNtB4_4PoolNtCs_4core5clone5Clone5clone", None),
+            ("main", None),
+            ("_ZN999web", None),
+        ];
+        for (mangled, expected) in table {
+            assert_eq!(first_crate(mangled), expected, "{mangled}");
+        }
+    }
+
+    #[test]
+    fn what_is_unique_in_one_process_only_binds() {
+        assert_eq!(found(&[Symbol::ThreadIdAsText])[0].1, "std::thread::id");
     }
 
     #[test]

@@ -178,6 +178,11 @@ fn new_group(
         tests_in_binary: listing.tests.len(),
         can_thread: listing.dispatch == Dispatch::Batches,
         threads: rules.threads,
+        // What waits for another test under `cargo test` must find it running here too.
+        least_threads: match (rules.kind, &listing.statics) {
+            (Kind::Auto, Statics::Known { has_barrier: true, .. }) => usize::MAX,
+            _ => 1,
+        },
         slots: rules.slots,
         locks: Locks::default(),
         exclusive: false,
@@ -221,7 +226,7 @@ fn bound_nodes(listing: &Listing) -> Vec<Bound> {
     let statics = match &listing.statics {
         // Without a list of its own nothing of the binary can be split anyway.
         _ if listing.dispatch == Dispatch::Whole => return Vec::new(),
-        Statics::Known(statics) => statics,
+        Statics::Known { statics, .. } => statics,
         Statics::Unreadable(why) => {
             let why = format!("its statics cannot be read ({why})");
             return vec![Bound { node: root.clone(), why }];
@@ -290,7 +295,8 @@ mod tests {
             module: (*module).into(),
         };
         let tests = names.iter().map(|n| Test { name: (*n).into(), is_ignored: false }).collect();
-        let statics = Statics::Known(statics.iter().map(found).collect());
+        let statics = statics.iter().map(found).collect();
+        let statics = Statics::Known { statics, has_barrier: false };
         let listing = Listing::new(binary("web"), Dispatch::Batches, tests, statics);
         let choices = vec![vec![Choice::Run; names.len()]];
         let inventory = Inventory { listings: vec![listing], failures: vec![] };

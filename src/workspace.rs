@@ -36,9 +36,13 @@ impl Workspace {
     pub fn load(args: &CargoArgs) -> Result<Workspace> {
         let metadata = cargo::metadata(args, None)?;
         let packages = Package::all(&metadata)?;
+        let target_dir = match &args.target_dir {
+            Some(dir) => std::path::absolute(dir).unwrap_or_else(|_| dir.clone()),
+            None => metadata.target_directory.clone().into(),
+        };
         Ok(Workspace {
             root_manifest: metadata.workspace_root.join("Cargo.toml").into(),
-            state_dir: metadata.target_directory.join("partest").into(),
+            state_dir: target_dir.join("partest"),
             packages,
         })
     }

@@ -26,3 +26,10 @@ pub const STACKS_ASKED: u8 = 16;
 pub const STACK: u8 = 17;
 pub const THREAD_ALIVE: u8 = 18;
 pub const GOODBYE: u8 = 19;
+pub const THREAD_RUNS: u8 = 20;
+
+/// A thread that runs a test carries the test's number, added to this, as its timer slack in
+/// nanoseconds: the one property that threads and processes inherit, through every fork and
+/// exec, that nobody looks at, and that changes nothing by less than a thousandth. So a daemon
+/// that has lost its parent still tells whose it is. 50,000 is the kernel's own default.
+pub const SLACK: u64 = 50_000;

@@ -89,9 +89,10 @@ impl Record {
 
     /// Sends the frames that tell of the start, unless that has been done. Usually the new thread
     /// does it; where the process ends before it ever ran, whoever ends it.
-    pub fn tell_start(&self, thread: u32) {
+    /// False: somebody else has told it.
+    pub fn tell_start(&self, thread: u32) -> bool {
         if self.marks.fetch_or(TOLD, AcqRel) & TOLD != 0 {
-            return;
+            return false;
         }
         // SAFETY: this call has set `TOLD`.
         let birth = unsafe { self.birth() };
@@ -99,6 +100,7 @@ impl Record {
             birth.queue.fill_in(birth.missing, thread);
         }
         birth.queue.flush();
+        true
     }
 
     /// Sets marks and gives the record back once nobody can name the thread any more.
@@ -149,6 +151,16 @@ pub fn main() -> &'static Record {
 pub fn all() -> impl Iterator<Item = &'static Record> {
     let touched = if RECORDS.load(Acquire).is_null() { 0 } else { TOUCHED.load(Acquire) };
     (0..touched.min(MOST)).map(at).filter(|record| record.has(USED))
+}
+
+/// Tells of the threads that a test has created and that never ran yet: a verdict must not
+/// come before the news that there is one.
+pub fn tell_starts_of(test: u32) {
+    for record in all().filter(|record| record.test.load(Relaxed) == test) {
+        if !record.has(TOLD) {
+            record.tell_start(record.thread.load(Relaxed));
+        }
+    }
 }
 
 /// A fresh record with the next number.

@@ -168,6 +168,12 @@ pub fn own_name() -> [u8; 16] {
     name
 }
 
+/// Gives the calling thread, and all that it starts, the mark of a test.
+pub fn mark_thread(test: u32) {
+    const PR_SET_TIMERSLACK: usize = 29;
+    plain(number::PRCTL, PR_SET_TIMERSLACK, crate::kinds::SLACK as usize + test as usize, 0);
+}
+
 /// Lets the others go on for a millisecond.
 pub fn pause() {
     let time = [0u64, 1_000_000];

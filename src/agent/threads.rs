@@ -138,7 +138,12 @@ extern "C" fn begins(record: &'static Record) -> Routine {
     }
     let thread = system::thread();
     record.thread.store(thread, Relaxed);
-    record.tell_start(thread);
+    let told = record.tell_start(thread);
+    if record.has(RUNS_TEST) {
+        system::mark_thread(record.test.load(Relaxed));
+    } else if !told {
+        Frame::new(kinds::THREAD_RUNS).u32(record.number.load(Relaxed)).u32(thread).send();
+    }
     record.routine.get()
 }
 
@@ -234,6 +239,7 @@ fn joined(record: &Record) {
         .u32(record.number.load(Relaxed))
         .u32(joiner.map_or(0, |joiner| joiner.number.load(Relaxed)));
     if record.has(RUNS_TEST) && joiner.is_some_and(Record::is_main) {
+        records::tell_starts_of(record.test.load(Relaxed));
         libtest::keep(ended(record, &[0; 16]));
         libtest::keep(frame);
     } else {

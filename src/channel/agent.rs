@@ -11,7 +11,7 @@ use super::{Channel, Ended, Heard, Left, Settled};
 use crate::leaks::{Finding, Module, Subject, Traces};
 use crate::libtest::Bounded;
 use crate::outcome::Outcome;
-use crate::process::{Look, Stream};
+use crate::process::{Look, Stray, Stream};
 
 pub struct Agent {
     /// The place of each test among those that were handed out.
@@ -30,7 +30,7 @@ pub struct Agent {
     /// Tests that have ended, and whose threads and processes have not.
     unsettled: Vec<usize>,
     /// Whether a test has ended that had started processes: some of theirs may have come home.
-    awaits_strays: bool,
+    awaits_strays: Option<Instant>,
     captures: bool,
     began: bool,
     ended: bool,
@@ -85,7 +85,7 @@ impl Agent {
             modules: Vec::new(),
             lingers,
             unsettled: Vec::new(),
-            awaits_strays: false,
+            awaits_strays: None,
             captures,
             began: false,
             ended: false,
@@ -165,18 +165,24 @@ impl Agent {
             "ignored" => Outcome::Ignored,
             _ => return,
         };
-        let mut output = line.stdout.unwrap_or_default().into_bytes();
-        output.extend(self.written.remove(&test).unwrap_or_default().into_bytes());
+        let mut output = Bounded::default();
+        output.push(line.stdout.unwrap_or_default().as_bytes());
+        output.push(&self.written.remove(&test).unwrap_or_default().into_bytes());
+        if let (Outcome::Failed, Some(message)) = (outcome, &line.message) {
+            output.push(format!("note: {message}\n").as_bytes());
+        }
         let took = line.exec_time.and_then(|took| Duration::try_from_secs_f64(took).ok());
         self.traces.test_ended(test, Instant::now());
         let has_started = self.traces.has_started_processes(test);
-        self.awaits_strays |= has_started;
+        if has_started {
+            self.awaits_strays.get_or_insert_with(Instant::now);
+        }
         let settled = match self.traces.is_clean(test) && !has_started {
             true => Settled::Now,
             false => Settled::Later,
         };
         let reason = line.message;
-        let output = Some(output);
+        let output = Some(output.into_bytes());
         heard.push(Heard::Ended(Ended { test, outcome, took, reason, output, settled }));
         if settled == Settled::Later {
             self.unsettled.push(test);
@@ -186,7 +192,7 @@ impl Agent {
 
     /// Tells of the tests of which nothing more is to come.
     fn settle(&mut self, heard: &mut Vec<Heard>) {
-        if self.awaits_strays {
+        if self.awaits_strays.is_some() {
             return;
         }
         let traces = &self.traces;
@@ -208,6 +214,11 @@ impl Agent {
         if !self.captures {
             heard.push(Heard::Wrote(bytes));
         }
+    }
+
+    fn take_home(&mut self, strays: &[Stray]) {
+        let tests = &self.tests;
+        self.traces.take_home(strays, |test| tests.get(&test).copied(), Instant::now());
     }
 
     fn linger(&self) -> impl Fn(usize) -> Duration + '_ {
@@ -237,15 +248,12 @@ impl Channel for Agent {
     }
 
     fn due(&self) -> Option<Instant> {
-        match self.awaits_strays {
-            true => Some(Instant::now()),
-            false => self.traces.due(self.linger()),
-        }
+        self.awaits_strays.or_else(|| self.traces.due(self.linger()))
     }
 
     fn look(&mut self, look: &dyn Look) -> Vec<Heard> {
-        if std::mem::take(&mut self.awaits_strays) {
-            self.traces.take_home(&look.strays());
+        if self.awaits_strays.take().is_some() {
+            self.take_home(&look.strays());
         }
         for subject in self.traces.overdue(self.linger(), Instant::now()) {
             match subject {
@@ -280,9 +288,9 @@ impl Channel for Agent {
         self.traces.processes()
     }
 
-    fn finish(mut self: Box<Self>, look: &dyn Look, strays: &[u32]) -> Left {
+    fn finish(mut self: Box<Self>, look: &dyn Look, strays: &[Stray]) -> Left {
         let now = Instant::now();
-        self.traces.take_home(strays);
+        self.take_home(strays);
         let alive = |pid| look.command_of(pid);
         let mut findings: HashMap<usize, Vec<Finding>> = HashMap::new();
         for test in self.by_name.values() {

@@ -31,6 +31,7 @@
 //! stack           u32 thread, u32 tid, u32 test, stack, 16 bytes name
 //! thread-alive    u32 thread, u32 tid, u32 test, text name
 //! goodbye
+//! thread-runs     u32 thread, u32 tid: of a thread whose start was told before it ran
 //! ```
 //!
 //! Threads are numbered by the agent in the order of their creation; 0 is the main thread. Tests
@@ -42,7 +43,7 @@ use std::fmt;
 #[path = "../agent/kinds.rs"]
 mod kinds;
 
-pub use kinds::VERSION;
+pub use kinds::{SLACK, VERSION};
 
 /// An absolute address in the worker.
 pub type Address = u64;
@@ -146,6 +147,11 @@ pub enum Frame {
         name: Vec<u8>,
     },
     Goodbye,
+    /// A thread whose start was told before it had a `tid` runs now.
+    ThreadRuns {
+        thread: u32,
+        tid: u32,
+    },
 }
 
 /// Bytes that no agent of this version sends. Nothing after them can be believed.
@@ -200,7 +206,7 @@ impl Decoder {
 
 fn decode(frame: &[u8]) -> Result<Frame, Garbage> {
     let Some((&kind, fields)) = frame.split_first() else { return Err(Garbage::Length(0)) };
-    if !(kinds::HELLO..=kinds::GOODBYE).contains(&kind) {
+    if !(kinds::HELLO..=kinds::THREAD_RUNS).contains(&kind) {
         return Err(Garbage::Kind(kind));
     }
     let mut fields = Fields(fields);
@@ -288,7 +294,9 @@ fn read(kind: u8, fields: &mut Fields<'_>) -> Option<Frame> {
             test: fields.u32()?,
             name: fields.text(),
         },
-        _ => Frame::Goodbye,
+        kinds::THREAD_RUNS => Frame::ThreadRuns { thread: fields.u32()?, tid: fields.u32()? },
+        kinds::GOODBYE => Frame::Goodbye,
+        _ => return None,
     })
 }
 

@@ -6,7 +6,7 @@ use std::collections::{HashMap, VecDeque};
 use super::{Channel, Ended, Heard, Left, Settled};
 use crate::libtest::{Bounded, LedgerEntry, LedgerReader, LedgerVerdict, ReportReader};
 use crate::outcome::Outcome;
-use crate::process::{Look, Stream};
+use crate::process::{Look, Stray, Stream};
 
 pub struct LedgerFile<'n> {
     ledger: LedgerReader<'n>,
@@ -95,11 +95,11 @@ impl Channel for LedgerFile<'_> {
         heard
     }
 
-    fn finish(self: Box<Self>, look: &dyn Look, strays: &[u32]) -> Left {
+    fn finish(self: Box<Self>, look: &dyn Look, strays: &[Stray]) -> Left {
         let (began, ended) = (self.report.began || self.heard_any, self.report.ended);
         let (outputs, mut rest) = self.report.finish();
         rest.extend(self.stderr.into_bytes());
-        let left_behind = strays.iter().filter_map(|pid| look.command_of(*pid)).collect();
+        let left_behind = strays.iter().filter_map(|stray| look.command_of(stray.pid)).collect();
         Left { began, ended, outputs, rest, left_behind, ..Left::default() }
     }
 }
@@ -120,9 +120,11 @@ impl Flight {
 
     /// Notes an end; returns the tests that begin with it.
     fn end(&mut self, test: usize) -> Vec<usize> {
-        self.running.retain(|running| *running != test);
-        // It may have ended before we knew that it had begun: an order we did not foresee.
-        self.waiting.retain(|waiting| *waiting != test);
+        match self.running.iter().position(|running| *running == test) {
+            Some(at) => drop(self.running.remove(at)),
+            // It ended before we knew that it had begun: an order we did not foresee.
+            None => self.waiting.retain(|waiting| *waiting != test),
+        }
         self.fill()
     }
 

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::leaks::{Finding, Module};
 use crate::outcome::Outcome;
-use crate::process::{Look, Stream};
+use crate::process::{Look, Stray, Stream};
 
 pub use agent::{Agent, ThreadStack};
 pub use ledger_file::LedgerFile;
@@ -133,5 +133,5 @@ pub trait Channel {
     /// The process has ended.
     ///
     /// `strays` are processes that carry the worker's mark and came home to us.
-    fn finish(self: Box<Self>, look: &dyn Look, strays: &[u32]) -> Left;
+    fn finish(self: Box<Self>, look: &dyn Look, strays: &[Stray]) -> Left;
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use crate::channel::frames::{Address, Frame};
+use crate::process::Stray;
 
 /// Something that a test may have left behind, as far as the worker's own facts go.
 #[derive(Debug, Clone, PartialEq)]
@@ -113,6 +114,11 @@ impl Traces {
                 if let Some(thread) = self.threads.get_mut(&thread) {
                     thread.name = text(&name);
                     thread.was_alive_at_end = true;
+                }
+            }
+            Frame::ThreadRuns { thread, tid } => {
+                if let Some(thread) = self.threads.get_mut(&thread) {
+                    thread.tid = tid;
                 }
             }
             Frame::ThreadJoined { thread, .. } => drop(self.threads.remove(&thread)),
@@ -235,21 +241,24 @@ impl Traces {
         self.processes.keys().copied().collect()
     }
 
-    /// Processes that carry the worker's mark, and whose own parent is gone: each belongs to
-    /// the test that started a process last before it.
-    pub fn take_home(&mut self, strays: &[u32]) {
-        for pid in strays {
-            if self.processes.contains_key(pid) {
+    /// Processes that lost their parents. Each carries the number of its test, unless it has
+    /// taken the mark off; then it belongs to the test that started a process last.
+    pub fn take_home(
+        &mut self,
+        strays: &[Stray],
+        test_of: impl Fn(u32) -> Option<usize>,
+        now: Instant,
+    ) {
+        for stray in strays {
+            if self.processes.contains_key(&stray.pid) {
                 continue;
             }
-            // The parent is gone by now, and numbers of processes grow.
-            let is_gone = |pid: &u32| !self.processes.contains_key(pid);
-            let gone = self.started.iter().filter(|(known, _)| is_gone(known));
-            let parent = gone.clone().rfind(|(known, _)| *known < pid);
-            let parent = parent.or_else(|| gone.clone().next_back());
-            let parent = parent.or_else(|| self.started.iter().next_back());
-            if let Some((_, process)) = parent {
-                self.processes.insert(*pid, process.clone());
+            let marked = stray.test.and_then(&test_of);
+            let of_test = |process: &&Process| marked.is_none_or(|test| process.test == test);
+            let parent = self.started.values().filter(of_test).max_by_key(|p| p.began).cloned();
+            let unknown = marked.map(|test| Process { test, stack: Vec::new(), began: now });
+            if let Some(process) = parent.or(unknown) {
+                self.processes.insert(stray.pid, process);
             }
         }
     }

@@ -19,6 +19,7 @@ fn group(listing: usize, form: Form, expected_ms: &[Option<u64>]) -> Group {
         tests_in_binary: expected_ms.len(),
         can_thread: true,
         threads: Threads::Auto,
+        least_threads: 1,
         slots: 1,
         locks: Locks::default(),
         exclusive: false,
@@ -93,6 +94,17 @@ fn threads_as_declared_are_kept() {
     assert_eq!(startable(&mut plan), ["0*10/1"], "the other wants more than is free");
     plan.finished(0);
     assert_eq!(startable(&mut plan), ["1*10/2"], "more than -j means all of them");
+}
+
+#[test]
+fn tests_that_may_wait_for_each_other_run_side_by_side_whatever_history_says() {
+    let mut meeting = group(0, Form::Unit, &known(4, 1));
+    meeting.least_threads = usize::MAX;
+    let groups = vec![meeting, group(1, Form::Unit, &known(1, 300))];
+    let mut plan = Plan::new(groups, 2, None);
+    assert_eq!(startable(&mut plan), ["1*1/1"]);
+    plan.finished(0);
+    assert_eq!(startable(&mut plan), ["0*4/2"]);
 }
 
 #[test]

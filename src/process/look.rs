@@ -6,6 +6,7 @@ use std::fs;
 use std::time::Duration;
 
 use super::Groups;
+use crate::channel::frames::SLACK;
 
 /// A look at threads and processes, as they are now.
 pub trait Look {
@@ -20,7 +21,15 @@ pub trait Look {
     fn command_of(&self, pid: u32) -> Option<String>;
 
     /// Processes of the worker that came home to us, having lost their parents.
-    fn strays(&self) -> Vec<u32>;
+    fn strays(&self) -> Vec<Stray>;
+}
+
+/// A process that has lost its parent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stray {
+    pub pid: u32,
+    /// The agent's number of the test that it descends from, by the mark it has inherited.
+    pub test: Option<u32>,
 }
 
 /// A look at one worker.
@@ -47,9 +56,10 @@ impl Look for At<'_> {
         self.process_lives(pid).then(|| command_line(pid))
     }
 
-    fn strays(&self) -> Vec<u32> {
+    fn strays(&self) -> Vec<Stray> {
         let others = super::children().into_iter().filter(|pid| !self.groups.has(*pid));
-        others.filter(|pid| worker_of(*pid, self.run_id) == Some(self.worker)).collect()
+        let own = others.filter(|pid| worker_of(*pid, self.run_id) == Some(self.worker));
+        own.map(|pid| Stray { pid, test: mark_of(pid) }).collect()
     }
 }
 
@@ -75,7 +85,7 @@ fn command_line(pid: u32) -> String {
     let words = bytes.split(|byte| *byte == 0).filter(|word| !word.is_empty());
     let words: Vec<String> = words.map(|word| String::from_utf8_lossy(word).into_owned()).collect();
     match words.is_empty() {
-        // A kernel thread, or a process that has just lost its memory.
+        // A process that is about to become another program, or to end.
         true => fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim().into(),
         false => words.join(" "),
     }
@@ -96,6 +106,13 @@ fn environment(pid: u32) -> Option<Vec<u8>> {
     })
 }
 
+/// The number of a test that a process carries as its timer slack.
+fn mark_of(pid: u32) -> Option<u32> {
+    let slack = fs::read_to_string(format!("/proc/{pid}/timerslack_ns")).ok()?;
+    let above = slack.trim().parse::<u64>().ok()?.checked_sub(SLACK)?;
+    u32::try_from(above).ok().filter(|test| *test > 0)
+}
+
 /// The number of the worker whose test started this process: its environment says so.
 fn worker_of(pid: u32, run_id: &str) -> Option<u64> {
     let environment = environment(pid)?;
@@ -114,15 +131,26 @@ mod tests {
     use super::*;
     use std::process::Command;
 
+    /// Started, and become another program: what the kernel tells of it is whole.
+    fn sleeper(command: &mut Command) -> std::process::Child {
+        let child = command.stdout(std::process::Stdio::null()).spawn().unwrap();
+        while command_line(child.id()) != "sleep 1000" {
+            std::thread::yield_now();
+        }
+        child
+    }
+
     #[test]
     fn a_process_lives_until_it_has_ended() {
-        let mut child = Command::new("sleep").arg("1000").spawn().unwrap();
+        let mut child = sleeper(Command::new("sleep").arg("1000"));
         let groups = Groups::default();
         let look = At { pid: std::process::id(), worker: 0, run_id: "", groups: &groups };
-        assert_eq!(look.command_of(child.id()).as_deref(), Some("sleep 1000"));
+        let command = look.command_of(child.id());
         child.kill().unwrap();
-        assert!(!look.process_lives(child.id()), "a killed one is not there any more");
+        let lives = look.process_lives(child.id());
         child.wait().unwrap();
+        assert_eq!(command.as_deref(), Some("sleep 1000"));
+        assert!(!lives, "a killed one is not there any more");
         assert_eq!(look.command_of(child.id()), None);
     }
 
@@ -130,7 +158,7 @@ mod tests {
     fn a_process_is_known_by_its_environment() {
         let mut command = Command::new("sleep");
         command.arg("1000").env("PARTEST_RUN_ID", "ours").env("PARTEST_WORKER", "7");
-        let mut child = command.spawn().unwrap();
+        let mut child = sleeper(&mut command);
         let found = [worker_of(child.id(), "ours"), worker_of(child.id(), "other")];
         child.kill().unwrap();
         child.wait().unwrap();

@@ -16,7 +16,7 @@ use std::process::{Command, ExitStatus};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-pub use look::{At, Look};
+pub use look::{At, Look, Stray};
 #[cfg(not(unix))]
 pub use portable::{Supervised, Wire, adopt_strays, children, end_all, end_strays};
 #[cfg(unix)]

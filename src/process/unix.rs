@@ -37,6 +37,10 @@ pub struct Supervised<'g> {
     has_exited: bool,
     /// Whether the exit has been told.
     is_told: bool,
+    /// What was read last, copied out of here: a fresh buffer would have to be zeroed.
+    room: Vec<u8>,
+    /// When a little was read last.
+    trickled: Option<Instant>,
     is_reaped: bool,
 }
 
@@ -141,12 +145,15 @@ impl<'g> Supervised<'g> {
             ledger_writer,
             has_exited: false,
             is_told: false,
+            room: vec![0; PIPE_CAPACITY],
+            trickled: None,
             is_reaped: false,
         })
     }
 
     /// Waits for what happens next, at the longest until `until`.
     pub fn next(&mut self, until: Option<Instant>, buffer: &mut Vec<u8>) -> io::Result<Happening> {
+        self.nap();
         loop {
             let ready = self.wait(until)?;
             if let Some(stream) = self.read(&ready.readable, buffer)? {
@@ -229,19 +236,20 @@ impl<'g> Supervised<'g> {
     }
 
     fn read(&mut self, readable: &[usize], buffer: &mut Vec<u8>) -> io::Result<Option<Stream>> {
-        buffer.resize(PIPE_CAPACITY, 0);
+        buffer.clear();
         for &at in readable {
             let source = &mut self.sources[at];
             let limit = if self.has_exited { source.allowance } else { PIPE_CAPACITY };
-            let limit = limit.min(buffer.len());
-            match source.file.read(&mut buffer[..limit]) {
+            let limit = limit.min(PIPE_CAPACITY);
+            match source.file.read(&mut self.room[..limit]) {
                 Ok(0) => {
                     self.sources.remove(at);
                     // The places behind it have moved; the next poll tells them anew.
                     break;
                 }
                 Ok(count) => {
-                    buffer.truncate(count);
+                    buffer.extend_from_slice(&self.room[..count]);
+                    self.trickled = (count < PIPE_CAPACITY / 2).then(Instant::now);
                     if self.has_exited {
                         source.allowance -= count;
                     }
@@ -252,8 +260,23 @@ impl<'g> Supervised<'g> {
                 Err(error) => return Err(error),
             }
         }
-        buffer.clear();
         Ok(None)
+    }
+
+    /// Where bytes come in drops, several are waited for: being woken for each would cost as
+    /// much as a tiny test. The end of the process is noticed at once all the same.
+    fn nap(&mut self) {
+        const NAP: Duration = Duration::from_millis(1);
+        let is_trickling = self.trickled.take().is_some_and(|at| at.elapsed() < NAP);
+        if self.has_exited || !is_trickling {
+            return;
+        }
+        let patience = Timespec::try_from(NAP).ok();
+        // Whatever comes of it, the next poll tells.
+        let _ = match &self.pidfd {
+            Some(pidfd) => poll(&mut [PollFd::new(pidfd, PollFlags::IN)], patience.as_ref()),
+            None => poll(&mut [], patience.as_ref()),
+        };
     }
 
     /// The leader of the group has ended but is not reaped yet, so its number is still its

@@ -14,7 +14,7 @@ use crate::leaks::{Call, Finding, Leak, Module, Names, Symbols, judge};
 use crate::libtest::{self, Listed};
 use crate::outcome::{Outcome, Verdict};
 use crate::plan::TestId;
-use crate::process::{self, At, End, Happening, Look, Stream, Supervised, Wire};
+use crate::process::{self, At, End, Happening, Look, Stray, Stream, Supervised, Wire};
 
 /// As many processes, one after another, as the platform's limit on arguments asks for.
 pub fn run_in_parts(job: &Job, context: &Context<'_>, told: &Sender<Message>) -> Rest {
@@ -399,14 +399,15 @@ impl<'r> Worker<'r> {
         let look = self.look();
         let strays = look.strays();
         let mut started = channel.started_processes();
-        started.extend(&strays);
+        let pids: Vec<u32> = strays.iter().map(|stray| stray.pid).collect();
+        started.extend(&pids);
         let until = Instant::now() + self.longest_linger();
         let lives = |pid: &u32| look.process_lives(*pid);
         while started.iter().any(lives) && Instant::now() < until {
             std::thread::sleep(TICK);
         }
         let left = channel.finish(&look, &strays);
-        process::end_all(&strays);
+        process::end_all(&pids);
         self.left = Some(left);
     }
 
@@ -558,7 +559,7 @@ impl<'r> Worker<'r> {
     fn is_silent(&self, status: ExitStatus, left: &Left) -> bool {
         match self.job.way {
             Way::Agent => matches!(status.code(), Some(0 | 101)) && (!left.began || left.was_lost),
-            _ => status.code() == Some(101) && !left.began,
+            _ => status.code() == Some(101) && (!left.began || has_lost_ledger(&left.rest)),
         }
     }
 }
@@ -606,6 +607,13 @@ fn channel<'r>(
     }
 }
 
+/// libtest's words when it can no longer write to its `--logfile`: a test has closed
+/// descriptors that are not its own.
+fn has_lost_ledger(output: &[u8]) -> bool {
+    const WORDS: &str = "error: io error when listing tests";
+    String::from_utf8_lossy(output).contains(WORDS)
+}
+
 fn denied_panic(leaks: &[Leak]) -> Option<String> {
     let is_denied = |leak: &&Leak| leak.kind == LeakKind::Panic && leak.action == LeakAction::Deny;
     let leak = leaks.iter().find(is_denied)?;
@@ -627,7 +635,7 @@ impl Channel for Deaf {
         Vec::new()
     }
 
-    fn finish(self: Box<Self>, _look: &dyn Look, _strays: &[u32]) -> Left {
+    fn finish(self: Box<Self>, _look: &dyn Look, _strays: &[Stray]) -> Left {
         Left::default()
     }
 }

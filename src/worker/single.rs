@@ -41,10 +41,9 @@ fn run_one(job: &Job, context: &Context<'_>, test: TestId) -> std::io::Result<Ve
     let mut command = listing.binary.command();
     prepare(&mut command, job, context, number);
     if listing.dispatch != Dispatch::Whole {
-        command.args([listed.name.as_str(), "--exact"]);
-        if listed.is_ignored {
-            command.arg("--ignored");
-        }
+        command.args(listed.is_ignored.then_some("--ignored")).arg("--exact");
+        // A name that looks like a flag.
+        command.args(listed.name.starts_with('-').then_some("--")).arg(&listed.name);
     }
     let timeout = job.group.timeout(test);
     let began = Instant::now();

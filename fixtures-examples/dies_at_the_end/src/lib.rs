@@ -1,8 +1,8 @@
 //! Every test passes, and then the process aborts while it ends, as with a broken destructor of a
 //! foreign library.
 //!
-//! `cargo test` fails for it. Under `cargo partest` the three tests keep their verdict, passed, and
-//! the death after the last of them is said and fails the run: no test is to blame, the process is.
+//! `cargo test` fails for it. Under `cargo partest` two of the three tests pass, and the last
+//! is aborted: nobody knows who is to blame for the death, and a run with one in it has not passed.
 
 #[cfg(test)]
 mod tests {

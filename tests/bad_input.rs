@@ -1,0 +1,368 @@
+//! What is wrong with the input is told once, clearly, with its place and the way out; nothing is
+//! left half done.
+
+#![cfg(all(feature = "command", unix))]
+
+mod fixture;
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+use fixture::{Package, Ran, cargo, partest};
+
+/// stderr without the lines of progress, which depend on what had to be built.
+fn complaints(ran: &Ran) -> String {
+    let is_progress = |line: &&str| {
+        let verb = line.trim_start().split(' ').next().unwrap_or_default();
+        let verbs = ["Blocking", "Compiling", "Finished", "Running", "Updating"];
+        line.starts_with("   ") && verbs.contains(&verb)
+    };
+    ran.stderr.lines().filter(|line| !is_progress(line)).map(|line| format!("{line}\n")).collect()
+}
+
+const PASSING: &str = "#[cfg(test)] mod tests { #[test] fn opens() {} }";
+
+mod metadata {
+    use super::*;
+
+    const WRONG_KEYS: &str = r#"error: unknown key `treads`
+ --> Cargo.toml:9:1
+  |
+9 | treads = 2 # an unknown key: threads
+  | ^^^^^^
+  |
+  = help: did you mean `threads`?
+error: `timeout` is an integer, not a duration such as "30s"
+  --> Cargo.toml:10:11
+   |
+10 | timeout = 30 # a number where a duration such as "30s" belongs
+   |           ^^
+   |
+   = help: write a duration such as "30s"
+error: `linger` is no duration
+  --> Cargo.toml:11:10
+   |
+11 | linger = "100 parsecs" # no unit of time
+   |          ^^^^^^^^^^^^^
+   |
+   = help: `100 parsecs` is no duration; write a number and a unit: 100ms, 30s, 2m, 1h
+error: unknown policy `spilt`
+  --> Cargo.toml:14:26
+   |
+14 | "wrong_keys::spelling" = "spilt" # an unknown policy: split
+   |                          ^^^^^^^
+   |
+   = help: did you mean `split`?
+error: `isolate` is a string, not true or false
+  --> Cargo.toml:15:53
+   |
+15 | "wrong_keys::types" = { policy = "split", isolate = "yes" } # a text where true or false belongs
+   |                                                     ^^^^^
+   |
+   = help: write true or false
+error: lock `scales` is taken for reading and for writing
+  --> Cargo.toml:16:51
+   |
+16 | "wrong_keys::scales" = { policy = "unit", locks = { read = ["scales"], write = ["scales"] } } # one lock, both ways
+   |                                                   ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+   |
+   = help: a writer excludes readers anyway: keep it in `write`
+error: fixture `databse` is defined nowhere
+  --> Cargo.toml:17:55
+   |
+17 | "wrong_keys::server" = { policy = "shared", fixture = "databse" } # an undefined fixture: database
+   |                                                       ^^^^^^^^^
+   |
+   = help: did you mean `database`?
+error: a `shared` node needs a fixture
+  --> Cargo.toml:18:24
+   |
+18 | "wrong_keys::client" = "shared" # shared without a fixture
+   |                        ^^^^^^^^
+   |
+   = help: write { policy = "shared", fixture = "NAME" }
+error: `fixture` does nothing with policy "split"
+  --> Cargo.toml:19:55
+   |
+19 | "wrong_keys::offline" = { policy = "split", fixture = "database" } # a fixture without shared
+   |                                                       ^^^^^^^^^^
+   |
+   = help: write policy = "shared", or take `fixture` out
+error: unknown value of recycle `on-error`
+  --> Cargo.toml:21:51
+   |
+21 | "wrong_keys::pool" = { policy = "unit", recycle = "on-error" } # an unknown value: on-failure
+   |                                                   ^^^^^^^^^^
+   |
+   = help: known here: on-failure, on-leak
+error: nothing was run: 10 mistakes in the metadata
+"#;
+
+    #[test]
+    fn all_mistakes_are_told_at_once_in_the_order_of_the_file() {
+        for task in ["", "plan", "list"] {
+            let ran = partest("wrong_keys").args(task).run().exits(2);
+            assert_eq!((complaints(&ran).as_str(), ran.stdout.as_str()), (WRONG_KEYS, ""), "{ran}");
+        }
+    }
+
+    const PATH: &str = "\
+warning: `shop::test` matches no test
+ --> Cargo.toml:6:1
+  |
+6 | \"shop::test\" = \"unit\"
+  | ^^^^^^^^^^^^
+  |
+  = help: did you mean `shop::tests`?
+";
+
+    #[test]
+    fn a_path_that_matches_no_test_is_a_warning_only() {
+        let modules = "[package.metadata.partest.modules]\n\"shop::test\" = \"unit\"\n";
+        let ran = Package::shop(modules, PASSING).partest().run().exits(0);
+        assert_eq!(complaints(&ran), PATH, "{ran}");
+    }
+
+    #[test]
+    fn a_duplicate_key_is_cargos_to_complain_about() {
+        let modules = "[package.metadata.partest]\ntimeout = \"1s\"\ntimeout = \"2s\"\n";
+        let package = Package::shop(modules, PASSING);
+        let theirs = package.cargo().args("test --no-run").run().exits(101);
+        let ours = package.partest().run().exits(101);
+        assert_eq!(complaints(&ours), complaints(&theirs), "{ours}");
+        assert!(ours.stderr.contains("Cargo.toml:7:1"), "{ours}");
+    }
+}
+
+mod the_build {
+    use super::*;
+
+    /// What cargo says, once, and with its exit code.
+    #[track_caller]
+    fn as_cargo_says(package: &Package, flags: &str) {
+        let theirs = package.cargo().args("test --no-run").args(flags).run().exits(101);
+        let ours = package.partest().args(flags).run().exits(101);
+        assert_eq!(complaints(&ours), complaints(&theirs), "{ours}");
+        assert_eq!(ours.stdout, "", "{ours}");
+        assert!(!theirs.stderr.is_empty(), "{theirs}");
+    }
+
+    #[test]
+    fn a_manifest_that_cannot_be_parsed_is_told_once() {
+        as_cargo_says(&Package::new(&[("Cargo.toml", "[package\nname = 1")]), "");
+    }
+
+    #[test]
+    fn a_directory_without_a_manifest_is_told_once() {
+        // Not below this repository, in which cargo would find one.
+        let nowhere = tempfile::TempDir::new().unwrap();
+        let theirs = cargo("passes").within(nowhere.path()).args("test --no-run").run().exits(101);
+        let ours = partest("passes").within(nowhere.path()).run().exits(101);
+        assert_eq!(complaints(&ours), complaints(&theirs), "{ours}");
+    }
+
+    #[test]
+    fn a_package_nobody_knows_is_told_once() {
+        as_cargo_says(&Package::shop("", PASSING), "-p bank");
+    }
+
+    #[test]
+    fn a_target_nobody_knows_is_told_once() {
+        as_cargo_says(&Package::shop("", PASSING), "--test till");
+    }
+
+    #[test]
+    fn a_type_error_is_shown_as_rustc_shows_it() {
+        let ran = partest("does_not_build").run().exits(101);
+        assert_eq!(ran.stdout, "", "{ran}");
+        let error = "error[E0308]: mismatched types\n --> src/lib.rs:7:5\n";
+        assert_eq!(ran.stderr.matches(error).count(), 1, "{ran}");
+        assert!(ran.stderr.contains("error: could not compile `does_not_build`"), "{ran}");
+        let json = partest("does_not_build").json().run().exits(101);
+        assert_eq!(json.stdout, "", "{json}");
+    }
+
+    #[test]
+    fn a_cargo_that_does_not_exist_is_named() {
+        let ran = partest("passes").env("CARGO", "/nowhere/cargo").run().exits(1);
+        assert!(ran.stderr.starts_with("error: "), "{ran}");
+        assert!(ran.stderr.contains("/nowhere/cargo"), "{ran}");
+    }
+}
+
+mod the_command_line {
+    use super::*;
+
+    #[test]
+    fn a_wrong_word_is_told_the_nearest_right_one() {
+        let table = [
+            ("--no-fail-fats", "'--no-fail-fast'"),
+            ("--polcy unit", "'--policy'"),
+            ("--policy spilt", "'split'"),
+            ("--message-format jsn", "'json'"),
+            ("--no-tests=past", "'pass'"),
+            ("-- --includ-ignored", "'--include-ignored'"),
+            ("-- --exat", "'--exact'"),
+        ];
+        for (flags, nearest) in table {
+            let ran = partest("passes").args(flags).run().exits(2);
+            assert!(ran.stderr.contains(nearest) && ran.stdout.is_empty(), "{nearest}; {ran}");
+        }
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_refused() {
+        let table = [
+            "--isolate --policy unit",
+            "--isolate --no-partition",
+            "--no-partition --policy split",
+            "-- --ignored --include-ignored",
+            "--timeout soon",
+            "-j",
+        ];
+        for flags in table {
+            let ran = partest("passes").args(flags).run().exits(2);
+            assert!(ran.stderr.starts_with("error: ") && ran.stdout.is_empty(), "{ran}");
+        }
+    }
+
+    #[test]
+    fn words_that_are_no_text_are_refused() {
+        let ran = partest("passes").arg(OsStr::from_bytes(b"caf\xe9")).run().exits(2);
+        assert!(ran.stderr.contains("invalid UTF-8"), "{ran}");
+    }
+
+    #[test]
+    fn no_test_that_matches_is_an_error_a_warning_or_well() {
+        let told = "no test matches `nowhere`: `cargo partest list` shows what there is\n";
+        let table =
+            [("", 4, "error: "), ("--no-tests=warn", 0, "warning: "), ("--no-tests=pass", 0, "")];
+        for (flags, code, word) in table {
+            let ran = partest("passes").args("nowhere").args(flags).run().exits(code);
+            let expected = if word.is_empty() { String::new() } else { format!("{word}{told}") };
+            assert_eq!(complaints(&ran), expected, "{ran}");
+        }
+        let ran = partest("no_tests").run().exits(4);
+        let told = "error: no test to run: `cargo partest list` shows what there is\n";
+        assert_eq!(complaints(&ran), told, "{ran}");
+    }
+}
+
+mod listing {
+    use super::*;
+
+    /// The name, the command, what it said; the verdict of the rest; the exit code.
+    #[track_caller]
+    fn fails(fixture: &str, binary: &str, how: &str, said: &str) {
+        let ran = partest(fixture).run().exits(1);
+        let first =
+            format!("error: cannot list the tests of `{binary}` (test of {fixture}): {how}");
+        let lines: Vec<String> = complaints(&ran).lines().map(str::to_owned).collect();
+        let [what, command, output] = &lines[..] else { panic!("three lines; {ran}") };
+        assert_eq!((what.as_str(), output.trim()), (first.as_str(), said), "{ran}");
+        assert!(command.starts_with("  command: /"), "{ran}");
+        assert!(command.contains(binary) && command.ends_with(" --list --format terse"), "{ran}");
+        assert!(ran.stdout.starts_with("FAILED 1 passed, 1 binary not listed ("), "{ran}");
+    }
+
+    #[test]
+    fn one_that_fails_shows_what_was_said() {
+        let said = "| the terse list is lost: no file catalogue.txt";
+        fails("fails_while_listing", "lost_catalogue", "it ended with exit code 1", said);
+    }
+
+    #[test]
+    fn one_that_hangs_ends_after_its_time() {
+        let said = "| looking for the terse list";
+        let how = "it did not end within 1s (`list-timeout`)";
+        fails("hangs_while_listing", "slow_catalogue", how, said);
+    }
+}
+
+mod state {
+    use super::*;
+
+    fn shop() -> Package {
+        Package::shop("", PASSING)
+    }
+
+    /// The files of the state directory, all of them whole.
+    #[track_caller]
+    fn is_whole(package: &Package) {
+        let files = std::fs::read_dir(package.path("target/partest")).unwrap();
+        let mut names: Vec<String> =
+            files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        assert_eq!(names, ["history.json", "inventory.json"]);
+        for name in names {
+            let text = std::fs::read_to_string(package.path("target/partest").join(&name)).unwrap();
+            let read = serde_json::from_str::<serde_json::Value>(&text);
+            assert!(read.is_ok(), "{name}: {read:?} in {text}");
+        }
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_made_costs_a_warning() {
+        let package = shop();
+        package.write("target/partest", "somebody's notes");
+        let ran = package.partest().run().exits(0);
+        assert!(ran.stdout.ends_with("\n") && ran.stdout.contains("PASSED 1 passed"), "{ran}");
+        assert!(complaints(&ran).contains("warning: could not write "), "{ran}");
+        let kept = std::fs::read_to_string(package.path("target/partest")).unwrap();
+        assert_eq!(kept, "somebody's notes");
+    }
+
+    #[test]
+    fn a_damaged_file_is_told_and_written_anew() {
+        let package = shop();
+        for damage in ["", "{", "[1, 2]", "\0\0\0", "{\"binaries\": 7}", "null"] {
+            package.write("target/partest/history.json", damage);
+            package.write("target/partest/inventory.json", damage);
+            let ran = package.partest().run().exits(0);
+            for name in ["history.json", "inventory.json"] {
+                let path = package.path("target/partest").join(name);
+                let told = format!("warning: ignored `{}`, which is damaged (", path.display());
+                assert_eq!(ran.stderr.matches(&told).count(), 1, "{damage:?}; {ran}");
+            }
+            is_whole(&package);
+        }
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_written_costs_a_warning() {
+        let package = shop();
+        for name in ["history.json", "inventory.json"] {
+            package.write(&format!("target/partest/{name}/in_the_way"), "");
+        }
+        let ran = package.partest().run().exits(0);
+        for name in ["history.json", "inventory.json"] {
+            let path = package.path("target/partest").join(name);
+            let told = format!("warning: could not write `{}`", path.display());
+            assert_eq!(ran.stderr.matches(&told).count(), 1, "{ran}");
+        }
+        let files = std::fs::read_dir(package.path("target/partest")).unwrap();
+        assert_eq!(files.count(), 2, "no temporary file is left; {ran}");
+    }
+
+    /// A limit of no bytes for a file is what a full disk is like.
+    #[test]
+    fn a_full_disk_leaves_the_old_files_whole() {
+        let package = shop();
+        package.partest().run().exits(0);
+        let before = std::fs::read_to_string(package.path("target/partest/history.json")).unwrap();
+        let ran = package.partest().with_a_full_disk().run().exits(0);
+        assert!(complaints(&ran).contains("warning: could not write "), "{ran}");
+        is_whole(&package);
+        let after = std::fs::read_to_string(package.path("target/partest/history.json")).unwrap();
+        assert_eq!(after, before, "{ran}");
+    }
+
+    #[test]
+    fn two_runs_at_once_leave_whole_files() {
+        let package = shop();
+        package.partest().run().exits(0);
+        let runs: Vec<_> = (0..4).map(|_| package.partest().start()).collect();
+        runs.into_iter().for_each(|run| drop(run.wait().exits(0)));
+        is_whole(&package);
+    }
+}

@@ -1,0 +1,435 @@
+//! What people and scripts get to see, to the letter.
+
+#![cfg(all(feature = "command", unix))]
+
+mod fixture;
+
+use std::collections::BTreeSet;
+
+use fixture::{Call, Package, Ran, cargo, partest, text};
+use serde_json::Value;
+
+/// A report without what changes from run to run: times, how well the slots were filled, how
+/// many processes that took, and the thread ids in messages of panics.
+fn timeless(report: &str) -> String {
+    report.lines().map(|line| timeless_line(line) + "\n").collect()
+}
+
+fn timeless_line(line: &str) -> String {
+    let words: Vec<&str> = line.split(' ').collect();
+    let word = |at: usize| {
+        let is_measured = words.get(at + 1).is_some_and(|unit| is_unit(unit));
+        let is_thread = at > 1 && words[at - 2] == "thread";
+        match is_measured || is_thread {
+            true => words[at].replace(|c: char| c.is_ascii_digit() || c == '.', ""),
+            false => words[at].to_owned(),
+        }
+    };
+    (0..words.len()).map(word).collect::<Vec<_>>().join(" ")
+}
+
+fn is_unit(word: &str) -> bool {
+    ["s", "s)", "s):", "%", "process,", "processes,"].contains(&word)
+}
+
+mod people {
+    use super::*;
+
+    fn is_the_same_in_every_run(fixture: &str, flags: &str) {
+        let run = || partest(fixture).args(flags).run().exits(100);
+        let (first, second) = (run(), run());
+        assert_eq!(timeless(&first.stdout), timeless(&second.stdout), "{first}");
+    }
+
+    #[test]
+    fn the_report_is_the_same_in_every_run() {
+        for flags in ["-j0", "-j1 --policy unit", "-j2 --isolate"] {
+            is_the_same_in_every_run("fails", flags);
+        }
+        is_the_same_in_every_run("dies", "-j2 --isolate");
+    }
+
+    const REPORT: &str = "\
+FAILED fails::tests::an_assertion_fails_after_some_output ( s): panicked at src/lib.rs:29:9
+  | this line went to stdout before the failure
+  | this line went to stderr before the failure
+  |
+  | thread 'tests::an_assertion_fails_after_some_output' () panicked at src/lib.rs:29:9:
+  | assertion `left == right` failed: the clock is slow
+  |   left: Ok(450)
+  |  right: Ok(451)
+  | note: run with `RUST_BACKTRACE=1` environment variable to display a backtrace
+  again: cargo partest -p fails --lib -- --exact tests::an_assertion_fails_after_some_output
+
+FAILED fails::tests::returns_an_error ( s): returned Error: \"there is no 24:00\"
+  | Error: \"there is no 24:00\"
+  again: cargo partest -p fails --lib -- --exact tests::returns_an_error
+
+FAILED fails::tests::should_panic_but_does_not ( s): test did not panic as expected at src/lib.rs:58:8
+  | note: test did not panic as expected at src/lib.rs:58:8
+  again: cargo partest -p fails --lib -- --exact tests::should_panic_but_does_not
+
+FAILED fails::tests::should_panic_with_another_message ( s): panicked at src/lib.rs:65:25
+  | thread 'tests::should_panic_with_another_message' () panicked at src/lib.rs:65:25:
+  | called `Result::unwrap()` on an `Err` value: \"there is no 9:75\"
+  | note: panic did not contain expected string
+  |       panic message: \"called `Result::unwrap()` on an `Err` value: \\\"there is no 9:75\\\"\"
+  |  expected substring: \"is no hour\"
+  again: cargo partest -p fails --lib -- --exact tests::should_panic_with_another_message
+
+FAILED fails::tests::the_message_has_several_lines ( s): panicked at src/lib.rs:70:9
+  | thread 'tests::the_message_has_several_lines' () panicked at src/lib.rs:70:9:
+  | the timetable is wrong:
+  |   expected 9:15
+  |   found    9:16
+  |
+  | test tests::midnight_is_zero ... ok
+  again: cargo partest -p fails --lib -- --exact tests::the_message_has_several_lines
+
+FAILED 3 passed, 5 failed (1 binary, 1 process, 1 slot 9 % full, 1 s)
+";
+
+    /// `-j0`: the one process prints its hint about backtraces once.
+    #[test]
+    fn every_failure_stands_with_its_output_and_the_command_to_run_it_again() {
+        let ran = partest("fails").args("-j0").run().exits(100);
+        assert_eq!(timeless(&ran.stdout), timeless(REPORT), "{ran}");
+    }
+
+    #[test]
+    fn stdout_is_the_result_and_stderr_the_progress() {
+        let ran = partest("passes").args("-j1").run().exits(0);
+        let report = "doctests of passes were not run: cargo test --doc\n\n\
+                      PASSED 7 passed (2 binaries, 2 processes, 1 slot 100 % full, 0.1 s)\n";
+        assert_eq!(timeless(&ran.stdout), timeless(report), "{ran}");
+        let running = "     Running 7 tests of 2 binaries in 1 slot\n";
+        assert!(ran.stderr.ends_with(running), "{ran}");
+    }
+
+    #[test]
+    fn quiet_leaves_failures_and_the_last_line() {
+        let ran = partest("passes").args("-q").run().exits(0);
+        assert_eq!((ran.stdout.lines().count(), ran.stderr.as_str()), (1, ""), "{ran}");
+        assert!(ran.stdout.starts_with("PASSED 7 passed ("), "{ran}");
+        let ran = partest("fails").args("-q").run().exits(100);
+        assert_eq!(ran.stdout.matches("FAILED fails::tests::").count(), 5, "{ran}");
+        assert_eq!(ran.stderr, "", "{ran}");
+    }
+
+    #[test]
+    fn verbose_names_every_test_as_it_ends() {
+        let ran = partest("ignores").args("-v").run().exits(0);
+        let verdicts = ran.stderr.lines().filter(|line| line.contains(" ignores::tests::"));
+        let words = verdicts.map(|line| line.split_whitespace().next().unwrap_or_default());
+        let words: Vec<&str> = words.collect();
+        assert_eq!(words.iter().filter(|word| **word == "IGNORED").count(), 4, "{ran}");
+        assert_eq!(words.iter().filter(|word| **word == "PASSED").count(), 1, "{ran}");
+    }
+
+    #[test]
+    fn a_pipe_gets_no_escape_codes() {
+        let table =
+            [("fails", ""), ("writes_past_the_capture", "--features broken -- --show-output")];
+        for (fixture, flags) in table {
+            let ran = partest(fixture).args(flags).run();
+            assert!(!ran.stdout.contains('\x1b') && !ran.stderr.contains('\x1b'), "{ran}");
+        }
+    }
+
+    #[test]
+    fn colors_come_where_they_are_asked_for() {
+        let colored = |call: Call| {
+            let ran = call.run();
+            (ran.stdout.contains("\x1b["), ran.stderr.contains("\x1b["))
+        };
+        let passes = || partest("passes");
+        assert_eq!(colored(passes().args("--color always")), (true, true));
+        assert_eq!(colored(passes().env("CARGO_TERM_COLOR", "always")), (true, true));
+        let never = passes().env("CARGO_TERM_COLOR", "always").args("--color never");
+        assert_eq!(colored(never), (false, false));
+    }
+
+    #[test]
+    fn what_a_test_prints_cannot_pass_for_a_result() {
+        let call = partest("writes_past_the_capture").args("--features broken");
+        let ran = call.args("-- --show-output").run().exits(100);
+        let is_ours = |line: &&str| line.contains("forged::by_hand") && !line.starts_with("  | ");
+        assert_eq!(ran.stdout.lines().find(is_ours), None, "{ran}");
+    }
+
+    #[test]
+    fn a_reader_that_leaves_ends_the_run_quietly() {
+        let table = ["", "list", "plan", "--message-format json", "-v", "--help"];
+        for flags in table {
+            let ran = partest("fails").args(flags).run_without_reader();
+            let noise = ["panicked", "roken pipe", "error:"];
+            assert!(!noise.iter().any(|noise| ran.stderr.contains(noise)), "{ran}");
+        }
+    }
+}
+
+mod the_command_to_run_it_again {
+    use super::*;
+
+    /// Runs each command as a shell would, and looks that one test ran, and came to the same.
+    fn runs_that_test(fixture: &str, flags: &str, failures: usize) {
+        let ran = partest(fixture).args(flags).run();
+        let mut lines = ran.stdout.lines();
+        let mut found = 0;
+        while let Some(line) = lines.next() {
+            let Some((word, rest)) = line.split_once(' ').filter(|(word, _)| is_verdict(word))
+            else {
+                continue;
+            };
+            let again = lines.by_ref().find_map(|line| line.strip_prefix("  again: "));
+            if let Some(again) = again {
+                found += 1;
+                comes_again(fixture, again, &id_of(rest), &word.to_lowercase());
+            }
+        }
+        assert_eq!(found, failures, "commands; {ran}");
+    }
+
+    fn is_verdict(word: &str) -> bool {
+        ["FAILED", "ABORTED", "TIMED", "MISSING"].contains(&word)
+    }
+
+    /// `dies::exits::ends (0.002 s): exit code 3`
+    fn id_of(rest: &str) -> String {
+        let id = rest.trim_start_matches("OUT ").split([' ', '\n']).next().unwrap_or_default();
+        id.trim_end_matches(':').to_owned()
+    }
+
+    fn comes_again(fixture: &str, again: &str, id: &str, word: &str) {
+        let json = again.replacen("partest", "partest --message-format json", 1);
+        let ran = cargo(fixture).shell(&json).run();
+        let verdicts = ran.verdicts();
+        let only: Vec<(&str, &str)> =
+            verdicts.iter().map(|(id, outcome)| (id.as_str(), outcome.as_str())).collect();
+        let [(came, outcome)] = only[..] else { panic!("one test; {ran}") };
+        assert_eq!(came, id, "{ran}");
+        assert!(outcome.starts_with(word), "{outcome}, not {word}; {ran}");
+    }
+
+    #[test]
+    fn works_for_failures() {
+        runs_that_test("fails", "", 5);
+    }
+
+    #[test]
+    fn works_for_tests_that_died() {
+        runs_that_test("dies", "", 6);
+    }
+
+    #[test]
+    fn works_for_tests_that_hang() {
+        runs_that_test("hangs", "", 1);
+    }
+
+    #[test]
+    fn works_for_ignored_tests() {
+        runs_that_test("ignores", "-- --include-ignored", 1);
+    }
+
+    #[test]
+    fn works_with_features_and_between_two_targets_of_one_name() {
+        runs_that_test("same_names", "--features broken", 1);
+    }
+
+    #[test]
+    fn works_for_harnesses_of_ones_own() {
+        runs_that_test("speaks_the_protocol", "--features broken", 1);
+        runs_that_test("ignores_arguments", "--features broken", 1);
+        runs_that_test("ignores_a_name", "", 1);
+    }
+
+    #[test]
+    fn works_in_a_workspace() {
+        runs_that_test("tour", "-p complaints --features broken", 5);
+    }
+}
+
+mod scripts {
+    use super::*;
+
+    fn fields(event: &Value) -> BTreeSet<&str> {
+        event.as_object().unwrap().keys().map(String::as_str).collect()
+    }
+
+    /// Fields may be added: here, too. They are never renamed.
+    #[test]
+    fn json_has_these_fields() {
+        let ran = partest("fails").json().run().exits(100);
+        let table: [(&str, &[&str]); 3] = [
+            ("run-started", &["binaries", "event", "run", "slots", "tests"]),
+            (
+                "test",
+                &[
+                    "attempt", "binary", "event", "id", "kind", "leaks", "name", "outcome",
+                    "output", "package", "reason", "seconds", "worker",
+                ],
+            ),
+            (
+                "run-finished",
+                &[
+                    "aborted",
+                    "blocked",
+                    "event",
+                    "failed",
+                    "ignored",
+                    "leaks",
+                    "missing",
+                    "passed",
+                    "seconds",
+                    "timed-out",
+                ],
+            ),
+        ];
+        for event in ran.events() {
+            let (_, expected) = table.iter().find(|(name, _)| event["event"] == *name).unwrap();
+            let there = fields(&event);
+            let missing: Vec<_> = expected.iter().filter(|name| !there.contains(*name)).collect();
+            assert!(missing.is_empty(), "{missing:?} in {event}; {ran}");
+        }
+    }
+
+    #[test]
+    fn a_failure_says_where_why_and_what_it_printed() {
+        let ran = partest("fails").json().run().exits(100);
+        let test = ran.test("fails::tests::an_assertion_fails_after_some_output");
+        let expected = [
+            ("package", "fails"),
+            ("binary", "fails"),
+            ("kind", "lib"),
+            ("name", "tests::an_assertion_fails_after_some_output"),
+            ("outcome", "failed"),
+            ("reason", "panicked at src/lib.rs:29:9"),
+        ];
+        for (field, value) in expected {
+            assert_eq!(test[field], value, "{field}; {ran}");
+        }
+        let output = text(&test["output"]);
+        assert!(output.starts_with("this line went to stdout before the failure\n"), "{ran}");
+        assert!(output.contains("assertion `left == right` failed: the clock is slow"), "{ran}");
+        let foreign = ["returns_an_error", "no 9:75", "timetable"];
+        assert!(!foreign.iter().any(|other| output.contains(other)), "{ran}");
+    }
+
+    /// libtest prints a failure's output when all tests have ended, which a worker that dies or
+    /// hangs does not live to see.
+    #[test]
+    fn what_a_failed_test_printed_survives_its_worker() {
+        let call = partest("tour").args("-j0 -p complaints --features broken");
+        let ran = call.json().run().exits(100);
+        let test = ran.test("complaints::letters::are_copied_word_by_word");
+        assert_eq!(test["reason"], "panicked at complaints/src/lib.rs:25:9", "{ran}");
+        let output = text(&test["output"]);
+        assert!(output.contains("comparing the letter with its copy"), "{ran}");
+        assert!(output.contains("the copy differs"), "{ran}");
+    }
+
+    /// Its beginning and its end, which says why; and nothing of 64 MiB that passed.
+    #[test]
+    fn a_flood_of_output_is_kept_in_parts() {
+        let ran = partest("prints_a_lot").args("--features broken").json().run().exits(100);
+        for passed in ["whispers", "recites_the_saga"] {
+            assert_eq!(ran.test(&format!("prints_a_lot::tests::{passed}"))["output"], "");
+        }
+        let stumbles = ran.test("prints_a_lot::tests::recites_the_saga_and_stumbles");
+        let output = text(&stumbles["output"]);
+        assert!(output.starts_with("00000000 la la"), "{ran}");
+        assert!(output.contains("panicked at src/lib.rs:"), "{ran}");
+        assert!(ran.stdout.len() < 1 << 20, "{}", ran.stdout.len());
+    }
+
+    #[test]
+    fn two_targets_of_one_name_differ_in_their_kind() {
+        let ran = partest("same_names").json().run().exits(0);
+        let of = |test: &Value| (text(&test["id"]), text(&test["kind"]));
+        let kinds: BTreeSet<_> = ran.tests().iter().map(of).collect();
+        let expected = ["bin", "lib"].map(|kind| ("same_names::tests::starts".into(), kind.into()));
+        assert!(expected.iter().all(|one| kinds.contains(one)), "{ran}");
+    }
+}
+
+mod looking {
+    use super::*;
+
+    #[test]
+    fn the_plan_and_the_list_run_no_test() {
+        for task in ["plan", "list", "plan --message-format json", "list --message-format json"] {
+            let ran = partest("sets_up_once").args(task).run().exits(0);
+            assert!(!ran.stdout.is_empty(), "{ran}");
+            assert_eq!(std::fs::read_dir(ran.log_directory()).unwrap().count(), 0, "{ran}");
+        }
+    }
+
+    #[test]
+    fn the_list_has_every_test_once() {
+        let ran = partest("tour").args("list --workspace").run().exits(0);
+        let all: Vec<&str> = ran.stdout.lines().collect();
+        let different: BTreeSet<&str> = all.iter().copied().collect();
+        assert_eq!((all.len(), different.len()), (37, 37), "{ran}");
+    }
+
+    /// Every test binary is started by way of this.
+    const CONFIG: &str = "[target.'cfg(all())']\nrunner = ['sh', 'notes_listings.sh']\n";
+    const RUNNER: &str = "\
+case \"$*\" in *--list*) echo listed >> \"$FIXTURE_LOG/listed\";; esac
+exec \"$@\"
+";
+
+    fn was_listed(package: &Package, task: &str) -> bool {
+        !package.partest().args(task).run().exits(0).log("listed").is_empty()
+    }
+
+    #[test]
+    fn a_second_run_lists_nothing_until_something_is_built() {
+        let library = "#[cfg(test)] mod tests { #[test] fn opens() {} }";
+        let package = Package::shop("", library);
+        package.write("notes_listings.sh", RUNNER);
+        package.write(".cargo/config.toml", CONFIG);
+        assert!(was_listed(&package, "list"), "the first time");
+        for task in ["list", "", "plan"] {
+            assert!(!was_listed(&package, task), "`{task}` when nothing has changed");
+        }
+        package.write("src/lib.rs", &library.replace("opens", "closes"));
+        assert!(was_listed(&package, ""), "after a change");
+    }
+}
+
+mod help {
+    use super::*;
+
+    fn help(flag: &str) -> Ran {
+        partest("passes").args(flag).run().exits(0)
+    }
+
+    /// After a change: `cargo partest -h > tests/output/help.txt`.
+    #[test]
+    fn the_short_one_is_this_and_fits_on_a_screen() {
+        let ran = help("-h");
+        assert_eq!(ran.stdout, include_str!("output/help.txt"), "{ran}");
+        assert!(ran.stdout.lines().count() <= 56, "{ran}");
+    }
+
+    #[test]
+    fn the_long_one_has_exit_codes_and_libtests_flags() {
+        let ran = help("--help");
+        for word in ["--ignored", "--exact", "100 a test failed", "--manifest-path", "--no-tests"] {
+            assert!(ran.stdout.contains(word), "{word}; {ran}");
+        }
+    }
+
+    #[test]
+    fn the_version_is_the_packages() {
+        let ran = help("--version");
+        assert_eq!(ran.stdout, concat!("cargo partest ", env!("CARGO_PKG_VERSION"), "\n"), "{ran}");
+    }
+
+    #[test]
+    fn cargo_shows_it_as_its_own() {
+        let ran = cargo("passes").args("partest -h").run().exits(0);
+        assert_eq!(ran.stdout, help("-h").stdout, "{ran}");
+    }
+}
