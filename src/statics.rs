@@ -110,9 +110,11 @@ fn first_crate(mangled: &str) -> Option<&str> {
     };
     let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
     let length: usize = rest[..digits].parse().ok()?;
-    // An identifier that begins with a digit or `_` is set off by a `_`.
-    let rest = rest[digits..].strip_prefix('_').unwrap_or(&rest[digits..]);
-    rest.get(..length).filter(|name| !name.starts_with("_$"))
+    let name = &rest[digits..];
+    // The newer mangling sets off an identifier that begins with a digit or `_` by a `_`.
+    let name =
+        if mangled.starts_with("_R") { name.strip_prefix('_').unwrap_or(name) } else { name };
+    name.get(..length).filter(|name| !name.starts_with("_$"))
 }
 
 fn is_writable<'data>(section: &impl ObjectSection<'data>) -> bool {
