@@ -78,8 +78,13 @@ struct Kept {
     statics: Statics,
 }
 
+/// Raised whenever what is kept changes its form.
+const FORMAT: u32 = 2;
+
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Cache {
+    /// `FORMAT` of the version that wrote it.
+    format: u32,
     /// What of the workspace the statics depend on.
     crates: Vec<String>,
     binaries: BTreeMap<PathBuf, Kept>,
@@ -115,7 +120,7 @@ pub fn take(
     let listed: Vec<_> = pool.install(|| binaries.into_par_iter().map(list_one).collect());
 
     let mut inventory = Inventory::default();
-    let mut cached = Cache { crates: crates_sorted, binaries: BTreeMap::new() };
+    let mut cached = Cache { format: FORMAT, crates: crates_sorted, binaries: BTreeMap::new() };
     let mut has_changed = false;
     for (binary, found, is_new) in listed {
         match found {
@@ -146,11 +151,21 @@ fn load(cache: Option<&Path>, crates: &[String], notes: &mut Vec<Note>) -> BTree
     match store::read::<Cache>(path) {
         Stored::Found(cache) if cache.crates == crates => cache.binaries,
         Stored::Found(_) | Stored::Absent => BTreeMap::new(),
+        Stored::Damaged(_) if is_of_another_version(path) => BTreeMap::new(),
         Stored::Damaged(why) => {
             notes.push(Note::DamagedState { path: path.to_owned(), why });
             BTreeMap::new()
         }
     }
+}
+
+/// What another version of this program wrote is not damaged, only of no use.
+fn is_of_another_version(path: &Path) -> bool {
+    #[derive(Deserialize)]
+    struct Format {
+        format: u32,
+    }
+    matches!(store::read::<Format>(path), Stored::Found(found) if found.format != FORMAT)
 }
 
 /// Listings of other binaries stay as long as those exist: a run of one package must not

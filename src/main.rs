@@ -158,10 +158,11 @@ fn build(
 ) -> Result<(Workspace, Policy, Vec<Binary>)> {
     let (mut cargo, read) = Build::start(settings)?.split();
     interrupts.watch_build(Some(cargo.id()));
+    let mut mistakes = Vec::new();
     let (built, toolchain, declared) = std::thread::scope(|scope| {
         let built = scope.spawn(read);
         let toolchain = scope.spawn(|| Toolchain::load(settings));
-        let declared = declared(settings);
+        let declared = declared(settings, &mut mistakes);
         if matches!(declared, Err(Error::Metadata(_))) {
             process::end_tree(cargo.id());
         }
@@ -170,6 +171,10 @@ fn build(
     let status = cargo.wait();
     interrupts.watch_build(None);
     end_if(interrupts)?;
+    // Only now: cargo's lines and ours must not get into each other.
+    for mistake in &mistakes {
+        tell(&mistake.render(settings.color.stderr));
+    }
     if let Err(error @ Error::Metadata(_)) = declared {
         return Err(error);
     }
@@ -185,24 +190,22 @@ fn build(
     Ok((workspace, policy, binaries))
 }
 
-/// What the manifests declare; all mistakes are told at once.
-fn declared(settings: &Settings) -> Result<(Workspace, Policy)> {
+/// What the manifests declare, with all that is wrong about it.
+fn declared(settings: &Settings, mistakes: &mut Vec<Mistake>) -> Result<(Workspace, Policy)> {
     let workspace = Workspace::load(&settings.cargo)?;
-    let mut mistakes = Vec::new();
-    let policy = workspace.policy(settings, &mut mistakes)?;
-    mistakes.sort_by_key(Mistake::position);
-    let (errors, warnings): (Vec<Mistake>, Vec<Mistake>) =
-        mistakes.into_iter().partition(|mistake| mistake.severity == Severity::Error);
-    for mistake in warnings.iter().chain(&errors) {
-        tell(&mistake.render(settings.color.stderr));
-    }
-    match errors.len() {
+    let policy = workspace.policy(settings, mistakes)?;
+    mistakes.sort_by_key(|mistake| (mistake.severity == Severity::Error, mistake.position()));
+    match errors_in(mistakes) {
         0 => Ok((workspace, policy)),
         count => Err(Error::Metadata(format!(
             "nothing was run: {} in the metadata",
             message::count(count, "mistake")
         ))),
     }
+}
+
+fn errors_in(mistakes: &[Mistake]) -> usize {
+    mistakes.iter().filter(|mistake| mistake.severity == Severity::Error).count()
 }
 
 fn take_inventory(

@@ -1,0 +1,731 @@
+//! What tests leave behind: all of it is found, named and judged, and nothing else is.
+
+#![cfg(all(feature = "command", target_os = "linux", target_env = "gnu"))]
+
+mod fixture;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use fixture::{Call, Package, Ran, await_that, directory, is_alive, partest, text};
+use serde_json::Value;
+use wildmatch::WildMatch;
+
+const FIXTURE: &str = "leaves_things_behind";
+/// Its modules, and the kind of what their tests leave.
+const KINDS: [(&str, &str); 3] =
+    [("panics", "panic"), ("processes", "process"), ("threads", "thread")];
+
+/// What a test leaves behind; in what is expected, `what` is a pattern.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Left {
+    kind: String,
+    what: String,
+    place: String,
+}
+
+impl Left {
+    fn is(&self, found: &Left) -> bool {
+        let is_what = WildMatch::new(&self.what).matches(&found.what);
+        is_what && (&self.kind, &self.place) == (&found.kind, &found.place)
+    }
+}
+
+type ByTest = BTreeMap<String, Vec<Left>>;
+
+/// Every test of the fixture and what it leaves, as its source says.
+fn labelled() -> ByTest {
+    let labelled: ByTest = KINDS.into_iter().flat_map(|(module, kind)| of(module, kind)).collect();
+    for (test, left) in &labelled {
+        let is_left = test.ends_with("_left");
+        assert!(is_left || test.ends_with("_harmless"), "{test} has no label");
+        assert_eq!(is_left, !left.is_empty(), "the name and the comments of {test} differ");
+    }
+    labelled
+}
+
+fn of(module: &str, kind: &str) -> ByTest {
+    let path = format!("src/{module}.rs");
+    let source = std::fs::read_to_string(directory(FIXTURE).join(&path)).unwrap();
+    let id = |name: &str| format!("{FIXTURE}::{module}::{name}");
+    let mut tests = ByTest::new();
+    let mut current = String::new();
+    for (line, number) in source.lines().zip(1..) {
+        if let Some((name, _)) = line.strip_prefix("fn ").and_then(|rest| rest.split_once('(')) {
+            current = name.to_owned();
+        }
+        let is_test = current.ends_with("_left") || current.ends_with("_harmless");
+        if is_test && line.starts_with("fn ") {
+            tests.entry(id(&current)).or_default();
+        }
+        if let Some((name, what)) = label(line) {
+            let place = format!("{path}:{number}");
+            let left = Left { kind: kind.to_owned(), what: what.to_owned(), place };
+            tests.entry(id(name.unwrap_or(&current))).or_default().push(left);
+        }
+    }
+    tests
+}
+
+/// `// left: WHAT` or `// left by NAME: WHAT`
+fn label(line: &str) -> Option<(Option<&str>, &str)> {
+    let (_, label) = line.split_once("// left")?;
+    let (name, what) = label.split_once(": ")?;
+    Some((name.strip_prefix(" by "), what))
+}
+
+fn only(tests: ByTest, is_wanted: impl Fn(&str) -> bool) -> ByTest {
+    tests.into_iter().filter(|(test, _)| is_wanted(test)).collect()
+}
+
+/// What came out.
+fn found(ran: &Ran) -> ByTest {
+    let leaks = |test: &Value| test["leaks"].as_array().cloned().unwrap_or_default();
+    let left = |leak: &Value| Left {
+        kind: text(&leak["kind"]),
+        what: text(&leak["what"]),
+        place: text(&leak["where"]),
+    };
+    let of_test = |test: Value| (text(&test["id"]), leaks(&test).iter().map(left).collect());
+    ran.tests().into_iter().map(of_test).collect()
+}
+
+/// A line for whatever was missed, and for whatever was told and is not there.
+fn deviations(expected: &ByTest, found: &ByTest) -> Vec<String> {
+    let tests: BTreeSet<&String> = expected.keys().chain(found.keys()).collect();
+    tests.into_iter().flat_map(|test| of_test(test, expected.get(test), found.get(test))).collect()
+}
+
+fn of_test(test: &str, expected: Option<&Vec<Left>>, found: Option<&Vec<Left>>) -> Vec<String> {
+    let (Some(expected), Some(found)) = (expected, found) else {
+        return vec![format!("{test}: known {}, ran {}", expected.is_some(), found.is_some())];
+    };
+    let mut surplus = found.clone();
+    let mut missed = Vec::new();
+    for left in expected {
+        match surplus.iter().position(|found| left.is(found)) {
+            Some(at) => drop(surplus.remove(at)),
+            None => missed.push(left),
+        }
+    }
+    let line = |word: &str, left: &Left| {
+        format!("{test}: {word} {} `{}` at {}", left.kind, left.what, left.place)
+    };
+    let missed = missed.into_iter().map(|left| line("missed", left));
+    missed.chain(surplus.iter().map(|left| line("falsely told", left))).collect()
+}
+
+#[track_caller]
+fn is_exactly(ran: &Ran, expected: &ByTest) {
+    let deviations = deviations(expected, &found(ran));
+    assert!(deviations.is_empty(), "{} deviations:\n{}\n{ran}", deviations.len(), {
+        deviations.join("\n")
+    });
+}
+
+#[track_caller]
+fn all_passed(ran: &Ran) {
+    let others = ran.verdicts().into_iter().filter(|(_, outcome)| outcome != "passed");
+    assert_eq!(others.collect::<Vec<_>>(), [], "all tests pass; {ran}");
+}
+
+/// Whatever the fixture started carries the name of the run's own directory.
+#[track_caller]
+fn nothing_lives(ran: &Ran) {
+    let mark = format!("FIXTURE_LOG={}", ran.log_directory().display());
+    await_that("the end of all processes of the run", || of_run(&mark).is_empty());
+}
+
+fn of_run(mark: &str) -> Vec<String> {
+    let processes = Path::new("/proc").read_dir().unwrap().filter_map(Result::ok);
+    let pids = processes.filter_map(|process| process.file_name().into_string().ok());
+    let pids = pids.filter(|pid| pid.bytes().all(|byte| byte.is_ascii_digit()));
+    pids.filter(|pid| has_variable(pid, mark) && is_alive(pid)).collect()
+}
+
+fn has_variable(pid: &str, mark: &str) -> bool {
+    let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes())
+}
+
+fn ran(way: &str) -> Ran {
+    partest(FIXTURE).json().args(way).run()
+}
+
+const SIDE_BY_SIDE: &str = "-j4 --policy unit -- --test-threads=4";
+
+mod recall_and_precision {
+    use super::*;
+
+    fn are_one(way: &str) {
+        let ran = ran(way).exits(0);
+        all_passed(&ran);
+        is_exactly(&ran, &labelled());
+        nothing_lives(&ran);
+    }
+
+    #[test]
+    fn in_one_process_after_the_other() {
+        are_one("-j1");
+    }
+
+    #[test]
+    fn in_two_processes() {
+        are_one("-j2");
+    }
+
+    #[test]
+    fn with_modules_as_they_are() {
+        are_one("-j2 --policy unit");
+    }
+
+    #[test]
+    fn spread_over_processes() {
+        are_one("-j2 --policy split");
+    }
+
+    #[test]
+    fn side_by_side_in_one_process() {
+        are_one(SIDE_BY_SIDE);
+    }
+
+    #[test]
+    fn all_modules_side_by_side_in_one_process() {
+        are_one("-j4 --no-partition -- --test-threads=4");
+    }
+
+    #[test]
+    fn in_a_process_for_each() {
+        are_one("-j2 --isolate");
+    }
+
+    #[test]
+    fn the_fixture_is_large_and_balanced() {
+        let tests = labelled();
+        for (module, _) in KINDS {
+            let of_module = |label: &str| {
+                let in_module = |test: &&String| test.contains(&format!("::{module}::"));
+                tests.keys().filter(in_module).filter(|test| test.ends_with(label)).count()
+            };
+            assert!(of_module("_left") >= 15 && of_module("_harmless") >= 15, "{module}");
+        }
+    }
+
+    #[test]
+    fn side_by_side_is_meant() {
+        let plan = partest(FIXTURE).args("plan --message-format json").args(SIDE_BY_SIDE);
+        let plan = plan.run().exits(0);
+        let batches = plan.events().into_iter().filter(|line| line["event"] == "batch");
+        let threads: Vec<Value> = batches.map(|batch| batch["threads"].clone()).collect();
+        assert_eq!(threads, [4, 4, 4], "{plan}");
+    }
+}
+
+mod actions {
+    use super::*;
+
+    const WAYS: [&str; 2] = ["-j2", SIDE_BY_SIDE];
+
+    #[test]
+    fn allow_hides_everything() {
+        for way in WAYS {
+            let ran = ran(&format!("--leaks allow {way}")).exits(0);
+            let none = labelled().into_keys().map(|test| (test, Vec::new())).collect();
+            is_exactly(&ran, &none);
+            all_passed(&ran);
+            assert_eq!(ran.finished()["leaks"], 0, "{ran}");
+            nothing_lives(&ran);
+        }
+    }
+
+    #[test]
+    fn a_denied_panic_is_a_failure() {
+        for way in WAYS {
+            let ran = ran(&format!("--leaks deny {way}")).exits(100);
+            is_exactly(&ran, &labelled());
+            let verdict = |test: String| {
+                let fails = test.contains("::panics::") && test.ends_with("_left");
+                (test, if fails { "failed" } else { "passed" }.to_owned())
+            };
+            let expected: BTreeMap<_, _> = labelled().into_keys().map(verdict).collect();
+            assert_eq!(ran.verdicts(), expected, "{ran}");
+        }
+    }
+
+    #[test]
+    fn a_denied_thread_or_process_fails_the_run() {
+        for way in ["-j2 --leaks deny -- --skip panics", "-j2 --leaks deny threads"] {
+            let ran = ran(way).exits(102);
+            all_passed(&ran);
+        }
+    }
+
+    #[test]
+    fn nothing_denied_is_all_well() {
+        let ran = ran("-j2 --leaks deny harmless").exits(0);
+        is_exactly(&ran, &only(labelled(), |test| test.ends_with("_harmless")));
+    }
+
+    #[test]
+    fn a_failure_says_which_panic() {
+        let ran = ran("-j1 --leaks deny handle_dropped_left").exits(100);
+        let test = ran.test("leaves_things_behind::panics::handle_dropped_left");
+        let place = &labelled()["leaves_things_behind::panics::handle_dropped_left"][0].place;
+        let reason = format!("a thread of it panicked, and nobody looked: nobody joins ({place})");
+        assert_eq!(test["reason"], reason, "{ran}");
+    }
+}
+
+/// The fixture with more in its manifest.
+fn copy(metadata: &str) -> Package {
+    let copied =
+        ["Cargo.toml", "src/lib.rs", "src/panics.rs", "src/processes.rs", "src/threads.rs"];
+    let read = |path: &str| std::fs::read_to_string(directory(FIXTURE).join(path)).unwrap();
+    let texts = copied.map(|path| (path, read(path)));
+    let package = Package::new(&texts.each_ref().map(|(path, text)| (*path, text.as_str())));
+    package.write("Cargo.toml", &(read("Cargo.toml") + metadata));
+    package
+}
+
+/// Where the copy's manifest goes on.
+fn first_line_of_metadata() -> usize {
+    std::fs::read_to_string(directory(FIXTURE).join("Cargo.toml")).unwrap().lines().count() + 1
+}
+
+/// All leaks of tests with this in their ids, each one of these fields.
+fn each(ran: &Ran, of: &str, field: &str) -> BTreeSet<String> {
+    let is_of = |test: &Value| text(&test["id"]).contains(of);
+    let tests = ran.tests().into_iter().filter(is_of);
+    let leaks = tests.flat_map(|test| test["leaks"].as_array().cloned().unwrap_or_default());
+    leaks.map(|leak| text(&leak[field])).collect()
+}
+
+fn set(words: &[&str]) -> BTreeSet<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+mod rules {
+    use super::*;
+
+    #[test]
+    fn a_module_denies_for_itself() {
+        let key = "[package.metadata.partest.modules]\n\"leaves_things_behind::threads\" = { leaks = \"deny\" }\n";
+        let ran = copy(key).partest().json().args("-j2").run().exits(102);
+        is_exactly(&ran, &labelled());
+        all_passed(&ran);
+        let rule = format!("Cargo.toml:{}", first_line_of_metadata() + 1);
+        assert_eq!(each(&ran, "::threads::", "action"), set(&["deny"]), "{ran}");
+        assert_eq!(each(&ran, "::threads::", "rule"), set(&[&rule]), "{ran}");
+        for other in ["::panics::", "::processes::"] {
+            assert_eq!(each(&ran, other, "action"), set(&["warn"]), "{ran}");
+            assert_eq!(each(&ran, other, "rule"), set(&["default"]), "{ran}");
+        }
+    }
+
+    #[test]
+    fn each_kind_has_its_action() {
+        let key = "[package.metadata.partest]\nleaks = { thread = \"allow\", panic = \"warn\", process = \"deny\" }\n";
+        let ran = copy(key).partest().json().args("-j2").run().exits(102);
+        let is_hidden = |left: &Left| left.kind == "thread";
+        let mut expected = labelled();
+        expected.values_mut().for_each(|left| left.retain(|left| !is_hidden(left)));
+        is_exactly(&ran, &expected);
+        assert_eq!(each(&ran, "::panics::", "action"), set(&["warn"]), "{ran}");
+        assert_eq!(each(&ran, "::processes::", "action"), set(&["deny"]), "{ran}");
+    }
+
+    #[test]
+    fn the_command_line_beats_the_manifest() {
+        let key = "[package.metadata.partest]\nleaks = \"deny\"\n";
+        let ran = copy(key).partest().json().args("-j2 --leaks warn").run().exits(0);
+        is_exactly(&ran, &labelled());
+        assert_eq!(each(&ran, "", "rule"), set(&["--leaks"]), "{ran}");
+    }
+
+    /// `ignore` hides what it matches, of its kind and below its node, whatever is denied.
+    #[test]
+    fn what_is_ignored_is_hidden() {
+        let key = "[package.metadata.partest]
+leaks = { all = \"deny\", ignore = [{ thread = \"un*\" }, { process = \"sleep ?000\" }] }
+[package.metadata.partest.modules]
+\"leaves_things_behind::panics\" = { leaks = { ignore = [{ panic = \"*\" }] } }
+";
+        let ran = copy(key).partest().json().args("-j2").run().exits(102);
+        let ignored = [("thread", "un*"), ("process", "*sleep ?000"), ("panic", "*")];
+        let is_ignored = |left: &Left| {
+            let what = left.what.trim_matches('*');
+            ignored
+                .iter()
+                .any(|(kind, what_is)| left.kind == *kind && WildMatch::new(what_is).matches(what))
+        };
+        let mut expected = labelled();
+        expected.values_mut().for_each(|left| left.retain(|left| !is_ignored(left)));
+        is_exactly(&ran, &expected);
+        all_passed(&ran);
+    }
+
+    #[test]
+    fn an_ignored_kind_hides_no_other() {
+        let key = "[package.metadata.partest]\nleaks = { ignore = [{ process = \"*\" }, { panic = \"unnamed\" }] }\n";
+        let ran = copy(key).partest().json().args("-j2 threads").run().exits(0);
+        is_exactly(&ran, &only(labelled(), |test| test.contains("::threads::")));
+    }
+}
+
+/// The thread of one test ends when a later one says so, a second after its start: long enough
+/// for anybody who wants to look at it.
+const ENDS_LATER: &str = r#"
+#[cfg(test)]
+mod tests {
+    use std::sync::{Condvar, Mutex};
+    static MAY_END: (Mutex<bool>, Condvar) = (Mutex::new(false), Condvar::new());
+    static HAS_ENDED: (Mutex<bool>, Condvar) = (Mutex::new(false), Condvar::new());
+    fn tell(what: &(Mutex<bool>, Condvar)) {
+        *what.0.lock().unwrap() = true;
+        what.1.notify_all();
+    }
+    fn await_it(what: &(Mutex<bool>, Condvar)) {
+        drop(what.1.wait_while(what.0.lock().unwrap(), |told| !*told).unwrap());
+    }
+    #[test]
+    fn a_starts_it() {
+        std::thread::spawn(|| { await_it(&MAY_END); tell(&HAS_ENDED) });
+    }
+    #[test]
+    fn b_ends_it() {
+        std::thread::sleep(std::time::Duration::from_secs(1));
+        tell(&MAY_END);
+        await_it(&HAS_ENDED);
+    }
+}
+"#;
+
+mod linger {
+    use super::*;
+
+    fn with(linger: &str) -> Ran {
+        let key = format!("[package.metadata.partest]\nlinger = \"{linger}\"\n");
+        Package::shop(&key, ENDS_LATER).partest().json().args("-j1 --policy unit").run().exits(0)
+    }
+
+    #[test]
+    fn what_ends_within_it_is_not_left() {
+        let ran = with("1000s");
+        assert_eq!(ran.finished()["leaks"], 0, "{ran}");
+    }
+
+    #[test]
+    fn what_lives_on_behind_it_is_left() {
+        let ran = with("10ms");
+        let leak = &ran.test("shop::tests::a_starts_it")["leaks"][0];
+        assert_eq!((&leak["kind"], &leak["where"]), (&"thread".into(), &"src/lib.rs:15".into()));
+        let detail = text(&leak["detail"]);
+        assert!(WildMatch::new("lived on for * s, then ended").matches(&detail), "{ran}");
+        assert_eq!(ran.finished()["leaks"], 1, "{ran}");
+    }
+
+    /// What a test leaves is looked for only as long as it says, and not for ever.
+    #[test]
+    fn a_run_ends_before_a_long_linger_that_nobody_needs() {
+        let library = "#[test]\nfn passes() { assert!(std::process::Command::new(\"true\").status().unwrap().success()) }";
+        let key = "[package.metadata.partest]\nlinger = \"1h\"\n";
+        Package::shop(key, library).partest().json().run().exits(0);
+    }
+}
+
+mod for_scripts {
+    use super::*;
+
+    fn leak(module: &str, name: &str) -> Value {
+        let ran = ran(&format!("-j1 {module}::{name}")).exits(0);
+        let test = ran.test(&format!("{FIXTURE}::{module}::{name}"));
+        assert_eq!(test["leaks"].as_array().unwrap().len(), 1, "{ran}");
+        test["leaks"][0].clone()
+    }
+
+    #[track_caller]
+    fn is(leak: &Value, kind: &str, what: &str, detail: &str) {
+        let fields: Vec<&String> = leak.as_object().unwrap().keys().collect();
+        assert_eq!(fields, ["action", "detail", "kind", "rule", "what", "where"]);
+        assert_eq!((text(&leak["kind"]), text(&leak["what"])), (kind.into(), what.into()));
+        assert_eq!((text(&leak["action"]), text(&leak["rule"])), ("warn".into(), "default".into()));
+        assert!(WildMatch::new(detail).matches(&text(&leak["detail"])), "{leak}");
+    }
+
+    #[test]
+    fn a_thread() {
+        let leak = leak("threads", "named_left");
+        is(&leak, "thread", "reaper", "still alive when its process ended");
+    }
+
+    #[test]
+    fn a_panic() {
+        let leak = leak("panics", "named_left");
+        is(&leak, "panic", "in the books", "in thread `auditor`, which nobody joined");
+    }
+
+    #[test]
+    fn a_process() {
+        let leak = leak("processes", "stdio_null_left");
+        is(&leak, "process", "sleep 1000", "pid *, * s old, killed");
+    }
+
+    #[test]
+    fn all_leaks_are_counted_at_the_end() {
+        let ran = ran("-j2").exits(0);
+        let all: usize = labelled().values().map(Vec::len).sum();
+        assert_eq!(ran.finished()["leaks"], all, "{ran}");
+    }
+}
+
+/// A report without what changes from run to run: numbers of processes, times, the last line's
+/// measures.
+fn timeless(report: &str) -> String {
+    let mut shown = String::new();
+    for line in report.lines() {
+        let words: Vec<&str> = line.split(' ').collect();
+        let is_measured = |at: usize| {
+            let unit = words.get(at + 1).map(|word| word.trim_end_matches([',', ')', ':']));
+            let is_pid = at > 0 && words[at - 1] == "pid";
+            is_pid || unit.is_some_and(|unit| ["s", "%"].contains(&unit))
+        };
+        let is_number = |c: char| c.is_ascii_digit() || c == '.';
+        let word = |at| match is_measured(at) {
+            true => words[at].replace(is_number, ""),
+            false => words[at].to_owned(),
+        };
+        shown += &((0..words.len()).map(word).collect::<Vec<_>>().join(" ") + "\n");
+    }
+    shown
+}
+
+mod for_people {
+    use super::*;
+
+    const SHOP: &str = r#"
+fn audit() {
+    panic!("the till is short");
+}
+
+#[test]
+fn audits() {
+    std::thread::spawn(audit);
+}
+
+#[test]
+fn closes_well() {
+    std::thread::spawn(|| 7).join().unwrap();
+}
+
+#[test]
+fn opens() {
+    let named = |name: &str| std::thread::Builder::new().name(name.into());
+    named("guard").spawn(|| loop { std::thread::park() }).unwrap();
+    std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+}
+"#;
+
+    fn shop(metadata: &str, flags: &str) -> Ran {
+        Package::shop(metadata, SHOP).partest().args("-j1 --policy unit").args(flags).run()
+    }
+
+    const WARNED: &str = "\
+left behind:
+  shop::audits
+    panic `the till is short` at src/lib.rs:3, in thread `unnamed`, which nobody joined [warn: default]
+  shop::opens
+    thread `guard` started at src/lib.rs:19, still alive when its process ended [warn: default]
+    process `sleep 1000` started at src/lib.rs:20, pid ,  s old, killed [warn: default]
+  to allow one: leaks = { ignore = [{ panic = \"the till is short\" }] } at its node in Cargo.toml
+
+PASSED 3 passed, 3 leaks (1 binary, 1 process, 1 slot  % full,  s)
+";
+
+    #[test]
+    fn leaks_are_grouped_by_test() {
+        let ran = shop("", "").exits(0);
+        assert_eq!(timeless(&ran.stdout), WARNED, "{ran}");
+    }
+
+    const DENIED: &str = "\
+FAILED shop::audits ( s): a thread of it panicked, and nobody looked: the till is short (src/lib.rs:3)
+  again: cargo partest -p shop --lib -- --exact audits
+
+left behind:
+  shop::audits
+    panic `the till is short` at src/lib.rs:3, in thread `unnamed`, which nobody joined [deny: Cargo.toml:5]
+  shop::opens
+    process `sleep 1000` started at src/lib.rs:20, pid ,  s old, killed [warn: Cargo.toml:5]
+  to allow one: leaks = { ignore = [{ panic = \"the till is short\" }] } at its node in Cargo.toml
+
+FAILED 2 passed, 1 failed, 2 leaks (1 binary, 1 process, 1 slot  % full,  s)
+";
+
+    #[test]
+    fn the_gravest_come_first_and_name_their_rule() {
+        let rule = "[package.metadata.partest]\nleaks = { panic = \"deny\", process = \"warn\", thread = \"allow\" }\n";
+        let ran = shop(rule, "").exits(100);
+        let manifest =
+            "[package]\nname = \"shop\"\nedition = \"2024\"\n[workspace]\n".lines().count();
+        let denied = DENIED.replace("Cargo.toml:5", &format!("Cargo.toml:{}", manifest + 2));
+        assert_eq!(timeless(&ran.stdout), denied, "{ran}");
+    }
+
+    /// The line to paste is worth what it says.
+    #[test]
+    fn what_the_report_offers_to_paste_works() {
+        let offered = shop("", "").exits(0);
+        let line = offered.stdout.lines().find(|line| line.contains("to allow one: ")).unwrap();
+        let (_, line) = line.split_once(": ").unwrap();
+        let (key, _) = line.split_once(" at its node").unwrap();
+        let ran = shop(&format!("[package.metadata.partest]\n{key}\n"), "").exits(0);
+        assert!(!ran.stdout.contains("the till is short"), "{ran}");
+        assert!(ran.stdout.contains("3 passed, 2 leaks"), "{ran}");
+    }
+
+    #[test]
+    fn the_whole_stack_is_shown_on_request() {
+        let ran = shop("", "-v").exits(0);
+        assert!(ran.stdout.contains("shop::opens at src/lib.rs:19\n"), "{ran}");
+    }
+
+    #[test]
+    fn a_long_list_is_cut() {
+        let ran = partest(FIXTURE).args("-j2").run().exits(0);
+        let all: usize = labelled().values().map(Vec::len).sum();
+        let more = format!("  … and {} more (-v shows all)\n", all - 20);
+        assert!(ran.stdout.contains(&more), "{ran}");
+        assert!(ran.stdout.lines().count() < 60, "fits a screen or two; {ran}");
+    }
+}
+
+mod without_the_agent {
+    use super::*;
+
+    #[test]
+    fn the_verdicts_are_the_same() {
+        for way in ["-j1", "-j2", SIDE_BY_SIDE, "-j2 --isolate"] {
+            let ran = ran(&format!("--no-agent {way}")).exits(0);
+            all_passed(&ran);
+            let expected: Vec<String> = labelled().into_keys().collect();
+            assert_eq!(ran.verdicts().into_keys().collect::<Vec<_>>(), expected, "{ran}");
+            nothing_lives(&ran);
+        }
+    }
+
+    #[test]
+    fn the_report_says_what_was_not_looked_for() {
+        let ran = partest(FIXTURE).args("--no-agent -j2").run().exits(0);
+        let said = format!("{}{}", ran.stdout, ran.stderr);
+        let told: Vec<&str> = said.lines().filter(|line| line.contains("agent")).collect();
+        assert_eq!(told.len(), 1, "one line, once; {ran}");
+        assert!(told[0].contains("threads and panics"), "{ran}");
+    }
+
+    #[test]
+    fn processes_are_found_all_the_same() {
+        let ran = partest(FIXTURE).args("--no-agent -j1 daemon_left").run().exits(0);
+        let said = format!("{}{}", ran.stdout, ran.stderr);
+        assert!(said.contains("sleep 1000"), "{ran}");
+        nothing_lives(&ran);
+    }
+}
+
+/// Two tests of one process want the thread that is started once, whoever comes first.
+#[test]
+fn a_shared_thread_belongs_to_one_test() {
+    let library = "
+static JOBS: std::sync::LazyLock<std::sync::mpsc::Sender<()>> = std::sync::LazyLock::new(|| {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || receiver.iter().for_each(drop));
+    sender
+});
+#[test] fn a() { JOBS.send(()).unwrap() }
+#[test] fn b() { JOBS.send(()).unwrap() }
+#[test] fn c() { JOBS.send(()).unwrap() }
+";
+    let package = Package::shop("", library);
+    for threads in [1, 3] {
+        let way = format!("-j3 --policy unit -- --test-threads={threads}");
+        let ran = package.partest().json().args(&way).run().exits(0);
+        let all: Vec<Left> = found(&ran).into_values().flatten().collect();
+        let left =
+            Left { kind: "thread".into(), what: "unnamed".into(), place: "src/lib.rs:4".into() };
+        assert_eq!(all, [left], "{ran}");
+    }
+}
+
+/// The examples of `tl.testing.thread`.
+mod python {
+    use super::*;
+
+    fn example(filter: &str) -> Call {
+        partest("threads_of_python").args("-j1 --policy unit").arg(filter)
+    }
+
+    const LEFT: &str = "\
+left behind:
+  threads_of_python::sample_test::leave_behind_a_thread
+    thread `unnamed` started at src/lib.rs:PLACE, still alive when its process ended [warn: default]
+  to allow one: leaks = { ignore = [{ thread = \"unnamed\" }] } at its node in Cargo.toml
+
+PASSED 2 passed, 1 leak (1 binary, 1 process, 1 slot  % full,  s)
+";
+
+    #[test]
+    fn a_report_on_a_thread_left_behind() {
+        let ran = example("sample_test").run().exits(0);
+        assert_eq!(timeless(&ran.stdout), LEFT.replace("PLACE", "16"), "{ran}");
+    }
+
+    const LATE: &str = "\
+FAILED threads_of_python::late::b_late ( s): a thread of it panicked, and nobody looked: just for fun (src/lib.rs:PLACE)
+  again: cargo partest -p threads_of_python --lib -- --exact late::b_late
+
+left behind:
+  threads_of_python::late::b_late
+    panic `just for fun` at src/lib.rs:PLACE, in thread `unnamed`, which nobody joined [deny: Cargo.toml:8]
+  to allow one: leaks = { ignore = [{ panic = \"just for fun\" }] } at its node in Cargo.toml
+
+FAILED 2 passed, 1 failed, 1 leak (1 binary, 1 process, 1 slot  % full,  s)
+";
+
+    #[test]
+    fn a_late_failure_is_its_owners() {
+        let ran = example("late").run().exits(100);
+        assert_eq!(timeless(&ran.stdout), LATE.replace("PLACE", "37"), "{ran}");
+    }
+
+    #[test]
+    fn failures_in_threads_are_collected() {
+        let ran = example("collected").json().run().exits(100);
+        assert_eq!(ran.ids("failed").len(), 2, "{ran}");
+        let messages = set(&["just for fun", "attempt to divide by zero"]);
+        assert_eq!(each(&ran, "collected", "what"), messages, "{ran}");
+    }
+
+    #[test]
+    fn expected_ones_are_silenced() {
+        let ran = example("silenced").json().run().exits(0);
+        assert_eq!(ran.finished()["leaks"], 0, "{ran}");
+    }
+}
+
+/// The busiest way to run the harmless tests: eight processes on whatever cores there are.
+///
+///     cargo test --test leaks -- --ignored --nocapture under_load
+#[test]
+#[ignore = "takes some ten minutes"]
+fn no_false_report_in_200_runs_under_load() {
+    let harmless = only(labelled(), |test| test.ends_with("_harmless"));
+    let mut told = Vec::new();
+    for run in 0..200 {
+        let way = ["--policy split", "--policy unit", "--isolate", ""][run % 4];
+        let ran = ran(&format!("-j8 --leaks deny harmless {way}"));
+        told.extend(
+            deviations(&harmless, &found(&ran)).iter().map(|line| format!("{run}: {line}")),
+        );
+        all_passed(&ran);
+    }
+    assert!(told.is_empty(), "{} false reports:\n{}", told.len(), told.join("\n"));
+}
