@@ -152,13 +152,31 @@ fn ran(way: &str) -> Ran {
     partest(FIXTURE).json().args(way).run()
 }
 
-const SIDE_BY_SIDE: &str = "-j4 --policy unit -- --test-threads=4";
+/// The fixture with more in its manifest.
+fn copy(metadata: &str) -> Package {
+    let copied =
+        ["Cargo.toml", "src/lib.rs", "src/panics.rs", "src/processes.rs", "src/threads.rs"];
+    let read = |path: &str| std::fs::read_to_string(directory(FIXTURE).join(path)).unwrap();
+    let texts = copied.map(|path| (path, read(path)));
+    let package = Package::new(&texts.each_ref().map(|(path, text)| (*path, text.as_str())));
+    package.write("Cargo.toml", &(read("Cargo.toml") + metadata));
+    package
+}
+
+/// Four tests of each process run at once, as threads.
+fn side_by_side() -> Package {
+    copy("[package.metadata.partest]\nthreads = 4\n")
+}
 
 mod recall_and_precision {
     use super::*;
 
     fn are_one(way: &str) {
-        let ran = ran(way).exits(0);
+        are_one_in(ran(way));
+    }
+
+    fn are_one_in(ran: Ran) {
+        let ran = ran.exits(0);
         all_passed(&ran);
         is_exactly(&ran, &labelled());
         nothing_lives(&ran);
@@ -186,12 +204,12 @@ mod recall_and_precision {
 
     #[test]
     fn side_by_side_in_one_process() {
-        are_one(SIDE_BY_SIDE);
+        are_one_in(side_by_side().partest().json().args("-j4 --policy unit").run());
     }
 
     #[test]
     fn all_modules_side_by_side_in_one_process() {
-        are_one("-j4 --no-partition -- --test-threads=4");
+        are_one_in(side_by_side().partest().json().args("-j4 --no-partition").run());
     }
 
     #[test]
@@ -213,35 +231,35 @@ mod recall_and_precision {
 
     #[test]
     fn side_by_side_is_meant() {
-        let plan = partest(FIXTURE).args("plan --message-format json").args(SIDE_BY_SIDE);
-        let plan = plan.run().exits(0);
-        let batches = plan.events().into_iter().filter(|line| line["event"] == "batch");
-        let threads: Vec<Value> = batches.map(|batch| batch["threads"].clone()).collect();
-        assert_eq!(threads, [4, 4, 4], "{plan}");
+        let plan = |way: &str| {
+            let call = side_by_side().partest().args("plan --message-format json").args(way);
+            let plan = call.run().exits(0);
+            let batches = plan.events().into_iter().filter(|line| line["event"] == "batch");
+            batches.map(|batch| batch["threads"].clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(plan("-j4 --policy unit"), [4, 4, 4]);
+        assert_eq!(plan("-j4 --no-partition"), [4]);
     }
 }
 
 mod actions {
     use super::*;
 
-    const WAYS: [&str; 2] = ["-j2", SIDE_BY_SIDE];
-
     #[test]
     fn allow_hides_everything() {
-        for way in WAYS {
-            let ran = ran(&format!("--leaks allow {way}")).exits(0);
-            let none = labelled().into_keys().map(|test| (test, Vec::new())).collect();
-            is_exactly(&ran, &none);
-            all_passed(&ran);
-            assert_eq!(ran.finished()["leaks"], 0, "{ran}");
-            nothing_lives(&ran);
-        }
+        let ran = ran("--leaks allow -j2").exits(0);
+        let none = labelled().into_keys().map(|test| (test, Vec::new())).collect();
+        is_exactly(&ran, &none);
+        all_passed(&ran);
+        assert_eq!(ran.finished()["leaks"], 0, "{ran}");
+        nothing_lives(&ran);
     }
 
     #[test]
     fn a_denied_panic_is_a_failure() {
-        for way in WAYS {
-            let ran = ran(&format!("--leaks deny {way}")).exits(100);
+        let side_by_side = side_by_side().partest().json().args("-j4 --policy unit --leaks deny");
+        for ran in [ran("--leaks deny -j2"), side_by_side.run()] {
+            let ran = ran.exits(100);
             is_exactly(&ran, &labelled());
             let verdict = |test: String| {
                 let fails = test.contains("::panics::") && test.ends_with("_left");
@@ -274,17 +292,6 @@ mod actions {
         let reason = format!("a thread of it panicked, and nobody looked: nobody joins ({place})");
         assert_eq!(test["reason"], reason, "{ran}");
     }
-}
-
-/// The fixture with more in its manifest.
-fn copy(metadata: &str) -> Package {
-    let copied =
-        ["Cargo.toml", "src/lib.rs", "src/panics.rs", "src/processes.rs", "src/threads.rs"];
-    let read = |path: &str| std::fs::read_to_string(directory(FIXTURE).join(path)).unwrap();
-    let texts = copied.map(|path| (path, read(path)));
-    let package = Package::new(&texts.each_ref().map(|(path, text)| (*path, text.as_str())));
-    package.write("Cargo.toml", &(read("Cargo.toml") + metadata));
-    package
 }
 
 /// Where the copy's manifest goes on.
@@ -418,7 +425,7 @@ mod linger {
     fn what_lives_on_behind_it_is_left() {
         let ran = with("10ms");
         let leak = &ran.test("shop::tests::a_starts_it")["leaks"][0];
-        assert_eq!((&leak["kind"], &leak["where"]), (&"thread".into(), &"src/lib.rs:15".into()));
+        assert_eq!((&leak["kind"], &leak["where"]), (&"thread".into(), &"src/lib.rs:16".into()));
         let detail = text(&leak["detail"]);
         assert!(WildMatch::new("lived on for * s, then ended").matches(&detail), "{ran}");
         assert_eq!(ran.finished()["leaks"], 1, "{ran}");
@@ -534,8 +541,8 @@ left behind:
   shop::audits
     panic `the till is short` at src/lib.rs:3, in thread `unnamed`, which nobody joined [warn: default]
   shop::opens
-    thread `guard` started at src/lib.rs:19, still alive when its process ended [warn: default]
     process `sleep 1000` started at src/lib.rs:20, pid ,  s old, killed [warn: default]
+    thread `guard` started at src/lib.rs:19, still alive when its process ended [warn: default]
   to allow one: leaks = { ignore = [{ panic = \"the till is short\" }] } at its node in Cargo.toml
 
 PASSED 3 passed, 3 leaks (1 binary, 1 process, 1 slot  % full,  s)
@@ -604,7 +611,7 @@ mod without_the_agent {
 
     #[test]
     fn the_verdicts_are_the_same() {
-        for way in ["-j1", "-j2", SIDE_BY_SIDE, "-j2 --isolate"] {
+        for way in ["-j1", "-j2", "-j4 --policy unit", "-j2 --isolate"] {
             let ran = ran(&format!("--no-agent {way}")).exits(0);
             all_passed(&ran);
             let expected: Vec<String> = labelled().into_keys().collect();
@@ -655,6 +662,40 @@ static JOBS: std::sync::LazyLock<std::sync::mpsc::Sender<()>> = std::sync::LazyL
     }
 }
 
+/// Between the start of a shell and that of its child, another test starts a process: the child
+/// is still the shell's.
+#[test]
+fn a_process_without_a_parent_belongs_to_the_test_of_its_parent() {
+    let library = r#"
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::sync::Barrier;
+static BARRIER: Barrier = Barrier::new(2);
+
+#[test]
+fn a_leaves_one() {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "read line; sleep 1000 &"]).stdin(Stdio::piped());
+    let mut shell = shell.spawn().unwrap();
+    BARRIER.wait();
+    BARRIER.wait();
+    shell.stdin.take().unwrap().write_all(b"go\n").unwrap();
+    assert!(shell.wait().unwrap().success());
+}
+
+#[test]
+fn b_leaves_none() {
+    BARRIER.wait();
+    assert!(Command::new("true").status().unwrap().success());
+    BARRIER.wait();
+}
+"#;
+    let package = Package::shop("[package.metadata.partest]\nthreads = 2\n", library);
+    let ran = package.partest().json().args("-j2 --policy unit").run().exits(0);
+    let leaks = |test: &str| ran.test(test)["leaks"].as_array().unwrap().len();
+    assert_eq!((leaks("shop::a_leaves_one"), leaks("shop::b_leaves_none")), (1, 0), "{ran}");
+}
+
 /// The examples of `tl.testing.thread`.
 mod python {
     use super::*;
@@ -675,7 +716,7 @@ PASSED 2 passed, 1 leak (1 binary, 1 process, 1 slot  % full,  s)
     #[test]
     fn a_report_on_a_thread_left_behind() {
         let ran = example("sample_test").run().exits(0);
-        assert_eq!(timeless(&ran.stdout), LEFT.replace("PLACE", "16"), "{ran}");
+        assert_eq!(timeless(&ran.stdout), LEFT.replace("PLACE", "18"), "{ran}");
     }
 
     const LATE: &str = "\
@@ -693,7 +734,7 @@ FAILED 2 passed, 1 failed, 1 leak (1 binary, 1 process, 1 slot  % full,  s)
     #[test]
     fn a_late_failure_is_its_owners() {
         let ran = example("late").run().exits(100);
-        assert_eq!(timeless(&ran.stdout), LATE.replace("PLACE", "37"), "{ran}");
+        assert_eq!(timeless(&ran.stdout), LATE.replace("PLACE", "42"), "{ran}");
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //!
 //! All tests pass. Under `cargo partest` (Linux with glibc) the report names every `_left` test,
 //! what it left and that line, and no `_harmless` one, however the tests are spread over
-//! processes and threads: `-j1`, `-j2`, `-j4 --policy unit -- --test-threads=4`, `--isolate`.
+//! processes and threads: `-j1`, `-j2`, `--isolate`, `threads = 4`.
 //! With `--leaks deny` the tests of `panics` that leave one fail, and the exit code is 100; without
 //! them it is 102. Whatever is left would last for 1000 seconds or for ever; when the run has
 //! ended, it is gone.
