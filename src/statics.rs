@@ -86,7 +86,7 @@ fn symbols(executable: &Path, crates: &HashSet<String>) -> Result<Vec<Symbol>, S
 fn function(name: &str, crates: &HashSet<String>) -> Symbol {
     if name.contains("7Barrier4wait") {
         Symbol::Barrier
-    } else if name.contains("8ThreadId") && name.contains("5Debug3fmt") {
+    } else if ["ThreadId", "Debug", "fmt"].iter().all(|word| name.contains(word)) {
         Symbol::ThreadIdAsText
     } else if name.contains("3std3env4args") || name.contains("3std3env7args_os") {
         Symbol::Arguments
