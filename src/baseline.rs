@@ -10,6 +10,12 @@ use wildmatch::WildMatch;
 
 use crate::declaration::LeakKind;
 use crate::error::{Error, Result};
+use crate::event::Note;
+use crate::inventory::Inventory;
+use crate::outcome::{Outcome, Verdict};
+use crate::plan::TestId;
+use crate::settings::Settings;
+use crate::worker::Context;
 
 /// The name of the file.
 pub const FILE: &str = "partest-baseline.toml";
@@ -94,6 +100,49 @@ pub fn write(path: &Path, entries: BTreeSet<Entry>) -> std::io::Result<()> {
     std::fs::write(file.path(), format!("{HEAD}{text}"))?;
     file.persist(path).map_err(|error| error.error)?;
     Ok(())
+}
+
+/// The leaks of this run, to be held against the baseline.
+#[derive(Default)]
+pub struct Comparison {
+    leaks: BTreeSet<Entry>,
+    /// Package and id of every test that ran to its end.
+    ran: BTreeSet<(String, String)>,
+}
+
+impl Comparison {
+    pub fn note(&mut self, inventory: &Inventory, test: TestId, verdict: &Verdict) {
+        let listing = &inventory.listings[test.listing];
+        let package = listing.binary.package_name.clone();
+        let id = listing.binary.id(&listing.tests[test.test].name);
+        self.leaks.extend(verdict.leaks.iter().map(|leak| Entry {
+            package: package.clone(),
+            test: id.clone(),
+            kind: leak.kind.as_str().to_owned(),
+            what: leak.what.clone(),
+        }));
+        if verdict.outcome == Outcome::Passed {
+            self.ran.insert((package, id));
+        }
+    }
+
+    /// What is to be said: the baseline was written, or what it lists is gone.
+    pub fn conclude(self, settings: &Settings, context: &Context<'_>) -> Option<Note> {
+        if settings.write_baseline {
+            let (path, leaks) = (self::path(&context.root), self.leaks.len());
+            return Some(match write(&path, self.leaks) {
+                Ok(()) => Note::BaselineWritten { path, leaks },
+                Err(error) => Note::StateNotWritten { path, why: error.to_string() },
+            });
+        }
+        let did_run =
+            |package: &str, id: &str| self.ran.contains(&(package.to_owned(), id.to_owned()));
+        let unused = context.baseline.unused(did_run).into_iter();
+        let leaks: Vec<String> = unused
+            .map(|entry| format!("{} `{}` of {}", entry.kind, entry.what, entry.test))
+            .collect();
+        (context.agent.is_some() && !leaks.is_empty()).then_some(Note::GoneFromBaseline { leaks })
+    }
 }
 
 #[cfg(test)]

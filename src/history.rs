@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::event::Note;
+use crate::inventory::Inventory;
 use crate::store::{self, Stored};
 
 #[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
@@ -48,15 +49,24 @@ impl History {
         }
     }
 
-    /// Forgets the tests that a listed binary no longer has.
-    pub fn forget_others(&mut self, binary: &str, exists: impl Fn(&str) -> bool) {
+    /// Forgets the tests that the listed binaries no longer have.
+    pub fn forget_gone(&mut self, inventory: &Inventory) {
+        for listing in &inventory.listings {
+            let by_name = listing.by_name();
+            self.forget_others(&listing.binary.key(), |test| by_name.contains_key(test));
+        }
+    }
+
+    fn forget_others(&mut self, binary: &str, exists: impl Fn(&str) -> bool) {
         if let Some(tests) = self.binaries.get_mut(binary) {
             tests.retain(|test, _| exists(test));
         }
     }
 
-    pub fn save(&self, path: &Path) -> std::io::Result<()> {
-        store::write(path, self)
+    /// Writes the file; what went wrong comes back as a note, since no verdict hangs on it.
+    pub fn save(&self, path: &Path) -> Option<Note> {
+        let error = store::write(path, self).err()?;
+        Some(Note::StateNotWritten { path: path.to_owned(), why: error.to_string() })
     }
 }
 
@@ -73,7 +83,7 @@ mod tests {
         history.record("web/lib/web", "a", Duration::from_secs(2));
         history.record("web/lib/web", "gone", Duration::from_secs(2));
         history.forget_others("web/lib/web", |test| test != "gone");
-        history.save(&path).unwrap();
+        assert_eq!(history.save(&path), None);
         let mut notes = Vec::new();
         let read = History::load(&path, &mut notes);
         assert_eq!(read, history);

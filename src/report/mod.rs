@@ -79,6 +79,11 @@ pub fn print(text: &str) -> io::Result<()> {
     stdout.flush()
 }
 
+/// Says something on stderr; one that is closed is no reason to stop.
+pub fn tell(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
 /// Styles for one stream: colored, or plain.
 #[derive(Debug, Clone, Copy)]
 pub struct Paint(pub bool);

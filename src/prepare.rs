@@ -1,0 +1,126 @@
+//! Everything before the first test: the build, what the manifests declare, and the inventory.
+
+use std::sync::Arc;
+
+use crate::binary::{Binary, Build};
+use crate::error::{Error, Result};
+use crate::event::Note;
+use crate::interrupt::Interrupts;
+use crate::inventory::{self, Inventory};
+use crate::message;
+use crate::mistake::{Mistake, Severity};
+use crate::policy::Policy;
+use crate::process;
+use crate::report::{Spinner, tell};
+use crate::settings::Settings;
+use crate::toolchain::Toolchain;
+use crate::workspace::Workspace;
+
+/// Where the lists are kept, below the state directory.
+const INVENTORY: &str = "inventory.json";
+
+/// Metadata, toolchain and build, side by side; a mistake in the metadata ends the build.
+pub fn build(
+    settings: &Settings,
+    interrupts: &Arc<Interrupts>,
+) -> Result<(Workspace, Policy, Vec<Binary>)> {
+    let (mut cargo, read) = Build::start(settings)?.split();
+    interrupts.watch_build(Some(cargo.id()));
+    let mut mistakes = Vec::new();
+    let (built, toolchain, declared) = std::thread::scope(|scope| {
+        let built = scope.spawn(read);
+        let toolchain = scope.spawn(|| Toolchain::load(settings));
+        let declared = declared(settings, &mut mistakes);
+        if matches!(declared, Err(Error::Metadata(_))) {
+            process::end_tree(cargo.id());
+        }
+        (built.join(), toolchain.join(), declared)
+    });
+    let status = cargo.wait();
+    interrupts.watch_build(None);
+    end_if(interrupts)?;
+    // Only now: cargo's lines and ours must not get into each other.
+    for mistake in &mistakes {
+        tell(&mistake.render(settings.color.stderr));
+    }
+    if let Err(error @ Error::Metadata(_)) = declared {
+        return Err(error);
+    }
+    if !status.is_ok_and(|status| status.success()) {
+        return Err(Error::Build);
+    }
+    let (mut workspace, policy) = declared?;
+    let lost = || Error::Cargo("a thread that listened to cargo was lost".to_owned());
+    let toolchain = toolchain.map_err(|_| lost())??;
+    let binaries = built.map_err(|_| lost())?.binaries(&mut workspace, &toolchain)?;
+    // Only now: what cargo leaves running by design is none of ours.
+    process::adopt_strays();
+    Ok((workspace, policy, binaries))
+}
+
+/// What the manifests declare, with all that is wrong about it.
+fn declared(settings: &Settings, mistakes: &mut Vec<Mistake>) -> Result<(Workspace, Policy)> {
+    let workspace = Workspace::load(&settings.cargo)?;
+    let policy = workspace.policy(settings, mistakes)?;
+    mistakes.sort_by_key(|mistake| (mistake.severity == Severity::Error, mistake.position()));
+    match errors_in(mistakes) {
+        0 => Ok((workspace, policy)),
+        count => Err(Error::Metadata(format!(
+            "nothing was run: {} in the metadata",
+            message::count(count, "mistake")
+        ))),
+    }
+}
+
+fn errors_in(mistakes: &[Mistake]) -> usize {
+    mistakes.iter().filter(|mistake| mistake.severity == Severity::Error).count()
+}
+
+pub fn take_inventory(
+    settings: &Settings,
+    workspace: &Workspace,
+    policy: &Policy,
+    binaries: Vec<Binary>,
+    pool: &rayon::ThreadPool,
+    interrupts: &Interrupts,
+    notes: &mut Vec<Note>,
+) -> Result<Inventory> {
+    let cache = (!settings.nested).then(|| workspace.state_dir.join(INVENTORY));
+    let what = message::count(binaries.len(), "binary");
+    let spinner = Spinner::start(settings, "Listing", what);
+    let crates = workspace.crate_names();
+    let inventory = inventory::take(
+        binaries,
+        policy,
+        &crates,
+        cache.as_deref(),
+        pool,
+        &interrupts.groups,
+        notes,
+    );
+    drop(spinner);
+    notes.extend(inventory.failures.iter().cloned().map(Note::ListFailed));
+    end_if(interrupts)?;
+    Ok(inventory)
+}
+
+/// Keys that match no test of the binaries of this run.
+pub fn check_paths(settings: &Settings, policy: &Policy, inventory: &Inventory) {
+    let mut mistakes = Vec::new();
+    for package in 0..policy.packages.len() {
+        if policy.packages[package].declaration.modules.is_empty() {
+            continue;
+        }
+        let own = inventory.listings.iter().filter(|l| l.binary.package == package);
+        let ids: Vec<String> =
+            own.flat_map(|l| l.tests.iter().map(|test| l.binary.id(&test.name))).collect();
+        policy.check_paths(package, &ids, &mut mistakes);
+    }
+    for mistake in mistakes {
+        tell(&mistake.render(settings.color.stderr));
+    }
+}
+
+fn end_if(interrupts: &Interrupts) -> Result<()> {
+    if interrupts.happened() { Err(Error::Interrupted) } else { Ok(()) }
+}
