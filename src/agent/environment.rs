@@ -1,7 +1,7 @@
 //! Takes the runner's marks out of the environment before any of the test's code can see them.
 
 use core::ffi::{CStr, c_char, c_int};
-use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering::Relaxed};
 
 use crate::{channel, real, threads};
 
@@ -91,15 +91,49 @@ unsafe fn erase(text: *mut c_char) {
 /// Set when the arguments ask for what stable libtest refuses.
 static WANTS_UNSTABLE: AtomicBool = AtomicBool::new(false);
 
+/// Where the arguments stand, for `hide_arguments`.
+static ARGUMENTS: AtomicPtr<*const c_char> = AtomicPtr::new(core::ptr::null_mut());
+
 /// # Safety
 /// The arguments that the loader passes to constructors.
 pub unsafe fn read_arguments(count: c_int, arguments: *const *const c_char) {
+    ARGUMENTS.store(arguments.cast_mut(), Relaxed);
     for index in 1..count.max(1) as usize {
         // SAFETY: there are `count` texts.
         let argument = unsafe { CStr::from_ptr(*arguments.add(index)) }.to_bytes();
         if let b"unstable-options" | b"-Zunstable-options" = argument {
             WANTS_UNSTABLE.store(true, Relaxed);
         }
+    }
+}
+
+/// What the runner adds to the arguments that `cargo test` would give.
+const ADDED: [&CStr; 4] = [c"--format", c"json", c"-Zunstable-options", c"--report-time"];
+
+/// Takes the runner's own arguments out, once libtest has read them: tests that start
+/// themselves again (rusty-fork, and with it proptest's `fork`) read them too. The standard
+/// library takes a null for the end of the list, whatever the count says.
+pub fn hide_arguments() {
+    let mut from = ARGUMENTS.load(Relaxed);
+    if from.is_null() || !WANTS_UNSTABLE.load(Relaxed) {
+        return;
+    }
+    // SAFETY: the list ends in null and lies on the process's own stack, which may be written
+    // to. Only the main thread is there, and it has read what it needs.
+    unsafe {
+        let mut to = from;
+        let mut next = 0;
+        while !(*from).is_null() {
+            let is_added = ADDED.get(next).is_some_and(|added| CStr::from_ptr(*from) == *added);
+            if is_added {
+                next += 1;
+            } else {
+                *to = *from;
+                to = to.add(1);
+            }
+            from = from.add(1);
+        }
+        *to = core::ptr::null();
     }
 }
 

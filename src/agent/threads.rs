@@ -10,7 +10,7 @@ use crate::records::{
     self, Birth, ENDED, JOINING, RELEASED, RETURNED, RUNS_TEST, Record, Routine, USED,
 };
 use crate::stacks::Stack;
-use crate::{libtest, system};
+use crate::{environment, libtest, system};
 
 unsafe extern "C" {
     fn pthread_key_create(key: *mut u32, end: unsafe extern "C" fn(*mut c_void)) -> c_int;
@@ -47,7 +47,9 @@ pub unsafe extern "C" fn pthread_create(
     argument: *mut c_void,
 ) -> c_int {
     let Some(create) = real::pthread_create() else { return real::ENOSYS };
-    ANY_CREATED.store(true, Relaxed);
+    if !ANY_CREATED.swap(true, Relaxed) && channel::is_open() {
+        environment::hide_arguments();
+    }
     let Some(record) = expect(attributes, start, argument) else {
         // SAFETY: the caller's own arguments.
         return unsafe { create(handle, attributes, start, argument) };

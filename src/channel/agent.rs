@@ -101,7 +101,6 @@ impl Agent {
     fn take(&mut self, frame: Frame, heard: &mut Vec<Heard>) {
         match frame {
             Frame::Hello { version, asks_for_stacks, .. } => {
-                self.began = version == VERSION;
                 self.is_broken = version != VERSION;
                 self.asks_for_stacks = Some(asks_for_stacks);
             }
@@ -149,6 +148,7 @@ impl Agent {
 
     fn event(&mut self, line: Line, heard: &mut Vec<Heard>) {
         if line.kind == "suite" {
+            self.began |= line.event == "started";
             self.ended |= matches!(line.event.as_str(), "ok" | "failed");
         }
         let Some(&test) = self.by_name.get(&line.name).filter(|_| line.kind == "test") else {
