@@ -12,13 +12,24 @@ use fixture::{PROGRAM, Ran, directory, partest, text};
 use serde_json::Value;
 
 /// All ways to spread tests over processes.
-const ANYHOW: &[&str] =
-    &["-j1", "-j2", "-j8", "-j0", "--policy unit", "--policy split", "--isolate"];
-const AS_DECLARED: &[&str] = &["-j1", "-j2", "-j8"];
+///
+/// Each list has a way without the agent: both channels give the same verdicts.
+const ANYHOW: &[&str] = &[
+    "-j1",
+    "-j2",
+    "-j8",
+    "-j0",
+    "--policy unit",
+    "--policy split",
+    "--isolate",
+    "-j2 --no-agent",
+    "-j0 --no-agent",
+];
+const AS_DECLARED: &[&str] = &["-j1", "-j2", "-j8", "-j2 --no-agent"];
 /// For tests that share what is in their process.
-const TOGETHER: &[&str] = &["-j1", "-j2", "-j8", "-j0", "--policy unit"];
+const TOGETHER: &[&str] = &["-j1", "-j2", "-j8", "-j0", "--policy unit", "-j2 --no-agent"];
 /// For tests that must not share a process.
-const APART: &[&str] = &["-j1", "-j2", "-j8", "--isolate"];
+const APART: &[&str] = &["-j1", "-j2", "-j8", "--isolate", "-j2 --no-agent"];
 
 /// A line for each fixture: its name, the ways that keep its verdicts, what else it needs.
 macro_rules! come_out_as_expected {
@@ -85,7 +96,6 @@ mod comes_out_as_expected_when_broken {
 
     broken! {
         ignores_arguments: ANYHOW, "--features broken";
-        // All of its 64 MiB are in the JSON.
         prints_a_lot: &["-j2"], "--features broken";
         recycles: ANYHOW, "--features broken";
         same_names: ANYHOW, "--features broken";
