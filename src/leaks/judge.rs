@@ -104,6 +104,18 @@ fn place_of(calls: &[Call]) -> Option<String> {
     calls.iter().find(|call| !is_machinery(call)).and_then(|call| call.place.clone())
 }
 
+/// The calls of a waiting thread that tell a person something: the last call into a library,
+/// and what led to it. Where nothing but libraries is known, their innermost calls.
+pub fn essential(calls: &[Call]) -> &[Call] {
+    const INNERMOST: usize = 5;
+    let first = calls.iter().position(|call| !is_machinery(call));
+    let last = calls.iter().rposition(|call| !is_machinery(call));
+    match (first, last) {
+        (Some(first), Some(last)) => &calls[first.saturating_sub(1)..=last],
+        _ => &calls[..calls.len().min(INNERMOST)],
+    }
+}
+
 /// Crates whose frames say how a thread was started, and not who wanted it.
 const RUNTIMES: [&str; 12] = [
     "std::",
@@ -124,7 +136,7 @@ fn is_machinery(call: &Call) -> bool {
     let function = call.function.trim_start_matches(['<', '&']);
     let is_known = RUNTIMES.iter().any(|runtime| function.starts_with(runtime));
     let place = call.place.as_deref().unwrap_or_default();
-    let is_library = place.starts_with("/rustc/") || place.contains("/library/std/");
+    let is_library = place.starts_with("library/") || place.contains("/library/std/");
     // libc and the loader have no Rust paths.
     is_known || is_library || call.place.is_none()
 }
@@ -166,13 +178,26 @@ mod tests {
     #[test]
     fn the_place_is_the_first_that_a_person_wrote() {
         let calls = [
-            call("std::thread::Builder::spawn", Some("/rustc/abc/library/std/src/thread.rs:9")),
+            call("std::thread::Builder::spawn", Some("library/std/src/thread.rs:9")),
             call("rayon_core::registry::Registry::new", Some("/home/x/rayon/src/r.rs:1")),
             call("web::db::Pool::open", Some("src/db.rs:88")),
             call("web::db::tests::opens", Some("src/db.rs:120")),
         ];
         assert_eq!(place_of(&calls).as_deref(), Some("src/db.rs:88"));
         assert_eq!(place_of(&calls[..2]), None);
+    }
+
+    #[test]
+    fn of_a_waiting_thread_the_last_library_call_and_the_way_to_it_are_shown() {
+        let calls = [
+            call("syscall", None),
+            call("std::sync::mpsc::Receiver<T>::recv", Some("library/std/src/m.rs:1")),
+            call("web::db::Pool::get", Some("src/db.rs:88")),
+            call("web::db::tests::waits", Some("src/db.rs:120")),
+            call("core::ops::function::FnOnce::call_once", None),
+        ];
+        assert_eq!(essential(&calls), &calls[1..4]);
+        assert_eq!(essential(&calls[..2]), &calls[..2]);
     }
 
     #[test]

@@ -9,9 +9,9 @@ use serde::Serialize;
 
 use crate::declaration::{LeakAction, LeakKind};
 
-pub use judge::{Names, judge};
+pub use judge::{Names, essential, judge};
 pub use rules::LeakRules;
-pub use symbols::{Call, Module, Symbols};
+pub use symbols::{Module, Symbols};
 pub use traces::{Finding, Subject, Traces};
 
 /// One thing that a test left behind.

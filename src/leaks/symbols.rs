@@ -93,7 +93,11 @@ fn demangled(name: &str) -> String {
     format!("{:#}", rustc_demangle::demangle(name))
 }
 
+/// `/rustc/HASH/library/…` says no more than `library/…`.
 fn relative(file: &str, root: &Path) -> String {
+    if let Some((_, rest)) = file.strip_prefix("/rustc/").and_then(|rest| rest.split_once('/')) {
+        return rest.to_owned();
+    }
     let path = Path::new(file);
     path.strip_prefix(root).unwrap_or(path).display().to_string()
 }

@@ -10,7 +10,7 @@ use super::{Cause, Context, GRACE, Job, Message, Rest, prepare, tell};
 use crate::channel::{Agent, Channel, Ended, Heard, LedgerFile, Left, Settled, ThreadStack, Way};
 use crate::declaration::{LeakAction, LeakKind, Recycle};
 use crate::inventory::Listing;
-use crate::leaks::{Call, Finding, Leak, Module, Names, Symbols, judge};
+use crate::leaks::{Finding, Leak, Module, Names, Symbols, essential, judge};
 use crate::libtest::{self, Listed};
 use crate::outcome::{Outcome, Verdict};
 use crate::plan::TestId;
@@ -508,8 +508,8 @@ impl<'r> Worker<'r> {
             format!(" of {}", self.listing.binary.id(name))
         });
         let mut text = format!("thread `{}`{}:\n", stack.name, of_test.unwrap_or_default());
-        for call in until_begin(names.calls(&stack.stack)) {
-            let place = call.place.map(|place| format!(" at {place}")).unwrap_or_default();
+        for call in essential(&names.calls(&stack.stack)) {
+            let place = call.place.as_ref().map(|place| format!(" at {place}")).unwrap_or_default();
             text.push_str(&format!("  {}{place}\n", call.function));
         }
         text.push('\n');
@@ -562,11 +562,6 @@ impl<'r> Worker<'r> {
             _ => status.code() == Some(101) && (!left.began || has_lost_ledger(&left.rest)),
         }
     }
-}
-
-/// The calls inside of where a thread begins: the rest is the same for all threads.
-fn until_begin(calls: Vec<Call>) -> impl Iterator<Item = Call> {
-    calls.into_iter().take_while(|call| !call.function.contains("__rust_begin_short_backtrace"))
 }
 
 /// The worker's side of its channel: arguments and variables.
