@@ -734,7 +734,7 @@ FAILED 2 passed, 1 failed, 1 leak (1 binary, 1 process, 1 slot  % full,  s)
     #[test]
     fn a_late_failure_is_its_owners() {
         let ran = example("late").run().exits(100);
-        assert_eq!(timeless(&ran.stdout), LATE.replace("PLACE", "42"), "{ran}");
+        assert_eq!(timeless(&ran.stdout), LATE.replace("PLACE", "43"), "{ran}");
     }
 
     #[test]

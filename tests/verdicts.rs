@@ -145,6 +145,8 @@ fn events_add_up(ran: &Ran) {
 /// Those that have no verdicts to compare, each with the test that runs it.
 const TESTED_ELSEWHERE: &[&str] = &[
     "does_not_build",        // bad_input
+    "leaves_things_behind",  // leaks
+    "threads_of_python",     // leaks
     "twenty_thousand_tests", // lineage
     "two_policies",          // bad_input
     "wrong_keys",            // bad_input

@@ -1,12 +1,15 @@
 //! Takes the runner's marks out of the environment before any of the test's code can see them.
 
 use core::ffi::{CStr, c_char, c_int};
-use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering::Relaxed};
 
 use crate::{channel, real, threads};
 
 /// The runner names the channel's descriptor here.
 const CHANNEL: &[u8] = b"PARTEST_AGENT_FD=";
+/// The runner numbers its workers here; tests may read it too.
+const WORKER: &[u8] = b"PARTEST_WORKER=";
+static WORKER_NUMBER: AtomicU32 = AtomicU32::new(0);
 /// The runner puts the agent first in this list.
 const PRELOAD: &[u8] = b"LD_PRELOAD=";
 
@@ -31,6 +34,10 @@ pub unsafe fn clean() -> Option<c_int> {
             let stays = if let Some(value) = bytes.strip_prefix(CHANNEL) {
                 channel = number(value);
                 false
+            } else if let Some(value) = bytes.strip_prefix(WORKER) {
+                let number = number(value).and_then(|number| u32::try_from(number).ok());
+                WORKER_NUMBER.store(number.unwrap_or(0), Relaxed);
+                true
             } else if bytes.starts_with(PRELOAD) {
                 drop_first(text.add(PRELOAD.len()))
             } else {
@@ -49,6 +56,10 @@ pub unsafe fn clean() -> Option<c_int> {
         }
     }
     channel
+}
+
+pub fn worker() -> u32 {
+    WORKER_NUMBER.load(Relaxed)
 }
 
 fn number(digits: &[u8]) -> Option<c_int> {

@@ -28,8 +28,14 @@ pub const THREAD_ALIVE: u8 = 18;
 pub const GOODBYE: u8 = 19;
 pub const THREAD_RUNS: u8 = 20;
 
-/// A thread that runs a test carries the test's number, added to this, as its timer slack in
-/// nanoseconds: the one property that threads and processes inherit, through every fork and
-/// exec, that nobody looks at, and that changes nothing by less than a thousandth. So a daemon
-/// that has lost its parent still tells whose it is. 50,000 is the kernel's own default.
+/// A thread that runs a test carries a mark, added to this, as its timer slack in nanoseconds:
+/// the one property that threads and processes inherit, through every fork and exec, that
+/// nobody looks at, and that changes nothing that could be noticed. So a daemon that has lost
+/// its parent and its environment still tells whose it is. 50,000 is the kernel's own default.
 pub const SLACK: u64 = 50_000;
+
+/// The mark: the last digits of the worker's and of the test's number. More would make timers
+/// late.
+pub const fn mark(worker: u32, test: u32) -> u32 {
+    (worker % 16) << 12 | test % 4096
+}

@@ -168,10 +168,10 @@ pub fn own_name() -> [u8; 16] {
     name
 }
 
-/// Gives the calling thread, and all that it starts, the mark of a test.
-pub fn mark_thread(test: u32) {
+/// Gives the calling thread, and all that it starts, a mark.
+pub fn mark_thread(mark: u32) {
     const PR_SET_TIMERSLACK: usize = 29;
-    plain(number::PRCTL, PR_SET_TIMERSLACK, crate::kinds::SLACK as usize + test as usize, 0);
+    plain(number::PRCTL, PR_SET_TIMERSLACK, crate::kinds::SLACK as usize + mark as usize, 0);
 }
 
 /// Lets the others go on for a millisecond.

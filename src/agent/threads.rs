@@ -142,7 +142,7 @@ extern "C" fn begins(record: &'static Record) -> Routine {
     record.thread.store(thread, Relaxed);
     let told = record.tell_start(thread);
     if record.has(RUNS_TEST) {
-        system::mark_thread(record.test.load(Relaxed));
+        system::mark_thread(kinds::mark(environment::worker(), record.test.load(Relaxed)));
     } else if !told {
         Frame::new(kinds::THREAD_RUNS).u32(record.number.load(Relaxed)).u32(thread).send();
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
-use super::frames::{Decoder, Frame, VERSION};
+use super::frames::{self, Decoder, Frame, VERSION};
 use super::{Channel, Ended, Heard, Left, Settled};
 use crate::leaks::{Finding, Module, Subject, Traces};
 use crate::libtest::Bounded;
@@ -14,6 +14,8 @@ use crate::outcome::Outcome;
 use crate::process::{Look, Stray, Stream};
 
 pub struct Agent {
+    /// The worker's number, which is part of its tests' marks.
+    worker: u32,
     /// The place of each test among those that were handed out.
     by_name: HashMap<String, usize>,
     decoder: Decoder,
@@ -71,9 +73,11 @@ struct Line {
 
 impl Agent {
     /// `lingers` are those of the tests that were handed out.
-    pub fn new(names: &[&str], lingers: Vec<Duration>, captures: bool) -> Agent {
+    pub fn new(worker: u64, names: &[&str], lingers: Vec<Duration>, captures: bool) -> Agent {
         let by_name = names.iter().enumerate().map(|(at, name)| ((*name).to_owned(), at));
         Agent {
+            // Only its last digits count.
+            worker: worker as u32,
             by_name: by_name.collect(),
             decoder: Decoder::default(),
             tests: HashMap::new(),
@@ -216,9 +220,25 @@ impl Agent {
         }
     }
 
-    fn take_home(&mut self, strays: &[Stray]) {
-        let tests = &self.tests;
-        self.traces.take_home(strays, |test| tests.get(&test).copied(), Instant::now());
+    /// Strays become their tests'; gives those that are this worker's beyond doubt.
+    fn take_home(&mut self, strays: &[Stray]) -> Vec<u32> {
+        let mut own = Vec::new();
+        for stray in strays {
+            let test = stray.mark.and_then(|mark| self.test_with(mark));
+            if stray.is_ours || test.is_some() {
+                self.traces.take_home(stray.pid, test, Instant::now());
+                own.push(stray.pid);
+            }
+        }
+        own
+    }
+
+    /// The test of this worker with this mark that has started processes.
+    fn test_with(&self, marked: u32) -> Option<usize> {
+        let fits = |number: u32| frames::mark(self.worker, number) == marked;
+        let tests = self.tests.iter().filter(|(number, _)| fits(**number));
+        let tests = tests.filter(|(_, test)| self.traces.has_started_processes(**test));
+        tests.max_by_key(|(number, _)| **number).map(|(_, test)| *test)
     }
 
     fn linger(&self) -> impl Fn(usize) -> Duration + '_ {
@@ -290,7 +310,7 @@ impl Channel for Agent {
 
     fn finish(mut self: Box<Self>, look: &dyn Look, strays: &[Stray]) -> Left {
         let now = Instant::now();
-        self.take_home(strays);
+        let strays = self.take_home(strays);
         let alive = |pid| look.command_of(pid);
         let mut findings: HashMap<usize, Vec<Finding>> = HashMap::new();
         for test in self.by_name.values() {
@@ -310,6 +330,7 @@ impl Channel for Agent {
             modules: self.modules,
             stacks: self.stacks,
             left_behind: Vec::new(),
+            strays,
             culprit: self.culprit,
         }
     }

@@ -99,8 +99,10 @@ impl Channel for LedgerFile<'_> {
         let (began, ended) = (self.report.began || self.heard_any, self.report.ended);
         let (outputs, mut rest) = self.report.finish();
         rest.extend(self.stderr.into_bytes());
-        let left_behind = strays.iter().filter_map(|stray| look.command_of(stray.pid)).collect();
-        Left { began, ended, outputs, rest, left_behind, ..Left::default() }
+        let own = strays.iter().filter(|stray| stray.is_ours);
+        let strays: Vec<u32> = own.map(|stray| stray.pid).collect();
+        let left_behind = strays.iter().filter_map(|pid| look.command_of(*pid)).collect();
+        Left { began, ended, outputs, rest, left_behind, strays, ..Left::default() }
     }
 }
 

@@ -87,6 +87,8 @@ pub struct Left {
     pub was_lost: bool,
     /// What tests have left behind that were not settled before.
     pub findings: HashMap<usize, Vec<Finding>>,
+    /// Those of the strays that are this worker's: they have to be ended.
+    pub strays: Vec<u32>,
     /// Commands of processes that belong to one of the tests, and nobody can say to which.
     pub left_behind: Vec<String>,
     /// Where the addresses of findings and stacks belong.

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use crate::channel::frames::{Address, Frame};
-use crate::process::Stray;
 
 /// Something that a test may have left behind, as far as the worker's own facts go.
 #[derive(Debug, Clone, PartialEq)]
@@ -75,8 +74,12 @@ struct Thread {
     /// Told by the process at its own end.
     was_alive_at_end: bool,
     is_released: bool,
-    panic: Option<Panic>,
+    /// In the order in which they were raised; one may begin while another is under way.
+    panics: Vec<Panic>,
 }
+
+/// A pool's thread may catch any number of panics: so many of the newest are kept.
+const MOST_PANICS: usize = 64;
 
 #[derive(Debug)]
 struct Panic {
@@ -102,11 +105,11 @@ impl Traces {
         match frame {
             Frame::ThreadStarted { thread, tid, test, detached, stack, .. } => {
                 let Some(test) = test_of(test) else { return };
-                let (name, ended, panic) = (String::new(), None, None);
+                let (name, ended, panics) = (String::new(), None, Vec::new());
                 let is_released = detached || self.detached_early.remove(&thread);
                 let was_alive_at_end = false;
                 let started =
-                    Thread { test, tid, name, stack, ended, was_alive_at_end, is_released, panic };
+                    Thread { test, tid, name, stack, ended, was_alive_at_end, is_released, panics };
                 self.threads.insert(thread, started);
             }
             Frame::ThreadEnded { thread, name, .. } => self.thread_ended(thread, &name, now),
@@ -133,11 +136,16 @@ impl Traces {
             Frame::PanicRaised { thread, stack, message, .. } => {
                 if let Some(thread) = self.threads.get_mut(&thread) {
                     let message = text(&message);
-                    thread.panic = Some(Panic { message, raised: stack, caught: Vec::new() });
+                    if thread.panics.len() == MOST_PANICS {
+                        thread.panics.remove(0);
+                    }
+                    thread.panics.push(Panic { message, raised: stack, caught: Vec::new() });
                 }
             }
             Frame::PanicCaught { thread, stack } => {
-                let panic = self.threads.get_mut(&thread).and_then(|t| t.panic.as_mut());
+                // The innermost of those that are still under way.
+                let panics = self.threads.get_mut(&thread).map(|t| t.panics.iter_mut().rev());
+                let panic = panics.and_then(|mut panics| panics.find(|p| p.caught.is_empty()));
                 if let Some(panic) = panic {
                     panic.caught = stack;
                 }
@@ -168,7 +176,7 @@ impl Traces {
     fn forget_if_settled(&mut self, number: u32) {
         let is_settled = self.threads.get(&number).is_some_and(|thread| {
             let subject = Subject::Thread { number, tid: thread.tid };
-            thread.ended.is_some() && thread.panic.is_none() && !self.lingered.contains(&subject)
+            thread.ended.is_some() && thread.panics.is_empty() && !self.lingered.contains(&subject)
         });
         if is_settled {
             self.threads.remove(&number);
@@ -241,25 +249,17 @@ impl Traces {
         self.processes.keys().copied().collect()
     }
 
-    /// Processes that lost their parents. Each carries the number of its test, unless it has
-    /// taken the mark off; then it belongs to the test that started a process last.
-    pub fn take_home(
-        &mut self,
-        strays: &[Stray],
-        test_of: impl Fn(u32) -> Option<usize>,
-        now: Instant,
-    ) {
-        for stray in strays {
-            if self.processes.contains_key(&stray.pid) {
-                continue;
-            }
-            let marked = stray.test.and_then(&test_of);
-            let of_test = |process: &&Process| marked.is_none_or(|test| process.test == test);
-            let parent = self.started.values().filter(of_test).max_by_key(|p| p.began).cloned();
-            let unknown = marked.map(|test| Process { test, stack: Vec::new(), began: now });
-            if let Some(process) = parent.or(unknown) {
-                self.processes.insert(stray.pid, process);
-            }
+    /// A process that lost its parent. It carries the mark of its test, unless it has taken it
+    /// off; then it belongs to the test that started a process last.
+    pub fn take_home(&mut self, pid: u32, marked: Option<usize>, now: Instant) {
+        if self.processes.contains_key(&pid) {
+            return;
+        }
+        let of_test = |process: &&Process| marked.is_none_or(|test| process.test == test);
+        let parent = self.started.values().filter(of_test).max_by_key(|p| p.began).cloned();
+        let unknown = marked.map(|test| Process { test, stack: Vec::new(), began: now });
+        if let Some(process) = parent.or(unknown) {
+            self.processes.insert(pid, process);
         }
     }
 
@@ -274,7 +274,7 @@ impl Traces {
         alive: impl Fn(u32) -> Option<String>,
     ) -> Vec<Finding> {
         let threads = self.threads.iter().filter(|(_, thread)| thread.test == test);
-        let threads = threads.filter_map(|(number, thread)| self.of_thread(*number, thread));
+        let threads = threads.flat_map(|(number, thread)| self.of_thread(*number, thread));
         let processes = self.processes.iter().filter(|(_, process)| process.test == test);
         let processes = processes.filter_map(|(pid, process)| {
             let age = now.saturating_duration_since(process.began);
@@ -284,14 +284,10 @@ impl Traces {
         threads.chain(processes).collect()
     }
 
-    fn of_thread(&self, number: u32, thread: &Thread) -> Option<Finding> {
-        let stack = thread.stack.clone();
-        let name = thread.name.clone();
-        if let Some(panic) = thread.panic.as_ref().filter(|_| thread.ended.is_some()) {
-            let Panic { message, raised, caught } = panic;
-            let (message, raised, caught) = (message.clone(), raised.clone(), caught.clone());
-            let what = Left::Panic { thread: name, message, raised, caught };
-            return Some(Finding { what, stack });
+    /// The panics of a thread that has ended, observed or not, or else the thread itself.
+    fn of_thread(&self, number: u32, thread: &Thread) -> Vec<Finding> {
+        if thread.ended.is_some() && !thread.panics.is_empty() {
+            return thread.panics.iter().map(|panic| of_panic(thread, panic)).collect();
         }
         let lived_on = match (thread.ended, self.ended.get(&thread.test)) {
             (Some(ended), Some(test)) => Some(ended.saturating_duration_since(*test)),
@@ -300,9 +296,17 @@ impl Traces {
         let subject = Subject::Thread { number, tid: thread.tid };
         // One that a dying or ended worker took with it had no time to end by itself.
         let has_left = thread.was_alive_at_end || self.lingered.contains(&subject);
+        let (name, stack) = (thread.name.clone(), thread.stack.clone());
         let what = Left::Thread { name, tid: thread.tid, lived_on };
-        has_left.then_some(Finding { what, stack })
+        has_left.then_some(Finding { what, stack }).into_iter().collect()
     }
+}
+
+fn of_panic(thread: &Thread, panic: &Panic) -> Finding {
+    let (name, stack) = (thread.name.clone(), thread.stack.clone());
+    let (message, raised) = (panic.message.clone(), panic.raised.clone());
+    let what = Left::Panic { thread: name, message, raised, caught: panic.caught.clone() };
+    Finding { what, stack }
 }
 
 #[cfg(test)]

@@ -28,8 +28,10 @@ pub trait Look {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stray {
     pub pid: u32,
-    /// The agent's number of the test that it descends from, by the mark it has inherited.
-    pub test: Option<u32>,
+    /// The agent's mark, which it has inherited from its test.
+    pub mark: Option<u32>,
+    /// Whether its environment says that it comes from this worker; it may have cleared that.
+    pub is_ours: bool,
 }
 
 /// A look at one worker.
@@ -58,8 +60,14 @@ impl Look for At<'_> {
 
     fn strays(&self) -> Vec<Stray> {
         let others = super::children().into_iter().filter(|pid| !self.groups.has(*pid));
-        let own = others.filter(|pid| worker_of(*pid, self.run_id) == Some(self.worker));
-        own.map(|pid| Stray { pid, test: mark_of(pid) }).collect()
+        let stray = |pid: u32| {
+            let worker = worker_of(pid, self.run_id);
+            let is_ours = worker == Some(self.worker);
+            let mark = mark_of(pid);
+            let may_be_ours = is_ours || (worker.is_none() && mark.is_some());
+            may_be_ours.then_some(Stray { pid, mark, is_ours })
+        };
+        others.filter_map(stray).collect()
     }
 }
 
@@ -106,11 +114,11 @@ fn environment(pid: u32) -> Option<Vec<u8>> {
     })
 }
 
-/// The number of a test that a process carries as its timer slack.
+/// The mark that a process carries as its timer slack.
 fn mark_of(pid: u32) -> Option<u32> {
     let slack = fs::read_to_string(format!("/proc/{pid}/timerslack_ns")).ok()?;
     let above = slack.trim().parse::<u64>().ok()?.checked_sub(SLACK)?;
-    u32::try_from(above).ok().filter(|test| *test > 0)
+    u32::try_from(above).ok().filter(|mark| *mark > 0)
 }
 
 /// The number of the worker whose test started this process: its environment says so.

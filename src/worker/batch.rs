@@ -149,7 +149,7 @@ impl<'r> Worker<'r> {
             command.arg("--show-output");
         }
         command.args(selection);
-        let channel = channel(job, listing, &tests, captures);
+        let channel = channel(job, listing, number, &tests, captures);
         match Supervised::spawn(command, Some(wire), context.groups) {
             Ok(process) => Ok(Worker {
                 job,
@@ -399,15 +399,14 @@ impl<'r> Worker<'r> {
         let look = self.look();
         let strays = look.strays();
         let mut started = channel.started_processes();
-        let pids: Vec<u32> = strays.iter().map(|stray| stray.pid).collect();
-        started.extend(&pids);
+        started.extend(strays.iter().filter(|stray| stray.is_ours).map(|stray| stray.pid));
         let until = Instant::now() + self.longest_linger();
         let lives = |pid: &u32| look.process_lives(*pid);
         while started.iter().any(lives) && Instant::now() < until {
             std::thread::sleep(TICK);
         }
         let left = channel.finish(&look, &strays);
-        process::end_all(&pids);
+        process::end_all(&left.strays);
         self.left = Some(left);
     }
 
@@ -588,6 +587,7 @@ fn wire(
 fn channel<'r>(
     job: &'r Job,
     listing: &'r Listing,
+    worker: u64,
     tests: &[TestId],
     captures: bool,
 ) -> Box<dyn Channel + 'r> {
@@ -596,7 +596,7 @@ fn channel<'r>(
         Way::Agent => {
             let linger = |id: &TestId| job.group.leak_rules(*id).map(|rules| rules.linger);
             let lingers = tests.iter().map(|id| linger(id).unwrap_or_default()).collect();
-            Box::new(Agent::new(&names, lingers, captures))
+            Box::new(Agent::new(worker, &names, lingers, captures))
         }
         _ => Box::new(LedgerFile::new(listing.by_name(), &names, job.batch.threads, captures)),
     }

@@ -26,6 +26,7 @@ mod sample_test {
 mod late {
     use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
+    static B_WAITS: AtomicBool = AtomicBool::new(false);
     static C_RUNS: AtomicBool = AtomicBool::new(false);
     static HAS_FAILED: AtomicBool = AtomicBool::new(false);
 
@@ -41,13 +42,14 @@ mod late {
             HAS_FAILED.store(true, SeqCst);
             panic!("just for fun");
         });
+        B_WAITS.store(true, SeqCst);
     }
 
-    /// Only after `b_late`, in the same process: `--policy unit -j 1`.
+    /// After `b_late`, and in the same process, which its statics see to.
     #[test]
     fn c_runs_meanwhile() {
         C_RUNS.store(true, SeqCst);
-        while !HAS_FAILED.load(SeqCst) {
+        while B_WAITS.load(SeqCst) && !HAS_FAILED.load(SeqCst) {
             std::thread::yield_now();
         }
     }
