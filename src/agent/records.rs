@@ -28,6 +28,8 @@ pub const JOINING: u32 = 16;
 pub const RUNS_TEST: u32 = 32;
 /// Its start has been told, or is being told.
 pub const TOLD: u32 = 64;
+/// It has been told: the news is on its way.
+pub const SENT: u32 = 128;
 const OVER: u32 = ENDED | RETURNED | RELEASED;
 
 /// Panics of one thread that are under way at once: one inside a destructor of another.
@@ -100,6 +102,7 @@ impl Record {
             birth.queue.fill_in(birth.missing, thread);
         }
         birth.queue.flush();
+        self.marks.fetch_or(SENT, AcqRel);
         true
     }
 
@@ -160,8 +163,19 @@ pub fn tell_starts_of(test: u32) {
         if !record.has(TOLD) {
             record.tell_start(record.thread.load(Relaxed));
         }
+        // The thread itself may have been stopped by the scheduler just before it could send.
+        let is_sending = || record.has(USED) && record.has(TOLD) && !record.has(SENT);
+        for _ in 0..MOST_PAUSES {
+            if !is_sending() || record.test.load(Relaxed) != test {
+                break;
+            }
+            system::pause();
+        }
     }
 }
+
+/// How long, in pauses of a millisecond, news may be on its way into the channel.
+const MOST_PAUSES: u32 = 1_000;
 
 /// A fresh record with the next number.
 pub fn take() -> Option<&'static Record> {

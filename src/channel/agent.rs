@@ -129,7 +129,7 @@ impl Agent {
             }
             frame => {
                 let tests = &self.tests;
-                self.traces.take(frame, |test| tests.get(&test).copied(), Instant::now());
+                self.traces.take(frame, &|test| tests.get(&test).copied(), Instant::now());
                 self.settle(heard);
             }
         }
@@ -224,8 +224,9 @@ impl Agent {
     fn take_home(&mut self, strays: &[Stray]) -> Vec<u32> {
         let mut own = Vec::new();
         for stray in strays {
-            let test = stray.mark.and_then(|mark| self.test_with(mark));
-            if stray.is_ours || test.is_some() {
+            let test = stray.mark.and_then(|mark| self.test_with(mark, stray.is_ours));
+            // One whose test is not known yet is looked at again.
+            if test.is_some() || (stray.is_ours && stray.mark.is_none()) {
                 self.traces.take_home(stray.pid, test, Instant::now());
                 own.push(stray.pid);
             }
@@ -233,11 +234,12 @@ impl Agent {
         own
     }
 
-    /// The test of this worker with this mark that has started processes.
-    fn test_with(&self, marked: u32) -> Option<usize> {
+    /// The newest test with this mark. Unless the process is this worker's beyond doubt, only
+    /// a test that has started processes will do.
+    fn test_with(&self, marked: u32, is_ours: bool) -> Option<usize> {
         let fits = |number: u32| frames::mark(self.worker, number) == marked;
         let tests = self.tests.iter().filter(|(number, _)| fits(**number));
-        let tests = tests.filter(|(_, test)| self.traces.has_started_processes(**test));
+        let tests = tests.filter(|(_, test)| is_ours || self.traces.has_started_processes(**test));
         tests.max_by_key(|(number, _)| **number).map(|(_, test)| *test)
     }
 

@@ -1,7 +1,7 @@
 //! What the agent told about threads, panics and processes of one worker, by test. Pure: facts
 //! in, findings out; names of functions and rules come later.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use crate::channel::frames::{Address, Frame};
@@ -45,8 +45,9 @@ pub struct Traces {
     started: BTreeMap<u32, Process>,
     /// When each test ended.
     ended: HashMap<usize, Instant>,
-    /// Threads that were detached before they had told of themselves.
-    detached_early: HashSet<u32>,
+    /// What came about threads before the news of their start: two threads may tell of one,
+    /// each on its own way. A test's own thread is never told of, so the oldest are dropped.
+    early: VecDeque<(u32, Frame)>,
     /// Threads and processes that were seen idle when their linger had passed.
     lingered: HashSet<Subject>,
 }
@@ -95,22 +96,52 @@ struct Process {
     began: Instant,
 }
 
+/// Frames about unknown threads that are kept at the most: as many as can be on their way.
+const MOST_EARLY: usize = 1024;
+
+/// The thread that a frame adds something to.
+fn thread_of(frame: &Frame) -> Option<u32> {
+    match frame {
+        Frame::ThreadEnded { thread, .. }
+        | Frame::ThreadAlive { thread, .. }
+        | Frame::ThreadRuns { thread, .. }
+        | Frame::ThreadJoined { thread, .. }
+        | Frame::ThreadDetached { thread }
+        | Frame::PanicRaised { thread, .. }
+        | Frame::PanicCaught { thread, .. } => Some(*thread),
+        _ => None,
+    }
+}
+
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
 impl Traces {
     /// Takes a frame; `test_of` turns the agent's number of a test into ours.
-    pub fn take(&mut self, frame: Frame, test_of: impl Fn(u32) -> Option<usize>, now: Instant) {
+    pub fn take(&mut self, frame: Frame, test_of: &dyn Fn(u32) -> Option<usize>, now: Instant) {
+        let about = thread_of(&frame).filter(|thread| !self.threads.contains_key(thread));
+        if let Some(thread) = about {
+            if self.early.len() == MOST_EARLY {
+                self.early.pop_front();
+            }
+            self.early.push_back((thread, frame));
+            return;
+        }
         match frame {
             Frame::ThreadStarted { thread, tid, test, detached, stack, .. } => {
                 let Some(test) = test_of(test) else { return };
                 let (name, ended, panics) = (String::new(), None, Vec::new());
-                let is_released = detached || self.detached_early.remove(&thread);
+                let is_released = detached;
                 let was_alive_at_end = false;
                 let started =
                     Thread { test, tid, name, stack, ended, was_alive_at_end, is_released, panics };
                 self.threads.insert(thread, started);
+                let early = std::mem::take(&mut self.early).into_iter();
+                let (own, others): (VecDeque<_>, _) =
+                    early.partition(|(number, _)| *number == thread);
+                self.early = others;
+                own.into_iter().for_each(|(_, frame)| self.take(frame, test_of, now));
             }
             Frame::ThreadEnded { thread, name, .. } => self.thread_ended(thread, &name, now),
             Frame::ThreadAlive { thread, name, .. } => {
@@ -125,14 +156,12 @@ impl Traces {
                 }
             }
             Frame::ThreadJoined { thread, .. } => drop(self.threads.remove(&thread)),
-            Frame::ThreadDetached { thread } => match self.threads.get_mut(&thread) {
-                Some(detached) => {
+            Frame::ThreadDetached { thread } => {
+                if let Some(detached) = self.threads.get_mut(&thread) {
                     detached.is_released = true;
                     self.forget_if_settled(thread);
                 }
-                // A frame about a thread that was forgotten as settled stays here unused.
-                None => drop(self.detached_early.insert(thread)),
-            },
+            }
             Frame::PanicRaised { thread, stack, message, .. } => {
                 if let Some(thread) = self.threads.get_mut(&thread) {
                     let message = text(&message);
@@ -333,7 +362,7 @@ mod tests {
         }
 
         fn frame(mut self, frame: Frame) -> Play {
-            self.traces.take(frame, test_of, self.now);
+            self.traces.take(frame, &test_of, self.now);
             self
         }
 
@@ -415,6 +444,13 @@ mod tests {
         assert!(!play.traces.is_final(0), "somebody may still join it");
         let play = play.frame(Frame::ThreadDetached { thread: 1 });
         assert!(play.traces.is_final(0));
+        assert_eq!(play.found(0), ["panic"]);
+    }
+
+    #[test]
+    fn news_of_a_thread_may_come_before_its_start() {
+        let play = Play::new().panics(1).ends(1);
+        let play = play.frame(Frame::ThreadDetached { thread: 1 }).starts(1, 1).test_ends(0);
         assert_eq!(play.found(0), ["panic"]);
     }
 
