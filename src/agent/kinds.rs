@@ -37,5 +37,5 @@ pub const SLACK: u64 = 50_000;
 /// The mark: the last digits of the worker's and of the test's number. More would make timers
 /// late.
 pub const fn mark(worker: u32, test: u32) -> u32 {
-    (worker % 16) << 12 | test % 4096
+    ((worker % 16) << 12) | (test % 4096)
 }
