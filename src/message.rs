@@ -82,6 +82,9 @@ pub fn note(note: &Note) -> String {
             count(*leaks, "leak"),
             path.display()
         ),
+        Note::Strays { count: 1 } => {
+            "1 process outlived the test that started it and was ended".to_owned()
+        }
         Note::Strays { count: number } => format!(
             "{} outlived the tests that started them and were ended",
             count(*number, "process")

@@ -117,3 +117,25 @@ fn proc_macros_and_configured_variables_are_as_under_cargo_test() {
     let (theirs, ours) = (package.cargo().args("test"), package.cargo().args("partest"));
     compare(with(theirs), with(ours), &["macros.env"]);
 }
+
+/// rusty-fork, and with it proptest's `fork`, start the test again with the arguments that
+/// they find; those of the agent's channel would be refused.
+#[test]
+fn tests_that_start_themselves_again_find_arguments_that_libtest_takes() {
+    let again = r#"
+        #[test]
+        fn starts_itself_again() {
+            if std::env::var_os("AGAIN").is_some() {
+                return;
+            }
+            let own = std::env::current_exe().unwrap();
+            let given = std::env::args().skip(1);
+            let given: Vec<String> = given.filter(|arg| !arg.contains("::")).collect();
+            let mut command = std::process::Command::new(own);
+            let ended = command.args(given).env("AGAIN", "1").output().unwrap();
+            assert!(ended.status.success(), "{ended:?}");
+        }
+    "#;
+    let ran = fixture::Package::shop("", again).partest().args("-j1").run().exits(0);
+    assert!(ran.stdout.contains("PASSED 1 passed"), "{ran}");
+}

@@ -54,6 +54,13 @@ pub struct ThreadStack {
     pub stack: Vec<u64>,
 }
 
+/// Whether a stray without a known test has to be given to one now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Glance {
+    Again,
+    Last,
+}
+
 /// One line of libtest's JSON; fields that its kind does not have are empty.
 #[derive(Debug, Deserialize)]
 struct Line {
@@ -221,12 +228,13 @@ impl Agent {
     }
 
     /// Strays become their tests'; gives those that are this worker's beyond doubt.
-    fn take_home(&mut self, strays: &[Stray]) -> Vec<u32> {
+    fn take_home(&mut self, strays: &[Stray], look: Glance) -> Vec<u32> {
         let mut own = Vec::new();
         for stray in strays {
             let test = stray.mark.and_then(|mark| self.test_with(mark, stray.is_ours));
             // One whose test is not known yet is looked at again.
-            if test.is_some() || (stray.is_ours && stray.mark.is_none()) {
+            let is_guessed = stray.mark.is_none() || look == Glance::Last;
+            if test.is_some() || (stray.is_ours && is_guessed) {
                 self.traces.take_home(stray.pid, test, Instant::now());
                 own.push(stray.pid);
             }
@@ -275,7 +283,7 @@ impl Channel for Agent {
 
     fn look(&mut self, look: &dyn Look) -> Vec<Heard> {
         if self.awaits_strays.take().is_some() {
-            self.take_home(&look.strays());
+            self.take_home(&look.strays(), Glance::Again);
         }
         for subject in self.traces.overdue(self.linger(), Instant::now()) {
             match subject {
@@ -312,7 +320,7 @@ impl Channel for Agent {
 
     fn finish(mut self: Box<Self>, look: &dyn Look, strays: &[Stray]) -> Left {
         let now = Instant::now();
-        let strays = self.take_home(strays);
+        let strays = self.take_home(strays, Glance::Last);
         let alive = |pid| look.command_of(pid);
         let mut findings: HashMap<usize, Vec<Finding>> = HashMap::new();
         for test in self.by_name.values() {

@@ -88,6 +88,10 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// How often a process is looked at that has to come to its end now.
 const TICK: Duration = Duration::from_millis(2);
 
+/// However long the linger: a process that lives that long behind its worker stays for good,
+/// and its slot is wanted.
+const MOST_PATIENCE: Duration = Duration::from_secs(1);
+
 struct Worker<'r> {
     job: &'r Job,
     context: &'r Context<'r>,
@@ -400,7 +404,7 @@ impl<'r> Worker<'r> {
         let strays = look.strays();
         let mut started = channel.started_processes();
         started.extend(strays.iter().filter(|stray| stray.is_ours).map(|stray| stray.pid));
-        let until = Instant::now() + self.longest_linger();
+        let until = Instant::now() + self.longest_linger().min(MOST_PATIENCE);
         let lives = |pid: &u32| look.process_lives(*pid);
         while started.iter().any(lives) && Instant::now() < until {
             std::thread::sleep(TICK);
