@@ -49,6 +49,8 @@ pub struct Verdict {
     pub outcome: Outcome,
     /// Not known for a test that never began.
     pub took: Option<Duration>,
+    /// Processor time of its threads, where the agent tells it.
+    pub processor: Option<Duration>,
     /// How often the test has been handed out; the ledger counts it.
     pub attempt: u32,
     pub worker: Option<u64>,
@@ -64,6 +66,7 @@ impl Verdict {
         Verdict {
             outcome,
             took: None,
+            processor: None,
             attempt: 1,
             worker: None,
             reason,

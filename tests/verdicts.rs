@@ -60,6 +60,7 @@ come_out_as_expected! {
     ignores_a_name: ANYHOW, "";
     ignores_arguments: ANYHOW, "";
     inherits: ANYHOW, "";
+    is_hostile: APART, "";
     leaves_a_child: ANYHOW, "";
     // Two of its tests meet: they need two places.
     locks: &["-j2", "-j8", "-j2 --isolate"], "";

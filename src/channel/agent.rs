@@ -21,6 +21,12 @@ pub struct Agent {
     decoder: Decoder,
     /// The agent's numbers of the tests.
     tests: HashMap<u32, usize>,
+    /// The same, the other way round.
+    numbers: HashMap<usize, u32>,
+    /// The threads that run tests, by the agent's numbers of both.
+    runs_test: HashMap<u32, u32>,
+    /// Processor time of the threads of a test that have ended.
+    processor_time: HashMap<u32, Duration>,
     line: Vec<u8>,
     /// The last test that libtest's events said had begun.
     last_begun: Option<usize>,
@@ -88,6 +94,9 @@ impl Agent {
             by_name: by_name.collect(),
             decoder: Decoder::default(),
             tests: HashMap::new(),
+            numbers: HashMap::new(),
+            runs_test: HashMap::new(),
+            processor_time: HashMap::new(),
             line: Vec::new(),
             last_begun: None,
             written: HashMap::new(),
@@ -119,9 +128,11 @@ impl Agent {
                 self.modules.push(Module { base, start, end, path });
             }
             Frame::Libtest { bytes } => self.libtest(&bytes, heard),
-            Frame::TestStarted { test, line, .. } => {
+            Frame::TestStarted { test, thread, line, .. } => {
+                self.runs_test.insert(thread, test);
                 self.libtest(&line, heard);
                 self.tests.extend(self.last_begun.map(|ours| (test, ours)));
+                self.numbers.extend(self.last_begun.map(|ours| (ours, test)));
             }
             Frame::Output { test, bytes, .. } => self.wrote(test, bytes, heard),
             Frame::Exiting { test, .. } if test != 0 => {
@@ -134,12 +145,25 @@ impl Agent {
                 let name = String::from_utf8_lossy(&name).into_owned();
                 self.stacks.push(ThreadStack { test: self.tests.get(&test).copied(), name, stack });
             }
-            frame => {
-                let tests = &self.tests;
-                self.traces.take(frame, &|test| tests.get(&test).copied(), Instant::now());
-                self.settle(heard);
+            Frame::ThreadStarted { thread, test, .. } if !self.runs_test.contains_key(&thread) => {
+                self.runs_test.insert(thread, test);
+                self.trace(frame, heard);
             }
+            Frame::ThreadEnded { thread, processor_nanoseconds, .. } => {
+                if let Some(test) = self.runs_test.remove(&thread) {
+                    let took = Duration::from_nanos(processor_nanoseconds);
+                    *self.processor_time.entry(test).or_default() += took;
+                }
+                self.trace(frame, heard);
+            }
+            frame => self.trace(frame, heard),
         }
+    }
+
+    fn trace(&mut self, frame: Frame, heard: &mut Vec<Heard>) {
+        let tests = &self.tests;
+        self.traces.take(frame, &|test| tests.get(&test).copied(), Instant::now());
+        self.settle(heard);
     }
 
     fn libtest(&mut self, bytes: &[u8], heard: &mut Vec<Heard>) {
@@ -194,7 +218,9 @@ impl Agent {
         };
         let reason = line.message;
         let output = Some(output.into_bytes());
-        heard.push(Heard::Ended(Ended { test, outcome, took, reason, output, settled }));
+        let number = self.numbers.get(&test);
+        let processor = number.and_then(|number| self.processor_time.remove(number));
+        heard.push(Heard::Ended(Ended { test, outcome, took, processor, reason, output, settled }));
         if settled == Settled::Later {
             self.unsettled.push(test);
             self.settle(heard);

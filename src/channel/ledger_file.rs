@@ -55,7 +55,15 @@ impl<'n> LedgerFile<'n> {
         let output = self.since.as_mut().map(|since| std::mem::take(since).into_bytes());
         let test = entry.test;
         let (reason, settled) = (entry.message, Settled::Now);
-        heard.push(Heard::Ended(Ended { test, outcome, took: None, reason, output, settled }));
+        heard.push(Heard::Ended(Ended {
+            test,
+            outcome,
+            took: None,
+            processor: None,
+            reason,
+            output,
+            settled,
+        }));
         heard.extend(self.flight.end(test).into_iter().map(Heard::Began));
     }
 
@@ -179,6 +187,7 @@ mod tests {
             test: 0,
             outcome: Outcome::Failed,
             took: None,
+            processor: None,
             reason: None,
             output: Some(b"hello".to_vec()),
             settled: Settled::Now,

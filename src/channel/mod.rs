@@ -66,6 +66,8 @@ pub struct Ended {
     pub outcome: Outcome,
     /// Where the channel knows better than whoever sees its messages come.
     pub took: Option<Duration>,
+    /// Processor time of the test's threads, as far as they have ended.
+    pub processor: Option<Duration>,
     pub reason: Option<String>,
     /// What the test printed; none where that comes with the end of the process, if at all.
     pub output: Option<Vec<u8>>,

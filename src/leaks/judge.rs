@@ -46,11 +46,11 @@ pub fn judge(
 fn leak(finding: &Finding, rules: &LeakRules, names: &mut Names<'_>) -> Option<Leak> {
     let calls = names.calls(&finding.stack);
     let (kind, what, detail, place) = match &finding.what {
-        Left::Thread { name, lived_on, .. } => {
+        Left::Thread { name, lived_on, was_waiting, .. } => {
             let pool = pool_of(&calls);
             let kind = if pool.is_some() { LeakKind::Pool } else { LeakKind::Thread };
             let what = pool.map_or_else(|| shown_name(name, names.of_test), str::to_owned);
-            (kind, what, thread_detail(*lived_on), place_of(&calls))
+            (kind, what, thread_detail(*lived_on, *was_waiting), place_of(&calls))
         }
         Left::Panic { thread, message, raised, caught } => {
             if is_observed(&calls, &names.calls(caught)) {
@@ -84,10 +84,11 @@ fn first_line(message: &str) -> String {
     }
 }
 
-fn thread_detail(lived_on: Option<Duration>) -> String {
+fn thread_detail(lived_on: Option<Duration>, was_waiting: bool) -> String {
+    let state = if was_waiting { "waiting, " } else { "" };
     match lived_on {
-        Some(lived_on) => format!("lived on for {} s, then ended", seconds(lived_on)),
-        None => "still alive when its process ended".to_owned(),
+        Some(lived_on) => format!("{state}lived on for {} s, then ended", seconds(lived_on)),
+        None => format!("{state}still alive when its process ended"),
     }
 }
 

@@ -21,6 +21,8 @@ pub enum Left {
         tid: u32,
         /// How long it lived on behind its test; none where its process ended it.
         lived_on: Option<Duration>,
+        /// Whether it was seen to wait for something when its linger had passed.
+        was_waiting: bool,
     },
     /// A thread panicked, ended, and nobody joined it.
     Panic {
@@ -182,6 +184,11 @@ impl Traces {
             Frame::ProcessStarted { process, test, stack, .. } => {
                 if let Some(test) = test_of(test) {
                     let started = Process { test, stack, began: now };
+                    // A child of it that came home before this news waits for its place.
+                    let waits = |p: &&mut Process| p.test == test && p.stack.is_empty();
+                    for process in self.processes.values_mut().filter(waits) {
+                        process.stack = started.stack.clone();
+                    }
                     self.started.insert(process, started.clone());
                     self.processes.insert(process, started);
                 }
@@ -326,7 +333,8 @@ impl Traces {
         // One that a dying or ended worker took with it had no time to end by itself.
         let has_left = thread.was_alive_at_end || self.lingered.contains(&subject);
         let (name, stack) = (thread.name.clone(), thread.stack.clone());
-        let what = Left::Thread { name, tid: thread.tid, lived_on };
+        let was_waiting = self.lingered.contains(&subject);
+        let what = Left::Thread { name, tid: thread.tid, lived_on, was_waiting };
         has_left.then_some(Finding { what, stack }).into_iter().collect()
     }
 }

@@ -26,6 +26,7 @@ enum Line<'l> {
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
 struct TestLine<'l> {
     id: String,
     package: &'l str,
@@ -34,6 +35,7 @@ struct TestLine<'l> {
     name: &'l str,
     outcome: &'l str,
     seconds: f64,
+    cpu_seconds: Option<f64>,
     attempt: u32,
     worker: Option<u64>,
     reason: Option<&'l str>,
@@ -95,6 +97,7 @@ impl<'r> Json<'r> {
             name: &listing.tests[test.test].name,
             outcome: verdict.outcome.as_str(),
             seconds: rounded(verdict.took.unwrap_or_default().as_secs_f64()),
+            cpu_seconds: verdict.processor.map(|time| rounded(time.as_secs_f64())),
             attempt: verdict.attempt,
             worker: verdict.worker,
             reason: verdict.reason.as_deref(),

@@ -296,7 +296,7 @@ impl<'r> Worker<'r> {
     /// Takes an end, also one that comes after the worker was told to end itself: what it
     /// says of the tests beside the one that hangs holds as well.
     fn test_ended(&mut self, ended: Ended, told: &Sender<Message>) {
-        let Ended { test, outcome, took, reason, output, settled } = ended;
+        let Ended { test, outcome, took, processor, reason, output, settled } = ended;
         self.ended += 1;
         self.begun[test] = true;
         let seen = self.running.iter().position(|(running, _)| *running == test);
@@ -304,6 +304,7 @@ impl<'r> Worker<'r> {
         let has_output = output.is_some();
         let verdict = Verdict {
             took: Some(took.or(seen).unwrap_or_default()),
+            processor,
             worker: Some(self.number),
             output: output.unwrap_or_default(),
             ..Verdict::without_run(outcome, reason)
