@@ -54,7 +54,7 @@ pub fn note(note: &Note) -> String {
         ),
         Note::ListFailed(message) => message.clone(),
         Note::NoChannel { binary, way: Way::Agent } => format!(
-            "`{binary}` did not let the agent in: what its tests leave behind is not looked for"
+            "the agent in `{binary}` was not let in or fell silent: its tests go on without it, and what they leave behind is not looked for"
         ),
         Note::NoChannel { binary, .. } => format!(
             "`{binary}` does not take libtest's `--logfile`: each of its tests runs in a process of its own"

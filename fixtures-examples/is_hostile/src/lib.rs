@@ -1,6 +1,7 @@
 //! Tests that do to their process what a runner inside of it could stumble over: they close
 //! descriptors that are not theirs, fork without another program, wrap `pthread_create`, handle
-//! signals. All of them pass, with the agent and without it.
+//! signals. All of them pass, with the agent and without it; under `cargo test`, which has them
+//! side by side in one process, they close each other's descriptors.
 #![cfg(all(test, target_os = "linux"))]
 
 use std::ffi::{c_char, c_void};
