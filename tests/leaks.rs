@@ -427,7 +427,7 @@ mod linger {
         let leak = &ran.test("shop::tests::a_starts_it")["leaks"][0];
         assert_eq!((&leak["kind"], &leak["where"]), (&"thread".into(), &"src/lib.rs:16".into()));
         let detail = text(&leak["detail"]);
-        assert!(WildMatch::new("lived on for * s, then ended").matches(&detail), "{ran}");
+        assert!(WildMatch::new("waiting, lived on for * s, then ended").matches(&detail), "{ran}");
         assert_eq!(ran.finished()["leaks"], 1, "{ran}");
     }
 

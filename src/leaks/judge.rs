@@ -88,7 +88,8 @@ fn thread_detail(lived_on: Option<Duration>, was_waiting: bool) -> String {
     let state = if was_waiting { "waiting, " } else { "" };
     match lived_on {
         Some(lived_on) => format!("{state}lived on for {} s, then ended", seconds(lived_on)),
-        None => format!("{state}still alive when its process ended"),
+        // Until the very end it makes no difference: it was waiting, or would not rest at all.
+        None => "still alive when its process ended".to_owned(),
     }
 }
 
