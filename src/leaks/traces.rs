@@ -301,8 +301,7 @@ impl Traces {
 
     /// What a test has left, as things are now.
     ///
-    /// `process_has_ended`: whatever is alive then was ended with it. `alive` tells the
-    /// command line of a process that is still there.
+    /// `alive` tells the command line of a process that is still there.
     pub fn findings(
         &self,
         test: usize,
