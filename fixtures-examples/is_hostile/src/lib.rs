@@ -60,9 +60,10 @@ fn closes_a_range_of_descriptors() {
 
 #[test]
 fn takes_the_highest_number() {
-    let number = highest();
     let path = std::env::temp_dir().join(format!("is-hostile-{}", std::process::id()));
     let file = std::fs::File::create(&path).unwrap();
+    // Looked for after the file was opened, or it could be the file's own.
+    let number = highest();
     use std::os::fd::AsRawFd;
     assert_eq!(unsafe { dup2(file.as_raw_fd(), number) }, number);
     std::thread::spawn(|| ()).join().unwrap();
