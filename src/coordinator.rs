@@ -2,19 +2,23 @@
 //! decides what becomes of tests that lost their worker. Everything reaches it as a message.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use rayon::ThreadPool;
 
 use crate::channel::Way;
-use crate::event::{Event, Note, Summary};
+use crate::declaration::Scope;
+use crate::event::{Event, FixtureEvent, Note, Summary};
+use crate::fixture::{self, Control, Errand, Failure, News, Values};
 use crate::interrupt::Interrupts;
 use crate::inventory::{Dispatch, Listing};
 use crate::ledger::Ledger;
+use crate::message;
 use crate::outcome::{Outcome, Verdict};
-use crate::plan::{Batch, Form, Plan, TestId};
+use crate::plan::{Batch, FixtureStep, Form, Group, Instance, Plan, TestId};
 use crate::process::Passed;
 use crate::worker::{self, Cause, Context, Job, Message, Rest};
 
@@ -35,7 +39,12 @@ pub struct Run<'r> {
     ledger: Ledger,
     /// How the verdicts of each listing are learnt.
     ways: Vec<Way>,
-    running: HashMap<usize, (Batch, Instant)>,
+    running: HashMap<usize, Running>,
+    fixtures: HashMap<Instance, Standing>,
+    /// Why the tests of these fixtures cannot run.
+    lost: HashMap<usize, Blocked>,
+    /// Failures of tests whose fixture had ended, until it is known how.
+    held: Vec<(Instance, TestId, Verdict)>,
     summary: Summary,
     /// Time of slots that were held.
     busy: Duration,
@@ -44,6 +53,34 @@ pub struct Run<'r> {
     kill_at: Option<Instant>,
     /// The signal that ended the run, for the reasons of tests that it cut short.
     interrupted: Option<Passed>,
+}
+
+/// A batch that a worker has.
+struct Running {
+    batch: Batch,
+    began: Instant,
+    /// Tells the worker that a fixture of its tests has died.
+    is_bereft: Arc<AtomicBool>,
+}
+
+/// A fixture that is there.
+struct Standing {
+    control: Control,
+    /// What it has handed over.
+    values: Values,
+}
+
+/// What the verdicts of tests say whose fixture is lost.
+#[derive(Clone)]
+struct Blocked {
+    reason: String,
+    output: Vec<u8>,
+}
+
+/// What starts workers and fixtures, each in a thread that lives as long as they do.
+struct Starter<'s> {
+    worker: &'s dyn Fn(Job),
+    fixture: &'s dyn Fn(Errand),
 }
 
 impl<'r> Run<'r> {
@@ -64,6 +101,9 @@ impl<'r> Run<'r> {
             ledger,
             ways: listings.iter().map(|listing| way(listing, context)).collect(),
             running: HashMap::new(),
+            fixtures: HashMap::new(),
+            lost: HashMap::new(),
+            held: Vec::new(),
             summary: Summary { slots, binaries: listings.len(), ..Summary::default() },
             busy: Duration::ZERO,
             fail_fast,
@@ -84,20 +124,80 @@ impl<'r> Run<'r> {
         let (sender, messages) = channel();
         interrupts.listen(sender.clone());
         let context = self.context;
-        // The coordinator stays outside of the pool; inside it would take a slot.
-        pool.in_place_scope(|scope| {
-            let start = |job: Job| {
-                let sender = sender.clone();
-                scope.spawn(move |_| worker::run(&job, context, &sender));
-            };
-            while !self.plan.is_done() {
-                while let Some(batch) = self.plan.next() {
-                    start(self.hand_out(batch));
+        // The coordinator stays outside of the pool; inside it would take a slot. Fixtures do
+        // too: they take none.
+        std::thread::scope(|threads| {
+            pool.in_place_scope(|scope| {
+                let worker = |job: Job| {
+                    let sender = sender.clone();
+                    scope.spawn(move |_| worker::run(&job, context, &sender));
+                };
+                let fixture = |errand: Errand| {
+                    let sender = sender.clone();
+                    threads.spawn(move || run_fixture(errand, context, &sender));
+                };
+                let starter = Starter { worker: &worker, fixture: &fixture };
+                loop {
+                    self.start_what_may(&starter);
+                    if self.plan.is_done() {
+                        break;
+                    }
+                    self.hear(&messages, ticks);
                 }
-                self.hear(&messages, ticks);
-            }
+            });
         });
         self.finish(began)
+    }
+
+    fn start_what_may(&mut self, starter: &Starter<'_>) {
+        loop {
+            while let Some(batch) = self.plan.next() {
+                (starter.worker)(self.hand_out(batch));
+            }
+            match self.plan.next_fixture() {
+                Some(FixtureStep::Start(instance)) => self.start_fixture(instance, starter),
+                Some(FixtureStep::Stop(instance)) => self.stop_fixture(instance),
+                None => return,
+            }
+        }
+    }
+
+    fn start_fixture(&mut self, instance: Instance, starter: &Starter<'_>) {
+        self.emit_fixture(instance, FixtureEvent::Starting);
+        match Control::new(instance, self.values_for(instance)) {
+            Ok((control, errand)) => {
+                self.fixtures.insert(instance, Standing { control, values: Values::new() });
+                (starter.fixture)(errand);
+            }
+            Err(error) => {
+                let why = format!("it cannot be told to stop, so it was not started: {error}");
+                self.fixture_lost(instance, Failure { why, output: vec![], leaks: vec![] });
+            }
+        }
+    }
+
+    fn stop_fixture(&mut self, instance: Instance) {
+        if let Some(standing) = self.fixtures.get(&instance) {
+            standing.control.stop();
+        }
+    }
+
+    /// What a fixture gets from those that it needs.
+    fn values_for(&self, instance: Instance) -> Values {
+        let levels = self.plan.needs_of(instance.fixture);
+        self.values_of(&levels, instance.slot)
+    }
+
+    /// What these fixtures have handed over, as far as they are up.
+    fn values_of(&self, fixtures: &[usize], slot: Option<usize>) -> Values {
+        let instances = fixtures
+            .iter()
+            .flat_map(|fixture| [None, slot].map(|slot| Instance { fixture: *fixture, slot }));
+        let mut values = Values::new();
+        for standing in instances.filter_map(|instance| self.fixtures.get(&instance)) {
+            values.extend(standing.values.iter().cloned());
+        }
+        values
     }
 
     fn hand_out(&mut self, batch: Batch) -> Job {
@@ -109,8 +209,26 @@ impl<'r> Run<'r> {
             _ => group.node.clone(),
         };
         self.emit(Event::BatchStarted { batch: batch.id, what });
-        self.running.insert(batch.id, (batch.clone(), Instant::now()));
-        Job { batch, group, way }
+        let is_bereft = Arc::new(AtomicBool::new(false));
+        let running =
+            Running { batch: batch.clone(), began: Instant::now(), is_bereft: is_bereft.clone() };
+        self.running.insert(batch.id, running);
+        let values = self.values_for_tests(&group, batch.slots.first().copied());
+        Job { batch, group, way, values, is_bereft }
+    }
+
+    /// What the tests of a group get from their fixtures, and the names of these.
+    fn values_for_tests(&self, group: &Group, slot: Option<usize>) -> Values {
+        let fixtures: Vec<usize> =
+            group.fixtures.iter().flatten().map(|need| need.fixture).collect();
+        if fixtures.is_empty() {
+            return Values::new();
+        }
+        let names: Vec<&str> =
+            fixtures.iter().map(|at| self.context.fixtures[*at].name.as_str()).collect();
+        let mut values = self.values_of(&fixtures, slot);
+        values.push(("PARTEST_FIXTURES".to_owned(), names.join(",")));
+        values
     }
 
     fn id(&self, test: TestId) -> String {
@@ -147,6 +265,7 @@ impl<'r> Run<'r> {
             Message::Signal(signal) => self.interrupt(signal),
             Message::Failing { test } => self.emit(Event::Failing { test }),
             Message::Judged { test, verdict } => self.judge(test, verdict),
+            Message::Fixture { instance, news } => self.take_news(instance, news),
             Message::Wrote { bytes } => self.emit(Event::Wrote { bytes }),
             Message::Finished { batch, rest } => self.batch_finished(batch, rest),
         }
@@ -159,7 +278,98 @@ impl<'r> Run<'r> {
         }
     }
 
+    fn take_news(&mut self, instance: Instance, news: News) {
+        match news {
+            News::Ready { values, took } => {
+                if let Some(standing) = self.fixtures.get_mut(&instance) {
+                    standing.values = values;
+                }
+                self.plan.fixture_is_up(instance);
+                self.emit_fixture(instance, FixtureEvent::Ready { took });
+            }
+            News::Lost(failure) => self.fixture_lost(instance, failure),
+            News::Stopped { leaks, remark } => {
+                self.fixtures.remove(&instance);
+                self.plan.fixture_is_down(instance);
+                self.summary.add_leaks(&leaks);
+                self.emit_fixture(instance, FixtureEvent::Stopped { leaks, remark });
+            }
+        }
+    }
+
+    /// Its tests cannot run, and those that do cannot be trusted to fail by themselves.
+    fn fixture_lost(&mut self, instance: Instance, failure: Failure) {
+        let Failure { why, output, leaks } = failure;
+        self.fixtures.remove(&instance);
+        let (waiting, batches) = self.plan.fixture_is_lost(instance);
+        self.summary.add_leaks(&leaks);
+        if self.interrupted.is_some() {
+            return self.emit_fixture(instance, FixtureEvent::Stopped { leaks, remark: None });
+        }
+        self.summary.lost_fixtures += 1;
+        let reason = message::fixture_failed(&self.context.fixtures[instance.fixture].name, &why);
+        let blocked = Blocked { reason, output: tail(&output).to_vec() };
+        self.lost.insert(instance.fixture, blocked.clone());
+        self.emit_fixture(instance, FixtureEvent::Lost { why, output, leaks });
+        for test in waiting {
+            self.block(test, &blocked);
+        }
+        for batch in batches {
+            if let Some(running) = self.running.get(&batch) {
+                running.is_bereft.store(true, Ordering::Relaxed);
+                self.context.groups.end_batch(batch);
+            }
+        }
+        let held = std::mem::take(&mut self.held);
+        for (of, test, verdict) in held {
+            match of == instance {
+                true => self.conclude_judged(test, with_block(verdict, &blocked)),
+                false => self.held.push((of, test, verdict)),
+            }
+        }
+    }
+
+    fn block(&mut self, test: TestId, blocked: &Blocked) {
+        let verdict = Verdict::without_run(Outcome::Blocked, None);
+        self.conclude_judged(test, with_block(verdict, blocked));
+    }
+
+    fn emit_fixture(&mut self, instance: Instance, what: FixtureEvent) {
+        let name = self.context.fixtures[instance.fixture].name.clone();
+        self.emit(Event::Fixture { name, slot: instance.slot, what });
+    }
+
     fn judge(&mut self, test: TestId, verdict: Verdict) {
+        if verdict.outcome.is_well() || self.context.fixtures.is_empty() {
+            return self.conclude_judged(test, verdict);
+        }
+        match self.fixture_trouble(test) {
+            Trouble::None => self.conclude_judged(test, verdict),
+            Trouble::Ended(instance) => self.held.push((instance, test, verdict)),
+            Trouble::Lost(blocked) => self.conclude_judged(test, with_block(verdict, &blocked)),
+        }
+    }
+
+    /// Whether a test may have failed because its fixture was not there.
+    fn fixture_trouble(&self, test: TestId) -> Trouble {
+        let found = self.running.values().find(|running| running.batch.tests.contains(&test));
+        let Some(Running { batch, .. }) = found else { return Trouble::None };
+        let group = self.plan.group(batch.group);
+        for need in group.fixtures.iter().flatten() {
+            if let Some(blocked) = self.lost.get(&need.fixture) {
+                return Trouble::Lost(blocked.clone());
+            }
+            let slot = (need.scope == Scope::Slot).then(|| batch.slots.first().copied()).flatten();
+            let instance = Instance { fixture: need.fixture, slot };
+            let standing = self.fixtures.get(&instance);
+            if standing.is_some_and(|standing| standing.control.has_ended()) {
+                return Trouble::Ended(instance);
+            }
+        }
+        Trouble::None
+    }
+
+    fn conclude_judged(&mut self, test: TestId, verdict: Verdict) {
         for (test, verdict) in self.ledger.judge(test, verdict) {
             self.conclude(test, verdict);
         }
@@ -196,13 +406,16 @@ impl<'r> Run<'r> {
     fn batch_finished(&mut self, id: usize, rest: Rest) {
         self.plan.finished(id);
         self.emit(Event::BatchEnded { batch: id });
-        let Some((batch, began)) = self.running.remove(&id) else { return };
+        let Some(Running { batch, began, is_bereft }) = self.running.remove(&id) else { return };
         self.busy += began.elapsed() * u32::try_from(batch.slots.len()).unwrap_or(1);
         if !rest.left_behind.is_empty() {
             let node = self.plan.group(batch.group).node.clone();
             self.emit(Event::Note(Note::LeftBehind { node, commands: rest.left_behind.clone() }));
         }
         let running: Vec<TestId> = rest.running.iter().map(|(test, _)| *test).collect();
+        if is_bereft.load(Ordering::Relaxed) {
+            return self.bereft(&batch, rest);
+        }
         match &rest.cause {
             Cause::Done => self.missing(&running, &rest),
             Cause::Died(_) if self.interrupted.is_some() => self.cut_short(&batch, rest),
@@ -219,6 +432,20 @@ impl<'r> Run<'r> {
                     self.judge(test, verdict);
                 }
             }
+        }
+    }
+
+    /// A fixture died while these ran, or before they began.
+    fn bereft(&mut self, batch: &Batch, rest: Rest) {
+        let group = self.plan.group(batch.group).clone();
+        let lost = group.fixtures.iter().flatten().find_map(|need| self.lost.get(&need.fixture));
+        let Some(blocked) = lost.cloned() else { return };
+        for at in 0..rest.running.len() {
+            let verdict = aborted(&rest, at, String::new());
+            self.conclude_judged(rest.running[at].0, with_block(verdict, &blocked));
+        }
+        for test in rest.not_begun {
+            self.block(test, &blocked);
         }
     }
 
@@ -297,8 +524,12 @@ impl<'r> Run<'r> {
     fn give_back(&mut self, batch: &Batch, tests: Vec<TestId>) {
         let open: Vec<TestId> =
             tests.into_iter().filter(|test| !self.ledger.is_judged(*test)).collect();
+        let group = self.plan.group(batch.group).clone();
+        let lost = group.fixtures.iter().flatten().find_map(|need| self.lost.get(&need.fixture));
         if self.stopped {
             self.summary.not_run += open.len();
+        } else if let Some(blocked) = lost.cloned() {
+            open.into_iter().for_each(|test| self.block(test, &blocked));
         } else {
             self.plan.give_back(batch.group, &open);
         }
@@ -336,6 +567,39 @@ impl<'r> Run<'r> {
         let workers = self.context.workers();
         Summary { took, workers, fill: fill.min(1.0), ..self.summary }
     }
+}
+
+/// Whether the fixture of a test that failed is to blame.
+enum Trouble {
+    None,
+    /// It has ended, and how is about to be told.
+    Ended(Instance),
+    Lost(Blocked),
+}
+
+fn run_fixture(errand: Errand, context: &Context<'_>, sender: &Sender<Message>) {
+    let instance = errand.instance;
+    let tell = |news| {
+        // The coordinator hears until the last fixture is gone.
+        let _ = sender.send(Message::Fixture { instance, news });
+    };
+    fixture::run(&context.fixtures[instance.fixture], errand, context, &tell);
+}
+
+/// The verdict of a test whose fixture is lost: what it printed itself, or else the fixture.
+fn with_block(verdict: Verdict, blocked: &Blocked) -> Verdict {
+    let output = match verdict.output.is_empty() {
+        true => blocked.output.clone(),
+        false => verdict.output,
+    };
+    let reason = Some(blocked.reason.clone());
+    Verdict { outcome: Outcome::Blocked, reason, output, ..verdict }
+}
+
+/// The last words of a fixture, short enough to stand with each of its tests.
+fn tail(output: &[u8]) -> &[u8] {
+    const LONGEST: usize = 4 * 1024;
+    &output[output.len().saturating_sub(LONGEST)..]
 }
 
 /// The best way to learn a listing's verdicts.

@@ -1,6 +1,8 @@
 //! The metadata as typed: what stands in `[workspace.metadata.partest]` and
 //! `[package.metadata.partest]`, with its places. What it means is `policy`.
 
+mod fixtures;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -11,6 +13,8 @@ use toml::de::{DeTable, DeValue};
 
 use crate::duration;
 use crate::mistake::{Mistake, Place, Source, suggestion};
+
+pub use fixtures::{FixtureKeys, Port, Ready, Scope};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -156,15 +160,13 @@ const NODE_KEYS: &[&str] = &[
     "override",
 ];
 const TOP_KEYS: &[&str] = &["modules", "fixtures", "list-timeout"];
-const FIXTURE_KEYS: &[&str] =
-    &["start", "test", "ready", "timeout", "stop", "env", "scope", "fixture"];
 
 /// One `partest` table.
 #[derive(Debug, Default)]
 pub struct Declaration {
     pub keys: Keys,
     pub modules: Vec<(At<String>, Keys)>,
-    pub fixtures: Vec<At<String>>,
+    pub fixtures: Vec<(At<String>, FixtureKeys)>,
     pub list_timeout: Option<At<Duration>>,
 }
 
@@ -541,57 +543,6 @@ impl Reader<'_> {
             }
         }
         Some(At { value: names, place: self.place(value.span()) })
-    }
-
-    fn fixtures(&mut self, value: &Value<'_>) -> Vec<At<String>> {
-        let Some(table) = value.get_ref().as_table() else {
-            self.wants(value, "fixtures", "a table of fixtures");
-            return Vec::new();
-        };
-        let mut fixtures = Vec::new();
-        for (name, value) in table {
-            self.fixture(name.get_ref(), value);
-            let place = self.place(name.span());
-            fixtures.push(At { value: name.get_ref().to_string(), place });
-        }
-        fixtures
-    }
-
-    fn fixture(&mut self, name: &str, value: &Value<'_>) {
-        let Some(table) = value.get_ref().as_table() else {
-            return self.wants(value, name, "a table with `start` or `test`");
-        };
-        for (key, value) in table {
-            match key.get_ref().as_ref() {
-                key @ ("timeout" | "stop") if value.get_ref().is_str() => {
-                    drop(self.duration(value, key))
-                }
-                "env" => drop(self.env(value)),
-                "start" => drop(self.strings(value, "start")),
-                "test" if !value.get_ref().is_str() => {
-                    self.wants(value, "test", "the path of a test in quotes")
-                }
-                "scope" => self.scope(value),
-                word if !FIXTURE_KEYS.contains(&word) => {
-                    self.unknown(key.span(), "key of a fixture", word, FIXTURE_KEYS)
-                }
-                _ => {}
-            }
-        }
-        if table.contains_key("start") == table.contains_key("test") {
-            let title = format!("fixture `{name}` needs either `start` or `test`");
-            let help =
-                "`start` is a command with its arguments, `test` the path of an ignored test";
-            self.wrong(value.span(), title, help);
-        }
-    }
-
-    fn scope(&mut self, value: &Value<'_>) {
-        match value.get_ref().as_str() {
-            Some("run" | "slot") => {}
-            Some(word) => self.unknown(value.span(), "scope", word, &["run", "slot"]),
-            None => self.wants(value, "scope", "\"run\" or \"slot\""),
-        }
     }
 }
 

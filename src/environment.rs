@@ -62,6 +62,23 @@ pub fn worker_variables(run_id: &str, slot: usize, worker: u64) -> [(&'static st
     ]
 }
 
+/// The same for the process of a fixture; `slot` where each slot has its own.
+pub fn fixture_variables(
+    run_id: &str,
+    fixture: &str,
+    slot: Option<usize>,
+    slots: usize,
+    worker: u64,
+) -> Vec<(&'static str, String)> {
+    let [active, run, slot_variable, worker] =
+        worker_variables(run_id, slot.unwrap_or_default(), worker);
+    let mut variables = vec![active, run, worker];
+    variables.extend(slot.map(|_| slot_variable));
+    variables.push(("PARTEST_SLOTS", slots.to_string()));
+    variables.push(("PARTEST_FIXTURE", fixture.to_owned()));
+    variables
+}
+
 fn package_variables(package: &Package) -> Variables {
     let cargo = &package.cargo;
     let text = |text: &Option<String>| text.clone().unwrap_or_default();

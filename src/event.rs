@@ -34,6 +34,12 @@ pub enum Event {
         test: TestId,
         verdict: Verdict,
     },
+    Fixture {
+        name: String,
+        /// Where every slot has its own.
+        slot: Option<usize>,
+        what: FixtureEvent,
+    },
     /// What tests write past the capture, where the user asked to see it.
     Wrote {
         bytes: Vec<u8>,
@@ -42,6 +48,26 @@ pub enum Event {
     /// Time has passed and nothing else happened.
     Tick,
     Finished(Summary),
+}
+
+/// What became of a fixture.
+#[derive(Debug)]
+pub enum FixtureEvent {
+    Starting,
+    Ready {
+        took: Duration,
+    },
+    /// It failed to start, or died when it was needed: its tests are blocked.
+    Lost {
+        why: String,
+        output: Vec<u8>,
+        leaks: Vec<Leak>,
+    },
+    Stopped {
+        leaks: Vec<Leak>,
+        /// What was wrong with its end.
+        remark: Option<String>,
+    },
 }
 
 /// Something that the user should know and that is no verdict.
@@ -100,6 +126,7 @@ pub struct Summary {
     pub leaks: usize,
     pub denied_leaks: usize,
     pub list_failures: usize,
+    pub lost_fixtures: usize,
     pub binaries: usize,
     pub workers: u64,
     pub slots: usize,
@@ -116,9 +143,13 @@ impl Summary {
 
     pub fn add(&mut self, verdict: &Verdict) {
         self.counts[verdict.outcome as usize] += 1;
-        self.leaks += verdict.leaks.len();
+        self.add_leaks(&verdict.leaks);
+    }
+
+    pub fn add_leaks(&mut self, leaks: &[Leak]) {
+        self.leaks += leaks.len();
         let is_denied = |leak: &&Leak| leak.action == LeakAction::Deny;
-        self.denied_leaks += verdict.leaks.iter().filter(is_denied).count();
+        self.denied_leaks += leaks.iter().filter(is_denied).count();
     }
 
     /// Whether nothing went wrong.
@@ -126,6 +157,7 @@ impl Summary {
         let bad = OUTCOMES.iter().filter(|outcome| !outcome.is_well());
         bad.map(|outcome| self.count(*outcome)).sum::<usize>() == 0
             && self.list_failures == 0
+            && self.lost_fixtures == 0
             && self.denied_leaks == 0
             && !self.interrupted
     }

@@ -13,7 +13,7 @@ use crate::binary::{Binary, Harness};
 use crate::event::Note;
 use crate::libtest;
 use crate::policy::Policy;
-use crate::process::{self, Groups};
+use crate::process::{self, Groups, Role};
 use crate::statics::{self, Statics};
 use crate::store::{self, Stored};
 
@@ -245,7 +245,7 @@ fn ask(
     let mut command = binary.command();
     command.args(args);
     let failed = |how: &str, said: &[u8]| message(binary, args, how, said);
-    let printed = process::run(command, groups, Instant::now() + limit)
+    let printed = process::run(command, groups, Role::Lister, Instant::now() + limit)
         .map_err(|error| failed(&format!("could not be started: {error}"), b""))?;
     let said = [printed.stderr.as_slice(), printed.stdout.as_slice()].concat();
     match printed.status {

@@ -14,6 +14,7 @@
 //!   (history)
 //! session                            one run:
 //!   coordinator ⇄ worker               who decides, and who follows a process
+//!   fixture                            what is started once, for all who share it
 //!   channel (agent_file), process      how verdicts are learnt, how processes end
 //!   ledger, leaks, interrupt           what became of each test, what it left behind
 //! event → report (message)           what people and scripts get to see
@@ -36,6 +37,7 @@ mod duration;
 mod environment;
 mod error;
 mod event;
+mod fixture;
 mod history;
 mod interrupt;
 mod inventory;
@@ -109,8 +111,8 @@ fn run(settings: &Settings) -> Result<Exit> {
         &interrupts,
         &mut notes,
     )?;
-    prepare::check_paths(settings, &policy, &inventory);
-    let choices = selection::choose(&inventory, &settings.wanted);
+    prepare::check_paths(settings, &policy, &inventory)?;
+    let choices = selection::choose(&inventory, &settings.wanted, &policy);
     let history_file = workspace.state_dir.join(HISTORY);
     let mut history = History::load(&history_file, &mut notes);
     let grouped = units::group(&inventory, &choices, &policy, &history);
@@ -120,7 +122,7 @@ fn run(settings: &Settings) -> Result<Exit> {
         Task::List => overview(settings, &notes, report::list(view, &choices), &inventory),
         Task::Plan => {
             let plan = Plan::new(grouped.groups, settings.slots, settings.thread_cap);
-            overview(settings, &notes, report::plan(view, plan, &grouped.blocked), &inventory)
+            overview(settings, &notes, report::plan(view, plan, &grouped.fixtures), &inventory)
         }
         Task::Run | Task::BuildOnly => {
             let doctests = doctests::left_out(&workspace, &inventory, &settings.cargo);
@@ -130,7 +132,8 @@ fn run(settings: &Settings) -> Result<Exit> {
                 true => Baseline::default(),
                 false => Baseline::load(&baseline::path(&root))?,
             };
-            let chosen = Chosen { choices, grouped, notes, doctests, root, baseline };
+            let fixtures = fixture::resolve(&grouped.fixtures, &policy, &inventory, &root);
+            let chosen = Chosen { choices, grouped, fixtures, notes, doctests, root, baseline };
             let summary = run_tests(view, chosen, &pool, &interrupts, &mut reports, &mut history);
             // A run inside a test of a run leaves the outer one's files alone.
             if !settings.nested && summary.total() > 0 {
@@ -182,7 +185,7 @@ fn exit(settings: &Settings, summary: &Summary) -> Exit {
         Exit::TestFailed
     } else if summary.list_failures > 0 || summary.count(Outcome::Missing) > 0 {
         Exit::OwnError
-    } else if summary.count(Outcome::Blocked) > 0 {
+    } else if summary.count(Outcome::Blocked) > 0 || summary.lost_fixtures > 0 {
         Exit::FixtureFailed
     } else if summary.denied_leaks > 0 {
         Exit::DeniedLeak

@@ -1,5 +1,6 @@
 //! Every sentence that a person gets to read, one function for each occasion.
 
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use crate::binary::Binary;
@@ -9,6 +10,7 @@ use crate::duration::seconds;
 use crate::event::{Note, Summary};
 use crate::leaks::Leak;
 use crate::outcome::Outcome;
+use crate::process;
 use crate::settings::Settings;
 
 /// `1 test`, `2 tests`.
@@ -194,8 +196,34 @@ pub fn no_test_matched(settings: &Settings) -> String {
     }
 }
 
-pub fn shared_needs_fixture(fixture: &str) -> String {
-    format!("fixture {fixture} is not running: this version does not start shared fixtures yet")
+pub fn fixture_failed(name: &str, why: &str) -> String {
+    format!("fixture {name} failed: {why}")
+}
+
+pub fn not_ready(timeout: Duration) -> String {
+    format!(
+        "it was not ready after {timeout:?} (it says so by a line PARTEST_READY, or as `ready` in Cargo.toml tells)"
+    )
+}
+
+pub fn ended_by_itself(status: ExitStatus, was_ready: bool) -> String {
+    let how = process::describe(status);
+    match was_ready {
+        true => format!("it ended with {how} while its tests needed it"),
+        false => format!("it ended with {how} before it was ready"),
+    }
+}
+
+pub fn was_killed(grace: Duration) -> String {
+    format!("it did not stop within {grace:?} and was killed")
+}
+
+/// `server`, `db of slot 1`
+pub fn fixture(name: &str, slot: Option<usize>) -> String {
+    match slot {
+        Some(slot) => format!("{name} of slot {slot}"),
+        None => name.to_owned(),
+    }
 }
 
 #[cfg(test)]

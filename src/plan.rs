@@ -6,12 +6,17 @@
 //! it needs (slots, locks, the machine) at once or not at all, and whatever nothing holds
 //! can always start: so nothing can deadlock.
 
+mod fixtures;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::declaration::{Locks, Recycle, Threads};
 use crate::leaks::LeakRules;
+
+pub use fixtures::{FixtureStep, Instance, Need};
+use fixtures::{Readiness, Standing};
 
 /// One test: the place of its listing in the inventory, and its place in that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -62,6 +67,8 @@ pub struct Group {
     pub exclusive: bool,
     pub recycle: Recycle,
     pub env: BTreeMap<String, String>,
+    /// What must be up before its tests run, level by level.
+    pub fixtures: Vec<Vec<Need>>,
 }
 
 impl Group {
@@ -100,6 +107,7 @@ pub struct Plan {
     thread_cap: usize,
     free: BTreeSet<usize>,
     held: Held,
+    standing: Standing,
     running: HashMap<usize, Batch>,
     next_batch: usize,
     /// Work of one slot if all slots were equally busy.
@@ -159,6 +167,7 @@ impl Plan {
             thread_cap: thread_cap.unwrap_or(usize::MAX).max(1),
             free: (0..slot_count).collect(),
             held: Held::default(),
+            standing: Standing::default(),
             running: HashMap::new(),
             next_batch: 0,
             waiting: 0,
@@ -176,9 +185,11 @@ impl Plan {
         self.groups.iter().map(|state| &*state.group)
     }
 
-    /// Nothing runs and nothing waits.
+    /// Nothing runs, nothing waits, and no fixture is up.
     pub fn is_done(&self) -> bool {
-        self.running.is_empty() && !self.groups.iter().any(GroupState::has_work)
+        self.running.is_empty()
+            && self.standing.is_empty()
+            && !self.groups.iter().any(GroupState::has_work)
     }
 
     /// The next batch that may start now; what it needs is held until `finished`.
@@ -187,9 +198,72 @@ impl Plan {
             return None;
         }
         self.waiting = self.groups.iter().filter(|state| state.has_work()).count();
-        let cuts = (0..self.groups.len()).filter_map(|at| self.cut(at));
-        let best = cuts.max_by(|a, b| self.rank(a).cmp(&self.rank(b)))?;
-        Some(self.dispatch(best))
+        let mut cuts: Vec<Cut> = (0..self.groups.len()).filter_map(|at| self.cut(at)).collect();
+        let mut waits = false;
+        while let Some(best) = self.best(&cuts) {
+            let cut = cuts.swap_remove(best);
+            if waits && self.groups[cut.group].group.exclusive {
+                // Its turn comes when the machine empties, and it is about to be used.
+                continue;
+            }
+            match self.standing.readiness(&self.groups[cut.group], &self.free) {
+                Readiness::Ready(slot) => return Some(self.dispatch(cut, slot)),
+                // Its slot goes to the next best, while its fixtures come up.
+                Readiness::Waits(fixtures) => {
+                    waits = true;
+                    self.standing.want(fixtures);
+                }
+            }
+        }
+        None
+    }
+
+    fn best(&self, cuts: &[Cut]) -> Option<usize> {
+        (0..cuts.len()).max_by(|a, b| self.rank(&cuts[*a]).cmp(&self.rank(&cuts[*b])))
+    }
+
+    /// The next fixture that has to be started or stopped; asked for after `next`.
+    pub fn next_fixture(&mut self) -> Option<FixtureStep> {
+        self.standing.next(&self.groups)
+    }
+
+    /// The fixtures that stand below one: what it needs, and what its tests need before it.
+    pub fn needs_of(&self, fixture: usize) -> Vec<usize> {
+        let Some(user) = self.groups.iter().find(|state| state.needs(fixture)) else {
+            return Vec::new();
+        };
+        let is_other = |level: &&Vec<Need>| level.iter().all(|need| need.fixture != fixture);
+        let below = user.group.fixtures.iter().take_while(is_other);
+        below.flatten().map(|need| need.fixture).collect()
+    }
+
+    pub fn fixture_is_up(&mut self, instance: Instance) {
+        self.standing.is_ready(instance);
+    }
+
+    pub fn fixture_is_down(&mut self, instance: Instance) {
+        self.standing.is_gone(instance);
+    }
+
+    /// A fixture failed or died: returns the tests that wait for it, which will not run, and
+    /// the batches that run with it.
+    pub fn fixture_is_lost(&mut self, instance: Instance) -> (Vec<TestId>, Vec<usize>) {
+        self.standing.is_lost(instance);
+        let mut blocked = Vec::new();
+        for state in self.groups.iter_mut().filter(|state| state.needs(instance.fixture)) {
+            let alone = std::mem::take(&mut state.alone);
+            blocked.extend(std::mem::take(&mut state.pending).into_iter().chain(alone));
+        }
+        self.remaining = self.remaining.saturating_sub(self.work(&blocked));
+        let is_its = |batch: &Batch| {
+            instance.slot.is_none() || instance.slot == batch.slots.first().copied()
+        };
+        let is_hit =
+            |batch: &&Batch| self.groups[batch.group].needs(instance.fixture) && is_its(batch);
+        let mut running: Vec<usize> =
+            self.running.values().filter(is_hit).map(|batch| batch.id).collect();
+        running.sort_unstable();
+        (blocked.into_iter().map(|test| test.id).collect(), running)
     }
 
     pub fn finished(&mut self, batch: usize) {
@@ -219,6 +293,7 @@ impl Plan {
     /// Starts nothing more; returns the tests that will not run.
     pub fn stop(&mut self) -> Vec<TestId> {
         self.remaining = Duration::ZERO;
+        self.standing.forget_wanted();
         let waiting = self.groups.iter_mut().flat_map(|state| {
             let alone = std::mem::take(&mut state.alone);
             std::mem::take(&mut state.pending).into_iter().chain(alone)
@@ -365,7 +440,8 @@ impl Plan {
         (!is_exclusive, cut.is_alone, cut.is_unknown, cut.work, std::cmp::Reverse(cut.group))
     }
 
-    fn dispatch(&mut self, cut: Cut) -> Batch {
+    /// `slot` is where the group's own fixtures are, if it has any of the slot's.
+    fn dispatch(&mut self, cut: Cut, slot: Option<usize>) -> Batch {
         let state = &mut self.groups[cut.group];
         let taken: Vec<GroupTest> = match cut.is_alone {
             true => vec![state.alone.remove(0)],
@@ -374,7 +450,8 @@ impl Plan {
         state.running += 1;
         self.held.hold(&state.group);
         self.remaining = self.remaining.saturating_sub(cut.work);
-        let slots: Vec<usize> = self.free.iter().copied().take(cut.width).collect();
+        let others = self.free.iter().copied().filter(|free| Some(*free) != slot);
+        let slots: Vec<usize> = slot.into_iter().chain(others).take(cut.width).collect();
         for slot in &slots {
             self.free.remove(slot);
         }
@@ -424,6 +501,10 @@ impl GroupState {
     /// The next tests to go.
     fn next(&self, count: usize) -> &[GroupTest] {
         &self.pending[self.pending.len() - count..]
+    }
+
+    fn needs(&self, fixture: usize) -> bool {
+        self.group.fixtures.iter().flatten().any(|need| need.fixture == fixture)
     }
 
     fn has_work(&self) -> bool {
@@ -495,6 +576,11 @@ pub fn rehearse(mut plan: Plan) -> Vec<Step> {
             let ends = now + PRICE_OF_A_PROCESS + plan.work(&tests) / threads;
             running.push((ends, batch.id));
             steps.push(Step { batch, starts: now, ends });
+        }
+        // Nobody knows how long a fixture takes to come up.
+        if let Some(FixtureStep::Start(instance)) = plan.next_fixture() {
+            plan.fixture_is_up(instance);
+            continue;
         }
         let Some(first) = (0..running.len()).min_by_key(|at| running[*at]) else { return steps };
         let (ended, batch) = running.swap_remove(first);

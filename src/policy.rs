@@ -9,7 +9,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::declaration::{At, Declaration, Keys, Kind, LeakAction, Locks, Recycle, Threads};
+use crate::declaration::{
+    At, Declaration, FixtureKeys, Keys, Kind, LeakAction, Locks, Recycle, Scope, Threads,
+};
 use crate::leaks::LeakRules;
 use crate::mistake::{Mistake, Place, nearest};
 use crate::settings::PolicyOverride;
@@ -29,8 +31,18 @@ pub struct Rules {
     pub timeout: Option<Duration>,
     pub recycle: Recycle,
     pub env: BTreeMap<String, String>,
-    pub fixtures: Vec<String>,
+    /// What must be up before the test, in the order of starting: those of one level may
+    /// start side by side.
+    pub fixtures: Vec<Vec<FixtureName>>,
     pub leaks: Arc<LeakRules>,
+}
+
+/// A fixture, by whose manifest defines it and by its name there.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FixtureName {
+    /// None for the workspace.
+    pub package: Option<usize>,
+    pub name: String,
 }
 
 /// What decided the policy of a test.
@@ -114,11 +126,91 @@ impl Policy {
             timeout: self.timeout.or_else(|| nearest_of(&chain, |keys| &keys.timeout)),
             recycle: nearest_of(&chain, |keys| &keys.recycle).unwrap_or_default(),
             env: merged_env(&chain),
-            fixtures: nearest_of(&chain, |keys| &keys.fixture)
-                .map(|names| names.into_iter().map(|at| at.value).collect())
-                .unwrap_or_default(),
+            fixtures: match kind {
+                Kind::Shared => self.fixture_levels(package, &chain),
+                _ => Vec::new(),
+            },
             leaks: Arc::new(self.leak_rules(&chain)),
         }
+    }
+
+    /// The rules for what a fixture leaves behind: those of whoever defines it.
+    pub fn leak_rules_of(&self, fixture: &FixtureName) -> LeakRules {
+        let package = fixture.package.and_then(|index| self.packages.get(index));
+        let keys = package.map(|p| &p.declaration.keys).into_iter().chain([&self.workspace.keys]);
+        LeakRules::new(&keys.collect::<Vec<_>>(), self.leaks)
+    }
+
+    pub fn fixture(&self, wanted: &FixtureName) -> Option<&FixtureKeys> {
+        let fixtures = match wanted.package {
+            Some(package) => &self.packages.get(package)?.declaration.fixtures,
+            None => &self.workspace.fixtures,
+        };
+        fixtures.iter().find(|(name, _)| name.value == wanted.name).map(|(_, keys)| keys)
+    }
+
+    /// The fixtures that this one needs itself.
+    pub fn needed_by(&self, fixture: &FixtureName) -> Vec<FixtureName> {
+        let needs = self.fixture(fixture).map(|keys| keys.fixtures.as_slice()).unwrap_or_default();
+        needs.iter().filter_map(|name| self.find_fixture(fixture.package, &name.value)).collect()
+    }
+
+    /// The ids of the tests that are fixtures, with the package that says so.
+    pub fn fixture_tests(&self) -> impl Iterator<Item = (Option<usize>, &At<String>)> {
+        let of_packages = self.packages.iter().enumerate();
+        let all = of_packages.map(|(index, package)| (Some(index), &package.declaration));
+        all.chain([(None, &self.workspace)]).flat_map(|(package, declaration)| {
+            let tests = declaration.fixtures.iter().filter_map(|(_, keys)| keys.test.as_ref());
+            tests.map(move |test| (package, test))
+        })
+    }
+
+    /// The name as seen from a package: its own fixture, or else the workspace's.
+    fn find_fixture(&self, package: Option<usize>, name: &str) -> Option<FixtureName> {
+        let own = package.map(|_| FixtureName { package, name: name.to_owned() });
+        let outer = FixtureName { package: None, name: name.to_owned() };
+        own.into_iter().chain([outer]).find(|fixture| self.fixture(fixture).is_some())
+    }
+
+    /// A node has the fixtures of the nodes above it too, and they start before its own, as
+    /// what they need themselves does.
+    fn fixture_levels(
+        &self,
+        package: usize,
+        chain: &[(Option<&str>, &Keys)],
+    ) -> Vec<Vec<FixtureName>> {
+        let own_only = chain.iter().position(|(_, keys)| keys.overrides && keys.fixture.is_some());
+        let in_force = own_only.map_or(chain, |at| &chain[..=at]);
+        let mut levels = Vec::new();
+        for keys in in_force.iter().rev().filter_map(|(_, keys)| keys.fixture.as_ref()) {
+            let floor = levels.len();
+            for name in &keys.value {
+                if let Some(fixture) = self.find_fixture(Some(package), &name.value) {
+                    self.add_to_levels(&fixture, floor, &mut levels);
+                }
+            }
+        }
+        levels
+    }
+
+    /// Returns the level that the fixture has come to stand on.
+    fn add_to_levels(
+        &self,
+        fixture: &FixtureName,
+        floor: usize,
+        levels: &mut Vec<Vec<FixtureName>>,
+    ) -> usize {
+        if let Some(level) = levels.iter().position(|level| level.contains(fixture)) {
+            return level;
+        }
+        let needs = self.needed_by(fixture);
+        let above = needs.iter().map(|needed| self.add_to_levels(needed, floor, levels) + 1).max();
+        let level = above.unwrap_or(floor).max(floor);
+        if levels.len() <= level {
+            levels.resize(level + 1, Vec::new());
+        }
+        levels[level].push(fixture.clone());
+        level
     }
 
     fn leak_rules(&self, chain: &[(Option<&str>, &Keys)]) -> LeakRules {
@@ -184,10 +276,61 @@ impl Policy {
     /// What can be checked before anything is built: fixtures, and `split` below `shared`.
     pub fn check(&self, mistakes: &mut Vec<Mistake>) {
         check_declaration(&self.workspace, &[], mistakes);
-        for package in &self.packages {
+        self.check_fixtures(None, &self.workspace, mistakes);
+        for (index, package) in self.packages.iter().enumerate() {
             check_declaration(&package.declaration, &self.workspace.fixtures, mistakes);
+            self.check_fixtures(Some(index), &package.declaration, mistakes);
             self.check_first_words(package, mistakes);
         }
+    }
+
+    /// What fixtures need themselves.
+    fn check_fixtures(
+        &self,
+        package: Option<usize>,
+        declaration: &Declaration,
+        mistakes: &mut Vec<Mistake>,
+    ) {
+        for (name, keys) in &declaration.fixtures {
+            let start = FixtureName { package, name: name.value.clone() };
+            for needed in &keys.fixtures {
+                let Some(found) = self.find_fixture(package, &needed.value) else {
+                    let names = declaration.fixtures.iter().map(|(name, _)| name.value.as_str());
+                    mistakes.push(undefined_fixture(needed, &names.collect::<Vec<_>>()));
+                    continue;
+                };
+                let place = needed.place.clone();
+                if self.leads_to(&found, &start, &mut Vec::new()) {
+                    let title =
+                        format!("fixture `{}` needs `{}`, which needs it", name.value, found.name);
+                    let help = "each would wait for the other: take one of the two out";
+                    mistakes.push(Mistake::error(place, title).help(help));
+                    // Whoever walks along what fixtures need would never come back.
+                    return;
+                }
+                let scope = |keys: &FixtureKeys| keys.scope;
+                if keys.scope == Scope::Run && self.fixture(&found).map(scope) == Some(Scope::Slot)
+                {
+                    let title = format!(
+                        "`{}` is there once, and needs `{}`, which every slot has its own of",
+                        name.value, found.name
+                    );
+                    let help = "give it scope = \"slot\" too, or the other one scope = \"run\"";
+                    mistakes.push(Mistake::error(place, title).help(help));
+                }
+            }
+        }
+    }
+
+    fn leads_to(&self, from: &FixtureName, to: &FixtureName, seen: &mut Vec<FixtureName>) -> bool {
+        if from == to {
+            return true;
+        }
+        if seen.contains(from) {
+            return false;
+        }
+        seen.push(from.clone());
+        self.needed_by(from).iter().any(|next| self.leads_to(next, to, seen))
     }
 
     /// A key whose first word names no target of its package can never match.
@@ -247,11 +390,11 @@ fn nodes_of(ids: &[String]) -> Vec<&str> {
 
 fn check_declaration(
     declaration: &Declaration,
-    outer_fixtures: &[At<String>],
+    outer_fixtures: &[(At<String>, FixtureKeys)],
     mistakes: &mut Vec<Mistake>,
 ) {
-    let defined: Vec<&str> =
-        declaration.fixtures.iter().chain(outer_fixtures).map(|at| at.value.as_str()).collect();
+    let all = declaration.fixtures.iter().chain(outer_fixtures);
+    let defined: Vec<&str> = all.map(|(name, _)| name.value.as_str()).collect();
     let nodes = declaration.modules.iter().map(|(path, keys)| (Some(path), keys));
     for (path, keys) in nodes.chain([(None, &declaration.keys)]) {
         for fixture in keys.fixture.iter().flat_map(|names| &names.value) {
@@ -421,6 +564,55 @@ mod tests {
              [package.metadata.partest.fixtures.db]\nstart = [\"db\"]",
         );
         assert_eq!(mistakes, ["`web::pure` is split below the shared `web`: no fixture"]);
+    }
+
+    fn levels(policy: &Policy, id: &str) -> Vec<Vec<String>> {
+        let names = |level: &Vec<FixtureName>| level.iter().map(|f| f.name.clone()).collect();
+        policy.rules(0, id).fixtures.iter().map(names).collect()
+    }
+
+    #[test]
+    fn outer_fixtures_and_what_they_need_come_first() {
+        let (policy, mistakes) = policy(
+            "[workspace.metadata.partest.fixtures]\ndisk = { start = [\"disk\"] }",
+            "[package.metadata.partest.modules]\n\
+             \"web\" = { policy = \"shared\", fixture = [\"db\", \"mail\"] }\n\
+             \"web::api\" = { policy = \"shared\", fixture = \"server\" }\n\
+             \"web::bare\" = { policy = \"shared\", fixture = \"mail\", override = true }\n\
+             \"web::unit\" = \"unit\"\n\
+             [package.metadata.partest.fixtures]\n\
+             db = { start = [\"db\"], fixture = \"disk\" }\n\
+             mail = { start = [\"mail\"] }\n\
+             server = { start = [\"server\"], fixture = \"db\" }",
+        );
+        assert_eq!(mistakes, Vec::<String>::new());
+        assert_eq!(levels(&policy, "web::a"), [vec!["disk", "mail"], vec!["db"]]);
+        assert_eq!(
+            levels(&policy, "web::api::a"),
+            [vec!["disk", "mail"], vec!["db"], vec!["server"]]
+        );
+        assert_eq!(levels(&policy, "web::bare::a"), [["mail"]]);
+        assert_eq!(levels(&policy, "web::unit::a"), Vec::<Vec<String>>::new());
+    }
+
+    #[test]
+    fn what_a_fixture_needs_is_checked() {
+        let table = [
+            ("a = { start = [\"a\"], fixture = \"b\" }", "fixture `b` is defined nowhere"),
+            (
+                "a = { start = [\"a\"], fixture = \"b\" }\nb = { start = [\"b\"], fixture = \"a\" }",
+                "fixture `a` needs `b`, which needs it",
+            ),
+            (
+                "a = { start = [\"a\"], fixture = \"b\" }\nb = { start = [\"b\"], scope = \"slot\" }",
+                "`a` is there once, and needs `b`, which every slot has its own of",
+            ),
+        ];
+        for (lines, expected) in table {
+            let (_, mistakes) =
+                policy("", &format!("[package.metadata.partest.fixtures]\n{lines}\n"));
+            assert_eq!(mistakes.first().map(String::as_str), Some(expected), "{mistakes:?}");
+        }
     }
 
     #[test]

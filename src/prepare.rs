@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::binary::{Binary, Build};
 use crate::error::{Error, Result};
 use crate::event::Note;
+use crate::fixture;
 use crate::interrupt::Interrupts;
 use crate::inventory::{self, Inventory};
 use crate::message;
@@ -63,13 +64,8 @@ fn declared(settings: &Settings, mistakes: &mut Vec<Mistake>) -> Result<(Workspa
     let workspace = Workspace::load(&settings.cargo)?;
     let policy = workspace.policy(settings, mistakes)?;
     mistakes.sort_by_key(|mistake| (mistake.severity == Severity::Error, mistake.position()));
-    match errors_in(mistakes) {
-        0 => Ok((workspace, policy)),
-        count => Err(Error::Metadata(format!(
-            "nothing was run: {} in the metadata",
-            message::count(count, "mistake")
-        ))),
-    }
+    end_if_wrong(mistakes)?;
+    Ok((workspace, policy))
 }
 
 fn errors_in(mistakes: &[Mistake]) -> usize {
@@ -104,9 +100,10 @@ pub fn take_inventory(
     Ok(inventory)
 }
 
-/// Keys that match no test of the binaries of this run.
-pub fn check_paths(settings: &Settings, policy: &Policy, inventory: &Inventory) {
+/// Keys that match no test of the binaries of this run, and fixtures that are none of them.
+pub fn check_paths(settings: &Settings, policy: &Policy, inventory: &Inventory) -> Result<()> {
     let mut mistakes = Vec::new();
+    fixture::check_tests(policy, inventory, &mut mistakes);
     for package in 0..policy.packages.len() {
         if policy.packages[package].declaration.modules.is_empty() {
             continue;
@@ -116,8 +113,19 @@ pub fn check_paths(settings: &Settings, policy: &Policy, inventory: &Inventory) 
             own.flat_map(|l| l.tests.iter().map(|test| l.binary.id(&test.name))).collect();
         policy.check_paths(package, &ids, &mut mistakes);
     }
-    for mistake in mistakes {
+    for mistake in &mistakes {
         tell(&mistake.render(settings.color.stderr));
+    }
+    end_if_wrong(&mistakes)
+}
+
+fn end_if_wrong(mistakes: &[Mistake]) -> Result<()> {
+    match errors_in(mistakes) {
+        0 => Ok(()),
+        count => Err(Error::Metadata(format!(
+            "nothing was run: {} in the metadata",
+            message::count(count, "mistake")
+        ))),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Which of the listed tests are wanted: libtest's filters, and ids.
 
-use crate::inventory::{Inventory, Test};
+use crate::inventory::{Inventory, Listing, Test};
+use crate::policy::Policy;
 use crate::settings::{IgnoredTests, Wanted};
 
 /// What becomes of a listed test in this run.
@@ -13,9 +14,25 @@ pub enum Choice {
 }
 
 /// The choice for each test of each listing.
-pub fn choose(inventory: &Inventory, wanted: &Wanted) -> Vec<Vec<Choice>> {
-    let of_listing = |listing: &crate::inventory::Listing| {
-        let choice = |test: &Test| choose_one(wanted, &listing.binary.name, test);
+///
+/// A test that is a fixture is never run as one, whatever the flags say.
+pub fn choose(inventory: &Inventory, wanted: &Wanted, policy: &Policy) -> Vec<Vec<Choice>> {
+    let fixtures: Vec<(Option<usize>, &str)> =
+        policy.fixture_tests().map(|(package, test)| (package, test.value.as_str())).collect();
+    let of_listing = |listing: &Listing| {
+        let binary = &listing.binary;
+        let is_fixture = |test: &Test| {
+            let is_it = |(package, id): &(Option<usize>, &str)| {
+                package.is_none_or(|package| package == binary.package)
+                    && id.strip_prefix(&*binary.name).and_then(|rest| rest.strip_prefix("::"))
+                        == Some(&test.name)
+            };
+            fixtures.iter().any(is_it)
+        };
+        let choice = |test: &Test| match choose_one(wanted, &binary.name, test) {
+            Choice::Run if !fixtures.is_empty() && is_fixture(test) => Choice::Ignore,
+            choice => choice,
+        };
         listing.tests.iter().map(choice).collect()
     };
     inventory.listings.iter().map(of_listing).collect()

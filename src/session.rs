@@ -6,10 +6,10 @@ use crate::agent_file::AgentFile;
 use crate::baseline::{Baseline, Comparison};
 use crate::coordinator::Run;
 use crate::event::{Event, Note, Summary};
+use crate::fixture::Fixture;
 use crate::history::History;
 use crate::interrupt::Interrupts;
 use crate::inventory::Inventory;
-use crate::message;
 use crate::outcome::{Outcome, Verdict};
 use crate::plan::{Plan, TestId};
 use crate::process;
@@ -22,6 +22,7 @@ use crate::worker::Context;
 pub struct Chosen {
     pub choices: Vec<Vec<Choice>>,
     pub grouped: Grouped,
+    pub fixtures: Vec<Fixture>,
     pub notes: Vec<Note>,
     pub doctests: Vec<String>,
     /// The workspace's directory.
@@ -42,6 +43,8 @@ pub fn run_tests(
     let running: usize = chosen.grouped.groups.iter().map(|group| group.tests.len()).sum();
     let mut context = Context::new(inventory, &interrupts.groups, &settings.run_id);
     context.agent = settings.agent.then(AgentFile::new).flatten();
+    context.slots = settings.slots;
+    context.fixtures = chosen.fixtures;
     context.root = chosen.root;
     context.baseline = chosen.baseline;
     context.nocapture = settings.nocapture;
@@ -57,7 +60,7 @@ pub fn run_tests(
     };
     emit(Event::Started {
         run_id: settings.run_id.clone(),
-        tests: running + ignored.len() + chosen.grouped.blocked.len(),
+        tests: running + ignored.len(),
         binaries: inventory.listings.len(),
         slots: settings.slots,
     });
@@ -71,10 +74,6 @@ pub fn run_tests(
     let mut run = Run::new(&context, plan, settings.slots, settings.fail_fast, &mut emit);
     for test in ignored {
         run.judge_without_run(test, Outcome::Ignored, None);
-    }
-    for (test, fixture) in chosen.grouped.blocked {
-        let reason = message::shared_needs_fixture(&fixture);
-        run.judge_without_run(test, Outcome::Blocked, Some(reason));
     }
     let mut summary = run.run(pool, interrupts, ticks);
     summary.list_failures = inventory.failures.len();

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, HashMap};
 use crate::declaration::{Kind, Locks, Recycle, Threads};
 use crate::history::History;
 use crate::inventory::{Dispatch, Inventory, Listing};
-use crate::plan::{Form, Group, GroupTest, TestId};
-use crate::policy::{Policy, Rules, Why, covers};
+use crate::plan::{Form, Group, GroupTest, Need, TestId};
+use crate::policy::{FixtureName, Policy, Rules, Why, covers};
 use crate::selection::Choice;
 use crate::statics::Statics;
 
@@ -15,8 +15,8 @@ use crate::statics::Statics;
 #[derive(Debug, Default)]
 pub struct Grouped {
     pub groups: Vec<Group>,
-    /// Tests that cannot run, with the fixture that they would need.
-    pub blocked: Vec<(TestId, String)>,
+    /// What the groups need: they know them by their places here.
+    pub fixtures: Vec<FixtureName>,
 }
 
 pub fn group(
@@ -42,6 +42,7 @@ struct Key {
     kept_together: Option<String>,
     isolated: bool,
     env: BTreeMap<String, String>,
+    fixtures: Vec<Vec<FixtureName>>,
     /// What splittable tests must agree in to share a batch; for a unit it is summed up
     /// instead, since a unit is never torn.
     of_split: Option<(Threads, usize, Locks, bool, Recycle)>,
@@ -65,14 +66,12 @@ fn group_listing(
         let id = binary.id(name);
         let rules = rules_of.get(&id);
         let test_id = TestId { listing: index, test };
-        if rules.kind == Kind::Shared {
-            grouped.blocked.push((test_id, rules.fixtures.join(", ")));
-            continue;
-        }
         let (kept_together, why) = kept_together(rules, &id, &bound, binary);
         let key = key(rules, kept_together.clone());
         let place = *places.entry(key).or_insert_with(|| {
-            grouped.groups.push(new_group(index, listing, rules, kept_together, why));
+            let mut group = new_group(index, listing, rules, kept_together, why);
+            group.fixtures = needs(&rules.fixtures, policy, &mut grouped.fixtures);
+            grouped.groups.push(group);
             grouped.groups.len() - 1
         });
         let group = &mut grouped.groups[place];
@@ -142,11 +141,32 @@ fn kept_together(
 }
 
 fn split_why(rules: &Rules) -> String {
+    let kind = match rules.kind {
+        Kind::Shared => "shared",
+        _ => "split",
+    };
     match (&rules.why, rules.isolate) {
-        (Why::CommandLine(flag), _) => format!("split: {flag}"),
-        (why, true) => format!("split, isolated: {why}"),
-        (why, false) => format!("split: {why}"),
+        (Why::CommandLine(flag), _) => format!("{kind}: {flag}"),
+        (why, true) => format!("{kind}, isolated: {why}"),
+        (why, false) => format!("{kind}: {why}"),
     }
+}
+
+/// What a group needs, by the places among all fixtures; new ones are added to these.
+fn needs(
+    levels: &[Vec<FixtureName>],
+    policy: &Policy,
+    all: &mut Vec<FixtureName>,
+) -> Vec<Vec<Need>> {
+    let mut need = |name: &FixtureName| {
+        let fixture = all.iter().position(|known| known == name).unwrap_or_else(|| {
+            all.push(name.clone());
+            all.len() - 1
+        });
+        let scope = policy.fixture(name).map(|keys| keys.scope).unwrap_or_default();
+        Need { fixture, scope }
+    };
+    levels.iter().map(|level| level.iter().map(&mut need).collect()).collect()
 }
 
 fn key(rules: &Rules, kept_together: Option<String>) -> Key {
@@ -154,7 +174,8 @@ fn key(rules: &Rules, kept_together: Option<String>) -> Key {
         .is_none()
         .then(|| (rules.threads, rules.slots, rules.locks.clone(), rules.exclusive, rules.recycle));
     let isolated = rules.isolate && kept_together.is_none();
-    Key { kept_together, isolated, env: rules.env.clone(), of_split }
+    let (env, fixtures) = (rules.env.clone(), rules.fixtures.clone());
+    Key { kept_together, isolated, env, fixtures, of_split }
 }
 
 fn new_group(
@@ -188,6 +209,7 @@ fn new_group(
         exclusive: false,
         recycle: rules.recycle,
         env: rules.env.clone(),
+        fixtures: Vec::new(),
     }
 }
 

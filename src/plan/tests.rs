@@ -25,6 +25,7 @@ fn group(listing: usize, form: Form, expected_ms: &[Option<u64>]) -> Group {
         exclusive: false,
         recycle: Recycle::Never,
         env: BTreeMap::new(),
+        fixtures: Vec::new(),
     }
 }
 

@@ -18,9 +18,11 @@ use std::time::Instant;
 
 pub use look::{At, Look, Stray};
 #[cfg(not(unix))]
-pub use portable::{Supervised, Wire, adopt_strays, children, end_all, end_strays};
+pub use portable::{
+    Orders, Supervised, Wire, adopt_strays, children, end_all, end_strays, has_ended,
+};
 #[cfg(unix)]
-pub use unix::{Supervised, Wire, adopt_strays, children, end_all, end_strays};
+pub use unix::{Orders, Supervised, Wire, adopt_strays, children, end_all, end_strays, has_ended};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stream {
@@ -60,13 +62,33 @@ pub enum Passed {
     Quit,
 }
 
-/// The process groups of all workers that live now, so that the coordinator can reach them.
+/// What a supervised process is there for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// It runs the tests of this batch.
+    Worker { batch: usize },
+    /// It lists tests.
+    Lister,
+    /// It is told to stop when its tests have ended, however the run ends.
+    Fixture,
+}
+
+/// Whether a process hears the end of its input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hearing {
+    Listens,
+    Unknown,
+    Deaf,
+}
+
+/// The process groups of all that the run has started and that live now, so that the
+/// coordinator can reach them.
 #[derive(Debug, Default)]
-pub struct Groups(Mutex<HashMap<u32, ()>>);
+pub struct Groups(Mutex<HashMap<u32, Role>>);
 
 impl Groups {
-    fn insert(&self, pid: u32) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(pid, ());
+    fn insert(&self, pid: u32, role: Role) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(pid, role);
     }
 
     /// Must happen before the process is reaped: after that its number may be another's.
@@ -74,17 +96,34 @@ impl Groups {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&pid);
     }
 
-    /// Whether this is one of the workers.
+    /// Whether this is one of them.
     pub fn has(&self, pid: u32) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&pid)
     }
 
     #[cfg(unix)]
+    /// Fixtures do not get it: tests that clean up may still need them.
     pub fn pass_on(&self, signal: Passed) {
-        for pid in self.0.lock().unwrap_or_else(PoisonError::into_inner).keys() {
-            unix::signal_group(*pid, signal);
+        for (pid, role) in self.0.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            if *role != Role::Fixture {
+                unix::signal_group(*pid, signal);
+            }
         }
     }
+
+    /// Asks the worker of this batch to end.
+    #[cfg(unix)]
+    pub fn end_batch(&self, batch: usize) {
+        for (pid, role) in self.0.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            if *role == (Role::Worker { batch }) {
+                unix::signal_group(*pid, Passed::Terminate);
+            }
+        }
+    }
+
+    /// Elsewhere its tests come to their end by themselves.
+    #[cfg(not(unix))]
+    pub fn end_batch(&self, _batch: usize) {}
 
     /// Elsewhere the console hands Ctrl-C to every process by itself.
     #[cfg(not(unix))]
@@ -133,8 +172,8 @@ pub struct Printed {
 }
 
 /// Runs a command to its end, or ends it at the deadline.
-pub fn run(command: Command, groups: &Groups, until: Instant) -> io::Result<Printed> {
-    let mut child = Supervised::spawn(command, None, groups)?;
+pub fn run(command: Command, groups: &Groups, role: Role, until: Instant) -> io::Result<Printed> {
+    let mut child = Supervised::spawn(command, None, groups, role)?;
     let (mut stdout, mut stderr, mut buffer) = (Vec::new(), Vec::new(), Vec::new());
     let mut is_late = false;
     loop {
@@ -172,7 +211,8 @@ mod tests {
     #[test]
     fn both_streams_and_the_status_are_told() {
         let groups = Groups::default();
-        let printed = run(shell("echo out; echo err >&2; exit 3"), &groups, soon()).unwrap();
+        let printed =
+            run(shell("echo out; echo err >&2; exit 3"), &groups, Role::Lister, soon()).unwrap();
         assert_eq!((printed.stdout, printed.stderr), (b"out\n".to_vec(), b"err\n".to_vec()));
         assert_eq!(describe(printed.status.unwrap()), "exit code 3");
         assert!(groups.0.lock().unwrap().is_empty());
@@ -181,34 +221,37 @@ mod tests {
     #[test]
     fn a_flood_on_both_streams_is_read_to_its_end() {
         let script = "head -c 3000000 /dev/zero & head -c 3000000 /dev/zero >&2; wait";
-        let printed = run(shell(script), &Groups::default(), soon()).unwrap();
+        let printed = run(shell(script), &Groups::default(), Role::Lister, soon()).unwrap();
         assert_eq!((printed.stdout.len(), printed.stderr.len()), (3_000_000, 3_000_000));
     }
 
     #[test]
     fn the_deadline_ends_the_whole_group() {
         let until = Instant::now() + Duration::from_millis(50);
-        let printed = run(shell("sleep 1000 & sleep 1000"), &Groups::default(), until).unwrap();
+        let printed =
+            run(shell("sleep 1000 & sleep 1000"), &Groups::default(), Role::Lister, until).unwrap();
         assert!(printed.status.is_none());
     }
 
     #[test]
     fn a_child_that_keeps_the_pipe_open_holds_up_nobody() {
-        let printed = run(shell("sleep 1000 & echo done"), &Groups::default(), soon()).unwrap();
+        let printed =
+            run(shell("sleep 1000 & echo done"), &Groups::default(), Role::Lister, soon()).unwrap();
         assert_eq!(printed.stdout, b"done\n");
         assert!(printed.status.unwrap().success());
     }
 
     #[test]
     fn a_signal_has_a_name() {
-        let printed = run(shell("kill -9 $$"), &Groups::default(), soon()).unwrap();
+        let printed = run(shell("kill -9 $$"), &Groups::default(), Role::Lister, soon()).unwrap();
         assert_eq!(describe(printed.status.unwrap()), "SIGKILL");
     }
 
     #[test]
     fn the_portable_path_ends_what_is_late() {
         let groups = Groups::default();
-        let mut child = portable::Supervised::spawn(sleeper(), None, &groups).unwrap();
+        let mut child =
+            portable::Supervised::spawn(sleeper(), None, &groups, Role::Lister).unwrap();
         let now = Some(Instant::now());
         assert!(matches!(child.next(now, &mut Vec::new()).unwrap(), Happening::Nothing));
         child.end(End::Kill);
@@ -226,7 +269,8 @@ mod tests {
     fn the_portable_path_tells_the_same() {
         let groups = Groups::default();
         let mut child =
-            portable::Supervised::spawn(shell("echo a; exit 2"), None, &groups).unwrap();
+            portable::Supervised::spawn(shell("echo a; exit 2"), None, &groups, Role::Lister)
+                .unwrap();
         let (mut told, mut buffer) = (Vec::new(), Vec::new());
         let status = loop {
             match child.next(Some(soon()), &mut buffer).unwrap() {

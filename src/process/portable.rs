@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{End, Groups, Happening, Stream};
+use super::{End, Groups, Happening, Role, Stream};
 
 /// How often the end of the process is looked for.
 const TICK: Duration = Duration::from_millis(10);
@@ -16,16 +16,36 @@ const TICK: Duration = Duration::from_millis(10);
 pub struct Supervised<'g> {
     child: Child,
     groups: &'g Groups,
-    chunks: Receiver<(Stream, Vec<u8>)>,
+    chunks: Receiver<Chunk>,
 }
+
+type Chunk = (Stream, Vec<u8>);
 
 /// libtest can write its log to a file only, where there is no `/dev/fd`: nothing here, so
 /// every test is judged by exit code.
 #[cfg(not(unix))]
-pub struct Wire;
+pub struct Wire(Sender<Chunk>, Receiver<Chunk>);
+
+/// The way to whoever supervises a process: what is sent wakes them.
+#[cfg(not(unix))]
+pub struct Orders(Sender<Chunk>);
+
+#[cfg(not(unix))]
+impl Orders {
+    pub fn send(&self) {
+        // Nobody supervises it any more.
+        let _ = self.0.send((Stream::Channel, Vec::new()));
+    }
+}
 
 #[cfg(not(unix))]
 impl Wire {
+    /// A way for orders to the supervisor of a process.
+    pub fn orders() -> io::Result<(Wire, Orders)> {
+        let (sender, chunks) = channel();
+        Ok((Wire(sender.clone(), chunks), Orders(sender)))
+    }
+
     pub fn ledger_pipe() -> io::Result<Wire> {
         Err(io::ErrorKind::Unsupported.into())
     }
@@ -56,19 +76,38 @@ pub fn end_strays() -> usize {
     0
 }
 
+/// Whether a child has ended cannot be asked by its number.
+#[cfg(not(unix))]
+pub fn has_ended(_pid: u32) -> bool {
+    false
+}
+
+#[cfg(not(unix))]
+fn ends_of(wire: Option<Wire>) -> (Sender<Chunk>, Receiver<Chunk>) {
+    wire.map_or_else(channel, |Wire(sender, chunks)| (sender, chunks))
+}
+
 #[cfg(unix)]
 use super::unix::Wire;
+
+#[cfg(unix)]
+fn ends_of(_wire: Option<Wire>) -> (Sender<Chunk>, Receiver<Chunk>) {
+    channel()
+}
 
 impl<'g> Supervised<'g> {
     pub fn spawn(
         mut command: Command,
-        _wire: Option<Wire>,
+        wire: Option<Wire>,
         groups: &'g Groups,
+        role: Role,
     ) -> io::Result<Self> {
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // Only a fixture is told something by the end of its input.
+        let stdin = if role == Role::Fixture { Stdio::piped() } else { Stdio::null() };
+        command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn()?;
-        groups.insert(child.id());
-        let (sender, chunks) = channel();
+        groups.insert(child.id(), role);
+        let (sender, chunks) = ends_of(wire);
         if let Some(stdout) = child.stdout.take() {
             forward(stdout, Stream::Stdout, sender.clone());
         }
@@ -107,6 +146,16 @@ impl<'g> Supervised<'g> {
     }
 
     #[cfg(not(unix))]
+    pub fn hears_its_input(&self) -> super::Hearing {
+        super::Hearing::Unknown
+    }
+
+    #[cfg(not(unix))]
+    pub fn close_input(&mut self) {
+        drop(self.child.stdin.take());
+    }
+
+    #[cfg(not(unix))]
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -129,7 +178,7 @@ impl Drop for Supervised<'_> {
     }
 }
 
-fn forward(mut from: impl Read + Send + 'static, stream: Stream, to: Sender<(Stream, Vec<u8>)>) {
+fn forward(mut from: impl Read + Send + 'static, stream: Stream, to: Sender<Chunk>) {
     thread::spawn(move || {
         let mut buffer = vec![0; 64 * 1024];
         while let Ok(count @ 1..) = from.read(&mut buffer) {

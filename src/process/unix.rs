@@ -13,7 +13,7 @@ use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::{End, Groups, Happening, Passed, Stream};
+use super::{End, Groups, Happening, Hearing, Passed, Role, Stream, look};
 
 /// What a pipe can hold at the most when its writer has ended; more than that comes from
 /// somebody else, who must not hold us up.
@@ -55,8 +55,18 @@ struct Source {
 pub struct Wire {
     reader: OwnedFd,
     /// The worker's end, and how it comes by it.
-    worker: OwnedFd,
+    worker: Option<OwnedFd>,
     hand_over: HandOver,
+}
+
+/// The way to whoever supervises a process: what is sent wakes them.
+pub struct Orders(OwnedFd);
+
+impl Orders {
+    pub fn send(&self) {
+        // Nobody supervises it any more, or has heard the order before: both are well.
+        let _ = rustix::io::write(&self.0, b".");
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,13 +75,15 @@ enum HandOver {
     Path,
     /// As its standard input, which a test finds empty either way.
     Stdin,
+    /// Not at all: the channel is for its supervisor, and its input ends when that says so.
+    Kept,
 }
 
 impl Wire {
     /// A pipe that libtest's `--logfile` can write to.
     pub fn ledger_pipe() -> io::Result<Wire> {
         let (reader, worker) = pipe_with(PipeFlags::CLOEXEC)?;
-        Ok(Wire { reader, worker, hand_over: HandOver::Path })
+        Ok(Wire { reader, worker: Some(worker), hand_over: HandOver::Path })
     }
 
     /// A socket for the agent.
@@ -79,7 +91,14 @@ impl Wire {
         let (ours, worker) = std::os::unix::net::UnixStream::pair()?;
         // Were there no agent, a test would read the end of its input here.
         ours.shutdown(std::net::Shutdown::Write)?;
-        Ok(Wire { reader: ours.into(), worker: worker.into(), hand_over: HandOver::Stdin })
+        let worker = Some(worker.into());
+        Ok(Wire { reader: ours.into(), worker, hand_over: HandOver::Stdin })
+    }
+
+    /// A way for orders to the supervisor of a process.
+    pub fn orders() -> io::Result<(Wire, Orders)> {
+        let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
+        Ok((Wire { reader, worker: None, hand_over: HandOver::Kept }, Orders(writer)))
     }
 
     /// The path to hand to `--logfile`.
@@ -88,7 +107,7 @@ impl Wire {
     /// inherited, and the one that libtest opens closes itself on exec. Neither a test nor
     /// its children see anything of it.
     pub fn path(&self) -> String {
-        let fd = self.worker.as_raw_fd();
+        let Some(fd) = self.worker.as_ref().map(AsRawFd::as_raw_fd) else { return String::new() };
         if cfg!(target_os = "linux") {
             format!("/proc/{}/fd/{fd}", std::process::id())
         } else {
@@ -103,15 +122,24 @@ impl<'g> Supervised<'g> {
     ///
     /// Must be called from a thread that lives as long as the run: on Linux the parent's
     /// death signal fires when the *thread* that started the process ends.
-    pub fn spawn(mut command: Command, wire: Option<Wire>, groups: &'g Groups) -> io::Result<Self> {
+    pub fn spawn(
+        mut command: Command,
+        wire: Option<Wire>,
+        groups: &'g Groups,
+        role: Role,
+    ) -> io::Result<Self> {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.process_group(0);
         let (reader, ledger_writer) = match wire {
-            Some(Wire { reader, worker, hand_over: HandOver::Stdin }) => {
+            Some(Wire { reader, worker: Some(worker), hand_over: HandOver::Stdin }) => {
                 command.stdin(worker);
                 (Some(reader), None)
             }
-            Some(Wire { reader, worker, .. }) => (Some(reader), Some(worker)),
+            Some(Wire { reader, hand_over: HandOver::Kept, .. }) => {
+                command.stdin(Stdio::piped());
+                (Some(reader), None)
+            }
+            Some(Wire { reader, worker, .. }) => (Some(reader), worker),
             None => (None, None),
         };
         let inherited = ledger_writer.as_ref().map(AsRawFd::as_raw_fd);
@@ -122,7 +150,7 @@ impl<'g> Supervised<'g> {
         let mut child = command.spawn()?;
         // It holds our copy of the worker's end.
         drop(command);
-        groups.insert(child.id());
+        groups.insert(child.id(), role);
         let mut sources = Vec::with_capacity(3);
         // The channel is read first: what it tells decides whose the other bytes are.
         let streams = [
@@ -178,6 +206,16 @@ impl<'g> Supervised<'g> {
 
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Whether it, or what it has started, waits for the end of its input.
+    pub fn hears_its_input(&self) -> Hearing {
+        look::hearing(self.child.id())
+    }
+
+    /// Its input comes to an end.
+    pub fn close_input(&mut self) {
+        drop(self.child.stdin.take());
     }
 
     /// Sends a signal to the process alone.
@@ -290,10 +328,7 @@ impl<'g> Supervised<'g> {
 
     /// Whether the process has ended, without reaping it.
     fn is_zombie(&self) -> bool {
-        use rustix::process::{WaitId, WaitIdOptions, waitid};
-        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        let pid = Pid::from_child(&self.child);
-        matches!(waitid(WaitId::Pid(pid), options), Ok(Some(_)))
+        has_ended(self.child.id())
     }
 }
 
@@ -377,10 +412,8 @@ fn send(pid: u32, signal: Signal) {
 
 /// The youngest first, so that none is left without its parent while it is looked for.
 pub fn end_tree(pid: u32) {
+    look::children_of(&pid.to_string()).into_iter().for_each(end_tree);
     let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return };
-    for child in children_of(&pid.as_raw_pid().to_string()) {
-        end_tree(child.as_raw_pid().unsigned_abs());
-    }
     // It may have ended by itself.
     let _ = rustix::process::kill_process(pid, Signal::TERM);
 }
@@ -388,6 +421,15 @@ pub fn end_tree(pid: u32) {
 pub fn signal_name(signal: i32) -> String {
     signal_hook::low_level::signal_name(signal)
         .map_or_else(|| format!("signal {signal}"), str::to_owned)
+}
+
+/// Whether a child of ours has ended, reaped or not.
+pub fn has_ended(pid: u32) -> bool {
+    use rustix::process::{WaitId, WaitIdOptions, waitid};
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    // An error says that it is no child any more.
+    pid.is_none_or(|pid| !matches!(waitid(WaitId::Pid(pid), options), Ok(None)))
 }
 
 /// Ends some of our children, and waits until they are gone.
@@ -406,7 +448,7 @@ pub fn end_all(children: &[u32]) {
 
 /// The processes whose parent we are, by birth or by adoption.
 pub fn children() -> Vec<u32> {
-    children_of("self").into_iter().map(|pid| pid.as_raw_pid().unsigned_abs()).collect()
+    look::children_of("self")
 }
 
 /// From now on, processes that lose their parent become our children instead of init's.
@@ -445,18 +487,4 @@ pub fn end_strays() -> usize {
 #[cfg(not(target_os = "linux"))]
 pub fn end_strays() -> usize {
     0
-}
-
-/// The children of a process, by the kernel's own list; none where there is no such list.
-fn children_of(process: &str) -> Vec<Pid> {
-    let Ok(tasks) = std::fs::read_dir(format!("/proc/{process}/task")) else { return Vec::new() };
-    let lists = tasks
-        .flatten()
-        .filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
-    lists
-        .flat_map(|list| {
-            list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<i32>>()
-        })
-        .filter_map(Pid::from_raw)
-        .collect()
 }

@@ -8,10 +8,10 @@ use std::time::Duration;
 use super::{Paint, View, harmless, is_quiet, print};
 use crate::declaration::{LeakAction, LeakKind};
 use crate::duration::seconds;
-use crate::event::{Event, Note, Summary};
+use crate::event::{Event, FixtureEvent, Note, Summary};
 use crate::leaks::Leak;
 use crate::message;
-use crate::outcome::Verdict;
+use crate::outcome::{Outcome, Verdict};
 use crate::plan::TestId;
 use crate::settings::Verbosity;
 
@@ -25,12 +25,21 @@ const LEAKS: usize = 20;
 /// Lines of a test's output at the most; JSON has them all.
 const LINES: usize = 200;
 
+/// Whose a leak is, in the order of telling: tests first.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Owner {
+    Test(TestId),
+    Fixture(String),
+}
+
 pub struct Human<'r> {
     view: View<'r>,
     paint: Paint,
     verdicts: Vec<(TestId, Verdict)>,
     slowest: Vec<(Duration, TestId)>,
-    leaks: Vec<(TestId, Leak)>,
+    leaks: Vec<(Owner, Leak)>,
+    /// Fixtures that were lost: why, and their last words.
+    lost: Vec<(String, Vec<u8>)>,
     /// What stands in one line each before the last one.
     remarks: Vec<Note>,
 }
@@ -44,6 +53,7 @@ impl<'r> Human<'r> {
             verdicts: Vec::new(),
             slowest: Vec::new(),
             leaks: Vec::new(),
+            lost: Vec::new(),
             remarks: Vec::new(),
         }
     }
@@ -51,6 +61,7 @@ impl<'r> Human<'r> {
     pub fn show(&mut self, event: &Event) -> io::Result<()> {
         match event {
             Event::Judged { test, verdict } => self.judged(*test, verdict),
+            Event::Fixture { name, slot, what } => self.fixture(name, *slot, what),
             Event::Note(note @ (Note::Doctests { .. } | Note::Unwatched { .. })) => {
                 self.remarks.push(note.clone());
             }
@@ -60,13 +71,25 @@ impl<'r> Human<'r> {
         Ok(())
     }
 
+    fn fixture(&mut self, name: &str, slot: Option<usize>, what: &FixtureEvent) {
+        let (FixtureEvent::Lost { leaks, .. } | FixtureEvent::Stopped { leaks, .. }) = what else {
+            return;
+        };
+        let name = message::fixture(name, slot);
+        if let FixtureEvent::Lost { why, output, .. } = what {
+            self.lost.push((message::fixture_failed(&name, why), output.clone()));
+        }
+        let owned = leaks.iter().map(|leak| (Owner::Fixture(name.clone()), leak.clone()));
+        self.leaks.extend(owned);
+    }
+
     fn judged(&mut self, test: TestId, verdict: &Verdict) {
         let is_shown = !verdict.outcome.is_well()
             || (self.view.settings.show_output && !verdict.output.is_empty());
         if is_shown {
             self.verdicts.push((test, verdict.clone()));
         }
-        self.leaks.extend(verdict.leaks.iter().map(|leak| (test, leak.clone())));
+        self.leaks.extend(verdict.leaks.iter().map(|leak| (Owner::Test(test), leak.clone())));
         let Some(took) = verdict.took else { return };
         let is_slow = took >= SLOW || self.view.settings.verbosity == Verbosity::Verbose;
         if is_slow {
@@ -78,6 +101,11 @@ impl<'r> Human<'r> {
 
     fn report(&mut self, summary: &Summary) -> String {
         let mut text = String::new();
+        for (why, output) in &self.lost {
+            line(&mut text, &format!("{} {}", self.paint.bad("FAILED"), harmless(why.as_bytes())));
+            self.output(&mut text, output);
+            line(&mut text, "");
+        }
         self.verdicts.sort_by_key(|(test, _)| *test);
         for (test, verdict) in &self.verdicts {
             self.verdict(&mut text, *test, verdict);
@@ -111,6 +139,10 @@ impl<'r> Human<'r> {
             None => String::new(),
         };
         line(text, &format!("{word} {id}{took}{reason}"));
+        if verdict.outcome == Outcome::Blocked {
+            // Why is said once, where the fixture stands.
+            return;
+        }
         self.output(text, &verdict.output);
         if !verdict.outcome.is_well() {
             let settings = self.view.settings;
@@ -154,7 +186,7 @@ impl<'r> Human<'r> {
             return;
         }
         self.leaks.sort_by_key(|(test, leak)| {
-            (std::cmp::Reverse(leak.action), leak.kind == LeakKind::Pool, *test, leak.kind)
+            (std::cmp::Reverse(leak.action), leak.kind == LeakKind::Pool, test.clone(), leak.kind)
         });
         line(text, &self.paint.strong(message::LEFT_BEHIND));
         let is_verbose = self.view.settings.verbosity == Verbosity::Verbose;
@@ -169,8 +201,8 @@ impl<'r> Human<'r> {
                 }
                 pools.push(&leak.what);
             }
-            if last.replace(*test) != Some(*test) {
-                line(text, &format!("  {}", self.view.id(*test)));
+            if last.replace(test) != Some(test) {
+                line(text, &format!("  {}", self.shown_owner(test)));
             }
             self.leak(text, leak, is_verbose);
         }
@@ -179,6 +211,13 @@ impl<'r> Human<'r> {
         }
         line(text, &self.paint.faint(&message::how_to_allow(&self.leaks[0].1)));
         line(text, "");
+    }
+
+    fn shown_owner(&self, owner: &Owner) -> String {
+        match owner {
+            Owner::Test(test) => self.view.id(*test),
+            Owner::Fixture(name) => format!("fixture {name}"),
+        }
     }
 
     fn leak(&self, text: &mut String, leak: &Leak, with_stack: bool) {

@@ -6,7 +6,7 @@ use std::io;
 use serde::Serialize;
 
 use super::{View, print};
-use crate::event::{Event, Summary};
+use crate::event::{Event, FixtureEvent, Summary};
 use crate::leaks::{Leak, LeakLine};
 use crate::outcome::{Outcome, Verdict};
 use crate::plan::TestId;
@@ -22,6 +22,7 @@ pub struct Json<'r> {
 enum Line<'l> {
     RunStarted { run: &'l str, tests: usize, binaries: usize, slots: usize },
     Test(TestLine<'l>),
+    Fixture(FixtureLine<'l>),
     RunFinished(FinishedLine),
 }
 
@@ -41,6 +42,18 @@ struct TestLine<'l> {
     reason: Option<&'l str>,
     leaks: Vec<LeakLine<'l>>,
     output: String,
+}
+
+#[derive(Serialize, Default)]
+#[serde(rename_all = "kebab-case")]
+struct FixtureLine<'l> {
+    name: &'l str,
+    slot: Option<usize>,
+    state: &'l str,
+    seconds: Option<f64>,
+    reason: Option<&'l str>,
+    leaks: Vec<LeakLine<'l>>,
+    output: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -77,6 +90,10 @@ impl<'r> Json<'r> {
                 Ok(())
             }
             Event::Judged { test, verdict } => self.test(*test, verdict),
+            Event::Fixture { name, slot, what } => match fixture_line(name, *slot, what) {
+                Some(line) => write(&Line::Fixture(line)),
+                None => Ok(()),
+            },
             Event::Finished(summary) => {
                 let mut held = std::mem::take(&mut self.held);
                 held.sort_by_key(|(test, _)| *test);
@@ -105,6 +122,33 @@ impl<'r> Json<'r> {
             output: String::from_utf8_lossy(&verdict.output).into_owned(),
         }))
     }
+}
+
+fn fixture_line<'l>(
+    name: &'l str,
+    slot: Option<usize>,
+    what: &'l FixtureEvent,
+) -> Option<FixtureLine<'l>> {
+    let line = FixtureLine { name, slot, ..FixtureLine::default() };
+    Some(match what {
+        FixtureEvent::Starting => return None,
+        FixtureEvent::Ready { took } => {
+            FixtureLine { state: "ready", seconds: Some(rounded(took.as_secs_f64())), ..line }
+        }
+        FixtureEvent::Lost { why, output, leaks } => FixtureLine {
+            state: "failed",
+            reason: Some(why),
+            leaks: leaks.iter().map(Leak::line).collect(),
+            output: Some(String::from_utf8_lossy(output).into_owned()),
+            ..line
+        },
+        FixtureEvent::Stopped { leaks, remark } => FixtureLine {
+            state: "stopped",
+            reason: remark.as_deref(),
+            leaks: leaks.iter().map(Leak::line).collect(),
+            ..line
+        },
+    })
 }
 
 /// Microseconds: what is smaller is noise.

@@ -12,6 +12,7 @@ use crate::duration::seconds;
 use crate::inventory::{Dispatch, Listing};
 use crate::message::count;
 use crate::plan::{Form, Group, Plan, Step, TestId, rehearse};
+use crate::policy::FixtureName;
 use crate::selection::Choice;
 
 /// One wanted test a line, ignored ones marked; or one JSON object a line.
@@ -67,12 +68,12 @@ fn to_json(line: &impl Serialize) -> String {
 }
 
 /// Groups with what decided, then the batches in the order in which they would start.
-pub fn plan(view: View<'_>, plan: Plan, blocked: &[(TestId, String)]) -> String {
+pub fn plan(view: View<'_>, plan: Plan, fixtures: &[FixtureName]) -> String {
     let groups: Vec<Group> = plan.groups().cloned().collect();
     let steps = rehearse(plan);
     match view.settings.format {
-        MessageFormat::Human => human_plan(view, &groups, &steps, blocked),
-        MessageFormat::Json => json_plan(view, &groups, &steps),
+        MessageFormat::Human => human_plan(view, &groups, &steps, fixtures),
+        MessageFormat::Json => json_plan(view, &groups, &steps, fixtures),
     }
 }
 
@@ -80,24 +81,19 @@ fn human_plan(
     view: View<'_>,
     groups: &[Group],
     steps: &[Step],
-    blocked: &[(TestId, String)],
+    fixtures: &[FixtureName],
 ) -> String {
     let paint = Paint(view.settings.color.stdout);
     let mut text = String::new();
     for (index, listing) in view.inventory.listings.iter().enumerate() {
         let own: Vec<&Group> = groups.iter().filter(|group| group.listing == index).collect();
-        let waiting: Vec<_> = blocked.iter().filter(|(test, _)| test.listing == index).collect();
-        if own.is_empty() && waiting.is_empty() {
+        if own.is_empty() {
             continue;
         }
         text.push_str(&heading(paint, listing));
         let width = own.iter().map(|group| group.node.chars().count()).max().unwrap_or(0);
         for group in own {
-            text.push_str(&group_line(paint, group, width));
-        }
-        if let Some((_, fixture)) = waiting.first() {
-            let tests = count(waiting.len(), "test");
-            push_line(&mut text, &format!("  blocked {tests}: fixture {fixture} is not running"));
+            text.push_str(&group_line(paint, group, fixtures, width));
         }
     }
     text.push_str(&batches(view, groups, steps));
@@ -115,17 +111,32 @@ fn heading(paint: Paint, listing: &Listing) -> String {
     format!("{} ({} of {}{how})\n", paint.strong(&binary.name), binary.kind, binary.package_name)
 }
 
-fn group_line(paint: Paint, group: &Group, width: usize) -> String {
-    let form = match group.form {
-        Form::Unit => "unit",
-        Form::Split => "split",
-        Form::Isolated => "isolated",
-    };
+fn group_line(paint: Paint, group: &Group, fixtures: &[FixtureName], width: usize) -> String {
+    let form = form(group);
     let tests = count(group.tests.len(), "test");
-    let asks = asks(group);
+    let mut asks = asks(group);
+    let needed = fixtures_of(group, fixtures);
+    if !needed.is_empty() {
+        asks.insert(0, format!("with {}", needed.join(" ")));
+    }
     let asks = if asks.is_empty() { String::new() } else { format!(", {}", asks.join(", ")) };
     let why = paint.faint(&format!("[{}]", group.why));
     format!("  {form:<8}  {:<width$}  {tests:>9}{asks}  {why}\n", group.node)
+}
+
+fn form(group: &Group) -> &'static str {
+    match group.form {
+        Form::Unit => "unit",
+        Form::Isolated => "isolated",
+        Form::Split if !group.fixtures.is_empty() => "shared",
+        Form::Split => "split",
+    }
+}
+
+/// The names of what a group needs, in the order of starting.
+fn fixtures_of<'f>(group: &Group, fixtures: &'f [FixtureName]) -> Vec<&'f str> {
+    let needs = group.fixtures.iter().flatten();
+    needs.map(|need| fixtures[need.fixture].name.as_str()).collect()
 }
 
 /// What a group asks for besides the usual.
@@ -228,6 +239,7 @@ struct GroupLine<'l> {
     node: &'l str,
     policy: &'l str,
     why: &'l str,
+    fixtures: Vec<&'l str>,
     tests: Vec<String>,
 }
 
@@ -241,15 +253,10 @@ struct BatchLine<'l> {
     tests: Vec<String>,
 }
 
-fn json_plan(view: View<'_>, groups: &[Group], steps: &[Step]) -> String {
+fn json_plan(view: View<'_>, groups: &[Group], steps: &[Step], fixtures: &[FixtureName]) -> String {
     let mut text = String::new();
     for group in groups {
         let binary = &view.inventory.listings[group.listing].binary;
-        let policy = match group.form {
-            Form::Unit => "unit",
-            Form::Split => "split",
-            Form::Isolated => "isolated",
-        };
         push_line(
             &mut text,
             &to_json(&GroupLine {
@@ -258,8 +265,9 @@ fn json_plan(view: View<'_>, groups: &[Group], steps: &[Step]) -> String {
                 binary: &binary.name,
                 kind: binary.kind,
                 node: &group.node,
-                policy,
+                policy: form(group),
                 why: &group.why,
+                fixtures: fixtures_of(group, fixtures),
                 tests: group.tests.iter().map(|test| view.id(test.id)).collect(),
             }),
         );

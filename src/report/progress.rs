@@ -8,7 +8,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{Paint, View, is_quiet};
-use crate::event::{Event, Note};
+use crate::event::{Event, FixtureEvent, Note};
 use crate::message;
 use crate::outcome::{Outcome, Verdict};
 use crate::plan::TestId;
@@ -84,6 +84,7 @@ impl Progress {
                 }
             }
             Event::Judged { test, verdict } => self.judged(*test, verdict, view),
+            Event::Fixture { name, slot, what } => self.fixture(name, *slot, what),
             Event::Wrote { bytes } => self.pass_through(bytes),
             Event::Note(note) => self.note(note),
             Event::Tick => self.bar.tick(),
@@ -134,6 +135,28 @@ impl Progress {
         };
         let took = verdict.took.map(message::in_brackets).unwrap_or_default();
         format!("{word} {}{took}", view.id(test))
+    }
+
+    fn fixture(&self, name: &str, slot: Option<usize>, what: &FixtureEvent) {
+        let name = message::fixture(name, slot);
+        let is_verbose = self.verbosity == Verbosity::Verbose;
+        match what {
+            FixtureEvent::Ready { took } if is_verbose => {
+                let what = format!("fixture {name}{}", message::in_brackets(*took));
+                self.line(&status(self.paint, "Started", &what));
+            }
+            FixtureEvent::Stopped { remark: None, .. } if is_verbose => {
+                self.line(&status(self.paint, "Stopped", &format!("fixture {name}")));
+            }
+            FixtureEvent::Stopped { remark: Some(remark), .. } => {
+                self.line(&format!("{}: fixture {name}: {remark}", self.paint.warn("warning")));
+            }
+            FixtureEvent::Lost { why, .. } => {
+                let what = message::fixture_failed(&name, why);
+                self.line(&format!("{}: {what}", self.paint.bad("error")));
+            }
+            _ => {}
+        }
     }
 
     fn pass_through(&self, bytes: &[u8]) {

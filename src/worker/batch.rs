@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::process::ExitStatus;
-use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
@@ -135,7 +134,7 @@ impl<'r> Worker<'r> {
         selection: &[String],
     ) -> Result<Worker<'r>, (Vec<TestId>, std::io::Error)> {
         let captures = !context.nocapture && job.group.recycle != Recycle::OnFailure;
-        let number = context.next_worker.fetch_add(1, Ordering::Relaxed);
+        let number = context.next_worker();
         let mut command = listing.binary.command();
         prepare(&mut command, job, context, number);
         let wire = match wire(job.way, &mut command, context) {
@@ -154,7 +153,7 @@ impl<'r> Worker<'r> {
         }
         command.args(selection);
         let channel = channel(job, listing, number, &tests, captures);
-        match Supervised::spawn(command, Some(wire), context.groups) {
+        match Supervised::spawn(command, Some(wire), context.groups, job.role()) {
             Ok(process) => Ok(Worker {
                 job,
                 context,

@@ -17,11 +17,12 @@ use crate::agent_file::AgentFile;
 use crate::baseline::Baseline;
 use crate::channel::Way;
 use crate::environment;
+use crate::fixture::{Fixture, News, Values};
 use crate::inventory::Inventory;
 use crate::leaks::Symbols;
 use crate::outcome::Verdict;
-use crate::plan::{Batch, Group, TestId};
-use crate::process::{Groups, Passed};
+use crate::plan::{Batch, Group, Instance, TestId};
+use crate::process::{Groups, Passed, Role};
 
 use batch::run_in_parts;
 use single::run_one_by_one;
@@ -31,6 +32,9 @@ pub struct Context<'r> {
     pub inventory: &'r Inventory,
     pub groups: &'r Groups,
     pub run_id: &'r str,
+    pub slots: usize,
+    /// What the tests need, by the places that their groups know.
+    pub fixtures: Vec<Fixture>,
     pub nocapture: bool,
     pub show_output: bool,
     /// What is put into workers to hear more of them.
@@ -51,6 +55,8 @@ impl<'r> Context<'r> {
             inventory,
             groups,
             run_id,
+            slots: 1,
+            fixtures: Vec::new(),
             nocapture: false,
             show_output: false,
             agent: None,
@@ -68,6 +74,11 @@ impl<'r> Context<'r> {
         name(&mut self.symbols.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// A number for a process that is about to be started.
+    pub fn next_worker(&self) -> u64 {
+        self.next_worker.fetch_add(1, Ordering::Relaxed)
+    }
+
     /// How many processes were started so far.
     pub fn workers(&self) -> u64 {
         self.next_worker.load(Ordering::Relaxed)
@@ -79,6 +90,16 @@ pub struct Job {
     pub batch: Batch,
     pub group: Arc<Group>,
     pub way: Way,
+    /// What its fixtures have handed over.
+    pub values: Values,
+    /// Set when one of its fixtures has died: what has not begun must not.
+    pub is_bereft: Arc<AtomicBool>,
+}
+
+impl Job {
+    fn role(&self) -> Role {
+        Role::Worker { batch: self.batch.id }
+    }
 }
 
 /// What reaches the coordinator.
@@ -93,6 +114,10 @@ pub enum Message {
     Judged {
         test: TestId,
         verdict: Verdict,
+    },
+    Fixture {
+        instance: Instance,
+        news: News,
     },
     /// What a worker wrote, where the user wants to see it as it comes.
     Wrote {
@@ -177,6 +202,7 @@ impl Rest {
 
 fn prepare(command: &mut std::process::Command, job: &Job, context: &Context<'_>, number: u64) {
     command.envs(&job.group.env);
+    command.envs(job.values.iter().map(|(name, value)| (name, value)));
     let slot = job.batch.slots.first().copied().unwrap_or(0);
     command.envs(environment::worker_variables(context.run_id, slot, number));
 }

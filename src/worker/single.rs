@@ -17,7 +17,7 @@ pub fn run_one_by_one(job: &Job, context: &Context<'_>, told: &Sender<Message>) 
     let mut tests = job.batch.tests.iter().copied();
     let mut rest = Rest::nothing();
     for test in tests.by_ref() {
-        if context.stopping.load(Ordering::Relaxed) {
+        if context.stopping.load(Ordering::Relaxed) || job.is_bereft.load(Ordering::Relaxed) {
             rest.not_begun.push(test);
             break;
         }
@@ -37,7 +37,7 @@ pub fn run_one_by_one(job: &Job, context: &Context<'_>, told: &Sender<Message>) 
 fn run_one(job: &Job, context: &Context<'_>, test: TestId) -> std::io::Result<Verdict> {
     let listing = &context.inventory.listings[test.listing];
     let listed = &listing.tests[test.test];
-    let number = context.next_worker.fetch_add(1, Ordering::Relaxed);
+    let number = context.next_worker();
     let mut command = listing.binary.command();
     prepare(&mut command, job, context, number);
     if listing.dispatch != Dispatch::Whole {
@@ -47,7 +47,7 @@ fn run_one(job: &Job, context: &Context<'_>, test: TestId) -> std::io::Result<Ve
     }
     let timeout = job.group.timeout(test);
     let began = Instant::now();
-    let mut process = Supervised::spawn(command, None, context.groups)?;
+    let mut process = Supervised::spawn(command, None, context.groups, job.role())?;
     let (mut output, mut report, mut buffer) =
         (Bounded::default(), ReportReader::new([]), Vec::new());
     let mut due = timeout.map(|timeout| began + timeout);

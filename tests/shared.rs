@@ -1,0 +1,477 @@
+//! Shared fixtures: started once by the runner, told to their tests, stopped in order, gone
+//! however the run ends.
+
+#![cfg(all(feature = "command", target_os = "linux"))]
+
+mod fixture;
+
+use fixture::{Call, Package, Ran, Running, await_that, is_alive, text};
+use rustix::process::Signal;
+
+/// Six tests in two modules, of which one is nested; each says that it ran, in which process,
+/// and what it was given. One of them fails, and one stays, if they are told to.
+const LIBRARY: &str = r#"
+#[cfg(test)]
+mod api {
+    use std::io::Write;
+    pub fn log(file: &str, line: &str) {
+        let log = std::path::PathBuf::from(std::env::var_os("FIXTURE_LOG").unwrap());
+        let mut log = std::fs::File::options().append(true).create(true).open(log.join(file)).unwrap();
+        log.write_all(format!("{line}\n").as_bytes()).unwrap();
+    }
+    pub fn is_set(name: &str) -> bool {
+        std::env::var_os(name).is_some()
+    }
+    pub fn ran(name: &str) {
+        let given = |name| std::env::var(name).unwrap_or_default();
+        log("events", &format!("ran {name}"));
+        let (slot, value) = (given("PARTEST_SLOT"), given("VALUE"));
+        log("tests", &format!("{} {slot} {value} {}", std::process::id(), given("PARTEST_FIXTURES")));
+    }
+    #[test] fn one() { ran("one") }
+    #[test] fn two() { ran("two") }
+    #[test] fn three() { ran("three"); assert!(!is_set("FAIL")) }
+    #[test]
+    fn waits() {
+        ran("waits");
+        if is_set("STAY") {
+            log("stays", &std::process::id().to_string());
+            loop { std::thread::park() }
+        }
+        if is_set("KILL") {
+            let pid = std::env::var("PID").unwrap();
+            std::process::Command::new("kill").args(["-9", &pid]).status().unwrap();
+            while std::path::Path::new(&format!("/proc/{pid}/environ")).exists()
+                && std::fs::read(format!("/proc/{pid}/environ")).is_ok_and(|e| !e.is_empty()) {}
+            panic!("the fixture is gone");
+        }
+    }
+    mod deep {
+        #[test] fn four() { super::ran("four") }
+        #[test] fn five() { super::ran("five") }
+    }
+}
+#[cfg(test)]
+mod fixtures {
+    use super::api::log;
+    use std::io::{Read, Write};
+    #[test]
+    #[ignore]
+    fn server() {
+        log("events", "server+");
+        let file = std::env::var("PARTEST_ENV").unwrap();
+        std::fs::write(file, format!("VALUE=rust-{}\n", std::process::id())).unwrap();
+        println!("PARTEST_READY");
+        std::io::stdout().flush().unwrap();
+        let mut input = String::new();
+        std::io::stdin().read_to_string(&mut input).unwrap();
+        // Cleaning up takes its time, and is not cut short.
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        log("events", "server-");
+    }
+    #[test]
+    fn no_fixture() {}
+}
+#[cfg(test)]
+mod pure {
+    #[test]
+    fn adds() {
+        let log = std::path::PathBuf::from(std::env::var_os("FIXTURE_LOG").unwrap());
+        while super::api::is_set("WAIT") {
+            let events = std::fs::read_to_string(log.join("events")).unwrap_or_default();
+            if events.ends_with("server-\n") {
+                return super::api::log("pure", "server-");
+            }
+        }
+    }
+}
+"#;
+
+/// What a shell script fixture begins and ends with: it says so in the log, and stops at the
+/// end of its input.
+fn script(name: &str, middle: &str) -> String {
+    format!(
+        "echo {name}+ >> $FIXTURE_LOG/events; {middle}; echo PARTEST_READY; cat >/dev/null; echo {name}- >> $FIXTURE_LOG/events"
+    )
+}
+
+/// `name = { start = ["sh", "-c", SCRIPT], … }`
+fn shell(name: &str, script: &str, more: &str) -> String {
+    format!("{name} = {{ start = [\"sh\", \"-c\", '''{script}''']{more} }}\n")
+}
+
+fn package(modules: &str, fixtures: &str) -> Package {
+    let tables = format!(
+        "[package.metadata.partest.modules]\n{modules}\n[package.metadata.partest.fixtures]\n{fixtures}"
+    );
+    Package::shop(&tables, LIBRARY)
+}
+
+const API: &str = "\"shop::api\" = { policy = \"shared\", fixture = \"server\" }";
+
+/// One fixture for all of `api`.
+fn served(script: &str, more: &str) -> Package {
+    package(API, &shell("server", script, more))
+}
+
+fn api(package: &Package) -> Call {
+    package.partest().json().args("-j2 api::")
+}
+
+/// Who was there when: `ran` stands for any number of tests.
+fn events(ran: &Ran) -> Vec<String> {
+    let mut events: Vec<String> = ran.log("events");
+    events.iter_mut().filter(|event| event.starts_with("ran ")).for_each(|e| *e = "ran".into());
+    events.dedup();
+    events
+}
+
+#[track_caller]
+fn has_ended(pid: &str) {
+    await_that(&format!("the end of process {pid}"), || !is_alive(pid));
+}
+
+mod while_all_is_well {
+    use super::*;
+
+    #[test]
+    fn it_is_there_once_for_tests_in_several_processes() {
+        let script = script("server", "echo VALUE=$$ >> $PARTEST_ENV");
+        let ran = api(&served(&script, "")).run().exits(0);
+        assert_eq!(events(&ran), ["server+", "ran", "server-"], "{ran}");
+        let lines = ran.log("tests");
+        let column = |at: usize| -> std::collections::BTreeSet<&str> {
+            lines.iter().map(|line| line.split(' ').nth(at).unwrap()).collect()
+        };
+        assert_eq!(lines.len(), 6, "{ran}");
+        assert!(column(0).len() >= 2, "several processes: {lines:?}");
+        assert!(column(2).len() == 1 && !column(2).contains(""), "one fixture: {lines:?}");
+        assert!(!column(0).contains(column(2).first().unwrap()), "of its own: {lines:?}");
+        assert_eq!(column(3), ["server"].into(), "{lines:?}");
+    }
+
+    #[test]
+    fn it_is_not_started_for_others() {
+        let package = served(&script("server", ":"), "");
+        let ran = package.partest().json().args("pure").run().exits(0);
+        assert_eq!(events(&ran), [""; 0], "{ran}");
+    }
+
+    #[test]
+    fn a_failing_test_changes_nothing_about_its_end() {
+        let package = served(&script("server", ":"), "");
+        let ran = api(&package).env("FAIL", "1").run().exits(100);
+        assert_eq!(ran.ids("failed"), ["shop::api::three"], "{ran}");
+        assert_eq!(events(&ran), ["server+", "ran", "server-"], "{ran}");
+    }
+
+    #[test]
+    fn outer_ones_come_first_and_go_last() {
+        let modules =
+            format!("{API}\n\"shop::api::deep\" = {{ policy = \"shared\", fixture = \"inner\" }}");
+        let fixtures = shell("server", &script("PKG", "echo VALUE=1 >> $PARTEST_ENV"), "")
+            + &shell("inner", &script("MOD", "echo INNER=$VALUE >> $FIXTURE_LOG/inner"), "");
+        let ran =
+            package(&modules, &fixtures).partest().json().args("-j2 api::deep").run().exits(0);
+        assert_eq!(events(&ran), ["PKG+", "MOD+", "ran", "MOD-", "PKG-"], "{ran}");
+        assert_eq!(ran.log("inner"), ["INNER=1"], "it knows what stands around it; {ran}");
+    }
+
+    #[test]
+    fn what_a_fixture_needs_comes_before_it() {
+        let fixtures = shell("server", &script("server", ":"), ", fixture = \"disk\"")
+            + &shell("disk", &script("disk", ":"), "");
+        let ran = api(&package(API, &fixtures)).run().exits(0);
+        assert_eq!(events(&ran), ["disk+", "server+", "ran", "server-", "disk-"], "{ran}");
+    }
+
+    #[test]
+    fn it_goes_when_its_last_test_has_ended() {
+        let modules = format!("{API}\n\"shop::pure\" = {{ exclusive = true }}");
+        let package = package(&modules, &shell("server", &script("server", ":"), ""));
+        // What is exclusive comes last, and does not end before the fixture has.
+        let run = package.partest().json().args("-j1 api:: pure").env("WAIT", "1").run();
+        assert_eq!(run.exits(0).log("pure"), ["server-"]);
+    }
+
+    #[test]
+    fn each_slot_has_its_own_where_that_is_declared() {
+        let script = script("server", "echo VALUE=$PARTEST_SLOT-of-$PARTEST_SLOTS >> $PARTEST_ENV");
+        let package = served(&script, ", scope = \"slot\"");
+        let ran = api(&package).run().exits(0);
+        let lines = ran.log("tests");
+        assert_eq!(lines.len(), 6, "{ran}");
+        for line in &lines {
+            let words: Vec<&str> = line.split(' ').collect();
+            assert_eq!(words[2], format!("{}-of-2", words[1]), "{ran}");
+        }
+        let count = |what: &str| ran.log("events").iter().filter(|event| *event == what).count();
+        assert_eq!(count("server+"), count("server-"), "{ran}");
+        assert!((1..=2).contains(&count("server+")), "{ran}");
+    }
+
+    #[test]
+    fn a_test_function_may_be_one() {
+        let test = "server = { test = \"shop::fixtures::server\" }";
+        let package = package(API, test);
+        let ran = api(&package).run().exits(0);
+        assert_eq!(events(&ran), ["server+", "ran", "server-"], "{ran}");
+        assert!(ran.log("tests").iter().all(|line| line.contains(" rust-")), "{ran}");
+        // No flag makes a test of it.
+        let ran = package.partest().json().args("-j2 -- --include-ignored").run().exits(0);
+        assert_eq!(ran.ids("ignored"), ["shop::fixtures::server"], "{ran}");
+        assert_eq!(events(&ran), ["server+", "ran", "server-"], "{ran}");
+    }
+
+    #[test]
+    fn a_line_a_port_or_a_file_says_that_it_is_ready() {
+        let line = "echo server+ >> $FIXTURE_LOG/events; echo at port 77, >&2; cat >/dev/null";
+        let ran = api(&served(line, ", ready = 'at port (?<VALUE>\\d+)'")).run().exits(0);
+        assert!(ran.log("tests").iter().all(|line| line.contains(" 77 ")), "{ran}");
+
+        let file = "rm -f up; touch up; cat >/dev/null; rm up";
+        api(&served(file, ", ready = { file = \"up\" }")).run().exits(0);
+
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let known = format!(", ready = {{ port = {port} }}");
+        api(&served("cat >/dev/null", &known)).run().exits(0);
+        let told = format!("echo PORT={port} >> $PARTEST_ENV; cat >/dev/null");
+        api(&served(&told, ", ready = { port = \"PORT\" }")).run().exits(0);
+    }
+
+    #[test]
+    fn one_that_goes_into_the_background_is_ended_by_its_own_command() {
+        let start =
+            "echo server+ >> $FIXTURE_LOG/events; setsid sleep 1000 & echo PID=$! >> $PARTEST_ENV";
+        let stop = ", stop = [\"sh\", \"-c\", \"kill $PID; echo server- >> $FIXTURE_LOG/events\"]";
+        let ran = api(&served(start, stop)).run().exits(0);
+        assert_eq!(events(&ran), ["server+", "ran", "server-"], "{ran}");
+        assert_eq!(ran.finished()["leaks"], 0, "{ran}");
+    }
+
+    #[test]
+    fn people_see_it_in_the_plan_and_with_v() {
+        let package = served(&script("server", ":"), "");
+        let plan = package.partest().args("plan -j2").run().exits(0);
+        assert!(plan.stdout.contains("  shared    shop"), "{plan}");
+        assert!(plan.stdout.contains(", with server"), "{plan}");
+        let ran = package.partest().args("-j2 -v").run().exits(0);
+        assert!(ran.stderr.contains("     Started fixture server ("), "{ran}");
+        assert!(ran.stderr.contains("     Stopped fixture server\n"), "{ran}");
+    }
+}
+
+mod that_cannot_serve {
+    use super::*;
+
+    /// All six tests are blocked, for this reason, and say what the fixture said.
+    #[track_caller]
+    fn blocks(package: &Package, reason: &str) -> Ran {
+        let ran = api(package).run().exits(105);
+        assert_eq!(ran.ids("blocked").len(), 6, "{ran}");
+        let test = ran.test("shop::api::one");
+        let told = text(&test["reason"]);
+        assert!(told.starts_with("fixture server failed: ") && told.contains(reason), "{ran}");
+        assert_eq!(ran.finished()["blocked"], 6, "{ran}");
+        assert_eq!(ran.log("tests"), [""; 0], "nothing ran; {ran}");
+        ran
+    }
+
+    #[test]
+    fn one_that_ends_too_early_blocks_its_tests() {
+        let ran = blocks(&served("echo no disk; exit 3", ""), "exit code 3 before it was ready");
+        assert_eq!(text(&ran.test("shop::api::one")["output"]), "no disk\n", "{ran}");
+    }
+
+    #[test]
+    fn one_that_is_not_there_blocks_its_tests() {
+        let package = package(API, "server = { start = [\"no-such-program\"] }");
+        blocks(&package, "`no-such-program` could not be started");
+    }
+
+    #[test]
+    fn one_that_is_never_ready_blocks_its_tests_and_is_gone() {
+        let script = "echo $$ > $FIXTURE_LOG/pid; sleep 1000";
+        let ran = blocks(&served(script, ", timeout = \"200ms\""), "not ready after 200ms");
+        has_ended(&ran.log("pid")[0]);
+    }
+
+    #[test]
+    fn one_that_says_nonsense_blocks_its_tests() {
+        let script = script("server", "echo nonsense >> $PARTEST_ENV");
+        blocks(&served(&script, ""), "it wrote `nonsense` to PARTEST_ENV");
+    }
+
+    #[test]
+    fn what_it_needs_blocks_its_tests_too() {
+        let fixtures = shell("server", &script("server", ":"), ", fixture = \"disk\"")
+            + &shell("disk", "exit 9", "");
+        let ran = api(&package(API, &fixtures)).run().exits(105);
+        assert_eq!(ran.ids("blocked").len(), 6, "{ran}");
+        assert!(
+            text(&ran.test("shop::api::one")["reason"]).starts_with("fixture disk failed"),
+            "{ran}"
+        );
+    }
+
+    #[test]
+    fn others_run_all_the_same() {
+        let ran = served("exit 3", "").partest().json().args("-j2").run().exits(105);
+        assert_eq!(ran.ids("passed"), ["shop::fixtures::no_fixture", "shop::pure::adds"], "{ran}");
+    }
+
+    #[test]
+    fn one_that_dies_in_the_middle_blocks_what_ran_and_what_waits() {
+        let script = script("server", "echo PID=$$ >> $PARTEST_ENV");
+        let package = served(&script, "");
+        let ran = package.partest().json().args("-j1 api::").env("KILL", "1").run().exits(105);
+        let blocked = ran.ids("blocked");
+        assert!(blocked.contains(&"shop::api::waits".to_owned()), "{ran}");
+        assert_eq!(ran.ids("failed"), [""; 0], "{ran}");
+        let reason = text(&ran.test("shop::api::waits")["reason"]);
+        assert_eq!(
+            reason,
+            "fixture server failed: it ended with SIGKILL while its tests needed it"
+        );
+        assert_eq!(ran.verdicts().len(), 6, "{ran}");
+    }
+
+    #[test]
+    fn people_see_its_words_once() {
+        let ran = served("echo no disk; exit 3", "").partest().args("-j2 api::").run().exits(105);
+        assert_eq!(ran.stdout.matches("  | no disk\n").count(), 1, "{ran}");
+        assert!(
+            ran.stdout.starts_with("FAILED fixture server failed: it ended with exit code 3"),
+            "{ran}"
+        );
+        assert_eq!(ran.stdout.matches("\nBLOCKED shop::api::").count(), 6, "{ran}");
+    }
+
+    #[test]
+    fn what_it_leaves_behind_counts() {
+        let script = script(
+            "server",
+            "setsid sh -c 'exec sleep 1000' </dev/null >/dev/null 2>&1 & echo $! > $FIXTURE_LOG/pid; true",
+        );
+        let package = served(&script, "");
+        let ran = api(&package).run().exits(0);
+        assert_eq!(ran.finished()["leaks"], 1, "{ran}");
+        has_ended(&ran.log("pid")[0]);
+        let stopped = ran.events().into_iter().find(|event| event["state"] == "stopped").unwrap();
+        assert_eq!(stopped["leaks"][0]["what"], "sleep 1000", "{ran}");
+        api(&package).args("--leaks deny").run().exits(102);
+    }
+}
+
+mod told_to_stop {
+    use super::*;
+
+    #[test]
+    fn one_that_does_not_read_gets_a_signal() {
+        let script = "trap 'echo server- >> $FIXTURE_LOG/events; exit 0' TERM; \
+            echo server+ >> $FIXTURE_LOG/events; echo PARTEST_READY; while :; do sleep 0.05; done";
+        let ran = api(&served(script, "")).run().exits(0);
+        assert_eq!(events(&ran), ["server+", "ran", "server-"], "{ran}");
+    }
+
+    #[test]
+    fn one_that_ignores_it_is_killed() {
+        let script = "trap '' TERM; echo $$ > $FIXTURE_LOG/pid; echo PARTEST_READY; while :; do sleep 0.05; done";
+        let ran = api(&served(script, ", stop = \"100ms\"")).run().exits(0);
+        has_ended(&ran.log("pid")[0]);
+        assert!(
+            ran.stderr.contains("fixture server: it did not stop within 100ms and was killed"),
+            "{ran}"
+        );
+    }
+
+    /// The test `waits` runs, and the fixture is there.
+    fn stays(package: &Package) -> Running {
+        let run = api(package).env("STAY", "1").start();
+        run.await_log("stays");
+        run
+    }
+
+    #[test]
+    fn an_interrupted_run_lets_it_clean_up_after_its_tests() {
+        for signal in [Signal::INT, Signal::TERM] {
+            let package = served(&script("server", ":"), "");
+            let run = stays(&package);
+            run.send(signal);
+            let ran = run.wait().exits(130);
+            assert_eq!(events(&ran), ["server+", "ran", "server-"], "{ran}");
+        }
+    }
+
+    #[test]
+    fn a_second_signal_ends_it_at_once() {
+        let script = "echo $$ > $FIXTURE_LOG/pid; echo PARTEST_READY; cat >/dev/null; sleep 1000";
+        let package = served(script, "");
+        let mut run = stays(&package);
+        run.send_until_the_end(Signal::INT);
+        let ran = run.wait().exits(130);
+        has_ended(&ran.log("pid")[0]);
+    }
+
+    #[test]
+    fn it_dies_with_a_runner_that_is_killed() {
+        let package =
+            served(&("echo $$ > $FIXTURE_LOG/pid; ".to_owned() + &script("server", ":")), "");
+        let run = stays(&package);
+        let pid = run.await_log("pid").concat();
+        run.send(Signal::KILL);
+        assert_eq!(run.wait().ended_by(), Some(9));
+        has_ended(&pid);
+    }
+}
+
+mod declared_wrongly {
+    use super::*;
+
+    #[track_caller]
+    fn is_refused(modules: &str, fixtures: &str, words: &[&str]) {
+        let ran = package(modules, fixtures).partest().run().exits(2);
+        for word in words {
+            assert!(ran.stderr.contains(word), "{word:?} in {ran}");
+        }
+    }
+
+    #[test]
+    fn every_mistake_is_told_with_its_place() {
+        is_refused(
+            API,
+            "server = { test = \"shop::fixtures::servr\" }",
+            &["no test is `shop::fixtures::servr`", "did you mean `shop::fixtures::server`?"],
+        );
+        is_refused(
+            API,
+            "server = { test = \"shop::fixtures::no_fixture\" }",
+            &[
+                "`shop::fixtures::no_fixture` is a fixture, and `cargo test` would run it",
+                "#[ignore]",
+            ],
+        );
+        is_refused(
+            API,
+            "server = { start = \"server --port 0\" }",
+            &["`start` is one text", "start = [\"PROGRAM\", \"ARGUMENT\"]"],
+        );
+        is_refused(API, "server = { start = [\"a\"], ready = \"(\" }", &["no regular expression"]);
+        is_refused(
+            API,
+            "server = { start = [\"a\"], stop = { after = \"1s\" } }",
+            &["unknown key of stop `after`"],
+        );
+        is_refused(
+            API,
+            "server = { start = [\"a\"], scpoe = \"slot\" }",
+            &["did you mean `scope`?"],
+        );
+        is_refused(
+            API,
+            "server = { start = [\"a\"], fixture = \"server\" }",
+            &["fixture `server` needs `server`"],
+        );
+    }
+}
