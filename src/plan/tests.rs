@@ -1,6 +1,7 @@
 //! The plan without a process: first as sentences over small cases, then by property.
 
 use super::*;
+use crate::declaration::Scope;
 use proptest::prelude::*;
 
 fn group(listing: usize, form: Form, expected_ms: &[Option<u64>]) -> Group {
@@ -241,14 +242,105 @@ fn any_group() -> impl Strategy<Value = Group> {
         read: read.difference(&write).cloned().collect(),
         write: write.into_iter().collect(),
     });
-    (form, tests, threads, recycle, locks, 1_usize..6, prop::bool::weighted(0.1)).prop_map(
-        |(form, tests, threads, recycle, locks, slots, exclusive)| {
+    let exclusive = prop::bool::weighted(0.1);
+    (form, tests, threads, recycle, locks, 1_usize..6, exclusive, any_fixtures()).prop_map(
+        |(form, tests, threads, recycle, locks, slots, exclusive, fixtures)| {
             let mut group = group(0, form, &tests);
             (group.threads, group.recycle, group.locks) = (threads, recycle, locks);
-            (group.slots, group.exclusive) = (slots, exclusive);
+            (group.slots, group.exclusive, group.fixtures) = (slots, exclusive, fixtures);
             group
         },
     )
+}
+
+/// Some of four fixtures, of which the later ones stand above the earlier ones, and the last
+/// two are there for each slot.
+fn any_fixtures() -> impl Strategy<Value = Vec<Vec<Need>>> {
+    let level = |fixtures: Vec<usize>| -> Vec<Need> {
+        let need =
+            |fixture| Need { fixture, scope: if fixture < 2 { Scope::Run } else { Scope::Slot } };
+        fixtures.into_iter().map(need).collect()
+    };
+    let levels = prop_oneof![
+        4 => Just(vec![]),
+        1 => Just(vec![vec![0]]),
+        1 => Just(vec![vec![0, 1]]),
+        1 => Just(vec![vec![0], vec![1]]),
+        1 => Just(vec![vec![2]]),
+        1 => Just(vec![vec![1], vec![2, 3]]),
+    ];
+    levels.prop_map(move |levels| levels.into_iter().map(level).collect())
+}
+
+/// The fixtures that are there while a plan is played, in the order of starting.
+#[derive(Default)]
+struct Fixtures {
+    there: Vec<(Instance, bool)>,
+    lost: BTreeSet<usize>,
+}
+
+impl Fixtures {
+    fn is_up(&self, instance: Instance) -> bool {
+        self.there.contains(&(instance, true))
+    }
+
+    /// Does what the plan asks for. What is started comes up at once, later, or never.
+    fn follow(
+        &mut self,
+        plan: &mut Plan,
+        running: &[Batch],
+        chance: usize,
+    ) -> Result<Option<Vec<TestId>>, TestCaseError> {
+        match plan.next_fixture() {
+            None => return Ok(None),
+            Some(FixtureStep::Start(instance)) => {
+                prop_assert!(!self.lost.contains(&instance.fixture), "tried again");
+                prop_assert!(!self.there.iter().any(|(i, _)| *i == instance), "there twice");
+                self.there.push((instance, false));
+                match chance % 8 {
+                    0 => return self.lose(instance, plan).map(Some),
+                    1..=5 => self.come_up(instance, plan),
+                    _ => {}
+                }
+            }
+            Some(FixtureStep::Stop(instance)) => {
+                let is_used = |batch: &Batch| needs(plan, batch).contains(&instance);
+                prop_assert!(!running.iter().any(is_used), "stopped while it is used");
+                let at = self.there.iter().position(|(i, _)| *i == instance);
+                let above = |group: &Group| {
+                    let needs: Vec<usize> =
+                        group.fixtures.iter().flatten().map(|need| need.fixture).collect();
+                    let later = self.there[at.unwrap() + 1..].iter();
+                    needs.contains(&instance.fixture)
+                        && later.clone().any(|(i, _)| {
+                            i.fixture != instance.fixture && needs.contains(&i.fixture)
+                        })
+                };
+                prop_assert!(!plan.groups().any(above), "not the last in, and first out");
+                self.there.retain(|(i, _)| *i != instance);
+                plan.fixture_is_down(instance);
+            }
+        }
+        Ok(Some(Vec::new()))
+    }
+
+    fn come_up(&mut self, instance: Instance, plan: &mut Plan) {
+        self.there.iter_mut().filter(|(i, _)| *i == instance).for_each(|(_, up)| *up = true);
+        plan.fixture_is_up(instance);
+    }
+
+    fn lose(&mut self, instance: Instance, plan: &mut Plan) -> Result<Vec<TestId>, TestCaseError> {
+        self.there.retain(|(i, _)| *i != instance);
+        self.lost.insert(instance.fixture);
+        Ok(plan.fixture_is_lost(instance).0)
+    }
+}
+
+/// What a batch needs, on the slot that it has.
+fn needs(plan: &Plan, batch: &Batch) -> Vec<Instance> {
+    let all = plan.group(batch.group).fixtures.iter().flatten();
+    let slot = |need: &Need| (need.scope == Scope::Slot).then(|| batch.slots[0]);
+    all.map(|need| Instance { fixture: need.fixture, slot: slot(need) }).collect()
 }
 
 /// Plays a plan with chance deciding which batch ends next and how, and checks at every
@@ -270,11 +362,31 @@ fn play(groups: Vec<Group>, slots: usize, chances: &[u8]) -> Result<(), TestCase
     let mut running: Vec<Batch> = Vec::new();
     let mut chances = chances.iter().copied().cycle();
     let mut steps = 0;
-    while !plan.is_done() {
-        while let Some(batch) = plan.next() {
-            running.push(batch);
+    let mut fixtures = Fixtures::default();
+    loop {
+        loop {
+            while let Some(batch) = plan.next() {
+                for instance in needs(&plan, &batch) {
+                    prop_assert!(fixtures.is_up(instance), "{instance:?} is not up");
+                }
+                running.push(batch);
+            }
+            let chance = usize::from(chances.next().unwrap_or(0));
+            match fixtures.follow(&mut plan, &running, chance)? {
+                None => break,
+                Some(blocked) => done.extend(blocked),
+            }
+        }
+        if plan.is_done() {
+            break;
         }
         check_running(&plan, &running, slots)?;
+        // One that takes its time has come up by now.
+        let late = fixtures.there.iter().find(|(_, is_up)| !is_up).map(|(i, _)| *i);
+        if let Some(instance) = late {
+            fixtures.come_up(instance, &mut plan);
+            continue;
+        }
         prop_assert!(!running.is_empty(), "work waits, nothing runs: a deadlock");
         let chance = usize::from(chances.next().unwrap_or(0));
         let batch = running.swap_remove(chance % running.len());
@@ -292,7 +404,12 @@ fn play(groups: Vec<Group>, slots: usize, chances: &[u8]) -> Result<(), TestCase
             suspects => plan.suspect(batch.group, suspects),
         }
         plan.give_back(batch.group, &batch.tests[ran..]);
+        // What has lost its fixture never runs.
+        for fixture in fixtures.lost.clone() {
+            done.extend(plan.fixture_is_lost(Instance { fixture, slot: None }).0);
+        }
     }
+    prop_assert!(fixtures.there.is_empty(), "left behind: {:?}", fixtures.there);
     prop_assert_eq!(done, expected);
     Ok(())
 }
