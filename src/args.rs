@@ -61,6 +61,31 @@ pub enum Command {
     Plan(TestSelection),
     /// List the tests
     List(TestSelection),
+    /// List, start or stop the fixtures of `shared` tests by hand
+    Fixtures(FixturesArgs),
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+pub struct FixturesArgs {
+    #[command(subcommand)]
+    pub command: Option<FixturesCommand>,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub enum FixturesCommand {
+    /// Which there are, and which of them are up (the default)
+    List,
+    /// Start them, to stay up until they are stopped
+    Start(FixtureNames),
+    /// Stop those that stay up
+    Stop(FixtureNames),
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+pub struct FixtureNames {
+    /// Only these
+    #[arg(value_name = "NAMES")]
+    pub names: Vec<String>,
 }
 
 #[derive(Debug, Clone, Default, ClapArgs)]
@@ -104,6 +129,9 @@ pub struct Running {
     /// Allow today's leaks from now on: list them in partest-baseline.toml
     #[arg(long, global = true, hide_short_help = true, conflicts_with = "no_agent")]
     pub write_baseline: bool,
+    /// Leave shared fixtures up for the next run
+    #[arg(long, global = true, hide_short_help = true)]
+    pub keep_fixtures: bool,
     /// Do not watch the workers from inside; leaks are not looked for then
     #[arg(long, global = true, hide_short_help = true)]
     pub no_agent: bool,

@@ -12,7 +12,7 @@ use rayon::ThreadPool;
 use crate::channel::Way;
 use crate::declaration::Scope;
 use crate::event::{Event, FixtureEvent, Note, Summary};
-use crate::fixture::{self, Control, Errand, Failure, News, Values};
+use crate::fixture::{self, Control, Errand, Failure, News, Numbers, Values};
 use crate::interrupt::Interrupts;
 use crate::inventory::{Dispatch, Listing};
 use crate::ledger::Ledger;
@@ -80,7 +80,7 @@ struct Blocked {
 /// What starts workers and fixtures, each in a thread that lives as long as they do.
 struct Starter<'s> {
     worker: &'s dyn Fn(Job),
-    fixture: &'s dyn Fn(Errand),
+    fixture: &'s dyn Fn(Instance, Errand),
 }
 
 impl<'r> Run<'r> {
@@ -132,9 +132,9 @@ impl<'r> Run<'r> {
                     let sender = sender.clone();
                     scope.spawn(move |_| worker::run(&job, context, &sender));
                 };
-                let fixture = |errand: Errand| {
+                let fixture = |instance: Instance, errand: Errand| {
                     let sender = sender.clone();
-                    threads.spawn(move || run_fixture(errand, context, &sender));
+                    threads.spawn(move || run_fixture(instance, errand, context, &sender));
                 };
                 let starter = Starter { worker: &worker, fixture: &fixture };
                 loop {
@@ -164,15 +164,18 @@ impl<'r> Run<'r> {
 
     fn start_fixture(&mut self, instance: Instance, starter: &Starter<'_>) {
         self.emit_fixture(instance, FixtureEvent::Starting);
-        match Control::new(instance, self.values_for(instance)) {
+        let values = self.values_for(instance);
+        let fixture = &self.context.fixtures[instance.fixture];
+        let launch = fixture.launch(self.context.inventory, instance.slot, values);
+        let control = launch.and_then(|launch| {
+            Control::new(launch).map_err(|error| format!("it could not be told to stop: {error}"))
+        });
+        match control {
             Ok((control, errand)) => {
                 self.fixtures.insert(instance, Standing { control, values: Values::new() });
-                (starter.fixture)(errand);
+                (starter.fixture)(instance, errand);
             }
-            Err(error) => {
-                let why = format!("it cannot be told to stop, so it was not started: {error}");
-                self.fixture_lost(instance, Failure { why, output: vec![], leaks: vec![] });
-            }
+            Err(why) => self.fixture_lost(instance, Failure::at_start(why)),
         }
     }
 
@@ -288,7 +291,13 @@ impl<'r> Run<'r> {
                 self.emit_fixture(instance, FixtureEvent::Ready { took });
             }
             News::Lost(failure) => self.fixture_lost(instance, failure),
-            News::Stopped { leaks, remark } => {
+            News::GivenBack => {
+                self.fixtures.remove(&instance);
+                self.plan.fixture_is_down(instance);
+                self.emit_fixture(instance, FixtureEvent::GivenBack);
+            }
+            News::Stopped { left, remark } => {
+                let leaks = self.context.fixtures[instance.fixture].leaks(left);
                 self.fixtures.remove(&instance);
                 self.plan.fixture_is_down(instance);
                 self.summary.add_leaks(&leaks);
@@ -299,7 +308,8 @@ impl<'r> Run<'r> {
 
     /// Its tests cannot run, and those that do cannot be trusted to fail by themselves.
     fn fixture_lost(&mut self, instance: Instance, failure: Failure) {
-        let Failure { why, output, leaks } = failure;
+        let Failure { why, output, left } = failure;
+        let leaks = self.context.fixtures[instance.fixture].leaks(left);
         self.fixtures.remove(&instance);
         let (waiting, batches) = self.plan.fixture_is_lost(instance);
         self.summary.add_leaks(&leaks);
@@ -577,13 +587,24 @@ enum Trouble {
     Lost(Blocked),
 }
 
-fn run_fixture(errand: Errand, context: &Context<'_>, sender: &Sender<Message>) {
-    let instance = errand.instance;
+fn run_fixture(
+    instance: Instance,
+    errand: Errand,
+    context: &Context<'_>,
+    sender: &Sender<Message>,
+) {
     let tell = |news| {
         // The coordinator hears until the last fixture is gone.
         let _ = sender.send(Message::Fixture { instance, news });
     };
-    fixture::run(&context.fixtures[instance.fixture], errand, context, &tell);
+    if let Some(shelf) = &context.shelf
+        && let Some(found) = shelf.find_or_keep(&errand.launch, context.slots)
+    {
+        return shelf.lend(found, &errand, &tell);
+    }
+    let (run_id, slots) = (context.run_id, context.slots);
+    let numbers = Numbers { run_id, slots, worker: context.next_worker() };
+    fixture::run(errand, numbers, context.groups, &tell);
 }
 
 /// The verdict of a test whose fixture is lost: what it printed itself, or else the fixture.

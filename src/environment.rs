@@ -9,6 +9,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::binary::BuildScript;
+use crate::fixture::Numbers;
 use crate::toolchain::{Platform, Toolchain};
 use crate::workspace::Package;
 
@@ -64,17 +65,15 @@ pub fn worker_variables(run_id: &str, slot: usize, worker: u64) -> [(&'static st
 
 /// The same for the process of a fixture; `slot` where each slot has its own.
 pub fn fixture_variables(
-    run_id: &str,
+    numbers: Numbers<'_>,
     fixture: &str,
     slot: Option<usize>,
-    slots: usize,
-    worker: u64,
 ) -> Vec<(&'static str, String)> {
     let [active, run, slot_variable, worker] =
-        worker_variables(run_id, slot.unwrap_or_default(), worker);
+        worker_variables(numbers.run_id, slot.unwrap_or_default(), numbers.worker);
     let mut variables = vec![active, run, worker];
     variables.extend(slot.map(|_| slot_variable));
-    variables.push(("PARTEST_SLOTS", slots.to_string()));
+    variables.push(("PARTEST_SLOTS", numbers.slots.to_string()));
     variables.push(("PARTEST_FIXTURE", fixture.to_owned()));
     variables
 }

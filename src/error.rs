@@ -44,6 +44,8 @@ pub enum Error {
     Pool { slots: usize, source: rayon::ThreadPoolBuildError },
     #[error("cannot listen for signals: {0}")]
     Signals(std::io::Error),
+    #[error("a fixture cannot be stopped: {0}")]
+    Fixture(String),
     #[error("interrupted")]
     Interrupted,
 }

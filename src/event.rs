@@ -68,6 +68,8 @@ pub enum FixtureEvent {
         /// What was wrong with its end.
         remark: Option<String>,
     },
+    /// It stays up for the next run.
+    GivenBack,
 }
 
 /// Something that the user should know and that is no verdict.
@@ -112,6 +114,10 @@ pub enum Note {
     /// Processes that outlived their tests and were ended.
     Strays {
         count: usize,
+    },
+    /// Fixtures that were started and stay up.
+    Kept {
+        fixtures: Vec<String>,
     },
     Doctests {
         packages: Vec<String>,

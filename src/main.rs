@@ -69,6 +69,7 @@ use crate::args::NoTests;
 use crate::baseline::Baseline;
 use crate::error::{Error, Exit, Result};
 use crate::event::{Event, Note, Summary};
+use crate::fixture::{ByHand, Shelf};
 use crate::history::History;
 use crate::interrupt::Interrupts;
 use crate::inventory::Inventory;
@@ -79,6 +80,9 @@ use crate::session::{Chosen, run_tests};
 use crate::settings::{Settings, Task};
 
 fn main() -> ExitCode {
+    if fixture::is_keeper(std::env::args_os()) {
+        return fixture::hold();
+    }
     let args = args::parse(std::env::args_os());
     let settings = Settings::new(args);
     match run(&settings) {
@@ -98,6 +102,11 @@ fn run(settings: &Settings) -> Result<Exit> {
     let pool = pool(settings)?;
     let mut notes = Vec::new();
 
+    if let Task::Fixtures(what @ (ByHand::List | ByHand::Stop(_))) = &settings.task {
+        let (workspace, policy) = prepare::declared_alone(settings)?;
+        let shelf = Shelf::new(&workspace.state_dir, false);
+        return fixture::act(what, settings, &policy, &shelf, None);
+    }
     let (workspace, policy, binaries) = prepare::build(settings, &interrupts)?;
     if settings.task == Task::BuildOnly {
         return Ok(Exit::AllWell);
@@ -112,6 +121,11 @@ fn run(settings: &Settings) -> Result<Exit> {
         &mut notes,
     )?;
     prepare::check_paths(settings, &policy, &inventory)?;
+    let root = workspace.root_manifest.parent().map(Path::to_owned).unwrap_or_default();
+    if let Task::Fixtures(what) = &settings.task {
+        let shelf = Shelf::new(&workspace.state_dir, true);
+        return fixture::act(what, settings, &policy, &shelf, Some((&inventory, &root)));
+    }
     let choices = selection::choose(&inventory, &settings.wanted, &policy);
     let history_file = workspace.state_dir.join(HISTORY);
     let mut history = History::load(&history_file, &mut notes);
@@ -124,16 +138,18 @@ fn run(settings: &Settings) -> Result<Exit> {
             let plan = Plan::new(grouped.groups, settings.slots, settings.thread_cap);
             overview(settings, &notes, report::plan(view, plan, &grouped.fixtures), &inventory)
         }
-        Task::Run | Task::BuildOnly => {
+        Task::Run | Task::BuildOnly | Task::Fixtures(_) => {
             let doctests = doctests::left_out(&workspace, &inventory, &settings.cargo);
             let mut reports = Reports::new(view);
-            let root = workspace.root_manifest.parent().map(Path::to_owned).unwrap_or_default();
+            let shelf = (!settings.nested)
+                .then(|| Shelf::new(&workspace.state_dir, settings.keep_fixtures));
             let baseline = match settings.write_baseline {
                 true => Baseline::default(),
                 false => Baseline::load(&baseline::path(&root))?,
             };
             let fixtures = fixture::resolve(&grouped.fixtures, &policy, &inventory, &root);
-            let chosen = Chosen { choices, grouped, fixtures, notes, doctests, root, baseline };
+            let chosen =
+                Chosen { choices, grouped, fixtures, shelf, notes, doctests, root, baseline };
             let summary = run_tests(view, chosen, &pool, &interrupts, &mut reports, &mut history);
             // A run inside a test of a run leaves the outer one's files alone.
             if !settings.nested && summary.total() > 0 {

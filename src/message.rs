@@ -91,6 +91,10 @@ pub fn note(note: &Note) -> String {
             "{} outlived the tests that started them and were ended",
             count(*number, "process")
         ),
+        Note::Kept { fixtures } => format!(
+            "left up for the next run: fixture {}; to stop what is up: cargo partest fixtures stop",
+            list(fixtures)
+        ),
         Note::Doctests { packages } => {
             format!("doctests of {} were not run: cargo test --doc", list(packages))
         }

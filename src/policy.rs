@@ -80,6 +80,7 @@ pub struct Policy {
 
 #[derive(Debug, Default)]
 pub struct PackagePolicy {
+    pub name: String,
     pub declaration: Declaration,
     pub uses_serial_test: bool,
     /// The crate names of all its targets: the first words that its module paths may have.
@@ -147,6 +148,35 @@ impl Policy {
             None => &self.workspace.fixtures,
         };
         fixtures.iter().find(|(name, _)| name.value == wanted.name).map(|(_, keys)| keys)
+    }
+
+    /// A name that no other fixture has: `web.server`, `server`.
+    pub fn key_of(&self, fixture: &FixtureName) -> String {
+        let package = fixture.package.and_then(|index| self.packages.get(index));
+        match package {
+            Some(package) => format!("{}.{}", package.name, fixture.name),
+            None => fixture.name.clone(),
+        }
+    }
+
+    /// Every fixture that somebody has defined.
+    pub fn fixtures(&self) -> Vec<FixtureName> {
+        let of_packages = self.packages.iter().enumerate();
+        let all = of_packages.map(|(index, package)| (Some(index), &package.declaration));
+        let names = all.chain([(None, &self.workspace)]).flat_map(|(package, declaration)| {
+            let names = declaration.fixtures.iter().map(|(name, _)| name.value.clone());
+            names.map(move |name| FixtureName { package, name })
+        });
+        names.collect()
+    }
+
+    /// These fixtures with all that they need, which comes before them.
+    pub fn with_needs(&self, wanted: &[FixtureName]) -> Vec<FixtureName> {
+        let mut levels = Vec::new();
+        for fixture in wanted {
+            self.add_to_levels(fixture, 0, &mut levels);
+        }
+        levels.concat()
     }
 
     /// The fixtures that this one needs itself.
@@ -476,6 +506,7 @@ mod tests {
         let workspace = read(&source(workspace), Table::Workspace, &mut mistakes);
         let declaration = read(&source(package), Table::Package, &mut mistakes);
         let package = PackagePolicy {
+            name: "web".into(),
             declaration,
             uses_serial_test: false,
             crate_names: vec!["web".into(), "api".into()],

@@ -59,6 +59,16 @@ pub fn build(
     Ok((workspace, policy, binaries))
 }
 
+/// What the manifests declare, for a task that builds nothing.
+pub fn declared_alone(settings: &Settings) -> Result<(Workspace, Policy)> {
+    let mut mistakes = Vec::new();
+    let declared = declared(settings, &mut mistakes);
+    for mistake in &mistakes {
+        tell(&mistake.render(settings.color.stderr));
+    }
+    declared
+}
+
 /// What the manifests declare, with all that is wrong about it.
 fn declared(settings: &Settings, mistakes: &mut Vec<Mistake>) -> Result<(Workspace, Policy)> {
     let workspace = Workspace::load(&settings.cargo)?;

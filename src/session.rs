@@ -6,7 +6,7 @@ use crate::agent_file::AgentFile;
 use crate::baseline::{Baseline, Comparison};
 use crate::coordinator::Run;
 use crate::event::{Event, Note, Summary};
-use crate::fixture::Fixture;
+use crate::fixture::{Fixture, Shelf};
 use crate::history::History;
 use crate::interrupt::Interrupts;
 use crate::inventory::Inventory;
@@ -23,6 +23,7 @@ pub struct Chosen {
     pub choices: Vec<Vec<Choice>>,
     pub grouped: Grouped,
     pub fixtures: Vec<Fixture>,
+    pub shelf: Option<Shelf>,
     pub notes: Vec<Note>,
     pub doctests: Vec<String>,
     /// The workspace's directory.
@@ -45,6 +46,7 @@ pub fn run_tests(
     context.agent = settings.agent.then(AgentFile::new).flatten();
     context.slots = settings.slots;
     context.fixtures = chosen.fixtures;
+    context.shelf = chosen.shelf;
     context.root = chosen.root;
     context.baseline = chosen.baseline;
     context.nocapture = settings.nocapture;
@@ -77,7 +79,13 @@ pub fn run_tests(
     }
     let mut summary = run.run(pool, interrupts, ticks);
     summary.list_failures = inventory.failures.len();
-    let strays = process::end_strays();
+    let keepers = context.shelf.as_ref().map(Shelf::keepers).unwrap_or_default();
+    let pids: Vec<u32> = keepers.iter().map(|(pid, _)| *pid).collect();
+    let strays = process::end_strays(&pids);
+    if !keepers.is_empty() {
+        let fixtures = keepers.into_iter().map(|(_, name)| name).collect();
+        reports.show(&Event::Note(Note::Kept { fixtures }));
+    }
     if strays > 0 {
         reports.show(&Event::Note(Note::Strays { count: strays }));
     }

@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use crate::args::{self, Args, CargoArgs, Jobs, LeaksArg, MessageFormat, NoTests, PolicyArg, When};
 use crate::declaration::{Kind, LeakAction};
+use crate::fixture::ByHand;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Task {
     Run,
     BuildOnly,
     Plan,
     List,
+    Fixtures(ByHand),
 }
 
 /// What the command line says about policies, over what the metadata says.
@@ -60,6 +62,8 @@ pub struct Settings {
     pub timeout: Option<Duration>,
     pub leaks: Option<LeakAction>,
     pub write_baseline: bool,
+    /// Whether fixtures stay up after the run.
+    pub keep_fixtures: bool,
     /// Whether workers may be watched from inside.
     pub agent: bool,
     pub fail_fast: bool,
@@ -91,6 +95,9 @@ impl Settings {
             Some(args::Command::Plan(selection)) => (Task::Plan, selection),
             Some(args::Command::List(selection)) => (Task::List, selection),
             Some(args::Command::Run(selection)) => (Task::Run, selection),
+            Some(args::Command::Fixtures(fixtures)) => {
+                (Task::Fixtures(by_hand(fixtures)), args.selection)
+            }
             None => (Task::Run, args.selection),
         };
         let libtest = args::parse_libtest(&selection.libtest);
@@ -109,6 +116,7 @@ impl Settings {
                 LeaksArg::Deny => LeakAction::Deny,
             }),
             write_baseline: args.running.write_baseline,
+            keep_fixtures: args.running.keep_fixtures,
             agent: !args.running.no_agent,
             fail_fast: args.running.fail_fast,
             no_tests: args.running.no_tests,
@@ -133,6 +141,14 @@ impl Settings {
                 },
             },
         }
+    }
+}
+
+fn by_hand(fixtures: args::FixturesArgs) -> ByHand {
+    match fixtures.command {
+        None | Some(args::FixturesCommand::List) => ByHand::List,
+        Some(args::FixturesCommand::Start(start)) => ByHand::Start(start.names),
+        Some(args::FixturesCommand::Stop(stop)) => ByHand::Stop(stop.names),
     }
 }
 

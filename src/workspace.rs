@@ -132,6 +132,7 @@ impl Package {
 
     fn policy(&self, mistakes: &mut Vec<Mistake>) -> PackagePolicy {
         PackagePolicy {
+            name: self.cargo.name.to_string(),
             declaration: declared(&self.manifest, Table::Package, mistakes),
             uses_serial_test: self.cargo.dependencies.iter().any(|d| d.name == "serial_test"),
             crate_names: self.crate_names(),

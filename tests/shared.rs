@@ -426,6 +426,71 @@ mod told_to_stop {
     }
 }
 
+mod kept_up {
+    use super::*;
+
+    /// The process that keeps the only fixture, as `fixtures` tells it.
+    fn keeper(package: &Package) -> Option<String> {
+        let ran = package.partest().args("fixtures").run().exits(0);
+        ran.stdout
+            .split("kept by process ")
+            .nth(1)
+            .map(|rest| rest.lines().next().unwrap().to_owned())
+    }
+
+    #[test]
+    fn it_serves_the_next_runs_until_it_is_stopped() {
+        let log = tempfile::tempdir().unwrap();
+        let package = served(&script("server", "echo VALUE=$$ >> $PARTEST_ENV"), "");
+        let call = |call: Call| call.env("FIXTURE_LOG", log.path());
+        let events = || std::fs::read_to_string(log.path().join("events")).unwrap_or_default();
+        let ran = call(package.partest().args("-j2 --keep-fixtures api::")).run().exits(0);
+        assert!(ran.stdout.contains("left up for the next run: fixture server;"), "{ran}");
+        let keeper_of_first = keeper(&package).unwrap();
+        // The one that is up is used, whether the next run wants to keep it or not.
+        call(api(&package)).run().exits(0);
+        assert_eq!(events().matches("server").count(), 1, "{}", events());
+        assert_eq!(keeper(&package), Some(keeper_of_first.clone()));
+        package.partest().args("fixtures stop").run().exits(0);
+        has_ended(&keeper_of_first);
+        assert!(events().ends_with("server-\n"), "{}", events());
+        assert_eq!(keeper(&package), None);
+    }
+
+    #[test]
+    fn it_is_started_by_hand() {
+        let package = served(&script("server", "echo VALUE=up >> $PARTEST_ENV"), "");
+        let ran = package.partest().args("fixtures start server").run().exits(0);
+        assert!(ran.stdout.contains("shop.server: up, kept by process "), "{ran}");
+        assert!(ran.stdout.ends_with("  VALUE=up\n"), "{ran}");
+        let keeper = keeper(&package).unwrap();
+        package.partest().args("fixtures stop server").run().exits(0);
+        has_ended(&keeper);
+    }
+
+    #[test]
+    fn one_that_is_declared_anew_is_started_anew() {
+        let package = served(&script("server", ":"), "");
+        package.partest().args("-j2 --keep-fixtures api::").run().exits(0);
+        let keeper = keeper(&package).unwrap();
+        let manifest = std::fs::read_to_string(package.path("Cargo.toml")).unwrap();
+        package.write("Cargo.toml", &manifest.replace("server+ ", "other+ "));
+        let ran = api(&package).run().exits(0);
+        has_ended(&keeper);
+        assert_eq!(events(&ran), ["other+", "ran", "server-"], "{ran}");
+    }
+
+    #[test]
+    fn one_that_fails_says_so() {
+        let package = served("echo no disk; exit 3", "");
+        let ran = package.partest().args("fixtures start").run().exits(105);
+        assert!(ran.stderr.contains("fixture server failed: it ended with exit code 3"), "{ran}");
+        assert!(ran.stderr.ends_with("no disk\n"), "{ran}");
+        let ran = package.partest().args("fixtures stop srever").run().exits(2);
+        assert!(ran.stderr.contains("did you mean `server`?"), "{ran}");
+    }
+}
+
 mod declared_wrongly {
     use super::*;
 

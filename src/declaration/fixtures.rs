@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use regex_lite::Regex;
+use serde::{Deserialize, Serialize};
 use toml::de::{DeTable, DeValue};
 
 use super::{At, Reader, Value, integer};
@@ -27,17 +28,17 @@ pub struct FixtureKeys {
 }
 
 /// How a fixture says that it may be used, where it does not print `PARTEST_READY`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Ready {
-    /// A line of its output matches.
-    Line(Regex),
+    /// A line of its output matches this regular expression.
+    Line(String),
     /// Somebody listens there.
     Port(Port),
     /// A file has come to be there.
     File(PathBuf),
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Port {
     /// `HOST:PORT`
     Known(String),
@@ -161,7 +162,7 @@ impl Reader<'_> {
     fn pattern(&mut self, value: &Value<'_>) -> Option<Ready> {
         let text = self.text(value, "ready", "a regular expression in quotes")?.value;
         match Regex::new(&text) {
-            Ok(pattern) => Some(Ready::Line(pattern)),
+            Ok(_) => Some(Ready::Line(text)),
             Err(why) => {
                 let title = "`ready` is no regular expression".to_owned();
                 self.wrong(value.span(), title, why.to_string().replace('\n', " "));

@@ -77,6 +77,16 @@ fn state(path: &str) -> Option<char> {
     stat.rsplit_once(')')?.1.trim_start().chars().next()
 }
 
+/// When a process was started, in ticks since the system was (proc(5), field 22 of `stat`);
+/// none where it has ended. Together with its number that is unique.
+pub fn start_time(pid: u32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    let state = fields.next()?;
+    let is_there = !matches!(state, "Z" | "X");
+    fields.nth(18)?.parse().ok().filter(|_| is_there)
+}
+
 /// Whether SIGKILL is on its way: on a busy machine it takes a while to arrive.
 fn is_killed(pid: u32) -> bool {
     const SIGKILL: u64 = 1 << 8;

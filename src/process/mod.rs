@@ -16,13 +16,17 @@ use std::process::{Command, ExitStatus};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-pub use look::{At, Look, Stray};
+pub use look::{At, Look, Stray, start_time};
 #[cfg(not(unix))]
 pub use portable::{
-    Orders, Supervised, Wire, adopt_strays, children, end_all, end_strays, has_ended,
+    Orders, Supervised, Wire, adopt_strays, ask_to_end, children, end_all, end_strays, has_ended,
+    spawn_detached,
 };
 #[cfg(unix)]
-pub use unix::{Orders, Supervised, Wire, adopt_strays, children, end_all, end_strays, has_ended};
+pub use unix::{
+    Orders, Supervised, Wire, adopt_strays, ask_to_end, children, end_all, end_strays, has_ended,
+    spawn_detached,
+};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stream {

@@ -72,9 +72,17 @@ pub fn children() -> Vec<u32> {
 pub fn end_all(_children: &[u32]) {}
 
 #[cfg(not(unix))]
-pub fn end_strays() -> usize {
+pub fn end_strays(_but: &[u32]) -> usize {
     0
 }
+
+#[cfg(not(unix))]
+pub fn spawn_detached(_command: Command) -> io::Result<Child> {
+    Err(io::Error::other("fixtures stay up on Unix systems only"))
+}
+
+#[cfg(not(unix))]
+pub fn ask_to_end(_pid: u32) {}
 
 /// Whether a child has ended cannot be asked by its number.
 #[cfg(not(unix))]

@@ -464,17 +464,36 @@ pub fn adopt_strays() {
 #[cfg(not(target_os = "linux"))]
 pub fn adopt_strays() {}
 
-/// Ends every process that came home, and those that come home because of that.
+/// Starts a process that outlives us: in a session of its own, so that no signal for us
+/// reaches it.
+pub fn spawn_detached(mut command: Command) -> io::Result<Child> {
+    let detach = || rustix::process::setsid().map(drop).map_err(io::Error::from);
+    // SAFETY: between fork and exec only `setsid` is called, a plain system call.
+    unsafe { command.pre_exec(detach) };
+    command.spawn()
+}
+
+/// Asks a process that is no child of ours to end.
+pub fn ask_to_end(pid: u32) {
+    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        // It may have ended by itself.
+        let _ = rustix::process::kill_process(pid, Signal::TERM);
+    }
+}
+
+/// Ends every process that came home, and those that come home because of that; but not those
+/// that are to stay.
 ///
 /// Returns how many there were.
 #[cfg(target_os = "linux")]
-pub fn end_strays() -> usize {
+pub fn end_strays(but: &[u32]) -> usize {
     use rustix::process::{WaitOptions, wait};
     let mut ended = 0;
     loop {
         // Those that have ended by themselves were not left behind, only not waited for.
         while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
-        let strays = children();
+        let mut strays = children();
+        strays.retain(|pid| !but.contains(pid));
         if strays.is_empty() {
             return ended;
         }
@@ -485,6 +504,6 @@ pub fn end_strays() -> usize {
 }
 
 #[cfg(not(target_os = "linux"))]
-pub fn end_strays() -> usize {
+pub fn end_strays(_but: &[u32]) -> usize {
     0
 }

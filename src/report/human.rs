@@ -62,7 +62,9 @@ impl<'r> Human<'r> {
         match event {
             Event::Judged { test, verdict } => self.judged(*test, verdict),
             Event::Fixture { name, slot, what } => self.fixture(name, *slot, what),
-            Event::Note(note @ (Note::Doctests { .. } | Note::Unwatched { .. })) => {
+            Event::Note(
+                note @ (Note::Doctests { .. } | Note::Unwatched { .. } | Note::Kept { .. }),
+            ) => {
                 self.remarks.push(note.clone());
             }
             Event::Finished(summary) => return print(&self.report(summary)),

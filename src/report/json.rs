@@ -132,6 +132,7 @@ fn fixture_line<'l>(
     let line = FixtureLine { name, slot, ..FixtureLine::default() };
     Some(match what {
         FixtureEvent::Starting => return None,
+        FixtureEvent::GivenBack => FixtureLine { state: "kept", ..line },
         FixtureEvent::Ready { took } => {
             FixtureLine { state: "ready", seconds: Some(rounded(took.as_secs_f64())), ..line }
         }

@@ -171,7 +171,8 @@ impl Progress {
 
     fn note(&self, note: &Note) {
         // These stand in the result.
-        let is_worth_it = !matches!(note, Note::Doctests { .. } | Note::Unwatched { .. });
+        let is_worth_it =
+            !matches!(note, Note::Doctests { .. } | Note::Unwatched { .. } | Note::Kept { .. });
         if is_worth_it && (self.verbosity != Verbosity::Quiet || is_grave(note)) {
             let word =
                 if is_grave(note) { self.paint.bad("error") } else { self.paint.warn("warning") };

@@ -17,7 +17,7 @@ use crate::agent_file::AgentFile;
 use crate::baseline::Baseline;
 use crate::channel::Way;
 use crate::environment;
-use crate::fixture::{Fixture, News, Values};
+use crate::fixture::{Fixture, News, Shelf, Values};
 use crate::inventory::Inventory;
 use crate::leaks::Symbols;
 use crate::outcome::Verdict;
@@ -35,6 +35,8 @@ pub struct Context<'r> {
     pub slots: usize,
     /// What the tests need, by the places that their groups know.
     pub fixtures: Vec<Fixture>,
+    /// Those that stay up between runs; none in a run inside of another.
+    pub shelf: Option<Shelf>,
     pub nocapture: bool,
     pub show_output: bool,
     /// What is put into workers to hear more of them.
@@ -57,6 +59,7 @@ impl<'r> Context<'r> {
             run_id,
             slots: 1,
             fixtures: Vec::new(),
+            shelf: None,
             nocapture: false,
             show_output: false,
             agent: None,
