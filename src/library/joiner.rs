@@ -167,15 +167,15 @@ impl Error for StillAlive {}
 ///
 /// A panic of the body is passed on as it is; threads that are still alive then are told of on
 /// stderr.
+#[track_caller]
 pub fn join_threads<T>(time: Duration, body: impl FnOnce() -> T) -> T {
     let joiner = ThreadJoiner::new(time);
-    match panic::catch_unwind(AssertUnwindSafe(body)) {
-        Ok(value) => {
-            drop(joiner);
-            value
-        }
-        Err(payload) => {
-            if let Err(error) = joiner.join() {
+    let outcome = panic::catch_unwind(AssertUnwindSafe(body));
+    match (outcome, joiner.join()) {
+        (Ok(value), Ok(())) => value,
+        (Ok(_), Err(error)) => panic!("{error}"),
+        (Err(payload), joined) => {
+            if let Err(error) = joined {
                 eprintln!("{error}");
             }
             panic::resume_unwind(payload)
