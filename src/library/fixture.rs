@@ -66,9 +66,12 @@ const READY: &str = "PARTEST_READY";
 /// ```
 ///
 /// It is then started once for the whole run, before the first of its tests, and stopped after
-/// the last. Everywhere else (and without that entry) the first test of a process that asks for
-/// a value starts it, and it is stopped when that process has ended, however it ended; so it
-/// may run a moment longer than the tests.
+/// the last. Under `cargo test` and nextest the first test of a process that asks for a value
+/// starts it, and it is told to stop when that process has ended, however it ended; so it may
+/// run a moment longer than the tests.
+///
+/// `cargo partest` without that entry does the same, but then the fixture is a process that a
+/// test has left behind: it is reported, and ended with the test's own process.
 #[macro_export]
 macro_rules! fixture {
     (
@@ -201,8 +204,9 @@ impl Shared {
         let end = setup.is_served().then(|| setup.await_end());
         (self.set_up)(&setup);
         assert!(setup.is_ready.load(SeqCst), "fixture `{}` ended without being ready", self.name);
-        setup.life.goes_to(Phase::Done);
-        if let Some(end) = end.filter(|_| setup.life.has_been_told()) {
+        setup.life.change(|stage| stage.is_done = true);
+        // Until stdin ends there is nothing to wait for: the process ends now.
+        if let Some(end) = end.filter(|_| setup.life.is_told()) {
             let _ = end.join();
         }
     }
@@ -348,7 +352,7 @@ impl Setup {
     pub fn wait(&self) {
         self.ready();
         if self.is_served() {
-            self.life.await_phase(Phase::Told, None);
+            self.life.await_told();
         }
     }
 
@@ -359,8 +363,8 @@ impl Setup {
         let watch = move || {
             // An input that cannot be read has ended, too.
             let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
-            life.goes_to(Phase::Told);
-            if !life.await_phase(Phase::Done, Some(PATIENCE)) {
+            life.change(|stage| stage.is_told = true);
+            if !life.await_done(PATIENCE) {
                 eprintln!("fixture `{name}` was told to stop, and has not within {PATIENCE:?}");
                 exit(1);
             }
@@ -369,46 +373,40 @@ impl Setup {
     }
 }
 
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Phase {
-    #[default]
-    Serving,
-    /// Stdin has ended.
-    Told,
-    /// The function has returned.
-    Done,
-}
-
 /// How far a fixture's process is.
 #[derive(Debug, Default)]
 struct Life {
-    phase: Mutex<(Phase, bool)>,
+    stage: Mutex<Stage>,
     change: Condvar,
 }
 
+#[derive(Debug, Default)]
+struct Stage {
+    /// Stdin has ended.
+    is_told: bool,
+    /// The function has returned.
+    is_done: bool,
+}
+
 impl Life {
-    fn goes_to(&self, phase: Phase) {
-        let mut life = lock(&self.phase);
-        *life = (life.0.max(phase), life.1 || phase == Phase::Told);
+    fn change(&self, change: impl FnOnce(&mut Stage)) {
+        change(&mut lock(&self.stage));
         self.change.notify_all();
     }
 
-    fn has_been_told(&self) -> bool {
-        lock(&self.phase).1
+    fn is_told(&self) -> bool {
+        lock(&self.stage).is_told
+    }
+
+    fn await_told(&self) {
+        drop(self.change.wait_while(lock(&self.stage), |stage| !stage.is_told));
     }
 
     /// False: the time was over first.
-    fn await_phase(&self, phase: Phase, time: Option<Duration>) -> bool {
-        let is_before = |life: &mut (Phase, bool)| life.0 < phase;
-        let life = lock(&self.phase);
-        match time {
-            None => drop(self.change.wait_while(life, is_before)),
-            Some(time) => {
-                let waited = self.change.wait_timeout_while(life, time, is_before);
-                return !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out();
-            }
-        }
-        true
+    fn await_done(&self, time: Duration) -> bool {
+        let is_not = |stage: &mut Stage| !stage.is_done;
+        let waited = self.change.wait_timeout_while(lock(&self.stage), time, is_not);
+        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 }
 

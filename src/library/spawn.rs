@@ -48,6 +48,11 @@ impl fmt::Display for Panic {
 }
 
 impl Task {
+    fn new(name: Option<String>) -> Task {
+        let (identity, state) = (OnceLock::new(), Mutex::default());
+        Task { name, identity, has_ended: AtomicBool::new(false), state }
+    }
+
     pub fn identity(&self) -> Option<Identity> {
         self.identity.get().copied().flatten()
     }
@@ -88,7 +93,7 @@ impl Task {
     }
 }
 
-fn message(payload: &(dyn Any + Send)) -> String {
+fn message(payload: &dyn Any) -> String {
     let text = payload.downcast_ref::<&'static str>().map(|text| (*text).to_owned());
     text.or_else(|| payload.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "a value that is no text".to_owned())
@@ -118,13 +123,7 @@ fn prepare_hook() {
 }
 
 fn read(info: &PanicHookInfo<'_>) -> Panic {
-    let payload = info.payload();
-    let text = payload.downcast_ref::<&'static str>().map(|text| (*text).to_owned());
-    let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
-    Panic {
-        message: text.unwrap_or_else(|| "a value that is no text".to_owned()),
-        place: info.location().map(ToString::to_string),
-    }
+    Panic { message: message(info.payload()), place: info.location().map(ToString::to_string) }
 }
 
 /// Tells the task when the body ends or unwinds. The panic itself goes on to the thread's very
@@ -232,25 +231,14 @@ impl Builder {
         T: Send + 'static,
     {
         prepare_hook();
-        let mut builder = thread::Builder::new();
-        if let Some(name) = &self.name {
-            builder = builder.name(name.clone());
-        }
-        if let Some(bytes) = self.stack_size {
-            builder = builder.stack_size(bytes);
-        }
-        let task = Arc::new(Task {
-            name: self.name,
-            identity: OnceLock::new(),
-            has_ended: AtomicBool::new(false),
-            state: Mutex::default(),
-        });
+        let builder = self.of_std();
+        let is_silent = self.is_silent;
         let test = Test::current();
-        let result = Arc::new(Mutex::new(None));
+        let task = Arc::new(Task::new(self.name));
         test.add(task.clone());
+        let result = Arc::new(Mutex::new(None));
         let (started, start) = channel();
         let of_thread = (test.clone(), task.clone(), result.clone());
-        let is_silent = self.is_silent;
         let handle = builder.spawn(move || {
             let (test, task, result) = of_thread;
             test.adopt();
@@ -267,6 +255,17 @@ impl Builder {
         lock(&task.state).handle = Some(handle);
         let _ = start.recv();
         Ok(JoinHandle { task, test, thread, result })
+    }
+
+    fn of_std(&self) -> thread::Builder {
+        let mut builder = thread::Builder::new();
+        if let Some(name) = &self.name {
+            builder = builder.name(name.clone());
+        }
+        if let Some(bytes) = self.stack_size {
+            builder = builder.stack_size(bytes);
+        }
+        builder
     }
 }
 

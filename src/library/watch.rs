@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::joiner::wait;
 use super::owner::{Before, Test};
+use super::spawn::Task;
 use super::threads::ThreadInfo;
 
 /// Looks after this test's threads until the end of the test:
@@ -95,7 +96,7 @@ impl Watch {
     /// drop(threads);
     /// let log = log.lock().unwrap();
     /// assert!(log[0].starts_with("The following test left new threads behind:\n"));
-    /// assert!(log[0].contains("New thread(s):\n  reaper (tid "));
+    /// assert!(log[0].contains("New thread(s):\n  reaper"));
     /// # std::io::Result::Ok(())
     /// ```
     pub fn sink(mut self, sink: impl Fn(&str) + 'static) -> Watch {
@@ -158,7 +159,7 @@ impl Drop for Watch {
 }
 
 fn failures(test: &Test) -> Vec<String> {
-    let failure = |task: Arc<super::spawn::Task>| {
+    let failure = |task: Arc<Task>| {
         let panic = task.take_panic()?;
         let name = task.name.as_deref().unwrap_or("unnamed");
         Some(format!("thread `{name}` {panic}"))
