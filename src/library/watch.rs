@@ -128,8 +128,9 @@ fn report(left: &LeftBehind) -> String {
     left.to_string()
 }
 
-/// Where it is seen although the test passes. `cargo partest` tells of it by itself, so there
-/// the report stays with the test's own output.
+/// Where it is seen although the test passes. Under `cargo partest`, which tells of threads in
+/// its own words, it stays with the test's output, since what a worker prints past the capture
+/// belongs to nobody there.
 fn print(text: &str) {
     if crate::is_active() {
         println!("{text}");

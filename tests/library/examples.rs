@@ -14,7 +14,7 @@ fn stay() -> (Sender<()>, impl FnOnce() + Send + 'static) {
 }
 
 fn long() -> Duration {
-    Duration::from_secs(10)
+    Duration::from_secs(5)
 }
 
 fn short() -> Duration {
