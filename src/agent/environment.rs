@@ -163,11 +163,33 @@ pub unsafe extern "C" fn getenv(name: *const c_char) -> *mut c_char {
             return c"1".as_ptr().cast_mut();
         }
     }
+    // SAFETY: the caller passes a text.
+    if let Some(answer) = unsafe { answer_about_thread(name) } {
+        return answer.as_ptr().cast_mut();
+    }
     match real::getenv() {
         // SAFETY: the caller's own argument.
         Some(getenv) => unsafe { getenv(name) },
         None => core::ptr::null_mut(),
     }
+}
+
+/// The library `partest` asks for a variable of this name, and a thread's number behind it, to
+/// learn whether the thread belongs to its test. It stands in no environment.
+const THREAD: &[u8] = b"PARTEST_THREAD_";
+
+/// # Safety
+/// `name` is a text.
+unsafe fn answer_about_thread(name: *const c_char) -> Option<&'static CStr> {
+    // SAFETY: the comparison ends at the first byte that differs, at the text's end at the
+    // latest; so all that is read as a text before is one.
+    let is_asked = THREAD.iter().enumerate().all(|(at, byte)| unsafe { *name.add(at) } as u8 == *byte);
+    if !is_asked || !channel::is_open() {
+        return None;
+    }
+    // SAFETY: as above.
+    let number = unsafe { CStr::from_ptr(name.add(THREAD.len())) };
+    threads::relation_to_current(u32::try_from(self::number(number.to_bytes())?).ok()?)
 }
 
 fn is_libtests_question() -> bool {

@@ -1,6 +1,6 @@
 //! Who starts a thread, whose it is, and how it ends.
 
-use core::ffi::{c_int, c_void};
+use core::ffi::{CStr, c_int, c_void};
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
 use crate::channel::{self, Frame};
@@ -110,6 +110,18 @@ fn announce(record: &Record, creator: &Record, birth: &mut Birth, is_detached: b
         .wait_in(&mut birth.queue, &[]);
     birth.missing = place.map_or(0, |place| place + PLACE_OF_THREAD);
     if is_detached { RELEASED } else { 0 }
+}
+
+/// What a thread of the system's number is to the running one, in words that the library
+/// `partest` knows.
+pub fn relation_to_current(thread: u32) -> Option<&'static CStr> {
+    let test = records::current()?.test.load(Relaxed);
+    let is_it = |record: &&Record| record.thread.load(Relaxed) == thread && !record.has(ENDED);
+    Some(match records::all().find(is_it) {
+        Some(record) if record.test.load(Relaxed) == test => c"of this test",
+        Some(_) => c"of another",
+        None => c"not known",
+    })
 }
 
 fn is_detached(attributes: *const c_void) -> bool {

@@ -119,7 +119,7 @@ pub fn essential(calls: &[Call]) -> &[Call] {
 }
 
 /// Crates whose frames say how a thread was started, and not who wanted it.
-const RUNTIMES: [&str; 12] = [
+const RUNTIMES: [&str; 14] = [
     "std::",
     "core::",
     "alloc::",
@@ -132,6 +132,8 @@ const RUNTIMES: [&str; 12] = [
     "blocking::",
     "crossbeam_utils::",
     "futures_executor::",
+    "partest::library::fixture::",
+    "partest::library::spawn::",
 ];
 
 fn is_machinery(call: &Call) -> bool {
