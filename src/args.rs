@@ -123,6 +123,18 @@ pub struct Running {
     /// End a test that takes longer than this, such as 30s
     #[arg(long, value_name = "DURATION", global = true, value_parser = crate::duration::parse)]
     pub timeout: Option<std::time::Duration>,
+    /// Run a test that fails again, up to so many times
+    #[arg(long, value_name = "N", global = true)]
+    pub retries: Option<usize>,
+    /// What a test comes to that passes when it is run again: pass, fail
+    #[arg(
+        long,
+        value_name = "OUTCOME",
+        global = true,
+        hide_short_help = true,
+        hide_possible_values = true
+    )]
+    pub flaky: Option<FlakyArg>,
     /// What to do about leaks: allow, warn, deny
     #[arg(long, value_name = "ACTION", global = true, hide_possible_values = true)]
     pub leaks: Option<LeaksArg>,
@@ -415,6 +427,12 @@ pub enum LeaksArg {
     Allow,
     Warn,
     Deny,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FlakyArg {
+    Pass,
+    Fail,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

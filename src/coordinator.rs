@@ -10,14 +10,14 @@ use std::time::{Duration, Instant};
 use rayon::ThreadPool;
 
 use crate::channel::Way;
-use crate::declaration::Scope;
+use crate::declaration::{Backoff, Flaky, RetryKeys, Scope};
 use crate::event::{Event, FixtureEvent, Note, Summary};
 use crate::fixture::{self, Control, Errand, Failure, News, Numbers, Values};
 use crate::interrupt::Interrupts;
 use crate::inventory::{Dispatch, Listing};
 use crate::ledger::Ledger;
 use crate::message;
-use crate::outcome::{Outcome, Verdict};
+use crate::outcome::{Attempt, Outcome, Verdict};
 use crate::plan::{Batch, FixtureStep, Form, Group, Instance, Plan, TestId};
 use crate::process::Passed;
 use crate::worker::{self, Cause, Context, Job, Message, Rest};
@@ -43,6 +43,10 @@ pub struct Run<'r> {
     fixtures: HashMap<Instance, Standing>,
     /// Why the tests of these fixtures cannot run.
     lost: HashMap<usize, Blocked>,
+    /// Tests that failed and run again, by when.
+    delayed: Vec<(Instant, usize, TestId)>,
+    /// The batch whose end is being dealt with.
+    ending: Option<Batch>,
     /// Failures of tests whose fixture had ended, until it is known how.
     held: Vec<(Instance, TestId, Verdict)>,
     summary: Summary,
@@ -104,6 +108,8 @@ impl<'r> Run<'r> {
             fixtures: HashMap::new(),
             lost: HashMap::new(),
             held: Vec::new(),
+            delayed: Vec::new(),
+            ending: None,
             summary: Summary { slots, binaries: listings.len(), ..Summary::default() },
             busy: Duration::ZERO,
             fail_fast,
@@ -150,6 +156,7 @@ impl<'r> Run<'r> {
     }
 
     fn start_what_may(&mut self, starter: &Starter<'_>) {
+        self.retry_what_is_due();
         loop {
             while let Some(batch) = self.plan.next() {
                 (starter.worker)(self.hand_out(batch));
@@ -182,6 +189,55 @@ impl<'r> Run<'r> {
     fn stop_fixture(&mut self, instance: Instance) {
         if let Some(standing) = self.fixtures.get(&instance) {
             standing.control.stop();
+        }
+    }
+
+    /// Gives a failure back that is the last word; for another one, the test is run again.
+    fn try_again(&mut self, test: TestId, verdict: Verdict) -> Option<Verdict> {
+        const FAILURES: [Outcome; 3] = [Outcome::Failed, Outcome::Aborted, Outcome::TimedOut];
+        if self.stopped || !FAILURES.contains(&verdict.outcome) {
+            return Some(verdict);
+        }
+        let Some(group) = self.group_of(test) else { return Some(verdict) };
+        let rules = self.plan.group(group).retries(test);
+        let beside = self.beside(test);
+        let Verdict { outcome, took, reason, output, .. } = &verdict;
+        let (outcome, took) = (*outcome, *took);
+        let attempt =
+            Attempt { outcome, took, reason: reason.clone(), output: output.clone(), beside };
+        let failures = match self.ledger.note_failure(test, attempt, rules.count) {
+            Ok(failures) => failures,
+            Err(_) => return Some(verdict),
+        };
+        self.plan.delay(group, test);
+        self.delayed.push((Instant::now() + delay(rules, failures), group, test));
+        self.emit(Event::Retrying { test, outcome, left: rules.count - failures });
+        None
+    }
+
+    fn group_of(&self, test: TestId) -> Option<usize> {
+        let of_test = |group: &Group| group.listing == test.listing && group.has(test);
+        self.plan.groups().position(of_test)
+    }
+
+    /// How many other tests the process of a running test was handed.
+    fn beside(&self, test: TestId) -> usize {
+        match self.ways[test.listing] {
+            Way::ExitCode => 0,
+            _ => self.batch_of(test).map_or(0, |batch| batch.tests.len().saturating_sub(1)),
+        }
+    }
+
+    fn batch_of(&self, test: TestId) -> Option<&Batch> {
+        let running = self.running.values().map(|running| &running.batch);
+        running.chain(&self.ending).find(|batch| batch.tests.contains(&test))
+    }
+
+    /// Tests whose time to run again has come.
+    fn retry_what_is_due(&mut self) {
+        let now = Instant::now();
+        for (_, group, test) in self.delayed.extract_if(.., |(due, _, _)| *due <= now) {
+            self.plan.retry(group, test);
         }
     }
 
@@ -241,9 +297,13 @@ impl<'r> Run<'r> {
 
     /// Waits for one message, and deals with it.
     fn hear(&mut self, messages: &Receiver<Message>, ticks: bool) {
-        let patience = match self.kill_at {
-            Some(at) => Some(at.saturating_duration_since(Instant::now()).min(TICK)),
-            None => ticks.then_some(TICK),
+        let retry_at = self.delayed.iter().map(|(due, _, _)| *due).min();
+        let left = |at: Instant| at.saturating_duration_since(Instant::now());
+        let patience = match (self.kill_at, retry_at) {
+            (Some(at), _) => Some(left(at).min(TICK)),
+            (None, Some(at)) if ticks => Some(left(at).min(TICK)),
+            (None, Some(at)) => Some(left(at)),
+            (None, None) => ticks.then_some(TICK),
         };
         let message = match patience {
             Some(patience) => messages.recv_timeout(patience),
@@ -362,8 +422,7 @@ impl<'r> Run<'r> {
 
     /// Whether a test may have failed because its fixture was not there.
     fn fixture_trouble(&self, test: TestId) -> Trouble {
-        let found = self.running.values().find(|running| running.batch.tests.contains(&test));
-        let Some(Running { batch, .. }) = found else { return Trouble::None };
+        let Some(batch) = self.batch_of(test) else { return Trouble::None };
         let group = self.plan.group(batch.group);
         for need in group.fixtures.iter().flatten() {
             if let Some(blocked) = self.lost.get(&need.fixture) {
@@ -380,8 +439,25 @@ impl<'r> Run<'r> {
     }
 
     fn conclude_judged(&mut self, test: TestId, verdict: Verdict) {
+        let Some(verdict) = self.try_again(test, verdict) else { return };
         for (test, verdict) in self.ledger.judge(test, verdict) {
+            let verdict = self.steady(test, verdict);
             self.conclude(test, verdict);
+        }
+    }
+
+    /// What the policy makes of a test that failed first and passed later.
+    fn steady(&self, test: TestId, verdict: Verdict) -> Verdict {
+        let Some(unsteady) = verdict.unsteady() else { return verdict };
+        let rules = self.group_of(test).map(|group| self.plan.group(group).retries(test));
+        match rules.unwrap_or_default().flaky {
+            Flaky::Pass => verdict,
+            Flaky::Fail => Verdict {
+                outcome: Outcome::Failed,
+                is_flaky_failure: true,
+                reason: Some(message::flaky_failure(unsteady)),
+                ..verdict
+            },
         }
     }
 
@@ -398,7 +474,14 @@ impl<'r> Run<'r> {
     fn stop(&mut self) {
         self.stopped = true;
         self.context.stopping.store(true, Ordering::Relaxed);
-        self.summary.not_run += self.plan.stop().len();
+        self.delayed.clear();
+        for test in self.plan.stop() {
+            match self.ledger.last_failure(test) {
+                // It will not get another chance.
+                Some(failure) => self.conclude_judged(test, failure),
+                None => self.summary.not_run += 1,
+            }
+        }
     }
 
     fn interrupt(&mut self, signal: Passed) {
@@ -417,6 +500,7 @@ impl<'r> Run<'r> {
         self.plan.finished(id);
         self.emit(Event::BatchEnded { batch: id });
         let Some(Running { batch, began, is_bereft }) = self.running.remove(&id) else { return };
+        self.ending = Some(batch.clone());
         self.busy += began.elapsed() * u32::try_from(batch.slots.len()).unwrap_or(1);
         if !rest.left_behind.is_empty() {
             let node = self.plan.group(batch.group).node.clone();
@@ -577,6 +661,18 @@ impl<'r> Run<'r> {
         let workers = self.context.workers();
         Summary { took, workers, fill: fill.min(1.0), ..self.summary }
     }
+}
+
+/// How long a test waits before it runs again, after so many failures.
+fn delay(rules: RetryKeys, failures: usize) -> Duration {
+    /// Nobody waits longer for one test.
+    const LONGEST: Duration = Duration::from_secs(600);
+    let doublings = u32::try_from(failures.saturating_sub(1)).unwrap_or(u32::MAX);
+    let factor = match rules.backoff {
+        Backoff::Fixed => 1,
+        Backoff::Exponential => 2_u32.saturating_pow(doublings),
+    };
+    rules.delay.saturating_mul(factor).min(LONGEST)
 }
 
 /// Whether the fixture of a test that failed is to blame.

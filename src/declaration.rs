@@ -117,6 +117,33 @@ pub struct LeakKeys {
     pub ignore: Vec<(LeakKind, String)>,
 }
 
+/// How often a test that fails is run again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RetryKeys {
+    pub count: usize,
+    /// Before the first of them.
+    pub delay: Duration,
+    pub backoff: Backoff,
+    pub flaky: Flaky,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Backoff {
+    /// The same delay each time.
+    #[default]
+    Fixed,
+    /// Twice the delay each time.
+    Exponential,
+}
+
+/// What a test comes to that failed first and passed later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Flaky {
+    #[default]
+    Pass,
+    Fail,
+}
+
 /// A value and where it was written.
 #[derive(Debug, Clone)]
 pub struct At<T> {
@@ -134,7 +161,7 @@ pub struct Keys {
     pub locks: Option<At<Locks>>,
     pub exclusive: Option<At<bool>>,
     pub timeout: Option<At<Duration>>,
-    pub retries: Option<At<usize>>,
+    pub retries: Option<At<RetryKeys>>,
     pub recycle: Option<At<Recycle>>,
     pub env: Option<At<BTreeMap<String, String>>>,
     pub fixture: Option<At<Vec<At<String>>>>,
@@ -282,7 +309,7 @@ impl Reader<'_> {
             "override" => keys.overrides = self.boolean(value, "override").is_some_and(|b| b.value),
             "threads" => keys.threads = self.threads(value),
             "slots" => keys.slots = self.count(value, "slots", 1),
-            "retries" => keys.retries = self.count(value, "retries", 0),
+            "retries" => keys.retries = self.retries(value),
             "locks" => keys.locks = self.locks(value),
             "timeout" => keys.timeout = self.timeout(value),
             "linger" => keys.linger = self.duration(value, "linger"),
@@ -368,6 +395,47 @@ impl Reader<'_> {
             self.wants(value, "threads", "\"auto\" or a number from 1 up");
         }
         found.map(|found| At { value: found, place: self.place(value.span()) })
+    }
+
+    /// A number, or a table with more.
+    fn retries(&mut self, value: &Value<'_>) -> Option<At<RetryKeys>> {
+        let mut retries = RetryKeys::default();
+        let Some(table) = value.get_ref().as_table() else {
+            retries.count = self.count(value, "retries", 0)?.value;
+            return Some(At { value: retries, place: self.place(value.span()) });
+        };
+        for (key, value) in table {
+            match key.get_ref().as_ref() {
+                "count" => retries.count = self.count(value, "count", 0)?.value,
+                "delay" => retries.delay = self.duration(value, "delay")?.value,
+                "backoff" => {
+                    let words = [("fixed", Backoff::Fixed), ("exponential", Backoff::Exponential)];
+                    retries.backoff = self.one_of(value, "backoff", &words)?;
+                }
+                "flaky" => {
+                    let words = [("pass", Flaky::Pass), ("fail", Flaky::Fail)];
+                    retries.flaky = self.one_of(value, "flaky", &words)?;
+                }
+                word => {
+                    let known = ["count", "delay", "backoff", "flaky"];
+                    self.unknown(key.span(), "key of retries", word, &known);
+                }
+            }
+        }
+        Some(At { value: retries, place: self.place(value.span()) })
+    }
+
+    fn one_of<T: Copy>(&mut self, value: &Value<'_>, key: &str, words: &[(&str, T)]) -> Option<T> {
+        let names: Vec<&str> = words.iter().map(|(name, _)| *name).collect();
+        let Some(word) = value.get_ref().as_str() else {
+            self.wants(value, key, &format!("one of \"{}\"", names.join("\", \"")));
+            return None;
+        };
+        let found = words.iter().find(|(name, _)| *name == word).map(|(_, value)| *value);
+        if found.is_none() {
+            self.unknown(value.span(), &format!("value of {key}"), word, &names);
+        }
+        found
     }
 
     fn recycle(&mut self, value: &Value<'_>) -> Option<At<Recycle>> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::channel::Way;
 use crate::declaration::LeakAction;
 use crate::leaks::Leak;
-use crate::outcome::{OUTCOMES, Outcome, Verdict};
+use crate::outcome::{OUTCOMES, Outcome, Unsteady, Verdict};
 use crate::plan::TestId;
 
 #[derive(Debug)]
@@ -29,6 +29,12 @@ pub enum Event {
     /// A test has failed; its verdict follows when its worker has ended.
     Failing {
         test: TestId,
+    },
+    /// A test failed, and runs again: so many times more at the most.
+    Retrying {
+        test: TestId,
+        outcome: Outcome,
+        left: usize,
     },
     Judged {
         test: TestId,
@@ -129,6 +135,8 @@ pub struct Summary {
     pub counts: [usize; OUTCOMES.len()],
     /// Wanted, and never started because the run was stopped.
     pub not_run: usize,
+    pub flaky: usize,
+    pub order_dependent: usize,
     pub leaks: usize,
     pub denied_leaks: usize,
     pub list_failures: usize,
@@ -149,6 +157,11 @@ impl Summary {
 
     pub fn add(&mut self, verdict: &Verdict) {
         self.counts[verdict.outcome as usize] += 1;
+        match verdict.unsteady() {
+            Some(Unsteady::Flaky) => self.flaky += 1,
+            Some(Unsteady::OrderDependent) => self.order_dependent += 1,
+            None => {}
+        }
         self.add_leaks(&verdict.leaks);
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::outcome::{Outcome, Verdict};
+use crate::outcome::{Attempt, Outcome, Verdict};
 use crate::plan::TestId;
 
 #[derive(Debug, Default)]
@@ -14,6 +14,7 @@ pub struct Ledger {
 #[derive(Debug, Default)]
 struct Account {
     attempts: u32,
+    failed: Vec<Attempt>,
     is_judged: bool,
     /// The death that this test is suspected of.
     suspect_of: Option<usize>,
@@ -49,10 +50,39 @@ impl Ledger {
         }
         account.is_judged = true;
         verdict.attempt = account.attempts.max(1);
+        verdict.failed_before = std::mem::take(&mut account.failed);
         match account.suspect_of {
             Some(death) => self.clear(death, test, verdict),
             None => vec![(test, verdict)],
         }
+    }
+
+    /// Takes a failure that is not the last word, if fewer than `most` came before it; gives it
+    /// back otherwise. Returns how many there are now.
+    pub fn note_failure(
+        &mut self,
+        test: TestId,
+        failure: Attempt,
+        most: usize,
+    ) -> Result<usize, Attempt> {
+        let account = self.accounts.get_mut(&test).filter(|account| !account.is_judged);
+        match account {
+            Some(account) if account.failed.len() < most => {
+                account.failed.push(failure);
+                if let Some(death) = account.suspect_of {
+                    self.deaths[death].has_culprit = true;
+                }
+                Ok(account.failed.len())
+            }
+            _ => Err(failure),
+        }
+    }
+
+    /// The newest failure of a test that was to run again, as its verdict.
+    pub fn last_failure(&mut self, test: TestId) -> Option<Verdict> {
+        let Attempt { outcome, took, reason, output, .. } =
+            self.accounts.get_mut(&test)?.failed.pop()?;
+        Some(Verdict { took, output, ..Verdict::without_run(outcome, reason) })
     }
 
     pub fn is_judged(&self, test: TestId) -> bool {

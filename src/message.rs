@@ -9,7 +9,7 @@ use crate::channel::Way;
 use crate::duration::seconds;
 use crate::event::{Note, Summary};
 use crate::leaks::Leak;
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, Unsteady, Verdict};
 use crate::process;
 use crate::settings::Settings;
 
@@ -153,6 +153,12 @@ pub fn counts(summary: &Summary) -> String {
         .filter(|(number, word)| *number > 0 || **word == "passed")
         .map(|(number, word)| format!("{number} {word}"))
         .collect();
+    if summary.flaky > 0 {
+        parts.push(format!("{} flaky", summary.flaky));
+    }
+    if summary.order_dependent > 0 {
+        parts.push(format!("{} order dependent", summary.order_dependent));
+    }
     if summary.leaks > 0 {
         parts.push(count(summary.leaks, "leak"));
     }
@@ -198,6 +204,48 @@ pub fn no_test_matched(settings: &Settings) -> String {
             list(&filters.iter().map(|filter| format!("`{filter}`")).collect::<Vec<_>>())
         ),
     }
+}
+
+pub fn retrying(id: &str, outcome: Outcome, left: usize) -> String {
+    let word = verdict_word(outcome).to_lowercase();
+    match left {
+        0 => format!("{id}: {word}, runs a last time"),
+        left => format!("{id}: {word}, runs again, up to {} more", count(left + 1, "time")),
+    }
+}
+
+pub fn flaky_failure(unsteady: Unsteady) -> String {
+    match unsteady {
+        Unsteady::Flaky => "passed only when it ran again, and flaky = \"fail\"".to_owned(),
+        Unsteady::OrderDependent => {
+            "passed only when it ran alone, and flaky = \"fail\"".to_owned()
+        }
+    }
+}
+
+/// What is said behind the name of a test that failed first and passed later.
+pub fn unsteady(unsteady: Unsteady, verdict: &Verdict) -> String {
+    let failures = verdict.failed_before.len();
+    let first = verdict.failed_before.first();
+    let reason = first.and_then(|attempt| attempt.reason.as_deref());
+    let reason = reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
+    match unsteady {
+        Unsteady::Flaky => {
+            format!("failed {}, then passed{reason}", count(failures, "time"))
+        }
+        Unsteady::OrderDependent => {
+            let beside = first.map_or(0, |attempt| attempt.beside);
+            format!("failed beside {}, passed alone{reason}", count(beside, "other test"))
+        }
+    }
+}
+
+/// The command that runs the whole binary of a test in one process.
+pub fn beside_others(settings: &Settings, binary: &Binary) -> String {
+    let mut words = vec!["cargo".to_owned(), "partest".to_owned(), "-j0".to_owned()];
+    words.extend(binary.cargo_flags());
+    words.extend(cargo::flags_to_repeat(&settings.cargo));
+    words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
 }
 
 pub fn fixture_failed(name: &str, why: &str) -> String {

@@ -43,6 +43,26 @@ impl Outcome {
     }
 }
 
+/// An attempt at a test that failed, and was followed by another one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Attempt {
+    pub outcome: Outcome,
+    pub took: Option<Duration>,
+    pub reason: Option<String>,
+    pub output: Vec<u8>,
+    /// How many other tests its process was handed.
+    pub beside: usize,
+}
+
+/// Why a test passed in the end that had failed before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unsteady {
+    /// It failed and passed in the same surroundings.
+    Flaky,
+    /// It failed beside others, and passed alone.
+    OrderDependent,
+}
+
 /// The one verdict of a test, with all that is known about it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verdict {
@@ -53,6 +73,10 @@ pub struct Verdict {
     pub processor: Option<Duration>,
     /// How often the test has been handed out; the ledger counts it.
     pub attempt: u32,
+    /// Those before this one that failed.
+    pub failed_before: Vec<Attempt>,
+    /// It passed at last, and policy calls that a failure.
+    pub is_flaky_failure: bool,
     pub worker: Option<u64>,
     /// One line: the place of the panic, the signal, the fixture.
     pub reason: Option<String>,
@@ -62,12 +86,26 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// Whether it came after failures, and what these mean: one that failed alone too is
+    /// flaky, whatever happened beside others.
+    pub fn unsteady(&self) -> Option<Unsteady> {
+        let passed = self.outcome == Outcome::Passed || self.is_flaky_failure;
+        let failed_alone = self.failed_before.iter().any(|attempt| attempt.beside == 0);
+        match self.failed_before.is_empty() || !passed {
+            true => None,
+            false if failed_alone => Some(Unsteady::Flaky),
+            false => Some(Unsteady::OrderDependent),
+        }
+    }
+
     pub fn without_run(outcome: Outcome, reason: Option<String>) -> Verdict {
         Verdict {
             outcome,
             took: None,
             processor: None,
             attempt: 1,
+            failed_before: Vec::new(),
+            is_flaky_failure: false,
             worker: None,
             reason,
             output: Vec::new(),

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::declaration::{Locks, Recycle, Threads};
+use crate::declaration::{Locks, Recycle, RetryKeys, Threads};
 use crate::leaks::LeakRules;
 
 pub use fixtures::{FixtureStep, Instance, Need};
@@ -31,6 +31,7 @@ pub struct GroupTest {
     /// From history; none for a test that was never measured.
     pub expected: Option<Duration>,
     pub timeout: Option<Duration>,
+    pub retries: RetryKeys,
     /// What may be left behind; none where nobody looks.
     pub leaks: Option<Arc<LeakRules>>,
 }
@@ -77,8 +78,16 @@ impl Group {
         self.tests.binary_search_by_key(&id, |test| test.id).ok().map(|at| &self.tests[at])
     }
 
+    pub fn has(&self, id: TestId) -> bool {
+        self.find(id).is_some()
+    }
+
     pub fn timeout(&self, id: TestId) -> Option<Duration> {
         self.find(id)?.timeout
+    }
+
+    pub fn retries(&self, id: TestId) -> RetryKeys {
+        self.find(id).map(|test| test.retries).unwrap_or_default()
     }
 
     pub fn leak_rules(&self, id: TestId) -> Option<&LeakRules> {
@@ -125,6 +134,8 @@ struct GroupState {
     /// The next to go stands last: unknown before known, then the longest.
     pending: Vec<GroupTest>,
     alone: Vec<GroupTest>,
+    /// Tests that are to run again, and not yet.
+    delayed: Vec<GroupTest>,
     running: usize,
 }
 
@@ -189,7 +200,7 @@ impl Plan {
     pub fn is_done(&self) -> bool {
         self.running.is_empty()
             && self.standing.is_empty()
-            && !self.groups.iter().any(GroupState::has_work)
+            && self.groups.iter().all(GroupState::is_over)
     }
 
     /// The next batch that may start now; what it needs is held until `finished`.
@@ -252,7 +263,9 @@ impl Plan {
         let mut blocked = Vec::new();
         for state in self.groups.iter_mut().filter(|state| state.needs(instance.fixture)) {
             let alone = std::mem::take(&mut state.alone);
-            blocked.extend(std::mem::take(&mut state.pending).into_iter().chain(alone));
+            let delayed = std::mem::take(&mut state.delayed);
+            let waiting = std::mem::take(&mut state.pending);
+            blocked.extend(waiting.into_iter().chain(alone).chain(delayed));
         }
         self.remaining = self.remaining.saturating_sub(self.work(&blocked));
         let is_its = |batch: &Batch| {
@@ -290,13 +303,28 @@ impl Plan {
         self.groups[group].alone.extend(tests);
     }
 
+    /// A test that failed runs again by itself, not before `retry` says so: until then its group
+    /// has work, and keeps its fixtures.
+    pub fn delay(&mut self, group: usize, test: TestId) {
+        let tests = self.tests_of(group, &[test]);
+        self.remaining += self.work(&tests);
+        self.groups[group].delayed.extend(tests);
+    }
+
+    pub fn retry(&mut self, group: usize, test: TestId) {
+        let state = &mut self.groups[group];
+        let due = state.delayed.extract_if(.., |delayed| delayed.id == test);
+        state.alone.extend(due);
+    }
+
     /// Starts nothing more; returns the tests that will not run.
     pub fn stop(&mut self) -> Vec<TestId> {
         self.remaining = Duration::ZERO;
         self.standing.forget_wanted();
         let waiting = self.groups.iter_mut().flat_map(|state| {
             let alone = std::mem::take(&mut state.alone);
-            std::mem::take(&mut state.pending).into_iter().chain(alone)
+            let delayed = std::mem::take(&mut state.delayed);
+            std::mem::take(&mut state.pending).into_iter().chain(alone).chain(delayed)
         });
         waiting.map(|test| test.id).collect()
     }
@@ -486,8 +514,13 @@ struct Cut {
 impl GroupState {
     fn new(group: Group) -> GroupState {
         let pending = group.tests.clone();
-        let mut state =
-            GroupState { group: Arc::new(group), pending, alone: Vec::new(), running: 0 };
+        let mut state = GroupState {
+            group: Arc::new(group),
+            pending,
+            alone: Vec::new(),
+            delayed: Vec::new(),
+            running: 0,
+        };
         state.sort();
         state
     }
@@ -507,8 +540,14 @@ impl GroupState {
         self.group.fixtures.iter().flatten().any(|need| need.fixture == fixture)
     }
 
+    /// Something that could start now.
     fn has_work(&self) -> bool {
         !self.pending.is_empty() || !self.alone.is_empty()
+    }
+
+    /// Nothing of it runs, waits, or is to run again.
+    fn is_over(&self) -> bool {
+        self.running == 0 && !self.has_work() && self.delayed.is_empty()
     }
 }
 

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::declaration::{
-    At, Declaration, FixtureKeys, Keys, Kind, LeakAction, Locks, Recycle, Scope, Threads,
+    At, Declaration, FixtureKeys, Flaky, Keys, Kind, LeakAction, Locks, Recycle, RetryKeys, Scope,
+    Threads,
 };
 use crate::leaks::LeakRules;
 use crate::mistake::{Mistake, Place, nearest};
@@ -29,6 +30,7 @@ pub struct Rules {
     pub locks: Locks,
     pub exclusive: bool,
     pub timeout: Option<Duration>,
+    pub retries: RetryKeys,
     pub recycle: Recycle,
     pub env: BTreeMap<String, String>,
     /// What must be up before the test, in the order of starting: those of one level may
@@ -74,6 +76,8 @@ pub struct Policy {
     pub packages: Vec<PackagePolicy>,
     pub command_line: PolicyOverride,
     pub timeout: Option<Duration>,
+    pub retries: Option<usize>,
+    pub flaky: Option<Flaky>,
     /// What the command line says about all leaks.
     pub leaks: Option<LeakAction>,
 }
@@ -125,6 +129,7 @@ impl Policy {
             locks: nearest_of(&chain, |keys| &keys.locks).unwrap_or_default(),
             exclusive: nearest_of(&chain, |keys| &keys.exclusive).unwrap_or(false),
             timeout: self.timeout.or_else(|| nearest_of(&chain, |keys| &keys.timeout)),
+            retries: self.retries(&chain),
             recycle: nearest_of(&chain, |keys| &keys.recycle).unwrap_or_default(),
             env: merged_env(&chain),
             fixtures: match kind {
@@ -246,6 +251,16 @@ impl Policy {
     fn leak_rules(&self, chain: &[(Option<&str>, &Keys)]) -> LeakRules {
         let keys: Vec<&Keys> = chain.iter().map(|(_, keys)| *keys).collect();
         LeakRules::new(&keys, self.leaks)
+    }
+
+    /// The command line has the last word on each of the two that it can name.
+    fn retries(&self, chain: &[(Option<&str>, &Keys)]) -> RetryKeys {
+        let declared = nearest_of(chain, |keys| &keys.retries).unwrap_or_default();
+        RetryKeys {
+            count: self.retries.unwrap_or(declared.count),
+            flaky: self.flaky.unwrap_or(declared.flaky),
+            ..declared
+        }
     }
 
     /// The keys that cover a test, strongest first: modules by length, then the package's

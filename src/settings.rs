@@ -3,8 +3,10 @@
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use crate::args::{self, Args, CargoArgs, Jobs, LeaksArg, MessageFormat, NoTests, PolicyArg, When};
-use crate::declaration::{Kind, LeakAction};
+use crate::args::{
+    self, Args, CargoArgs, FlakyArg, Jobs, LeaksArg, MessageFormat, NoTests, PolicyArg, When,
+};
+use crate::declaration::{Flaky, Kind, LeakAction};
 use crate::fixture::ByHand;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +62,8 @@ pub struct Settings {
     pub thread_cap: Option<usize>,
     pub policy: PolicyOverride,
     pub timeout: Option<Duration>,
+    pub retries: Option<usize>,
+    pub flaky: Option<Flaky>,
     pub leaks: Option<LeakAction>,
     pub write_baseline: bool,
     /// Whether fixtures stay up after the run.
@@ -110,6 +114,11 @@ impl Settings {
             thread_cap,
             policy: policy_override(&args.running),
             timeout: args.running.timeout,
+            retries: args.running.retries,
+            flaky: args.running.flaky.map(|flaky| match flaky {
+                FlakyArg::Pass => Flaky::Pass,
+                FlakyArg::Fail => Flaky::Fail,
+            }),
             leaks: args.running.leaks.map(|action| match action {
                 LeaksArg::Allow => LeakAction::Allow,
                 LeaksArg::Warn => LeakAction::Warn,

@@ -80,6 +80,7 @@ fn group_listing(
             id: test_id,
             expected,
             timeout: rules.timeout,
+            retries: rules.retries,
             leaks: Some(rules.leaks.clone()),
         });
         sum_up(group, rules);

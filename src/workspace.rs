@@ -80,6 +80,8 @@ impl Workspace {
             packages: self.packages.iter().map(|package| package.policy(mistakes)).collect(),
             command_line: settings.policy,
             timeout: settings.timeout,
+            retries: settings.retries,
+            flaky: settings.flaky,
             leaks: settings.leaks,
         };
         policy.check(mistakes);

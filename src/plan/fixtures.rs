@@ -122,7 +122,7 @@ impl Standing {
     fn may_stop(&self, at: usize, groups: &[GroupState]) -> bool {
         let (instance, state) = self.there[at];
         let users = || groups.iter().filter(|group| group.needs(instance.fixture));
-        let is_used = users().any(|group| group.running > 0 || group.has_work());
+        let is_used = users().any(|group| !group.is_over());
         let is_beside = |later: &Instance| {
             later.fixture != instance.fixture && users().any(|group| group.needs(later.fixture))
         };

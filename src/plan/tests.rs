@@ -1,7 +1,7 @@
 //! The plan without a process: first as sentences over small cases, then by property.
 
 use super::*;
-use crate::declaration::Scope;
+use crate::declaration::{RetryKeys, Scope};
 use proptest::prelude::*;
 
 fn group(listing: usize, form: Form, expected_ms: &[Option<u64>]) -> Group {
@@ -9,6 +9,7 @@ fn group(listing: usize, form: Form, expected_ms: &[Option<u64>]) -> Group {
         id: TestId { listing, test },
         expected: ms.map(Duration::from_millis),
         timeout: None,
+        retries: RetryKeys::default(),
         leaks: None,
     };
     Group {

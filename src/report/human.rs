@@ -11,7 +11,7 @@ use crate::duration::seconds;
 use crate::event::{Event, FixtureEvent, Note, Summary};
 use crate::leaks::Leak;
 use crate::message;
-use crate::outcome::{Outcome, Verdict};
+use crate::outcome::{Outcome, Unsteady, Verdict};
 use crate::plan::TestId;
 use crate::settings::Verbosity;
 
@@ -87,6 +87,7 @@ impl<'r> Human<'r> {
 
     fn judged(&mut self, test: TestId, verdict: &Verdict) {
         let is_shown = !verdict.outcome.is_well()
+            || verdict.unsteady().is_some()
             || (self.view.settings.show_output && !verdict.output.is_empty());
         if is_shown {
             self.verdicts.push((test, verdict.clone()));
@@ -129,6 +130,9 @@ impl<'r> Human<'r> {
     fn verdict(&self, text: &mut String, test: TestId, verdict: &Verdict) {
         let listing = &self.view.inventory.listings[test.listing];
         let listed = &listing.tests[test.test];
+        if let Some(unsteady) = verdict.unsteady() {
+            return self.unsteady(text, test, verdict, unsteady);
+        }
         let word = message::verdict_word(verdict.outcome);
         let word = match verdict.outcome.is_well() {
             true => self.paint.good(word),
@@ -150,6 +154,36 @@ impl<'r> Human<'r> {
             let settings = self.view.settings;
             let again = message::again(settings, &listing.binary, &listed.name, listed.is_ignored);
             line(text, &self.paint.faint(&format!("  again: {again}")));
+        }
+        line(text, "");
+    }
+
+    /// A test that failed first and passed later: the words of its first failure, and the ways
+    /// to see it again.
+    fn unsteady(&self, text: &mut String, test: TestId, verdict: &Verdict, unsteady: Unsteady) {
+        let listing = &self.view.inventory.listings[test.listing];
+        let listed = &listing.tests[test.test];
+        let word = match unsteady {
+            Unsteady::Flaky => "FLAKY",
+            Unsteady::OrderDependent => "ORDER DEPENDENT",
+        };
+        let word = match verdict.outcome.is_well() {
+            true => self.paint.warn(word),
+            false => self.paint.bad(word),
+        };
+        let id = self.paint.strong(&self.view.id(test));
+        let what = message::unsteady(unsteady, verdict);
+        let what = harmless(what.as_bytes()).replace('\n', " ");
+        line(text, &format!("{word} {id}: {what}"));
+        if let Some(first) = verdict.failed_before.first() {
+            self.output(text, &first.output);
+        }
+        let settings = self.view.settings;
+        let again = message::again(settings, &listing.binary, &listed.name, listed.is_ignored);
+        line(text, &self.paint.faint(&format!("  alone: {again}")));
+        if unsteady == Unsteady::OrderDependent {
+            let beside = message::beside_others(settings, &listing.binary);
+            line(text, &self.paint.faint(&format!("  beside others: {beside}")));
         }
         line(text, "");
     }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{View, print};
 use crate::event::{Event, FixtureEvent, Summary};
 use crate::leaks::{Leak, LeakLine};
-use crate::outcome::{Outcome, Verdict};
+use crate::outcome::{Attempt, Outcome, Unsteady, Verdict};
 use crate::plan::TestId;
 
 pub struct Json<'r> {
@@ -40,7 +40,22 @@ struct TestLine<'l> {
     attempt: u32,
     worker: Option<u64>,
     reason: Option<&'l str>,
+    flaky: bool,
+    order_dependent: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    failed_before: Vec<AttemptLine<'l>>,
     leaks: Vec<LeakLine<'l>>,
+    output: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct AttemptLine<'l> {
+    outcome: &'l str,
+    seconds: f64,
+    reason: Option<&'l str>,
+    /// How many other tests its process was handed.
+    beside: usize,
     output: String,
 }
 
@@ -66,6 +81,8 @@ struct FinishedLine {
     aborted: usize,
     blocked: usize,
     missing: usize,
+    flaky: usize,
+    order_dependent: usize,
     leaks: usize,
     not_run: usize,
     list_failures: usize,
@@ -118,9 +135,22 @@ impl<'r> Json<'r> {
             attempt: verdict.attempt,
             worker: verdict.worker,
             reason: verdict.reason.as_deref(),
+            flaky: verdict.unsteady() == Some(Unsteady::Flaky),
+            order_dependent: verdict.unsteady() == Some(Unsteady::OrderDependent),
+            failed_before: verdict.failed_before.iter().map(attempt_line).collect(),
             leaks: verdict.leaks.iter().map(Leak::line).collect(),
             output: String::from_utf8_lossy(&verdict.output).into_owned(),
         }))
+    }
+}
+
+fn attempt_line(attempt: &Attempt) -> AttemptLine<'_> {
+    AttemptLine {
+        outcome: attempt.outcome.as_str(),
+        seconds: rounded(attempt.took.unwrap_or_default().as_secs_f64()),
+        reason: attempt.reason.as_deref(),
+        beside: attempt.beside,
+        output: String::from_utf8_lossy(&attempt.output).into_owned(),
     }
 }
 
@@ -167,6 +197,8 @@ fn finished(summary: &Summary) -> FinishedLine {
         aborted: count(Outcome::Aborted),
         blocked: count(Outcome::Blocked),
         missing: count(Outcome::Missing),
+        flaky: summary.flaky,
+        order_dependent: summary.order_dependent,
         leaks: summary.leaks,
         not_run: summary.not_run,
         list_failures: summary.list_failures,

@@ -83,6 +83,7 @@ impl Progress {
                     self.line(&line);
                 }
             }
+            Event::Retrying { test, outcome, left } => self.retrying(*test, *outcome, *left, view),
             Event::Judged { test, verdict } => self.judged(*test, verdict, view),
             Event::Fixture { name, slot, what } => self.fixture(name, *slot, what),
             Event::Wrote { bytes } => self.pass_through(bytes),
@@ -109,6 +110,13 @@ impl Progress {
                 bad => format!("{} ", self.paint.bad(&format!("{bad} failed,"))),
             };
             self.bar.set_message(format!("{failed}{}", running.join(", ")));
+        }
+    }
+
+    fn retrying(&self, test: TestId, outcome: Outcome, left: usize, view: &View<'_>) {
+        if self.verbosity != Verbosity::Quiet {
+            let what = message::retrying(&view.id(test), outcome, left);
+            self.line(&format!("{} {what}", self.paint.warn(&format!("{:>12}", "Retrying"))));
         }
     }
 

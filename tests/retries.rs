@@ -1,0 +1,146 @@
+//! Tests that run again: what fails for good, what passes in the end, and what its surroundings
+//! have to do with it.
+
+#![cfg(all(feature = "command", target_os = "linux"))]
+
+mod fixture;
+
+use fixture::{Package, text};
+
+/// `flickers` passes at its third attempt, `z_minds_its_company` after nothing else, `fails`
+/// never, and `dies` kills its process the first time.
+const LIBRARY: &str = r#"
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    static DIRTY: AtomicBool = AtomicBool::new(false);
+    fn attempts(name: &str) -> usize {
+        let path = std::path::PathBuf::from(std::env::var_os("FIXTURE_LOG").unwrap()).join(name);
+        let former = std::fs::read_to_string(&path).unwrap_or_default();
+        std::fs::write(path, format!("{former}again\n")).unwrap();
+        former.lines().count() + 1
+    }
+    #[test]
+    fn a_passes() {
+        DIRTY.store(true, Ordering::SeqCst);
+    }
+    #[test]
+    fn b_flickers() {
+        println!("attempt {}", attempts("flickers"));
+        assert!(attempts("flickered") > 2, "not yet");
+    }
+    #[test]
+    fn c_fails() {
+        assert!(attempts("fails") > 100, "never");
+    }
+    #[test]
+    fn d_dies_once() {
+        if attempts("dies") == 1 {
+            std::process::abort();
+        }
+    }
+    #[test]
+    fn z_minds_its_company() {
+        assert!(!DIRTY.load(Ordering::SeqCst), "somebody was here");
+    }
+}
+"#;
+
+fn package(keys: &str) -> Package {
+    let unit = "\"shop::tests\" = { policy = \"unit\", threads = 1 }";
+    Package::shop(
+        &format!(
+            "[package.metadata.partest]\n{keys}\n[package.metadata.partest.modules]\n{unit}\n"
+        ),
+        LIBRARY,
+    )
+}
+
+#[test]
+fn without_them_a_failure_is_the_last_word() {
+    let ran = package("").partest().json().run().exits(100);
+    assert_eq!(ran.ids("failed").len(), 2, "{ran}");
+    assert_eq!(ran.ids("aborted"), ["shop::tests::d_dies_once"], "{ran}");
+    assert_eq!(ran.finished()["flaky"], 0, "{ran}");
+}
+
+#[test]
+fn a_test_that_passes_at_last_is_flaky_or_minds_its_company() {
+    let ran = package("retries = 2").partest().json().run().exits(100);
+    assert_eq!(ran.ids("failed"), ["shop::tests::c_fails"], "{ran}");
+    let flickers = ran.test("shop::tests::b_flickers");
+    assert_eq!((&flickers["flaky"], &flickers["attempt"]), (&true.into(), &3.into()), "{ran}");
+    let failed = flickers["failed-before"].as_array().unwrap();
+    assert_eq!(failed.len(), 2, "{ran}");
+    assert!(text(&failed[0]["output"]).contains("attempt 1"), "{ran}");
+    assert_eq!(failed[1]["beside"], 0, "it runs again alone; {ran}");
+    assert_eq!(ran.log("fails").len(), 3, "{ran}");
+    let minds = ran.test("shop::tests::z_minds_its_company");
+    assert_eq!(minds["outcome"], "passed", "{ran}");
+    // After the abort it began in a process that nobody had used.
+    let finished = ran.finished();
+    assert_eq!((&finished["passed"], &finished["failed"]), (&4.into(), &1.into()), "{ran}");
+}
+
+#[test]
+fn what_fails_beside_others_and_passes_alone_is_told_apart() {
+    let package = package("retries = 1");
+    let ran = package.partest().json().args("-- a_ z_").run().exits(0);
+    let minds = ran.test("shop::tests::z_minds_its_company");
+    assert_eq!(
+        (&minds["order-dependent"], &minds["flaky"]),
+        (&true.into(), &false.into()),
+        "{ran}"
+    );
+    assert_eq!(ran.finished()["order-dependent"], 1, "{ran}");
+    let ran = package.partest().args("-- a_ z_").run().exits(0);
+    let words = [
+        "ORDER DEPENDENT shop::tests::z_minds_its_company: failed beside 1 other test, passed alone",
+        "  | somebody was here",
+        "  alone: cargo partest -p shop --lib -- --exact tests::z_minds_its_company",
+        "  beside others: cargo partest -j0 -p shop --lib",
+        "2 passed, 1 order dependent",
+    ];
+    for word in words {
+        assert!(ran.stdout.contains(word), "{word:?} in {ran}");
+    }
+}
+
+#[test]
+fn the_command_line_beats_the_metadata() {
+    let package = package("retries = { count = 5, delay = \"1ms\", backoff = \"exponential\" }");
+    let ran = package.partest().json().args("--retries 0 -- flickers").run().exits(100);
+    assert_eq!(ran.ids("failed"), ["shop::tests::b_flickers"], "{ran}");
+    let ran = package.partest().json().args("--retries 9 -- c_fails").run().exits(100);
+    assert_eq!(ran.log("fails").len(), 10, "{ran}");
+}
+
+#[test]
+fn a_flaky_test_may_count_as_failed() {
+    let package = package("retries = { count = 3, flaky = \"fail\" }");
+    let ran = package.partest().json().args("-- flickers").run().exits(100);
+    let test = ran.test("shop::tests::b_flickers");
+    assert_eq!((&test["outcome"], &test["flaky"]), (&"failed".into(), &true.into()), "{ran}");
+    assert!(text(&test["reason"]).starts_with("passed only when it ran again"), "{ran}");
+    package.partest().args("--flaky pass -- flickers").run().exits(0);
+}
+
+#[test]
+fn fail_fast_waits_for_the_last_attempt() {
+    let package = package("retries = 3");
+    package.partest().json().args("--fail-fast -- flickers a_").run().exits(0);
+    let ran = package.partest().json().args("--fail-fast -- c_fails").run().exits(100);
+    assert_eq!(ran.log("fails").len(), 4, "{ran}");
+}
+
+#[test]
+fn wrong_words_are_told() {
+    for (key, word) in [
+        ("retries = { cuont = 1 }", "did you mean `count`?"),
+        ("retries = { backoff = \"expo\" }", "unknown value of backoff `expo`"),
+        ("retries = -1", "no whole number"),
+    ] {
+        let ran = package(key).partest().run().exits(2);
+        assert!(ran.stderr.contains(word), "{word:?} in {ran}");
+    }
+}
