@@ -153,6 +153,9 @@ pub struct Running {
     /// Run everything whatever fails (the default)
     #[arg(long, global = true, hide_short_help = true)]
     pub no_fail_fast: bool,
+    /// Give up when so many processes have died under their tests
+    #[arg(long, value_name = "N", global = true, default_value = "100", hide_short_help = true)]
+    pub max_crashes: std::num::NonZeroUsize,
     /// What it means when no test matches
     #[arg(
         long,
@@ -211,7 +214,13 @@ pub struct CargoArgs {
     #[arg(long, global = true, alias = "all", help_heading = "Packages and targets")]
     pub workspace: bool,
     /// Leave out this package
-    #[arg(long, value_name = "SPEC", global = true, help_heading = "Packages and targets")]
+    #[arg(
+        long,
+        value_name = "SPEC",
+        global = true,
+        hide_short_help = true,
+        help_heading = "Packages and targets"
+    )]
     pub exclude: Vec<String>,
     /// Test the library's unit tests
     #[arg(long, global = true, help_heading = "Packages and targets")]

@@ -54,6 +54,8 @@ pub struct Run<'r> {
     busy: Duration,
     fail_fast: bool,
     stopped: bool,
+    /// Workers that died under their tests.
+    deaths: usize,
     kill_at: Option<Instant>,
     /// The signal that ended the run, for the reasons of tests that it cut short.
     interrupted: Option<Passed>,
@@ -114,6 +116,7 @@ impl<'r> Run<'r> {
             busy: Duration::ZERO,
             fail_fast,
             stopped: false,
+            deaths: 0,
             kill_at: None,
             interrupted: None,
         }
@@ -556,6 +559,7 @@ impl<'r> Run<'r> {
     }
 
     fn died(&mut self, batch: &Batch, running: &[TestId], how: String, rest: Rest) {
+        self.deaths += 1;
         match running {
             [] => {}
             [culprit] => {
@@ -575,6 +579,10 @@ impl<'r> Run<'r> {
         }
         self.note_fresh_process(batch, &rest.not_begun, &how);
         self.give_back(batch, rest.not_begun);
+        if self.deaths == self.context.most_deaths {
+            self.emit(Event::Note(Note::TooManyDeaths { workers: self.deaths }));
+            self.stop();
+        }
     }
 
     fn timed_out(&mut self, batch: &Batch, running: &[TestId], overdue: Vec<TestId>, rest: Rest) {

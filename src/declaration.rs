@@ -13,6 +13,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::duration;
 use crate::mistake::{Mistake, Place, Source, suggestion};
+use crate::size;
 
 pub use fixtures::{FixtureKeys, Port, Ready, Scope};
 
@@ -162,6 +163,7 @@ pub struct Keys {
     pub exclusive: Option<At<bool>>,
     pub timeout: Option<At<Duration>>,
     pub retries: Option<At<RetryKeys>>,
+    pub memory: Option<At<u64>>,
     pub recycle: Option<At<Recycle>>,
     pub env: Option<At<BTreeMap<String, String>>>,
     pub fixture: Option<At<Vec<At<String>>>>,
@@ -179,6 +181,7 @@ const NODE_KEYS: &[&str] = &[
     "exclusive",
     "timeout",
     "retries",
+    "memory",
     "recycle",
     "env",
     "leaks",
@@ -313,6 +316,7 @@ impl Reader<'_> {
             "locks" => keys.locks = self.locks(value),
             "timeout" => keys.timeout = self.timeout(value),
             "linger" => keys.linger = self.duration(value, "linger"),
+            "memory" => keys.memory = self.size(value, "memory"),
             "recycle" => keys.recycle = self.recycle(value),
             "env" => keys.env = self.env(value),
             "leaks" => keys.leaks = self.leaks(value),
@@ -463,6 +467,20 @@ impl Reader<'_> {
             Ok(found) => Some(At { value: found, place: self.place(value.span()) }),
             Err(why) => {
                 self.wrong(value.span(), format!("`{key}` is no duration"), why);
+                None
+            }
+        }
+    }
+
+    fn size(&mut self, value: &Value<'_>, key: &str) -> Option<At<u64>> {
+        let Some(text) = value.get_ref().as_str() else {
+            self.wants(value, key, "an amount of memory such as \"512MiB\"");
+            return None;
+        };
+        match size::parse(text) {
+            Ok(found) => Some(At { value: found, place: self.place(value.span()) }),
+            Err(why) => {
+                self.wrong(value.span(), format!("`{key}` is no amount of memory"), why);
                 None
             }
         }

@@ -121,6 +121,10 @@ pub enum Note {
     Strays {
         count: usize,
     },
+    /// So many that the run was given up.
+    TooManyDeaths {
+        workers: usize,
+    },
     /// Fixtures that were started and stay up.
     Kept {
         fixtures: Vec<String>,

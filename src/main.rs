@@ -55,6 +55,7 @@ mod report;
 mod selection;
 mod session;
 mod settings;
+mod size;
 mod statics;
 mod store;
 mod toolchain;

@@ -91,6 +91,10 @@ pub fn note(note: &Note) -> String {
             "{} outlived the tests that started them and were ended",
             count(*number, "process")
         ),
+        Note::TooManyDeaths { workers } => format!(
+            "gave up: {} died under their tests (--max-crashes {workers}); what had not begun was not run",
+            count(*workers, "process")
+        ),
         Note::Kept { fixtures } => format!(
             "left up for the next run: fixture {}; to stop what is up: cargo partest fixtures stop",
             list(fixtures)

@@ -66,6 +66,8 @@ pub struct Group {
     pub slots: usize,
     pub locks: Locks,
     pub exclusive: bool,
+    /// Bytes that a worker may use.
+    pub memory: Option<u64>,
     pub recycle: Recycle,
     pub env: BTreeMap<String, String>,
     /// What must be up before its tests run, level by level.

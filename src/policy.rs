@@ -31,6 +31,8 @@ pub struct Rules {
     pub exclusive: bool,
     pub timeout: Option<Duration>,
     pub retries: RetryKeys,
+    /// Bytes that a worker may use.
+    pub memory: Option<u64>,
     pub recycle: Recycle,
     pub env: BTreeMap<String, String>,
     /// What must be up before the test, in the order of starting: those of one level may
@@ -130,6 +132,7 @@ impl Policy {
             exclusive: nearest_of(&chain, |keys| &keys.exclusive).unwrap_or(false),
             timeout: self.timeout.or_else(|| nearest_of(&chain, |keys| &keys.timeout)),
             retries: self.retries(&chain),
+            memory: nearest_of(&chain, |keys| &keys.memory),
             recycle: nearest_of(&chain, |keys| &keys.recycle).unwrap_or_default(),
             env: merged_env(&chain),
             fixtures: match kind {

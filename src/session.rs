@@ -45,6 +45,7 @@ pub fn run_tests(
     let mut context = Context::new(inventory, &interrupts.groups, &settings.run_id);
     context.agent = settings.agent.then(AgentFile::new).flatten();
     context.slots = settings.slots;
+    context.most_deaths = settings.max_crashes;
     context.fixtures = chosen.fixtures;
     context.shelf = chosen.shelf;
     context.root = chosen.root;

@@ -71,6 +71,8 @@ pub struct Settings {
     /// Whether workers may be watched from inside.
     pub agent: bool,
     pub fail_fast: bool,
+    /// So many workers may die under their tests before the run is given up.
+    pub max_crashes: usize,
     pub no_tests: NoTests,
     pub format: MessageFormat,
     pub verbosity: Verbosity,
@@ -128,6 +130,7 @@ impl Settings {
             keep_fixtures: args.running.keep_fixtures,
             agent: !args.running.no_agent,
             fail_fast: args.running.fail_fast,
+            max_crashes: args.running.max_crashes.get(),
             no_tests: args.running.no_tests,
             format: args.showing.message_format,
             verbosity: verbosity(&args.showing, libtest.quiet),

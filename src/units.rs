@@ -45,7 +45,7 @@ struct Key {
     fixtures: Vec<Vec<FixtureName>>,
     /// What splittable tests must agree in to share a batch; for a unit it is summed up
     /// instead, since a unit is never torn.
-    of_split: Option<(Threads, usize, Locks, bool, Recycle)>,
+    of_split: Option<(Threads, usize, Locks, bool, Option<u64>, Recycle)>,
 }
 
 fn group_listing(
@@ -171,9 +171,10 @@ fn needs(
 }
 
 fn key(rules: &Rules, kept_together: Option<String>) -> Key {
-    let of_split = kept_together
-        .is_none()
-        .then(|| (rules.threads, rules.slots, rules.locks.clone(), rules.exclusive, rules.recycle));
+    let of_split = kept_together.is_none().then(|| {
+        let locks = rules.locks.clone();
+        (rules.threads, rules.slots, locks, rules.exclusive, rules.memory, rules.recycle)
+    });
     let isolated = rules.isolate && kept_together.is_none();
     let (env, fixtures) = (rules.env.clone(), rules.fixtures.clone());
     Key { kept_together, isolated, env, fixtures, of_split }
@@ -208,6 +209,7 @@ fn new_group(
         slots: rules.slots,
         locks: Locks::default(),
         exclusive: false,
+        memory: None,
         recycle: rules.recycle,
         env: rules.env.clone(),
         fixtures: Vec::new(),
@@ -218,6 +220,11 @@ fn new_group(
 fn sum_up(group: &mut Group, rules: &Rules) {
     group.slots = group.slots.max(rules.slots);
     group.exclusive |= rules.exclusive;
+    // The unit's process serves all of them: the tightest bound would fail the others.
+    group.memory = match (group.memory, rules.memory) {
+        (Some(one), Some(other)) => Some(one.max(other)),
+        (one, other) => one.or(other),
+    };
     for name in &rules.locks.write {
         if !group.locks.write.contains(name) {
             group.locks.write.push(name.clone());

@@ -260,3 +260,60 @@ mod early {
         }
     }
 }
+
+mod that_dies_too_often {
+    use super::*;
+
+    /// Every test ends its process.
+    const DEADLY: &str = r#"
+#[cfg(test)]
+mod tests {
+    #[test] fn a() { std::process::abort() }
+    #[test] fn b() { std::process::abort() }
+    #[test] fn c() { std::process::abort() }
+    #[test] fn d() { std::process::abort() }
+}
+"#;
+
+    #[test]
+    fn the_run_is_given_up_loudly() {
+        let package = Package::shop("", DEADLY);
+        let ran = package.partest().json().args("-j1 --isolate --max-crashes 2").run().exits(100);
+        assert_eq!(ran.ids("aborted").len(), 2, "{ran}");
+        assert_eq!(ran.finished()["not-run"], 2, "{ran}");
+        assert!(ran.stderr.contains("error: gave up: 2 processes died under their tests"), "{ran}");
+    }
+}
+
+mod with_a_bound_on_memory {
+    use super::*;
+
+    const GREEDY: &str = r#"
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_is_modest() {
+        assert_eq!(vec![1_u8; 1 << 20].iter().map(|b| u64::from(*b)).sum::<u64>(), 1 << 20);
+    }
+    #[test]
+    fn b_is_greedy() {
+        let all: Vec<Vec<u8>> = (0..64).map(|_| vec![1_u8; 64 << 20]).collect();
+        assert_eq!(all.len(), 64);
+    }
+    #[test]
+    fn c_is_modest() {}
+}
+"#;
+
+    #[test]
+    fn the_greedy_test_fails_and_the_machine_stays_well() {
+        let modules = "[package.metadata.partest.modules]\n\
+            \"shop::tests\" = { policy = \"unit\", threads = 1, memory = \"256MiB\" }\n";
+        let package = Package::shop(modules, GREEDY);
+        for more in ["", "--no-agent"] {
+            let ran = package.partest().json().args(more).run().exits(100);
+            assert_eq!(ran.ids("aborted"), ["shop::tests::b_is_greedy"], "{ran}");
+            assert_eq!(ran.ids("passed").len(), 2, "{ran}");
+        }
+    }
+}

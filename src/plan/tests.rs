@@ -25,6 +25,7 @@ fn group(listing: usize, form: Form, expected_ms: &[Option<u64>]) -> Group {
         slots: 1,
         locks: Locks::default(),
         exclusive: false,
+        memory: None,
         recycle: Recycle::Never,
         env: BTreeMap::new(),
         fixtures: Vec::new(),

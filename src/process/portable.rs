@@ -81,6 +81,10 @@ pub fn spawn_detached(_command: Command) -> io::Result<Child> {
     Err(io::Error::other("fixtures stay up on Unix systems only"))
 }
 
+/// There is no such bound here: the tests run without it.
+#[cfg(not(unix))]
+pub fn limit_memory(_command: &mut Command, _bytes: u64) {}
+
 #[cfg(not(unix))]
 pub fn ask_to_end(_pid: u32) {}
 

@@ -464,6 +464,16 @@ pub fn adopt_strays() {
 #[cfg(not(target_os = "linux"))]
 pub fn adopt_strays() {}
 
+/// Bounds the memory that a process may write to. Its address space is not bounded: allocators
+/// and threads reserve much more of that than they ever use.
+pub fn limit_memory(command: &mut Command, bytes: u64) {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    let limit = Rlimit { current: Some(bytes), maximum: Some(bytes) };
+    let set = move || setrlimit(Resource::Data, limit.clone()).map_err(io::Error::from);
+    // SAFETY: between fork and exec only `setrlimit` is called, a plain system call.
+    unsafe { command.pre_exec(set) };
+}
+
 /// Starts a process that outlives us: in a session of its own, so that no signal for us
 /// reaches it.
 pub fn spawn_detached(mut command: Command) -> io::Result<Child> {

@@ -154,6 +154,9 @@ fn asks(group: &Group) -> Vec<String> {
     if !group.locks.write.is_empty() {
         asks.push(format!("locks {}", group.locks.write.join(" ")));
     }
+    if let Some(bytes) = group.memory {
+        asks.push(format!("memory {} MiB", bytes >> 20));
+    }
     if group.exclusive {
         asks.push("alone on the machine".into());
     }

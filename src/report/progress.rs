@@ -206,7 +206,7 @@ impl Progress {
 }
 
 fn is_grave(note: &Note) -> bool {
-    matches!(note, Note::ListFailed(_))
+    matches!(note, Note::ListFailed(_) | Note::TooManyDeaths { .. })
 }
 
 /// In a terminal, unless the user or the surroundings say otherwise, as cargo decides it.

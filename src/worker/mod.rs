@@ -22,7 +22,7 @@ use crate::inventory::Inventory;
 use crate::leaks::Symbols;
 use crate::outcome::Verdict;
 use crate::plan::{Batch, Group, Instance, TestId};
-use crate::process::{Groups, Passed, Role};
+use crate::process::{self, Groups, Passed, Role};
 
 use batch::run_in_parts;
 use single::run_one_by_one;
@@ -33,6 +33,8 @@ pub struct Context<'r> {
     pub groups: &'r Groups,
     pub run_id: &'r str,
     pub slots: usize,
+    /// So many workers may die under their tests before the run is given up.
+    pub most_deaths: usize,
     /// What the tests need, by the places that their groups know.
     pub fixtures: Vec<Fixture>,
     /// Those that stay up between runs; none in a run inside of another.
@@ -58,6 +60,7 @@ impl<'r> Context<'r> {
             groups,
             run_id,
             slots: 1,
+            most_deaths: usize::MAX,
             fixtures: Vec::new(),
             shelf: None,
             nocapture: false,
@@ -204,6 +207,9 @@ impl Rest {
 }
 
 fn prepare(command: &mut std::process::Command, job: &Job, context: &Context<'_>, number: u64) {
+    if let Some(bytes) = job.group.memory {
+        process::limit_memory(command, bytes);
+    }
     command.envs(&job.group.env);
     command.envs(job.values.iter().map(|(name, value)| (name, value)));
     let slot = job.batch.slots.first().copied().unwrap_or(0);

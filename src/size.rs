@@ -1,0 +1,37 @@
+//! Amounts of memory as people write them: `512MiB`, `2GiB`, `100MB`.
+
+const UNITS: [(&str, u64); 6] = [
+    ("KiB", 1 << 10),
+    ("MiB", 1 << 20),
+    ("GiB", 1 << 30),
+    ("KB", 1_000),
+    ("MB", 1_000_000),
+    ("GB", 1_000_000_000),
+];
+
+/// Reads a whole number with a unit, into bytes; a number without a unit is refused, since
+/// nobody could tell what it means.
+pub fn parse(text: &str) -> Result<u64, String> {
+    let text = text.trim();
+    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let factor = UNITS.iter().find(|(name, _)| *name == unit.trim()).map(|(_, factor)| *factor);
+    let bytes = number.parse::<u64>().ok().zip(factor).and_then(|(n, f)| n.checked_mul(f));
+    bytes.filter(|bytes| *bytes > 0).ok_or_else(|| {
+        format!("`{text}` is no amount of memory; write a number and a unit: 512MiB, 2GiB, 100MB")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_read_and_nonsense_is_not() {
+        assert_eq!(parse("512MiB"), Ok(512 << 20));
+        assert_eq!(parse(" 2 GB "), Ok(2_000_000_000));
+        for text in ["", "0MiB", "512", "5 mib", "-1MiB", "1.5GiB", "99999999999999GiB", "MiB"] {
+            assert!(parse(text).unwrap_err().contains("512MiB, 2GiB"), "{text}");
+        }
+    }
+}
