@@ -469,7 +469,7 @@ pub fn adopt_strays() {}
 pub fn limit_memory(command: &mut Command, bytes: u64) {
     use rustix::process::{Resource, Rlimit, setrlimit};
     let limit = Rlimit { current: Some(bytes), maximum: Some(bytes) };
-    let set = move || setrlimit(Resource::Data, limit.clone()).map_err(io::Error::from);
+    let set = move || setrlimit(Resource::Data, limit).map_err(io::Error::from);
     // SAFETY: between fork and exec only `setrlimit` is called, a plain system call.
     unsafe { command.pre_exec(set) };
 }
