@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use rayon::ThreadPool;
 
 use crate::channel::Way;
+use crate::clock;
 use crate::event::{Event, Note, Summary};
 use crate::interrupt::Interrupts;
 use crate::inventory::{Dispatch, Listing};
@@ -23,6 +24,9 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// After the first Ctrl-C tests may clean up for so long.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// And for so long when the process that the user started was killed.
+const ORPHANS_GRACE: Duration = Duration::from_secs(1);
 
 /// Takes every event; false means that nobody reads the report any more.
 pub type Emit<'e> = &'e mut dyn FnMut(Event) -> bool;
@@ -80,7 +84,7 @@ impl<'r> Run<'r> {
 
     /// Runs the plan to its end. `ticks` says whether anybody looks at the passing of time.
     pub fn run(mut self, pool: &ThreadPool, interrupts: &Interrupts, ticks: bool) -> Summary {
-        let began = Instant::now();
+        let began = clock::now();
         let (sender, messages) = channel();
         interrupts.listen(sender.clone());
         let context = self.context;
@@ -109,7 +113,7 @@ impl<'r> Run<'r> {
             _ => group.node.clone(),
         };
         self.emit(Event::BatchStarted { batch: batch.id, what });
-        self.running.insert(batch.id, (batch.clone(), Instant::now()));
+        self.running.insert(batch.id, (batch.clone(), clock::now()));
         Job { batch, group, way }
     }
 
@@ -121,7 +125,7 @@ impl<'r> Run<'r> {
     /// Waits for one message, and deals with it.
     fn hear(&mut self, messages: &Receiver<Message>, ticks: bool) {
         let patience = match self.kill_at {
-            Some(at) => Some(at.saturating_duration_since(Instant::now()).min(TICK)),
+            Some(at) => Some(at.saturating_duration_since(clock::now()).min(TICK)),
             None => ticks.then_some(TICK),
         };
         let message = match patience {
@@ -136,7 +140,7 @@ impl<'r> Run<'r> {
 
     fn pass_time(&mut self) {
         self.emit(Event::Tick);
-        if self.kill_at.is_some_and(|at| Instant::now() >= at) {
+        if self.kill_at.is_some_and(|at| clock::now() >= at) {
             self.kill_at = None;
             self.context.groups.kill_all();
         }
@@ -145,6 +149,8 @@ impl<'r> Run<'r> {
     fn take(&mut self, message: Message) {
         match message {
             Message::Signal(signal) => self.interrupt(signal),
+            Message::Orphaned => self.orphaned(),
+            Message::WhatRuns => self.emit(Event::WhatRuns(self.context.running.now())),
             Message::Failing { test } => self.emit(Event::Failing { test }),
             Message::Judged { test, verdict } => self.judge(test, verdict),
             Message::Wrote { bytes } => self.emit(Event::Wrote { bytes }),
@@ -186,10 +192,18 @@ impl<'r> Run<'r> {
         self.summary.interrupted = true;
         self.stop();
         if is_first {
-            self.kill_at = Some(Instant::now() + GRACE);
+            self.kill_at = Some(clock::now() + GRACE);
             self.context.groups.pass_on(signal);
         } else {
             self.context.groups.kill_all();
+        }
+    }
+
+    /// Nobody waits for us any more, and soon the guard ends whatever is left.
+    fn orphaned(&mut self) {
+        self.interrupt(Passed::Terminate);
+        if let Some(at) = &mut self.kill_at {
+            *at = (*at).min(clock::now() + ORPHANS_GRACE);
         }
     }
 
@@ -197,7 +211,7 @@ impl<'r> Run<'r> {
         self.plan.finished(id);
         self.emit(Event::BatchEnded { batch: id });
         let Some((batch, began)) = self.running.remove(&id) else { return };
-        self.busy += began.elapsed() * u32::try_from(batch.slots.len()).unwrap_or(1);
+        self.busy += clock::since(began) * u32::try_from(batch.slots.len()).unwrap_or(1);
         if !rest.left_behind.is_empty() {
             let node = self.plan.group(batch.group).node.clone();
             self.emit(Event::Note(Note::LeftBehind { node, commands: rest.left_behind.clone() }));
@@ -330,7 +344,7 @@ impl<'r> Run<'r> {
                 self.judge(test, Verdict::without_run(Outcome::Missing, reason));
             }
         }
-        let took = began.elapsed();
+        let took = clock::since(began);
         let offered = took.as_secs_f64() * self.summary.slots as f64;
         let fill = if offered > 0.0 { self.busy.as_secs_f64() / offered } else { 0.0 };
         let workers = self.context.workers();

@@ -2,23 +2,38 @@
 //!
 //! The one place where platforms differ. `unix` waits for all streams and the end of the
 //! process in one `poll`; `portable` does the same with a thread for each stream, and is
-//! what every other platform uses. All `unsafe` of the command is in `unix`.
+//! what every other platform uses. `guard` is what outlives a run that is killed, `signals`
+//! what the run is told by signals. All `unsafe` of the command is in `unix` and `calls`.
 
+#[cfg(target_os = "linux")]
+mod calls;
+#[cfg(target_os = "linux")]
+mod guard;
 mod look;
 #[cfg(any(not(unix), test))]
 mod portable;
 #[cfg(unix)]
+mod signals;
+#[cfg(not(target_os = "linux"))]
+mod unguarded;
+#[cfg(unix)]
 mod unix;
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::io;
 use std::process::{Command, ExitStatus};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+#[cfg(target_os = "linux")]
+pub use guard::{GuardLine, Lines, set_up};
 pub use look::{At, Look, Stray};
 #[cfg(not(unix))]
 pub use portable::{Supervised, Wire, adopt_strays, children, end_all, end_strays};
+#[cfg(unix)]
+pub use signals::{Signals, Wish, stop_here};
+#[cfg(not(target_os = "linux"))]
+pub use unguarded::{GuardLine, Lines, set_up};
 #[cfg(unix)]
 pub use unix::{Supervised, Wire, adopt_strays, children, end_all, end_strays};
 
@@ -62,28 +77,42 @@ pub enum Passed {
 
 /// The process groups of all workers that live now, so that the coordinator can reach them.
 #[derive(Debug, Default)]
-pub struct Groups(Mutex<HashMap<u32, ()>>);
+pub struct Groups(Mutex<Living>);
+
+#[derive(Debug, Default)]
+struct Living {
+    pids: HashSet<u32>,
+    /// Whether the run is stopped: what is born just then stops as well.
+    are_stopped: bool,
+}
 
 impl Groups {
     fn insert(&self, pid: u32) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(pid, ());
+        let mut living = self.lock();
+        living.pids.insert(pid);
+        #[cfg(unix)]
+        if living.are_stopped {
+            unix::stop_group(pid);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Living> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Must happen before the process is reaped: after that its number may be another's.
     fn remove(&self, pid: u32) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&pid);
+        self.lock().pids.remove(&pid);
     }
 
     /// Whether this is one of the workers.
     pub fn has(&self, pid: u32) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&pid)
+        self.lock().pids.contains(&pid)
     }
 
     #[cfg(unix)]
     pub fn pass_on(&self, signal: Passed) {
-        for pid in self.0.lock().unwrap_or_else(PoisonError::into_inner).keys() {
-            unix::signal_group(*pid, signal);
-        }
+        self.lock().pids.iter().for_each(|pid| unix::signal_group(*pid, signal));
     }
 
     /// Elsewhere the console hands Ctrl-C to every process by itself.
@@ -92,20 +121,30 @@ impl Groups {
 
     #[cfg(unix)]
     pub fn kill_all(&self) {
-        for pid in self.0.lock().unwrap_or_else(PoisonError::into_inner).keys() {
-            unix::kill_group(*pid);
-        }
+        self.lock().pids.iter().for_each(|pid| unix::kill_group(*pid));
     }
 
     #[cfg(not(unix))]
     pub fn kill_all(&self) {}
+
+    #[cfg(unix)]
+    pub fn stop(&self) {
+        let mut living = self.lock();
+        living.are_stopped = true;
+        living.pids.iter().for_each(|pid| unix::stop_group(*pid));
+    }
+
+    #[cfg(unix)]
+    pub fn go_on(&self) {
+        let mut living = self.lock();
+        living.are_stopped = false;
+        living.pids.iter().for_each(|pid| unix::go_on_group(*pid));
+    }
 }
 
-/// Asks a process that shares our group to end, with all that it started.
+/// Processes that share our group, with all that they started.
 #[cfg(unix)]
-pub fn end_tree(pid: u32) {
-    unix::end_tree(pid);
-}
+pub use unix::{end_tree, go_on_tree, stop_tree};
 
 /// Elsewhere Ctrl-C reaches it by itself, and nothing else ends it early.
 #[cfg(not(unix))]
@@ -175,7 +214,7 @@ mod tests {
         let printed = run(shell("echo out; echo err >&2; exit 3"), &groups, soon()).unwrap();
         assert_eq!((printed.stdout, printed.stderr), (b"out\n".to_vec(), b"err\n".to_vec()));
         assert_eq!(describe(printed.status.unwrap()), "exit code 3");
-        assert!(groups.0.lock().unwrap().is_empty());
+        assert!(groups.lock().pids.is_empty());
     }
 
     #[test]

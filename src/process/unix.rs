@@ -14,6 +14,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::{End, Groups, Happening, Passed, Stream};
+use crate::clock;
 
 /// What a pipe can hold at the most when its writer has ended; more than that comes from
 /// somebody else, who must not hold us up.
@@ -168,8 +169,7 @@ impl<'g> Supervised<'g> {
             if ready.has_exited {
                 self.has_exited = true;
                 self.ledger_writer = None;
-            } else if ready.readable.is_empty()
-                && until.is_some_and(|until| Instant::now() >= until)
+            } else if ready.readable.is_empty() && until.is_some_and(|until| clock::now() >= until)
             {
                 return Ok(Happening::Nothing);
             }
@@ -226,7 +226,7 @@ impl<'g> Supervised<'g> {
 
     /// How long `poll` may sleep: not at all once the process has ended.
     fn patience(&self, until: Option<Instant>) -> Option<Timespec> {
-        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        let left = until.map(|until| until.saturating_duration_since(clock::now()));
         let patience = match left {
             _ if self.has_exited => Some(Duration::ZERO),
             left if self.pidfd.is_none() => Some(left.unwrap_or(TICK).min(TICK)),
@@ -354,6 +354,14 @@ pub fn kill_group(pid: u32) {
     send(pid, Signal::KILL);
 }
 
+pub fn stop_group(pid: u32) {
+    send(pid, Signal::STOP);
+}
+
+pub fn go_on_group(pid: u32) {
+    send(pid, Signal::CONT);
+}
+
 pub fn signal_group(pid: u32, signal: Passed) {
     send(
         pid,
@@ -375,14 +383,27 @@ fn send(pid: u32, signal: Signal) {
     }
 }
 
-/// The youngest first, so that none is left without its parent while it is looked for.
+/// Asks them to end.
 pub fn end_tree(pid: u32) {
+    signal_tree(pid, Signal::TERM);
+}
+
+pub fn stop_tree(pid: u32) {
+    signal_tree(pid, Signal::STOP);
+}
+
+pub fn go_on_tree(pid: u32) {
+    signal_tree(pid, Signal::CONT);
+}
+
+/// The youngest first, so that none is left without its parent while it is looked for.
+fn signal_tree(pid: u32, signal: Signal) {
     let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return };
     for child in children_of(&pid.as_raw_pid().to_string()) {
-        end_tree(child.as_raw_pid().unsigned_abs());
+        signal_tree(child.as_raw_pid().unsigned_abs(), signal);
     }
     // It may have ended by itself.
-    let _ = rustix::process::kill_process(pid, Signal::TERM);
+    let _ = rustix::process::kill_process(pid, signal);
 }
 
 pub fn signal_name(signal: i32) -> String {
