@@ -18,9 +18,9 @@ pub fn since(began: Instant) -> Duration {
     now().saturating_duration_since(began)
 }
 
-/// How long the pauses were that began since: what somebody else measured has them in it.
-pub fn paused_since(began: Instant) -> Duration {
-    clock().paused_since(began)
+/// What somebody else has measured until now, without the pauses in it.
+pub fn without_pauses(took: Duration) -> Duration {
+    clock().without_pauses(Instant::now(), took)
 }
 
 pub fn pause() {
@@ -41,8 +41,8 @@ struct Clock {
     since: Option<Instant>,
     /// All pauses before this one.
     paused: Duration,
-    /// When each began, by this clock.
-    pauses: Vec<(Instant, Duration)>,
+    /// From when to when, by the system's clock.
+    pauses: Vec<(Instant, Instant)>,
 }
 
 impl Clock {
@@ -60,18 +60,18 @@ impl Clock {
     }
 
     fn go_on(&mut self, now: Instant) {
-        if let Some(since) = self.since {
-            let began = self.at(since);
-            let pause = now.saturating_duration_since(since);
-            self.since = None;
-            self.paused += pause;
-            self.pauses.push((began, pause));
+        if let Some(since) = self.since.take() {
+            self.paused += now.saturating_duration_since(since);
+            self.pauses.push((since, now));
         }
     }
 
-    fn paused_since(&self, began: Instant) -> Duration {
-        let later = self.pauses.iter().filter(|(pause, _)| *pause >= began);
-        later.map(|(_, pause)| *pause).sum()
+    fn without_pauses(&self, now: Instant, took: Duration) -> Duration {
+        let began = now.checked_sub(took).unwrap_or(now);
+        let within = |(from, to): &(Instant, Instant)| {
+            (*to).min(now).saturating_duration_since((*from).max(began))
+        };
+        took.saturating_sub(self.pauses.iter().map(within).sum())
     }
 }
 
@@ -95,9 +95,20 @@ mod tests {
         clock.go_on(second(16));
         clock.go_on(second(17));
         assert_eq!(clock.at(second(17)), second(6));
-        let pauses = [(second(0), 11), (second(2), 11), (second(3), 1), (second(6), 0)];
-        for (began, seconds) in pauses {
-            assert_eq!(clock.paused_since(began), Duration::from_secs(seconds));
+    }
+
+    #[test]
+    fn a_measured_time_is_told_without_the_pauses_in_it() {
+        let start = Instant::now();
+        let second = |seconds| start + Duration::from_secs(seconds);
+        let mut clock = Clock::new();
+        clock.pause(second(2));
+        clock.go_on(second(12));
+        clock.pause(second(15));
+        clock.go_on(second(16));
+        for (took, expected) in [(0, 0), (1, 1), (2, 1), (3, 2), (6, 4), (15, 5), (17, 6)] {
+            let told = clock.without_pauses(second(17), Duration::from_secs(took));
+            assert_eq!(told, Duration::from_secs(expected), "{took}");
         }
     }
 }

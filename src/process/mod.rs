@@ -82,8 +82,17 @@ pub struct Groups(Mutex<Living>);
 #[derive(Debug, Default)]
 struct Living {
     pids: HashSet<u32>,
-    /// Whether the run is stopped: what is born just then stops as well.
-    are_stopped: bool,
+    order: Order,
+}
+
+/// What all of them were told, and whoever is born just then has not heard.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(not(unix), allow(dead_code))]
+enum Order {
+    #[default]
+    Live,
+    Stop,
+    Die,
 }
 
 impl Groups {
@@ -91,8 +100,10 @@ impl Groups {
         let mut living = self.lock();
         living.pids.insert(pid);
         #[cfg(unix)]
-        if living.are_stopped {
-            unix::stop_group(pid);
+        match living.order {
+            Order::Live => {}
+            Order::Stop => unix::stop_group(pid),
+            Order::Die => unix::kill_group(pid),
         }
     }
 
@@ -121,7 +132,9 @@ impl Groups {
 
     #[cfg(unix)]
     pub fn kill_all(&self) {
-        self.lock().pids.iter().for_each(|pid| unix::kill_group(*pid));
+        let mut living = self.lock();
+        living.order = Order::Die;
+        living.pids.iter().for_each(|pid| unix::kill_group(*pid));
     }
 
     #[cfg(not(unix))]
@@ -130,14 +143,18 @@ impl Groups {
     #[cfg(unix)]
     pub fn stop(&self) {
         let mut living = self.lock();
-        living.are_stopped = true;
+        if living.order == Order::Live {
+            living.order = Order::Stop;
+        }
         living.pids.iter().for_each(|pid| unix::stop_group(*pid));
     }
 
     #[cfg(unix)]
     pub fn go_on(&self) {
         let mut living = self.lock();
-        living.are_stopped = false;
+        if living.order == Order::Stop {
+            living.order = Order::Live;
+        }
         living.pids.iter().for_each(|pid| unix::go_on_group(*pid));
     }
 }

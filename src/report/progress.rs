@@ -162,7 +162,8 @@ impl Progress {
     fn what_runs(&self, slots: &[RunsNow], view: &View<'_>) {
         /// As many as a glance takes in.
         const LINES: usize = 20;
-        let ended = self.bar.position();
+        let held: usize = slots.iter().map(|runs| runs.held).sum();
+        let ended = self.bar.position() + held as u64;
         let left = self.bar.length().unwrap_or_default().saturating_sub(ended);
         self.line(&status(self.paint, "So far", &message::so_far(ended, left)));
         for runs in slots.iter().take(LINES) {

@@ -309,9 +309,7 @@ impl<'r> Worker<'r> {
         let began = self.running.iter().position(|(running, _)| *running == test);
         let began = began.map(|at| self.running.remove(at).1);
         let seen = began.map(clock::since);
-        // libtest does not know of our pauses.
-        let paused = began.map(clock::paused_since).unwrap_or_default();
-        let took = took.map(|took| took.saturating_sub(paused));
+        let took = took.map(clock::without_pauses);
         let has_output = output.is_some();
         let verdict = Verdict {
             took: Some(took.or(seen).unwrap_or_default()),
@@ -405,6 +403,7 @@ impl<'r> Worker<'r> {
     }
 
     fn judge(&self, test: usize, verdict: Verdict, told: &Sender<Message>) {
+        self.place.told();
         tell(told, Message::Judged { test: self.tests[test], verdict });
     }
 

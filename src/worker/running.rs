@@ -15,6 +15,7 @@ pub struct Running(Mutex<BTreeMap<u64, Occupied>>);
 struct Occupied {
     slot: usize,
     tests: Vec<(TestId, Instant)>,
+    held: usize,
 }
 
 /// One slot, and the tests that run in it now. None of them: a process begins or ends.
@@ -22,19 +23,21 @@ struct Occupied {
 pub struct RunsNow {
     pub slot: usize,
     pub tests: Vec<(TestId, Duration)>,
+    /// Tests that have ended, and whose verdicts wait for what follows.
+    pub held: usize,
 }
 
 impl Running {
     /// A worker's own place, which is free again when it is dropped.
     pub fn enter(&self, worker: u64, slot: usize) -> Place<'_> {
-        self.lock().insert(worker, Occupied { slot, tests: Vec::new() });
+        self.lock().insert(worker, Occupied { slot, tests: Vec::new(), held: 0 });
         Place { running: self, worker }
     }
 
     pub fn now(&self) -> Vec<RunsNow> {
         let runs_now = |place: &Occupied| {
             let tests = place.tests.iter().map(|(test, began)| (*test, clock::since(*began)));
-            RunsNow { slot: place.slot, tests: tests.collect() }
+            RunsNow { slot: place.slot, tests: tests.collect(), held: place.held }
         };
         let mut all: Vec<RunsNow> = self.lock().values().map(runs_now).collect();
         all.sort_by_key(|place| place.slot);
@@ -61,6 +64,14 @@ impl Place<'_> {
     pub fn ended(&self, test: TestId) {
         if let Some(place) = self.running.lock().get_mut(&self.worker) {
             place.tests.retain(|(running, _)| *running != test);
+            place.held += 1;
+        }
+    }
+
+    /// The verdict of one that has ended is told.
+    pub fn told(&self) {
+        if let Some(place) = self.running.lock().get_mut(&self.worker) {
+            place.held = place.held.saturating_sub(1);
         }
     }
 }
