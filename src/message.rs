@@ -31,6 +31,7 @@ pub fn in_brackets(took: Duration) -> String {
 }
 
 /// What there is to tell of a run that has not begun with its tests.
+#[cfg(unix)]
 pub fn before_the_tests(builds: bool) -> &'static str {
     if builds { "no test runs yet: cargo builds" } else { "no test runs yet: binaries are listed" }
 }

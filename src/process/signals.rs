@@ -70,6 +70,7 @@ mod twice {
     use std::collections::BTreeMap;
     use std::os::fd::OwnedFd;
     use std::sync::Arc;
+    use std::time::{Duration, Instant};
 
     use rustix::event::{PollFd, PollFlags, poll};
     use rustix::io::Errno;
@@ -77,6 +78,10 @@ mod twice {
 
     use super::super::calls::{Sent, hear};
     use super::{HEARD, Wish, io};
+
+    /// `timeout` sends its signal twice, to the process and to the group, and means it once.
+    /// Nobody who waits to see what the first one does is so quick.
+    const TOGETHER: Duration = Duration::from_millis(3);
 
     pub struct Signals {
         straight: OwnedFd,
@@ -99,12 +104,14 @@ mod twice {
             loop {
                 self.wait()?;
                 if let Ok(Some(sent)) = read(&self.straight)
-                    && self.tally.counts(sent, Way::Straight)
+                    && self.tally.counts(sent, Way::Straight, Instant::now())
                 {
                     return Ok(Wish::of(sent.signal));
                 }
                 match self.handed_on.as_ref().map(read) {
-                    Some(Ok(Some(sent))) if self.tally.counts(sent, Way::HandedOn) => {
+                    Some(Ok(Some(sent)))
+                        if self.tally.counts(sent, Way::HandedOn, Instant::now()) =>
+                    {
                         return Ok(Wish::of(sent.signal));
                     }
                     Some(Ok(None)) => {
@@ -145,15 +152,28 @@ mod twice {
     /// How often each sender's signal came by each way: as often as by the busier one it was
     /// sent.
     #[derive(Debug, Default)]
-    struct Tally(BTreeMap<Sent, [u32; 2]>);
+    struct Tally(BTreeMap<Sent, Came>);
+
+    #[derive(Debug, Default)]
+    struct Came {
+        times: [u32; 2],
+        counted: Option<Instant>,
+    }
 
     impl Tally {
         /// Whether this is a new one, and not the other half of one that was counted.
-        fn counts(&mut self, sent: Sent, way: Way) -> bool {
+        fn counts(&mut self, sent: Sent, way: Way, now: Instant) -> bool {
             let came = self.0.entry(sent).or_default();
-            let most = came[0].max(came[1]);
-            came[way as usize] += 1;
-            came[way as usize] > most
+            let most = came.times[0].max(came.times[1]);
+            came.times[way as usize] += 1;
+            let is_new = came.times[way as usize] > most;
+            let is_by_a_process = sent.sender != 0;
+            let is_together = came.counted.is_some_and(|at| now < at + TOGETHER);
+            let counts = is_new && !(is_by_a_process && is_together);
+            if counts {
+                came.counted = Some(now);
+            }
+            counts
         }
     }
 
@@ -180,9 +200,23 @@ mod twice {
                 (sent(15, 8), Straight, true),
                 (sent(15, 8), HandedOn, false),
             ];
+            let start = Instant::now();
             for (at, (sent, way, expected)) in script.into_iter().enumerate() {
-                assert_eq!(tally.counts(sent, way), expected, "step {at}");
+                let now = start + TOGETHER * at as u32;
+                assert_eq!(tally.counts(sent, way, now), expected, "step {at}");
             }
+        }
+
+        #[test]
+        fn two_at_one_stroke_are_one_unless_they_come_from_the_terminal() {
+            let (mut tally, now) = (Tally::default(), Instant::now());
+            let by = |sender| Sent { signal: 15, sender };
+            assert!(tally.counts(by(7), HandedOn, now));
+            assert!(!tally.counts(by(7), HandedOn, now));
+            assert!(!tally.counts(by(7), Straight, now));
+            assert!(tally.counts(by(7), HandedOn, now + TOGETHER));
+            assert!(tally.counts(by(0), Straight, now));
+            assert!(tally.counts(by(0), Straight, now));
         }
 
         #[test]
