@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::process::{Groups, GuardLine, Lines, Passed};
+#[cfg(unix)]
+use crate::process::Passed;
+use crate::process::{Groups, GuardLine, Lines};
 use crate::worker::Message;
 
 /// What happened so far, for every part of the run to see.

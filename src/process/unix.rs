@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
-use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::{End, Groups, Happening, Passed, Stream};
@@ -71,8 +70,8 @@ enum HandOver {
 impl Wire {
     /// A pipe that libtest's `--logfile` can write to.
     pub fn ledger_pipe() -> io::Result<Wire> {
-        let (reader, worker) = pipe_with(PipeFlags::CLOEXEC)?;
-        Ok(Wire { reader, worker, hand_over: HandOver::Path })
+        let (reader, worker) = std::io::pipe()?;
+        Ok(Wire { reader: reader.into(), worker: worker.into(), hand_over: HandOver::Path })
     }
 
     /// A socket for the agent.
