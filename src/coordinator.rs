@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use rayon::ThreadPool;
 
 use crate::channel::Way;
+use crate::clock;
 use crate::declaration::{Backoff, Flaky, RetryKeys, Scope};
 use crate::event::{Event, FixtureEvent, Note, Summary};
 use crate::fixture::{self, Control, Errand, Failure, News, Numbers, Values};
@@ -27,6 +28,9 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// After the first Ctrl-C tests may clean up for so long.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// And for so long when the process that the user started was killed.
+const ORPHANS_GRACE: Duration = Duration::from_secs(1);
 
 /// Takes every event; false means that nobody reads the report any more.
 pub type Emit<'e> = &'e mut dyn FnMut(Event) -> bool;
@@ -129,7 +133,7 @@ impl<'r> Run<'r> {
 
     /// Runs the plan to its end. `ticks` says whether anybody looks at the passing of time.
     pub fn run(mut self, pool: &ThreadPool, interrupts: &Interrupts, ticks: bool) -> Summary {
-        let began = Instant::now();
+        let began = clock::now();
         let (sender, messages) = channel();
         interrupts.listen(sender.clone());
         let context = self.context;
@@ -213,7 +217,7 @@ impl<'r> Run<'r> {
             Err(_) => return Some(verdict),
         };
         self.plan.delay(group, test);
-        self.delayed.push((Instant::now() + delay(rules, failures), group, test));
+        self.delayed.push((clock::now() + delay(rules, failures), group, test));
         self.emit(Event::Retrying { test, outcome, left: rules.count - failures });
         None
     }
@@ -238,7 +242,7 @@ impl<'r> Run<'r> {
 
     /// Tests whose time to run again has come.
     fn retry_what_is_due(&mut self) {
-        let now = Instant::now();
+        let now = clock::now();
         for (_, group, test) in self.delayed.extract_if(.., |(due, _, _)| *due <= now) {
             self.plan.retry(group, test);
         }
@@ -273,7 +277,7 @@ impl<'r> Run<'r> {
         self.emit(Event::BatchStarted { batch: batch.id, what });
         let is_bereft = Arc::new(AtomicBool::new(false));
         let running =
-            Running { batch: batch.clone(), began: Instant::now(), is_bereft: is_bereft.clone() };
+            Running { batch: batch.clone(), began: clock::now(), is_bereft: is_bereft.clone() };
         self.running.insert(batch.id, running);
         let values = self.values_for_tests(&group, batch.slots.first().copied());
         Job { batch, group, way, values, is_bereft }
@@ -301,7 +305,7 @@ impl<'r> Run<'r> {
     /// Waits for one message, and deals with it.
     fn hear(&mut self, messages: &Receiver<Message>, ticks: bool) {
         let retry_at = self.delayed.iter().map(|(due, _, _)| *due).min();
-        let left = |at: Instant| at.saturating_duration_since(Instant::now());
+        let left = |at: Instant| at.saturating_duration_since(clock::now());
         let patience = match (self.kill_at, retry_at) {
             (Some(at), _) => Some(left(at).min(TICK)),
             (None, Some(at)) if ticks => Some(left(at).min(TICK)),
@@ -320,7 +324,7 @@ impl<'r> Run<'r> {
 
     fn pass_time(&mut self) {
         self.emit(Event::Tick);
-        if self.kill_at.is_some_and(|at| Instant::now() >= at) {
+        if self.kill_at.is_some_and(|at| clock::now() >= at) {
             self.kill_at = None;
             self.context.groups.kill_all();
         }
@@ -329,6 +333,8 @@ impl<'r> Run<'r> {
     fn take(&mut self, message: Message) {
         match message {
             Message::Signal(signal) => self.interrupt(signal),
+            Message::Orphaned => self.orphaned(),
+            Message::WhatRuns => self.emit(Event::WhatRuns(self.context.running.now())),
             Message::Failing { test } => self.emit(Event::Failing { test }),
             Message::Judged { test, verdict } => self.judge(test, verdict),
             Message::Fixture { instance, news } => self.take_news(instance, news),
@@ -492,10 +498,18 @@ impl<'r> Run<'r> {
         self.summary.interrupted = true;
         self.stop();
         if is_first {
-            self.kill_at = Some(Instant::now() + GRACE);
+            self.kill_at = Some(clock::now() + GRACE);
             self.context.groups.pass_on(signal);
         } else {
             self.context.groups.kill_all();
+        }
+    }
+
+    /// Nobody waits for us any more, and soon the guard ends whatever is left.
+    fn orphaned(&mut self) {
+        self.interrupt(Passed::Terminate);
+        if let Some(at) = &mut self.kill_at {
+            *at = (*at).min(clock::now() + ORPHANS_GRACE);
         }
     }
 
@@ -504,7 +518,7 @@ impl<'r> Run<'r> {
         self.emit(Event::BatchEnded { batch: id });
         let Some(Running { batch, began, is_bereft }) = self.running.remove(&id) else { return };
         self.ending = Some(batch.clone());
-        self.busy += began.elapsed() * u32::try_from(batch.slots.len()).unwrap_or(1);
+        self.busy += clock::since(began) * u32::try_from(batch.slots.len()).unwrap_or(1);
         if !rest.left_behind.is_empty() {
             let node = self.plan.group(batch.group).node.clone();
             self.emit(Event::Note(Note::LeftBehind { node, commands: rest.left_behind.clone() }));
@@ -663,7 +677,7 @@ impl<'r> Run<'r> {
                 self.judge(test, Verdict::without_run(Outcome::Missing, reason));
             }
         }
-        let took = began.elapsed();
+        let took = clock::since(began);
         let offered = took.as_secs_f64() * self.summary.slots as f64;
         let fill = if offered > 0.0 { self.busy.as_secs_f64() / offered } else { 0.0 };
         let workers = self.context.workers();

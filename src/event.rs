@@ -9,6 +9,7 @@ use crate::declaration::LeakAction;
 use crate::leaks::Leak;
 use crate::outcome::{OUTCOMES, Outcome, Unsteady, Verdict};
 use crate::plan::TestId;
+use crate::worker::RunsNow;
 
 #[derive(Debug)]
 pub enum Event {
@@ -51,6 +52,8 @@ pub enum Event {
         bytes: Vec<u8>,
     },
     Note(Note),
+    /// Somebody asked what runs now.
+    WhatRuns(Vec<RunsNow>),
     /// Time has passed and nothing else happened.
     Tick,
     Finished(Summary),

@@ -1,11 +1,13 @@
-//! Signals that ask the run to end. The first one lets what runs come to an end; the second
-//! one cuts it short.
+//! Signals, and what the run makes of them. The first one that asks it to end lets what runs
+//! come to an end; the second one cuts it short; the third one ends us at once.
 
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::process::{Groups, Passed};
+#[cfg(unix)]
+use crate::process::Passed;
+use crate::process::{Groups, GuardLine, Lines};
 use crate::worker::Message;
 
 /// What happened so far, for every part of the run to see.
@@ -17,6 +19,7 @@ pub struct Interrupts {
     listener: Mutex<Option<Sender<Message>>>,
     /// Every process that the run has started.
     pub groups: Groups,
+    pub guard: GuardLine,
 }
 
 impl Interrupts {
@@ -34,36 +37,15 @@ impl Interrupts {
         *self.listener.lock().unwrap_or_else(PoisonError::into_inner) = Some(listener);
     }
 
-    fn note(&self, signal: Passed) {
-        self.count.fetch_add(1, Ordering::SeqCst);
-        let build = self.build.load(Ordering::SeqCst);
-        if build != 0 {
-            crate::process::end_tree(build);
-        }
-        let listener = self.listener.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*listener {
-            // Nobody listens any more once the run is over.
-            Some(listener) => drop(listener.send(Message::Signal(signal))),
-            // Binaries that are being listed have nothing to clean up.
-            None => self.groups.kill_all(),
-        }
-    }
-
     /// Catches the signals for as long as the process lives.
     #[cfg(unix)]
-    pub fn catch() -> std::io::Result<Arc<Interrupts>> {
-        use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
-        let interrupts = Arc::new(Interrupts::default());
-        let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP, SIGQUIT])?;
+    pub fn catch(lines: Lines) -> std::io::Result<Arc<Interrupts>> {
+        let mut signals = crate::process::Signals::catch(lines.signals)?;
+        let interrupts = Arc::new(Interrupts { guard: lines.guard, ..Interrupts::default() });
         let noted = interrupts.clone();
         std::thread::Builder::new().name("signals".into()).spawn(move || {
-            for signal in &mut signals {
-                noted.note(match signal {
-                    SIGTERM => Passed::Terminate,
-                    SIGHUP => Passed::HangUp,
-                    SIGQUIT => Passed::Quit,
-                    _ => Passed::Interrupt,
-                });
+            while let Ok(wish) = signals.next() {
+                noted.fulfil(wish);
             }
         })?;
         Ok(interrupts)
@@ -71,7 +53,72 @@ impl Interrupts {
 
     /// Elsewhere Ctrl-C ends us and all that share our console.
     #[cfg(not(unix))]
-    pub fn catch() -> std::io::Result<Arc<Interrupts>> {
+    pub fn catch(_lines: Lines) -> std::io::Result<Arc<Interrupts>> {
         Ok(Arc::new(Interrupts::default()))
+    }
+}
+
+#[cfg(unix)]
+impl Interrupts {
+    fn fulfil(&self, wish: crate::process::Wish) {
+        use crate::process::Wish;
+        match wish {
+            Wish::End(signal) => self.end(signal),
+            Wish::Stop => self.stop(),
+            Wish::Know => self.tell(),
+            Wish::Orphaned => self.end_soon(Message::Orphaned),
+        }
+    }
+
+    fn end(&self, signal: Passed) {
+        /// The third one is for a run that does not come to its end.
+        const MOST: usize = 2;
+        if self.count.load(Ordering::SeqCst) >= MOST {
+            self.guard.end_all();
+            self.groups.kill_all();
+            std::process::exit(crate::error::Exit::Interrupted as i32);
+        }
+        self.end_soon(Message::Signal(signal));
+    }
+
+    fn end_soon(&self, message: Message) {
+        self.count.fetch_add(1, Ordering::SeqCst);
+        if let Some(build) = self.build() {
+            crate::process::end_tree(build);
+        }
+        // Binaries that are being listed have nothing to clean up.
+        if !self.send(message) {
+            self.groups.kill_all();
+        }
+    }
+
+    /// Returns when somebody has let the run go on. For the run no time has passed then.
+    fn stop(&self) {
+        use crate::process::{go_on_tree, stop_here, stop_tree};
+        crate::clock::pause();
+        self.groups.stop();
+        self.build().into_iter().for_each(stop_tree);
+        stop_here();
+        crate::clock::go_on();
+        self.build().into_iter().for_each(go_on_tree);
+        self.groups.go_on();
+    }
+
+    fn tell(&self) {
+        if !self.send(Message::WhatRuns) {
+            crate::report::tell(crate::message::before_the_tests(self.build().is_some()));
+        }
+    }
+
+    fn build(&self) -> Option<u32> {
+        Some(self.build.load(Ordering::SeqCst)).filter(|pid| *pid != 0)
+    }
+
+    /// False while nobody listens yet. Once the run is over nobody does any more.
+    fn send(&self, message: Message) -> bool {
+        let listener = self.listener.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(listener) = &*listener else { return false };
+        drop(listener.send(message));
+        true
     }
 }

@@ -4,12 +4,13 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::binary::{Binary, Harness};
+use crate::clock;
 use crate::event::Note;
 use crate::libtest;
 use crate::policy::Policy;
@@ -245,7 +246,7 @@ fn ask(
     let mut command = binary.command();
     command.args(args);
     let failed = |how: &str, said: &[u8]| message(binary, args, how, said);
-    let printed = process::run(command, groups, Role::Lister, Instant::now() + limit)
+    let printed = process::run(command, groups, Role::Lister, clock::now() + limit)
         .map_err(|error| failed(&format!("could not be started: {error}"), b""))?;
     let said = [printed.stderr.as_slice(), printed.stdout.as_slice()].concat();
     match printed.status {

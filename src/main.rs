@@ -16,7 +16,8 @@
 //!   coordinator ⇄ worker               who decides, and who follows a process
 //!   fixture                            what is started once, for all who share it
 //!   channel (agent_file), process      how verdicts are learnt, how processes end
-//!   ledger, leaks, interrupt           what became of each test, what it left behind
+//!   ledger, leaks                      what became of each test, what it left behind
+//!   interrupt, clock                   signals, and time without the pauses
 //! event → report (message)           what people and scripts get to see
 //!
 //! agent/ is no module of this program: build.rs compiles it, and workers load it.
@@ -30,6 +31,7 @@ mod baseline;
 mod binary;
 mod cargo;
 mod channel;
+mod clock;
 mod coordinator;
 mod declaration;
 mod doctests;
@@ -76,6 +78,7 @@ use crate::interrupt::Interrupts;
 use crate::inventory::Inventory;
 use crate::outcome::Outcome;
 use crate::plan::Plan;
+use crate::process::Lines;
 use crate::report::{Paint, Reports, View, tell};
 use crate::session::{Chosen, run_tests};
 use crate::settings::{Settings, Task};
@@ -86,7 +89,11 @@ fn main() -> ExitCode {
     }
     let args = args::parse(std::env::args_os());
     let settings = Settings::new(args);
-    match run(&settings) {
+    let lines = match settings.task {
+        Task::Run => process::set_up(),
+        _ => Lines::default(),
+    };
+    match run(&settings, lines) {
         Ok(exit) => exit.into(),
         Err(error) => {
             if !error.is_told() {
@@ -98,8 +105,8 @@ fn main() -> ExitCode {
 }
 
 /// The table of contents.
-fn run(settings: &Settings) -> Result<Exit> {
-    let interrupts = Interrupts::catch().map_err(Error::Signals)?;
+fn run(settings: &Settings, lines: Lines) -> Result<Exit> {
+    let interrupts = Interrupts::catch(lines).map_err(Error::Signals)?;
     let pool = pool(settings)?;
     let mut notes = Vec::new();
 

@@ -32,6 +32,32 @@ pub fn in_brackets(took: Duration) -> String {
     format!(" ({} s)", seconds(took))
 }
 
+/// What there is to tell of a run that has not begun with its tests.
+#[cfg(unix)]
+pub fn before_the_tests(builds: bool) -> &'static str {
+    if builds { "no test runs yet: cargo builds" } else { "no test runs yet: binaries are listed" }
+}
+
+pub fn so_far(ended: u64, left: u64) -> String {
+    format!("{ended} of {} ended, {left} left", count_of_tests(ended + left))
+}
+
+fn count_of_tests(tests: u64) -> String {
+    count(usize::try_from(tests).unwrap_or(usize::MAX), "test")
+}
+
+pub fn runs_now(slot: usize, tests: &[String]) -> String {
+    let what = match tests {
+        [] => "a process that begins or ends".to_owned(),
+        tests => list(tests),
+    };
+    format!("{:>12} {what}", format!("slot {slot}"))
+}
+
+pub fn more_slots(more: usize) -> String {
+    format!("{:>12} {}", "and", count(more, "more slot"))
+}
+
 pub fn verdict_word(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Passed => "PASSED",

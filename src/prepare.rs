@@ -56,6 +56,7 @@ pub fn build(
     let binaries = built.map_err(|_| lost())?.binaries(&mut workspace, &toolchain)?;
     // Only now: what cargo leaves running by design is none of ours.
     process::adopt_strays();
+    interrupts.guard.tests_begin();
     Ok((workspace, policy, binaries))
 }
 

@@ -5,8 +5,10 @@
 
 mod fixture;
 
-use fixture::{Package, Ran, Running, await_that, is_alive, partest, text};
-use rustix::process::Signal;
+use fixture::{
+    Package, Ran, Running, await_that, children_of, is_alive, is_stopped, name_of, partest, text,
+};
+use rustix::process::{Pid, Signal, kill_process};
 
 /// One test passes; one says that it is there, and stays. What it does first is up to the
 /// caller.
@@ -19,12 +21,36 @@ mod tests {
         fn signal(number: i32, handler: usize) -> usize;
         #[allow(dead_code)]
         fn raise(number: i32) -> i32;
+        #[allow(dead_code)]
+        fn setsid() -> i32;
     }
-    fn log() {
-        let log = std::path::PathBuf::from(std::env::var_os("FIXTURE_LOG").unwrap());
-        std::fs::write(log.join("half"), format!("{}\n", std::process::id())).unwrap();
+    fn place(name: &str) -> std::path::PathBuf {
+        std::path::PathBuf::from(std::env::var_os("FIXTURE_LOG").unwrap()).join(name)
+    }
+    fn log(name: &str) {
+        std::fs::write(place("half"), format!("{}\n", std::process::id())).unwrap();
         // Whole, or not there at all.
-        std::fs::rename(log.join("half"), log.join("stays")).unwrap();
+        std::fs::rename(place("half"), place(name)).unwrap();
+    }
+    #[allow(dead_code)]
+    static ASKED: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+    #[allow(dead_code)]
+    extern "C" fn note(_: i32) { ASKED.store(true, std::sync::atomic::Ordering::SeqCst) }
+    #[allow(dead_code)]
+    fn wait_for(holds: impl Fn() -> bool) {
+        while !holds() { std::thread::sleep(std::time::Duration::from_millis(1)) }
+    }
+    /// A process that has nothing in common with the test: its parent is gone, it has a session
+    /// of its own, and knows nothing.
+    #[allow(dead_code)]
+    fn start_daemon() {
+        let mut shell = std::process::Command::new("sh");
+        let script = "sleep 600 </dev/null >/dev/null 2>&1 & echo $! >$0.half; mv $0.half $0";
+        shell.env_clear().arg("-c").arg(script).arg(place("daemon"));
+        unsafe {
+            std::os::unix::process::CommandExt::pre_exec(&mut shell, || { setsid(); Ok(()) });
+        }
+        assert!(shell.status().unwrap().success());
     }
     #[test]
     fn a_passes() {}
@@ -33,8 +59,9 @@ mod tests {
         FIRST
         // Past the capture, which nobody can read before the test has ended.
         std::io::Write::write_all(&mut std::io::stderr(), b"still here\n").unwrap();
-        log();
+        log("stays");
         LAST
+        #[allow(unreachable_code)]
         loop { std::thread::park() }
     }
     #[test]
@@ -46,7 +73,14 @@ mod tests {
     Package::shop(modules, &library.replace("FIRST", first).replace("LAST", last))
 }
 
-const IGNORES_INT: &str = "unsafe { signal(2, 1) };";
+/// Tells that it was asked to end, and ends when `go` is there.
+const NOTES_INT: &str = "unsafe { signal(2, note as extern \"C\" fn(i32) as usize) };|
+    wait_for(|| ASKED.load(std::sync::atomic::Ordering::SeqCst));
+    log(\"asked\");
+    wait_for(|| place(\"go\").exists());
+    return;";
+const ENDS_ON_GO: &str = "|wait_for(|| place(\"go\").exists()); return;";
+const STARTS_A_DAEMON: &str = "start_daemon();";
 const IGNORES_TERM: &str = "unsafe { signal(15, 1) };";
 const STOPS_ITSELF: &str = "|unsafe { raise(19) };";
 
@@ -90,16 +124,53 @@ mod by_a_signal {
 
     #[test]
     fn a_second_one_ends_tests_that_ignore_the_first() {
-        let (mut run, pid) = started(&stays(IGNORES_INT));
-        run.send_until_the_end(Signal::INT);
+        let (run, pid) = started(&stays(NOTES_INT));
+        run.send(Signal::INT);
+        run.await_log("asked");
+        run.send(Signal::INT);
         is_told_to_the_end(&run.wait().exits(130));
         has_ended(&pid);
     }
 
     #[test]
-    fn tests_that_have_stopped_themselves_end_too() {
-        let (mut run, pid) = started(&stays(STOPS_ITSELF));
+    fn more_of_them_end_it_at_once_and_nothing_is_left() {
+        let (mut run, pid) = started(&stays(&format!("{STARTS_A_DAEMON}{NOTES_INT}")));
         run.send_until_the_end(Signal::INT);
+        let ran = run.wait().exits(130);
+        has_ended(&pid);
+        has_ended(&ran.log("daemon").concat());
+    }
+
+    #[test]
+    fn one_to_the_runner_itself_is_enough() {
+        let (run, pid) = started(&stays(""));
+        send(&family(&run).runner, Signal::INT);
+        is_told_to_the_end(&run.wait().exits(130));
+        has_ended(&pid);
+    }
+
+    #[test]
+    fn one_to_all_processes_of_the_run_counts_once() {
+        let package = stays(NOTES_INT);
+        let run = package.partest().json().own_group().start();
+        run.await_log("stays");
+        run.send_to_group(Signal::INT);
+        run.await_log("asked");
+        // What was sent before has arrived when this is answered.
+        run.send(Signal::USR1);
+        run.await_stderr("slot 0");
+        std::fs::write(run.log_directory().join("go"), "").unwrap();
+        let ran = run.wait().exits(130);
+        // The last one may still have begun: nobody tells libtest to stop.
+        let expected = ["shop::tests::a_passes", "shop::tests::b_stays"];
+        assert_eq!(ran.ids("passed")[..2], expected, "{ran}");
+        assert!(ran.ids("aborted").is_empty(), "{ran}");
+    }
+
+    #[test]
+    fn tests_that_have_stopped_themselves_end_too() {
+        let (run, pid) = started(&stays(STOPS_ITSELF));
+        run.send(Signal::INT);
         is_told_to_the_end(&run.wait().exits(130));
         has_ended(&pid);
     }
@@ -114,15 +185,6 @@ mod by_a_signal {
         assert!(ran.stdout.starts_with("ABORTED shop::tests::b_stays ("), "{ran}");
         assert!(ran.stdout.contains("  | still here\n"), "{ran}");
         assert!(ran.stdout.contains("\nINTERRUPTED 1 passed, 1 aborted, 1 not run ("), "{ran}");
-    }
-
-    #[test]
-    fn workers_die_with_a_runner_that_is_killed() {
-        let (run, pid) = started(&stays(""));
-        run.send(Signal::KILL);
-        let ran = run.wait();
-        assert_eq!(ran.ended_by(), Some(9), "{ran}");
-        has_ended(&pid);
     }
 
     #[test]
@@ -168,6 +230,200 @@ mod by_a_signal {
         run.send(Signal::INT);
         has_ended(&pid);
         run.wait().exits(130);
+    }
+}
+
+/// The processes of a run that are no workers.
+struct Family {
+    guard: String,
+    runner: String,
+}
+
+#[track_caller]
+fn family(run: &Running) -> Family {
+    let only = |mut children: Vec<String>| {
+        assert_eq!(children.len(), 1, "{children:?}");
+        children.remove(0)
+    };
+    let guard = only(children_of(&run.pid().to_string()));
+    let mut children = children_of(&guard);
+    // What the build left running by design is there too.
+    children.retain(|child| name_of(child) == "cargo-partest");
+    Family { runner: only(children), guard }
+}
+
+fn send(pid: &str, signal: Signal) {
+    kill_process(Pid::from_raw(pid.parse().unwrap()).unwrap(), signal).unwrap();
+}
+
+mod by_a_kill {
+    use super::*;
+
+    /// Nothing of a run stays, whoever is killed without a warning.
+    #[track_caller]
+    fn leaves_nothing(kill: impl Fn(&Running, &Family)) {
+        let package = stays(STARTS_A_DAEMON);
+        let run = package.partest().own_group().start();
+        let pid = run.await_log("stays").concat();
+        let family = family(&run);
+        kill(&run, &family);
+        let ran = run.wait();
+        assert_eq!(ran.ended_by(), Some(9), "{ran}");
+        for pid in [&pid, &ran.log("daemon").concat(), &family.guard, &family.runner] {
+            has_ended(pid);
+        }
+    }
+
+    #[test]
+    fn of_the_process_that_the_user_started() {
+        leaves_nothing(|run, _| run.send(Signal::KILL));
+    }
+
+    #[test]
+    fn of_the_runner() {
+        leaves_nothing(|_, family| send(&family.runner, Signal::KILL));
+    }
+
+    #[test]
+    fn of_both() {
+        leaves_nothing(|run, _| run.send_to_group(Signal::KILL));
+    }
+
+    #[test]
+    fn of_the_guard() {
+        leaves_nothing(|_, family| send(&family.guard, Signal::KILL));
+    }
+
+    #[test]
+    fn of_a_runner_that_does_not_hear() {
+        leaves_nothing(|run, family| {
+            send(&family.runner, Signal::STOP);
+            run.send(Signal::KILL);
+        });
+    }
+
+    #[test]
+    fn the_guard_has_a_name_and_a_group_of_its_own() {
+        let package = stays("");
+        let run = package.partest().own_group().start();
+        run.await_log("stays");
+        let family = family(&run);
+        let group = |pid: &str| {
+            let pid = Pid::from_raw(pid.parse().unwrap());
+            rustix::process::getpgid(pid).unwrap().as_raw_pid().to_string()
+        };
+        assert_eq!(name_of(&family.guard), "partest-guard");
+        assert_eq!(group(&family.guard), family.guard);
+        assert_eq!(group(&family.runner), run.pid().to_string());
+    }
+
+    /// Builds for ever, or leaves a server running as compiler caches do.
+    fn builds(package: &Package, script: &str) {
+        let build = r#"
+            fn main() {
+                let log = std::path::PathBuf::from(std::env::var_os("FIXTURE_LOG").unwrap());
+                let mut shell = std::process::Command::new("sh");
+                shell.args(["-c", "SCRIPT"]).arg(log.join("build"));
+                assert!(shell.status().unwrap().success());
+            }
+        "#;
+        package.write("build.rs", &build.replace("SCRIPT", script));
+    }
+
+    #[test]
+    fn during_the_build_ends_the_build() {
+        let package = Package::shop("", "");
+        builds(&package, "echo $$ >$0.half; mv $0.half $0; exec sleep 600");
+        for to_runner in [true, false] {
+            let run = package.partest().own_group().start();
+            let pid = run.await_log("build").concat();
+            match to_runner {
+                true => send(&family(&run).runner, Signal::KILL),
+                false => run.send(Signal::KILL),
+            }
+            run.wait();
+            has_ended(&pid);
+        }
+    }
+
+    #[test]
+    fn spares_what_the_build_left_running_by_design() {
+        let package = stays("");
+        let server = "setsid sh -c 'sleep 600 & echo $! >$0.half; mv $0.half $0' $0";
+        builds(&package, &format!("{server} </dev/null >/dev/null 2>&1"));
+        let run = package.partest().start();
+        let pid = run.await_log("stays").concat();
+        let server = run.await_log("build").concat();
+        send(&family(&run).runner, Signal::KILL);
+        run.wait();
+        has_ended(&pid);
+        assert!(is_alive(&server));
+        send(&server, Signal::KILL);
+    }
+}
+
+mod by_a_pause {
+    use super::*;
+    use std::time::Duration;
+
+    const TIMEOUT: Duration = Duration::from_secs(3);
+
+    /// For a run that is stopped no time passes: a test that it holds up for longer than its
+    /// timeout has not timed out.
+    #[track_caller]
+    fn does_not_end(flags: &str, send: impl Fn(&Running, Signal)) {
+        let package = stays(ENDS_ON_GO);
+        let timeout = format!("--timeout {}s", TIMEOUT.as_secs());
+        let run = package.partest().args(&timeout).args(flags).json().own_group().start();
+        let worker = run.await_log("stays").concat();
+        let (runner, own) = (family(&run).runner, run.pid().to_string());
+        send(&run, Signal::TSTP);
+        for pid in [&worker, &runner, &own] {
+            await_that(&format!("{pid} stopped"), || is_stopped(pid));
+        }
+        std::thread::sleep(TIMEOUT);
+        std::fs::write(run.log_directory().join("go"), "").unwrap();
+        assert!(is_stopped(&worker) && is_stopped(&runner));
+        send(&run, Signal::CONT);
+        let ran = run.wait().exits(0);
+        let took = ran.test("shop::tests::b_stays")["seconds"].as_f64().unwrap();
+        assert!(took < TIMEOUT.as_secs_f64(), "{took} s; {ran}");
+        let took = ran.finished()["seconds"].as_f64().unwrap();
+        assert!(took < TIMEOUT.as_secs_f64(), "{took} s; {ran}");
+    }
+
+    #[test]
+    fn with_the_agent() {
+        does_not_end("", |run, signal| run.send(signal));
+    }
+
+    #[test]
+    fn without_the_agent() {
+        does_not_end("--no-agent", |run, signal| run.send(signal));
+    }
+
+    #[test]
+    fn of_the_whole_group() {
+        does_not_end("", |run, signal| run.send_to_group(signal));
+    }
+}
+
+mod by_nothing_but {
+    use super::*;
+
+    #[test]
+    fn a_question_is_answered() {
+        let package = stays(ENDS_ON_GO);
+        let run = package.partest().args("-j1 --quiet").start();
+        run.await_log("stays");
+        run.send(Signal::USR1);
+        run.await_stderr("slot 0");
+        std::fs::write(run.log_directory().join("go"), "").unwrap();
+        let ran = run.wait().exits(0);
+        let lines: Vec<&str> = ran.stderr.lines().map(str::trim).collect();
+        let at = lines.iter().position(|line| line.starts_with("So far")).expect("a first line");
+        assert_eq!(lines[at], "So far 1 of 3 tests ended, 2 left", "{ran}");
+        assert!(lines[at + 1].starts_with("slot 0 shop::tests::b_stays ("), "{ran}");
     }
 }
 

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::frames::{self, Decoder, Frame, VERSION};
 use super::{Channel, Ended, Heard, Left, Settled};
+use crate::clock;
 use crate::leaks::{Finding, Module, Subject, Traces};
 use crate::libtest::Bounded;
 use crate::outcome::Outcome;
@@ -162,7 +163,7 @@ impl Agent {
 
     fn trace(&mut self, frame: Frame, heard: &mut Vec<Heard>) {
         let tests = &self.tests;
-        self.traces.take(frame, &|test| tests.get(&test).copied(), Instant::now());
+        self.traces.take(frame, &|test| tests.get(&test).copied(), clock::now());
         self.settle(heard);
     }
 
@@ -207,10 +208,10 @@ impl Agent {
             output.push(format!("note: {message}\n").as_bytes());
         }
         let took = line.exec_time.and_then(|took| Duration::try_from_secs_f64(took).ok());
-        self.traces.test_ended(test, Instant::now());
+        self.traces.test_ended(test, clock::now());
         let has_started = self.traces.has_started_processes(test);
         if has_started {
-            self.awaits_strays.get_or_insert_with(Instant::now);
+            self.awaits_strays.get_or_insert_with(clock::now);
         }
         let settled = match self.traces.is_clean(test) && !has_started {
             true => Settled::Now,
@@ -238,7 +239,7 @@ impl Agent {
             .partition::<Vec<usize>, _>(|test| traces.is_final(*test));
         self.unsettled = unsettled;
         for test in settled {
-            let findings = self.traces.findings(test, Instant::now(), |_| None);
+            let findings = self.traces.findings(test, clock::now(), |_| None);
             heard.push(Heard::Settled { test, findings });
         }
     }
@@ -261,7 +262,7 @@ impl Agent {
             // One whose test is not known yet is looked at again.
             let is_guessed = stray.mark.is_none() || look == Glance::Last;
             if test.is_some() || (stray.is_ours && is_guessed) {
-                self.traces.take_home(stray.pid, test, Instant::now());
+                self.traces.take_home(stray.pid, test, clock::now());
                 own.push(stray.pid);
             }
         }
@@ -311,7 +312,7 @@ impl Channel for Agent {
         if self.awaits_strays.take().is_some() {
             self.take_home(&look.strays(), Glance::Again);
         }
-        for subject in self.traces.overdue(self.linger(), Instant::now()) {
+        for subject in self.traces.overdue(self.linger(), clock::now()) {
             match subject {
                 Subject::Thread { tid, .. } if look.thread_rests(tid) => {
                     self.traces.note_lingering(subject);
@@ -345,7 +346,7 @@ impl Channel for Agent {
     }
 
     fn finish(mut self: Box<Self>, look: &dyn Look, strays: &[Stray]) -> Left {
-        let now = Instant::now();
+        let now = clock::now();
         let strays = self.take_home(strays, Glance::Last);
         let alive = |pid| look.command_of(pid);
         let mut findings: HashMap<usize, Vec<Finding>> = HashMap::new();

@@ -71,6 +71,12 @@ impl Look for At<'_> {
     }
 }
 
+/// Whether a process is stopped until somebody lets it go on.
+#[cfg(target_os = "linux")]
+pub fn is_stopped(pid: rustix::process::Pid) -> bool {
+    state(&format!("/proc/{}/stat", pid.as_raw_pid())) == Some('T')
+}
+
 /// The state letter, behind the name in brackets, which may hold anything.
 fn state(path: &str) -> Option<char> {
     let stat = fs::read_to_string(path).ok()?;

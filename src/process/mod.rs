@@ -2,26 +2,41 @@
 //!
 //! The one place where platforms differ. `unix` waits for all streams and the end of the
 //! process in one `poll`; `portable` does the same with a thread for each stream, and is
-//! what every other platform uses. All `unsafe` of the command is in `unix`.
+//! what every other platform uses. `guard` is what outlives a run that is killed, `signals`
+//! what the run is told by signals. All `unsafe` of the command is in `unix` and `calls`.
 
+#[cfg(target_os = "linux")]
+mod calls;
+#[cfg(target_os = "linux")]
+mod guard;
 mod look;
 #[cfg(any(not(unix), test))]
 mod portable;
+#[cfg(unix)]
+mod signals;
+#[cfg(not(target_os = "linux"))]
+mod unguarded;
 #[cfg(unix)]
 mod unix;
 
 use std::collections::HashMap;
 use std::io;
 use std::process::{Command, ExitStatus};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+#[cfg(target_os = "linux")]
+pub use guard::{GuardLine, Lines, set_up};
 pub use look::{At, Look, Stray, start_time};
 #[cfg(not(unix))]
 pub use portable::{
     Orders, Supervised, Wire, adopt_strays, ask_to_end, children, end_all, end_strays, has_ended,
     limit_memory, spawn_detached,
 };
+#[cfg(unix)]
+pub use signals::{Signals, Wish, stop_here};
+#[cfg(not(target_os = "linux"))]
+pub use unguarded::{GuardLine, Lines, set_up};
 #[cfg(unix)]
 pub use unix::{
     Orders, Supervised, Wire, adopt_strays, ask_to_end, children, end_all, end_strays, has_ended,
@@ -88,27 +103,54 @@ pub enum Hearing {
 /// The process groups of all that the run has started and that live now, so that the
 /// coordinator can reach them.
 #[derive(Debug, Default)]
-pub struct Groups(Mutex<HashMap<u32, Role>>);
+pub struct Groups(Mutex<Living>);
+
+#[derive(Debug, Default)]
+struct Living {
+    pids: HashMap<u32, Role>,
+    order: Order,
+}
+
+/// What all of them were told, and whoever is born just then has not heard.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(not(unix), allow(dead_code))]
+enum Order {
+    #[default]
+    Live,
+    Stop,
+    Die,
+}
 
 impl Groups {
     fn insert(&self, pid: u32, role: Role) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(pid, role);
+        let mut living = self.lock();
+        living.pids.insert(pid, role);
+        #[cfg(unix)]
+        match living.order {
+            Order::Live => {}
+            Order::Stop => unix::stop_group(pid),
+            Order::Die => unix::kill_group(pid),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Living> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Must happen before the process is reaped: after that its number may be another's.
     fn remove(&self, pid: u32) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&pid);
+        self.lock().pids.remove(&pid);
     }
 
     /// Whether this is one of them.
     pub fn has(&self, pid: u32) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&pid)
+        self.lock().pids.contains_key(&pid)
     }
 
     #[cfg(unix)]
     /// Fixtures do not get it: tests that clean up may still need them.
     pub fn pass_on(&self, signal: Passed) {
-        for (pid, role) in self.0.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        for (pid, role) in &self.lock().pids {
             if *role != Role::Fixture {
                 unix::signal_group(*pid, signal);
             }
@@ -118,7 +160,7 @@ impl Groups {
     /// Asks the worker of this batch to end.
     #[cfg(unix)]
     pub fn end_batch(&self, batch: usize) {
-        for (pid, role) in self.0.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        for (pid, role) in &self.lock().pids {
             if *role == (Role::Worker { batch }) {
                 unix::signal_group(*pid, Passed::Terminate);
             }
@@ -135,20 +177,36 @@ impl Groups {
 
     #[cfg(unix)]
     pub fn kill_all(&self) {
-        for pid in self.0.lock().unwrap_or_else(PoisonError::into_inner).keys() {
-            unix::kill_group(*pid);
-        }
+        let mut living = self.lock();
+        living.order = Order::Die;
+        living.pids.keys().for_each(|pid| unix::kill_group(*pid));
     }
 
     #[cfg(not(unix))]
     pub fn kill_all(&self) {}
+
+    #[cfg(unix)]
+    pub fn stop(&self) {
+        let mut living = self.lock();
+        if living.order == Order::Live {
+            living.order = Order::Stop;
+        }
+        living.pids.keys().for_each(|pid| unix::stop_group(*pid));
+    }
+
+    #[cfg(unix)]
+    pub fn go_on(&self) {
+        let mut living = self.lock();
+        if living.order == Order::Stop {
+            living.order = Order::Live;
+        }
+        living.pids.keys().for_each(|pid| unix::go_on_group(*pid));
+    }
 }
 
-/// Asks a process that shares our group to end, with all that it started.
+/// Processes that share our group, with all that they started.
 #[cfg(unix)]
-pub fn end_tree(pid: u32) {
-    unix::end_tree(pid);
-}
+pub use unix::{end_tree, go_on_tree, stop_tree};
 
 /// Elsewhere Ctrl-C reaches it by itself, and nothing else ends it early.
 #[cfg(not(unix))]
@@ -219,7 +277,7 @@ mod tests {
             run(shell("echo out; echo err >&2; exit 3"), &groups, Role::Lister, soon()).unwrap();
         assert_eq!((printed.stdout, printed.stderr), (b"out\n".to_vec(), b"err\n".to_vec()));
         assert_eq!(describe(printed.status.unwrap()), "exit code 3");
-        assert!(groups.0.lock().unwrap().is_empty());
+        assert!(groups.lock().pids.is_empty());
     }
 
     #[test]

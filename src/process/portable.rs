@@ -9,6 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{End, Groups, Happening, Role, Stream};
+use crate::clock;
 
 /// How often the end of the process is looked for.
 const TICK: Duration = Duration::from_millis(10);
@@ -151,7 +152,7 @@ impl<'g> Supervised<'g> {
                 self.groups.remove(self.child.id());
                 return Ok(Happening::Ended(status));
             }
-            if until.is_some_and(|until| Instant::now() >= until) {
+            if until.is_some_and(|until| clock::now() >= until) {
                 return Ok(Happening::Nothing);
             }
         }

@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
-use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::{End, Groups, Happening, Hearing, Passed, Role, Stream, look};
+use crate::clock;
 
 /// What a pipe can hold at the most when its writer has ended; more than that comes from
 /// somebody else, who must not hold us up.
@@ -82,8 +82,8 @@ enum HandOver {
 impl Wire {
     /// A pipe that libtest's `--logfile` can write to.
     pub fn ledger_pipe() -> io::Result<Wire> {
-        let (reader, worker) = pipe_with(PipeFlags::CLOEXEC)?;
-        Ok(Wire { reader, worker: Some(worker), hand_over: HandOver::Path })
+        let (reader, worker) = std::io::pipe()?;
+        Ok(Wire { reader: reader.into(), worker: Some(worker.into()), hand_over: HandOver::Path })
     }
 
     /// A socket for the agent.
@@ -97,8 +97,9 @@ impl Wire {
 
     /// A way for orders to the supervisor of a process.
     pub fn orders() -> io::Result<(Wire, Orders)> {
-        let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
-        Ok((Wire { reader, worker: None, hand_over: HandOver::Kept }, Orders(writer)))
+        let (reader, writer) = std::io::pipe()?;
+        let wire = Wire { reader: reader.into(), worker: None, hand_over: HandOver::Kept };
+        Ok((wire, Orders(writer.into())))
     }
 
     /// The path to hand to `--logfile`.
@@ -196,8 +197,7 @@ impl<'g> Supervised<'g> {
             if ready.has_exited {
                 self.has_exited = true;
                 self.ledger_writer = None;
-            } else if ready.readable.is_empty()
-                && until.is_some_and(|until| Instant::now() >= until)
+            } else if ready.readable.is_empty() && until.is_some_and(|until| clock::now() >= until)
             {
                 return Ok(Happening::Nothing);
             }
@@ -264,7 +264,7 @@ impl<'g> Supervised<'g> {
 
     /// How long `poll` may sleep: not at all once the process has ended.
     fn patience(&self, until: Option<Instant>) -> Option<Timespec> {
-        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        let left = until.map(|until| until.saturating_duration_since(clock::now()));
         let patience = match left {
             _ if self.has_exited => Some(Duration::ZERO),
             left if self.pidfd.is_none() => Some(left.unwrap_or(TICK).min(TICK)),
@@ -389,6 +389,14 @@ pub fn kill_group(pid: u32) {
     send(pid, Signal::KILL);
 }
 
+pub fn stop_group(pid: u32) {
+    send(pid, Signal::STOP);
+}
+
+pub fn go_on_group(pid: u32) {
+    send(pid, Signal::CONT);
+}
+
 pub fn signal_group(pid: u32, signal: Passed) {
     send(
         pid,
@@ -410,12 +418,27 @@ fn send(pid: u32, signal: Signal) {
     }
 }
 
-/// The youngest first, so that none is left without its parent while it is looked for.
+/// Asks them to end.
 pub fn end_tree(pid: u32) {
-    look::children_of(&pid.to_string()).into_iter().for_each(end_tree);
+    signal_tree(pid, Signal::TERM);
+}
+
+pub fn stop_tree(pid: u32) {
+    signal_tree(pid, Signal::STOP);
+}
+
+pub fn go_on_tree(pid: u32) {
+    signal_tree(pid, Signal::CONT);
+}
+
+/// The youngest first, so that none is left without its parent while it is looked for.
+fn signal_tree(pid: u32, signal: Signal) {
+    for child in look::children_of(&pid.to_string()) {
+        signal_tree(child, signal);
+    }
     let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return };
     // It may have ended by itself.
-    let _ = rustix::process::kill_process(pid, Signal::TERM);
+    let _ = rustix::process::kill_process(pid, signal);
 }
 
 pub fn signal_name(signal: i32) -> String {

@@ -13,6 +13,7 @@ use crate::message;
 use crate::outcome::{Outcome, Verdict};
 use crate::plan::TestId;
 use crate::settings::{Settings, Verbosity};
+use crate::worker::RunsNow;
 
 /// How often the line is drawn, per second: as fast as an eye reads.
 const DRAWS_PER_SECOND: u8 = 10;
@@ -88,6 +89,7 @@ impl Progress {
             Event::Fixture { name, slot, what } => self.fixture(name, *slot, what),
             Event::Wrote { bytes } => self.pass_through(bytes),
             Event::Note(note) => self.note(note),
+            Event::WhatRuns(slots) => self.what_runs(slots, view),
             Event::Tick => self.bar.tick(),
             Event::Finished(_) => self.finish(view),
         }
@@ -185,6 +187,26 @@ impl Progress {
             let word =
                 if is_grave(note) { self.paint.bad("error") } else { self.paint.warn("warning") };
             self.line(&format!("{word}: {}", message::note(note)));
+        }
+    }
+
+    /// Also for those who asked for quiet: they have asked for this too.
+    fn what_runs(&self, slots: &[RunsNow], view: &View<'_>) {
+        /// As many as a glance takes in.
+        const LINES: usize = 20;
+        let held: usize = slots.iter().map(|runs| runs.held).sum();
+        let ended = self.bar.position() + held as u64;
+        let left = self.bar.length().unwrap_or_default().saturating_sub(ended);
+        self.line(&status(self.paint, "So far", &message::so_far(ended, left)));
+        for runs in slots.iter().take(LINES) {
+            let test = |(test, took): &(TestId, Duration)| {
+                format!("{}{}", view.id(*test), message::in_brackets(*took))
+            };
+            let tests: Vec<String> = runs.tests.iter().map(test).collect();
+            self.line(&message::runs_now(runs.slot, &tests));
+        }
+        if slots.len() > LINES {
+            self.line(&message::more_slots(slots.len() - LINES));
         }
     }
 

@@ -5,8 +5,10 @@ use std::process::ExitStatus;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
+use super::running::Place;
 use super::{Cause, Context, GRACE, Job, Message, Rest, prepare, tell};
 use crate::channel::{Agent, Channel, Ended, Heard, LedgerFile, Left, Settled, ThreadStack, Way};
+use crate::clock;
 use crate::declaration::{LeakAction, LeakKind, Recycle};
 use crate::inventory::Listing;
 use crate::leaks::{Finding, Leak, Module, Names, Symbols, essential, judge};
@@ -100,6 +102,8 @@ struct Worker<'r> {
     process: Supervised<'r>,
     channel: Box<dyn Channel + 'r>,
     running: Vec<(usize, Instant)>,
+    /// The same for whoever asks.
+    place: Place<'r>,
     /// Which of the tests have begun.
     begun: Vec<bool>,
     ended: usize,
@@ -162,6 +166,7 @@ impl<'r> Worker<'r> {
                 process,
                 channel,
                 running: Vec::new(),
+                place: context.running.enter(number, job.slot()),
                 begun: vec![false; tests.len()],
                 tests,
                 ended: 0,
@@ -217,7 +222,7 @@ impl<'r> Worker<'r> {
 
     /// A deadline has passed: of a look, of a test, or of the grace that followed.
     fn time_has_passed(&mut self, told: &Sender<Message>) {
-        let now = Instant::now();
+        let now = clock::now();
         if self.ending.is_some() {
             return self.end_at_last();
         }
@@ -241,7 +246,7 @@ impl<'r> Worker<'r> {
             Some(signal) => {
                 self.ending = Some(Cause::TimedOut(overdue));
                 self.awaits_stacks = true;
-                self.kill_at = Some(Instant::now() + PATIENCE_FOR_STACKS);
+                self.kill_at = Some(clock::now() + PATIENCE_FOR_STACKS);
                 self.process.signal(signal);
             }
             None => self.end(Cause::TimedOut(overdue)),
@@ -250,13 +255,13 @@ impl<'r> Worker<'r> {
 
     fn end(&mut self, cause: Cause) {
         self.ending = Some(cause);
-        self.kill_at = Some(Instant::now() + GRACE);
+        self.kill_at = Some(clock::now() + GRACE);
         self.process.end(End::Terminate);
     }
 
     fn end_at_last(&mut self) {
         if std::mem::take(&mut self.awaits_stacks) {
-            self.kill_at = Some(Instant::now() + GRACE);
+            self.kill_at = Some(clock::now() + GRACE);
             self.process.end(End::Terminate);
         } else {
             self.kill_at = None;
@@ -280,7 +285,8 @@ impl<'r> Worker<'r> {
             match heard {
                 Heard::Began(test) => {
                     self.begun[test] = true;
-                    self.running.push((test, Instant::now()));
+                    self.running.push((test, clock::now()));
+                    self.place.began(self.tests[test]);
                 }
                 Heard::Ended(ended) => self.test_ended(ended, told),
                 Heard::Settled { test, findings } => self.settled(test, &findings, told),
@@ -298,8 +304,11 @@ impl<'r> Worker<'r> {
         let Ended { test, outcome, took, processor, reason, output, settled } = ended;
         self.ended += 1;
         self.begun[test] = true;
-        let seen = self.running.iter().position(|(running, _)| *running == test);
-        let seen = seen.map(|at| self.running.remove(at).1.elapsed());
+        self.place.ended(self.tests[test]);
+        let began = self.running.iter().position(|(running, _)| *running == test);
+        let began = began.map(|at| self.running.remove(at).1);
+        let seen = began.map(clock::since);
+        let took = took.map(clock::without_pauses);
         let has_output = output.is_some();
         let verdict = Verdict {
             took: Some(took.or(seen).unwrap_or_default()),
@@ -393,6 +402,7 @@ impl<'r> Worker<'r> {
     }
 
     fn judge(&self, test: usize, verdict: Verdict, told: &Sender<Message>) {
+        self.place.told();
         tell(told, Message::Judged { test: self.tests[test], verdict });
     }
 
@@ -404,9 +414,9 @@ impl<'r> Worker<'r> {
         let strays = look.strays();
         let mut started = channel.started_processes();
         started.extend(strays.iter().filter(|stray| stray.is_ours).map(|stray| stray.pid));
-        let until = Instant::now() + self.longest_linger().min(MOST_PATIENCE);
+        let until = clock::now() + self.longest_linger().min(MOST_PATIENCE);
         let lives = |pid: &u32| look.process_lives(*pid);
-        while started.iter().any(lives) && Instant::now() < until {
+        while started.iter().any(lives) && clock::now() < until {
             std::thread::sleep(TICK);
         }
         let left = channel.finish(&look, &strays);
@@ -466,7 +476,7 @@ impl<'r> Worker<'r> {
     }
 
     fn rest(&self, cause: Cause, left: Left) -> Rest {
-        let now = Instant::now();
+        let now = clock::now();
         // Where the one that ended the process is known, those beside it are not suspects.
         let culprit = left.culprit.filter(|test| self.running.iter().any(|(t, _)| t == test));
         let is_suspect = |test: usize| culprit.is_none_or(|culprit| culprit == test);

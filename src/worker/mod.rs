@@ -5,6 +5,7 @@
 //! `batch` runs many tests in one process, `single` a process for each.
 
 mod batch;
+mod running;
 mod single;
 
 use std::path::PathBuf;
@@ -25,7 +26,10 @@ use crate::plan::{Batch, Group, Instance, TestId};
 use crate::process::{self, Groups, Passed, Role};
 
 use batch::run_in_parts;
+use running::Running;
 use single::run_one_by_one;
+
+pub use running::RunsNow;
 
 /// What all workers of a run have in common.
 pub struct Context<'r> {
@@ -50,6 +54,7 @@ pub struct Context<'r> {
     symbols: Mutex<Symbols>,
     /// Set when nothing new may start: for workers that start a process for every test.
     pub stopping: AtomicBool,
+    pub running: Running,
     next_worker: AtomicU64,
 }
 
@@ -70,6 +75,7 @@ impl<'r> Context<'r> {
             root: PathBuf::new(),
             symbols: Mutex::default(),
             stopping: AtomicBool::new(false),
+            running: Running::default(),
             next_worker: AtomicU64::new(0),
         }
     }
@@ -108,11 +114,22 @@ impl Job {
     }
 }
 
+impl Job {
+    /// The one that its worker is told of.
+    fn slot(&self) -> usize {
+        self.batch.slots.first().copied().unwrap_or(0)
+    }
+}
+
 /// What reaches the coordinator.
 #[derive(Debug)]
 pub enum Message {
     /// The user wants the run to end.
     Signal(Passed),
+    /// The process that the user started is gone, and with it whoever could want anything.
+    Orphaned,
+    /// The user wants to know what runs now.
+    WhatRuns,
     /// A test has failed; its verdict follows when its output is known.
     Failing {
         test: TestId,
@@ -212,8 +229,7 @@ fn prepare(command: &mut std::process::Command, job: &Job, context: &Context<'_>
     }
     command.envs(&job.group.env);
     command.envs(job.values.iter().map(|(name, value)| (name, value)));
-    let slot = job.batch.slots.first().copied().unwrap_or(0);
-    command.envs(environment::worker_variables(context.run_id, slot, number));
+    command.envs(environment::worker_variables(context.run_id, job.slot(), number));
 }
 
 pub fn not_run() -> String {

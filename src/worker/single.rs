@@ -3,9 +3,9 @@
 use std::process::ExitStatus;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
-use std::time::Instant;
 
 use super::{Cause, Context, GRACE, Job, Message, Rest, not_run, prepare, tell};
+use crate::clock;
 use crate::inventory::{Dispatch, Listing};
 use crate::libtest::{self, Bounded, ReportReader};
 use crate::outcome::{Outcome, Verdict};
@@ -46,8 +46,10 @@ fn run_one(job: &Job, context: &Context<'_>, test: TestId) -> std::io::Result<Ve
         command.args(listed.name.starts_with('-').then_some("--")).arg(&listed.name);
     }
     let timeout = job.group.timeout(test);
-    let began = Instant::now();
+    let began = clock::now();
     let mut process = Supervised::spawn(command, None, context.groups, job.role())?;
+    let place = context.running.enter(number, job.slot());
+    place.began(test);
     let (mut output, mut report, mut buffer) =
         (Bounded::default(), ReportReader::new([]), Vec::new());
     let mut due = timeout.map(|timeout| began + timeout);
@@ -64,7 +66,7 @@ fn run_one(job: &Job, context: &Context<'_>, test: TestId) -> std::io::Result<Ve
             Happening::Ended(status) => break status,
             Happening::Nothing => {
                 process.end(if is_late { End::Kill } else { End::Terminate });
-                due = (!is_late).then(|| Instant::now() + GRACE);
+                due = (!is_late).then(|| clock::now() + GRACE);
                 is_late = true;
             }
         }
@@ -81,7 +83,7 @@ fn run_one(job: &Job, context: &Context<'_>, test: TestId) -> std::io::Result<Ve
         Outcome::Failed => by_output().or(reason),
         _ => reason,
     };
-    let (took, worker) = (Some(began.elapsed()), Some(number));
+    let (took, worker) = (Some(clock::since(began)), Some(number));
     Ok(Verdict { took, worker, output, ..Verdict::without_run(outcome, reason) })
 }
 

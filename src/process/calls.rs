@@ -1,0 +1,137 @@
+//! What no crate offers in a safe form: to part into two processes, to let signals wait, and
+//! to learn who sent one. Only for Linux, and only what the guard and the signals need.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use rustix::process::Pid;
+
+/// A signal, and the process that sent it: 0 for the kernel and for processes that are not of
+/// our namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Sent {
+    pub signal: i32,
+    pub sender: i32,
+}
+
+impl Sent {
+    pub const BYTES: usize = 8;
+
+    fn new(info: &libc::siginfo_t) -> Sent {
+        let has_sender = matches!(info.si_code, libc::SI_USER | libc::SI_QUEUE | libc::SI_TKILL);
+        // SAFETY: signals of these three codes carry their sender.
+        let sender = if has_sender { unsafe { info.si_pid() } } else { 0 };
+        Sent { signal: info.si_signo, sender }
+    }
+
+    pub fn to_bytes(self) -> [u8; Self::BYTES] {
+        let number = i64::from(self.signal) << 32 | i64::from(self.sender);
+        number.to_ne_bytes()
+    }
+
+    pub fn from_bytes(bytes: [u8; Self::BYTES]) -> Sent {
+        let number = i64::from_ne_bytes(bytes);
+        Sent { signal: (number >> 32) as i32, sender: number as i32 }
+    }
+}
+
+/// Which of the two processes this is after a fork.
+pub enum Side {
+    Parent { child: Pid },
+    Child,
+}
+
+/// Parts this process into two. Refused once there are threads: the child would miss them.
+pub fn fork() -> io::Result<Side> {
+    if std::fs::read_dir("/proc/self/task")?.count() != 1 {
+        return Err(io::ErrorKind::Unsupported.into());
+    }
+    // SAFETY: there is no other thread which could hold a lock that the child would need, so
+    // the child is as free as we are.
+    match unsafe { libc::fork() } {
+        0 => Ok(Side::Child),
+        pid => match Pid::from_raw(pid) {
+            Some(child) if pid > 0 => Ok(Side::Parent { child }),
+            _ => Err(io::Error::last_os_error()),
+        },
+    }
+}
+
+/// The signals that wait instead of being delivered.
+pub struct Mask(libc::sigset_t);
+
+impl Mask {
+    pub fn of(signals: &[i32]) -> Mask {
+        let mut set = Mask::full();
+        // SAFETY: the set is a valid one, and ours; a number that is no signal is refused.
+        unsafe {
+            libc::sigemptyset(&mut set.0);
+            for signal in signals {
+                libc::sigaddset(&mut set.0, *signal);
+            }
+        }
+        set
+    }
+
+    pub fn full() -> Mask {
+        let mut set = std::mem::MaybeUninit::uninit();
+        // SAFETY: the call fills the whole set.
+        Mask(unsafe {
+            libc::sigfillset(set.as_mut_ptr());
+            set.assume_init()
+        })
+    }
+
+    /// Lets these wait as well, and returns what waited before.
+    pub fn block(&self) -> Mask {
+        self.set(libc::SIG_BLOCK)
+    }
+
+    /// Lets exactly these wait.
+    pub fn restore(&self) {
+        self.set(libc::SIG_SETMASK);
+    }
+
+    fn set(&self, how: i32) -> Mask {
+        let mut former = Mask::full();
+        // SAFETY: both sets are valid and ours. The call fails only for a wrong `how`.
+        unsafe { libc::pthread_sigmask(how, &self.0, &mut former.0) };
+        former
+    }
+
+    /// The next one of these, which must be blocked.
+    pub fn wait(&self) -> Sent {
+        let mut info = std::mem::MaybeUninit::<libc::siginfo_t>::zeroed();
+        loop {
+            // SAFETY: the set is valid, and a positive answer says that `info` was filled;
+            // zeros are a valid one besides.
+            let info = unsafe {
+                match libc::sigwaitinfo(&self.0, info.as_mut_ptr()) {
+                    signal if signal > 0 => info.assume_init_ref(),
+                    // Stopped and continued in between.
+                    _ => continue,
+                }
+            };
+            return Sent::new(info);
+        }
+    }
+}
+
+/// Whoever started us may have let children end without a trace.
+pub fn see_children_end() {
+    // SAFETY: the default action has no handler that could be wrong.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
+}
+
+/// From now on every such signal is written to this pipe, with its sender.
+pub fn hear(signal: i32, pipe: &Arc<OwnedFd>) -> io::Result<()> {
+    let pipe = pipe.clone();
+    let write = move |info: &libc::siginfo_t| {
+        // A full pipe holds more signals than anybody counts.
+        let _ = rustix::io::write(&pipe, &Sent::new(info).to_bytes());
+    };
+    // SAFETY: the action allocates nothing and makes one system call, which touches nothing
+    // of ours; the registry keeps `errno`.
+    unsafe { signal_hook_registry::register_sigaction(signal, write) }.map(drop)
+}
