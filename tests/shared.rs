@@ -415,14 +415,16 @@ mod told_to_stop {
     }
 
     #[test]
-    fn it_dies_with_a_runner_that_is_killed() {
+    fn it_cleans_up_and_is_gone_when_the_runner_is_killed() {
         let package =
             served(&("echo $$ > $FIXTURE_LOG/pid; ".to_owned() + &script("server", ":")), "");
         let run = stays(&package);
         let pid = run.await_log("pid").concat();
         run.send(Signal::KILL);
-        assert_eq!(run.wait().ended_by(), Some(9));
         has_ended(&pid);
+        let ran = run.wait();
+        assert_eq!(ran.ended_by(), Some(9));
+        assert_eq!(events(&ran), ["server+", "ran", "server-"], "{ran}");
     }
 }
 
