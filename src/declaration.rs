@@ -189,7 +189,7 @@ const NODE_KEYS: &[&str] = &[
     "fixture",
     "override",
 ];
-const TOP_KEYS: &[&str] = &["modules", "fixtures", "list-timeout"];
+const TOP_KEYS: &[&str] = &["modules", "fixtures", "list-timeout", "overcommit"];
 
 /// One `partest` table.
 #[derive(Debug, Default)]
@@ -198,6 +198,8 @@ pub struct Declaration {
     pub modules: Vec<(At<String>, Keys)>,
     pub fixtures: Vec<(At<String>, FixtureKeys)>,
     pub list_timeout: Option<At<Duration>>,
+    /// How many tests that wait may run for each core.
+    pub overcommit: Option<At<usize>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -259,6 +261,7 @@ impl Reader<'_> {
             match key.get_ref().as_ref() {
                 "modules" => declaration.modules = self.modules(value),
                 "fixtures" => declaration.fixtures = self.fixtures(value),
+                "overcommit" => declaration.overcommit = self.count(value, "overcommit", 1),
                 "list-timeout" => declaration.list_timeout = self.duration(value, "list-timeout"),
                 _ => {
                     let known: Vec<&str> = [NODE_KEYS, TOP_KEYS].concat();

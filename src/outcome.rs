@@ -71,6 +71,9 @@ pub struct Verdict {
     pub took: Option<Duration>,
     /// Processor time of its threads, where the agent tells it.
     pub processor: Option<Duration>,
+    /// How much of a core it used while it ran; not known where it started processes, or
+    /// without the agent.
+    pub load: Option<f64>,
     /// How often the test has been handed out; the ledger counts it.
     pub attempt: u32,
     /// Those before this one that failed.
@@ -103,6 +106,7 @@ impl Verdict {
             outcome,
             took: None,
             processor: None,
+            load: None,
             attempt: 1,
             failed_before: Vec::new(),
             is_flaky_failure: false,

@@ -30,6 +30,8 @@ pub struct GroupTest {
     pub id: TestId,
     /// From history; none for a test that was never measured.
     pub expected: Option<Duration>,
+    /// How much of a core it uses while it runs, from 0 to 1; what waits uses little.
+    pub load: f64,
     pub timeout: Option<Duration>,
     pub retries: RetryKeys,
     /// What may be left behind; none where nobody looks.
@@ -111,15 +113,35 @@ pub struct Batch {
     pub is_alone: bool,
 }
 
+/// The places that a plan may fill.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Slots {
+    pub count: usize,
+    /// Where there are more slots than cores, for tests that wait: how many cores they may keep
+    /// busy together. None where the slots are the user's own number.
+    pub cores: Option<usize>,
+}
+
+impl From<usize> for Slots {
+    fn from(count: usize) -> Slots {
+        Slots { count, cores: None }
+    }
+}
+
 #[derive(Debug)]
 pub struct Plan {
     groups: Vec<GroupState>,
     slot_count: usize,
+    /// How many cores may be busy.
+    capacity: f64,
+    /// How many of them the running batches are expected to keep busy.
+    load: f64,
     thread_cap: usize,
     free: BTreeSet<usize>,
     held: Held,
     standing: Standing,
     running: HashMap<usize, Batch>,
+    loads: HashMap<usize, f64>,
     next_batch: usize,
     /// Work of one slot if all slots were equally busy.
     fair_share: Duration,
@@ -139,6 +161,8 @@ struct GroupState {
     /// Tests that are to run again, and not yet.
     delayed: Vec<GroupTest>,
     running: usize,
+    /// How many cores a thread of its tests keeps busy, on average over their time.
+    load: f64,
 }
 
 #[derive(Debug, Default)]
@@ -168,12 +192,19 @@ const ASSUMED: Duration = Duration::from_millis(1);
 
 impl Plan {
     /// `thread_cap` bounds the threads of one worker.
-    pub fn new(groups: Vec<Group>, slots: usize, thread_cap: Option<usize>) -> Plan {
-        let slot_count = slots.max(1);
+    pub fn new(groups: Vec<Group>, slots: impl Into<Slots>, thread_cap: Option<usize>) -> Plan {
+        let Slots { count, cores } = slots.into();
+        let slot_count = count.max(1);
         let assumed = assumed(&groups);
         let groups: Vec<GroupState> = groups.into_iter().map(GroupState::new).collect();
-        let remaining =
-            groups.iter().flat_map(|g| &g.pending).map(|t| t.expected.unwrap_or(assumed)).sum();
+        let time = |test: &GroupTest| test.expected.unwrap_or(assumed);
+        let tests = || groups.iter().flat_map(|group| &group.pending);
+        let remaining: Duration = tests().map(time).sum();
+        let busy: f64 = tests().map(|test| time(test).as_secs_f64() * test.load).sum();
+        let capacity = cores.map_or(f64::INFINITY, |cores| cores.max(1) as f64);
+        // As many slots as all the work can fill without more cores than there are.
+        let fillable = capacity * remaining.as_secs_f64() / busy.max(1e-9);
+        let filled = fillable.min(slot_count as f64).max(1.0);
         Plan {
             groups,
             slot_count,
@@ -184,7 +215,10 @@ impl Plan {
             running: HashMap::new(),
             next_batch: 0,
             waiting: 0,
-            fair_share: remaining / u32::try_from(slot_count).unwrap_or(u32::MAX),
+            capacity,
+            load: 0.0,
+            loads: HashMap::new(),
+            fair_share: remaining.div_f64(filled),
             remaining,
             assumed,
         }
@@ -283,6 +317,7 @@ impl Plan {
 
     pub fn finished(&mut self, batch: usize) {
         let Some(batch) = self.running.remove(&batch) else { return };
+        self.load -= self.loads.remove(&batch.id).unwrap_or_default();
         self.free.extend(&batch.slots);
         let state = &mut self.groups[batch.group];
         state.running -= 1;
@@ -355,7 +390,17 @@ impl Plan {
             return None;
         }
         let cut = self.size(at);
-        (cut.width <= self.free.len()).then_some(cut)
+        let has_room = self.running.is_empty() || self.load + cut.load <= self.capacity + 0.01;
+        (has_room && cut.width <= self.free.len()).then_some(cut)
+    }
+
+    /// How many slots the tests of this group could fill now, with the cores that are left.
+    fn room(&self, at: usize) -> usize {
+        let by_cores = (self.capacity - self.load) / self.groups[at].load().max(LEAST_LOAD);
+        match by_cores.is_finite() {
+            true => self.free.len().min((by_cores + 0.01).floor().max(1.0) as usize),
+            false => self.free.len(),
+        }
     }
 
     fn size(&self, at: usize) -> Cut {
@@ -382,9 +427,10 @@ impl Plan {
         let group = &self.groups[at].group;
         let is_rest = count == self.groups[at].pending.len();
         let threads = self.threads(at, count, work, is_rest);
+        let load = self.groups[at].load() * threads as f64;
         let width = threads.max(group.slots).min(self.slot_count);
         let is_unknown = self.groups[at].pending.last().is_some_and(|test| test.expected.is_none());
-        Cut { group: at, count, work, threads, width, is_alone, is_unknown }
+        Cut { group: at, count, work, load, threads, width, is_alone, is_unknown }
     }
 
     /// As many threads as bring the work below the fair share of the whole, and the slots
@@ -392,6 +438,7 @@ impl Plan {
     fn threads(&self, at: usize, count: usize, work: Duration, is_rest: bool) -> usize {
         let group = &self.groups[at].group;
         let most = count.min(self.slot_count).min(self.thread_cap).max(1);
+        let room = if self.capacity.is_finite() { self.room(at) } else { most };
         if !group.can_thread || group.form == Form::Isolated || group.recycle == Recycle::OnFailure
         {
             return 1;
@@ -403,7 +450,7 @@ impl Plan {
                 // A little over the fair share is still one share.
                 let needed = if shares.is_finite() { (shares - 0.1).ceil() as usize } else { 1 };
                 let idle = if is_rest && !self.others_wait(at) { self.free.len() } else { 0 };
-                needed.max(idle).max(group.least_threads).clamp(1, most)
+                needed.max(idle).min(room).max(group.least_threads).clamp(1, most)
             }
         }
     }
@@ -423,8 +470,10 @@ impl Plan {
             // Threads of one process share out many tests better than any plan.
             return all;
         }
-        let share = if others_wait { 1 } else { self.free.len() };
-        let target = self.remaining.mul_f64(share as f64 / (2 * self.slot_count) as f64);
+        let room = self.room(at);
+        let share = if others_wait { 1 } else { room };
+        let slots = self.slot_count.min(room + self.running.len());
+        let target = self.remaining.mul_f64(share as f64 / (2 * slots) as f64);
         let count = self.take_until(&state.pending, target);
         if is_alone {
             // With idle slots beside it, a second process costs no time: what is declared
@@ -480,6 +529,8 @@ impl Plan {
         state.running += 1;
         self.held.hold(&state.group);
         self.remaining = self.remaining.saturating_sub(cut.work);
+        self.load += cut.load;
+        self.loads.insert(self.next_batch, cut.load);
         let others = self.free.iter().copied().filter(|free| Some(*free) != slot);
         let slots: Vec<usize> = slot.into_iter().chain(others).take(cut.width).collect();
         for slot in &slots {
@@ -507,6 +558,8 @@ struct Cut {
     group: usize,
     count: usize,
     work: Duration,
+    /// How many cores it is expected to keep busy.
+    load: f64,
     threads: usize,
     width: usize,
     is_alone: bool,
@@ -516,12 +569,16 @@ struct Cut {
 impl GroupState {
     fn new(group: Group) -> GroupState {
         let pending = group.tests.clone();
+        let time = |test: &GroupTest| test.expected.unwrap_or(ASSUMED).as_secs_f64().max(1e-6);
+        let busy: f64 = pending.iter().map(|test| time(test) * test.load).sum();
+        let load = busy / pending.iter().map(time).sum::<f64>().max(1e-6);
         let mut state = GroupState {
             group: Arc::new(group),
             pending,
             alone: Vec::new(),
             delayed: Vec::new(),
             running: 0,
+            load,
         };
         state.sort();
         state
@@ -531,6 +588,16 @@ impl GroupState {
         self.pending.sort_by_key(|test| {
             (test.expected.is_none(), test.expected, std::cmp::Reverse(test.id))
         });
+    }
+
+    /// How many cores a thread of it keeps busy. What takes locks, or the machine, is not to
+    /// be crowded.
+    fn load(&self) -> f64 {
+        let Locks { read, write } = &self.group.locks;
+        match self.group.exclusive || !read.is_empty() || !write.is_empty() {
+            true => 1.0,
+            false => self.load,
+        }
     }
 
     /// The next tests to go.
@@ -585,6 +652,9 @@ impl Held {
         }
     }
 }
+
+/// However little tests seem to use: nobody measures that exactly.
+const LEAST_LOAD: f64 = 0.05;
 
 /// What a test without history is taken to last: the mean of those that have one.
 fn assumed(groups: &[Group]) -> Duration {

@@ -107,6 +107,14 @@ impl Policy {
         package.or(self.workspace.list_timeout.as_ref()).map_or(LIST_TIMEOUT, |at| at.value)
     }
 
+    /// How many slots there may be for each core, for tests that wait.
+    pub fn overcommit(&self) -> usize {
+        const OVERCOMMIT: usize = 4;
+        let declarations = self.packages.iter().map(|package| &package.declaration);
+        let found = [&self.workspace].into_iter().chain(declarations);
+        found.filter_map(|d| d.overcommit.as_ref()).next().map_or(OVERCOMMIT, |at| at.value)
+    }
+
     /// The rules of the test with this id (`BINARY::path::name`).
     pub fn rules(&self, package: usize, id: &str) -> Rules {
         let chain = self.chain(package, id);

@@ -58,6 +58,8 @@ pub struct Settings {
     pub task: Task,
     pub wanted: Wanted,
     pub slots: usize,
+    /// Whether tests that wait may take more of them: not where somebody has named a number.
+    pub may_overcommit: bool,
     /// The most threads of one worker, where the user set a bound.
     pub thread_cap: Option<usize>,
     pub policy: PolicyOverride,
@@ -113,6 +115,7 @@ impl Settings {
         Settings {
             task: if args.running.no_run && task == Task::Run { Task::BuildOnly } else { task },
             slots: slots(args.running.jobs, nested, thread_cap),
+            may_overcommit: args.running.jobs.is_none() && thread_cap.is_none() && !nested,
             thread_cap,
             policy: policy_override(&args.running),
             timeout: args.running.timeout,

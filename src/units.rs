@@ -79,6 +79,7 @@ fn group_listing(
         group.tests.push(GroupTest {
             id: test_id,
             expected,
+            load: history.load_of(&history_key, name),
             timeout: rules.timeout,
             retries: rules.retries,
             leaks: Some(rules.leaks.clone()),

@@ -221,7 +221,16 @@ impl Agent {
         let output = Some(output.into_bytes());
         let number = self.numbers.get(&test);
         let processor = number.and_then(|number| self.processor_time.remove(number));
-        heard.push(Heard::Ended(Ended { test, outcome, took, processor, reason, output, settled }));
+        heard.push(Heard::Ended(Ended {
+            test,
+            outcome,
+            took,
+            processor,
+            has_started_processes: has_started,
+            reason,
+            output,
+            settled,
+        }));
         if settled == Settled::Later {
             self.unsettled.push(test);
             self.settle(heard);

@@ -68,6 +68,8 @@ pub struct Ended {
     pub took: Option<Duration>,
     /// Processor time of the test's threads, as far as they have ended.
     pub processor: Option<Duration>,
+    /// Whether it has started processes, whose processor time is not in there.
+    pub has_started_processes: bool,
     pub reason: Option<String>,
     /// What the test printed; none where that comes with the end of the process, if at all.
     pub output: Option<Vec<u8>>,

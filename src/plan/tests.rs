@@ -8,6 +8,7 @@ fn group(listing: usize, form: Form, expected_ms: &[Option<u64>]) -> Group {
     let test = |(test, ms): (usize, &Option<u64>)| GroupTest {
         id: TestId { listing, test },
         expected: ms.map(Duration::from_millis),
+        load: 1.0,
         timeout: None,
         retries: RetryKeys::default(),
         leaks: None,
@@ -191,6 +192,41 @@ fn an_exclusive_batch_is_alone_on_the_machine_and_comes_last() {
     assert_eq!(startable(&mut plan), ["0*2/1"]);
 }
 
+/// A group whose tests use so much of a core while they run.
+fn loaded(mut group: Group, load: f64) -> Group {
+    group.tests.iter_mut().for_each(|test| test.load = load);
+    group
+}
+
+const TWO_CORES: Slots = Slots { count: 8, cores: Some(2) };
+
+#[test]
+fn tests_that_wait_fill_more_slots_than_there_are_cores() {
+    let unit = || group(0, Form::Unit, &known(200, 100));
+    let mut plan = Plan::new(vec![loaded(unit(), 0.1)], TWO_CORES, None);
+    assert_eq!(startable(&mut plan), ["0*200/8"]);
+    let mut plan = Plan::new(vec![loaded(unit(), 0.5)], TWO_CORES, None);
+    assert_eq!(startable(&mut plan), ["0*200/4"], "as many as keep two cores busy");
+    let mut plan = Plan::new(vec![unit()], TWO_CORES, None);
+    assert_eq!(startable(&mut plan), ["0*200/2"], "what computes has the cores");
+    let many = |load: f64| -> Vec<Group> {
+        (0..20).map(|at| loaded(group(at, Form::Unit, &known(1, 100)), load)).collect()
+    };
+    assert_eq!(startable(&mut Plan::new(many(0.1), TWO_CORES, None)).len(), 8);
+    assert_eq!(startable(&mut Plan::new(many(1.0), TWO_CORES, None)).len(), 2);
+}
+
+#[test]
+fn what_takes_locks_is_not_crowded() {
+    let locked = |at| {
+        let mut group = loaded(group(at, Form::Unit, &known(1, 100)), 0.1);
+        group.locks.read = vec!["port".into()];
+        group
+    };
+    let mut plan = Plan::new((0..20).map(locked).collect(), TWO_CORES, None);
+    assert_eq!(startable(&mut plan).len(), 2);
+}
+
 #[test]
 fn a_unit_that_lost_its_worker_never_runs_twice_at_once() {
     let mut plan = Plan::new(vec![group(0, Form::Unit, &unknown(5))], 4, Some(1));
@@ -245,9 +281,11 @@ fn any_group() -> impl Strategy<Value = Group> {
         write: write.into_iter().collect(),
     });
     let exclusive = prop::bool::weighted(0.1);
+    let load = prop_oneof![Just(1.0), Just(0.5), Just(0.05)];
+    let exclusive = (exclusive, load);
     (form, tests, threads, recycle, locks, 1_usize..6, exclusive, any_fixtures()).prop_map(
-        |(form, tests, threads, recycle, locks, slots, exclusive, fixtures)| {
-            let mut group = group(0, form, &tests);
+        |(form, tests, threads, recycle, locks, slots, (exclusive, load), fixtures)| {
+            let mut group = loaded(group(0, form, &tests), load);
             (group.threads, group.recycle, group.locks) = (threads, recycle, locks);
             (group.slots, group.exclusive, group.fixtures) = (slots, exclusive, fixtures);
             group
@@ -347,7 +385,7 @@ fn needs(plan: &Plan, batch: &Batch) -> Vec<Instance> {
 
 /// Plays a plan with chance deciding which batch ends next and how, and checks at every
 /// step what must always hold.
-fn play(groups: Vec<Group>, slots: usize, chances: &[u8]) -> Result<(), TestCaseError> {
+fn play(groups: Vec<Group>, slots: Slots, chances: &[u8]) -> Result<(), TestCaseError> {
     let groups: Vec<Group> = groups
         .into_iter()
         .enumerate()
@@ -382,7 +420,7 @@ fn play(groups: Vec<Group>, slots: usize, chances: &[u8]) -> Result<(), TestCase
         if plan.is_done() {
             break;
         }
-        check_running(&plan, &running, slots)?;
+        check_running(&plan, &running, slots.count)?;
         // One that takes its time has come up by now.
         let late = fixtures.there.iter().find(|(_, is_up)| !is_up).map(|(i, _)| *i);
         if let Some(instance) = late {
@@ -445,9 +483,10 @@ proptest! {
     fn every_test_runs_once_and_nothing_is_held_twice(
         groups in prop::collection::vec(any_group(), 1..8),
         slots in 1_usize..9,
+        cores in prop::option::of(1_usize..4),
         chances in prop::collection::vec(any::<u8>(), 1..64),
     ) {
-        play(groups, slots, &chances)?;
+        play(groups, Slots { count: slots, cores }, &chances)?;
     }
 
     #[test]

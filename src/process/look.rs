@@ -93,6 +93,31 @@ pub fn start_time(pid: u32) -> Option<u64> {
     fields.nth(18)?.parse().ok().filter(|_| is_there)
 }
 
+/// The machine's processor time since it was started (proc(5), `/proc/stat`): idle, and all of
+/// it, in ticks.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ProcessorTime {
+    idle: u64,
+    all: u64,
+}
+
+impl ProcessorTime {
+    /// None where nobody tells.
+    pub fn now() -> Option<ProcessorTime> {
+        let stat = fs::read_to_string("/proc/stat").ok()?;
+        let fields = stat.lines().next()?.split_whitespace().skip(1).take(8);
+        let fields: Vec<u64> = fields.map(|field| field.parse().unwrap_or(0)).collect();
+        let idle = fields.get(3)? + fields.get(4)?;
+        Some(ProcessorTime { idle, all: fields.iter().sum() })
+    }
+
+    /// How much of the machine had nothing to do since then, from 0 to 1.
+    pub fn idle_since(self, then: ProcessorTime) -> f64 {
+        let all = self.all.saturating_sub(then.all).max(1);
+        self.idle.saturating_sub(then.idle) as f64 / all as f64
+    }
+}
+
 /// Whether SIGKILL is on its way: on a busy machine it takes a while to arrive.
 fn is_killed(pid: u32) -> bool {
     const SIGKILL: u64 = 1 << 8;

@@ -27,7 +27,7 @@ use std::time::Instant;
 
 #[cfg(target_os = "linux")]
 pub use guard::{GuardLine, Lines, set_up};
-pub use look::{At, Look, Stray, start_time};
+pub use look::{At, Look, ProcessorTime, Stray, start_time};
 #[cfg(not(unix))]
 pub use portable::{
     Orders, Supervised, Wire, adopt_strays, ask_to_end, children, end_all, end_strays, has_ended,

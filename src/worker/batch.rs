@@ -301,7 +301,16 @@ impl<'r> Worker<'r> {
     /// Takes an end, also one that comes after the worker was told to end itself: what it
     /// says of the tests beside the one that hangs holds as well.
     fn test_ended(&mut self, ended: Ended, told: &Sender<Message>) {
-        let Ended { test, outcome, took, processor, reason, output, settled } = ended;
+        let Ended {
+            test,
+            outcome,
+            took,
+            processor,
+            has_started_processes,
+            reason,
+            output,
+            settled,
+        } = ended;
         self.ended += 1;
         self.begun[test] = true;
         self.place.ended(self.tests[test]);
@@ -313,6 +322,7 @@ impl<'r> Worker<'r> {
         let verdict = Verdict {
             took: Some(took.or(seen).unwrap_or_default()),
             processor,
+            load: load(took, processor.filter(|_| !has_started_processes)),
             worker: Some(self.number),
             output: output.unwrap_or_default(),
             ..Verdict::without_run(outcome, reason)
@@ -634,6 +644,14 @@ fn denied_panic(leaks: &[Leak]) -> Option<String> {
 fn explained(verdict: Verdict) -> Verdict {
     let reason = libtest::reason(&String::from_utf8_lossy(&verdict.output));
     Verdict { reason: reason.or(verdict.reason), ..verdict }
+}
+
+/// How much of a core a test has used.
+fn load(took: Option<Duration>, processor: Option<Duration>) -> Option<f64> {
+    // What is shorter tells nothing: starting and ending a thread is most of it.
+    const LEAST: Duration = Duration::from_millis(2);
+    let took = took.filter(|took| *took >= LEAST)?;
+    Some((processor?.as_secs_f64() / took.as_secs_f64()).min(1.0))
 }
 
 /// Stands in for a channel that has been taken apart.
