@@ -151,21 +151,12 @@ fn load(cache: Option<&Path>, crates: &[String], notes: &mut Vec<Note>) -> BTree
     match store::read::<Cache>(path) {
         Stored::Found(cache) if cache.crates == crates => cache.binaries,
         Stored::Found(_) | Stored::Absent => BTreeMap::new(),
-        Stored::Damaged(_) if is_of_another_version(path) => BTreeMap::new(),
+        Stored::Damaged(_) if store::is_of_another_version(path, FORMAT) => BTreeMap::new(),
         Stored::Damaged(why) => {
             notes.push(Note::DamagedState { path: path.to_owned(), why });
             BTreeMap::new()
         }
     }
-}
-
-/// What another version of this program wrote is not damaged, only of no use.
-fn is_of_another_version(path: &Path) -> bool {
-    #[derive(Deserialize)]
-    struct Format {
-        format: u32,
-    }
-    matches!(store::read::<Format>(path), Stored::Found(found) if found.format != FORMAT)
 }
 
 /// Listings of other binaries stay as long as those exist: a run of one package must not
@@ -181,19 +172,9 @@ fn keep(path: &Path, mut cache: Cache, known: BTreeMap<PathBuf, Kept>, notes: &m
     }
 }
 
-/// What tells one build of an executable from the next. Its time of modification alone
-/// would not: a test suite may set the clock.
+/// The executable's, and its runner's words.
 fn identity(binary: &Binary) -> Option<String> {
-    let metadata = std::fs::metadata(&binary.executable).ok()?;
-    #[cfg(unix)]
-    let file = {
-        use std::os::unix::fs::MetadataExt;
-        let changed = (metadata.ctime(), metadata.ctime_nsec());
-        format!("{}:{}:{changed:?}", metadata.dev(), metadata.ino())
-    };
-    #[cfg(not(unix))]
-    let file = String::new();
-    Some(format!("{}:{:?}:{file}:{:?}", metadata.len(), metadata.modified().ok()?, binary.runner))
+    Some(format!("{}:{:?}", store::identity(&binary.executable)?, binary.runner))
 }
 
 fn list(

@@ -7,6 +7,7 @@
 //! args → settings                    the command line, as typed and as meant
 //! prepare                            all that comes before the first test:
 //!   cargo → workspace, toolchain       what cargo and rustc know
+//!   (answer, witness)
 //!   declaration → policy               the metadata, as typed and as meant
 //!   binary (environment)               what the build gave, and how to start it
 //!   inventory (libtest, statics)       every test, and what the symbol tables say
@@ -24,6 +25,7 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod agent_file;
+mod answer;
 mod args;
 mod baseline;
 mod binary;
@@ -57,6 +59,7 @@ mod statics;
 mod store;
 mod toolchain;
 mod units;
+mod witness;
 mod worker;
 mod workspace;
 
@@ -96,7 +99,7 @@ fn run(settings: &Settings) -> Result<Exit> {
     let pool = pool(settings)?;
     let mut notes = Vec::new();
 
-    let (workspace, policy, binaries) = prepare::build(settings, &interrupts)?;
+    let (workspace, policy, binaries) = prepare::build(settings, &interrupts, &mut notes)?;
     if settings.task == Task::BuildOnly {
         return Ok(Exit::AllWell);
     }

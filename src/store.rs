@@ -3,8 +3,8 @@
 use std::io::Write;
 use std::path::Path;
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 /// What became of reading a stored file.
 pub enum Stored<T> {
@@ -25,6 +25,31 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> Stored<T> {
         Ok(value) => Stored::Found(value),
         Err(error) => Stored::Damaged(error.to_string()),
     }
+}
+
+/// Whether another version of this program wrote the file: then it is not damaged, only of no
+/// use.
+pub fn is_of_another_version(path: &Path, format: u32) -> bool {
+    #[derive(Deserialize)]
+    struct Format {
+        format: u32,
+    }
+    matches!(read::<Format>(path), Stored::Found(found) if found.format != format)
+}
+
+/// What tells one build of an executable from the next. Its time of modification alone
+/// would not: a test suite may set the clock.
+pub fn identity(executable: &Path) -> Option<String> {
+    let metadata = std::fs::metadata(executable).ok()?;
+    #[cfg(unix)]
+    let file = {
+        use std::os::unix::fs::MetadataExt;
+        let changed = (metadata.ctime(), metadata.ctime_nsec());
+        format!("{}:{}:{changed:?}", metadata.dev(), metadata.ino())
+    };
+    #[cfg(not(unix))]
+    let file = String::new();
+    Some(format!("{}:{:?}:{file}", metadata.len(), metadata.modified().ok()?))
 }
 
 /// Writes the file whole or not at all: beside its place first, then renamed.
