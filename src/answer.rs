@@ -31,7 +31,6 @@ const TOO_NEW: Duration = Duration::from_millis(100);
 
 #[derive(Serialize, Deserialize)]
 struct Kept {
-    format: u32,
     /// The digest of the `Question`; variables may hold secrets, and are not written.
     question: u64,
     witnesses: Vec<(Witness, u64)>,
@@ -73,15 +72,13 @@ pub fn metadata(
 }
 
 fn known(path: &Path, question: &Question, notes: &mut Vec<Note>) -> Option<Metadata> {
-    match store::read::<Kept>(path) {
+    match store::read::<Kept>(path, FORMAT) {
         Stored::Found(kept) => {
-            let holds = kept.format == FORMAT
-                && kept.question == digest(question)
+            let holds = kept.question == digest(question)
                 && kept.witnesses.iter().all(|(witness, said)| witness.says() == Some(*said));
             holds.then_some(kept.metadata)
         }
         Stored::Absent => None,
-        Stored::Damaged(_) if store::is_of_another_version(path, FORMAT) => None,
         Stored::Damaged(why) => {
             notes.push(Note::DamagedState { path: path.to_owned(), why });
             None
@@ -102,16 +99,12 @@ fn keep(
         let said = witness.says().filter(|_| is_old)?;
         Some((witness, said))
     };
-    let witnesses = witnesses(metadata, question).and_then(|all| all.into_iter().map(said).collect());
+    let witnesses =
+        witnesses(metadata, question).and_then(|all| all.into_iter().map(said).collect());
     let Some(witnesses) = witnesses else { return };
-    let kept = Kept {
-        format: FORMAT,
-        question: digest(question),
-        witnesses,
-        metadata: metadata.clone(),
-    };
+    let kept = Kept { question: digest(question), witnesses, metadata: metadata.clone() };
     let path = state_dir.join(question.file_name());
-    if let Err(error) = store::write(&path, &kept) {
+    if let Err(error) = store::write(&path, FORMAT, &kept) {
         notes.push(Note::StateNotWritten { path, why: error.to_string() });
     }
 }
@@ -191,9 +184,8 @@ fn configuration(question: &Question) -> Option<BTreeSet<Witness>> {
     let dirs = question.cwd.ancestors().map(|dir| dir.join(".cargo")).chain([home]);
     let files: BTreeSet<PathBuf> =
         dirs.flat_map(|dir| [dir.join("config"), dir.join("config.toml")]).collect();
-    let includes = |path: &PathBuf| {
-        std::fs::read_to_string(path).is_ok_and(|text| text.contains("include"))
-    };
+    let includes =
+        |path: &PathBuf| std::fs::read_to_string(path).is_ok_and(|text| text.contains("include"));
     // What another file adds would have to be followed.
     let is_whole = !files.iter().any(includes);
     is_whole.then(|| files.into_iter().map(Witness::Text).collect())

@@ -135,15 +135,14 @@ fn run(settings: &Settings) -> Result<Exit> {
             };
             let chosen = Chosen { choices, grouped, notes, doctests, root, baseline };
             let summary = run_tests(view, chosen, &pool, &interrupts, &mut reports, &mut history);
+            reports.show(&Event::Finished(summary.clone()));
             // A run inside a test of a run leaves the outer one's files alone.
             if !settings.nested && summary.total() > 0 {
-                history.forget_gone(&inventory);
-                let note = history.save(&history_file);
+                let note = history.save(&history_file, &inventory);
                 if let Some(note) = note {
                     reports.show(&Event::Note(note));
                 }
             }
-            reports.show(&Event::Finished(summary.clone()));
             Ok(exit(settings, &summary))
         }
     }

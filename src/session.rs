@@ -8,7 +8,6 @@ use crate::coordinator::Run;
 use crate::event::{Event, Note, Summary};
 use crate::history::History;
 use crate::interrupt::Interrupts;
-use crate::inventory::Inventory;
 use crate::message;
 use crate::outcome::{Outcome, Verdict};
 use crate::plan::{Plan, TestId};
@@ -47,10 +46,10 @@ pub fn run_tests(
     context.nocapture = settings.nocapture;
     context.show_output = settings.show_output;
     let ticks = reports.ticks();
-    let mut old_and_new = Comparison::default();
+    let mut old_and_new = Comparison::new(&context.baseline);
     let mut emit = |event: Event| {
         if let Event::Judged { test, verdict } = &event {
-            record(history, inventory, *test, verdict);
+            record(history, *test, verdict);
             old_and_new.note(inventory, *test, verdict);
         }
         reports.show(&event)
@@ -99,10 +98,9 @@ fn ignored(choices: &[Vec<Choice>]) -> Vec<TestId> {
 }
 
 /// Only what ran to its end tells how long a test takes.
-fn record(history: &mut History, inventory: &Inventory, test: TestId, verdict: &Verdict) {
+fn record(history: &mut History, test: TestId, verdict: &Verdict) {
     let ran = matches!(verdict.outcome, Outcome::Passed | Outcome::Failed | Outcome::TimedOut);
     if let Some(took) = verdict.took.filter(|_| ran) {
-        let listing = &inventory.listings[test.listing];
-        history.record(&listing.binary.key(), &listing.tests[test.test].name, took);
+        history.record(test, took);
     }
 }

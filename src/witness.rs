@@ -212,7 +212,8 @@ mod tests {
     fn a_member_may_appear_wherever_a_pattern_looks() {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().to_owned();
-        let members = |pattern: &str| Witness::Members { root: root.clone(), pattern: pattern.into() };
+        let members =
+            |pattern: &str| Witness::Members { root: root.clone(), pattern: pattern.into() };
         notices(members("crates/*"), || write(&root.join("crates/a/Cargo.toml"), ""));
         overlooks(members("crates/*"), || fs::create_dir(root.join("crates/b")).unwrap());
         notices(members("crates/*"), || write(&root.join("crates/b/Cargo.toml"), ""));

@@ -1,7 +1,8 @@
 //! The agent's channel: libtest's own events, what tests write past the capture, and what
 //! they leave behind, each marked with its test.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
@@ -23,8 +24,10 @@ pub struct Agent {
     tests: HashMap<u32, usize>,
     /// The same, the other way round.
     numbers: HashMap<usize, u32>,
-    /// The threads that run tests, by the agent's numbers of both.
+    /// The threads that belong to tests, by the agent's numbers of both.
     runs_test: HashMap<u32, u32>,
+    /// Those of them that are the tests themselves: nothing that a test could leave behind.
+    are_tests: HashSet<u32>,
     /// Processor time of the threads of a test that have ended.
     processor_time: HashMap<u32, Duration>,
     line: Vec<u8>,
@@ -69,13 +72,13 @@ enum Glance {
 
 /// One line of libtest's JSON; fields that its kind does not have are empty.
 #[derive(Debug, Deserialize)]
-struct Line {
-    #[serde(rename = "type")]
-    kind: String,
-    #[serde(default)]
-    event: String,
-    #[serde(default)]
-    name: String,
+struct Line<'l> {
+    #[serde(rename = "type", borrow)]
+    kind: Cow<'l, str>,
+    #[serde(default, borrow)]
+    event: Cow<'l, str>,
+    #[serde(default, borrow)]
+    name: Cow<'l, str>,
     #[serde(default)]
     exec_time: Option<f64>,
     #[serde(default)]
@@ -96,6 +99,7 @@ impl Agent {
             tests: HashMap::new(),
             numbers: HashMap::new(),
             runs_test: HashMap::new(),
+            are_tests: HashSet::new(),
             processor_time: HashMap::new(),
             line: Vec::new(),
             last_begun: None,
@@ -130,6 +134,7 @@ impl Agent {
             Frame::Libtest { bytes } => self.libtest(&bytes, heard),
             Frame::TestStarted { test, thread, line, .. } => {
                 self.runs_test.insert(thread, test);
+                self.are_tests.insert(thread);
                 self.libtest(&line, heard);
                 self.tests.extend(self.last_begun.map(|ours| (test, ours)));
                 self.numbers.extend(self.last_begun.map(|ours| (ours, test)));
@@ -154,7 +159,9 @@ impl Agent {
                     let took = Duration::from_nanos(processor_nanoseconds);
                     *self.processor_time.entry(test).or_default() += took;
                 }
-                self.trace(frame, heard);
+                if !self.are_tests.remove(&thread) {
+                    self.trace(frame, heard);
+                }
             }
             frame => self.trace(frame, heard),
         }
@@ -170,26 +177,35 @@ impl Agent {
         let mut lines = bytes.split(|byte| *byte == b'\n');
         let last = lines.next_back().unwrap_or_default();
         for line in lines {
-            self.line.extend_from_slice(line);
-            let line = std::mem::take(&mut self.line);
-            // Whatever else a main thread prints is nobody's verdict.
-            match serde_json::from_slice::<Line>(&line) {
-                Ok(event) => self.event(event, heard),
-                Err(_) => self.rest.push(&[&line[..], b"\n"].concat()),
+            // Nearly always the line came as a whole.
+            if self.line.is_empty() {
+                self.line(line, heard);
+            } else {
+                let mut whole = std::mem::take(&mut self.line);
+                whole.extend_from_slice(line);
+                self.line(&whole, heard);
             }
         }
         self.line.extend_from_slice(last);
     }
 
-    fn event(&mut self, line: Line, heard: &mut Vec<Heard>) {
+    fn line(&mut self, line: &[u8], heard: &mut Vec<Heard>) {
+        // Whatever else a main thread prints is nobody's verdict.
+        match serde_json::from_slice::<Line<'_>>(line) {
+            Ok(event) => self.event(event, heard),
+            Err(_) => self.rest.push(&[line, b"\n"].concat()),
+        }
+    }
+
+    fn event(&mut self, line: Line<'_>, heard: &mut Vec<Heard>) {
         if line.kind == "suite" {
             self.began |= line.event == "started";
-            self.ended |= matches!(line.event.as_str(), "ok" | "failed");
+            self.ended |= matches!(&*line.event, "ok" | "failed");
         }
-        let Some(&test) = self.by_name.get(&line.name).filter(|_| line.kind == "test") else {
+        let Some(&test) = self.by_name.get(&*line.name).filter(|_| line.kind == "test") else {
             return;
         };
-        let outcome = match line.event.as_str() {
+        let outcome = match &*line.event {
             "started" => {
                 self.last_begun = Some(test);
                 heard.push(Heard::Began(test));
