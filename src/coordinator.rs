@@ -149,6 +149,7 @@ impl<'r> Run<'r> {
             Message::Judged { test, verdict } => self.judge(test, verdict),
             Message::Wrote { bytes } => self.emit(Event::Wrote { bytes }),
             Message::Finished { batch, rest } => self.batch_finished(batch, rest),
+            Message::Several(messages) => messages.into_iter().for_each(|one| self.take(one)),
         }
     }
 

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::process::ExitStatus;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::{self, Sender};
 use std::time::{Duration, Instant};
 
-use super::{Cause, Context, GRACE, Job, Message, Rest, prepare, tell};
+use super::{Cause, Context, GRACE, Job, Message, Rest, prepare, tell, tell_all};
 use crate::channel::{Agent, Channel, Ended, Heard, LedgerFile, Left, Settled, ThreadStack, Way};
 use crate::declaration::{LeakAction, LeakKind, Recycle};
 use crate::inventory::Listing;
@@ -182,14 +182,21 @@ impl<'r> Worker<'r> {
 
     fn follow(mut self, told: &Sender<Message>) -> Rest {
         let mut buffer = Vec::new();
+        // What one happening tells goes out together: the coordinator is woken once for it.
+        let (aside, together) = mpsc::channel();
         // What begins with the process itself.
-        self.take(Stream::Channel, &[], told);
+        self.take(Stream::Channel, &[], &aside);
         loop {
+            tell_all(told, together.try_iter().collect());
             match self.process.next(self.deadline(), &mut buffer) {
-                Ok(Happening::Wrote(stream)) => self.take(stream, &buffer, told),
+                Ok(Happening::Wrote(stream)) => self.take(stream, &buffer, &aside),
                 Ok(Happening::Exited) => self.take_leave(),
-                Ok(Happening::Ended(status)) => return self.finish(status, told),
-                Ok(Happening::Nothing) => self.time_has_passed(told),
+                Ok(Happening::Ended(status)) => {
+                    let rest = self.finish(status, &aside);
+                    tell_all(told, together.try_iter().collect());
+                    return rest;
+                }
+                Ok(Happening::Nothing) => self.time_has_passed(&aside),
                 Err(error) => {
                     self.ending = Some(Cause::Died(format!("lost sight of it: {error}")));
                     self.process.end(End::Kill);
