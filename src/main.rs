@@ -46,6 +46,7 @@ mod ledger;
 mod libtest;
 mod message;
 mod mistake;
+mod numbers;
 mod outcome;
 mod plan;
 mod policy;

@@ -608,7 +608,7 @@ fn channel<'r>(
         Way::Agent => {
             let linger = |id: &TestId| job.group.leak_rules(*id).map(|rules| rules.linger);
             let lingers = tests.iter().map(|id| linger(id).unwrap_or_default()).collect();
-            Box::new(Agent::new(worker, &names, lingers, captures))
+            Box::new(Agent::new(worker, names, lingers, captures))
         }
         _ => Box::new(LedgerFile::new(listing.by_name(), &names, job.batch.threads, captures)),
     }
