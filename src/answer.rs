@@ -49,25 +49,39 @@ struct Question {
     variables: BTreeSet<(OsString, OsString)>,
 }
 
-/// `target_dir` is what flag, variables or configuration say; `keeps` is false for a run that
-/// must leave no trace.
+/// Where history and caches are kept, below the target directory.
+pub fn state_dir(args: &CargoArgs, metadata: &Metadata) -> PathBuf {
+    let dir = typed(args).unwrap_or_else(|| metadata.target_directory.clone().into());
+    dir.join(STATE)
+}
+
+const STATE: &str = "partest";
+
+fn typed(args: &CargoArgs) -> Option<PathBuf> {
+    let dir = args.target_dir.as_ref()?;
+    Some(std::path::absolute(dir).unwrap_or_else(|_| dir.clone()))
+}
+
+/// `configured` is the target directory that variables or configuration name: an answer is
+/// looked for there. `keeps` is false for a run that must leave no trace.
 pub fn metadata(
     args: &CargoArgs,
-    target_dir: Option<&Path>,
+    configured: Option<PathBuf>,
     keeps: bool,
     notes: &mut Vec<Note>,
 ) -> Result<Metadata> {
-    let question = Question::of(args).filter(|_| keeps);
-    let Some(question) = question else { return cargo::metadata(args, None) };
-    let candidates = question.state_dirs(target_dir);
-    for dir in candidates {
+    let Some(question) = Question::of(args).filter(|_| keeps) else {
+        return cargo::metadata(args, None);
+    };
+    for dir in question.state_dirs(typed(args).or(configured)) {
         if let Some(metadata) = known(&dir.join(question.file_name()), &question, notes) {
             return Ok(metadata);
         }
     }
     let asked = SystemTime::now();
     let metadata = cargo::metadata(args, None)?;
-    keep(&metadata, target_dir, &question, asked, notes);
+    let path = state_dir(args, &metadata).join(question.file_name());
+    keep(path, &metadata, &question, asked, notes);
     Ok(metadata)
 }
 
@@ -87,13 +101,12 @@ fn known(path: &Path, question: &Question, notes: &mut Vec<Note>) -> Option<Meta
 }
 
 fn keep(
+    path: PathBuf,
     metadata: &Metadata,
-    target_dir: Option<&Path>,
     question: &Question,
     asked: SystemTime,
     notes: &mut Vec<Note>,
 ) {
-    let state_dir = target_dir.unwrap_or(metadata.target_directory.as_std_path()).join("partest");
     let said = |witness: Witness| {
         let is_old = witness.changed().is_none_or(|changed| changed + TOO_NEW < asked);
         let said = witness.says().filter(|_| is_old)?;
@@ -103,7 +116,6 @@ fn keep(
         witnesses(metadata, question).and_then(|all| all.into_iter().map(said).collect());
     let Some(witnesses) = witnesses else { return };
     let kept = Kept { question: digest(question), witnesses, metadata: metadata.clone() };
-    let path = state_dir.join(question.file_name());
     if let Err(error) = store::write(&path, FORMAT, &kept) {
         notes.push(Note::StateNotWritten { path, why: error.to_string() });
     }
@@ -145,10 +157,10 @@ impl Question {
 
     /// Where an answer may be kept: the workspace's root, and with it the target directory, is
     /// part of the answer.
-    fn state_dirs(&self, target_dir: Option<&Path>) -> Vec<PathBuf> {
+    fn state_dirs(&self, target_dir: Option<PathBuf>) -> Vec<PathBuf> {
         match target_dir {
-            Some(dir) => vec![dir.join("partest")],
-            None => self.dir().ancestors().map(|dir| dir.join("target/partest")).collect(),
+            Some(dir) => vec![dir.join(STATE)],
+            None => self.dir().ancestors().map(|dir| dir.join("target").join(STATE)).collect(),
         }
     }
 }
@@ -216,4 +228,71 @@ fn of_package(package: &Package) -> Vec<Witness> {
     let neighbours = package.dependencies.iter().filter_map(|dependency| dependency.path.as_ref());
     witnesses.extend(neighbours.map(|path| Witness::Text(path.join("Cargo.toml").into())));
     witnesses
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask() -> (CargoArgs, Metadata) {
+        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+        let args = CargoArgs { manifest_path: Some(manifest), ..CargoArgs::default() };
+        let metadata = cargo::metadata(&args, None).unwrap();
+        (args, metadata)
+    }
+
+    #[test]
+    fn a_kept_answer_is_the_same() {
+        let (_, metadata) = ask();
+        let text = serde_json::to_string(&metadata).unwrap();
+        let read: Metadata = serde_json::from_str(&text).unwrap();
+        assert_eq!(format!("{read:?}"), format!("{metadata:?}"));
+    }
+
+    #[test]
+    fn all_that_cargo_reads_is_a_witness() {
+        let (args, metadata) = ask();
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let question = Question {
+            program: "",
+            cargo: PathBuf::new(),
+            cargo_identity: String::new(),
+            cwd: root.join("src"),
+            manifest: args.manifest_path.unwrap_or_default(),
+            flags: Vec::new(),
+            variables: BTreeSet::new(),
+        };
+        let witnesses = witnesses(&metadata, &question).unwrap();
+        let above = root.parent().unwrap();
+        let expected = [
+            Witness::Text(root.join("Cargo.toml")),
+            Witness::Text(root.join("Cargo.lock")),
+            Witness::Text(above.join("Cargo.toml")),
+            Witness::Text(root.join("src/.cargo/config.toml")),
+            Witness::Text(above.join(".cargo/config")),
+            Witness::Kind(root.join("build.rs")),
+            Witness::Kind(root.join("src/main.rs")),
+            Witness::Targets(root.join("tests")),
+        ];
+        for witness in expected {
+            assert!(witnesses.contains(&witness), "{witness:?} in {witnesses:?}");
+        }
+        assert!(witnesses.iter().all(|witness| witness.says().is_some()), "{witnesses:?}");
+    }
+
+    #[test]
+    fn members_that_stand_for_several_are_patterns() {
+        let table = [
+            ("", Some(vec![])),
+            ("[workspace]\nmembers = [\"a\", \"crates/*\", \"b?\"]", Some(vec!["crates/*", "b?"])),
+            ("[workspace]\nmembers = 1", None),
+            ("[workspace]\nmembers = [1]", None),
+            ("[workspace", None),
+        ];
+        for (text, expected) in table {
+            let expected =
+                expected.map(|all: Vec<&str>| all.into_iter().map(str::to_owned).collect());
+            assert_eq!(patterns(text), expected, "{text}");
+        }
+    }
 }

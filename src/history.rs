@@ -215,7 +215,7 @@ mod tests {
         let path = dir.path().join("history.json");
         let table = [
             ("junk", 1),
-            ("{\"binaries\":{\"x\":{\"y\":-1.0}}}", 0),
+            ("{\"format\":1,\"kept\":{\"x\":{\"y\":-1.0}}}", 0),
             ("{\"format\":2,\"kept\":{\"x\":{\"tests\":\"a\\nb\",\"nanoseconds\":[1]}}}", 1),
             ("{\"format\":2,\"kept\":{\"x\":{\"tests\":\"a\",\"nanoseconds\":[-1]}}}", 1),
         ];

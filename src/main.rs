@@ -15,7 +15,8 @@
 //!   (history)
 //! session                            one run:
 //!   coordinator ⇄ worker               who decides, and who follows a process
-//!   channel (agent_file), process      how verdicts are learnt, how processes end
+//!   channel (agent_file, numbers)      how verdicts are learnt
+//!   process                            how processes end
 //!   ledger, leaks, interrupt           what became of each test, what it left behind
 //! event → report (message)           what people and scripts get to see
 //!

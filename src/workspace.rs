@@ -43,14 +43,11 @@ impl Workspace {
         keeps: bool,
         notes: &mut Vec<Note>,
     ) -> Result<Workspace> {
-        let typed = args.target_dir.as_deref().map(std::path::absolute);
-        let target_dir = typed.and_then(std::io::Result::ok).or(configured);
-        let metadata = answer::metadata(args, target_dir.as_deref(), keeps, notes)?;
+        let metadata = answer::metadata(args, configured, keeps, notes)?;
         let packages = Package::all(&metadata)?;
-        let target_dir = target_dir.unwrap_or_else(|| metadata.target_directory.into());
         Ok(Workspace {
             root_manifest: metadata.workspace_root.join("Cargo.toml").into(),
-            state_dir: target_dir.join("partest"),
+            state_dir: answer::state_dir(args, &metadata),
             packages,
         })
     }
