@@ -103,15 +103,23 @@ pub fn write(path: &Path, entries: BTreeSet<Entry>) -> std::io::Result<()> {
 }
 
 /// The leaks of this run, to be held against the baseline.
-#[derive(Default)]
 pub struct Comparison {
     leaks: BTreeSet<Entry>,
-    /// Package and id of every test that ran to its end.
+    /// Package and id of every test that ran to its end; nobody asks without a baseline.
     ran: BTreeSet<(String, String)>,
+    has_baseline: bool,
 }
 
 impl Comparison {
+    pub fn new(baseline: &Baseline) -> Comparison {
+        let has_baseline = !baseline.entries.is_empty();
+        Comparison { leaks: BTreeSet::new(), ran: BTreeSet::new(), has_baseline }
+    }
+
     pub fn note(&mut self, inventory: &Inventory, test: TestId, verdict: &Verdict) {
+        if !self.has_baseline && verdict.leaks.is_empty() {
+            return;
+        }
         let listing = &inventory.listings[test.listing];
         let package = listing.binary.package_name.clone();
         let id = listing.binary.id(&listing.tests[test.test].name);

@@ -170,6 +170,22 @@ impl Built {
 }
 
 impl Binary {
+    #[cfg(test)]
+    pub fn example(name: &str) -> Binary {
+        Binary {
+            package: 0,
+            package_name: name.into(),
+            name: name.into(),
+            target: name.into(),
+            kind: "lib",
+            executable: "/nowhere".into(),
+            dir: "/".into(),
+            env: Variables::new(),
+            runner: Vec::new(),
+            harness: Harness::Libtest,
+        }
+    }
+
     /// The flags that make cargo build this binary and no other.
     pub fn cargo_flags(&self) -> Vec<String> {
         let mut flags = vec!["-p".to_owned(), self.package_name.clone()];

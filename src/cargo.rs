@@ -104,7 +104,7 @@ fn build_flags(args: &CargoArgs) -> Vec<String> {
 }
 
 /// What cargo wants in every call, `cargo metadata` included.
-fn resolution_flags(args: &CargoArgs) -> Vec<String> {
+pub fn resolution_flags(args: &CargoArgs) -> Vec<String> {
     let mut flags = Flags::default();
     flags.when("--locked", args.locked);
     flags.when("--offline", args.offline);

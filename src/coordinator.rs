@@ -94,13 +94,7 @@ struct Starter<'s> {
 }
 
 impl<'r> Run<'r> {
-    pub fn new(
-        context: &'r Context<'r>,
-        plan: Plan,
-        slots: usize,
-        fail_fast: bool,
-        emit: Emit<'r>,
-    ) -> Self {
+    pub fn new(context: &'r Context<'r>, plan: Plan, fail_fast: bool, emit: Emit<'r>) -> Self {
         let listings = &context.inventory.listings;
         let mut ledger = Ledger::default();
         plan.groups().flat_map(|group| &group.tests).for_each(|test| ledger.open(test.id));
@@ -116,7 +110,11 @@ impl<'r> Run<'r> {
             held: Vec::new(),
             delayed: Vec::new(),
             ending: None,
-            summary: Summary { slots, binaries: listings.len(), ..Summary::default() },
+            summary: Summary {
+                slots: context.slots,
+                binaries: listings.len(),
+                ..Summary::default()
+            },
             busy: Duration::ZERO,
             fail_fast,
             stopped: false,
@@ -340,6 +338,7 @@ impl<'r> Run<'r> {
             Message::Fixture { instance, news } => self.take_news(instance, news),
             Message::Wrote { bytes } => self.emit(Event::Wrote { bytes }),
             Message::Finished { batch, rest } => self.batch_finished(batch, rest),
+            Message::Several(messages) => messages.into_iter().for_each(|one| self.take(one)),
         }
     }
 

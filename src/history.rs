@@ -1,6 +1,7 @@
 //! How long each test took in earlier runs. A file in the target directory: losing it costs
 //! nothing but a worse order.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
@@ -9,21 +10,62 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::Note;
 use crate::inventory::Inventory;
+use crate::plan::TestId;
 use crate::store::{self, Stored};
 
-#[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Default)]
 pub struct History {
-    /// By binary (`web/test/api`), then by the test's name: seconds.
-    binaries: BTreeMap<String, BTreeMap<String, f64>>,
+    /// By binary: `web/test/api`.
+    binaries: BTreeMap<String, Durations>,
+    /// What this run has measured.
+    news: Vec<(TestId, News)>,
+}
+
+/// What is known of a test.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Past {
+    pub took: Duration,
+    /// How much of a core it uses while it runs, from 0 to 1: what waits uses little. None
+    /// where it was never measured.
+    pub load: Option<f64>,
+}
+
+/// What this run has measured of a test; a load only where it could be.
+#[derive(Debug, Clone, Copy)]
+struct News {
+    took: Duration,
+    load: Option<f64>,
+}
+
+/// The tests of one binary, by their names.
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+#[serde(try_from = "Kept", into = "Kept")]
+struct Durations {
+    tests: Vec<(String, Past)>,
+    /// Where the next question is expected: tests are asked for in their order.
+    next: Cell<usize>,
 }
 
 /// How much of a duration the newest run decides: an outlier fades within a few runs.
 const WEIGHT_OF_NEWEST: f64 = 0.5;
 
+/// Raised whenever what is kept changes its form.
+const FORMAT: u32 = 3;
+
+/// Few long values instead of many short ones: those are read faster.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    /// A line each.
+    tests: String,
+    nanoseconds: Vec<u64>,
+    /// In hundredths of a core; more than 100 where none was measured.
+    loads: Vec<u8>,
+}
+
 impl History {
     pub fn load(path: &Path, notes: &mut Vec<Note>) -> History {
-        match store::read(path) {
-            Stored::Found(history) => history,
+        match store::read(path, FORMAT) {
+            Stored::Found(binaries) => History { binaries, news: Vec::new() },
             Stored::Absent => History::default(),
             Stored::Damaged(why) => {
                 notes.push(Note::DamagedState { path: path.to_owned(), why });
@@ -32,72 +74,211 @@ impl History {
         }
     }
 
-    pub fn expected(&self, binary: &str, test: &str) -> Option<Duration> {
-        let seconds = *self.binaries.get(binary)?.get(test)?;
-        Duration::try_from_secs_f64(seconds).ok()
+    pub fn past(&self, binary: &str, test: &str) -> Option<Past> {
+        self.binaries.get(binary)?.find(test)
     }
 
-    pub fn load_of(&self, _binary: &str, _test: &str) -> f64 {
-        1.0
+    pub fn record(&mut self, test: TestId, took: Duration, load: Option<f64>) {
+        self.news.push((test, News { took, load }));
     }
 
-    pub fn record(&mut self, binary: &str, test: &str, took: Duration) {
-        let tests = match self.binaries.get_mut(binary) {
-            Some(tests) => tests,
-            None => self.binaries.entry(binary.to_owned()).or_default(),
-        };
-        let took = took.as_secs_f64();
-        match tests.get_mut(test) {
-            Some(known) => *known += (took - *known) * WEIGHT_OF_NEWEST,
-            None => drop(tests.insert(test.to_owned(), took)),
+    /// The machine was busy: tests waited for a core, and seem to use less of it than they do.
+    pub fn distrust_loads(&mut self) {
+        self.news.iter_mut().for_each(|(_, news)| news.load = None);
+    }
+
+    /// Takes in what was measured, and forgets the tests that the listed binaries no longer
+    /// have.
+    fn settle(&mut self, inventory: &Inventory) {
+        let mut news = std::mem::take(&mut self.news);
+        news.sort_by_key(|(test, _)| *test);
+        let mut settled: BTreeMap<String, Durations> = BTreeMap::new();
+        let mut from = 0;
+        for (index, listing) in inventory.listings.iter().enumerate() {
+            let count = news[from..].iter().take_while(|(test, _)| test.listing == index).count();
+            let names: Vec<&str> = listing.tests.iter().map(|test| test.name.as_str()).collect();
+            let measured = news[from..from + count].iter().map(|(id, news)| (id.test, *news));
+            from += count;
+            let key = listing.binary.key();
+            let old = self.binaries.get(&key);
+            let durations = Durations::settled(old, &names, &measured.collect::<Vec<_>>());
+            // Built for two platforms, a target has two binaries.
+            settled.entry(key).or_default().add(durations);
         }
-    }
-
-    /// Forgets the tests that the listed binaries no longer have.
-    pub fn forget_gone(&mut self, inventory: &Inventory) {
-        for listing in &inventory.listings {
-            let by_name = listing.by_name();
-            self.forget_others(&listing.binary.key(), |test| by_name.contains_key(test));
-        }
-    }
-
-    fn forget_others(&mut self, binary: &str, exists: impl Fn(&str) -> bool) {
-        if let Some(tests) = self.binaries.get_mut(binary) {
-            tests.retain(|test, _| exists(test));
-        }
+        self.binaries.extend(settled);
     }
 
     /// Writes the file; what went wrong comes back as a note, since no verdict hangs on it.
-    pub fn save(&self, path: &Path) -> Option<Note> {
-        let error = store::write(path, self).err()?;
+    pub fn save(mut self, path: &Path, inventory: &Inventory) -> Option<Note> {
+        self.settle(inventory);
+        let error = store::write(path, FORMAT, self.binaries).err()?;
         Some(Note::StateNotWritten { path: path.to_owned(), why: error.to_string() })
     }
+}
+
+impl TryFrom<Kept> for Durations {
+    type Error = &'static str;
+
+    fn try_from(kept: Kept) -> Result<Durations, &'static str> {
+        let names: Vec<&str> = kept.tests.lines().collect();
+        if [kept.nanoseconds.len(), kept.loads.len()] != [names.len(); 2] {
+            return Err("it has not one duration and load for each test");
+        }
+        let past = kept.nanoseconds.iter().zip(&kept.loads).map(|(took, load)| Past {
+            took: Duration::from_nanos(*took),
+            load: (*load <= 100).then(|| f64::from(*load) / 100.0),
+        });
+        Ok(Durations::new(names.into_iter().map(str::to_owned).zip(past).collect()))
+    }
+}
+
+impl From<Durations> for Kept {
+    fn from(durations: Durations) -> Kept {
+        let nanoseconds = |past: &Past| u64::try_from(past.took.as_nanos()).unwrap_or(u64::MAX);
+        let names: Vec<&str> = durations.tests.iter().map(|(name, _)| name.as_str()).collect();
+        Kept {
+            tests: names.join("\n"),
+            nanoseconds: durations.tests.iter().map(|(_, past)| nanoseconds(past)).collect(),
+            loads: durations.tests.iter().map(|(_, past)| hundredths(past.load)).collect(),
+        }
+    }
+}
+
+impl Durations {
+    fn new(mut tests: Vec<(String, Past)>) -> Durations {
+        // As libtest lists them; other harnesses may have their own order.
+        if !tests.is_sorted_by(|(a, _), (b, _)| a < b) {
+            tests.sort_by(|(a, _), (b, _)| a.cmp(b));
+            tests.dedup_by(|(a, _), (b, _)| a == b);
+        }
+        Durations { tests, next: Cell::new(0) }
+    }
+
+    fn find(&self, test: &str) -> Option<Past> {
+        let expected = self.next.get();
+        let at = match self.tests.get(expected) {
+            Some((name, _)) if name == test => expected,
+            _ => self.tests.binary_search_by(|(name, _)| name.as_str().cmp(test)).ok()?,
+        };
+        self.next.set(at + 1);
+        Some(self.tests[at].1)
+    }
+
+    /// The durations of these tests: what was known, and what was measured now, in the order
+    /// of the tests.
+    fn settled(old: Option<&Durations>, names: &[&str], measured: &[(usize, News)]) -> Self {
+        let mut measured = measured.iter().peekable();
+        let mut tests = Vec::with_capacity(names.len());
+        for (at, name) in names.iter().enumerate() {
+            let mut past = old.and_then(|old| old.find(name));
+            while let Some((_, newest)) = measured.next_if(|(test, _)| *test == at) {
+                past = Some(newest.after(past));
+            }
+            tests.extend(past.map(|past| ((*name).to_owned(), past)));
+        }
+        Durations::new(tests)
+    }
+
+    fn add(&mut self, others: Durations) {
+        if self.tests.is_empty() {
+            *self = others;
+        } else {
+            self.tests.extend(others.tests);
+            *self = Durations::new(std::mem::take(&mut self.tests));
+        }
+    }
+}
+
+impl News {
+    /// What is known of a test from now on.
+    fn after(self, past: Option<Past>) -> Past {
+        let Some(past) = past else {
+            return Past { took: self.took, load: self.load };
+        };
+        let mean = |known: f64, newest: f64| known + (newest - known) * WEIGHT_OF_NEWEST;
+        Past {
+            took: past.took.mul_f64(1.0 - WEIGHT_OF_NEWEST) + self.took.mul_f64(WEIGHT_OF_NEWEST),
+            load: match (past.load, self.load) {
+                (Some(known), Some(newest)) => Some(mean(known, newest)),
+                (known, newest) => known.or(newest),
+            },
+        }
+    }
+}
+
+fn hundredths(load: Option<f64>) -> u8 {
+    load.map_or(u8::MAX, |load| (load.clamp(0.0, 1.0) * 100.0).round() as u8)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::binary::Binary;
+    use crate::inventory::{Dispatch, Listing, Test};
+    use crate::statics::Statics;
+
+    fn inventory(names: &[&str]) -> Inventory {
+        let tests = names.iter().map(|n| Test { name: (*n).into(), is_ignored: false }).collect();
+        let statics = Statics::Unreadable(String::new());
+        let listing = Listing::new(Binary::example("web"), Dispatch::Batches, tests, statics);
+        Inventory { listings: vec![listing], failures: vec![] }
+    }
+
+    fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
 
     #[test]
-    fn durations_come_back_and_outliers_fade() {
+    fn durations_come_back_outliers_fade_and_what_is_gone_is_forgotten() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("history.json");
-        let mut history = History::default();
-        history.record("web/lib/web", "a", Duration::from_secs(4));
-        history.record("web/lib/web", "a", Duration::from_secs(2));
-        history.record("web/lib/web", "gone", Duration::from_secs(2));
-        history.forget_others("web/lib/web", |test| test != "gone");
-        assert_eq!(history.save(&path), None);
         let mut notes = Vec::new();
+        let mut run = |names: &[&str], measured: &[(usize, u64)]| {
+            let mut history = History::load(&path, &mut notes);
+            for (test, took) in measured {
+                let id = TestId { listing: 0, test: *test };
+                history.record(id, seconds(*took), (*test == 1).then_some(0.1));
+            }
+            assert_eq!(history.save(&path, &inventory(names)), None);
+        };
+        // Not in the order of their names, as other harnesses may list them.
+        run(&["b", "a", "gone"], &[(2, 2), (1, 4), (0, 8)]);
+        run(&["b", "a", "new"], &[(1, 2)]);
         let read = History::load(&path, &mut notes);
-        assert_eq!(read, history);
-        assert_eq!(read.expected("web/lib/web", "a"), Some(Duration::from_secs(3)));
-        assert_eq!(read.expected("web/lib/web", "gone"), None);
-        std::fs::write(&path, "{\"binaries\":{\"x\":{\"y\":-1.0}}}").unwrap();
-        assert_eq!(History::load(&path, &mut notes).expected("x", "y"), None);
+        let past = |took, load| Some(Past { took: seconds(took), load });
+        assert_eq!(
+            ["a", "b", "gone", "new"].map(|test| read.past("web/lib/web", test)),
+            [past(3, Some(0.1)), past(8, None), None, None]
+        );
+        assert_eq!(read.past("other", "a"), None);
         assert!(notes.is_empty());
-        std::fs::write(&path, "junk").unwrap();
-        assert_eq!(History::load(&path, &mut notes), History::default());
-        assert_eq!(notes.len(), 1);
+    }
+
+    #[test]
+    fn a_damaged_file_is_told_and_one_of_another_version_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("history.json");
+        let table = [
+            ("junk", 1),
+            ("{\"format\":1,\"kept\":{\"x\":{\"y\":-1.0}}}", 0),
+            (
+                "{\"format\":3,\"kept\":{\"x\":{\"tests\":\"a\\nb\",\"nanoseconds\":[1],\"loads\":[1]}}}",
+                1,
+            ),
+            (
+                "{\"format\":3,\"kept\":{\"x\":{\"tests\":\"a\",\"nanoseconds\":[-1],\"loads\":[1]}}}",
+                1,
+            ),
+            (
+                "{\"format\":3,\"kept\":{\"x\":{\"tests\":\"a\",\"nanoseconds\":[1],\"loads\":[]}}}",
+                1,
+            ),
+        ];
+        for (text, expected) in table {
+            std::fs::write(&path, text).unwrap();
+            let mut notes = Vec::new();
+            assert_eq!(History::load(&path, &mut notes).past("x", "a"), None, "{text}");
+            assert_eq!(notes.len(), expected, "{text}: {notes:?}");
+        }
     }
 }

@@ -48,8 +48,15 @@ pub struct Listing {
 }
 
 impl Listing {
+    #[cfg(test)]
     pub fn new(binary: Binary, dispatch: Dispatch, tests: Vec<Test>, statics: Statics) -> Listing {
-        let takes_agent = binary.runner.is_empty() && statics::has_loader(&binary.executable);
+        let kept = Kept { identity: String::new(), dispatch, tests, statics, has_loader: false };
+        Listing::of(binary, kept)
+    }
+
+    fn of(binary: Binary, kept: Kept) -> Listing {
+        let Kept { dispatch, tests, statics, has_loader, .. } = kept;
+        let takes_agent = binary.runner.is_empty() && has_loader;
         Listing { binary, dispatch, tests, statics, takes_agent, by_name: OnceLock::new() }
     }
 
@@ -75,17 +82,18 @@ const WHOLE: &str = "main";
 struct Kept {
     identity: String,
     dispatch: Dispatch,
+    #[serde(with = "names")]
     tests: Vec<Test>,
     statics: Statics,
+    /// Whether it is started by a loader that would load the agent.
+    has_loader: bool,
 }
 
 /// Raised whenever what is kept changes its form.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Cache {
-    /// `FORMAT` of the version that wrote it.
-    format: u32,
     /// What of the workspace the statics depend on.
     crates: Vec<String>,
     binaries: BTreeMap<PathBuf, Kept>,
@@ -105,14 +113,18 @@ pub fn take(
 ) -> Inventory {
     let mut crates_sorted: Vec<String> = crates.iter().cloned().collect();
     crates_sorted.sort_unstable();
-    let known = load(cache, &crates_sorted, notes);
-    let list_one = |binary: Binary| {
+    let mut known = load(cache, &crates_sorted, notes);
+    let mut with_known = |binary: Binary| {
+        let kept = known.remove(&binary.executable);
+        (binary, kept)
+    };
+    let binaries: Vec<_> = binaries.into_iter().map(&mut with_known).collect();
+    let list_one = |(binary, kept): (Binary, Option<Kept>)| {
         let identity = identity(&binary);
-        let kept =
-            known.get(&binary.executable).filter(|kept| Some(&kept.identity) == identity.as_ref());
+        let kept = kept.filter(|kept| Some(&kept.identity) == identity.as_ref());
         let is_new = kept.is_none();
         let found = match kept {
-            Some(kept) => Ok(kept.clone()),
+            Some(kept) => Ok(kept),
             None => list(&binary, crates, policy.list_timeout(binary.package), groups)
                 .map(|found| Kept { identity: identity.unwrap_or_default(), ..found }),
         };
@@ -121,17 +133,18 @@ pub fn take(
     let listed: Vec<_> = pool.install(|| binaries.into_par_iter().map(list_one).collect());
 
     let mut inventory = Inventory::default();
-    let mut cached = Cache { format: FORMAT, crates: crates_sorted, binaries: BTreeMap::new() };
-    let mut has_changed = false;
-    for (binary, found, is_new) in listed {
+    let is_news = |(binary, found, is_new): &(Binary, Result<Kept, String>, bool)| {
+        *is_new && found.as_ref().is_ok_and(|kept| may_be_kept(binary, kept))
+    };
+    let has_changed = listed.iter().any(is_news);
+    let mut cached = Cache { crates: crates_sorted, binaries: BTreeMap::new() };
+    for (binary, found, _) in listed {
         match found {
             Ok(kept) => {
-                has_changed |= is_new && may_be_kept(&binary, &kept);
-                if may_be_kept(&binary, &kept) {
+                if has_changed && may_be_kept(&binary, &kept) {
                     cached.binaries.insert(binary.executable.clone(), kept.clone());
                 }
-                let Kept { dispatch, tests, statics, .. } = kept;
-                inventory.listings.push(Listing::new(binary, dispatch, tests, statics));
+                inventory.listings.push(Listing::of(binary, kept));
             }
             Err(message) => inventory.failures.push(message),
         }
@@ -149,24 +162,14 @@ fn may_be_kept(binary: &Binary, kept: &Kept) -> bool {
 
 fn load(cache: Option<&Path>, crates: &[String], notes: &mut Vec<Note>) -> BTreeMap<PathBuf, Kept> {
     let Some(path) = cache else { return BTreeMap::new() };
-    match store::read::<Cache>(path) {
+    match store::read::<Cache>(path, FORMAT) {
         Stored::Found(cache) if cache.crates == crates => cache.binaries,
         Stored::Found(_) | Stored::Absent => BTreeMap::new(),
-        Stored::Damaged(_) if is_of_another_version(path) => BTreeMap::new(),
         Stored::Damaged(why) => {
             notes.push(Note::DamagedState { path: path.to_owned(), why });
             BTreeMap::new()
         }
     }
-}
-
-/// What another version of this program wrote is not damaged, only of no use.
-fn is_of_another_version(path: &Path) -> bool {
-    #[derive(Deserialize)]
-    struct Format {
-        format: u32,
-    }
-    matches!(store::read::<Format>(path), Stored::Found(found) if found.format != FORMAT)
 }
 
 /// Listings of other binaries stay as long as those exist: a run of one package must not
@@ -177,24 +180,48 @@ fn keep(path: &Path, mut cache: Cache, known: BTreeMap<PathBuf, Kept>, notes: &m
             cache.binaries.insert(executable, kept);
         }
     }
-    if let Err(error) = store::write(path, &cache) {
+    if let Err(error) = store::write(path, FORMAT, &cache) {
         notes.push(Note::StateNotWritten { path: path.to_owned(), why: error.to_string() });
     }
 }
 
-/// What tells one build of an executable from the next. Its time of modification alone
-/// would not: a test suite may set the clock.
+/// Tests as one text and a list of numbers: few long values are read faster than many short
+/// ones.
+mod names {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::Test;
+
+    #[derive(Serialize, Deserialize)]
+    struct Names {
+        /// A line each.
+        names: String,
+        /// Their places.
+        ignored: Vec<usize>,
+    }
+
+    pub fn serialize<S: Serializer>(tests: &[Test], serializer: S) -> Result<S::Ok, S::Error> {
+        let names: Vec<&str> = tests.iter().map(|test| test.name.as_str()).collect();
+        let ignored = (0..tests.len()).filter(|at| tests[*at].is_ignored).collect();
+        Names { names: names.join("\n"), ignored }.serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Test>, D::Error> {
+        let Names { names, ignored } = Names::deserialize(from)?;
+        let test = |name: &str| Test { name: name.to_owned(), is_ignored: false };
+        let mut tests: Vec<Test> = names.lines().map(test).collect();
+        for at in ignored {
+            let unknown = || D::Error::custom("an ignored test that it does not list");
+            tests.get_mut(at).ok_or_else(unknown)?.is_ignored = true;
+        }
+        Ok(tests)
+    }
+}
+
+/// The executable's, and its runner's words.
 fn identity(binary: &Binary) -> Option<String> {
-    let metadata = std::fs::metadata(&binary.executable).ok()?;
-    #[cfg(unix)]
-    let file = {
-        use std::os::unix::fs::MetadataExt;
-        let changed = (metadata.ctime(), metadata.ctime_nsec());
-        format!("{}:{}:{changed:?}", metadata.dev(), metadata.ino())
-    };
-    #[cfg(not(unix))]
-    let file = String::new();
-    Some(format!("{}:{:?}:{file}:{:?}", metadata.len(), metadata.modified().ok()?, binary.runner))
+    Some(format!("{}:{:?}", store::identity(&binary.executable)?, binary.runner))
 }
 
 fn list(
@@ -204,7 +231,9 @@ fn list(
     groups: &Groups,
 ) -> Result<Kept, String> {
     let statics = statics::read(&binary.executable, crates);
-    let kept = |dispatch, tests| Kept { identity: String::new(), dispatch, tests, statics };
+    let has_loader = statics::has_loader(&binary.executable);
+    let identity = String::new();
+    let kept = |dispatch, tests| Kept { identity, dispatch, tests, statics, has_loader };
     if binary.harness == Harness::Libtest {
         return Ok(kept(Dispatch::Batches, list_tests(binary, limit, groups)?));
     }

@@ -1,13 +1,12 @@
 //! The accounts of a run: every test that was handed out gets its own verdict, exactly once.
 
-use std::collections::HashMap;
-
+use crate::numbers::NumberMap;
 use crate::outcome::{Attempt, Outcome, Verdict};
 use crate::plan::TestId;
 
 #[derive(Debug, Default)]
 pub struct Ledger {
-    accounts: HashMap<TestId, Account>,
+    accounts: NumberMap<TestId, Account>,
     deaths: Vec<Death>,
 }
 

@@ -7,6 +7,7 @@
 //! args → settings                    the command line, as typed and as meant
 //! prepare                            all that comes before the first test:
 //!   cargo → workspace, toolchain       what cargo and rustc know
+//!   (answer, witness)
 //!   declaration → policy               the metadata, as typed and as meant
 //!   binary (environment)               what the build gave, and how to start it
 //!   inventory (libtest, statics)       every test, and what the symbol tables say
@@ -15,7 +16,8 @@
 //! session                            one run:
 //!   coordinator ⇄ worker               who decides, and who follows a process
 //!   fixture                            what is started once, for all who share it
-//!   channel (agent_file), process      how verdicts are learnt, how processes end
+//!   channel (agent_file, numbers)      how verdicts are learnt
+//!   process                            how processes end
 //!   ledger, leaks                      what became of each test, what it left behind
 //!   interrupt, clock                   signals, and time without the pauses
 //! event → report (message)           what people and scripts get to see
@@ -26,6 +28,7 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod agent_file;
+mod answer;
 mod args;
 mod baseline;
 mod binary;
@@ -48,6 +51,7 @@ mod ledger;
 mod libtest;
 mod message;
 mod mistake;
+mod numbers;
 mod outcome;
 mod plan;
 mod policy;
@@ -62,6 +66,7 @@ mod statics;
 mod store;
 mod toolchain;
 mod units;
+mod witness;
 mod worker;
 mod workspace;
 
@@ -107,7 +112,7 @@ fn main() -> ExitCode {
 /// The table of contents.
 fn run(settings: &Settings, lines: Lines) -> Result<Exit> {
     let interrupts = Interrupts::catch(lines).map_err(Error::Signals)?;
-    let pool = pool(settings)?;
+    let pool = make_pool(settings.slots)?;
     let mut notes = Vec::new();
 
     if let Task::Fixtures(what @ (ByHand::List | ByHand::Stop(_))) = &settings.task {
@@ -115,7 +120,7 @@ fn run(settings: &Settings, lines: Lines) -> Result<Exit> {
         let shelf = Shelf::new(&workspace.state_dir, false);
         return fixture::act(what, settings, &policy, &shelf, None);
     }
-    let (workspace, policy, binaries) = prepare::build(settings, &interrupts)?;
+    let (workspace, policy, binaries) = prepare::build(settings, &interrupts, &mut notes)?;
     if settings.task == Task::BuildOnly {
         return Ok(Exit::AllWell);
     }
@@ -139,11 +144,12 @@ fn run(settings: &Settings, lines: Lines) -> Result<Exit> {
     let mut history = History::load(&history_file, &mut notes);
     let grouped = units::group(&inventory, &choices, &policy, &history);
     let view = View { inventory: &inventory, settings };
+    let slots = units::slots(&grouped.groups, settings, policy.overcommit());
 
     match settings.task {
         Task::List => overview(settings, &notes, report::list(view, &choices), &inventory),
         Task::Plan => {
-            let plan = Plan::new(grouped.groups, settings.slots, settings.thread_cap);
+            let plan = Plan::new(grouped.groups, slots, settings.thread_cap);
             overview(settings, &notes, report::plan(view, plan, &grouped.fixtures), &inventory)
         }
         Task::Run | Task::BuildOnly | Task::Fixtures(_) => {
@@ -156,18 +162,27 @@ fn run(settings: &Settings, lines: Lines) -> Result<Exit> {
                 false => Baseline::load(&baseline::path(&root))?,
             };
             let fixtures = fixture::resolve(&grouped.fixtures, &policy, &inventory, &root);
-            let chosen =
-                Chosen { choices, grouped, fixtures, shelf, notes, doctests, root, baseline };
+            let chosen = Chosen {
+                choices,
+                grouped,
+                slots,
+                fixtures,
+                shelf,
+                notes,
+                doctests,
+                root,
+                baseline,
+            };
+            let pool = if slots.count > settings.slots { make_pool(slots.count)? } else { pool };
             let summary = run_tests(view, chosen, &pool, &interrupts, &mut reports, &mut history);
+            reports.show(&Event::Finished(summary.clone()));
             // A run inside a test of a run leaves the outer one's files alone.
             if !settings.nested && summary.total() > 0 {
-                history.forget_gone(&inventory);
-                let note = history.save(&history_file);
+                let note = history.save(&history_file, &inventory);
                 if let Some(note) = note {
                     reports.show(&Event::Note(note));
                 }
             }
-            reports.show(&Event::Finished(summary.clone()));
             Ok(exit(settings, &summary))
         }
     }
@@ -177,12 +192,12 @@ fn run(settings: &Settings, lines: Lines) -> Result<Exit> {
 const HISTORY: &str = "history.json";
 
 /// One private pool: its threads live as long as the run, which the workers' lives hang on.
-fn pool(settings: &Settings) -> Result<rayon::ThreadPool> {
+fn make_pool(slots: usize) -> Result<rayon::ThreadPool> {
     rayon::ThreadPoolBuilder::new()
-        .num_threads(settings.slots)
+        .num_threads(slots)
         .thread_name(|slot| format!("slot {slot}"))
         .build()
-        .map_err(|source| Error::Pool { slots: settings.slots, source })
+        .map_err(|source| Error::Pool { slots, source })
 }
 
 /// Shows what there is instead of running it.

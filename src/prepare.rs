@@ -1,5 +1,6 @@
 //! Everything before the first test: the build, what the manifests declare, and the inventory.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::binary::{Binary, Build};
@@ -14,7 +15,7 @@ use crate::policy::Policy;
 use crate::process;
 use crate::report::{Spinner, tell};
 use crate::settings::Settings;
-use crate::toolchain::Toolchain;
+use crate::toolchain::{self, Toolchain};
 use crate::workspace::Workspace;
 
 /// Where the lists are kept, below the state directory.
@@ -24,14 +25,17 @@ const INVENTORY: &str = "inventory.json";
 pub fn build(
     settings: &Settings,
     interrupts: &Arc<Interrupts>,
+    notes: &mut Vec<Note>,
 ) -> Result<(Workspace, Policy, Vec<Binary>)> {
     let (mut cargo, read) = Build::start(settings)?.split();
     interrupts.watch_build(Some(cargo.id()));
     let mut mistakes = Vec::new();
     let (built, toolchain, declared) = std::thread::scope(|scope| {
         let built = scope.spawn(read);
-        let toolchain = scope.spawn(|| Toolchain::load(settings));
-        let declared = declared(settings, &mut mistakes);
+        let config = toolchain::configuration();
+        let target_dir = config.as_ref().ok().and_then(|config| config.build.target_dir.clone());
+        let toolchain = scope.spawn(|| Toolchain::load(settings, config?));
+        let declared = declared(settings, target_dir, &mut mistakes, notes);
         if matches!(declared, Err(Error::Metadata(_))) {
             process::end_tree(cargo.id());
         }
@@ -62,8 +66,10 @@ pub fn build(
 
 /// What the manifests declare, for a task that builds nothing.
 pub fn declared_alone(settings: &Settings) -> Result<(Workspace, Policy)> {
-    let mut mistakes = Vec::new();
-    let declared = declared(settings, &mut mistakes);
+    let (mut mistakes, mut notes) = (Vec::new(), Vec::new());
+    let config = toolchain::configuration()?;
+    let target_dir = config.build.target_dir.clone();
+    let declared = declared(settings, target_dir, &mut mistakes, &mut notes);
     for mistake in &mistakes {
         tell(&mistake.render(settings.color.stderr));
     }
@@ -71,8 +77,13 @@ pub fn declared_alone(settings: &Settings) -> Result<(Workspace, Policy)> {
 }
 
 /// What the manifests declare, with all that is wrong about it.
-fn declared(settings: &Settings, mistakes: &mut Vec<Mistake>) -> Result<(Workspace, Policy)> {
-    let workspace = Workspace::load(&settings.cargo)?;
+fn declared(
+    settings: &Settings,
+    target_dir: Option<PathBuf>,
+    mistakes: &mut Vec<Mistake>,
+    notes: &mut Vec<Note>,
+) -> Result<(Workspace, Policy)> {
+    let workspace = Workspace::load(&settings.cargo, target_dir, !settings.nested, notes)?;
     let policy = workspace.policy(settings, mistakes)?;
     mistakes.sort_by_key(|mistake| (mistake.severity == Severity::Error, mistake.position()));
     end_if_wrong(mistakes)?;

@@ -9,10 +9,9 @@ use crate::event::{Event, Note, Summary};
 use crate::fixture::{Fixture, Shelf};
 use crate::history::History;
 use crate::interrupt::Interrupts;
-use crate::inventory::Inventory;
 use crate::outcome::{Outcome, Verdict};
-use crate::plan::{Plan, TestId};
-use crate::process;
+use crate::plan::{Plan, Slots, TestId};
+use crate::process::{self, ProcessorTime};
 use crate::report::{Reports, View};
 use crate::selection::Choice;
 use crate::units::Grouped;
@@ -22,6 +21,7 @@ use crate::worker::Context;
 pub struct Chosen {
     pub choices: Vec<Vec<Choice>>,
     pub grouped: Grouped,
+    pub slots: Slots,
     pub fixtures: Vec<Fixture>,
     pub shelf: Option<Shelf>,
     pub notes: Vec<Note>,
@@ -40,11 +40,12 @@ pub fn run_tests(
     history: &mut History,
 ) -> Summary {
     let (settings, inventory) = (view.settings, view.inventory);
+    let before = ProcessorTime::now();
     let ignored = ignored(&chosen.choices);
     let running: usize = chosen.grouped.groups.iter().map(|group| group.tests.len()).sum();
     let mut context = Context::new(inventory, &interrupts.groups, &settings.run_id);
     context.agent = settings.agent.then(AgentFile::new).flatten();
-    context.slots = settings.slots;
+    context.slots = chosen.slots.count;
     context.most_deaths = settings.max_crashes;
     context.fixtures = chosen.fixtures;
     context.shelf = chosen.shelf;
@@ -53,10 +54,10 @@ pub fn run_tests(
     context.nocapture = settings.nocapture;
     context.show_output = settings.show_output;
     let ticks = reports.ticks();
-    let mut old_and_new = Comparison::default();
+    let mut old_and_new = Comparison::new(&context.baseline);
     let mut emit = |event: Event| {
         if let Event::Judged { test, verdict } = &event {
-            record(history, inventory, *test, verdict);
+            record(history, *test, verdict);
             old_and_new.note(inventory, *test, verdict);
         }
         reports.show(&event)
@@ -65,7 +66,7 @@ pub fn run_tests(
         run_id: settings.run_id.clone(),
         tests: running + ignored.len(),
         binaries: inventory.listings.len(),
-        slots: settings.slots,
+        slots: chosen.slots.count,
     });
     for note in chosen.notes {
         emit(Event::Note(note));
@@ -73,13 +74,16 @@ pub fn run_tests(
     if !chosen.doctests.is_empty() {
         emit(Event::Note(Note::Doctests { packages: chosen.doctests }));
     }
-    let plan = Plan::new(chosen.grouped.groups, settings.slots, settings.thread_cap);
-    let mut run = Run::new(&context, plan, settings.slots, settings.fail_fast, &mut emit);
+    let plan = Plan::new(chosen.grouped.groups, chosen.slots, settings.thread_cap);
+    let mut run = Run::new(&context, plan, settings.fail_fast, &mut emit);
     for test in ignored {
         run.judge_without_run(test, Outcome::Ignored, None);
     }
     let mut summary = run.run(pool, interrupts, ticks);
     summary.list_failures = inventory.failures.len();
+    if is_crowded(before) {
+        history.distrust_loads();
+    }
     let keepers = context.shelf.as_ref().map(Shelf::keepers).unwrap_or_default();
     let pids: Vec<u32> = keepers.iter().map(|(pid, _)| *pid).collect();
     let strays = process::end_strays(&pids);
@@ -96,6 +100,14 @@ pub fn run_tests(
     summary
 }
 
+/// Whether the machine had hardly anything left to give: then a test that took long may have
+/// waited for a core.
+fn is_crowded(before: Option<ProcessorTime>) -> bool {
+    const IDLE: f64 = 0.15;
+    let idle = before.and_then(|before| Some(ProcessorTime::now()?.idle_since(before)));
+    idle.is_none_or(|idle| idle < IDLE)
+}
+
 fn ignored(choices: &[Vec<Choice>]) -> Vec<TestId> {
     let of_listing = |(listing, choices): (usize, &Vec<Choice>)| {
         let ignored = |(test, choice): (usize, &Choice)| {
@@ -107,10 +119,9 @@ fn ignored(choices: &[Vec<Choice>]) -> Vec<TestId> {
 }
 
 /// Only what ran to its end tells how long a test takes.
-fn record(history: &mut History, inventory: &Inventory, test: TestId, verdict: &Verdict) {
+fn record(history: &mut History, test: TestId, verdict: &Verdict) {
     let ran = matches!(verdict.outcome, Outcome::Passed | Outcome::Failed | Outcome::TimedOut);
     if let Some(took) = verdict.took.filter(|_| ran) {
-        let listing = &inventory.listings[test.listing];
-        history.record(&listing.binary.key(), &listing.tests[test.test].name, took);
+        history.record(test, took, verdict.load);
     }
 }

@@ -3,37 +3,68 @@
 use std::io::Write;
 use std::path::Path;
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 /// What became of reading a stored file.
 pub enum Stored<T> {
     Found(T),
-    /// Never written yet.
+    /// Never written yet, or by another version.
     Absent,
     /// There, but not to be used; the text says why.
     Damaged(String),
 }
 
-pub fn read<T: DeserializeOwned>(path: &Path) -> Stored<T> {
+/// Whatever is kept, with the number of its form: raised whenever that changes.
+#[derive(Serialize, Deserialize)]
+struct File<T> {
+    format: u32,
+    kept: T,
+}
+
+/// What another version of this program wrote is not damaged, only of no use.
+pub fn read<T: DeserializeOwned>(path: &Path, format: u32) -> Stored<T> {
+    #[derive(Deserialize)]
+    struct Format {
+        format: u32,
+    }
     let bytes = match std::fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Stored::Absent,
         Err(error) => return Stored::Damaged(error.to_string()),
     };
-    match serde_json::from_slice(&bytes) {
-        Ok(value) => Stored::Found(value),
-        Err(error) => Stored::Damaged(error.to_string()),
+    match serde_json::from_slice::<File<T>>(&bytes) {
+        Ok(file) if file.format == format => Stored::Found(file.kept),
+        Ok(_) => Stored::Absent,
+        Err(error) => match serde_json::from_slice::<Format>(&bytes) {
+            Ok(found) if found.format != format => Stored::Absent,
+            _ => Stored::Damaged(error.to_string()),
+        },
     }
 }
 
+/// What tells one build of an executable from the next. Its time of modification alone
+/// would not: a test suite may set the clock.
+pub fn identity(executable: &Path) -> Option<String> {
+    let metadata = std::fs::metadata(executable).ok()?;
+    #[cfg(unix)]
+    let file = {
+        use std::os::unix::fs::MetadataExt;
+        let changed = (metadata.ctime(), metadata.ctime_nsec());
+        format!("{}:{}:{changed:?}", metadata.dev(), metadata.ino())
+    };
+    #[cfg(not(unix))]
+    let file = String::new();
+    Some(format!("{}:{:?}:{file}", metadata.len(), metadata.modified().ok()?))
+}
+
 /// Writes the file whole or not at all: beside its place first, then renamed.
-pub fn write(path: &Path, value: &impl Serialize) -> std::io::Result<()> {
+pub fn write(path: &Path, format: u32, kept: impl Serialize) -> std::io::Result<()> {
     let dir = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(dir)?;
     let mut file = tempfile::NamedTempFile::new_in(dir)?;
     let mut buffered = std::io::BufWriter::new(file.as_file_mut());
-    serde_json::to_writer(&mut buffered, value)?;
+    serde_json::to_writer(&mut buffered, &File { format, kept })?;
     buffered.flush()?;
     drop(buffered);
     file.persist(path).map_err(|error| error.error)?;
@@ -48,13 +79,28 @@ mod tests {
     fn a_damaged_file_says_so_and_is_replaced_whole() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("new/state.json");
-        assert!(matches!(read::<Vec<u8>>(&path), Stored::Absent));
-        write(&path, &vec![1, 2]).unwrap();
-        assert!(matches!(read::<Vec<u8>>(&path), Stored::Found(v) if v == [1, 2]));
-        std::fs::write(&path, "[1, 2").unwrap();
-        assert!(matches!(read::<Vec<u8>>(&path), Stored::Damaged(_)));
-        write(&path, &vec![3]).unwrap();
-        assert!(matches!(read::<Vec<u8>>(&path), Stored::Found(v) if v == [3]));
+        let stored = || read::<Vec<u8>>(&path, 2);
+        assert!(matches!(stored(), Stored::Absent));
+        write(&path, 2, vec![1, 2]).unwrap();
+        assert!(matches!(stored(), Stored::Found(v) if v == [1, 2]));
+        let table = [
+            ("{\"format\":2,\"kept\":[1, 2", true),
+            ("{\"format\":2,\"kept\":{}}", true),
+            ("{\"format\":1,\"kept\":[1]}", false),
+            ("{\"format\":3,\"kept\":{}}", false),
+            ("{\"other\":1}", true),
+            ("junk", true),
+        ];
+        for (text, is_damaged) in table {
+            std::fs::write(&path, text).unwrap();
+            match stored() {
+                Stored::Damaged(why) => assert!(is_damaged, "{text}: {why}"),
+                Stored::Absent => assert!(!is_damaged, "{text}"),
+                Stored::Found(found) => panic!("{text}: {found:?}"),
+            }
+        }
+        write(&path, 2, vec![3]).unwrap();
+        assert!(matches!(stored(), Stored::Found(v) if v == [3]));
         let left = std::fs::read_dir(path.parent().unwrap()).unwrap().count();
         assert_eq!(left, 1, "no temporary file is left");
     }

@@ -5,10 +5,20 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use cargo_config2::{Config, EnvConfigValue};
+pub use cargo_config2::Config;
+use cargo_config2::EnvConfigValue;
 
 use crate::error::{Error, Result};
 use crate::settings::Settings;
+
+/// What the configuration files and their variables say.
+pub fn configuration() -> Result<Config> {
+    Ok(Config::load()?)
+}
+
+pub fn cargo_home(cwd: &Path) -> Option<PathBuf> {
+    cargo_config2::cargo_home_with_cwd(cwd)
+}
 
 #[derive(Debug)]
 pub struct Toolchain {
@@ -30,8 +40,7 @@ pub struct Platform {
 }
 
 impl Toolchain {
-    pub fn load(settings: &Settings) -> Result<Toolchain> {
-        let config = Config::load()?;
+    pub fn load(settings: &Settings, config: Config) -> Result<Toolchain> {
         let named = config.build_target_for_cli(&settings.cargo.target)?;
         let rustc = config.rustc().path.clone();
         let rustc = rustc.as_path();

@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, HashMap};
 use crate::declaration::{Kind, Locks, Recycle, Threads};
 use crate::history::History;
 use crate::inventory::{Dispatch, Inventory, Listing};
-use crate::plan::{Form, Group, GroupTest, Need, TestId};
+use crate::plan::{Form, Group, GroupTest, Need, Slots, TestId};
 use crate::policy::{FixtureName, Policy, Rules, Why, covers};
 use crate::selection::Choice;
+use crate::settings::Settings;
 use crate::statics::Statics;
 
 /// What the chosen tests come to.
@@ -34,6 +35,22 @@ pub fn group(
         }
     }
     grouped
+}
+
+/// How many places the plan gets: the user's number, or that of the cores; more than that where
+/// tests are known to wait, most of their time and long enough to matter.
+pub fn slots(groups: &[Group], settings: &Settings, overcommit: usize) -> Slots {
+    const LONG: f64 = 0.05;
+    const FILLED: f64 = 0.7;
+    let tests = groups.iter().flat_map(|group| &group.tests);
+    let known = tests.filter_map(|test| Some((test.expected?.as_secs_f64(), test.load)));
+    let (time, busy) =
+        known.fold((0.0, 0.0), |(time, busy), (took, load)| (time + took, busy + took * load));
+    let cores = settings.slots;
+    match settings.may_overcommit && overcommit > 1 && time > LONG && busy < FILLED * time {
+        true => Slots { count: cores * overcommit, cores: Some(cores) },
+        false => cores.into(),
+    }
 }
 
 /// What makes two tests of a binary stand in one group.
@@ -75,11 +92,12 @@ fn group_listing(
             grouped.groups.len() - 1
         });
         let group = &mut grouped.groups[place];
-        let expected = history.expected(&history_key, name);
+        let past = history.past(&history_key, name);
         group.tests.push(GroupTest {
             id: test_id,
-            expected,
-            load: history.load_of(&history_key, name),
+            expected: past.map(|past| past.took),
+            // What was never measured is taken to compute.
+            load: past.and_then(|past| past.load).unwrap_or(1.0),
             timeout: rules.timeout,
             retries: rules.retries,
             leaks: Some(rules.leaks.clone()),

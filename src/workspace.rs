@@ -7,10 +7,12 @@ use std::sync::Arc;
 use cargo_metadata::{Metadata, PackageId, TargetKind};
 use toml::de::DeTable;
 
+use crate::answer;
 use crate::args::CargoArgs;
 use crate::cargo;
 use crate::declaration::{self, Declaration, Table};
 use crate::error::{Error, Result};
+use crate::event::Note;
 use crate::mistake::{Mistake, Source};
 use crate::policy::{PackagePolicy, Policy};
 use crate::settings::Settings;
@@ -33,16 +35,19 @@ pub struct Package {
 }
 
 impl Workspace {
-    pub fn load(args: &CargoArgs) -> Result<Workspace> {
-        let metadata = cargo::metadata(args, None)?;
+    /// `configured` is the target directory that variables or configuration name; `keeps` is
+    /// false for a run that must leave no trace.
+    pub fn load(
+        args: &CargoArgs,
+        configured: Option<PathBuf>,
+        keeps: bool,
+        notes: &mut Vec<Note>,
+    ) -> Result<Workspace> {
+        let metadata = answer::metadata(args, configured, keeps, notes)?;
         let packages = Package::all(&metadata)?;
-        let target_dir = match &args.target_dir {
-            Some(dir) => std::path::absolute(dir).unwrap_or_else(|_| dir.clone()),
-            None => metadata.target_directory.clone().into(),
-        };
         Ok(Workspace {
             root_manifest: metadata.workspace_root.join("Cargo.toml").into(),
-            state_dir: target_dir.join("partest"),
+            state_dir: answer::state_dir(args, &metadata),
             packages,
         })
     }

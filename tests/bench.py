@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Times `cargo test`, `cargo nextest run` and `cargo partest` side by side.
 
-Two generated projects: one binary with 10,000 trivial tests, and a workspace of 50 members
-with 20 trivial tests each. Everything is built before the clock starts. Each round runs
-every tool once, in an order that rotates; what is reported are ratios within a round.
+Three generated projects: one binary with 10,000 trivial tests, a workspace of 50 members with
+20 trivial tests each, and a crate of two tests, which is all start-up. Everything is built
+before the clock starts. Each round runs every tool once, in an order that rotates; what is
+reported are ratios and differences within a round.
 
     python3 tests/bench.py [--rounds N] [--slow-rounds N] [--quick] [--keep DIR]
 
@@ -25,6 +26,7 @@ import tempfile
 import time
 
 BASE = "cargo test"
+FRESH = "cargo test --no-run"
 DEFAULT = "cargo partest"
 NEXTEST = "cargo nextest"
 
@@ -37,10 +39,12 @@ class Tool:
     # What to delete in the target directory before each run.
     forgets: str | None = None
     is_slow: bool = False
+    runs_tests: bool = True
 
 
 TOOLS = [
     Tool(BASE, ("cargo", "test")),
+    Tool(FRESH, ("cargo", "test", "--no-run"), runs_tests=False),
     Tool(DEFAULT, ("cargo", "partest")),
     Tool(f"{DEFAULT} -j2", ("cargo", "partest", "-j2")),
     Tool(f"{DEFAULT}, nothing cached", ("cargo", "partest"), forgets="partest"),
@@ -82,7 +86,9 @@ def cases(scratch, quick):
     many, members, each = (1_000, 10, 20) if quick else (10_000, 50, 20)
     one = Case(f"{many:,} tests in one binary", scratch / "one", 1, many, is_slow=True)
     title = f"{members} members with {each} tests each"
-    return [one, Case(title, scratch / "members", members, each, is_slow=False)]
+    several = Case(title, scratch / "members", members, each, is_slow=False)
+    small = Case("a small crate: 2 tests", scratch / "small", 1, 2, is_slow=False)
+    return [one, several, small]
 
 
 def generate(case):
@@ -146,7 +152,7 @@ def check(tool, case, code, text, check_count):
     if not check_count and " Compiling " in text:
         sys.exit(f"error: `{tool.name}` built something while it was timed")
     passed = sum(map(int, re.findall(r"(\d+) passed", text.replace(",", ""))))
-    if check_count and passed != case.tests:
+    if check_count and tool.runs_tests and passed != case.tests:
         sys.exit(f"error: `{tool.name}` ran {passed} tests, not {case.tests}:\n{text[-2000:]}")
 
 
@@ -183,6 +189,12 @@ def spread(values):
     return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
 
 
+def differences(of, to):
+    """In milliseconds, one for each round that has both."""
+    both = of.keys() & to.keys()
+    return [1000 * (of[number].seconds - to[number].seconds) for number in sorted(both)]
+
+
 def wall(sample):
     return sample.seconds
 
@@ -203,6 +215,11 @@ def report(case, samples):
         cells = [name, len(values), spread(ratios(of_tool, base, wall))]
         cells += [spread(ratios(of_tool, base, cpu)), spread([cpu(s) for s in values])]
         print("| " + " | ".join(map(str, [*cells, f"{largest:.0f}"])) + " |")
+    for base in (BASE, FRESH):
+        added = differences(samples[DEFAULT], samples[base])
+        ratio = spread(ratios(samples[DEFAULT], samples[base], wall))
+        milliseconds = f"{statistics.median(added):.0f} ({min(added):.0f} to {max(added):.0f})"
+        print(f"\n`{DEFAULT}` takes {milliseconds} ms more than `{base}`, {ratio} times as long.")
     for name in (name for name in samples if name.startswith(NEXTEST)):
         times = spread(ratios(samples[name], samples[DEFAULT], wall))
         print(f"\n`{name}` takes {times} times as long as `{DEFAULT}`.")

@@ -4,30 +4,33 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use serde::Deserialize;
-
 use super::frames::{self, Decoder, Frame, VERSION};
+use super::line::Line;
+use super::places::Places;
 use super::{Channel, Ended, Heard, Left, Settled};
 use crate::clock;
 use crate::leaks::{Finding, Module, Subject, Traces};
 use crate::libtest::Bounded;
+use crate::numbers::{NumberMap, NumberSet};
 use crate::outcome::Outcome;
 use crate::process::{Look, Stray, Stream};
 
-pub struct Agent {
+pub struct Agent<'n> {
     /// The worker's number, which is part of its tests' marks.
     worker: u32,
     /// The place of each test among those that were handed out.
-    by_name: HashMap<String, usize>,
+    places: Places<'n>,
     decoder: Decoder,
     /// The agent's numbers of the tests.
-    tests: HashMap<u32, usize>,
+    tests: NumberMap<u32, usize>,
     /// The same, the other way round.
-    numbers: HashMap<usize, u32>,
-    /// The threads that run tests, by the agent's numbers of both.
-    runs_test: HashMap<u32, u32>,
+    numbers: NumberMap<usize, u32>,
+    /// The threads that belong to tests, by the agent's numbers of both.
+    runs_test: NumberMap<u32, u32>,
+    /// Those of them that are the tests themselves: nothing that a test could leave behind.
+    are_tests: NumberSet<u32>,
     /// Processor time of the threads of a test that have ended.
-    processor_time: HashMap<u32, Duration>,
+    processor_time: NumberMap<u32, Duration>,
     line: Vec<u8>,
     /// The last test that libtest's events said had begun.
     last_begun: Option<usize>,
@@ -68,36 +71,19 @@ enum Glance {
     Last,
 }
 
-/// One line of libtest's JSON; fields that its kind does not have are empty.
-#[derive(Debug, Deserialize)]
-struct Line {
-    #[serde(rename = "type")]
-    kind: String,
-    #[serde(default)]
-    event: String,
-    #[serde(default)]
-    name: String,
-    #[serde(default)]
-    exec_time: Option<f64>,
-    #[serde(default)]
-    stdout: Option<String>,
-    #[serde(default)]
-    message: Option<String>,
-}
-
-impl Agent {
+impl<'n> Agent<'n> {
     /// `lingers` are those of the tests that were handed out.
-    pub fn new(worker: u64, names: &[&str], lingers: Vec<Duration>, captures: bool) -> Agent {
-        let by_name = names.iter().enumerate().map(|(at, name)| ((*name).to_owned(), at));
+    pub fn new(worker: u64, names: Vec<&'n str>, lingers: Vec<Duration>, captures: bool) -> Self {
         Agent {
             // Only its last digits count.
             worker: worker as u32,
-            by_name: by_name.collect(),
+            places: Places::new(names),
             decoder: Decoder::default(),
-            tests: HashMap::new(),
-            numbers: HashMap::new(),
-            runs_test: HashMap::new(),
-            processor_time: HashMap::new(),
+            tests: NumberMap::default(),
+            numbers: NumberMap::default(),
+            runs_test: NumberMap::default(),
+            are_tests: NumberSet::default(),
+            processor_time: NumberMap::default(),
             line: Vec::new(),
             last_begun: None,
             written: HashMap::new(),
@@ -131,6 +117,7 @@ impl Agent {
             Frame::Libtest { bytes } => self.libtest(&bytes, heard),
             Frame::TestStarted { test, thread, line, .. } => {
                 self.runs_test.insert(thread, test);
+                self.are_tests.insert(thread);
                 self.libtest(&line, heard);
                 self.tests.extend(self.last_begun.map(|ours| (test, ours)));
                 self.numbers.extend(self.last_begun.map(|ours| (ours, test)));
@@ -155,7 +142,9 @@ impl Agent {
                     let took = Duration::from_nanos(processor_nanoseconds);
                     *self.processor_time.entry(test).or_default() += took;
                 }
-                self.trace(frame, heard);
+                if !self.are_tests.remove(&thread) {
+                    self.trace(frame, heard);
+                }
             }
             frame => self.trace(frame, heard),
         }
@@ -171,29 +160,40 @@ impl Agent {
         let mut lines = bytes.split(|byte| *byte == b'\n');
         let last = lines.next_back().unwrap_or_default();
         for line in lines {
-            self.line.extend_from_slice(line);
-            let line = std::mem::take(&mut self.line);
-            // Whatever else a main thread prints is nobody's verdict.
-            match serde_json::from_slice::<Line>(&line) {
-                Ok(event) => self.event(event, heard),
-                Err(_) => self.rest.push(&[&line[..], b"\n"].concat()),
+            // Nearly always the line came as a whole.
+            if self.line.is_empty() {
+                self.line(line, heard);
+            } else {
+                let mut whole = std::mem::take(&mut self.line);
+                whole.extend_from_slice(line);
+                self.line(&whole, heard);
             }
         }
         self.line.extend_from_slice(last);
     }
 
-    fn event(&mut self, line: Line, heard: &mut Vec<Heard>) {
+    fn line(&mut self, line: &[u8], heard: &mut Vec<Heard>) {
+        // Whatever else a main thread prints is nobody's verdict.
+        match Line::read(line) {
+            Some(event) => self.event(event, heard),
+            None => self.rest.push(&[line, b"\n"].concat()),
+        }
+    }
+
+    fn event(&mut self, line: Line<'_>, heard: &mut Vec<Heard>) {
         if line.kind == "suite" {
             self.began |= line.event == "started";
-            self.ended |= matches!(line.event.as_str(), "ok" | "failed");
+            self.ended |= matches!(&*line.event, "ok" | "failed");
         }
-        let Some(&test) = self.by_name.get(&line.name).filter(|_| line.kind == "test") else {
+        if line.kind != "test" {
             return;
-        };
-        let outcome = match line.event.as_str() {
+        }
+        let outcome = match &*line.event {
             "started" => {
-                self.last_begun = Some(test);
-                heard.push(Heard::Began(test));
+                if let Some(test) = self.places.begins(&line.name) {
+                    self.last_begun = Some(test);
+                    heard.push(Heard::Began(test));
+                }
                 return;
             }
             "ok" => Outcome::Passed,
@@ -201,13 +201,14 @@ impl Agent {
             "ignored" => Outcome::Ignored,
             _ => return,
         };
+        let Some(test) = self.places.ends(&line.name) else { return };
         let mut output = Bounded::default();
-        output.push(line.stdout.unwrap_or_default().as_bytes());
+        output.push(line.stdout.as_deref().unwrap_or_default().as_bytes());
         output.push(&self.written.remove(&test).unwrap_or_default().into_bytes());
         if let (Outcome::Failed, Some(message)) = (outcome, &line.message) {
             output.push(format!("note: {message}\n").as_bytes());
         }
-        let took = line.exec_time.and_then(|took| Duration::try_from_secs_f64(took).ok());
+        let took = line.took();
         self.traces.test_ended(test, clock::now());
         let has_started = self.traces.has_started_processes(test);
         if has_started {
@@ -292,7 +293,7 @@ impl Agent {
     }
 }
 
-impl Channel for Agent {
+impl Channel for Agent<'_> {
     fn hear(&mut self, stream: Stream, bytes: &[u8]) -> Vec<Heard> {
         let mut heard = Vec::new();
         if stream != Stream::Channel {
@@ -359,10 +360,10 @@ impl Channel for Agent {
         let strays = self.take_home(strays, Glance::Last);
         let alive = |pid| look.command_of(pid);
         let mut findings: HashMap<usize, Vec<Finding>> = HashMap::new();
-        for test in self.by_name.values() {
-            let found = self.traces.findings(*test, now, alive);
+        for test in 0..self.places.count() {
+            let found = self.traces.findings(test, now, alive);
             if !found.is_empty() {
-                findings.insert(*test, found);
+                findings.insert(test, found);
             }
         }
         let outputs = self.written.into_iter().map(|(test, kept)| (test, kept.into_bytes()));

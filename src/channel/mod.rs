@@ -6,6 +6,8 @@
 mod agent;
 pub mod frames;
 mod ledger_file;
+mod line;
+mod places;
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};

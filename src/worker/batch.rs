@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::process::ExitStatus;
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::{self, Sender};
 use std::time::{Duration, Instant};
 
 use super::running::Place;
-use super::{Cause, Context, GRACE, Job, Message, Rest, prepare, tell};
+use super::{Cause, Context, GRACE, Job, Message, Rest, prepare, tell, tell_all};
 use crate::channel::{Agent, Channel, Ended, Heard, LedgerFile, Left, Settled, ThreadStack, Way};
 use crate::clock;
 use crate::declaration::{LeakAction, LeakKind, Recycle};
@@ -186,14 +186,21 @@ impl<'r> Worker<'r> {
 
     fn follow(mut self, told: &Sender<Message>) -> Rest {
         let mut buffer = Vec::new();
+        // What one happening tells goes out together: the coordinator is woken once for it.
+        let (aside, together) = mpsc::channel();
         // What begins with the process itself.
-        self.take(Stream::Channel, &[], told);
+        self.take(Stream::Channel, &[], &aside);
         loop {
+            tell_all(told, together.try_iter().collect());
             match self.process.next(self.deadline(), &mut buffer) {
-                Ok(Happening::Wrote(stream)) => self.take(stream, &buffer, told),
+                Ok(Happening::Wrote(stream)) => self.take(stream, &buffer, &aside),
                 Ok(Happening::Exited) => self.take_leave(),
-                Ok(Happening::Ended(status)) => return self.finish(status, told),
-                Ok(Happening::Nothing) => self.time_has_passed(told),
+                Ok(Happening::Ended(status)) => {
+                    let rest = self.finish(status, &aside);
+                    tell_all(told, together.try_iter().collect());
+                    return rest;
+                }
+                Ok(Happening::Nothing) => self.time_has_passed(&aside),
                 Err(error) => {
                     self.ending = Some(Cause::Died(format!("lost sight of it: {error}")));
                     self.process.end(End::Kill);
@@ -620,7 +627,7 @@ fn channel<'r>(
         Way::Agent => {
             let linger = |id: &TestId| job.group.leak_rules(*id).map(|rules| rules.linger);
             let lingers = tests.iter().map(|id| linger(id).unwrap_or_default()).collect();
-            Box::new(Agent::new(worker, &names, lingers, captures))
+            Box::new(Agent::new(worker, names, lingers, captures))
         }
         _ => Box::new(LedgerFile::new(listing.by_name(), &names, job.batch.threads, captures)),
     }

@@ -150,6 +150,8 @@ pub enum Message {
         batch: usize,
         rest: Rest,
     },
+    /// What came at the same time, in its order.
+    Several(Vec<Message>),
 }
 
 /// What is left of a batch when its worker has ended.
@@ -208,6 +210,14 @@ pub fn run(job: &Job, context: &Context<'_>, told: &Sender<Message>) {
 /// been given up and nobody needs to know.
 fn tell(told: &Sender<Message>, what: Message) {
     let _ = told.send(what);
+}
+
+fn tell_all(told: &Sender<Message>, mut what: Vec<Message>) {
+    match what.len() {
+        0 => {}
+        1 => what.drain(..).for_each(|what| tell(told, what)),
+        _ => tell(told, Message::Several(what)),
+    }
 }
 
 impl Rest {
