@@ -43,6 +43,13 @@ static DESTRUCTOR: extern "C" fn() = endings::destructor;
 extern "C" fn constructor(count: c_int, arguments: *const *const c_char) {
     // SAFETY: the loader runs constructors one after another, before there are threads.
     let Some(given) = (unsafe { environment::clean() }) else { return };
+    // Done here, the runner needs no code of its own between fork and exec, and its processes
+    // are started by a cheaper way than `fork`.
+    system::die_with_parent();
+    if system::has_hung_up(given) {
+        // The runner has died before that.
+        system::exit(1);
+    }
     real::find_all();
     if !records::prepare() || !threads::prepare() || !channel::open(given) {
         return;

@@ -19,8 +19,10 @@ mod number {
     pub const PRCTL: usize = 157;
     pub const GETTID: usize = 186;
     pub const CLOCK_GETTIME: usize = 228;
+    pub const EXIT_GROUP: usize = 231;
     pub const TGKILL: usize = 234;
     pub const OPENAT: usize = 257;
+    pub const PPOLL: usize = 271;
     pub const PROCESS_VM_READV: usize = 310;
     pub const CLOSE_RANGE: usize = 436;
 }
@@ -39,8 +41,10 @@ mod number {
     pub const PRCTL: usize = 167;
     pub const GETTID: usize = 178;
     pub const CLOCK_GETTIME: usize = 113;
+    pub const EXIT_GROUP: usize = 94;
     pub const TGKILL: usize = 131;
     pub const OPENAT: usize = 56;
+    pub const PPOLL: usize = 73;
     pub const PROCESS_VM_READV: usize = 270;
     pub const CLOSE_RANGE: usize = 436;
 }
@@ -110,6 +114,36 @@ pub fn close(descriptor: c_int) {
 
 pub fn close_range(first: u32, last: u32, flags: u32) -> isize {
     plain(number::CLOSE_RANGE, first as usize, last as usize, flags as usize)
+}
+
+/// From now on the process is killed when the thread that started it ends.
+pub fn die_with_parent() {
+    const PR_SET_PDEATHSIG: usize = 1;
+    const SIGKILL: usize = 9;
+    plain(number::PRCTL, PR_SET_PDEATHSIG, SIGKILL, 0);
+}
+
+/// Whether the other end of a socket is closed.
+pub fn has_hung_up(descriptor: c_int) -> bool {
+    const POLLHUP: i16 = 0x10;
+    #[repr(C)]
+    struct Poll {
+        descriptor: c_int,
+        wanted: i16,
+        found: i16,
+    }
+    let mut poll = Poll { descriptor, wanted: 0, found: 0 };
+    let at_once = [0_usize; 2];
+    // SAFETY: the kernel reads and writes one of these, and reads a time of two words.
+    unsafe {
+        let (poll, time) = ((&raw mut poll) as usize, at_once.as_ptr() as usize);
+        call(number::PPOLL, [poll, 1, time, 0, 0, 0]);
+    }
+    poll.found & POLLHUP != 0
+}
+
+pub fn exit(code: c_int) {
+    plain(number::EXIT_GROUP, code as usize, 0, 0);
 }
 
 pub fn signal_thread(thread: u32, signal: c_int) {

@@ -131,6 +131,9 @@ impl<'g> Supervised<'g> {
     ) -> io::Result<Self> {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.process_group(0);
+        // The agent sees to it; without anything to do before exec, std starts the process by
+        // `posix_spawn`, which copies nothing of ours.
+        let dies_with_us = wire.as_ref().is_some_and(|w| w.hand_over == HandOver::Stdin);
         let (reader, ledger_writer) = match wire {
             Some(Wire { reader, worker: Some(worker), hand_over: HandOver::Stdin }) => {
                 command.stdin(worker);
@@ -143,11 +146,13 @@ impl<'g> Supervised<'g> {
             Some(Wire { reader, worker, .. }) => (Some(reader), worker),
             None => (None, None),
         };
-        let inherited = ledger_writer.as_ref().map(AsRawFd::as_raw_fd);
-        let parent = std::process::id();
-        // SAFETY: between fork and exec only async-signal-safe calls are made: prctl,
-        // getppid and fcntl, each a plain system call; nothing is allocated.
-        unsafe { command.pre_exec(move || before_exec(parent, inherited)) };
+        if !dies_with_us {
+            let inherited = ledger_writer.as_ref().map(AsRawFd::as_raw_fd);
+            let parent = std::process::id();
+            // SAFETY: between fork and exec only async-signal-safe calls are made: prctl,
+            // getppid and fcntl, each a plain system call; nothing is allocated.
+            unsafe { command.pre_exec(move || before_exec(parent, inherited)) };
+        }
         let mut child = command.spawn()?;
         // It holds our copy of the worker's end.
         drop(command);
