@@ -123,6 +123,15 @@ pub struct Running {
     /// End a test that takes longer than this, such as 30s
     #[arg(long, value_name = "DURATION", global = true, value_parser = crate::duration::parse)]
     pub timeout: Option<std::time::Duration>,
+    /// End the whole run after this time, such as 30m
+    #[arg(
+        long,
+        value_name = "DURATION",
+        global = true,
+        value_parser = crate::duration::parse,
+        hide_short_help = true
+    )]
+    pub run_timeout: Option<std::time::Duration>,
     /// Run a test that fails again, up to so many times
     #[arg(long, value_name = "N", global = true)]
     pub retries: Option<usize>,

@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use rayon::ThreadPool;
@@ -25,6 +25,9 @@ use crate::worker::{self, Cause, Context, Job, Message, Rest};
 
 /// How often the reports are told that time has passed.
 const TICK: Duration = Duration::from_millis(100);
+
+/// How often somebody looks for tests that have become slow, and at the time of the run.
+const SELDOM: Duration = Duration::from_secs(1);
 
 /// After the first Ctrl-C tests may clean up for so long.
 const GRACE: Duration = Duration::from_secs(5);
@@ -63,6 +66,10 @@ pub struct Run<'r> {
     kill_at: Option<Instant>,
     /// The signal that ended the run, for the reasons of tests that it cut short.
     interrupted: Option<Passed>,
+    /// When the run has to end by itself.
+    ends_at: Option<Instant>,
+    /// Tests that have been called slow.
+    slow: BTreeSet<TestId>,
 }
 
 /// A batch that a worker has.
@@ -121,6 +128,8 @@ impl<'r> Run<'r> {
             deaths: 0,
             kill_at: None,
             interrupted: None,
+            ends_at: None,
+            slow: BTreeSet::new(),
         }
     }
 
@@ -132,6 +141,7 @@ impl<'r> Run<'r> {
     /// Runs the plan to its end. `ticks` says whether anybody looks at the passing of time.
     pub fn run(mut self, pool: &ThreadPool, interrupts: &Interrupts, ticks: bool) -> Summary {
         let began = clock::now();
+        self.ends_at = self.context.run_timeout.map(|limit| began + limit);
         let (sender, messages) = channel();
         interrupts.listen(sender.clone());
         let context = self.context;
@@ -303,18 +313,11 @@ impl<'r> Run<'r> {
     /// Waits for one message, and deals with it.
     fn hear(&mut self, messages: &Receiver<Message>, ticks: bool) {
         let retry_at = self.delayed.iter().map(|(due, _, _)| *due).min();
-        let left = |at: Instant| at.saturating_duration_since(clock::now());
-        let patience = match (self.kill_at, retry_at) {
-            (Some(at), _) => Some(left(at).min(TICK)),
-            (None, Some(at)) if ticks => Some(left(at).min(TICK)),
-            (None, Some(at)) => Some(left(at)),
-            (None, None) => ticks.then_some(TICK),
-        };
-        let message = match patience {
-            Some(patience) => messages.recv_timeout(patience),
-            None => messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
-        };
-        match message {
+        let due = [self.kill_at, retry_at, self.ends_at].into_iter().flatten().min();
+        let left = due.map(|at| at.saturating_duration_since(clock::now()));
+        let most = if ticks || self.kill_at.is_some() { TICK } else { SELDOM };
+        let patience = left.map_or(most, |left| left.min(most));
+        match messages.recv_timeout(patience) {
             Ok(message) => self.take(message),
             Err(_) => self.pass_time(),
         }
@@ -322,10 +325,35 @@ impl<'r> Run<'r> {
 
     fn pass_time(&mut self) {
         self.emit(Event::Tick);
+        self.look_for_slow_ones();
+        if self.ends_at.is_some_and(|at| clock::now() >= at) {
+            self.end_in_time();
+        }
         if self.kill_at.is_some_and(|at| clock::now() >= at) {
             self.kill_at = None;
             self.context.groups.kill_all();
         }
+    }
+
+    fn look_for_slow_ones(&mut self) {
+        for (test, took) in self.context.running.now().into_iter().flat_map(|now| now.tests) {
+            let group = self.batch_of(test).map(|batch| self.plan.group(batch.group));
+            let usual = group.and_then(|group| group.slow(test));
+            if usual.is_some_and(|usual| took >= usual) && self.slow.insert(test) {
+                self.emit(Event::Slow { test, took });
+            }
+        }
+    }
+
+    /// The run has taken as long as it may: what runs is ended as at a first Ctrl-C.
+    fn end_in_time(&mut self) {
+        self.ends_at = None;
+        self.summary.time_was_up = true;
+        let limit = self.context.run_timeout.unwrap_or_default();
+        self.emit(Event::Note(Note::TimeWasUp { limit }));
+        self.stop();
+        self.kill_at = Some(clock::now() + GRACE);
+        self.context.groups.pass_on(Passed::Terminate);
     }
 
     fn take(&mut self, message: Message) {
@@ -381,7 +409,7 @@ impl<'r> Run<'r> {
         self.fixtures.remove(&instance);
         let (waiting, batches) = self.plan.fixture_is_lost(instance);
         self.summary.add_leaks(&leaks);
-        if self.interrupted.is_some() {
+        if self.is_cut_short() {
             return self.emit_fixture(instance, FixtureEvent::Stopped { leaks, remark: None });
         }
         self.summary.lost_fixtures += 1;
@@ -528,7 +556,7 @@ impl<'r> Run<'r> {
         }
         match &rest.cause {
             Cause::Done => self.missing(&running, &rest),
-            Cause::Died(_) if self.interrupted.is_some() => self.cut_short(&batch, rest),
+            Cause::Died(_) if self.is_cut_short() => self.cut_short(&batch, rest),
             Cause::Died(how) => self.died(&batch, &running, how.clone(), rest),
             Cause::TimedOut(overdue) => self.timed_out(&batch, &running, overdue.clone(), rest),
             Cause::Recycled => {
@@ -614,12 +642,20 @@ impl<'r> Run<'r> {
         self.give_back(batch, back);
     }
 
-    /// The user ended the run while these ran.
+    fn is_cut_short(&self) -> bool {
+        self.interrupted.is_some() || self.summary.time_was_up
+    }
+
+    /// The user ended the run while these ran, or its time was up.
     fn cut_short(&mut self, batch: &Batch, rest: Rest) {
         for at in 0..rest.running.len() {
             let test = rest.running[at].0;
-            let verdict = aborted(&rest, at, "interrupted".to_owned());
-            self.judge(test, verdict);
+            let (limit, outcome) = match self.summary.time_was_up {
+                true => (self.context.run_timeout, Outcome::TimedOut),
+                false => (None, Outcome::Aborted),
+            };
+            let verdict = aborted(&rest, at, message::cut_short(limit));
+            self.judge(test, Verdict { outcome, ..verdict });
         }
         self.give_back(batch, rest.not_begun);
     }

@@ -162,6 +162,7 @@ pub struct Keys {
     pub locks: Option<At<Locks>>,
     pub exclusive: Option<At<bool>>,
     pub timeout: Option<At<Duration>>,
+    pub slow: Option<At<Duration>>,
     pub retries: Option<At<RetryKeys>>,
     pub memory: Option<At<u64>>,
     pub recycle: Option<At<Recycle>>,
@@ -180,6 +181,7 @@ const NODE_KEYS: &[&str] = &[
     "locks",
     "exclusive",
     "timeout",
+    "slow",
     "retries",
     "memory",
     "recycle",
@@ -189,7 +191,7 @@ const NODE_KEYS: &[&str] = &[
     "fixture",
     "override",
 ];
-const TOP_KEYS: &[&str] = &["modules", "fixtures", "list-timeout", "overcommit"];
+const TOP_KEYS: &[&str] = &["modules", "fixtures", "list-timeout", "run-timeout", "overcommit"];
 
 /// One `partest` table.
 #[derive(Debug, Default)]
@@ -198,6 +200,7 @@ pub struct Declaration {
     pub modules: Vec<(At<String>, Keys)>,
     pub fixtures: Vec<(At<String>, FixtureKeys)>,
     pub list_timeout: Option<At<Duration>>,
+    pub run_timeout: Option<At<Duration>>,
     /// How many tests that wait may run for each core.
     pub overcommit: Option<At<usize>>,
 }
@@ -261,6 +264,7 @@ impl Reader<'_> {
             match key.get_ref().as_ref() {
                 "modules" => declaration.modules = self.modules(value),
                 "fixtures" => declaration.fixtures = self.fixtures(value),
+                "run-timeout" => declaration.run_timeout = self.timeout(value),
                 "overcommit" => declaration.overcommit = self.count(value, "overcommit", 1),
                 "list-timeout" => declaration.list_timeout = self.duration(value, "list-timeout"),
                 _ => {
@@ -318,6 +322,7 @@ impl Reader<'_> {
             "retries" => keys.retries = self.retries(value),
             "locks" => keys.locks = self.locks(value),
             "timeout" => keys.timeout = self.timeout(value),
+            "slow" => keys.slow = self.duration(value, "slow"),
             "linger" => keys.linger = self.duration(value, "linger"),
             "memory" => keys.memory = self.size(value, "memory"),
             "recycle" => keys.recycle = self.recycle(value),

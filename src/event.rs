@@ -31,6 +31,11 @@ pub enum Event {
     Failing {
         test: TestId,
     },
+    /// A test runs longer than its policy calls usual.
+    Slow {
+        test: TestId,
+        took: Duration,
+    },
     /// A test failed, and runs again: so many times more at the most.
     Retrying {
         test: TestId,
@@ -124,6 +129,10 @@ pub enum Note {
     Strays {
         count: usize,
     },
+    /// The whole run took longer than it may.
+    TimeWasUp {
+        limit: Duration,
+    },
     /// So many that the run was given up.
     TooManyDeaths {
         workers: usize,
@@ -155,6 +164,8 @@ pub struct Summary {
     pub fill: f64,
     pub took: Duration,
     pub interrupted: bool,
+    /// The run was ended because it had taken too long.
+    pub time_was_up: bool,
 }
 
 impl Summary {
@@ -186,6 +197,7 @@ impl Summary {
             && self.lost_fixtures == 0
             && self.denied_leaks == 0
             && !self.interrupted
+            && !self.time_was_up
     }
 
     /// All tests with a verdict.

@@ -162,10 +162,12 @@ fn run(settings: &Settings, lines: Lines) -> Result<Exit> {
                 false => Baseline::load(&baseline::path(&root))?,
             };
             let fixtures = fixture::resolve(&grouped.fixtures, &policy, &inventory, &root);
+            let run_timeout = settings.run_timeout.or_else(|| policy.run_timeout());
             let chosen = Chosen {
                 choices,
                 grouped,
                 slots,
+                run_timeout,
                 fixtures,
                 shelf,
                 notes,
@@ -220,7 +222,7 @@ fn exit(settings: &Settings, summary: &Summary) -> Exit {
     let failed = [Outcome::Failed, Outcome::TimedOut, Outcome::Aborted];
     if summary.interrupted {
         Exit::Interrupted
-    } else if failed.iter().any(|outcome| summary.count(*outcome) > 0) {
+    } else if summary.time_was_up || failed.iter().any(|outcome| summary.count(*outcome) > 0) {
         Exit::TestFailed
     } else if summary.list_failures > 0 || summary.count(Outcome::Missing) > 0 {
         Exit::OwnError

@@ -117,6 +117,9 @@ pub fn note(note: &Note) -> String {
             "{} outlived the tests that started them and were ended",
             count(*number, "process")
         ),
+        Note::TimeWasUp { limit } => format!(
+            "the run was ended after {limit:?} (run-timeout); what had not begun was not run"
+        ),
         Note::TooManyDeaths { workers } => format!(
             "gave up: {} died under their tests (--max-crashes {workers}); what had not begun was not run",
             count(*workers, "process")
@@ -233,6 +236,13 @@ pub fn no_test_matched(settings: &Settings) -> String {
             "no test matches {}: `cargo partest list` shows what there is",
             list(&filters.iter().map(|filter| format!("`{filter}`")).collect::<Vec<_>>())
         ),
+    }
+}
+
+pub fn cut_short(run_timeout: Option<Duration>) -> String {
+    match run_timeout {
+        Some(limit) => format!("the run was ended after {limit:?}"),
+        None => "interrupted".to_owned(),
     }
 }
 

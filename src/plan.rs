@@ -33,6 +33,8 @@ pub struct GroupTest {
     /// How much of a core it uses while it runs, from 0 to 1; what waits uses little.
     pub load: f64,
     pub timeout: Option<Duration>,
+    /// From when on it is called slow.
+    pub slow: Duration,
     pub retries: RetryKeys,
     /// What may be left behind; none where nobody looks.
     pub leaks: Option<Arc<LeakRules>>,
@@ -88,6 +90,10 @@ impl Group {
 
     pub fn timeout(&self, id: TestId) -> Option<Duration> {
         self.find(id)?.timeout
+    }
+
+    pub fn slow(&self, id: TestId) -> Option<Duration> {
+        Some(self.find(id)?.slow)
     }
 
     pub fn retries(&self, id: TestId) -> RetryKeys {

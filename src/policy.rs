@@ -30,6 +30,8 @@ pub struct Rules {
     pub locks: Locks,
     pub exclusive: bool,
     pub timeout: Option<Duration>,
+    /// From when on it is called slow.
+    pub slow: Duration,
     pub retries: RetryKeys,
     /// Bytes that a worker may use.
     pub memory: Option<u64>,
@@ -48,6 +50,9 @@ pub struct FixtureName {
     pub package: Option<usize>,
     pub name: String,
 }
+
+/// Longer than nearly every test, and short enough to be told while somebody still waits.
+const SLOW: Duration = Duration::from_secs(60);
 
 /// What decided the policy of a test.
 #[derive(Debug, Clone, PartialEq)]
@@ -107,12 +112,19 @@ impl Policy {
         package.or(self.workspace.list_timeout.as_ref()).map_or(LIST_TIMEOUT, |at| at.value)
     }
 
+    /// How long the whole run may take.
+    pub fn run_timeout(&self) -> Option<Duration> {
+        let declarations = self.packages.iter().map(|package| &package.declaration);
+        let mut found = [&self.workspace].into_iter().chain(declarations);
+        found.find_map(|d| d.run_timeout.as_ref()).map(|at| at.value)
+    }
+
     /// How many slots there may be for each core, for tests that wait.
     pub fn overcommit(&self) -> usize {
         const OVERCOMMIT: usize = 4;
         let declarations = self.packages.iter().map(|package| &package.declaration);
-        let found = [&self.workspace].into_iter().chain(declarations);
-        found.filter_map(|d| d.overcommit.as_ref()).next().map_or(OVERCOMMIT, |at| at.value)
+        let mut found = [&self.workspace].into_iter().chain(declarations);
+        found.find_map(|d| d.overcommit.as_ref()).map_or(OVERCOMMIT, |at| at.value)
     }
 
     /// The rules of the test with this id (`BINARY::path::name`).
@@ -139,6 +151,7 @@ impl Policy {
             locks: nearest_of(&chain, |keys| &keys.locks).unwrap_or_default(),
             exclusive: nearest_of(&chain, |keys| &keys.exclusive).unwrap_or(false),
             timeout: self.timeout.or_else(|| nearest_of(&chain, |keys| &keys.timeout)),
+            slow: nearest_of(&chain, |keys| &keys.slow).unwrap_or(SLOW),
             retries: self.retries(&chain),
             memory: nearest_of(&chain, |keys| &keys.memory),
             recycle: nearest_of(&chain, |keys| &keys.recycle).unwrap_or_default(),

@@ -1,6 +1,7 @@
 //! One run, from the plan to the summary: what surrounds the coordinator.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::agent_file::AgentFile;
 use crate::baseline::{Baseline, Comparison};
@@ -22,6 +23,7 @@ pub struct Chosen {
     pub choices: Vec<Vec<Choice>>,
     pub grouped: Grouped,
     pub slots: Slots,
+    pub run_timeout: Option<Duration>,
     pub fixtures: Vec<Fixture>,
     pub shelf: Option<Shelf>,
     pub notes: Vec<Note>,
@@ -45,6 +47,7 @@ pub fn run_tests(
     let running: usize = chosen.grouped.groups.iter().map(|group| group.tests.len()).sum();
     let mut context = Context::new(inventory, &interrupts.groups, &settings.run_id);
     context.agent = settings.agent.then(AgentFile::new).flatten();
+    context.run_timeout = chosen.run_timeout;
     context.slots = chosen.slots.count;
     context.most_deaths = settings.max_crashes;
     context.fixtures = chosen.fixtures;

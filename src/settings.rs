@@ -64,6 +64,7 @@ pub struct Settings {
     pub thread_cap: Option<usize>,
     pub policy: PolicyOverride,
     pub timeout: Option<Duration>,
+    pub run_timeout: Option<Duration>,
     pub retries: Option<usize>,
     pub flaky: Option<Flaky>,
     pub leaks: Option<LeakAction>,
@@ -119,6 +120,7 @@ impl Settings {
             thread_cap,
             policy: policy_override(&args.running),
             timeout: args.running.timeout,
+            run_timeout: args.running.run_timeout,
             retries: args.running.retries,
             flaky: args.running.flaky.map(|flaky| match flaky {
                 FlakyArg::Pass => Flaky::Pass,

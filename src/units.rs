@@ -99,6 +99,7 @@ fn group_listing(
             // What was never measured is taken to compute.
             load: past.and_then(|past| past.load).unwrap_or(1.0),
             timeout: rules.timeout,
+            slow: rules.slow,
             retries: rules.retries,
             leaks: Some(rules.leaks.clone()),
         });

@@ -573,3 +573,29 @@ mod tests {
         }
     }
 }
+
+mod when_time_is_up {
+    use super::*;
+
+    #[test]
+    fn the_whole_run_is_ended() {
+        let package = stays("");
+        let ran = package.partest().json().args("--run-timeout 1s").run().exits(100);
+        assert_eq!(ran.ids("timed-out"), ["shop::tests::b_stays"], "{ran}");
+        assert_eq!(ran.test("shop::tests::b_stays")["reason"], "the run was ended after 1s");
+        assert_eq!(ran.ids("passed"), ["shop::tests::a_passes"], "{ran}");
+        assert_eq!(ran.finished()["not-run"], 1, "{ran}");
+        assert!(ran.stderr.contains("error: the run was ended after 1s (run-timeout)"), "{ran}");
+        has_ended(&ran.log("stays").concat());
+    }
+
+    #[test]
+    fn a_slow_test_is_told_while_it_runs() {
+        let package = stays("");
+        let manifest = std::fs::read_to_string(package.path("Cargo.toml")).unwrap();
+        package
+            .write("Cargo.toml", &manifest.replace("threads = 1", "threads = 1, slow = \"10ms\""));
+        let ran = package.partest().args("--run-timeout 3s").run().exits(100);
+        assert_eq!(ran.stderr.matches(" SLOW shop::tests::b_stays: runs for ").count(), 1, "{ran}");
+    }
+}

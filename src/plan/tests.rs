@@ -10,6 +10,7 @@ fn group(listing: usize, form: Form, expected_ms: &[Option<u64>]) -> Group {
         expected: ms.map(Duration::from_millis),
         load: 1.0,
         timeout: None,
+        slow: Duration::MAX,
         retries: RetryKeys::default(),
         leaks: None,
     };

@@ -8,6 +8,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{Paint, View, is_quiet};
+use crate::duration::seconds;
 use crate::event::{Event, FixtureEvent, Note};
 use crate::message;
 use crate::outcome::{Outcome, Verdict};
@@ -84,6 +85,7 @@ impl Progress {
                     self.line(&line);
                 }
             }
+            Event::Slow { test, took } => self.slow(*test, *took, view),
             Event::Retrying { test, outcome, left } => self.retrying(*test, *outcome, *left, view),
             Event::Judged { test, verdict } => self.judged(*test, verdict, view),
             Event::Fixture { name, slot, what } => self.fixture(name, *slot, what),
@@ -112,6 +114,13 @@ impl Progress {
                 bad => format!("{} ", self.paint.bad(&format!("{bad} failed,"))),
             };
             self.bar.set_message(format!("{failed}{}", running.join(", ")));
+        }
+    }
+
+    fn slow(&self, test: TestId, took: Duration, view: &View<'_>) {
+        if self.verbosity != Verbosity::Quiet {
+            let word = self.paint.warn(&format!("{:>12}", "SLOW"));
+            self.line(&format!("{word} {}: runs for {} s", view.id(test), seconds(took)));
         }
     }
 
@@ -228,7 +237,7 @@ impl Progress {
 }
 
 fn is_grave(note: &Note) -> bool {
-    matches!(note, Note::ListFailed(_) | Note::TooManyDeaths { .. })
+    matches!(note, Note::ListFailed(_) | Note::TooManyDeaths { .. } | Note::TimeWasUp { .. })
 }
 
 /// In a terminal, unless the user or the surroundings say otherwise, as cargo decides it.

@@ -37,6 +37,8 @@ pub struct Context<'r> {
     pub groups: &'r Groups,
     pub run_id: &'r str,
     pub slots: usize,
+    /// How long the whole run may take.
+    pub run_timeout: Option<Duration>,
     /// So many workers may die under their tests before the run is given up.
     pub most_deaths: usize,
     /// What the tests need, by the places that their groups know.
@@ -65,6 +67,7 @@ impl<'r> Context<'r> {
             groups,
             run_id,
             slots: 1,
+            run_timeout: None,
             most_deaths: usize::MAX,
             fixtures: Vec::new(),
             shelf: None,
