@@ -46,6 +46,9 @@ struct Durations {
     next: Cell<usize>,
 }
 
+/// Its name in the state directory.
+const FILE: &str = "history.json";
+
 /// How much of a duration the newest run decides: an outlier fades within a few runs.
 const WEIGHT_OF_NEWEST: f64 = 0.5;
 
@@ -63,12 +66,14 @@ struct Kept {
 }
 
 impl History {
-    pub fn load(path: &Path, notes: &mut Vec<Note>) -> History {
-        match store::read(path, FORMAT) {
+    /// From the state directory.
+    pub fn load(state_dir: &Path, notes: &mut Vec<Note>) -> History {
+        let path = state_dir.join(FILE);
+        match store::read(&path, FORMAT) {
             Stored::Found(binaries) => History { binaries, news: Vec::new() },
             Stored::Absent => History::default(),
             Stored::Damaged(why) => {
-                notes.push(Note::DamagedState { path: path.to_owned(), why });
+                notes.push(Note::DamagedState { path, why });
                 History::default()
             }
         }
@@ -109,10 +114,11 @@ impl History {
     }
 
     /// Writes the file; what went wrong comes back as a note, since no verdict hangs on it.
-    pub fn save(mut self, path: &Path, inventory: &Inventory) -> Option<Note> {
+    pub fn save(mut self, state_dir: &Path, inventory: &Inventory) -> Option<Note> {
         self.settle(inventory);
-        let error = store::write(path, FORMAT, self.binaries).err()?;
-        Some(Note::StateNotWritten { path: path.to_owned(), why: error.to_string() })
+        let path = state_dir.join(FILE);
+        let error = store::write(&path, FORMAT, self.binaries).err()?;
+        Some(Note::StateNotWritten { path, why: error.to_string() })
     }
 }
 
@@ -231,20 +237,20 @@ mod tests {
     #[test]
     fn durations_come_back_outliers_fade_and_what_is_gone_is_forgotten() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("history.json");
+        let path = dir.path();
         let mut notes = Vec::new();
         let mut run = |names: &[&str], measured: &[(usize, u64)]| {
-            let mut history = History::load(&path, &mut notes);
+            let mut history = History::load(path, &mut notes);
             for (test, took) in measured {
                 let id = TestId { listing: 0, test: *test };
                 history.record(id, seconds(*took), (*test == 1).then_some(0.1));
             }
-            assert_eq!(history.save(&path, &inventory(names)), None);
+            assert_eq!(history.save(path, &inventory(names)), None);
         };
         // Not in the order of their names, as other harnesses may list them.
         run(&["b", "a", "gone"], &[(2, 2), (1, 4), (0, 8)]);
         run(&["b", "a", "new"], &[(1, 2)]);
-        let read = History::load(&path, &mut notes);
+        let read = History::load(path, &mut notes);
         let past = |took, load| Some(Past { took: seconds(took), load });
         assert_eq!(
             ["a", "b", "gone", "new"].map(|test| read.past("web/lib/web", test)),
@@ -277,7 +283,7 @@ mod tests {
         for (text, expected) in table {
             std::fs::write(&path, text).unwrap();
             let mut notes = Vec::new();
-            assert_eq!(History::load(&path, &mut notes).past("x", "a"), None, "{text}");
+            assert_eq!(History::load(dir.path(), &mut notes).past("x", "a"), None, "{text}");
             assert_eq!(notes.len(), expected, "{text}: {notes:?}");
         }
     }

@@ -70,13 +70,11 @@ mod witness;
 mod worker;
 mod workspace;
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use crate::args::NoTests;
-use crate::baseline::Baseline;
 use crate::error::{Error, Exit, Result};
-use crate::event::{Event, Note, Summary};
+use crate::event::{Note, Summary};
 use crate::fixture::{ByHand, Shelf};
 use crate::history::History;
 use crate::interrupt::Interrupts;
@@ -84,8 +82,8 @@ use crate::inventory::Inventory;
 use crate::outcome::Outcome;
 use crate::plan::Plan;
 use crate::process::Lines;
-use crate::report::{Paint, Reports, View, tell};
-use crate::session::{Chosen, run_tests};
+use crate::report::{Paint, View, tell};
+use crate::session::Known;
 use crate::settings::{Settings, Task};
 
 fn main() -> ExitCode {
@@ -134,17 +132,16 @@ fn run(settings: &Settings, lines: Lines) -> Result<Exit> {
         &mut notes,
     )?;
     prepare::check_paths(settings, &policy, &inventory)?;
-    let root = workspace.root_manifest.parent().map(Path::to_owned).unwrap_or_default();
     if let Task::Fixtures(what) = &settings.task {
         let shelf = Shelf::new(&workspace.state_dir, true);
+        let root = workspace.root();
         return fixture::act(what, settings, &policy, &shelf, Some((&inventory, &root)));
     }
     let choices = selection::choose(&inventory, &settings.wanted, &policy);
-    let history_file = workspace.state_dir.join(HISTORY);
-    let mut history = History::load(&history_file, &mut notes);
+    let history = History::load(&workspace.state_dir, &mut notes);
     let grouped = units::group(&inventory, &choices, &policy, &history);
-    let view = View { inventory: &inventory, settings };
     let slots = units::slots(&grouped.groups, settings, policy.overcommit());
+    let view = View { inventory: &inventory, settings };
 
     match settings.task {
         Task::List => overview(settings, &notes, report::list(view, &choices), &inventory),
@@ -153,45 +150,23 @@ fn run(settings: &Settings, lines: Lines) -> Result<Exit> {
             overview(settings, &notes, report::plan(view, plan, &grouped.fixtures), &inventory)
         }
         Task::Run | Task::BuildOnly | Task::Fixtures(_) => {
-            let doctests = doctests::left_out(&workspace, &inventory, &settings.cargo);
-            let mut reports = Reports::new(view);
-            let shelf = (!settings.nested)
-                .then(|| Shelf::new(&workspace.state_dir, settings.keep_fixtures));
-            let baseline = match settings.write_baseline {
-                true => Baseline::default(),
-                false => Baseline::load(&baseline::path(&root))?,
-            };
-            let fixtures = fixture::resolve(&grouped.fixtures, &policy, &inventory, &root);
-            let run_timeout = settings.run_timeout.or_else(|| policy.run_timeout());
-            let chosen = Chosen {
+            let pool = if slots.count > settings.slots { make_pool(slots.count)? } else { pool };
+            let known = Known {
+                settings,
+                workspace: &workspace,
+                policy: &policy,
+                inventory: &inventory,
                 choices,
                 grouped,
                 slots,
-                run_timeout,
-                fixtures,
-                shelf,
+                history,
                 notes,
-                doctests,
-                root,
-                baseline,
             };
-            let pool = if slots.count > settings.slots { make_pool(slots.count)? } else { pool };
-            let summary = run_tests(view, chosen, &pool, &interrupts, &mut reports, &mut history);
-            reports.show(&Event::Finished(summary.clone()));
-            // A run inside a test of a run leaves the outer one's files alone.
-            if !settings.nested && summary.total() > 0 {
-                let note = history.save(&history_file, &inventory);
-                if let Some(note) = note {
-                    reports.show(&Event::Note(note));
-                }
-            }
+            let summary = session::run(known, &pool, &interrupts)?;
             Ok(exit(settings, &summary))
         }
     }
 }
-
-/// Where durations are kept, below the state directory.
-const HISTORY: &str = "history.json";
 
 /// One private pool: its threads live as long as the run, which the workers' lives hang on.
 fn make_pool(slots: usize) -> Result<rayon::ThreadPool> {

@@ -1,61 +1,95 @@
 //! One run, from the plan to the summary: what surrounds the coordinator.
 
-use std::path::PathBuf;
-use std::time::Duration;
-
 use crate::agent_file::AgentFile;
-use crate::baseline::{Baseline, Comparison};
+use crate::baseline::{self, Baseline, Comparison};
 use crate::coordinator::Run;
+use crate::doctests;
+use crate::error::Result;
 use crate::event::{Event, Note, Summary};
-use crate::fixture::{Fixture, Shelf};
+use crate::fixture::{self, Shelf};
 use crate::history::History;
 use crate::interrupt::Interrupts;
+use crate::inventory::Inventory;
 use crate::outcome::{Outcome, Verdict};
 use crate::plan::{Plan, Slots, TestId};
+use crate::policy::Policy;
 use crate::process::{self, ProcessorTime};
 use crate::report::{Reports, View};
 use crate::selection::Choice;
+use crate::settings::Settings;
 use crate::units::Grouped;
 use crate::worker::Context;
+use crate::workspace::Workspace;
 
-/// What is to be run, and what has to be said besides.
-pub struct Chosen {
+/// All that is known before the first test.
+pub struct Known<'r> {
+    pub settings: &'r Settings,
+    pub workspace: &'r Workspace,
+    pub policy: &'r Policy,
+    pub inventory: &'r Inventory,
     pub choices: Vec<Vec<Choice>>,
     pub grouped: Grouped,
     pub slots: Slots,
-    pub run_timeout: Option<Duration>,
-    pub fixtures: Vec<Fixture>,
-    pub shelf: Option<Shelf>,
+    pub history: History,
     pub notes: Vec<Note>,
-    pub doctests: Vec<String>,
-    /// The workspace's directory.
-    pub root: PathBuf,
-    pub baseline: Baseline,
 }
 
-pub fn run_tests(
-    view: View<'_>,
-    chosen: Chosen,
+/// Runs the tests, reports, and keeps what the next run wants to know.
+pub fn run(
+    mut known: Known<'_>,
+    pool: &rayon::ThreadPool,
+    interrupts: &Interrupts,
+) -> Result<Summary> {
+    let (settings, inventory) = (known.settings, known.inventory);
+    let mut reports = Reports::new(View { inventory, settings });
+    let context = context(&known, interrupts)?;
+    let summary = run_tests(&mut known, &context, pool, interrupts, &mut reports);
+    reports.show(&Event::Finished(summary.clone()));
+    // A run inside a test of a run leaves the outer one's files alone.
+    if !settings.nested
+        && summary.total() > 0
+        && let Some(note) = known.history.save(&known.workspace.state_dir, inventory)
+    {
+        reports.show(&Event::Note(note));
+    }
+    Ok(summary)
+}
+
+/// What all workers have in common.
+fn context<'r>(known: &Known<'r>, interrupts: &'r Interrupts) -> Result<Context<'r>> {
+    let Known { settings, workspace, policy, inventory, grouped, slots, .. } = known;
+    let mut context = Context::new(inventory, &interrupts.groups, &settings.run_id);
+    let root = workspace.root();
+    context.agent = settings.agent.then(AgentFile::new).flatten();
+    context.slots = slots.count;
+    context.run_timeout = settings.run_timeout.or_else(|| policy.run_timeout());
+    context.most_deaths = settings.max_crashes;
+    context.fixtures = fixture::resolve(&grouped.fixtures, policy, inventory, &root);
+    context.shelf =
+        (!settings.nested).then(|| Shelf::new(&workspace.state_dir, settings.keep_fixtures));
+    if !settings.write_baseline {
+        context.baseline = Baseline::load(&baseline::path(&root))?;
+    }
+    context.root = root;
+    context.nocapture = settings.nocapture;
+    context.show_output = settings.show_output;
+    Ok(context)
+}
+
+fn run_tests(
+    known: &mut Known<'_>,
+    context: &Context<'_>,
     pool: &rayon::ThreadPool,
     interrupts: &Interrupts,
     reports: &mut Reports<'_>,
-    history: &mut History,
 ) -> Summary {
-    let (settings, inventory) = (view.settings, view.inventory);
+    let (settings, inventory) = (known.settings, known.inventory);
     let before = ProcessorTime::now();
-    let ignored = ignored(&chosen.choices);
-    let running: usize = chosen.grouped.groups.iter().map(|group| group.tests.len()).sum();
-    let mut context = Context::new(inventory, &interrupts.groups, &settings.run_id);
-    context.agent = settings.agent.then(AgentFile::new).flatten();
-    context.run_timeout = chosen.run_timeout;
-    context.slots = chosen.slots.count;
-    context.most_deaths = settings.max_crashes;
-    context.fixtures = chosen.fixtures;
-    context.shelf = chosen.shelf;
-    context.root = chosen.root;
-    context.baseline = chosen.baseline;
-    context.nocapture = settings.nocapture;
-    context.show_output = settings.show_output;
+    let ignored = ignored(&known.choices);
+    let groups = std::mem::take(&mut known.grouped.groups);
+    let running: usize = groups.iter().map(|group| group.tests.len()).sum();
+    let doctests = doctests::left_out(known.workspace, inventory, &settings.cargo);
+    let history = &mut known.history;
     let ticks = reports.ticks();
     let mut old_and_new = Comparison::new(&context.baseline);
     let mut emit = |event: Event| {
@@ -69,16 +103,16 @@ pub fn run_tests(
         run_id: settings.run_id.clone(),
         tests: running + ignored.len(),
         binaries: inventory.listings.len(),
-        slots: chosen.slots.count,
+        slots: known.slots.count,
     });
-    for note in chosen.notes {
+    for note in std::mem::take(&mut known.notes) {
         emit(Event::Note(note));
     }
-    if !chosen.doctests.is_empty() {
-        emit(Event::Note(Note::Doctests { packages: chosen.doctests }));
+    if !doctests.is_empty() {
+        emit(Event::Note(Note::Doctests { packages: doctests }));
     }
-    let plan = Plan::new(chosen.grouped.groups, chosen.slots, settings.thread_cap);
-    let mut run = Run::new(&context, plan, settings.fail_fast, &mut emit);
+    let plan = Plan::new(groups, known.slots, settings.thread_cap);
+    let mut run = Run::new(context, plan, settings.fail_fast, &mut emit);
     for test in ignored {
         run.judge_without_run(test, Outcome::Ignored, None);
     }
@@ -97,7 +131,7 @@ pub fn run_tests(
     if strays > 0 {
         reports.show(&Event::Note(Note::Strays { count: strays }));
     }
-    if let Some(note) = old_and_new.conclude(settings, &context) {
+    if let Some(note) = old_and_new.conclude(settings, context) {
         reports.show(&Event::Note(note));
     }
     summary

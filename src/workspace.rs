@@ -52,6 +52,11 @@ impl Workspace {
         })
     }
 
+    /// The directory of the root manifest.
+    pub fn root(&self) -> PathBuf {
+        self.root_manifest.parent().map(Path::to_owned).unwrap_or_default()
+    }
+
     /// The index of this package; one from outside of the workspace (`-p` of a path
     /// dependency) is read now.
     pub fn package(&mut self, id: &PackageId, manifest_path: &Path) -> Result<usize> {
