@@ -152,8 +152,10 @@ fn events_add_up(ran: &Ran) {
     assert_eq!(events[0]["tests"], Value::from(tests.len()), "the number of tests; {ran}");
 }
 
-/// Those that have no verdicts to compare, each with the test that runs it.
+/// Those that have no verdicts to compare or need more than Rust, each with the test that runs
+/// it.
 const TESTED_ELSEWHERE: &[&str] = &[
+    "asks_a_database",       // database
     "does_not_build",        // bad_input
     "leaves_things_behind",  // leaks
     "threads_of_python",     // leaks
