@@ -79,6 +79,7 @@ come_out_as_expected! {
     speaks_the_protocol: ANYHOW, "";
     splits: ANYHOW, "";
     statics: ANYHOW, "";
+    three_nose_modules: AS_DECLARED, "";
     tour: APART, "";
     two_packages: ANYHOW, "--workspace";
     waits_for_each_other: &["-j8", "-j8 --isolate"], "";
