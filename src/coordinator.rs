@@ -398,7 +398,19 @@ impl<'r> Run<'r> {
                 self.plan.fixture_is_down(instance);
                 self.summary.add_leaks(&leaks);
                 self.emit_fixture(instance, FixtureEvent::Stopped { leaks, remark });
+                self.release(instance);
             }
+        }
+    }
+
+    /// It has ended as it was told to: what failed beside it failed by itself.
+    fn release(&mut self, instance: Instance) {
+        let held = std::mem::take(&mut self.held);
+        let (free, held): (Vec<_>, Vec<_>) =
+            held.into_iter().partition(|(of, _, _)| *of == instance);
+        self.held = held;
+        for (_, test, verdict) in free {
+            self.conclude_judged(test, verdict);
         }
     }
 

@@ -1,5 +1,8 @@
 //! What came before, and what this owes to it: the rows N1 to N20 of nose's multiprocess plugin,
-//! each with its intent. N6 stands in `src/units.rs`; N8 and N17 need what does not exist yet.
+//! each with its intent, and B3, B7 and B8 of a post on threads and processes in integration tests.
+//! N6 stands in `src/units.rs`; N3, N7, N8 and N11 to N13, with nose's own example, in `nose.rs`;
+//! N26 and N28 to N31, what shared fixtures do when something goes wrong, in `shared.rs`; N17
+//! needs what does not exist yet.
 
 #![cfg(feature = "command")]
 
@@ -242,4 +245,19 @@ fn a_binary_that_cannot_be_listed_does_not_stop_the_others() {
     assert_eq!(ran.ids("passed"), [only], "{ran}");
     assert_eq!(ran.finished()["list-failures"], 1, "{ran}");
     assert!(ran.stderr.contains("the terse list is lost: no file catalogue.txt"), "{ran}");
+}
+
+/// B3, B7: a system of thirty components is started once for all of its tests, as threads of one
+/// process or as processes of their own. B8: each of them has to come to a clean end. In Python
+/// the program would wait for one that did not; here it would be reported.
+#[test]
+fn thirty_components_are_threads_or_processes_and_all_of_them_are_shut_down() {
+    for flags in ["-j1", "-j2 --leaks deny"] {
+        let ran = partest("runs_thirty_components").args(flags).json().run().exits(0);
+        let (threads, processes) = (ran.log("as_threads"), ran.log("as_processes"));
+        assert_eq!((threads.len(), different(threads).len()), (30, 1), "{ran}");
+        assert_eq!((processes.len(), different(processes).len()), (30, 30), "{ran}");
+        assert_eq!(ran.log("closed").len(), 60, "{ran}");
+        assert_eq!(ran.finished()["leaks"], 0, "{ran}");
+    }
 }

@@ -251,6 +251,13 @@ mod while_all_is_well {
     }
 
     #[test]
+    fn one_in_the_background_is_not_to_blame_for_a_failure() {
+        let package = package(API, "server = { start = [\"true\"], stop = [\"true\"] }");
+        let ran = api(&package).env("FAIL", "1").run().exits(100);
+        assert_eq!(ran.ids("failed"), ["shop::api::three"], "{ran}");
+    }
+
+    #[test]
     fn people_see_it_in_the_plan_and_with_v() {
         let package = served(&script("server", ":"), "");
         let plan = package.partest().args("plan -j2").run().exits(0);

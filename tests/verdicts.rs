@@ -71,6 +71,7 @@ come_out_as_expected! {
     recycles: ANYHOW, "";
     runs_alone: ANYHOW, "";
     runs_partest: &["-j2", "-j0"], "";
+    runs_thirty_components: ANYHOW, "";
     same_names: ANYHOW, "";
     // Of two modules, which `--policy unit` would part.
     serial: &["-j1", "-j2", "-j8", "-j0"], "";
@@ -78,6 +79,7 @@ come_out_as_expected! {
     speaks_the_protocol: ANYHOW, "";
     splits: ANYHOW, "";
     statics: ANYHOW, "";
+    three_nose_modules: AS_DECLARED, "";
     tour: APART, "";
     two_packages: ANYHOW, "--workspace";
     waits_for_each_other: &["-j8", "-j8 --isolate"], "";
@@ -122,8 +124,16 @@ fn compare(fixture: &str, build: Build, ways: &[&str], flags: &str) {
 }
 
 /// Started first, finished last, one verdict for each test between them, and counts that agree.
+/// Fixtures come and go meanwhile, each of them once.
 fn events_add_up(ran: &Ran) {
-    let events = ran.events();
+    let (fixtures, events): (Vec<Value>, Vec<Value>) =
+        ran.events().into_iter().partition(|event| event["event"] == "fixture");
+    let in_state = |state: &str| -> BTreeSet<String> {
+        let found = fixtures.iter().filter(|event| event["state"] == state);
+        found.map(|event| format!("{}{}", event["name"], event["slot"])).collect()
+    };
+    assert_eq!(in_state("ready"), in_state("stopped"), "the fixtures; {ran}");
+    assert_eq!(in_state("ready").len() * 2, fixtures.len(), "the fixtures; {ran}");
     let names: Vec<String> = events.iter().map(|event| text(&event["event"])).collect();
     let tests = ran.tests();
     let mut expected = vec!["test"; tests.len() + 2];
@@ -143,8 +153,10 @@ fn events_add_up(ran: &Ran) {
     assert_eq!(events[0]["tests"], Value::from(tests.len()), "the number of tests; {ran}");
 }
 
-/// Those that have no verdicts to compare, each with the test that runs it.
+/// Those that have no verdicts to compare or need more than Rust, each with the test that runs
+/// it.
 const TESTED_ELSEWHERE: &[&str] = &[
+    "asks_a_database",       // database
     "does_not_build",        // bad_input
     "leaves_things_behind",  // leaks
     "threads_of_python",     // leaks

@@ -2,9 +2,8 @@
 //! ordinary ones.
 //!
 //! Under `cargo partest` the fixture `echo` starts before the first test of `conversation`, hands
-//! over its address as `ADDR`, and ends after the last: all five tests pass. A release without
-//! fixtures refuses the module in plain words instead of running it as something else, and
-//! `cargo test` fails the three for want of an address.
+//! over its address as `ADDR`, and ends after the last: all five tests pass. `cargo test` starts no
+//! fixtures, and fails the three for want of an address.
 
 /// What the server answers to a line.
 pub fn answer(line: &str) -> String {
