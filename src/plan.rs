@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::declaration::{Locks, Recycle, RetryKeys, Threads};
+use crate::declaration::{Locks, Recycle, RetryKeys, Scope, Threads};
 use crate::leaks::LeakRules;
 
 pub use fixtures::{FixtureStep, Instance, Need};
@@ -447,6 +447,11 @@ impl Plan {
         let room = if self.capacity.is_finite() { self.room(at) } else { most };
         if !group.can_thread || group.form == Form::Isolated || group.recycle == Recycle::OnFailure
         {
+            return 1;
+        }
+        // The fixture of a slot is for one test at a time, unless somebody says otherwise.
+        let is_by_slot = group.fixtures.iter().flatten().any(|need| need.scope == Scope::Slot);
+        if is_by_slot && group.threads == Threads::Auto {
             return 1;
         }
         match group.threads {
