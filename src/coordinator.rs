@@ -12,7 +12,7 @@ use rayon::ThreadPool;
 use crate::channel::Way;
 use crate::clock;
 use crate::declaration::{Backoff, Flaky, RetryKeys, Scope};
-use crate::event::{Event, FixtureEvent, Note, Summary};
+use crate::event::{Event, FixtureEvent, Longest, Note, Summary};
 use crate::fixture::{self, Control, Errand, Failure, News, Numbers, Values};
 use crate::interrupt::Interrupts;
 use crate::inventory::{Dispatch, Listing};
@@ -57,6 +57,7 @@ pub struct Run<'r> {
     /// Failures of tests whose fixture had ended, until it is known how.
     held: Vec<(Instance, TestId, Verdict)>,
     summary: Summary,
+    longest: Option<Longest>,
     /// Time of slots that were held.
     busy: Duration,
     fail_fast: bool,
@@ -122,6 +123,7 @@ impl<'r> Run<'r> {
                 binaries: listings.len(),
                 ..Summary::default()
             },
+            longest: None,
             busy: Duration::ZERO,
             fail_fast,
             stopped: false,
@@ -557,7 +559,9 @@ impl<'r> Run<'r> {
         self.emit(Event::BatchEnded { batch: id });
         let Some(Running { batch, began, is_bereft }) = self.running.remove(&id) else { return };
         self.ending = Some(batch.clone());
-        self.busy += clock::since(began) * u32::try_from(batch.slots.len()).unwrap_or(1);
+        let took = clock::since(began);
+        self.busy += took * u32::try_from(batch.slots.len()).unwrap_or(1);
+        self.note_length(&batch, took);
         if !rest.left_behind.is_empty() {
             let node = self.plan.group(batch.group).node.clone();
             self.emit(Event::Note(Note::LeftBehind { node, commands: rest.left_behind.clone() }));
@@ -708,6 +712,18 @@ impl<'r> Run<'r> {
         }
     }
 
+    fn note_length(&mut self, batch: &Batch, took: Duration) {
+        if self.longest.as_ref().is_none_or(|longest| took > longest.took) {
+            let group = self.plan.group(batch.group);
+            let (what, tests) = match batch.tests.as_slice() {
+                [only] => (self.id(*only), 1),
+                tests => (group.node.clone(), tests.len()),
+            };
+            let is_unit = group.form == Form::Unit;
+            self.longest = Some(Longest { what, took, tests, is_unit });
+        }
+    }
+
     fn finish(mut self, began: Instant) -> Summary {
         let used: BTreeSet<usize> = self.plan.groups().map(|group| group.listing).collect();
         let unwatched = used.iter().filter(|listing| self.ways[**listing] != Way::Agent).count();
@@ -728,8 +744,18 @@ impl<'r> Run<'r> {
         let offered = took.as_secs_f64() * self.summary.slots as f64;
         let fill = if offered > 0.0 { self.busy.as_secs_f64() / offered } else { 0.0 };
         let workers = self.context.workers();
-        Summary { took, workers, fill: fill.min(1.0), ..self.summary }
+        let fill = fill.min(1.0);
+        let longest = self.longest.filter(|longest| holds_up(longest, took, fill));
+        Summary { took, workers, fill, longest, ..self.summary }
     }
+}
+
+/// Whether one batch is why the run did not end earlier: it ran for most of the time, and the
+/// other slots had nothing to do for much of it.
+fn holds_up(longest: &Longest, took: Duration, fill: f64) -> bool {
+    const WORTH_A_WORD: Duration = Duration::from_secs(2);
+    const MOST: f64 = 0.7;
+    took >= WORTH_A_WORD && fill < MOST && longest.took.as_secs_f64() >= MOST * took.as_secs_f64()
 }
 
 /// How long a test waits before it runs again, after so many failures.

@@ -160,12 +160,25 @@ pub struct Summary {
     pub binaries: usize,
     pub workers: u64,
     pub slots: usize,
+    /// The batch that took the longest, where that held up the end of the run.
+    pub longest: Option<Longest>,
     /// How much of the slots' time was used, from 0 to 1.
     pub fill: f64,
     pub took: Duration,
     pub interrupted: bool,
     /// The run was ended because it had taken too long.
     pub time_was_up: bool,
+}
+
+/// A batch that took most of the run's time, while slots stood idle.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Longest {
+    /// Its node, or its only test.
+    pub what: String,
+    pub took: Duration,
+    pub tests: usize,
+    /// Whether its tests could run in several processes, were they declared so.
+    pub is_unit: bool,
 }
 
 impl Summary {

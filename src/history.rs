@@ -28,6 +28,8 @@ pub struct Past {
     /// How much of a core it uses while it runs, from 0 to 1: what waits uses little. None
     /// where it was never measured.
     pub load: Option<f64>,
+    /// When it ran last.
+    pub failed: bool,
 }
 
 /// What this run has measured of a test; a load only where it could be.
@@ -35,6 +37,7 @@ pub struct Past {
 struct News {
     took: Duration,
     load: Option<f64>,
+    failed: bool,
 }
 
 /// The tests of one binary, by their names.
@@ -53,7 +56,7 @@ const FILE: &str = "history.json";
 const WEIGHT_OF_NEWEST: f64 = 0.5;
 
 /// Raised whenever what is kept changes its form.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 
 /// Few long values instead of many short ones: those are read faster.
 #[derive(Serialize, Deserialize)]
@@ -63,6 +66,8 @@ struct Kept {
     nanoseconds: Vec<u64>,
     /// In hundredths of a core; more than 100 where none was measured.
     loads: Vec<u8>,
+    /// The places of those that failed when they ran last.
+    failed: Vec<usize>,
 }
 
 impl History {
@@ -83,8 +88,8 @@ impl History {
         self.binaries.get(binary)?.find(test)
     }
 
-    pub fn record(&mut self, test: TestId, took: Duration, load: Option<f64>) {
-        self.news.push((test, News { took, load }));
+    pub fn record(&mut self, test: TestId, took: Duration, load: Option<f64>, failed: bool) {
+        self.news.push((test, News { took, load, failed }));
     }
 
     /// The machine was busy: tests waited for a core, and seem to use less of it than they do.
@@ -133,8 +138,14 @@ impl TryFrom<Kept> for Durations {
         let past = kept.nanoseconds.iter().zip(&kept.loads).map(|(took, load)| Past {
             took: Duration::from_nanos(*took),
             load: (*load <= 100).then(|| f64::from(*load) / 100.0),
+            failed: false,
         });
-        Ok(Durations::new(names.into_iter().map(str::to_owned).zip(past).collect()))
+        let mut tests: Vec<(String, Past)> =
+            names.into_iter().map(str::to_owned).zip(past).collect();
+        for at in kept.failed {
+            tests.get_mut(at).ok_or("it names a failure of no test")?.1.failed = true;
+        }
+        Ok(Durations::new(tests))
     }
 }
 
@@ -146,6 +157,7 @@ impl From<Durations> for Kept {
             tests: names.join("\n"),
             nanoseconds: durations.tests.iter().map(|(_, past)| nanoseconds(past)).collect(),
             loads: durations.tests.iter().map(|(_, past)| hundredths(past.load)).collect(),
+            failed: (0..durations.tests.len()).filter(|at| durations.tests[*at].1.failed).collect(),
         }
     }
 }
@@ -199,7 +211,7 @@ impl News {
     /// What is known of a test from now on.
     fn after(self, past: Option<Past>) -> Past {
         let Some(past) = past else {
-            return Past { took: self.took, load: self.load };
+            return Past { took: self.took, load: self.load, failed: self.failed };
         };
         let mean = |known: f64, newest: f64| known + (newest - known) * WEIGHT_OF_NEWEST;
         Past {
@@ -208,6 +220,7 @@ impl News {
                 (Some(known), Some(newest)) => Some(mean(known, newest)),
                 (known, newest) => known.or(newest),
             },
+            failed: self.failed,
         }
     }
 }
@@ -243,7 +256,7 @@ mod tests {
             let mut history = History::load(path, &mut notes);
             for (test, took) in measured {
                 let id = TestId { listing: 0, test: *test };
-                history.record(id, seconds(*took), (*test == 1).then_some(0.1));
+                history.record(id, seconds(*took), (*test == 1).then_some(0.1), *test == 0);
             }
             assert_eq!(history.save(path, &inventory(names)), None);
         };
@@ -251,10 +264,10 @@ mod tests {
         run(&["b", "a", "gone"], &[(2, 2), (1, 4), (0, 8)]);
         run(&["b", "a", "new"], &[(1, 2)]);
         let read = History::load(path, &mut notes);
-        let past = |took, load| Some(Past { took: seconds(took), load });
+        let past = |took, load, failed| Some(Past { took: seconds(took), load, failed });
         assert_eq!(
             ["a", "b", "gone", "new"].map(|test| read.past("web/lib/web", test)),
-            [past(3, Some(0.1)), past(8, None), None, None]
+            [past(3, Some(0.1), false), past(8, None, true), None, None]
         );
         assert_eq!(read.past("other", "a"), None);
         assert!(notes.is_empty());
@@ -268,15 +281,15 @@ mod tests {
             ("junk", 1),
             ("{\"format\":1,\"kept\":{\"x\":{\"y\":-1.0}}}", 0),
             (
-                "{\"format\":3,\"kept\":{\"x\":{\"tests\":\"a\\nb\",\"nanoseconds\":[1],\"loads\":[1]}}}",
+                "{\"format\":4,\"kept\":{\"x\":{\"tests\":\"a\\nb\",\"nanoseconds\":[1],\"loads\":[1],\"failed\":[]}}}",
                 1,
             ),
             (
-                "{\"format\":3,\"kept\":{\"x\":{\"tests\":\"a\",\"nanoseconds\":[-1],\"loads\":[1]}}}",
+                "{\"format\":4,\"kept\":{\"x\":{\"tests\":\"a\",\"nanoseconds\":[-1],\"loads\":[1],\"failed\":[]}}}",
                 1,
             ),
             (
-                "{\"format\":3,\"kept\":{\"x\":{\"tests\":\"a\",\"nanoseconds\":[1],\"loads\":[]}}}",
+                "{\"format\":4,\"kept\":{\"x\":{\"tests\":\"a\",\"nanoseconds\":[1],\"loads\":[],\"failed\":[]}}}",
                 1,
             ),
         ];

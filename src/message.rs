@@ -7,7 +7,7 @@ use crate::binary::Binary;
 use crate::cargo;
 use crate::channel::Way;
 use crate::duration::seconds;
-use crate::event::{Note, Summary};
+use crate::event::{Longest, Note, Summary};
 use crate::leaks::Leak;
 use crate::outcome::{Outcome, Unsteady, Verdict};
 use crate::process;
@@ -204,6 +204,19 @@ pub fn counts(summary: &Summary) -> String {
     parts.join(", ")
 }
 
+/// What kept the run from ending earlier, and what could be done about it.
+pub fn longest(longest: &Longest, summary: &Summary) -> String {
+    let Longest { what, took, tests, is_unit } = longest;
+    let what = format!("`{what}` took {} of {} s", seconds(*took), seconds(summary.took));
+    match (*tests, *is_unit) {
+        (1, _) => format!("{what}: no plan could be shorter"),
+        (_, true) => {
+            format!("{what} in one process: \"split\" would spread it, if its tests allow")
+        }
+        (_, false) => format!("{what} in one process"),
+    }
+}
+
 pub const LEFT_BEHIND: &str = "left behind:";
 
 /// The line to paste that allows a leak.
@@ -334,6 +347,20 @@ mod tests {
         for (number, thing, expected) in table {
             assert_eq!(count(number, thing), expected);
         }
+    }
+
+    #[test]
+    fn what_held_the_run_up_is_named_with_what_helps() {
+        let took = Duration::from_secs(41);
+        let what = "api::sync".to_owned();
+        let unit = Longest { what, took, tests: 9, is_unit: true };
+        let summary = Summary { took: Duration::from_secs(45), ..Summary::default() };
+        assert_eq!(
+            longest(&unit, &summary),
+            "`api::sync` took 41.0 of 45.0 s in one process: \"split\" would spread it, if its tests allow"
+        );
+        let single = Longest { tests: 1, ..unit };
+        assert!(longest(&single, &summary).ends_with("no plan could be shorter"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What may start now. Pure: groups of tests and slots go in, batches come out; it alone
 //! decides, and it belongs to one thread. No clock, no process, no file.
 //!
-//! The order is "longest first", since what is long and starts late holds up the end; what
+//! What failed when it ran last comes first. Then the order is "longest first", since what is long and starts late holds up the end; what
 //! was never measured comes before what is known, because it may be long. A batch takes all
 //! it needs (slots, locks, the machine) at once or not at all, and whatever nothing holds
 //! can always start: so nothing can deadlock.
@@ -32,6 +32,8 @@ pub struct GroupTest {
     pub expected: Option<Duration>,
     /// How much of a core it uses while it runs, from 0 to 1; what waits uses little.
     pub load: f64,
+    /// When it ran last.
+    pub failed: bool,
     pub timeout: Option<Duration>,
     /// From when on it is called slow.
     pub slow: Duration,
@@ -161,7 +163,8 @@ pub struct Plan {
 #[derive(Debug)]
 struct GroupState {
     group: Arc<Group>,
-    /// The next to go stands last: unknown before known, then the longest.
+    /// The next to go stands last: what failed when it ran last, what is unknown, then the
+    /// longest.
     pending: Vec<GroupTest>,
     alone: Vec<GroupTest>,
     /// Tests that are to run again, and not yet.
@@ -435,8 +438,10 @@ impl Plan {
         let threads = self.threads(at, count, work, is_rest);
         let load = self.groups[at].load() * threads as f64;
         let width = threads.max(group.slots).min(self.slot_count);
-        let is_unknown = self.groups[at].pending.last().is_some_and(|test| test.expected.is_none());
-        Cut { group: at, count, work, load, threads, width, is_alone, is_unknown }
+        let next = self.groups[at].next(count.min(self.groups[at].pending.len()));
+        let is_unknown = next.last().is_some_and(|test| test.expected.is_none());
+        let has_failed = next.iter().any(|test| test.failed);
+        Cut { group: at, count, work, load, threads, width, is_alone, has_failed, is_unknown }
     }
 
     /// As many threads as bring the work below the fair share of the whole, and the slots
@@ -527,7 +532,8 @@ impl Plan {
     fn rank(&self, cut: &Cut) -> impl Ord + use<> {
         let is_exclusive = self.groups[cut.group].group.exclusive;
         // Tests that are alone on the machine come last, when it empties anyway.
-        (!is_exclusive, cut.is_alone, cut.is_unknown, cut.work, std::cmp::Reverse(cut.group))
+        let last = std::cmp::Reverse(cut.group);
+        (!is_exclusive, cut.is_alone, cut.has_failed, cut.is_unknown, cut.work, last)
     }
 
     /// `slot` is where the group's own fixtures are, if it has any of the slot's.
@@ -574,6 +580,8 @@ struct Cut {
     threads: usize,
     width: usize,
     is_alone: bool,
+    /// Whether one of its tests failed when it ran last: somebody waits for news of it.
+    has_failed: bool,
     is_unknown: bool,
 }
 
@@ -597,7 +605,7 @@ impl GroupState {
 
     fn sort(&mut self) {
         self.pending.sort_by_key(|test| {
-            (test.expected.is_none(), test.expected, std::cmp::Reverse(test.id))
+            (test.failed, test.expected.is_none(), test.expected, std::cmp::Reverse(test.id))
         });
     }
 

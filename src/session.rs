@@ -159,6 +159,7 @@ fn ignored(choices: &[Vec<Choice>]) -> Vec<TestId> {
 fn record(history: &mut History, test: TestId, verdict: &Verdict) {
     let ran = matches!(verdict.outcome, Outcome::Passed | Outcome::Failed | Outcome::TimedOut);
     if let Some(took) = verdict.took.filter(|_| ran) {
-        history.record(test, took, verdict.load);
+        let failed = verdict.outcome != Outcome::Passed;
+        history.record(test, took, verdict.load, failed);
     }
 }

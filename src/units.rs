@@ -98,6 +98,7 @@ fn group_listing(
             expected: past.map(|past| past.took),
             // What was never measured is taken to compute.
             load: past.and_then(|past| past.load).unwrap_or(1.0),
+            failed: past.is_some_and(|past| past.failed),
             timeout: rules.timeout,
             slow: rules.slow,
             retries: rules.retries,

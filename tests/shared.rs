@@ -435,6 +435,61 @@ mod told_to_stop {
     }
 }
 
+mod declared_in_rust {
+    use super::*;
+
+    /// A fixture by the library's macro, and three tests that use it.
+    const LIBRARY: &str = r#"
+#[cfg(test)]
+mod tests {
+    fn note(line: &str) {
+        use std::io::Write;
+        let log = std::path::PathBuf::from(std::env::var_os("FIXTURE_LOG").unwrap());
+        let log = std::fs::File::options().append(true).create(true).open(log.join("events"));
+        log.unwrap().write_all(format!("{line}\n").as_bytes()).unwrap();
+    }
+    partest::fixture! {
+        static SERVER = fn server(setup) {
+            note("server+");
+            setup.set("VALUE", std::process::id());
+            setup.ready();
+            setup.wait();
+            note("server-");
+        }
+    }
+    fn uses() {
+        let pid: u32 = SERVER.get("VALUE");
+        assert_ne!(pid, std::process::id());
+        note(&format!("ran {pid}"));
+    }
+    #[test] fn one() { uses() }
+    #[test] fn two() { uses() }
+    #[test] fn three() { uses() }
+}
+"#;
+
+    #[test]
+    fn it_is_there_once_with_the_runner_and_without() {
+        let here = env!("CARGO_MANIFEST_DIR");
+        let manifest = format!(
+            "[dev-dependencies]\n\
+             partest = {{ package = \"cargo-partest\", path = {here:?}, default-features = false }}\n\
+             [package.metadata.partest.modules]\n\
+             \"shop::tests\" = {{ policy = \"shared\", fixture = \"server\" }}\n\
+             [package.metadata.partest.fixtures.server]\ntest = \"shop::tests::server\"\n"
+        );
+        let package = Package::shop(&manifest, LIBRARY);
+        for call in [package.partest().args("-j2"), package.cargo().args("test --offline")] {
+            let ran = call.run().exits(0);
+            let log = ran.log("events");
+            let pids: std::collections::BTreeSet<&str> =
+                log.iter().filter_map(|line| line.strip_prefix("ran ")).collect();
+            assert_eq!(pids.len(), 1, "{log:?} {ran}");
+            assert_eq!(events(&ran), ["server+", "ran", "server-"], "{log:?} {ran}");
+        }
+    }
+}
+
 mod kept_up {
     use super::*;
 

@@ -9,6 +9,7 @@ fn group(listing: usize, form: Form, expected_ms: &[Option<u64>]) -> Group {
         id: TestId { listing, test },
         expected: ms.map(Duration::from_millis),
         load: 1.0,
+        failed: false,
         timeout: None,
         slow: Duration::MAX,
         retries: RetryKeys::default(),
@@ -226,6 +227,18 @@ fn what_takes_locks_is_not_crowded() {
     };
     let mut plan = Plan::new((0..20).map(locked).collect(), TWO_CORES, None);
     assert_eq!(startable(&mut plan).len(), 2);
+}
+
+#[test]
+fn what_failed_comes_first() {
+    let mut unit = group(0, Form::Unit, &known(3, 1));
+    unit.tests[1].failed = true;
+    let mut plan = Plan::new(vec![group(1, Form::Unit, &known(9, 500)), unit], 1, None);
+    assert_eq!(startable(&mut plan), ["1*3/1"]);
+    let mut split = group(0, Form::Split, &known(100, 50));
+    split.tests[17].failed = true;
+    let mut plan = Plan::new(vec![split], 2, None);
+    assert!(plan.next().unwrap().tests.iter().any(|id| id.test == 17));
 }
 
 #[test]
@@ -504,4 +517,58 @@ proptest! {
         };
         prop_assert_eq!(steps.iter().filter(is_unit).count(), units);
     }
+}
+
+/// A generator of numbers that are the same in every run.
+struct Chance(u64);
+
+impl Chance {
+    /// From 0 up to, and without, `bound`.
+    fn below(&mut self, bound: u64) -> u64 {
+        // Steele, Lea and Flood, "Fast splittable pseudorandom number generators" (2014).
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % bound
+    }
+}
+
+/// A suite of units and splittable groups whose durations are known, mostly short ones.
+fn any_suite(chance: &mut Chance) -> Vec<Group> {
+    let groups = 1 + chance.below(30) as usize;
+    let any_group = |at| {
+        let count = 1 + chance.below(60) as usize;
+        let duration = |_| {
+            let scale = [10, 100, 1000][chance.below(3) as usize];
+            Some(1 + chance.below(scale))
+        };
+        let tests: Vec<Option<u64>> = (0..count).map(duration).collect();
+        let form = if chance.below(2) == 0 { Form::Unit } else { Form::Split };
+        group(at, form, &tests)
+    };
+    (0..groups).map(any_group).collect()
+}
+
+/// No plan ends earlier: all slots busy all the time, or the longest test alone.
+fn lower_bound(groups: &[Group], slots: usize) -> Duration {
+    let durations = || groups.iter().flat_map(|group| &group.tests).filter_map(|t| t.expected);
+    let all: Duration = durations().sum();
+    (all / slots as u32).max(durations().max().unwrap_or_default())
+}
+
+#[test]
+fn plans_of_known_suites_end_close_to_the_earliest_time_possible() {
+    let mut chance = Chance(1);
+    let mut ratios: Vec<f64> = (0..1000)
+        .map(|_| {
+            let (groups, slots) = (any_suite(&mut chance), 2 + chance.below(7) as usize);
+            let bound = lower_bound(&groups, slots);
+            let ends = rehearse(Plan::new(groups, slots, None)).iter().map(|s| s.ends).max();
+            ends.unwrap().as_secs_f64() / bound.as_secs_f64()
+        })
+        .collect();
+    ratios.sort_by(f64::total_cmp);
+    let mean = ratios.iter().sum::<f64>() / ratios.len() as f64;
+    println!("mean {mean:.3}, median {:.3}, worst {:.3}", ratios[500], ratios[999]);
+    assert!(mean <= 1.05, "{mean}");
 }

@@ -119,7 +119,10 @@ impl<'r> Human<'r> {
             for remark in &self.remarks {
                 line(&mut text, &self.paint.faint(&message::note(remark)));
             }
-            if !self.remarks.is_empty() {
+            if let Some(longest) = &summary.longest {
+                line(&mut text, &self.paint.faint(&message::longest(longest, summary)));
+            }
+            if !self.remarks.is_empty() || summary.longest.is_some() {
                 line(&mut text, "");
             }
         }
