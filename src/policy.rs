@@ -344,10 +344,10 @@ impl Policy {
 
     /// What can be checked before anything is built: fixtures, and `split` below `shared`.
     pub fn check(&self, mistakes: &mut Vec<Mistake>) {
-        check_declaration(&self.workspace, &[], mistakes);
+        check_declaration(&self.workspace, None, mistakes);
         self.check_fixtures(None, &self.workspace, mistakes);
         for (index, package) in self.packages.iter().enumerate() {
-            check_declaration(&package.declaration, &self.workspace.fixtures, mistakes);
+            check_declaration(&package.declaration, Some(&self.workspace), mistakes);
             self.check_fixtures(Some(index), &package.declaration, mistakes);
             self.check_first_words(package, mistakes);
         }
@@ -459,10 +459,11 @@ fn nodes_of(ids: &[String]) -> Vec<&str> {
 
 fn check_declaration(
     declaration: &Declaration,
-    outer_fixtures: &[(At<String>, FixtureKeys)],
+    outer: Option<&Declaration>,
     mistakes: &mut Vec<Mistake>,
 ) {
-    let all = declaration.fixtures.iter().chain(outer_fixtures);
+    let both = [declaration].into_iter().chain(outer);
+    let all = both.clone().flat_map(|declaration| &declaration.fixtures);
     let defined: Vec<&str> = all.map(|(name, _)| name.value.as_str()).collect();
     let nodes = declaration.modules.iter().map(|(path, keys)| (Some(path), keys));
     for (path, keys) in nodes.chain([(None, &declaration.keys)]) {
@@ -470,6 +471,21 @@ fn check_declaration(
             if !defined.contains(&fixture.value.as_str()) {
                 mistakes.push(undefined_fixture(fixture, &defined));
             }
+        }
+        let above = both.clone().flat_map(|d| d.modules.iter().map(|(p, k)| (Some(p), k)));
+        let mut above = above.chain(both.clone().map(|d| (None, &d.keys)));
+        let covers_it = |node: Option<&At<String>>| {
+            node.is_none_or(|node| path.is_some_and(|path| covers(&node.value, &path.value)))
+        };
+        let is_shared = above.any(|(node, keys)| {
+            covers_it(node) && keys.policy.as_ref().is_some_and(|at| at.value == Kind::Shared)
+        });
+        if let Some(fixture) = keys.fixture.as_ref().filter(|_| keys.policy.is_none() && !is_shared)
+        {
+            mistakes.push(
+                Mistake::error(fixture.place.clone(), "`fixture` does nothing without its policy")
+                    .help("write policy = \"shared\" beside it, or take it out"),
+            );
         }
         if let Some(policy) = keys.policy.as_ref().filter(|at| at.value == Kind::Shared)
             && keys.fixture.is_none()
@@ -620,6 +636,10 @@ mod tests {
                 "fixture `db` is defined nowhere",
             ),
             ("\"web\" = \"shared\"", "a `shared` node needs a fixture"),
+            (
+                "\"web\" = { fixture = \"db\" }\n[package.metadata.partest.fixtures.db]\nstart = [\"db\"]",
+                "`fixture` does nothing without its policy",
+            ),
             ("\"wbe::db\" = \"unit\"", "`wbe::db` matches no test: no target is named `wbe`"),
         ];
         for (line, expected) in table {
