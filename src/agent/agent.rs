@@ -20,6 +20,7 @@ mod endings;
 mod environment;
 mod kinds;
 mod libtest;
+mod marks;
 mod modules;
 mod output;
 mod panics;

@@ -6,7 +6,7 @@ use std::fs;
 use std::time::Duration;
 
 use super::{Groups, Hearing};
-use crate::channel::frames::SLACK;
+use crate::channel::frames::{IN_PERSONALITY, IN_PRIORITY};
 
 /// A look at threads and processes, as they are now.
 pub trait Look {
@@ -211,11 +211,24 @@ fn watches_input(pid: u32) -> bool {
     texts.into_iter().any(|text| text.lines().any(is_input))
 }
 
-/// The mark that a process carries as its timer slack.
+/// The mark that a process carries: where the agent may put it, and else in the second place.
 fn mark_of(pid: u32) -> Option<u32> {
-    let slack = fs::read_to_string(format!("/proc/{pid}/timerslack_ns")).ok()?;
-    let above = slack.trim().parse::<u64>().ok()?.checked_sub(SLACK)?;
-    u32::try_from(above).ok().filter(|mark| *mark > 0)
+    mark_in_personality(pid).or_else(|| mark_in_priority(pid))
+}
+
+fn mark_in_personality(pid: u32) -> Option<u32> {
+    let word = fs::read_to_string(format!("/proc/{pid}/personality")).ok()?;
+    let word = u32::from_str_radix(word.trim(), 16).ok()?;
+    let [low, high] = IN_PERSONALITY;
+    let mark = ((word & low) >> 8) | ((word & high) >> 20);
+    (mark > 0).then_some(mark)
+}
+
+fn mark_in_priority(pid: u32) -> Option<u32> {
+    /// Hints below it are for disks.
+    const LOWEST: u32 = 8;
+    let mark = (super::io_priority(pid)? & IN_PRIORITY) >> 3;
+    (mark >= LOWEST).then_some(mark)
 }
 
 /// The number of the worker whose test started this process: its environment says so.

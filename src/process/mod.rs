@@ -20,12 +20,12 @@ pub use look::{At, Look, Stray, start_time};
 #[cfg(not(unix))]
 pub use portable::{
     Orders, Supervised, Wire, adopt_strays, ask_to_end, children, end_all, end_strays, has_ended,
-    spawn_detached,
+    io_priority, spawn_detached,
 };
 #[cfg(unix)]
 pub use unix::{
     Orders, Supervised, Wire, adopt_strays, ask_to_end, children, end_all, end_strays, has_ended,
-    spawn_detached,
+    io_priority, spawn_detached,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
