@@ -285,18 +285,35 @@ impl Traces {
         self.processes.keys().copied().collect()
     }
 
-    /// A process that lost its parent. It carries the mark of its test, unless it has taken it
-    /// off; then it belongs to the test that started a process last.
-    pub fn take_home(&mut self, pid: u32, marked: Option<usize>, now: Instant) {
-        if self.processes.contains_key(&pid) {
-            return;
-        }
-        let of_test = |process: &&Process| marked.is_none_or(|test| process.test == test);
-        let parent = self.started.values().filter(of_test).max_by_key(|p| p.began).cloned();
-        let unknown = marked.map(|test| Process { test, stack: Vec::new(), began: now });
-        if let Some(process) = parent.or(unknown) {
-            self.processes.insert(pid, process);
-        }
+    /// The test of a process that nobody has waited for.
+    pub fn test_of(&self, pid: u32) -> Option<usize> {
+        Some(self.processes.get(&pid)?.test)
+    }
+
+    /// The test of the process that began one of these groups or sessions.
+    pub fn test_of_kin(&self, kin: [u32; 2]) -> Option<usize> {
+        Some(self.kin(kin)?.test)
+    }
+
+    fn kin(&self, kin: [u32; 2]) -> Option<&Process> {
+        kin.iter().find_map(|number| self.started.get(number))
+    }
+
+    /// The test that has started processes, if no other has.
+    pub fn only_starter(&self) -> Option<usize> {
+        let mut starters = self.started.values().map(|process| process.test);
+        let first = starters.next()?;
+        starters.all(|test| test == first).then_some(first)
+    }
+
+    /// A process of this test that lost its parent. It was started where the one was to whose
+    /// group or session it belongs, or else where its test has started one last.
+    pub fn take_home(&mut self, pid: u32, test: usize, kin: [u32; 2], now: Instant) {
+        let of_test = |process: &&Process| process.test == test;
+        let last = || self.started.values().filter(of_test).max_by_key(|process| process.began);
+        let parent = self.kin(kin).filter(of_test).or_else(last).cloned();
+        let unknown = Process { test, stack: Vec::new(), began: now };
+        self.processes.entry(pid).or_insert(parent.unwrap_or(unknown));
     }
 
     /// What a test has left, as things are now.

@@ -28,6 +28,9 @@ pub trait Look {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stray {
     pub pid: u32,
+    /// Its process group and its session, each by the number of the process that began it. As
+    /// long as there is one of them, no other process gets that number.
+    pub kin: [u32; 2],
     /// The agent's mark, which it has inherited from its test.
     pub mark: Option<u32>,
     /// Whether its environment says that it comes from this worker; it may have cleared that.
@@ -63,9 +66,8 @@ impl Look for At<'_> {
         let stray = |pid: u32| {
             let worker = worker_of(pid, self.run_id);
             let is_ours = worker == Some(self.worker);
-            let mark = mark_of(pid);
-            let may_be_ours = is_ours || (worker.is_none() && mark.is_some());
-            may_be_ours.then_some(Stray { pid, mark, is_ours })
+            let stray = Stray { pid, kin: kin_of(pid)?, mark: mark_of(pid), is_ours };
+            (is_ours || worker.is_none()).then_some(stray)
         };
         others.filter_map(stray).collect()
     }
@@ -75,6 +77,14 @@ impl Look for At<'_> {
 fn state(path: &str) -> Option<char> {
     let stat = fs::read_to_string(path).ok()?;
     stat.rsplit_once(')')?.1.trim_start().chars().next()
+}
+
+/// Its group and its session (proc(5), fields 5 and 6 of `stat`).
+fn kin_of(pid: u32) -> Option<[u32; 2]> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(2);
+    let mut next = || fields.next()?.parse().ok();
+    Some([next()?, next()?])
 }
 
 /// When a process was started, in ticks since the system was (proc(5), field 22 of `stat`);
