@@ -139,7 +139,7 @@ fn give_up(record: &Record) {
     if record.has(RUNS_TEST) {
         record.tell_start(0);
     }
-    record.mark(ENDED | RETURNED | RELEASED);
+    record.cancel();
 }
 
 /// What `begin` calls first, in the new thread.
