@@ -246,15 +246,15 @@ mod recall_and_precision {
 mod for_ordinary_users {
     use super::*;
 
-    fn as_one_of_them(call: Call) -> Ran {
-        call.as_an_ordinary_user().run().exits(0)
+    fn by_one_of_them(call: Call) -> Ran {
+        call.by_an_ordinary_user().run().exits(0)
     }
 
     #[test]
     fn recall_and_precision_are_one_as_well() {
         partest(FIXTURE).args("--no-run").run().exits(0);
         for way in ["-j1", "-j2", "-j2 --isolate"] {
-            let ran = as_one_of_them(partest(FIXTURE).json().args(way));
+            let ran = by_one_of_them(partest(FIXTURE).json().args(way));
             all_passed(&ran);
             is_exactly(&ran, &labelled());
             nothing_lives(&ran);
@@ -266,7 +266,7 @@ mod for_ordinary_users {
         let package = side_by_side();
         package.partest().args("--no-run").run().exits(0);
         for way in ["-j4 --policy unit", "-j4 --no-partition"] {
-            let ran = as_one_of_them(package.partest().json().args(way));
+            let ran = by_one_of_them(package.partest().json().args(way));
             is_exactly(&ran, &labelled());
             nothing_lives(&ran);
         }
@@ -339,7 +339,7 @@ mod in_containers {
 
     fn ran(how: fn() -> std::io::Result<()>, way: &str) -> Ran {
         partest(FIXTURE).args("--no-run").run().exits(0);
-        let ran = partest(FIXTURE).json().args(way).as_an_ordinary_user().prepared(how).run();
+        let ran = partest(FIXTURE).json().args(way).by_an_ordinary_user().prepared(how).run();
         all_passed(&ran);
         nothing_lives(&ran);
         ran.exits(0)
@@ -1010,4 +1010,69 @@ fn no_false_report_in_200_runs_under_load() {
         all_passed(&ran);
     }
     assert!(told.is_empty(), "{} false reports:\n{}", told.len(), told.join("\n"));
+}
+
+/// Writes how long the start of a thread takes that ends at once, and its start and its join
+/// together: medians, in nanoseconds.
+const STARTS_THREADS: &str = r#"
+use std::io::Write;
+use std::time::Instant;
+
+fn median(mut all: Vec<u128>) -> u128 {
+    all.sort_unstable();
+    all[all.len() / 2]
+}
+
+#[test]
+fn starts_threads() {
+    let one = |_| {
+        let began = Instant::now();
+        let thread = std::thread::spawn(|| ());
+        let started = began.elapsed();
+        thread.join().unwrap();
+        (started.as_nanos(), began.elapsed().as_nanos())
+    };
+    let (started, joined): (Vec<_>, Vec<_>) = (0..5_000).map(one).unzip();
+    let log = std::env::var("FIXTURE_LOG").unwrap() + "/medians";
+    let mut log = std::fs::File::create(log).unwrap();
+    writeln!(log, "{}\n{}", median(started), median(joined)).unwrap();
+}
+"#;
+
+/// What the agent adds to the start of a thread, whose stack it records, in a debug build:
+/// less than 20 µs. Nothing is asserted, since that is the machine's to say.
+///
+///     cargo test --test leaks -- --ignored --nocapture price_of_a_thread
+#[test]
+#[ignore = "measures, and asserts nothing"]
+fn price_of_a_thread() {
+    let package = Package::shop("", STARTS_THREADS);
+    let medians = |way: &str| -> [i64; 2] {
+        let ran = package.partest().args("-j1").args(way).run().exits(0);
+        let numbers = ran.log("medians").into_iter().map(|line| line.parse().unwrap());
+        numbers.collect::<Vec<_>>().try_into().unwrap()
+    };
+    let machine = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = machine.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or("?");
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let cores = std::thread::available_parallelism().unwrap();
+    println!(
+        "{cores} cores, {}, Linux {}",
+        model.trim_start_matches(['\t', ' ', ':']),
+        kernel.trim()
+    );
+    // Side by side, so that what else the machine does weighs on both.
+    let rounds: Vec<_> = (0..9).map(|_| (medians(""), medians("--no-agent"))).collect();
+    for (at, what) in ["start", "start and join"].into_iter().enumerate() {
+        let middle = |of: fn(i64, i64) -> i64| {
+            let all = rounds.iter().map(|(with, without)| of(with[at], without[at]));
+            let mut all: Vec<i64> = all.collect();
+            all.sort_unstable();
+            all[all.len() / 2] as f64 / 1000.0
+        };
+        let with = middle(|with, _| with);
+        let without = middle(|_, without| without);
+        let price = middle(|with, without| with - without);
+        println!("{what}: {with:.1} µs with the agent, {without:.1} µs without: {price:+.1} µs");
+    }
 }
