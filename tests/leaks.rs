@@ -445,6 +445,18 @@ mod tests {
         setarch
     }
 
+    /// As a run has it that a test of another one started.
+    fn bears_a_mark() -> std::io::Result<()> {
+        unsafe extern "C" {
+            fn personality(word: std::ffi::c_ulong) -> std::ffi::c_int;
+        }
+        // SAFETY: it takes any number.
+        match unsafe { personality(0x1000_5a00) } {
+            -1 => Err(std::io::Error::last_os_error()),
+            _ => Ok(()),
+        }
+    }
+
     /// Containers have the program and may forbid its call.
     fn can_fix_addresses() -> bool {
         let works = fixed_addresses().arg("true").status().is_ok_and(|status| status.success());
@@ -468,6 +480,7 @@ mod tests {
         let call = |expected| package.partest().json().args("-j2").env("EXPECTED", expected);
         if can_fix_addresses() {
             is_undisturbed(call("0"));
+            is_undisturbed(call("0").prepared(bears_a_mark));
             is_undisturbed(call("262144").under(fixed_addresses()));
         }
     }

@@ -49,6 +49,7 @@ extern "C" fn constructor(count: c_int, arguments: *const *const c_char) {
         return;
     }
     free(given);
+    marks::take_off();
     channel::Frame::new(kinds::HELLO)
         .u32(kinds::VERSION)
         .u32(system::process())

@@ -20,6 +20,18 @@ pub fn set(mark: u32) {
     }
 }
 
+/// Takes off a mark that this process was given: tests may run `cargo partest` themselves, and
+/// whose a process is within the inner run is its own matter.
+pub fn take_off() {
+    if let Some(word) = system::personality().filter(|word| word & OURS != 0) {
+        system::set_personality(word & !OURS);
+    }
+    let priority = system::io_priority();
+    if priority & IN_PRIORITY != 0 {
+        system::set_io_priority(priority & !IN_PRIORITY);
+    }
+}
+
 /// Stands in for libc's: its callers are neither told of the mark nor do they take it off.
 #[unsafe(no_mangle)]
 pub extern "C" fn personality(wanted: c_ulong) -> c_int {

@@ -64,10 +64,10 @@ impl Look for At<'_> {
     fn strays(&self) -> Vec<Stray> {
         let others = super::children().into_iter().filter(|pid| !self.groups.has(*pid));
         let stray = |pid: u32| {
-            let worker = worker_of(pid, self.run_id);
-            let is_ours = worker == Some(self.worker);
+            let origin = origin_of(pid, self.run_id);
+            let is_ours = origin == Origin::Worker(self.worker);
             let stray = Stray { pid, kin: kin_of(pid)?, mark: mark_of(pid), is_ours };
-            (is_ours || worker.is_none()).then_some(stray)
+            (is_ours || origin == Origin::Unknown).then_some(stray)
         };
         others.filter_map(stray).collect()
     }
@@ -241,17 +241,31 @@ fn mark_in_priority(pid: u32) -> Option<u32> {
     (mark >= LOWEST).then_some(mark)
 }
 
-/// The number of the worker whose test started this process: its environment says so.
-fn worker_of(pid: u32, run_id: &str) -> Option<u64> {
-    let environment = environment(pid)?;
+/// Where a process comes from, by its environment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// A test of this worker.
+    Worker(u64),
+    /// A test that ran `cargo partest` itself: whatever mark it has is of that run.
+    OtherRun,
+    Unknown,
+}
+
+fn origin_of(pid: u32, run_id: &str) -> Origin {
+    let environment = environment(pid).unwrap_or_default();
     let value = |name: &str| {
         let variable = environment
             .split(|byte| *byte == 0)
             .find_map(|variable| variable.strip_prefix(name.as_bytes())?.strip_prefix(b"="))?;
         std::str::from_utf8(variable).ok()
     };
-    let is_of_run = value("PARTEST_RUN_ID") == Some(run_id);
-    value("PARTEST_WORKER").filter(|_| is_of_run)?.parse().ok()
+    match value("PARTEST_RUN_ID") {
+        Some(run) if run != run_id => Origin::OtherRun,
+        Some(_) => value("PARTEST_WORKER")
+            .and_then(|worker| worker.parse().ok())
+            .map_or(Origin::Unknown, Origin::Worker),
+        None => Origin::Unknown,
+    }
 }
 
 #[cfg(all(test, target_os = "linux"))]
@@ -287,9 +301,9 @@ mod tests {
         let mut command = Command::new("sleep");
         command.arg("1000").env("PARTEST_RUN_ID", "ours").env("PARTEST_WORKER", "7");
         let mut child = sleeper(&mut command);
-        let found = [worker_of(child.id(), "ours"), worker_of(child.id(), "other")];
+        let found = [origin_of(child.id(), "ours"), origin_of(child.id(), "other")];
         child.kill().unwrap();
         child.wait().unwrap();
-        assert_eq!(found, [Some(7), None]);
+        assert_eq!(found, [Origin::Worker(7), Origin::OtherRun]);
     }
 }
