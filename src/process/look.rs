@@ -66,8 +66,10 @@ impl Look for At<'_> {
         let stray = |pid: u32| {
             let origin = origin_of(pid, self.run_id);
             let is_ours = origin == Origin::Worker(self.worker);
-            let stray = Stray { pid, kin: kin_of(pid)?, mark: mark_of(pid), is_ours };
-            (is_ours || origin == Origin::Unknown).then_some(stray)
+            let is_anothers = !is_ours && matches!(origin, Origin::Worker(_));
+            let mark = mark_of(pid).filter(|_| origin != Origin::OtherRun);
+            let stray = Stray { pid, kin: kin_of(pid)?, mark, is_ours };
+            (!is_anothers).then_some(stray)
         };
         others.filter_map(stray).collect()
     }
