@@ -17,6 +17,10 @@ pub trait Look {
     /// Whether a process is there, and neither ended nor about to be.
     fn process_lives(&self, pid: u32) -> bool;
 
+    /// Whether a process wants a processor, or waits for a disk: it does not stay as it is, and
+    /// on a busy machine it may be about to end for long.
+    fn process_is_busy(&self, pid: u32) -> bool;
+
     /// The command line of a process that lives.
     fn command_of(&self, pid: u32) -> Option<String>;
 
@@ -55,6 +59,10 @@ impl Look for At<'_> {
     fn process_lives(&self, pid: u32) -> bool {
         let state = state(&format!("/proc/{pid}/stat"));
         !matches!(state, None | Some('Z' | 'X')) && !is_killed(pid)
+    }
+
+    fn process_is_busy(&self, pid: u32) -> bool {
+        matches!(state(&format!("/proc/{pid}/stat")), Some('R' | 'D'))
     }
 
     fn command_of(&self, pid: u32) -> Option<String> {
