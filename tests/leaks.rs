@@ -242,6 +242,260 @@ mod recall_and_precision {
     }
 }
 
+/// Who may look at the processes of others, and at what, depends on who asks.
+mod for_ordinary_users {
+    use super::*;
+
+    fn by_one_of_them(call: Call) -> Ran {
+        call.by_an_ordinary_user().run().exits(0)
+    }
+
+    #[test]
+    fn recall_and_precision_are_one_as_well() {
+        partest(FIXTURE).args("--no-run").run().exits(0);
+        for way in ["-j1", "-j2", "-j2 --isolate"] {
+            let ran = by_one_of_them(partest(FIXTURE).json().args(way));
+            all_passed(&ran);
+            is_exactly(&ran, &labelled());
+            nothing_lives(&ran);
+        }
+    }
+
+    #[test]
+    fn also_side_by_side_in_one_process() {
+        let package = side_by_side();
+        package.partest().args("--no-run").run().exits(0);
+        for way in ["-j4 --policy unit", "-j4 --no-partition"] {
+            let ran = by_one_of_them(package.partest().json().args(way));
+            is_exactly(&ran, &labelled());
+            nothing_lives(&ran);
+        }
+    }
+}
+
+/// Containers, whose rules forbid some system calls.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod in_containers {
+    use super::*;
+    use std::ffi::{c_int, c_ulong};
+
+    const IS_X86: bool = cfg!(target_arch = "x86_64");
+    const PERSONALITY: u32 = if IS_X86 { 135 } else { 92 };
+    const IOPRIO_SET: u32 = if IS_X86 { 251 } else { 30 };
+
+    /// Of a program for seccomp(2): code, two jumps, a value.
+    #[repr(C)]
+    struct Step(u16, u8, u8, u32);
+
+    #[repr(C)]
+    struct Program(u16, *const Step);
+
+    const LOAD: u16 = 0x20;
+    const IF_EQUAL: u16 = 0x15;
+    const RETURN: u16 = 0x06;
+    const NUMBER: u32 = 0;
+    const FIRST_ARGUMENT: u32 = 16;
+    const EPERM: u32 = 0x0005_0001;
+    const ALLOW: u32 = 0x7fff_0000;
+
+    unsafe extern "C" {
+        fn prctl(option: c_int, ...) -> c_int;
+    }
+
+    /// From here on, changing the personality fails, and so does the call of this number.
+    fn forbid(number: u32) -> std::io::Result<()> {
+        const PR_SET_SECCOMP: c_int = 22;
+        const PR_SET_NO_NEW_PRIVS: c_int = 38;
+        const FILTER: c_ulong = 2;
+        let (one, zero): (c_ulong, c_ulong) = (1, 0);
+        let steps = [
+            Step(LOAD, 0, 0, NUMBER),
+            Step(IF_EQUAL, 4, 0, number),
+            Step(IF_EQUAL, 0, 2, PERSONALITY),
+            Step(LOAD, 0, 0, FIRST_ARGUMENT),
+            Step(IF_EQUAL, 0, 1, u32::MAX),
+            Step(RETURN, 0, 0, ALLOW),
+            Step(RETURN, 0, 0, EPERM),
+        ];
+        let program = Program(steps.len() as u16, steps.as_ptr());
+        // SAFETY: both take these arguments, and the program outlives the call that reads it.
+        let answers = unsafe {
+            [
+                prctl(PR_SET_NO_NEW_PRIVS, one, zero, zero, zero),
+                prctl(PR_SET_SECCOMP, FILTER, &raw const program),
+            ]
+        };
+        if answers == [0, 0] { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+    }
+
+    /// What Docker forbids.
+    fn personality_is_fixed() -> std::io::Result<()> {
+        forbid(u32::MAX)
+    }
+
+    fn so_is_the_priority() -> std::io::Result<()> {
+        forbid(IOPRIO_SET)
+    }
+
+    fn ran(how: fn() -> std::io::Result<()>, way: &str) -> Ran {
+        partest(FIXTURE).args("--no-run").run().exits(0);
+        let ran = partest(FIXTURE).json().args(way).by_an_ordinary_user().prepared(how).run();
+        all_passed(&ran);
+        nothing_lives(&ran);
+        ran.exits(0)
+    }
+
+    /// Before Linux 6.5 a priority has no hints.
+    fn has_hints() -> bool {
+        let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+        let mut numbers = release.split(['.', '-']).map(|part| part.parse::<u32>().unwrap_or(0));
+        (numbers.next(), numbers.next()) >= (Some(6), Some(5))
+    }
+
+    #[test]
+    fn recall_and_precision_are_one_as_well() {
+        if !has_hints() {
+            return eprintln!("not looked at: this kernel is older than Linux 6.5");
+        }
+        for way in ["-j1", "-j2"] {
+            is_exactly(&ran(personality_is_fixed, way), &labelled());
+        }
+    }
+
+    /// A shell's child that lost its parent and bears no mark: its unit is told, and no test is
+    /// blamed for another's.
+    #[test]
+    fn without_any_mark_nobody_is_blamed_falsely() {
+        for way in ["-j1", "-j2"] {
+            let ran = ran(so_is_the_priority, way);
+            let deviations = deviations(&labelled(), &found(&ran));
+            let ids =
+                ["child_of_a_killed_shell_left", "through_a_shell_left", "through_two_shells_left"];
+            let missed = |line: &String, id: &str| {
+                line.contains(&format!("::{id}: missed process `*sleep 1000*`"))
+            };
+            let are_these = deviations.len() == ids.len()
+                && deviations.iter().zip(ids).all(|(line, id)| missed(line, id));
+            assert!(are_these, "{}\n{ran}", deviations.join("\n"));
+            let said = format!("{}{}", ran.stdout, ran.stderr);
+            let counts = said.lines().filter_map(|line| {
+                let (_, count) = line.split_once("a test of `leaves_things_behind` left ")?;
+                count.split(' ').next()?.parse::<usize>().ok()
+            });
+            assert_eq!(counts.sum::<usize>(), ids.len(), "{ran}");
+        }
+    }
+}
+
+/// The mark of a test is a part of its personality, which its code may look at and change.
+mod personality {
+    use super::*;
+    use std::process::Command;
+
+    const READS_AND_CHANGES_IT: &str = r#"
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::CommandExt;
+    use std::process::Command;
+    unsafe extern "C" { fn personality(word: std::ffi::c_ulong) -> i32; }
+    const ONLY_TELL: u32 = u32::MAX;
+    const NO_RANDOM_ADDRESSES: u32 = 0x40000;
+    const OLD_RELEASE: u32 = 0x20000;
+    fn set(word: u32) -> u32 { unsafe { personality(word.into()) as u32 } }
+
+    fn uname(flag: &str) -> String {
+        let told = Command::new("uname").arg(flag).output().unwrap();
+        String::from_utf8(told.stdout).unwrap()
+    }
+
+    #[test]
+    fn knows_it() {
+        let expected: u32 = std::env::var("EXPECTED").unwrap().parse().unwrap();
+        assert_eq!(set(ONLY_TELL), expected);
+    }
+
+    #[test]
+    fn changes_it() {
+        let before = set(ONLY_TELL);
+        assert_eq!(set(OLD_RELEASE | NO_RANDOM_ADDRESSES), before);
+        assert!(uname("-r").starts_with("2.6."), "it is handed on");
+        assert_eq!(set(before), OLD_RELEASE | NO_RANDOM_ADDRESSES);
+        assert_eq!(set(ONLY_TELL), before);
+    }
+
+    #[test]
+    fn leaves_one_with_its_own() {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "sleep 1000 &"]).env_clear().env("PATH", std::env::var_os("PATH").unwrap());
+        unsafe { shell.pre_exec(|| { set(NO_RANDOM_ADDRESSES); Ok(()) }) };
+        assert!(shell.status().unwrap().success());
+    }
+
+    #[test]
+    fn sees_the_same_machine() {
+        assert_eq!(uname("-m").trim(), std::env::consts::ARCH);
+        assert!(!uname("-r").starts_with("2."));
+    }
+}
+"#;
+
+    fn fixed_addresses() -> Command {
+        let mut setarch = Command::new("setarch");
+        setarch.args([std::env::consts::ARCH, "-R"]);
+        setarch
+    }
+
+    /// As a run has it that a test of another one started.
+    fn bears_a_mark() -> std::io::Result<()> {
+        unsafe extern "C" {
+            fn personality(word: std::ffi::c_ulong) -> std::ffi::c_int;
+        }
+        // SAFETY: it takes any number.
+        match unsafe { personality(0x1000_5a00) } {
+            -1 => Err(std::io::Error::last_os_error()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Containers have the program and may forbid its call.
+    fn can_fix_addresses() -> bool {
+        let works = fixed_addresses().arg("true").status().is_ok_and(|status| status.success());
+        if !works {
+            eprintln!("not looked at: there is no `setarch`, or it may not change anything");
+        }
+        works
+    }
+
+    #[track_caller]
+    fn is_undisturbed(call: Call) {
+        let ran = call.run().exits(0);
+        all_passed(&ran);
+        let left = each(&ran, "leaves_one_with_its_own", "what");
+        assert!(left.len() == 1 && ran.finished()["leaks"] == 1, "{ran}");
+    }
+
+    #[test]
+    fn tests_see_their_own() {
+        let package = Package::shop("", READS_AND_CHANGES_IT);
+        let call = |expected| package.partest().json().args("-j2").env("EXPECTED", expected);
+        if can_fix_addresses() {
+            is_undisturbed(call("0"));
+            is_undisturbed(call("0").prepared(bears_a_mark));
+            is_undisturbed(call("262144").under(fixed_addresses()));
+        }
+    }
+
+    #[test]
+    fn fixed_addresses_change_no_verdict() {
+        if can_fix_addresses() {
+            let ran = partest(FIXTURE).json().args("-j2").under(fixed_addresses()).run().exits(0);
+            all_passed(&ran);
+            is_exactly(&ran, &labelled());
+            nothing_lives(&ran);
+        }
+    }
+}
+
 mod actions {
     use super::*;
 
@@ -769,4 +1023,69 @@ fn no_false_report_in_200_runs_under_load() {
         all_passed(&ran);
     }
     assert!(told.is_empty(), "{} false reports:\n{}", told.len(), told.join("\n"));
+}
+
+/// Writes how long the start of a thread takes that ends at once, and its start and its join
+/// together: medians, in nanoseconds.
+const STARTS_THREADS: &str = r#"
+use std::io::Write;
+use std::time::Instant;
+
+fn median(mut all: Vec<u128>) -> u128 {
+    all.sort_unstable();
+    all[all.len() / 2]
+}
+
+#[test]
+fn starts_threads() {
+    let one = |_| {
+        let began = Instant::now();
+        let thread = std::thread::spawn(|| ());
+        let started = began.elapsed();
+        thread.join().unwrap();
+        (started.as_nanos(), began.elapsed().as_nanos())
+    };
+    let (started, joined): (Vec<_>, Vec<_>) = (0..5_000).map(one).unzip();
+    let log = std::env::var("FIXTURE_LOG").unwrap() + "/medians";
+    let mut log = std::fs::File::create(log).unwrap();
+    writeln!(log, "{}\n{}", median(started), median(joined)).unwrap();
+}
+"#;
+
+/// What the agent adds to the start of a thread, whose stack it records, in a debug build:
+/// less than 20 µs. Nothing is asserted, since that is the machine's to say.
+///
+///     cargo test --test leaks -- --ignored --nocapture price_of_a_thread
+#[test]
+#[ignore = "measures, and asserts nothing"]
+fn price_of_a_thread() {
+    let package = Package::shop("", STARTS_THREADS);
+    let medians = |way: &str| -> [i64; 2] {
+        let ran = package.partest().args("-j1").args(way).run().exits(0);
+        let numbers = ran.log("medians").into_iter().map(|line| line.parse().unwrap());
+        numbers.collect::<Vec<_>>().try_into().unwrap()
+    };
+    let machine = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = machine.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or("?");
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let cores = std::thread::available_parallelism().unwrap();
+    println!(
+        "{cores} cores, {}, Linux {}",
+        model.trim_start_matches(['\t', ' ', ':']),
+        kernel.trim()
+    );
+    // Side by side, so that what else the machine does weighs on both.
+    let rounds: Vec<_> = (0..9).map(|_| (medians(""), medians("--no-agent"))).collect();
+    for (at, what) in ["start", "start and join"].into_iter().enumerate() {
+        let middle = |of: fn(i64, i64) -> i64| {
+            let all = rounds.iter().map(|(with, without)| of(with[at], without[at]));
+            let mut all: Vec<i64> = all.collect();
+            all.sort_unstable();
+            all[all.len() / 2] as f64 / 1000.0
+        };
+        let with = middle(|with, _| with);
+        let without = middle(|_, without| without);
+        let price = middle(|with, without| with - without);
+        println!("{what}: {with:.1} µs with the agent, {without:.1} µs without: {price:+.1} µs");
+    }
 }

@@ -20,6 +20,7 @@ mod endings;
 mod environment;
 mod kinds;
 mod libtest;
+mod marks;
 mod modules;
 mod output;
 mod panics;
@@ -55,6 +56,7 @@ extern "C" fn constructor(count: c_int, arguments: *const *const c_char) {
         return;
     }
     free(given);
+    marks::take_off();
     channel::Frame::new(kinds::HELLO)
         .u32(kinds::VERSION)
         .u32(system::process())

@@ -28,14 +28,25 @@ pub const THREAD_ALIVE: u8 = 18;
 pub const GOODBYE: u8 = 19;
 pub const THREAD_RUNS: u8 = 20;
 
-/// A thread that runs a test carries a mark, added to this, as its timer slack in nanoseconds:
-/// the one property that threads and processes inherit, through every fork and exec, that
-/// nobody looks at, and that changes nothing that could be noticed. So a daemon that has lost
-/// its parent and its environment still tells whose it is. 50,000 is the kernel's own default.
-pub const SLACK: u64 = 50_000;
-
-/// The mark: the last digits of the worker's and of the test's number. More would make timers
-/// late.
+/// A thread that runs a test carries a mark, which the kernel hands on to all that it starts,
+/// through every fork and exec. So a daemon that has lost its parent and its environment still
+/// tells whose it is, and nobody has to watch.
+///
+/// It stands in bits of the personality word (personality(2)) that have never had a meaning:
+/// every program keeps them, and whoever started it may read them. Where that word may not be
+/// changed, as by the rules that Docker gives its containers, the mark is a hint of the priority
+/// of input and output (ioprio_set(2), since Linux 6.5), of those that no device listens to.
+///
+/// Of ten bits, the higher ones are those of the test. They are never all zero: a mark is none
+/// of the seven hints that disks know.
 pub const fn mark(worker: u32, test: u32) -> u32 {
-    ((worker % 16) << 12) | (test % 4096)
+    ((test % 127 + 1) << 3) | (worker % 8)
 }
+
+/// Where a mark stands in the personality word: its lower bits and its higher ones. Below the
+/// first are the systems whose ways are followed, between them flags that have a meaning, and
+/// above the second the sign, which would look like an error.
+pub const IN_PERSONALITY: [u32; 2] = [0x0000_ff00, 0x3000_0000];
+
+/// Where it stands in the priority of input and output: between the level and the class.
+pub const IN_PRIORITY: u32 = 0x3ff << 3;

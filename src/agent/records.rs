@@ -30,7 +30,10 @@ pub const RUNS_TEST: u32 = 32;
 pub const TOLD: u32 = 64;
 /// It has been told: the news is on its way.
 pub const SENT: u32 = 128;
-const OVER: u32 = ENDED | RETURNED | RELEASED;
+/// Nobody has anything to do with the record any more. Who tells of the start may be another
+/// thread than the new one, and slower than all of its life: until then nobody else may have the
+/// record, whose frames are being sent.
+const OVER: u32 = ENDED | RETURNED | RELEASED | SENT;
 
 /// Panics of one thread that are under way at once: one inside a destructor of another.
 pub const NESTED_PANICS: usize = 4;
@@ -102,8 +105,15 @@ impl Record {
             birth.queue.fill_in(birth.missing, thread);
         }
         birth.queue.flush();
-        self.marks.fetch_or(SENT, AcqRel);
+        self.mark(SENT);
         true
+    }
+
+    /// No thread came of it, and nothing is told. Whoever tells of it right now keeps the record
+    /// until that is done.
+    pub fn cancel(&self) {
+        let is_told = self.marks.fetch_or(TOLD, AcqRel) & TOLD != 0;
+        self.mark(ENDED | RETURNED | RELEASED | if is_told { 0 } else { SENT });
     }
 
     /// Sets marks and gives the record back once nobody can name the thread any more.

@@ -16,11 +16,15 @@ mod number {
     pub const GETPID: usize = 39;
     pub const SENDMSG: usize = 46;
     pub const FCNTL: usize = 72;
+    pub const PERSONALITY: usize = 135;
+    pub const GETPRIORITY: usize = 140;
     pub const PRCTL: usize = 157;
     pub const GETTID: usize = 186;
     pub const CLOCK_GETTIME: usize = 228;
     pub const EXIT_GROUP: usize = 231;
     pub const TGKILL: usize = 234;
+    pub const IOPRIO_SET: usize = 251;
+    pub const IOPRIO_GET: usize = 252;
     pub const OPENAT: usize = 257;
     pub const PPOLL: usize = 271;
     pub const PROCESS_VM_READV: usize = 310;
@@ -38,6 +42,10 @@ mod number {
     pub const GETPID: usize = 172;
     pub const SENDMSG: usize = 211;
     pub const FCNTL: usize = 25;
+    pub const PERSONALITY: usize = 92;
+    pub const GETPRIORITY: usize = 141;
+    pub const IOPRIO_SET: usize = 30;
+    pub const IOPRIO_GET: usize = 31;
     pub const PRCTL: usize = 167;
     pub const GETTID: usize = 178;
     pub const CLOCK_GETTIME: usize = 113;
@@ -202,10 +210,36 @@ pub fn own_name() -> [u8; 16] {
     name
 }
 
-/// Gives the calling thread, and all that it starts, a mark.
-pub fn mark_thread(mark: u32) {
-    const PR_SET_TIMERSLACK: usize = 29;
-    plain(number::PRCTL, PR_SET_TIMERSLACK, crate::kinds::SLACK as usize + mark as usize, 0);
+/// Changes the calling thread's personality; gives the one before, or an error below zero.
+pub fn set_personality(word: u32) -> isize {
+    plain(number::PERSONALITY, word as usize, 0, 0)
+}
+
+/// The calling thread's personality; none where the question is forbidden.
+pub fn personality() -> Option<u32> {
+    const ONLY_TELL: u32 = u32::MAX;
+    u32::try_from(set_personality(ONLY_TELL)).ok()
+}
+
+const IOPRIO_WHO_PROCESS: usize = 1;
+
+/// The priority of the calling thread's input and output: a class, a hint and a level.
+pub fn io_priority() -> u32 {
+    const LEVEL_BITS: u32 = 3;
+    const CLASS_SHIFT: u32 = 13;
+    const BEST_EFFORT: u32 = 2;
+    let priority = plain(number::IOPRIO_GET, IOPRIO_WHO_PROCESS, 0, 0).max(0) as u32;
+    if priority >> CLASS_SHIFT != 0 {
+        return priority;
+    }
+    // Nobody has set it, and such a one is not inherited. What it stands for follows from the
+    // nice value, as ioprio_set(2) says; the call tells 20 less that value.
+    let nice = 20 - plain(number::GETPRIORITY, 0, 0, 0).clamp(1, 40);
+    (BEST_EFFORT << CLASS_SHIFT) | (((nice + 20) / 5) as u32 & ((1 << LEVEL_BITS) - 1))
+}
+
+pub fn set_io_priority(priority: u32) {
+    plain(number::IOPRIO_SET, IOPRIO_WHO_PROCESS, 0, priority as usize);
 }
 
 /// Lets the others go on for a millisecond.

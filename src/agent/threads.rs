@@ -10,7 +10,7 @@ use crate::records::{
     self, Birth, ENDED, JOINING, RELEASED, RETURNED, RUNS_TEST, Record, Routine, USED,
 };
 use crate::stacks::Stack;
-use crate::{environment, libtest, system};
+use crate::{environment, libtest, marks, system};
 
 unsafe extern "C" {
     fn pthread_key_create(key: *mut u32, end: unsafe extern "C" fn(*mut c_void)) -> c_int;
@@ -139,7 +139,7 @@ fn give_up(record: &Record) {
     if record.has(RUNS_TEST) {
         record.tell_start(0);
     }
-    record.mark(ENDED | RETURNED | RELEASED);
+    record.cancel();
 }
 
 /// What `begin` calls first, in the new thread.
@@ -154,7 +154,7 @@ extern "C" fn begins(record: &'static Record) -> Routine {
     record.thread.store(thread, Relaxed);
     let told = record.tell_start(thread);
     if record.has(RUNS_TEST) {
-        system::mark_thread(kinds::mark(environment::worker(), record.test.load(Relaxed)));
+        marks::set(kinds::mark(environment::worker(), record.test.load(Relaxed)));
     } else if !told {
         Frame::new(kinds::THREAD_RUNS).u32(record.number.load(Relaxed)).u32(thread).send();
     }

@@ -64,11 +64,11 @@ pub struct ThreadStack {
     pub stack: Vec<u64>,
 }
 
-/// Whether a stray without a known test has to be given to one now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Glance {
-    Again,
-    Last,
+/// Strays of this worker: those whose tests are known, and the others.
+#[derive(Debug, Default)]
+struct Homes {
+    found: Vec<u32>,
+    missing: Vec<u32>,
 }
 
 impl<'n> Agent<'n> {
@@ -264,28 +264,41 @@ impl<'n> Agent<'n> {
         }
     }
 
-    /// Strays become their tests'; gives those that are this worker's beyond doubt.
-    fn take_home(&mut self, strays: &[Stray], look: Glance) -> Vec<u32> {
-        let mut own = Vec::new();
+    /// Strays become their tests'. One whose test is not known yet is looked at again; in the
+    /// end it is nobody's.
+    fn take_home(&mut self, strays: &[Stray]) -> Homes {
+        let mut homes = Homes::default();
         for stray in strays {
-            let test = stray.mark.and_then(|mark| self.test_with(mark, stray.is_ours));
-            // One whose test is not known yet is looked at again.
-            let is_guessed = stray.mark.is_none() || look == Glance::Last;
-            if test.is_some() || (stray.is_ours && is_guessed) {
-                self.traces.take_home(stray.pid, test, clock::now());
-                own.push(stray.pid);
+            if let Some(test) = self.home_of(stray) {
+                self.traces.take_home(stray.pid, test, stray.kin, clock::now());
+                homes.found.push(stray.pid);
+            } else if stray.is_ours {
+                homes.missing.push(stray.pid);
             }
         }
-        own
+        homes
     }
 
-    /// The newest test with this mark. Unless the process is this worker's beyond doubt, only
-    /// a test that has started processes will do.
+    /// The test of a stray beyond doubt: it started the process itself, or the one that began
+    /// its session, or has left its mark, or is the only one that started any.
+    fn home_of(&self, stray: &Stray) -> Option<usize> {
+        let own = self.traces.test_of(stray.pid);
+        let by_kin = || self.traces.test_of_kin(stray.kin);
+        let by_mark = || self.test_with(stray.mark?, stray.is_ours);
+        let is_unmarked = stray.is_ours && stray.mark.is_none();
+        let by_itself = || self.traces.only_starter().filter(|_| is_unmarked);
+        own.or_else(by_kin).or_else(by_mark).or_else(by_itself)
+    }
+
+    /// The newest test with this mark, of those that have started processes; another one only
+    /// for a process that is this worker's beyond doubt.
     fn test_with(&self, marked: u32, is_ours: bool) -> Option<usize> {
         let fits = |number: u32| frames::mark(self.worker, number) == marked;
         let tests = self.tests.iter().filter(|(number, _)| fits(**number));
-        let tests = tests.filter(|(_, test)| is_ours || self.traces.has_started_processes(**test));
-        tests.max_by_key(|(number, _)| **number).map(|(_, test)| *test)
+        let has_started = |test: usize| self.traces.has_started_processes(test);
+        let tests = tests.map(|(number, test)| (has_started(*test), *number, *test));
+        let newest = tests.filter(|(has_started, ..)| is_ours || *has_started).max();
+        newest.map(|(.., test)| test)
     }
 
     fn linger(&self) -> impl Fn(usize) -> Duration + '_ {
@@ -320,7 +333,7 @@ impl Channel for Agent<'_> {
 
     fn look(&mut self, look: &dyn Look) -> Vec<Heard> {
         if self.awaits_strays.take().is_some() {
-            self.take_home(&look.strays(), Glance::Again);
+            self.take_home(&look.strays());
         }
         for subject in self.traces.overdue(self.linger(), clock::now()) {
             match subject {
@@ -357,7 +370,9 @@ impl Channel for Agent<'_> {
 
     fn finish(mut self: Box<Self>, look: &dyn Look, strays: &[Stray]) -> Left {
         let now = clock::now();
-        let strays = self.take_home(strays, Glance::Last);
+        let Homes { found: mut strays, missing } = self.take_home(strays);
+        let left_behind = missing.iter().filter_map(|pid| look.command_of(*pid)).collect();
+        strays.extend(missing);
         let alive = |pid| look.command_of(pid);
         let mut findings: HashMap<usize, Vec<Finding>> = HashMap::new();
         for test in 0..self.places.count() {
@@ -376,7 +391,7 @@ impl Channel for Agent<'_> {
             findings,
             modules: self.modules,
             stacks: self.stacks,
-            left_behind: Vec::new(),
+            left_behind,
             strays,
             culprit: self.culprit,
         }

@@ -43,7 +43,7 @@ use std::fmt;
 #[path = "../agent/kinds.rs"]
 mod kinds;
 
-pub use kinds::{SLACK, VERSION, mark};
+pub use kinds::{IN_PERSONALITY, IN_PRIORITY, VERSION, mark};
 
 /// An absolute address in the worker.
 pub type Address = u64;

@@ -1,7 +1,7 @@
 //! What the agent told about threads, panics and processes of one worker, by test. Pure: facts
 //! in, findings out; names of functions and rules come later.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use crate::channel::frames::{Address, Frame};
@@ -49,7 +49,9 @@ pub struct Traces {
     ended: HashMap<usize, Instant>,
     /// What came about threads before the news of their start: two threads may tell of one,
     /// each on its own way. A test's own thread is never told of, so the oldest are dropped.
-    early: VecDeque<(u32, Frame)>,
+    early: BTreeMap<u32, Vec<Frame>>,
+    /// How many frames that are.
+    early_frames: usize,
     /// Threads and processes that were seen idle when their linger had passed.
     lingered: HashSet<Subject>,
 }
@@ -124,11 +126,7 @@ impl Traces {
     pub fn take(&mut self, frame: Frame, test_of: &dyn Fn(u32) -> Option<usize>, now: Instant) {
         let about = thread_of(&frame).filter(|thread| !self.threads.contains_key(thread));
         if let Some(thread) = about {
-            if self.early.len() == MOST_EARLY {
-                self.early.pop_front();
-            }
-            self.early.push_back((thread, frame));
-            return;
+            return self.keep_for_later(thread, frame);
         }
         match frame {
             Frame::ThreadStarted { thread, tid, test, detached, stack, .. } => {
@@ -139,11 +137,9 @@ impl Traces {
                 let started =
                     Thread { test, tid, name, stack, ended, was_alive_at_end, is_released, panics };
                 self.threads.insert(thread, started);
-                let early = std::mem::take(&mut self.early).into_iter();
-                let (own, others): (VecDeque<_>, _) =
-                    early.partition(|(number, _)| *number == thread);
-                self.early = others;
-                own.into_iter().for_each(|(_, frame)| self.take(frame, test_of, now));
+                let early = self.early.remove(&thread).unwrap_or_default();
+                self.early_frames -= early.len();
+                early.into_iter().for_each(|frame| self.take(frame, test_of, now));
             }
             Frame::ThreadEnded { thread, name, .. } => self.thread_ended(thread, &name, now),
             Frame::ThreadAlive { thread, name, .. } => {
@@ -196,6 +192,15 @@ impl Traces {
             Frame::ProcessReaped { process } => drop(self.processes.remove(&process)),
             _ => {}
         }
+    }
+
+    fn keep_for_later(&mut self, thread: u32, frame: Frame) {
+        if self.early_frames == MOST_EARLY {
+            let oldest = self.early.pop_first().map(|(_, frames)| frames.len());
+            self.early_frames -= oldest.unwrap_or_default();
+        }
+        self.early.entry(thread).or_default().push(frame);
+        self.early_frames += 1;
     }
 
     fn thread_ended(&mut self, number: u32, name: &[u8], now: Instant) {
@@ -285,18 +290,35 @@ impl Traces {
         self.processes.keys().copied().collect()
     }
 
-    /// A process that lost its parent. It carries the mark of its test, unless it has taken it
-    /// off; then it belongs to the test that started a process last.
-    pub fn take_home(&mut self, pid: u32, marked: Option<usize>, now: Instant) {
-        if self.processes.contains_key(&pid) {
-            return;
-        }
-        let of_test = |process: &&Process| marked.is_none_or(|test| process.test == test);
-        let parent = self.started.values().filter(of_test).max_by_key(|p| p.began).cloned();
-        let unknown = marked.map(|test| Process { test, stack: Vec::new(), began: now });
-        if let Some(process) = parent.or(unknown) {
-            self.processes.insert(pid, process);
-        }
+    /// The test of a process that nobody has waited for.
+    pub fn test_of(&self, pid: u32) -> Option<usize> {
+        Some(self.processes.get(&pid)?.test)
+    }
+
+    /// The test of the process that began one of these groups or sessions.
+    pub fn test_of_kin(&self, kin: [u32; 2]) -> Option<usize> {
+        Some(self.kin(kin)?.test)
+    }
+
+    fn kin(&self, kin: [u32; 2]) -> Option<&Process> {
+        kin.iter().find_map(|number| self.started.get(number))
+    }
+
+    /// The test that has started processes, if no other has.
+    pub fn only_starter(&self) -> Option<usize> {
+        let mut starters = self.started.values().map(|process| process.test);
+        let first = starters.next()?;
+        starters.all(|test| test == first).then_some(first)
+    }
+
+    /// A process of this test that lost its parent. It was started where the one was to whose
+    /// group or session it belongs, or else where its test has started one last.
+    pub fn take_home(&mut self, pid: u32, test: usize, kin: [u32; 2], now: Instant) {
+        let of_test = |process: &&Process| process.test == test;
+        let last = || self.started.values().filter(of_test).max_by_key(|process| process.began);
+        let parent = self.kin(kin).filter(of_test).or_else(last).cloned();
+        let unknown = Process { test, stack: Vec::new(), began: now };
+        self.processes.entry(pid).or_insert(parent.unwrap_or(unknown));
     }
 
     /// What a test has left, as things are now.
@@ -459,6 +481,45 @@ mod tests {
         let play = Play::new().panics(1).ends(1);
         let play = play.frame(Frame::ThreadDetached { thread: 1 }).starts(1, 1).test_ends(0);
         assert_eq!(play.found(0), ["panic"]);
+    }
+
+    /// The threads of many tests, which are never told of, push nothing out that is new.
+    #[test]
+    fn early_news_is_kept_for_the_newest_threads() {
+        let mut play = Play::new();
+        for thread in 1..5_000 {
+            play = play.ends(thread);
+        }
+        assert!(play.traces.early_frames <= MOST_EARLY);
+        let kept: usize = play.traces.early.values().map(Vec::len).sum();
+        assert_eq!(play.traces.early_frames, kept);
+        let play = play.panics(5_000).ends(5_000).starts(5_000, 1).test_ends(0);
+        assert_eq!(play.found(0), ["panic"]);
+    }
+
+    fn process(process: u32, test: u32) -> Frame {
+        Frame::ProcessStarted { process, thread: 1, test, stack: vec![u64::from(process)] }
+    }
+
+    #[test]
+    fn a_stray_was_started_where_its_session_began() {
+        let mut play = Play::new().frame(process(9, 1)).frame(process(10, 1)).frame(process(11, 2));
+        assert_eq!(play.traces.test_of_kin([1, 9]), Some(0));
+        assert_eq!(play.traces.test_of_kin([11, 1]), Some(1));
+        assert_eq!(play.traces.test_of_kin([1, 2]), None);
+        play.traces.take_home(90, 0, [1, 9], play.now);
+        assert_eq!(play.traces.processes[&90].stack, [9]);
+        play.traces.take_home(91, 1, [1, 9], play.now);
+        assert_eq!(play.traces.processes[&91].stack, [11], "the session is another test's");
+    }
+
+    #[test]
+    fn only_one_that_started_any_can_have_left_one() {
+        let play = Play::new();
+        assert_eq!(play.traces.only_starter(), None);
+        let play = play.frame(process(9, 1)).frame(process(10, 1));
+        assert_eq!(play.traces.only_starter(), Some(0));
+        assert_eq!(play.frame(process(11, 2)).traces.only_starter(), None);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::fs;
 use std::time::Duration;
 
 use super::{Groups, Hearing};
-use crate::channel::frames::SLACK;
+use crate::channel::frames::{IN_PERSONALITY, IN_PRIORITY};
 
 /// A look at threads and processes, as they are now.
 pub trait Look {
@@ -16,6 +16,10 @@ pub trait Look {
 
     /// Whether a process is there, and neither ended nor about to be.
     fn process_lives(&self, pid: u32) -> bool;
+
+    /// Whether a process wants a processor, or waits for a disk: it does not stay as it is, and
+    /// on a busy machine it may be about to end for long.
+    fn process_is_busy(&self, pid: u32) -> bool;
 
     /// The command line of a process that lives.
     fn command_of(&self, pid: u32) -> Option<String>;
@@ -28,6 +32,9 @@ pub trait Look {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stray {
     pub pid: u32,
+    /// Its process group and its session, each by the number of the process that began it. As
+    /// long as there is one of them, no other process gets that number.
+    pub kin: [u32; 2],
     /// The agent's mark, which it has inherited from its test.
     pub mark: Option<u32>,
     /// Whether its environment says that it comes from this worker; it may have cleared that.
@@ -54,6 +61,10 @@ impl Look for At<'_> {
         !matches!(state, None | Some('Z' | 'X')) && !is_killed(pid)
     }
 
+    fn process_is_busy(&self, pid: u32) -> bool {
+        matches!(state(&format!("/proc/{pid}/stat")), Some('R' | 'D'))
+    }
+
     fn command_of(&self, pid: u32) -> Option<String> {
         self.process_lives(pid).then(|| command_line(pid))
     }
@@ -61,11 +72,12 @@ impl Look for At<'_> {
     fn strays(&self) -> Vec<Stray> {
         let others = super::children().into_iter().filter(|pid| !self.groups.has(*pid));
         let stray = |pid: u32| {
-            let worker = worker_of(pid, self.run_id);
-            let is_ours = worker == Some(self.worker);
-            let mark = mark_of(pid);
-            let may_be_ours = is_ours || (worker.is_none() && mark.is_some());
-            may_be_ours.then_some(Stray { pid, mark, is_ours })
+            let origin = origin_of(pid, self.run_id);
+            let is_ours = origin == Origin::Worker(self.worker);
+            let is_anothers = !is_ours && matches!(origin, Origin::Worker(_));
+            let mark = mark_of(pid).filter(|_| origin != Origin::OtherRun);
+            let stray = Stray { pid, kin: kin_of(pid)?, mark, is_ours };
+            (!is_anothers).then_some(stray)
         };
         others.filter_map(stray).collect()
     }
@@ -81,6 +93,14 @@ pub fn is_stopped(pid: rustix::process::Pid) -> bool {
 fn state(path: &str) -> Option<char> {
     let stat = fs::read_to_string(path).ok()?;
     stat.rsplit_once(')')?.1.trim_start().chars().next()
+}
+
+/// Its group and its session (proc(5), fields 5 and 6 of `stat`).
+fn kin_of(pid: u32) -> Option<[u32; 2]> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(2);
+    let mut next = || fields.next()?.parse().ok();
+    Some([next()?, next()?])
 }
 
 /// When a process was started, in ticks since the system was (proc(5), field 22 of `stat`);
@@ -242,24 +262,51 @@ fn watches_input(pid: u32) -> bool {
     texts.into_iter().any(|text| text.lines().any(is_input))
 }
 
-/// The mark that a process carries as its timer slack.
+/// The mark that a process carries: where the agent may put it, and else in the second place.
 fn mark_of(pid: u32) -> Option<u32> {
-    let slack = fs::read_to_string(format!("/proc/{pid}/timerslack_ns")).ok()?;
-    let above = slack.trim().parse::<u64>().ok()?.checked_sub(SLACK)?;
-    u32::try_from(above).ok().filter(|mark| *mark > 0)
+    mark_in_personality(pid).or_else(|| mark_in_priority(pid))
 }
 
-/// The number of the worker whose test started this process: its environment says so.
-fn worker_of(pid: u32, run_id: &str) -> Option<u64> {
-    let environment = environment(pid)?;
+fn mark_in_personality(pid: u32) -> Option<u32> {
+    let word = fs::read_to_string(format!("/proc/{pid}/personality")).ok()?;
+    let word = u32::from_str_radix(word.trim(), 16).ok()?;
+    let [low, high] = IN_PERSONALITY;
+    let mark = ((word & low) >> 8) | ((word & high) >> 20);
+    (mark > 0).then_some(mark)
+}
+
+fn mark_in_priority(pid: u32) -> Option<u32> {
+    /// Hints below it are for disks.
+    const LOWEST: u32 = 8;
+    let mark = (super::io_priority(pid)? & IN_PRIORITY) >> 3;
+    (mark >= LOWEST).then_some(mark)
+}
+
+/// Where a process comes from, by its environment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// A test of this worker.
+    Worker(u64),
+    /// A test that ran `cargo partest` itself: whatever mark it has is of that run.
+    OtherRun,
+    Unknown,
+}
+
+fn origin_of(pid: u32, run_id: &str) -> Origin {
+    let environment = environment(pid).unwrap_or_default();
     let value = |name: &str| {
         let variable = environment
             .split(|byte| *byte == 0)
             .find_map(|variable| variable.strip_prefix(name.as_bytes())?.strip_prefix(b"="))?;
         std::str::from_utf8(variable).ok()
     };
-    let is_of_run = value("PARTEST_RUN_ID") == Some(run_id);
-    value("PARTEST_WORKER").filter(|_| is_of_run)?.parse().ok()
+    match value("PARTEST_RUN_ID") {
+        Some(run) if run != run_id => Origin::OtherRun,
+        Some(_) => value("PARTEST_WORKER")
+            .and_then(|worker| worker.parse().ok())
+            .map_or(Origin::Unknown, Origin::Worker),
+        None => Origin::Unknown,
+    }
 }
 
 #[cfg(all(test, target_os = "linux"))]
@@ -295,9 +342,9 @@ mod tests {
         let mut command = Command::new("sleep");
         command.arg("1000").env("PARTEST_RUN_ID", "ours").env("PARTEST_WORKER", "7");
         let mut child = sleeper(&mut command);
-        let found = [worker_of(child.id(), "ours"), worker_of(child.id(), "other")];
+        let found = [origin_of(child.id(), "ours"), origin_of(child.id(), "other")];
         child.kill().unwrap();
         child.wait().unwrap();
-        assert_eq!(found, [Some(7), None]);
+        assert_eq!(found, [Origin::Worker(7), Origin::OtherRun]);
     }
 }

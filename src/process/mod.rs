@@ -31,7 +31,7 @@ pub use look::{At, Look, ProcessorTime, Stray, start_time};
 #[cfg(not(unix))]
 pub use portable::{
     Orders, Supervised, Wire, adopt_strays, ask_to_end, children, end_all, end_strays, has_ended,
-    limit_memory, spawn_detached,
+    io_priority, limit_memory, spawn_detached,
 };
 #[cfg(unix)]
 pub use signals::{Signals, Wish, stop_here};
@@ -40,7 +40,7 @@ pub use unguarded::{GuardLine, Lines, set_up};
 #[cfg(unix)]
 pub use unix::{
     Orders, Supervised, Wire, adopt_strays, ask_to_end, children, end_all, end_strays, has_ended,
-    limit_memory, spawn_detached,
+    io_priority, limit_memory, spawn_detached,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

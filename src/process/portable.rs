@@ -70,6 +70,11 @@ pub fn children() -> Vec<u32> {
 }
 
 #[cfg(not(unix))]
+pub fn io_priority(_pid: u32) -> Option<u32> {
+    None
+}
+
+#[cfg(not(unix))]
 pub fn end_all(_children: &[u32]) {}
 
 #[cfg(not(unix))]

@@ -428,13 +428,21 @@ impl<'r> Worker<'r> {
     fn take_leave(&mut self) {
         let channel = std::mem::replace(&mut self.channel, Box::new(Deaf));
         let look = self.look();
-        let strays = look.strays();
+        let mut strays = look.strays();
         let mut started = channel.started_processes();
-        started.extend(strays.iter().filter(|stray| stray.is_ours).map(|stray| stray.pid));
-        let until = clock::now() + self.longest_linger().min(MOST_PATIENCE);
-        let lives = |pid: &u32| look.process_lives(*pid);
-        while started.iter().any(lives) && clock::now() < until {
-            std::thread::sleep(TICK);
+        // Also those that do not tell yet whose they are, while they become another program.
+        started.extend(strays.iter().map(|stray| stray.pid));
+        let began = clock::now();
+        let linger = self.longest_linger().min(MOST_PATIENCE);
+        let may_end = |pid: &u32| {
+            let patience = if look.process_is_busy(*pid) { MOST_PATIENCE } else { linger };
+            clock::since(began) < patience && look.process_lives(*pid)
+        };
+        if started.iter().any(may_end) {
+            while started.iter().any(may_end) {
+                std::thread::sleep(TICK);
+            }
+            strays = look.strays();
         }
         let left = channel.finish(&look, &strays);
         process::end_all(&left.strays);
