@@ -91,7 +91,7 @@ pub fn note(note: &Note) -> String {
             "the rest of the unit `{node}` goes on in a fresh process ({why}): what it had set up is set up again"
         ),
         Note::LeftBehind { node, commands } => format!(
-            "a test of `{node}` left {} behind, which was ended: {}",
+            "a test of `{node}` left {} behind; ended: {}",
             count(commands.len(), "process"),
             list(&commands.iter().map(|command| format!("`{command}`")).collect::<Vec<_>>())
         ),
