@@ -144,3 +144,40 @@ fn wrong_words_are_told() {
         assert!(ran.stderr.contains(word), "{word:?} in {ran}");
     }
 }
+
+/// Two tests change what belongs to their process; two fail after that, one of them after it has
+/// changed something itself.
+const CHANGING: &str = r#"
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_moves() {
+        std::env::set_current_dir("/").unwrap();
+    }
+    #[test]
+    fn b_renames() {
+        unsafe { std::env::set_var("SHOP", "closed") };
+    }
+    #[test]
+    fn c_fails() {
+        assert!(std::path::Path::new("Cargo.toml").exists());
+    }
+    #[test]
+    fn d_passes() {}
+}
+"#;
+
+#[test]
+fn a_failure_tells_what_others_changed_of_its_process() {
+    let unit = "[package.metadata.partest.modules]\n\"shop::tests\" = { policy = \"unit\", threads = 1 }\n";
+    let package = Package::shop(unit, CHANGING);
+    let ran = package.partest().json().run().exits(100);
+    let output = text(&ran.test("shop::tests::c_fails")["output"]);
+    for (test, what) in [("a_moves", "the current directory"), ("b_renames", "the variable SHOP")] {
+        let note = format!("note: in the same process, `tests::{test}` had changed {what}\n");
+        assert!(output.contains(&note), "{note:?} in {ran}");
+    }
+    assert_eq!(ran.ids("failed"), ["shop::tests::c_fails"], "{ran}");
+    // Alone there is nothing to tell, and no reason to fail.
+    package.partest().json().args("c_fails").run().exits(0);
+}

@@ -29,6 +29,7 @@ mod real;
 mod records;
 mod signals;
 mod stacks;
+mod surroundings;
 mod system;
 mod threads;
 

@@ -27,6 +27,11 @@ pub const STACK: u8 = 17;
 pub const THREAD_ALIVE: u8 = 18;
 pub const GOODBYE: u8 = 19;
 pub const THREAD_RUNS: u8 = 20;
+pub const CHANGED: u8 = 21;
+
+/// What a test has changed of its process: the current directory, or a variable.
+pub const DIRECTORY: u8 = 0;
+pub const VARIABLE: u8 = 1;
 
 /// A thread that runs a test carries a mark, which the kernel hands on to all that it starts,
 /// through every fork and exec. So a daemon that has lost its parent and its environment still

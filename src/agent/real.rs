@@ -53,6 +53,11 @@ pub type Visit = extern "C" fn(*mut c_void, *mut c_void) -> c_int;
 
 behind_us! {
     getenv: fn(*const c_char) -> *mut c_char;
+    setenv: fn(*const c_char, *const c_char, c_int) -> c_int;
+    unsetenv: fn(*const c_char) -> c_int;
+    putenv: fn(*mut c_char) -> c_int;
+    chdir: fn(*const c_char) -> c_int;
+    fchdir: fn(c_int) -> c_int;
     write: fn(c_int, *const c_void, usize) -> isize;
     writev: fn(c_int, *const Vector, c_int) -> isize;
     close: fn(c_int) -> c_int;

@@ -53,6 +53,8 @@ pub struct Agent<'n> {
     stacks_awaited: Option<u32>,
     stacks: Vec<ThreadStack>,
     culprit: Option<usize>,
+    /// What tests have changed of their process.
+    changes: Vec<(usize, String)>,
     said_goodbye: bool,
 }
 
@@ -101,6 +103,7 @@ impl<'n> Agent<'n> {
             stacks_awaited: None,
             stacks: Vec::new(),
             culprit: None,
+            changes: Vec::new(),
             said_goodbye: false,
         }
     }
@@ -123,6 +126,7 @@ impl<'n> Agent<'n> {
                 self.numbers.extend(self.last_begun.map(|ours| (ours, test)));
             }
             Frame::Output { test, bytes, .. } => self.wrote(test, bytes, heard),
+            Frame::Changed { test, variable } => self.changed(test, variable),
             Frame::Exiting { test, .. } if test != 0 => {
                 self.culprit = self.tests.get(&test).copied();
             }
@@ -208,6 +212,9 @@ impl<'n> Agent<'n> {
         if let (Outcome::Failed, Some(message)) = (outcome, &line.message) {
             output.push(format!("note: {message}\n").as_bytes());
         }
+        if outcome == Outcome::Failed {
+            output.push(self.what_others_changed(test).as_bytes());
+        }
         let took = line.took();
         self.traces.test_ended(test, clock::now());
         let has_started = self.traces.has_started_processes(test);
@@ -236,6 +243,31 @@ impl<'n> Agent<'n> {
             self.unsettled.push(test);
             self.settle(heard);
         }
+    }
+
+    fn changed(&mut self, test: u32, variable: Option<Vec<u8>>) {
+        let Some(test) = self.tests.get(&test).copied() else { return };
+        let what = match variable {
+            Some(name) => format!("the variable {}", String::from_utf8_lossy(&name)),
+            None => "the current directory".to_owned(),
+        };
+        if !self.changes.contains(&(test, what.clone())) {
+            self.changes.push((test, what));
+        }
+    }
+
+    /// What tests before this one have done to its process: it may be why this one failed.
+    fn what_others_changed(&self, test: usize) -> String {
+        const SHOWN: usize = 3;
+        let others: Vec<_> = self.changes.iter().filter(|(by, _)| *by != test).collect();
+        let shown = others.iter().take(SHOWN).map(|(by, what)| {
+            format!("note: in the same process, `{}` had changed {what}\n", self.places.name(*by))
+        });
+        let more = match others.len().saturating_sub(SHOWN) {
+            0 => String::new(),
+            more => format!("note: and {more} more such changes\n"),
+        };
+        shown.collect::<String>() + &more
     }
 
     /// Tells of the tests of which nothing more is to come.

@@ -118,6 +118,11 @@ pub enum Frame {
     ProcessReaped {
         process: u32,
     },
+    /// A test has changed the current directory of its process, or the variable of this name.
+    Changed {
+        test: u32,
+        variable: Option<Vec<u8>>,
+    },
     Exiting {
         code: i32,
         thread: u32,
@@ -206,7 +211,7 @@ impl Decoder {
 
 fn decode(frame: &[u8]) -> Result<Frame, Garbage> {
     let Some((&kind, fields)) = frame.split_first() else { return Err(Garbage::Length(0)) };
-    if !(kinds::HELLO..=kinds::THREAD_RUNS).contains(&kind) {
+    if !(kinds::HELLO..=kinds::CHANGED).contains(&kind) {
         return Err(Garbage::Kind(kind));
     }
     let mut fields = Fields(fields);
@@ -270,6 +275,16 @@ fn read(kind: u8, fields: &mut Fields<'_>) -> Option<Frame> {
             stack: fields.stack()?,
         },
         kinds::PROCESS_REAPED => Frame::ProcessReaped { process: fields.u32()? },
+        kinds::CHANGED => {
+            let (test, what) = (fields.u32()?, fields.u8()?);
+            let name = fields.text();
+            let variable = match what {
+                kinds::DIRECTORY => None,
+                kinds::VARIABLE => Some(name),
+                _ => return None,
+            };
+            Frame::Changed { test, variable }
+        }
         kinds::EXITING => {
             Frame::Exiting { code: fields.i32()?, thread: fields.u32()?, test: fields.u32()? }
         }

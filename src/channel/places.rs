@@ -27,6 +27,10 @@ impl<'n> Places<'n> {
         self.names.len()
     }
 
+    pub fn name(&self, place: usize) -> &'n str {
+        self.names[place]
+    }
+
     /// Of a test that begins.
     pub fn begins(&mut self, name: &str) -> Option<usize> {
         let end = self.names.len().min(self.next + LOOKED_AT);
