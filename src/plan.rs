@@ -111,6 +111,13 @@ pub struct Batch {
     pub is_alone: bool,
 }
 
+impl Batch {
+    /// A batch's tests are sorted by their ids.
+    pub fn has(&self, test: TestId) -> bool {
+        self.tests.binary_search(&test).is_ok()
+    }
+}
+
 #[derive(Debug)]
 pub struct Plan {
     groups: Vec<GroupState>,
