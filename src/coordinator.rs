@@ -817,3 +817,6 @@ fn aborted(rest: &Rest, at: usize, reason: String) -> Verdict {
         ..Verdict::without_run(Outcome::Aborted, Some(reason))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -638,4 +638,4 @@ pub fn rehearse(mut plan: Plan) -> Vec<Step> {
 }
 
 #[cfg(test)]
-mod tests;
+pub mod tests;

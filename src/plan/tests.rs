@@ -4,7 +4,7 @@ use super::*;
 use crate::declaration::{RetryKeys, Scope};
 use proptest::prelude::*;
 
-fn group(listing: usize, form: Form, expected_ms: &[Option<u64>]) -> Group {
+pub fn group(listing: usize, form: Form, expected_ms: &[Option<u64>]) -> Group {
     let test = |(test, ms): (usize, &Option<u64>)| GroupTest {
         id: TestId { listing, test },
         expected: ms.map(Duration::from_millis),
