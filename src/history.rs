@@ -17,19 +17,29 @@ pub struct History {
     binaries: BTreeMap<String, BTreeMap<String, f64>>,
 }
 
+/// No test takes longer, in seconds: what says so is damaged.
+const LONGEST: f64 = 30.0 * 24.0 * 3600.0;
+
 /// How much of a duration the newest run decides: an outlier fades within a few runs.
 const WEIGHT_OF_NEWEST: f64 = 0.5;
 
 impl History {
     pub fn load(path: &Path, notes: &mut Vec<Note>) -> History {
-        match store::read(path) {
-            Stored::Found(history) => history,
+        match store::read::<History>(path) {
+            Stored::Found(history) => history.plausible(),
             Stored::Absent => History::default(),
             Stored::Damaged(why) => {
                 notes.push(Note::DamagedState { path: path.to_owned(), why });
                 History::default()
             }
         }
+    }
+
+    fn plausible(mut self) -> History {
+        for tests in self.binaries.values_mut() {
+            tests.retain(|_, seconds| (0.0..=LONGEST).contains(seconds));
+        }
+        self
     }
 
     pub fn expected(&self, binary: &str, test: &str) -> Option<Duration> {
@@ -42,7 +52,7 @@ impl History {
             Some(tests) => tests,
             None => self.binaries.entry(binary.to_owned()).or_default(),
         };
-        let took = took.as_secs_f64();
+        let took = took.as_secs_f64().min(LONGEST);
         match tests.get_mut(test) {
             Some(known) => *known += (took - *known) * WEIGHT_OF_NEWEST,
             None => drop(tests.insert(test.to_owned(), took)),
@@ -95,5 +105,30 @@ mod tests {
         std::fs::write(&path, "junk").unwrap();
         assert_eq!(History::load(&path, &mut notes), History::default());
         assert_eq!(notes.len(), 1);
+    }
+    /// A file that is cut or changed anywhere costs a note or an order, and nothing else.
+    #[test]
+    fn a_damaged_file_gives_no_impossible_duration() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("history.json");
+        let whole = r#"{"binaries":{"x":{"a":0.25,"b":1e2}}}"#;
+        let load = |text: &[u8]| {
+            std::fs::write(&path, text).unwrap();
+            let mut notes = Vec::new();
+            let history = History::load(&path, &mut notes);
+            let tests = history.binaries.values().flatten();
+            let found = tests.map(|(test, _)| history.expected("x", test).unwrap_or_default());
+            let sum: Duration = found.chain([Duration::ZERO]).sum();
+            assert!(sum <= Duration::from_secs(90 * 24 * 3600));
+        };
+        for at in 0..whole.len() {
+            load(&whole.as_bytes()[..at]);
+            for byte in [0, b'9', b'e', b'-', b'"', b'}', b',', b'\\', 0xff] {
+                let mut text = whole.as_bytes().to_vec();
+                text[at] = byte;
+                load(&text);
+            }
+        }
+        load(br#"{"binaries":{"x":{"a":1.7e19,"b":1.7e19,"c":1e308}}}"#);
     }
 }
