@@ -599,7 +599,7 @@ fn every_trouble_with_retries_leaves_the_accounts_right() {
 #[test]
 fn every_trouble_of_fixtures_leaves_the_accounts_right() {
     let one = with_fixtures(group(0, Form::Split, &tests(2)), &[&[(0, Scope::Run)]]);
-    Setting::new(vec![with_retries(one, 1)], 2).play_all(2);
+    Setting::new(vec![with_retries(one, 1)], 2).play_all(1);
     let slots = with_fixtures(group(0, Form::Isolated, &tests(2)), &[&[(0, Scope::Slot)]]);
     Setting::new(vec![slots], 2).play_all(2);
     let nested: &[&[(usize, Scope)]] = &[&[(0, Scope::Run)], &[(1, Scope::Run)]];
@@ -607,7 +607,7 @@ fn every_trouble_of_fixtures_leaves_the_accounts_right() {
         with_fixtures(group(0, Form::Unit, &tests(1)), nested),
         with_fixtures(group(1, Form::Unit, &tests(1)), &nested[..1]),
     ];
-    Setting::new(groups, 1).play_all(2);
+    Setting::new(groups, 1).play_all(1);
 }
 
 #[test]
@@ -641,6 +641,8 @@ fn any_group() -> impl Strategy<Value = Group> {
 }
 
 proptest! {
+    // Each takes a millisecond.
+    #![proptest_config(ProptestConfig { cases: 8 * ProptestConfig::default().cases, ..ProptestConfig::default() })]
     #[test]
     fn whatever_workers_and_fixtures_do_the_accounts_are_right(
         groups in prop::collection::vec(any_group(), 1..5),
