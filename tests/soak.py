@@ -100,7 +100,7 @@ def run(program, fixture, way, scratch, number):
         events = [json.loads(text) for text in out.read().decode().splitlines()]
     finished = events[-1] if events else {}
     counts = {key: value for key, value in finished.items()
-              if isinstance(value, int) and key not in ("workers",)}
+              if isinstance(value, int) and key != "processes"}
     ids = [event["id"] for event in events if event["event"] == "test"]
     if len(ids) != len(set(ids)):
         left.append("two verdicts of one test")
@@ -142,7 +142,7 @@ def main():
                         wrong.append(f"{what}: {came['code']} {came['counts']}, first {known}")
                     memory.setdefault((fixture, way), []).append(
                         (came["memory"], came["descriptors"], came["seconds"]))
-            print(f"round {done}: {len(wrong)} things wrong so far", flush=True)
+            print(f"round {done}: {len(wrong)} things wrong so far", *wrong[-1:], flush=True)
             if words.minutes and time.monotonic() - began > words.minutes * 60:
                 break
     print(f"{done} rounds, {number} runs, {time.monotonic() - began:.0f} s")

@@ -210,7 +210,7 @@ mod names {
     #[test]
     fn and_messages_with_escapes_leave_the_terminal_alone() {
         for way in BOTH_WAYS {
-            let call = partest("torture").args("-j2 escapes -- --show-output").args(way);
+            let call = partest("torture").args("-j2 escapes").args(way).args("-- --show-output");
             let ran = call.run().exits(100);
             let shown = ran.stdout.clone() + &ran.stderr;
             let is_bad = |c: &char| {
