@@ -186,4 +186,23 @@ mod tests {
         let error = Baseline::load(&path).unwrap_err().to_string();
         assert!(error.contains(FILE) && error.contains("line 2"), "{error}");
     }
+
+    /// What it does not allow is told, so a file that was cut is no file that allows less.
+    #[test]
+    fn a_file_that_is_cut_is_an_error_or_ends_with_an_entry() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = path(dir.path());
+        write(&path, [entry("web::a", "pool"), entry("web::b", "x")].into()).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        for at in 0..whole.len() {
+            std::fs::write(&path, &whole[..at]).unwrap();
+            if let Ok(baseline) = Baseline::load(&path) {
+                assert!(baseline.entries.len() <= 2);
+            }
+            let mut changed = whole.clone();
+            changed[at] ^= 0x15;
+            std::fs::write(&path, &changed).unwrap();
+            let _ = Baseline::load(&path);
+        }
+    }
 }

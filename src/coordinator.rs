@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
 use rayon::ThreadPool;
@@ -16,7 +16,7 @@ use crate::event::{Event, FixtureEvent, Longest, Note, Summary};
 use crate::fixture::{self, Control, Errand, Failure, News, Numbers, Values};
 use crate::interrupt::Interrupts;
 use crate::inventory::{Dispatch, Listing};
-use crate::ledger::Ledger;
+use crate::ledger::{self, Ledger};
 use crate::message;
 use crate::outcome::{Attempt, Outcome, Verdict};
 use crate::plan::{Batch, FixtureStep, Form, Group, Instance, Plan, TestId};
@@ -73,10 +73,17 @@ pub struct Run<'r> {
     slow: BTreeSet<TestId>,
 }
 
+/// A batch that comes back whole so often, with no verdict and no suspect, is given up: its
+/// process dies before any test begins, and would do so for ever.
+const MOST_FRUITLESS: u32 = 3;
+
 /// A batch that a worker has.
 struct Running {
     batch: Batch,
+    way: Way,
     began: Instant,
+    /// Those of its tests of which the worker has told a verdict.
+    told: BTreeSet<TestId>,
     /// Tells the worker that a fixture of its tests has died.
     is_bereft: Arc<AtomicBool>,
 }
@@ -94,6 +101,9 @@ struct Blocked {
     reason: String,
     output: Vec<u8>,
 }
+
+/// Gives the next message; none when this much time has passed without one.
+type Next<'n> = &'n mut dyn FnMut(Option<Duration>) -> Option<Message>;
 
 /// What starts workers and fixtures, each in a thread that lives as long as they do.
 struct Starter<'s> {
@@ -141,9 +151,7 @@ impl<'r> Run<'r> {
     }
 
     /// Runs the plan to its end. `ticks` says whether anybody looks at the passing of time.
-    pub fn run(mut self, pool: &ThreadPool, interrupts: &Interrupts, ticks: bool) -> Summary {
-        let began = clock::now();
-        self.ends_at = self.context.run_timeout.map(|limit| began + limit);
+    pub fn run(self, pool: &ThreadPool, interrupts: &Interrupts, ticks: bool) -> Summary {
         let (sender, messages) = channel();
         interrupts.listen(sender.clone());
         let context = self.context;
@@ -160,16 +168,26 @@ impl<'r> Run<'r> {
                     threads.spawn(move || run_fixture(instance, errand, context, &sender));
                 };
                 let starter = Starter { worker: &worker, fixture: &fixture };
-                loop {
-                    self.start_what_may(&starter);
-                    if self.plan.is_done() {
-                        break;
-                    }
-                    self.hear(&messages, ticks);
-                }
-            });
-        });
-        self.finish(began)
+                // Now and then somebody looks for tests that have become slow.
+                let mut next = |patience: Option<Duration>| {
+                    messages.recv_timeout(patience.unwrap_or(SELDOM)).ok()
+                };
+                self.follow(&starter, &mut next, ticks)
+            })
+        })
+    }
+
+    /// The same with whatever starts workers and fixtures, and gives their messages.
+    fn follow(mut self, starter: &Starter<'_>, next: Next<'_>, ticks: bool) -> Summary {
+        let began = clock::now();
+        self.ends_at = self.context.run_timeout.map(|limit| began + limit);
+        loop {
+            self.start_what_may(starter);
+            if self.plan.is_done() {
+                return self.finish(began);
+            }
+            self.hear(next, ticks);
+        }
     }
 
     fn start_what_may(&mut self, starter: &Starter<'_>) {
@@ -247,7 +265,7 @@ impl<'r> Run<'r> {
 
     fn batch_of(&self, test: TestId) -> Option<&Batch> {
         let running = self.running.values().map(|running| &running.batch);
-        running.chain(&self.ending).find(|batch| batch.tests.contains(&test))
+        running.chain(&self.ending).find(|batch| batch.has(test))
     }
 
     /// Tests whose time to run again has come.
@@ -286,8 +304,9 @@ impl<'r> Run<'r> {
         };
         self.emit(Event::BatchStarted { batch: batch.id, what });
         let is_bereft = Arc::new(AtomicBool::new(false));
+        let (began, told) = (clock::now(), BTreeSet::new());
         let running =
-            Running { batch: batch.clone(), began: clock::now(), is_bereft: is_bereft.clone() };
+            Running { batch: batch.clone(), way, began, told, is_bereft: is_bereft.clone() };
         self.running.insert(batch.id, running);
         let values = self.values_for_tests(&group, batch.slots.first().copied());
         Job { batch, group, way, values, is_bereft }
@@ -313,15 +332,19 @@ impl<'r> Run<'r> {
     }
 
     /// Waits for one message, and deals with it.
-    fn hear(&mut self, messages: &Receiver<Message>, ticks: bool) {
+    fn hear(&mut self, next: Next<'_>, ticks: bool) {
         let retry_at = self.delayed.iter().map(|(due, _, _)| *due).min();
         let due = [self.kill_at, retry_at, self.ends_at].into_iter().flatten().min();
         let left = due.map(|at| at.saturating_duration_since(clock::now()));
-        let most = if ticks || self.kill_at.is_some() { TICK } else { SELDOM };
-        let patience = left.map_or(most, |left| left.min(most));
-        match messages.recv_timeout(patience) {
-            Ok(message) => self.take(message),
-            Err(_) => self.pass_time(),
+        let is_watched = ticks || self.kill_at.is_some();
+        let patience = match left {
+            Some(left) if is_watched => Some(left.min(TICK)),
+            None if is_watched => Some(TICK),
+            left => left,
+        };
+        match next(patience) {
+            Some(message) => self.take(message),
+            None => self.pass_time(),
         }
     }
 
@@ -363,13 +386,24 @@ impl<'r> Run<'r> {
             Message::Signal(signal) => self.interrupt(signal),
             Message::Orphaned => self.orphaned(),
             Message::WhatRuns => self.emit(Event::WhatRuns(self.context.running.now())),
+
+            Message::Failing { test } if self.batch_of(test).is_none() => {}
             Message::Failing { test } => self.emit(Event::Failing { test }),
-            Message::Judged { test, verdict } => self.judge(test, verdict),
+            Message::Judged { batch, test, verdict } if self.takes_word(batch, test) => {
+                self.judge(test, verdict);
+            }
+            Message::Judged { .. } => {}
             Message::Fixture { instance, news } => self.take_news(instance, news),
             Message::Wrote { bytes } => self.emit(Event::Wrote { bytes }),
             Message::Finished { batch, rest } => self.batch_finished(batch, rest),
             Message::Several(messages) => messages.into_iter().for_each(|one| self.take(one)),
         }
+    }
+
+    /// A worker has one say about each of the tests that it was handed.
+    fn takes_word(&mut self, batch: usize, test: TestId) -> bool {
+        let running = self.running.get_mut(&batch);
+        running.is_some_and(|running| running.batch.has(test) && running.told.insert(test))
     }
 
     fn emit(&mut self, event: Event) {
@@ -393,6 +427,7 @@ impl<'r> Run<'r> {
                 self.fixtures.remove(&instance);
                 self.plan.fixture_is_down(instance);
                 self.emit_fixture(instance, FixtureEvent::GivenBack);
+                self.let_go(instance, None);
             }
             News::Stopped { left, remark } => {
                 let leaks = self.context.fixtures[instance.fixture].leaks(left);
@@ -400,19 +435,8 @@ impl<'r> Run<'r> {
                 self.plan.fixture_is_down(instance);
                 self.summary.add_leaks(&leaks);
                 self.emit_fixture(instance, FixtureEvent::Stopped { leaks, remark });
-                self.release(instance);
+                self.let_go(instance, None);
             }
-        }
-    }
-
-    /// It has ended as it was told to: what failed beside it failed by itself.
-    fn release(&mut self, instance: Instance) {
-        let held = std::mem::take(&mut self.held);
-        let (free, held): (Vec<_>, Vec<_>) =
-            held.into_iter().partition(|(of, _, _)| *of == instance);
-        self.held = held;
-        for (_, test, verdict) in free {
-            self.conclude_judged(test, verdict);
         }
     }
 
@@ -424,7 +448,8 @@ impl<'r> Run<'r> {
         let (waiting, batches) = self.plan.fixture_is_lost(instance);
         self.summary.add_leaks(&leaks);
         if self.is_cut_short() {
-            return self.emit_fixture(instance, FixtureEvent::Stopped { leaks, remark: None });
+            self.emit_fixture(instance, FixtureEvent::Stopped { leaks, remark: None });
+            return self.let_go(instance, None);
         }
         self.summary.lost_fixtures += 1;
         let reason = message::fixture_failed(&self.context.fixtures[instance.fixture].name, &why);
@@ -440,12 +465,19 @@ impl<'r> Run<'r> {
                 self.context.groups.end_batch(batch);
             }
         }
-        let held = std::mem::take(&mut self.held);
-        for (of, test, verdict) in held {
-            match of == instance {
-                true => self.conclude_judged(test, with_block(verdict, &blocked)),
-                false => self.held.push((of, test, verdict)),
-            }
+        self.let_go(instance, Some(&blocked));
+    }
+
+    /// It is known now how a fixture ended, and with that what the failures mean that waited
+    /// for it: they are its fault, or the tests' own.
+    fn let_go(&mut self, instance: Instance, blocked: Option<&Blocked>) {
+        let held: Vec<_> = self.held.extract_if(.., |(of, _, _)| *of == instance).collect();
+        for (_, test, verdict) in held {
+            let verdict = match blocked {
+                Some(blocked) => with_block(verdict, blocked),
+                None => verdict,
+            };
+            self.conclude_judged(test, verdict);
         }
     }
 
@@ -526,11 +558,15 @@ impl<'r> Run<'r> {
         self.context.stopping.store(true, Ordering::Relaxed);
         self.delayed.clear();
         for test in self.plan.stop() {
-            match self.ledger.last_failure(test) {
-                // It will not get another chance.
-                Some(failure) => self.conclude_judged(test, failure),
-                None => self.summary.not_run += 1,
-            }
+            self.leave(test);
+        }
+    }
+
+    /// A test will get no chance, or no other one: then what is known of it is the last word.
+    fn leave(&mut self, test: TestId) {
+        match self.ledger.last_word(test) {
+            Some(verdict) => self.conclude_judged(test, verdict),
+            None => self.summary.not_run += 1,
         }
     }
 
@@ -554,11 +590,13 @@ impl<'r> Run<'r> {
         }
     }
 
-    fn batch_finished(&mut self, id: usize, rest: Rest) {
+    fn batch_finished(&mut self, id: usize, mut rest: Rest) {
+        let Some(running) = self.running.remove(&id) else { return };
+        let Running { batch, way, began, told, is_bereft } = running;
+        let forgotten = reconcile(&mut rest, &batch, &told);
+        self.ending = Some(batch.clone());
         self.plan.finished(id);
         self.emit(Event::BatchEnded { batch: id });
-        let Some(Running { batch, began, is_bereft }) = self.running.remove(&id) else { return };
-        self.ending = Some(batch.clone());
         let took = clock::since(began);
         self.busy += took * u32::try_from(batch.slots.len()).unwrap_or(1);
         self.note_length(&batch, took);
@@ -566,19 +604,21 @@ impl<'r> Run<'r> {
             let node = self.plan.group(batch.group).node.clone();
             self.emit(Event::Note(Note::LeftBehind { node, commands: rest.left_behind.clone() }));
         }
+        self.missing(&forgotten, &rest);
         let running: Vec<TestId> = rest.running.iter().map(|(test, _)| *test).collect();
         if is_bereft.load(Ordering::Relaxed) {
             return self.bereft(&batch, rest);
         }
         match &rest.cause {
-            Cause::Done => self.missing(&running, &rest),
+            Cause::Done => self.missing(&[running, rest.not_begun.clone()].concat(), &rest),
             Cause::Died(_) if self.is_cut_short() => self.cut_short(&batch, rest),
             Cause::Died(how) => self.died(&batch, &running, how.clone(), rest),
             Cause::TimedOut(overdue) => self.timed_out(&batch, &running, overdue.clone(), rest),
             Cause::Recycled => {
-                self.give_back(&batch, [running, rest.not_begun].concat());
+                let tests = [running, rest.not_begun].concat();
+                self.came_back(&batch, tests, "its worker was to be a fresh one");
             }
-            Cause::NoChannel => self.no_channel(&batch, [running, rest.not_begun].concat()),
+            Cause::NoChannel => self.no_channel(&batch, way, [running, rest.not_begun].concat()),
             Cause::NotStarted(why) => {
                 let reason = format!("its worker could not be started: {why}");
                 for test in [running, rest.not_begun].concat() {
@@ -591,9 +631,7 @@ impl<'r> Run<'r> {
 
     /// A fixture died while these ran, or before they began.
     fn bereft(&mut self, batch: &Batch, rest: Rest) {
-        let group = self.plan.group(batch.group).clone();
-        let lost = group.fixtures.iter().flatten().find_map(|need| self.lost.get(&need.fixture));
-        let Some(blocked) = lost.cloned() else { return };
+        let Some(blocked) = self.lost_of(batch) else { return };
         for at in 0..rest.running.len() {
             let verdict = aborted(&rest, at, String::new());
             self.conclude_judged(rest.running[at].0, with_block(verdict, &blocked));
@@ -603,9 +641,9 @@ impl<'r> Run<'r> {
         }
     }
 
-    /// The process ended well and says nothing about these.
-    fn missing(&mut self, running: &[TestId], rest: &Rest) {
-        for test in running.iter().chain(&rest.not_begun) {
+    /// The worker ended and says nothing about these.
+    fn missing(&mut self, tests: &[TestId], rest: &Rest) {
+        for test in tests {
             let verdict = Verdict {
                 worker: rest.worker,
                 output: rest.output.clone(),
@@ -623,9 +661,9 @@ impl<'r> Run<'r> {
                 let verdict = aborted(&rest, 0, how.clone());
                 self.judge(*culprit, verdict);
             }
-            _ if self.stopped => {
+            _ if self.stopped || self.lost_of(batch).is_some() => {
                 for (at, suspect) in running.iter().enumerate() {
-                    let reason = format!("{how} while {} tests ran", running.len());
+                    let reason = ledger::beside(&how, running.len());
                     self.judge(*suspect, aborted(&rest, at, reason));
                 }
             }
@@ -635,7 +673,7 @@ impl<'r> Run<'r> {
             }
         }
         self.note_fresh_process(batch, &rest.not_begun, &how);
-        self.give_back(batch, rest.not_begun);
+        self.came_back(batch, rest.not_begun, &how);
         if self.deaths == self.context.most_deaths {
             self.emit(Event::Note(Note::TooManyDeaths { workers: self.deaths }));
             self.stop();
@@ -655,7 +693,7 @@ impl<'r> Run<'r> {
         let innocent = running.iter().filter(|test| !overdue.contains(test)).copied();
         let back: Vec<TestId> = innocent.chain(rest.not_begun.iter().copied()).collect();
         self.note_fresh_process(batch, &back, "a test timed out");
-        self.give_back(batch, back);
+        self.came_back(batch, back, "its worker timed out");
     }
 
     fn is_cut_short(&self) -> bool {
@@ -676,11 +714,13 @@ impl<'r> Run<'r> {
         self.give_back(batch, rest.not_begun);
     }
 
-    fn no_channel(&mut self, batch: &Batch, tests: Vec<TestId>) {
+    fn no_channel(&mut self, batch: &Batch, way: Way, tests: Vec<TestId>) {
         let listing = self.plan.group(batch.group).listing;
-        let way = self.ways[listing];
+        if way == Way::ExitCode {
+            return self.came_back(batch, tests, "its worker said nothing");
+        }
         // Several workers of one binary may find it out at the same time.
-        if way != Way::ExitCode {
+        if self.ways[listing] == way {
             self.ways[listing] = way.next();
             let binary = self.context.inventory.listings[listing].binary.name.clone();
             self.emit(Event::Note(Note::NoChannel { binary, way }));
@@ -688,18 +728,37 @@ impl<'r> Run<'r> {
         self.give_back(batch, tests);
     }
 
+    /// Tests that a worker did not come to. Where these are all that it was handed, no other
+    /// worker may fare better, and that must not go on for ever.
+    fn came_back(&mut self, batch: &Batch, tests: Vec<TestId>, how: &str) {
+        if tests.len() < batch.tests.len() || self.stopped {
+            return self.give_back(batch, tests);
+        }
+        let is_hopeless = |test: &TestId| self.ledger.note_fruitless(*test) >= MOST_FRUITLESS;
+        let (hopeless, others): (Vec<_>, Vec<_>) = tests.into_iter().partition(is_hopeless);
+        self.give_back(batch, others);
+        for test in hopeless {
+            let reason = format!("{how} before any test began, {MOST_FRUITLESS} times");
+            self.judge(test, Verdict::without_run(Outcome::Aborted, Some(reason)));
+        }
+    }
+
     fn give_back(&mut self, batch: &Batch, tests: Vec<TestId>) {
-        let open: Vec<TestId> =
-            tests.into_iter().filter(|test| !self.ledger.is_judged(*test)).collect();
-        let group = self.plan.group(batch.group).clone();
-        let lost = group.fixtures.iter().flatten().find_map(|need| self.lost.get(&need.fixture));
+        let open = tests.into_iter().filter(|test| !self.ledger.is_judged(*test));
+        let open: Vec<TestId> = open.collect();
         if self.stopped {
-            self.summary.not_run += open.len();
-        } else if let Some(blocked) = lost.cloned() {
+            open.into_iter().for_each(|test| self.leave(test));
+        } else if let Some(blocked) = self.lost_of(batch) {
             open.into_iter().for_each(|test| self.block(test, &blocked));
         } else {
             self.plan.give_back(batch.group, &open);
         }
+    }
+
+    /// Why the tests of a batch cannot run any more.
+    fn lost_of(&self, batch: &Batch) -> Option<Blocked> {
+        let fixtures = self.plan.group(batch.group).fixtures.iter().flatten();
+        fixtures.filter_map(|need| self.lost.get(&need.fixture)).next().cloned()
     }
 
     /// The rest of a unit goes on in a process that knows nothing of the first one's
@@ -730,15 +789,15 @@ impl<'r> Run<'r> {
         if unwatched > 0 {
             self.emit(Event::Note(Note::Unwatched { binaries: unwatched }));
         }
-        for (test, verdict) in self.ledger.release() {
-            self.conclude(test, verdict);
-        }
         if !self.stopped {
             // Cannot happen while the plan is right; were it to, it must not look like a pass.
             for test in self.ledger.without_verdict() {
                 let reason = Some("no worker ever told what became of it".to_owned());
                 self.judge(test, Verdict::without_run(Outcome::Missing, reason));
             }
+        }
+        for (test, verdict) in self.ledger.release() {
+            self.conclude(test, verdict);
         }
         let took = clock::since(began);
         let offered = took.as_secs_f64() * self.summary.slots as f64;
@@ -756,6 +815,16 @@ fn holds_up(longest: &Longest, took: Duration, fill: f64) -> bool {
     const WORTH_A_WORD: Duration = Duration::from_secs(2);
     const MOST: f64 = 0.7;
     took >= WORTH_A_WORD && fill < MOST && longest.took.as_secs_f64() >= MOST * took.as_secs_f64()
+}
+
+/// Holds what a worker says at its end against what it was handed: a test whose verdict it has
+/// not told is in one of its two lists, once. Returns those that are in neither.
+fn reconcile(rest: &mut Rest, batch: &Batch, told: &BTreeSet<TestId>) -> Vec<TestId> {
+    let untold = batch.tests.iter().filter(|test| !told.contains(test));
+    let mut open: BTreeSet<TestId> = untold.copied().collect();
+    rest.running.retain(|(test, _)| open.remove(test));
+    rest.not_begun.retain(|test| open.remove(test));
+    open.into_iter().collect()
 }
 
 /// How long a test waits before it runs again, after so many failures.
@@ -832,3 +901,6 @@ fn aborted(rest: &Rest, at: usize, reason: String) -> Verdict {
         ..Verdict::without_run(Outcome::Aborted, Some(reason))
     }
 }
+
+#[cfg(test)]
+mod tests;

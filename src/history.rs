@@ -52,6 +52,9 @@ struct Durations {
 /// Its name in the state directory.
 const FILE: &str = "history.json";
 
+/// No test takes longer: what says so is damaged.
+const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
+
 /// How much of a duration the newest run decides: an outlier fades within a few runs.
 const WEIGHT_OF_NEWEST: f64 = 0.5;
 
@@ -135,6 +138,9 @@ impl TryFrom<Kept> for Durations {
         if [kept.nanoseconds.len(), kept.loads.len()] != [names.len(); 2] {
             return Err("it has not one duration and load for each test");
         }
+        if kept.nanoseconds.iter().any(|took| Duration::from_nanos(*took) > LONGEST) {
+            return Err("it has a duration that no test has");
+        }
         let past = kept.nanoseconds.iter().zip(&kept.loads).map(|(took, load)| Past {
             took: Duration::from_nanos(*took),
             load: (*load <= 100).then(|| f64::from(*load) / 100.0),
@@ -151,7 +157,8 @@ impl TryFrom<Kept> for Durations {
 
 impl From<Durations> for Kept {
     fn from(durations: Durations) -> Kept {
-        let nanoseconds = |past: &Past| u64::try_from(past.took.as_nanos()).unwrap_or(u64::MAX);
+        let nanoseconds =
+            |past: &Past| u64::try_from(past.took.min(LONGEST).as_nanos()).unwrap_or(u64::MAX);
         let names: Vec<&str> = durations.tests.iter().map(|(name, _)| name.as_str()).collect();
         Kept {
             tests: names.join("\n"),
@@ -299,5 +306,28 @@ mod tests {
             assert_eq!(History::load(dir.path(), &mut notes).past("x", "a"), None, "{text}");
             assert_eq!(notes.len(), expected, "{text}: {notes:?}");
         }
+    }
+    /// A file that is cut or changed anywhere costs a note or an order, and nothing else.
+    #[test]
+    fn a_damaged_file_gives_no_impossible_duration() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("history.json");
+        let whole = r#"{"format":4,"kept":{"x":{"tests":"a\nb","nanoseconds":[250,100],"loads":[1,2],"failed":[0]}}}"#;
+        let load = |text: &[u8]| {
+            std::fs::write(&path, text).unwrap();
+            let history = History::load(dir.path(), &mut Vec::new());
+            let tests = history.binaries.values().flat_map(|durations| &durations.tests);
+            let sum: Duration = tests.map(|(_, past)| past.took).sum();
+            assert!(sum <= 2 * LONGEST);
+        };
+        for at in 0..whole.len() {
+            load(&whole.as_bytes()[..at]);
+            for byte in [0, b'9', b'e', b'-', b'"', b'}', b',', b'\\', 0xff] {
+                let mut text = whole.as_bytes().to_vec();
+                text[at] = byte;
+                load(&text);
+            }
+        }
+        load(&whole.replace("250", "18446744073709551615").into_bytes());
     }
 }

@@ -306,3 +306,37 @@ fn message(binary: &Binary, args: &[&str], how: &str, said: &[u8]) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is damaged is told of or of no use; it is never read as something else's.
+    #[test]
+    fn a_damaged_cache_costs_a_note_and_a_new_list() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("listings.json");
+        let tests = vec![Test { name: "a: b".into(), is_ignored: true }];
+        let (dispatch, statics) = (Dispatch::Batches, Statics::Unreadable("no".into()));
+        let kept = Kept { identity: "id".into(), dispatch, tests, statics, has_loader: true };
+        let binaries = BTreeMap::from([(PathBuf::from("/bin"), kept)]);
+        let crates = vec!["web".to_owned()];
+        let cache = Cache { crates: crates.clone(), binaries };
+        store::write(&path, FORMAT, &cache).unwrap();
+        let mut notes = Vec::new();
+        assert_eq!(load(Some(&path), &crates, &mut notes).len(), 1);
+        assert!(notes.is_empty());
+        let whole = std::fs::read(&path).unwrap();
+        for at in 0..whole.len() {
+            std::fs::write(&path, &whole[..at]).unwrap();
+            assert!(load(Some(&path), &crates, &mut notes).is_empty());
+            assert_eq!(notes.len(), at + 1, "a file that is cut is told of");
+            for byte in [0, b'"', b'}', b'9', 0xff] {
+                let mut changed = whole.clone();
+                changed[at] = byte;
+                std::fs::write(&path, &changed).unwrap();
+                load(Some(&path), &crates, &mut Vec::new());
+            }
+        }
+    }
+}

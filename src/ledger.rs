@@ -15,6 +15,8 @@ struct Account {
     attempts: u32,
     failed: Vec<Attempt>,
     is_judged: bool,
+    /// How often its batch came back whole.
+    fruitless: u32,
     /// The death that this test is suspected of.
     suspect_of: Option<usize>,
 }
@@ -77,11 +79,25 @@ impl Ledger {
         }
     }
 
-    /// The newest failure of a test that was to run again, as its verdict.
-    pub fn last_failure(&mut self, test: TestId) -> Option<Verdict> {
-        let Attempt { outcome, took, reason, output, .. } =
-            self.accounts.get_mut(&test)?.failed.pop()?;
-        Some(Verdict { took, output, ..Verdict::without_run(outcome, reason) })
+    /// Notes that a worker came to nothing with this test; returns how often one did.
+    pub fn note_fruitless(&mut self, test: TestId) -> u32 {
+        let account = self.accounts.entry(test).or_default();
+        account.fruitless += 1;
+        account.fruitless
+    }
+
+    /// What is known of a test that will not run again: its newest failure, or the death that
+    /// it is suspected of.
+    pub fn last_word(&mut self, test: TestId) -> Option<Verdict> {
+        let account = self.accounts.get_mut(&test)?;
+        if let Some(Attempt { outcome, took, reason, output, .. }) = account.failed.pop() {
+            return Some(Verdict { took, output, ..Verdict::without_run(outcome, reason) });
+        }
+        let death = &self.deaths[account.suspect_of?];
+        let ran = death.suspects.len() + death.cleared.len();
+        let reason = Some(beside(&death.how, ran));
+        let (worker, output) = (death.worker, death.output.clone());
+        Some(Verdict { worker, output, ..Verdict::without_run(Outcome::Aborted, reason) })
     }
 
     pub fn is_judged(&self, test: TestId) -> bool {
@@ -134,6 +150,11 @@ impl Ledger {
     pub fn release(&mut self) -> Vec<(TestId, Verdict)> {
         self.deaths.iter_mut().flat_map(|death| std::mem::take(&mut death.cleared)).collect()
     }
+}
+
+/// How a process ended that several tests ran in.
+pub fn beside(how: &str, tests: usize) -> String {
+    format!("{how} while {tests} tests ran")
 }
 
 /// A process died, and each of its tests passes alone: a pass would hide the death, so all

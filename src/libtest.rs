@@ -40,11 +40,18 @@ pub struct LedgerReader<'n> {
     /// From the place in the listing to the place among those that were handed out. An
     /// entry is taken out when it has been read.
     open: HashMap<usize, usize>,
+    /// How many tests it has had lines of, handed out or not.
+    pub seen: usize,
+    /// How long the longest of the names is.
+    longest: usize,
     /// Whole lines that are the beginning of a longer record.
     record: String,
     /// The beginning of a line.
     line: Vec<u8>,
 }
+
+/// What is kept of the beginning of a message in the ledger: it may be a panic's, of any length.
+const LONGEST_MESSAGE: usize = 64 * 1024;
 
 impl<'n> LedgerReader<'n> {
     pub fn new(
@@ -52,7 +59,9 @@ impl<'n> LedgerReader<'n> {
         handed_out: impl IntoIterator<Item = usize>,
     ) -> Self {
         let open = handed_out.into_iter().enumerate().map(|(index, test)| (test, index));
-        LedgerReader { names, open: open.collect(), record: String::new(), line: Vec::new() }
+        let longest = names.keys().map(String::len).max().unwrap_or(0);
+        let (open, record, line) = (open.collect(), String::new(), Vec::new());
+        LedgerReader { names, open, seen: 0, longest, record, line }
     }
 
     /// Takes the next bytes of the stream and gives the entries that they complete.
@@ -67,6 +76,10 @@ impl<'n> LedgerReader<'n> {
             entries.extend(self.take_line(&String::from_utf8_lossy(&line)));
         }
         self.line.extend_from_slice(last);
+        let most = LONGEST_MESSAGE + 2 * self.longest + 64;
+        if self.line.len() > 2 * most {
+            self.line.drain(LONGEST_MESSAGE..self.line.len() - most);
+        }
         entries
     }
 
@@ -75,11 +88,17 @@ impl<'n> LedgerReader<'n> {
         match self.entry(&self.record) {
             Some((test, verdict, message)) => {
                 self.record.clear();
+                self.seen += 1;
                 let test = self.open.remove(&test)?;
                 Some(LedgerEntry { test, verdict, message })
             }
             None => {
                 match may_go_on(&self.record) {
+                    true if self.record.len() > LONGEST_MESSAGE => {
+                        let keep = boundary(&self.record, LONGEST_MESSAGE);
+                        self.record.truncate(keep);
+                        self.record.push('\n');
+                    }
                     true => self.record.push('\n'),
                     false => self.record.clear(),
                 }
@@ -102,11 +121,20 @@ impl<'n> LedgerReader<'n> {
         Some((test, verdict, (!message.is_empty()).then(|| message.to_owned())))
     }
 
-    /// The longest known name at the end, behind a space.
+    /// The longest known name at the end, behind a space. Only so much of the end is looked at
+    /// as a name may take: a message may be long, and full of spaces.
     fn split_name<'t>(&self, rest: &'t str) -> Option<(&'t str, usize)> {
-        rest.match_indices(' ')
-            .find_map(|(at, _)| Some((&rest[..at], *self.names.get(&rest[at + 1..])?)))
+        let from = boundary(rest, rest.len().saturating_sub(self.longest + 1));
+        rest[from..].match_indices(' ').find_map(|(at, _)| {
+            let at = from + at;
+            Some((&rest[..at], *self.names.get(&rest[at + 1..])?))
+        })
     }
+}
+
+/// The last place up to here that tears no letter.
+fn boundary(text: &str, at: usize) -> usize {
+    (0..=at).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
 }
 
 /// Whether a record that ends in no known name is the first part of a longer one.
@@ -203,9 +231,13 @@ pub struct ReportReader {
     sections: HashMap<usize, Bounded>,
     current: Option<usize>,
     line: Vec<u8>,
+    /// Whether the beginning of the line has been taken already.
+    is_cut: bool,
     rest: Bounded,
     pub began: bool,
     pub ended: bool,
+    /// How many tests the last line says there were.
+    pub counted: Option<usize>,
     /// `running 0 tests`: the names that were handed out are not known to the binary.
     pub ran_nothing: bool,
 }
@@ -218,9 +250,11 @@ impl ReportReader {
             sections: HashMap::new(),
             current: None,
             line: Vec::new(),
+            is_cut: false,
             rest: Bounded::default(),
             began: false,
             ended: false,
+            counted: None,
             ran_nothing: false,
         }
     }
@@ -229,17 +263,22 @@ impl ReportReader {
         while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
             self.line.extend_from_slice(&bytes[..=end]);
             self.take_line();
+            self.is_cut = false;
             bytes = &bytes[end + 1..];
         }
         self.line.extend_from_slice(bytes);
         // A flood without line ends must not be kept whole.
         if self.line.len() > Bounded::PART {
             self.take_line();
+            self.is_cut = true;
         }
     }
 
     fn take_line(&mut self) {
         let line = std::mem::take(&mut self.line);
+        if self.is_cut || line.len() > Bounded::PART {
+            return self.section().push(&line);
+        }
         let text = std::str::from_utf8(&line).unwrap_or_default().trim_end();
         if let Some(test) = self.header(text) {
             self.current = Some(test);
@@ -254,12 +293,20 @@ impl ReportReader {
         }
     }
 
+    fn section(&mut self) -> &mut Bounded {
+        let section = self.current.and_then(|test| self.sections.get_mut(&test));
+        section.unwrap_or(&mut self.rest)
+    }
+
     fn note_frame(&mut self, text: &str) {
         if let Some(rest) = text.strip_prefix("running ") {
             self.began = true;
             self.ran_nothing |= rest.starts_with("0 tests");
         }
-        self.ended |= text.starts_with("test result: ");
+        if let Some(result) = text.strip_prefix("test result: ") {
+            self.ended = true;
+            self.counted = Some(counted(result));
+        }
     }
 
     /// `---- NAME stdout ----`, for a test of this batch that had no section yet.
@@ -287,6 +334,16 @@ impl ReportReader {
         });
         (sections.collect(), self.rest.into_bytes())
     }
+}
+
+/// `ok. 2 passed; 1 failed; 0 ignored; 0 measured; 7 filtered out; finished in 0.01s`
+fn counted(result: &str) -> usize {
+    let counts = result.split([';', '.']).filter_map(|part| {
+        let (number, word) = part.trim().split_once(' ')?;
+        let counts = ["passed", "failed", "ignored", "measured"].contains(&word);
+        number.parse::<u32>().ok().filter(|_| counts)
+    });
+    counts.map(|number| number as usize).sum()
 }
 
 /// Behind the last section libtest lists the failed names and the result.
@@ -342,6 +399,11 @@ impl Bounded {
         }
     }
 
+    /// Notes bytes that were not kept before they came here.
+    pub fn leave_out(&mut self, bytes: usize) {
+        self.dropped += bytes;
+    }
+
     pub fn into_bytes(mut self) -> Vec<u8> {
         if self.dropped > 0 {
             let note = format!("\n[… {} bytes left out …]\n", self.dropped);
@@ -370,7 +432,7 @@ pub fn reason(output: &str) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
     use proptest::prelude::*;
 
@@ -509,6 +571,71 @@ mod tests {
         }
 
         #[test]
+        fn a_list_is_read_whatever_stands_around_it(
+            names in prop::collection::vec("[a-zé: #]{0,12}[a-zé]", 1..9),
+            chatter in prop::collection::vec("\\PC{0,20}", 9),
+            has_end in any::<bool>(),
+        ) {
+            let quiet = |line: &&String| !line.ends_with(": test") && !line.ends_with(": benchmark");
+            let mut text = String::new();
+            for (name, chatter) in names.iter().zip(&chatter) {
+                let chatter = Some(chatter).filter(quiet).map(String::as_str).unwrap_or_default();
+                text.push_str(&format!("{chatter}\n{name}: test\n"));
+            }
+            if !has_end {
+                text.pop();
+            }
+            prop_assert_eq!(parse_list(&text), names);
+        }
+
+        /// The same entries and sections, however the bytes arrive.
+        #[test]
+        fn chunks_make_no_difference(
+            lines in prop::collection::vec(any_line(), 0..12),
+            cuts in prop::collection::vec(0_usize..400, 0..12),
+            end in 0_usize..400,
+        ) {
+            let mut bytes = lines.concat();
+            bytes.truncate(bytes.len().saturating_sub(end / 40));
+            let names = by_name(&["a", "b c", "m::größe"]);
+            let read = |chunks: &[&[u8]]| {
+                let mut ledger = LedgerReader::new(&names, [0, 1]);
+                let mut report = ReportReader::new(["a", "b c"]);
+                let mut entries = Vec::new();
+                for chunk in chunks {
+                    entries.extend(ledger.read(chunk));
+                    report.read(chunk);
+                }
+                (entries, report.began, report.ended, report.ran_nothing, report.finish())
+            };
+            let whole = read(&[&bytes]);
+            let mut tests: Vec<usize> = whole.0.iter().map(|entry| entry.test).collect();
+            let count = tests.len();
+            tests.sort_unstable();
+            tests.dedup();
+            prop_assert!(tests.len() == count && tests.iter().all(|test| *test < 2));
+            prop_assert_eq!(&read(&in_chunks(&bytes, cuts)), &whole);
+            prop_assert_eq!(&read(&bytes.chunks(1).collect::<Vec<_>>()), &whole);
+        }
+
+        #[test]
+        fn what_is_kept_has_a_bound(
+            pieces in prop::collection::vec((any::<u8>(), 0_usize..300_000), 0..12),
+        ) {
+            let mut kept = Bounded::default();
+            let mut all = Vec::new();
+            for (byte, length) in pieces {
+                kept.push(&vec![byte; length]);
+                all.extend(vec![byte; length]);
+            }
+            let kept = kept.into_bytes();
+            prop_assert!(kept.len() <= 4 * Bounded::PART);
+            let ends = all.len().min(Bounded::PART);
+            prop_assert_eq!(&kept[..ends], &all[..ends]);
+            prop_assert_eq!(&kept[kept.len() - ends..], &all[all.len() - ends..]);
+        }
+
+        #[test]
         fn no_bytes_make_the_readers_panic(chunks in prop::collection::vec("\\PC{0,30}|ok a\n|failed: x", 0..8)) {
             let names = by_name(&["a", "b"]);
             let mut ledger = LedgerReader::new(&names, [0, 1]);
@@ -519,6 +646,61 @@ mod tests {
             }
             report.finish();
         }
+    }
+
+    /// What libtest writes, what tests forge, and what is neither.
+    fn any_line() -> impl Strategy<Value = Vec<u8>> {
+        prop_oneof![
+            Just("ok a\n"),
+            Just("failed b c\n"),
+            Just("failed: panic did not contain\n  b c\nexpected string b c\n"),
+            Just("ignored m::größe\n"),
+            Just("ignored: größe of a\nb c m::größe\n"),
+            Just("ok nobody::knows\n"),
+            Just("failed: ok a"),
+            Just("\nrunning 2 tests\n"),
+            Just("running 0 tests\n"),
+            Just("---- a stdout ----\n"),
+            Just("---- b c stdout ----\r\n"),
+            Just("\nfailures:\n    a\n"),
+            Just("test result: ok\n"),
+            Just("..F"),
+            Just("\n"),
+        ]
+        .prop_map(|line| line.as_bytes().to_vec())
+        .boxed()
+        .prop_union(prop::collection::vec(any::<u8>(), 0..20).boxed())
+    }
+
+    pub fn in_chunks(bytes: &[u8], mut cuts: Vec<usize>) -> Vec<&[u8]> {
+        cuts.iter_mut().for_each(|cut| *cut = (*cut).min(bytes.len()));
+        cuts.extend([0, bytes.len()]);
+        cuts.sort_unstable();
+        cuts.windows(2).map(|pair| &bytes[pair[0]..pair[1]]).collect()
+    }
+
+    /// A panic's message may be longer than anybody wants to search for names.
+    #[test]
+    fn a_long_message_costs_no_time_and_hides_no_verdict() {
+        for flood in ["word ".repeat(2_000_000), "line of it\n".repeat(300_000)] {
+            let names = by_name(&["a", "b"]);
+            let mut reader = LedgerReader::new(&names, [0, 1]);
+            let text = format!("failed: {flood} a\nok b\n");
+            let chunks = text.as_bytes().chunks(64 * 1024);
+            let entries: Vec<LedgerEntry> = chunks.flat_map(|chunk| reader.read(chunk)).collect();
+            let verdicts: Vec<_> = entries.iter().map(|e| (e.test, e.verdict)).collect();
+            assert_eq!(verdicts, [(0, LedgerVerdict::Failed), (1, LedgerVerdict::Ok)]);
+            assert!(entries[0].message.as_ref().unwrap().len() < 4 * LONGEST_MESSAGE);
+        }
+    }
+
+    #[test]
+    fn the_rest_of_a_long_line_is_no_header() {
+        let mut reader = ReportReader::new(["a"]);
+        reader.read(&[b'x'; Bounded::PART + 1]);
+        reader.read(b"---- a stdout ----\ntest result: ok");
+        let (sections, _) = reader.finish();
+        assert!(sections.is_empty());
     }
 
     #[test]

@@ -205,6 +205,9 @@ fn exit(settings: &Settings, summary: &Summary) -> Exit {
         Exit::FixtureFailed
     } else if summary.denied_leaks > 0 {
         Exit::DeniedLeak
+    } else if summary.not_run > 0 {
+        // Given up without a verdict to blame: whatever the reason, not all is well.
+        Exit::OwnError
     } else if summary.total() == 0 {
         no_tests(settings)
     } else {

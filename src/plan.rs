@@ -136,6 +136,13 @@ impl From<usize> for Slots {
     }
 }
 
+impl Batch {
+    /// A batch's tests are sorted by their ids.
+    pub fn has(&self, test: TestId) -> bool {
+        self.tests.binary_search(&test).is_ok()
+    }
+}
+
 #[derive(Debug)]
 pub struct Plan {
     groups: Vec<GroupState>,
@@ -720,4 +727,4 @@ pub fn rehearse(mut plan: Plan) -> Vec<Step> {
 }
 
 #[cfg(test)]
-mod tests;
+pub mod tests;

@@ -218,4 +218,18 @@ mod tests {
         let expected = HashSet::from([("lib", String::new()), ("test", "ui".to_owned())]);
         assert_eq!(found, expected);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_manifest_makes_the_reader_panic(
+            text in "\\PC{0,60}",
+            words in proptest::collection::vec(proptest::sample::select(vec![
+                "[lib]", "[[test]]", "[test]", "[test.x]", "harness", "=", "false", "name", "\"ui\"",
+                "{", "}", "[", "]", ",", ".", "\n", "lib",
+            ]), 0..24),
+        ) {
+            custom_harnesses(&format!("harness{text}"));
+            custom_harnesses(&words.concat());
+        }
+    }
 }

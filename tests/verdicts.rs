@@ -80,6 +80,7 @@ come_out_as_expected! {
     splits: ANYHOW, "";
     statics: ANYHOW, "";
     three_nose_modules: AS_DECLARED, "";
+    torture: &["-j1", "-j2", "-j8", "-j1 --no-agent", "-j8 --no-agent"], "";
     tour: APART, "";
     two_packages: ANYHOW, "--workspace";
     waits_for_each_other: &["-j8", "-j8 --isolate"], "";

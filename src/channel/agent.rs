@@ -32,6 +32,11 @@ pub struct Agent<'n> {
     /// Processor time of the threads of a test that have ended.
     processor_time: NumberMap<u32, Duration>,
     line: Vec<u8>,
+    /// How many bytes of the line are not kept.
+    left_out: usize,
+    /// The tests that libtest's events said had begun, and had ended: each does so once.
+    begun: NumberSet<usize>,
+    over: NumberSet<usize>,
     /// The last test that libtest's events said had begun.
     last_begun: Option<usize>,
     written: HashMap<usize, Bounded>,
@@ -73,6 +78,25 @@ struct Homes {
     missing: Vec<u32>,
 }
 
+/// What is kept of each end of one of libtest's lines, which carries all that a test printed.
+const LONGEST_LINE: usize = 512 * 1024;
+
+/// Leaves out the middle of a line of JSON. Only a text can be so long, and the cuts are where
+/// no escape and no letter of several bytes is torn. Returns how much it was.
+fn shorten(line: &mut Vec<u8>) -> usize {
+    // The longest escape is `\u001b`.
+    let is_whole = |at: &usize| line[at - 6..at + 6].iter().all(|b| b.is_ascii() && *b != b'\\');
+    let middle = LONGEST_LINE..line.len() - LONGEST_LINE;
+    let (Some(from), Some(to)) =
+        (middle.clone().find(is_whole), middle.clone().rev().find(is_whole))
+    else {
+        return 0;
+    };
+    // What an escape stands for is one byte, as a rule of two.
+    let left_out = line.drain(from..to.max(from)).filter(|byte| *byte != b'\\');
+    left_out.count()
+}
+
 impl<'n> Agent<'n> {
     /// `lingers` are those of the tests that were handed out.
     pub fn new(worker: u64, names: Vec<&'n str>, lingers: Vec<Duration>, captures: bool) -> Self {
@@ -87,6 +111,9 @@ impl<'n> Agent<'n> {
             are_tests: NumberSet::default(),
             processor_time: NumberMap::default(),
             line: Vec::new(),
+            left_out: 0,
+            begun: NumberSet::default(),
+            over: NumberSet::default(),
             last_begun: None,
             written: HashMap::new(),
             rest: Bounded::default(),
@@ -166,25 +193,29 @@ impl<'n> Agent<'n> {
         for line in lines {
             // Nearly always the line came as a whole.
             if self.line.is_empty() {
-                self.line(line, heard);
+                self.line(line, 0, heard);
             } else {
                 let mut whole = std::mem::take(&mut self.line);
                 whole.extend_from_slice(line);
-                self.line(&whole, heard);
+                let left_out = std::mem::take(&mut self.left_out);
+                self.line(&whole, left_out, heard);
             }
         }
         self.line.extend_from_slice(last);
+        if self.line.len() > 4 * LONGEST_LINE {
+            self.left_out += shorten(&mut self.line);
+        }
     }
 
-    fn line(&mut self, line: &[u8], heard: &mut Vec<Heard>) {
+    fn line(&mut self, line: &[u8], left_out: usize, heard: &mut Vec<Heard>) {
         // Whatever else a main thread prints is nobody's verdict.
         match Line::read(line) {
-            Some(event) => self.event(event, heard),
+            Some(event) => self.event(event, left_out, heard),
             None => self.rest.push(&[line, b"\n"].concat()),
         }
     }
 
-    fn event(&mut self, line: Line<'_>, heard: &mut Vec<Heard>) {
+    fn event(&mut self, line: Line<'_>, left_out: usize, heard: &mut Vec<Heard>) {
         if line.kind == "suite" {
             self.began |= line.event == "started";
             self.ended |= matches!(&*line.event, "ok" | "failed");
@@ -196,7 +227,9 @@ impl<'n> Agent<'n> {
             "started" => {
                 if let Some(test) = self.places.begins(&line.name) {
                     self.last_begun = Some(test);
-                    heard.push(Heard::Began(test));
+                    if self.begun.insert(test) && !self.over.contains(&test) {
+                        heard.push(Heard::Began(test));
+                    }
                 }
                 return;
             }
@@ -206,8 +239,13 @@ impl<'n> Agent<'n> {
             _ => return,
         };
         let Some(test) = self.places.ends(&line.name) else { return };
+        // What a main thread prints on its way out may look like one more event.
+        if !self.over.insert(test) {
+            return;
+        }
         let mut output = Bounded::default();
         output.push(line.stdout.as_deref().unwrap_or_default().as_bytes());
+        output.leave_out(left_out);
         output.push(&self.written.remove(&test).unwrap_or_default().into_bytes());
         if let (Outcome::Failed, Some(message)) = (outcome, &line.message) {
             output.push(format!("note: {message}\n").as_bytes());
@@ -348,6 +386,9 @@ impl Channel for Agent<'_> {
             }
             return heard;
         }
+        if self.is_broken {
+            return heard;
+        }
         self.decoder.add(bytes);
         while !self.is_broken {
             match self.decoder.next_frame() {
@@ -427,5 +468,162 @@ impl Channel for Agent<'_> {
             strays,
             culprit: self.culprit,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::channel::frames::kinds;
+    use crate::libtest::tests::in_chunks;
+
+    /// Nothing lives, and nothing has come home.
+    struct Nobody;
+
+    impl Look for Nobody {
+        fn thread_rests(&self, _tid: u32) -> bool {
+            true
+        }
+        fn process_lives(&self, _pid: u32) -> bool {
+            false
+        }
+        fn process_is_busy(&self, _pid: u32) -> bool {
+            false
+        }
+        fn command_of(&self, _pid: u32) -> Option<String> {
+            None
+        }
+        fn strays(&self) -> Vec<Stray> {
+            Vec::new()
+        }
+    }
+
+    const NAMES: [&str; 3] = ["a", "b c", "größe"];
+
+    fn agent() -> Agent<'static> {
+        Agent::new(7, NAMES.to_vec(), vec![Duration::ZERO; 3], true)
+    }
+
+    fn frame(kind: u8, fields: &[u8]) -> Vec<u8> {
+        let length = (fields.len() as u32 + 1).to_ne_bytes();
+        [&length[..], &[kind], fields].concat()
+    }
+
+    fn libtest(text: &str) -> Vec<u8> {
+        frame(kinds::LIBTEST, text.as_bytes())
+    }
+
+    fn event(event: &str, name: &str) -> String {
+        format!(
+            "{{\"type\":\"test\",\"event\":\"{event}\",\"name\":\"{name}\",\"exec_time\":1e-3}}\n"
+        )
+    }
+
+    /// All that an agent may say, in any order, and what no agent says.
+    fn any_bytes() -> impl Strategy<Value = Vec<u8>> {
+        let word = prop::sample::select(vec!["started", "ok", "failed", "ignored", "timeout", "x"]);
+        let name = prop::sample::select(vec!["a", "b c", "größe", "nobody"]);
+        let line = (word, name).prop_map(|(word, name)| libtest(&event(word, name)));
+        let torn = ("\\PC{0,20}").prop_map(|text| libtest(&text));
+        let suite = prop::sample::select(vec!["started", "ok", "failed"]);
+        let suite =
+            suite.prop_map(|e| libtest(&format!("{{\"type\":\"suite\",\"event\":\"{e}\"}}\n")));
+        let noise = (0_u8..30, prop::collection::vec(0_u8..4, 0..60));
+        let noise = noise.prop_map(|(kind, fields)| frame(kind, &fields));
+        let numbers = (0_u8..30, prop::collection::vec(0_u32..4, 0..8));
+        let numbers = numbers.prop_map(|(kind, numbers)| {
+            frame(kind, &numbers.iter().flat_map(|n| n.to_ne_bytes()).collect::<Vec<_>>())
+        });
+        let raw = prop::collection::vec(any::<u8>(), 0..12);
+        prop_oneof![8 => line, 2 => torn, 2 => suite, 2 => noise, 4 => numbers, 1 => raw]
+    }
+
+    /// What was heard, without the times; and what is left.
+    fn hear(chunks: &[&[u8]]) -> (Vec<String>, bool, bool) {
+        let mut agent = Box::new(agent());
+        let mut heard = Vec::new();
+        for chunk in chunks {
+            heard.extend(agent.hear(Stream::Channel, chunk));
+        }
+        let _ = (agent.due(), agent.has_stacks());
+        heard.extend(agent.look(&Nobody));
+        check(&heard);
+        let left = agent.finish(&Nobody, &[]);
+        let shown = heard.iter().map(|heard| match heard {
+            Heard::Settled { test, .. } => format!("settled {test}"),
+            heard => format!("{heard:?}"),
+        });
+        (shown.collect(), left.began, left.was_lost)
+    }
+
+    /// A test begins once, ends once, and settles after its end.
+    fn check(heard: &[Heard]) {
+        let (mut begun, mut ended, mut settled) = ([0; 3], [0; 3], [0; 3]);
+        for heard in heard {
+            match heard {
+                Heard::Began(test) => begun[*test] += 1,
+                Heard::Ended(end) => ended[end.test] += 1,
+                Heard::Settled { test, .. } => {
+                    settled[*test] += 1;
+                    assert_eq!(ended[*test], 1, "settled before its end");
+                }
+                Heard::Wrote(_) => {}
+            }
+        }
+        let all = [begun, ended, settled].concat();
+        assert!(all.iter().all(|times| *times <= 1), "{all:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_comes_a_test_ends_once_and_chunks_make_no_difference(
+            frames in prop::collection::vec(any_bytes(), 0..40),
+            cuts in prop::collection::vec(0_usize..2000, 0..12),
+            cut_off in 0_usize..20,
+        ) {
+            let mut bytes = frames.concat();
+            bytes.truncate(bytes.len().saturating_sub(cut_off));
+            let whole = hear(&[&bytes]);
+            prop_assert_eq!(&hear(&in_chunks(&bytes, cuts)), &whole);
+            prop_assert_eq!(&hear(&bytes.chunks(1).collect::<Vec<_>>()), &whole);
+        }
+
+    }
+
+    proptest! {
+        // Each is a few MiB.
+        #![proptest_config(ProptestConfig { cases: 6, ..ProptestConfig::default() })]
+        #[test]
+        fn a_line_that_is_too_long_is_still_json(
+            piece in "[a-zé\"\\\\\u{1b}\n ]{1,40}[a-z ]{16}",
+            more in 0_usize..100_000,
+        ) {
+            let printed = piece.repeat((5 * LONGEST_LINE + more) / piece.len());
+            let text = serde_json::to_string(&printed).unwrap();
+            let line = format!("{{\"type\":\"test\",\"event\":\"failed\",\"name\":\"a\",\"stdout\":{text}}}\n");
+            let mut agent = agent();
+            let mut heard = Vec::new();
+            for chunk in line.as_bytes().chunks(60_000) {
+                agent.libtest(chunk, &mut heard);
+                prop_assert!(agent.line.len() <= 4 * LONGEST_LINE);
+            }
+            let Some(Heard::Ended(ended)) = heard.first() else { panic!("no verdict") };
+            prop_assert_eq!(ended.outcome, Outcome::Failed);
+            let output = String::from_utf8_lossy(ended.output.as_ref().unwrap());
+            prop_assert!(output.contains("bytes left out"));
+            prop_assert!(output.as_bytes().starts_with(&printed.as_bytes()[..1000]));
+            prop_assert!(output.as_bytes().ends_with(&printed.as_bytes()[printed.len() - 1000..]));
+        }
+    }
+
+    #[test]
+    fn nothing_is_kept_of_a_broken_channel() {
+        let mut agent = agent();
+        for _ in 0..100 {
+            agent.hear(Stream::Channel, &[0; 64 * 1024]);
+        }
+        assert!(agent.is_broken && agent.decoder.kept() <= 64 * 1024);
     }
 }

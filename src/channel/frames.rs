@@ -41,7 +41,7 @@
 use std::fmt;
 
 #[path = "../agent/kinds.rs"]
-mod kinds;
+pub mod kinds;
 
 pub use kinds::{IN_PERSONALITY, IN_PRIORITY, VERSION, mark};
 
@@ -192,6 +192,12 @@ impl Decoder {
         self.bytes.drain(..self.from);
         self.from = 0;
         self.bytes.extend_from_slice(bytes);
+    }
+
+    /// How many bytes wait for the rest of their frame.
+    #[cfg(test)]
+    pub fn kept(&self) -> usize {
+        self.bytes.len() - self.from
     }
 
     /// The next whole frame; none until more bytes come.

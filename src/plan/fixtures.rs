@@ -74,19 +74,21 @@ impl Standing {
         if let Some(slot) = free.iter().find(|slot| self.missing(levels, **slot).is_empty()) {
             return Readiness::Ready(is_by_slot.then_some(*slot));
         }
-        // A slot of its own for every test that waits is enough.
-        let instances = |fixture| self.there.iter().filter(move |(i, _)| i.fixture == fixture);
+        // A slot of its own for every test that waits is enough; the ones that have most of what
+        // it takes come first, since halves on several slots would serve nobody.
+        let is_new = |instance: &Instance| !self.there.iter().any(|(there, _)| there == instance);
+        let lacks = |slot: &usize| {
+            levels.iter().flatten().filter(|need| is_new(&need.instance(*slot))).count()
+        };
+        let (mut others, complete): (Vec<usize>, Vec<usize>) =
+            free.iter().partition(|slot| lacks(slot) > 0);
+        others.sort_by_key(lacks);
         let waiting = group.pending.len() + group.alone.len();
-        let may_start = |instance: &Instance| {
-            let is_new = !self.there.iter().any(|(there, _)| there == instance);
-            let busy = group.running.min(instances(instance.fixture).count());
-            let idle = instances(instance.fixture).count() - busy;
-            is_new && (instance.slot.is_none() || idle < waiting)
+        let others = others.into_iter().take(waiting.saturating_sub(complete.len()));
+        let of_slot = |slot| -> Vec<Instance> {
+            self.missing(levels, slot).into_iter().filter(is_new).collect()
         };
-        let of_slot = |slot: &usize| -> Vec<Instance> {
-            self.missing(levels, *slot).into_iter().filter(may_start).collect()
-        };
-        let found = free.iter().map(of_slot).find(|instances| !instances.is_empty());
+        let found = others.map(of_slot).find(|instances| !instances.is_empty());
         Readiness::Waits(found.unwrap_or_default())
     }
 

@@ -4,7 +4,7 @@ use super::*;
 use crate::declaration::{RetryKeys, Scope};
 use proptest::prelude::*;
 
-fn group(listing: usize, form: Form, expected_ms: &[Option<u64>]) -> Group {
+pub fn group(listing: usize, form: Form, expected_ms: &[Option<u64>]) -> Group {
     let test = |(test, ms): (usize, &Option<u64>)| GroupTest {
         id: TestId { listing, test },
         expected: ms.map(Duration::from_millis),
@@ -275,6 +275,32 @@ fn stopping_gives_back_what_never_ran() {
     plan.finished(0);
     plan.finished(1);
     assert!(plan.is_done());
+}
+
+/// Each of two fixtures that a test needs on its slot may be up already, on another one.
+#[test]
+fn halves_of_what_a_test_needs_on_several_slots_hold_up_nothing() {
+    let need = |fixture| Need { fixture, scope: Scope::Slot };
+    let needing = |at, needs: &[usize]| {
+        let mut group = group(at, Form::Unit, &known(1, 10));
+        group.fixtures = vec![needs.iter().copied().map(need).collect()];
+        group
+    };
+    let mut plan =
+        Plan::new(vec![needing(0, &[0]), needing(1, &[1]), needing(2, &[0, 1])], 2, None);
+    let mut done = 0;
+    for _ in 0..40 {
+        while let Some(batch) = plan.next() {
+            plan.finished(batch.id);
+            done += 1;
+        }
+        match plan.next_fixture() {
+            Some(FixtureStep::Start(instance)) => plan.fixture_is_up(instance),
+            Some(FixtureStep::Stop(instance)) => plan.fixture_is_down(instance),
+            None => break,
+        }
+    }
+    assert!(done == 3 && plan.is_done(), "{done} of 3");
 }
 
 fn any_group() -> impl Strategy<Value = Group> {

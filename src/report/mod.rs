@@ -122,10 +122,15 @@ pub fn harmless(bytes: &[u8]) -> String {
     let show = |c: char| match c {
         '\n' | '\t' => c,
         '\r' => '\n',
-        c if c.is_control() => '\u{fffd}',
+        c if c.is_control() || turns_the_text(c) => '\u{fffd}',
         c => c,
     };
     plain.replace("\r\n", "\n").chars().map(show).collect()
+}
+
+/// What makes a terminal show text in another order than it has.
+fn turns_the_text(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 fn is_quiet(settings: &Settings) -> bool {
@@ -138,6 +143,7 @@ mod tests {
 
     #[test]
     fn escapes_of_a_test_do_not_reach_the_terminal() {
+        assert_eq!(harmless("a\u{202e}b\u{2066}".as_bytes()), "a\u{fffd}b\u{fffd}");
         let shown = harmless(b"\x1b[31mred\x1b[0m\x1b]0;title\x07 a\x08b \xff\r\nnext\rlast");
         assert!(!shown.contains('\x1b') && !shown.contains('\x07') && !shown.contains('\x08'));
         assert!(shown.contains("red") && shown.ends_with("\nnext\nlast"), "{shown:?}");

@@ -420,7 +420,8 @@ impl<'r> Worker<'r> {
 
     fn judge(&self, test: usize, verdict: Verdict, told: &Sender<Message>) {
         self.place.told();
-        tell(told, Message::Judged { test: self.tests[test], verdict });
+        let (batch, test) = (self.job.batch.id, self.tests[test]);
+        tell(told, Message::Judged { batch, test, verdict });
     }
 
     /// The process has exited, and what it started may still be there: looked at now, and

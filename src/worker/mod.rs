@@ -138,6 +138,7 @@ pub enum Message {
         test: TestId,
     },
     Judged {
+        batch: usize,
         test: TestId,
         verdict: Verdict,
     },

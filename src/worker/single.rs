@@ -22,7 +22,9 @@ pub fn run_one_by_one(job: &Job, context: &Context<'_>, told: &Sender<Message>) 
             break;
         }
         match run_one(job, context, test) {
-            Ok(verdict) => tell(told, Message::Judged { test, verdict }),
+            Ok(verdict) => {
+                tell(told, Message::Judged { batch: job.batch.id, test, verdict });
+            }
             Err(error) => {
                 rest.cause = Cause::NotStarted(error.to_string());
                 rest.not_begun.push(test);

@@ -1,0 +1,238 @@
+//! Nothing that a test does may break the run, nor what happens to the run's surroundings. What
+//! tests do to their process is in the fixture `torture`, which `verdicts` compares.
+
+#![cfg(all(feature = "command", target_os = "linux"))]
+
+mod fixture;
+
+use fixture::{Call, Package, Ran, partest, text};
+
+const BOTH_WAYS: [&str; 2] = ["", "--no-agent"];
+
+mod memory {
+    use super::*;
+    use std::time::Duration;
+
+    /// The most memory that the runner had, in KiB.
+    fn of_the_runner(call: Call) -> u64 {
+        let mut running = call.start();
+        let status = format!("/proc/{}/status", running.pid().as_raw_nonzero());
+        let most = std::thread::spawn(move || {
+            let mut most = 0;
+            while let Ok(text) = std::fs::read_to_string(&status) {
+                let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+                let Some(line) = line else { break };
+                most = line.trim().trim_end_matches(" kB").parse().unwrap();
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            most
+        });
+        running.await_end();
+        most.join().unwrap()
+    }
+
+    /// Of 64 MiB that a test prints, a part of both ends is kept: where it fails, passes, and
+    /// writes past the capture.
+    #[test]
+    fn does_not_grow_with_what_tests_print() {
+        const MOST: u64 = 48 * 1024;
+        for way in BOTH_WAYS {
+            let call = partest("prints_a_lot").args("-j2 --features broken").args(way);
+            let broken = of_the_runner(call);
+            assert!(broken < MOST, "{broken} KiB with {way:?}");
+            let flood = of_the_runner(partest("torture").args("-j2 floods").args(way));
+            assert!(flood < MOST, "{flood} KiB with {way:?}");
+        }
+    }
+}
+
+mod a_process_that_dies_before_its_tests {
+    use super::*;
+
+    /// It lists its tests, and dies of SIGABRT where a worker's number is set.
+    const STILLBORN: &str = r#"
+#[used]
+#[unsafe(link_section = ".init_array")]
+static AT_START: extern "C" fn() = {
+    extern "C" fn at_start() {
+        if std::env::var_os("PARTEST_WORKER").is_some() {
+            std::process::abort();
+        }
+    }
+    at_start
+};
+
+#[test] fn a() {}
+#[test] fn b() {}
+"#;
+
+    /// It costs its own tests, after a few attempts, and nobody else's.
+    #[test]
+    fn does_not_run_for_ever() {
+        let package = Package::shop("", "#[test] fn opens() {}");
+        package.write("tests/stillborn.rs", STILLBORN);
+        for way in BOTH_WAYS {
+            let ran = package.partest().json().args("-j2").args(way).run().exits(100);
+            assert_eq!(ran.ids("aborted"), ["stillborn::a", "stillborn::b"], "{ran}");
+            assert_eq!(ran.ids("passed"), ["shop::opens"], "{ran}");
+            assert_eq!(ran.finished()["not-run"], 0, "{ran}");
+            assert!(text(&ran.test("stillborn::a")["reason"]).contains("SIGABRT"), "{ran}");
+        }
+    }
+}
+
+mod surroundings {
+    use super::*;
+
+    const LIBRARY: &str = "#[test] fn opens() {}\n#[test] fn closes() { panic!() }\n";
+
+    fn comes_out_right(ran: Ran) {
+        let ran = ran.exits(100);
+        assert_eq!(ran.ids("failed"), ["shop::closes"], "{ran}");
+        assert_eq!(ran.ids("passed"), ["shop::opens"], "{ran}");
+    }
+
+    /// Bytes that are no text are not among them: rustc itself takes none.
+    #[test]
+    fn a_target_directory_may_have_any_name() {
+        let package = Package::shop("", LIBRARY);
+        for name in ["a target", "ta'r$g\"et", "t\u{e4}rget"] {
+            let target = package.path(name);
+            for way in BOTH_WAYS {
+                let call = package.partest().json().args(way).env("CARGO_TARGET_DIR", &target);
+                comes_out_right(call.run());
+            }
+        }
+    }
+
+    /// Verdicts do not hang on what is kept between runs. Who may write everywhere still may.
+    #[test]
+    fn a_target_directory_may_be_read_only() {
+        use std::os::unix::fs::PermissionsExt;
+        let package = Package::shop("", LIBRARY);
+        comes_out_right(package.partest().json().run());
+        let target = package.path("target");
+        let set = |mode| {
+            let state = target.join("partest");
+            let all = [state, target.clone()].into_iter().filter(|path| path.exists());
+            all.for_each(|path| {
+                std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+            });
+        };
+        set(0o555);
+        for way in BOTH_WAYS {
+            let ran = package.partest().json().args(way).run();
+            set(0o755);
+            comes_out_right(ran);
+            set(0o555);
+        }
+        set(0o755);
+    }
+
+    /// Each has verdicts of its own, and all of them.
+    #[test]
+    fn two_runs_may_share_a_target_directory() {
+        let package = Package::shop("", LIBRARY);
+        comes_out_right(package.partest().json().run());
+        let starts = (0..4).map(|at| {
+            let way = BOTH_WAYS[at % 2];
+            package.partest().json().args("-j2").args(way).start()
+        });
+        let runs: Vec<_> = starts.collect();
+        runs.into_iter().for_each(|run| comes_out_right(run.wait()));
+    }
+
+    /// Few descriptors are enough, or the run says what it lacks; it never hangs.
+    #[test]
+    fn few_descriptors_are_enough_or_missed_loudly() {
+        let package = Package::shop("", LIBRARY);
+        comes_out_right(package.partest().json().run());
+        for limit in [8, 16, 24, 32] {
+            for way in ["-j8 --isolate", "-j8 --isolate --no-agent"] {
+                let line = format!(
+                    "ulimit -n {limit}; exec {} partest --message-format json {way}",
+                    fixture::PROGRAM
+                );
+                let ran = package.partest().shell(&line).run();
+                match ran.stdout.is_empty() {
+                    true => assert!(ran.stderr.contains("error: "), "{limit} {ran}"),
+                    false => {
+                        assert!(!ran.ids("passed").contains(&"shop::closes".to_owned()), "{ran}");
+                        assert_eq!(ran.verdicts().len(), 2, "{limit} {ran}");
+                        ran.exits(100);
+                    }
+                }
+            }
+        }
+    }
+
+    /// A binary that a build replaces, or that somebody deletes, while its tests run: what has
+    /// begun ends as it would, what has not is told.
+    #[test]
+    fn a_binary_may_go_while_it_runs() {
+        const GOES: &str = "\
+            #[test] fn a_deletes_its_own_binary() {\n    \
+            std::fs::remove_file(std::env::current_exe().unwrap()).unwrap();\n}\n\
+            #[test] fn b_dies() { std::process::abort() }\n\
+            #[test] fn c_comes_later() {}\n";
+        for way in BOTH_WAYS {
+            let keys = "[package.metadata.partest.modules]\n\
+                \"shop\" = { policy = \"unit\", threads = 1 }\n";
+            let package = Package::shop(keys, GOES);
+            let ran = package.partest().json().args("-j2").args(way).run().exits(100);
+            assert_eq!(ran.ids("passed"), ["shop::a_deletes_its_own_binary"], "{ran}");
+            assert_eq!(ran.ids("aborted"), ["shop::b_dies", "shop::c_comes_later"], "{ran}");
+            let reason = text(&ran.test("shop::c_comes_later")["reason"]);
+            assert!(reason.contains("could not be started"), "{ran}");
+        }
+    }
+}
+
+mod names {
+    use super::*;
+
+    /// As long as rustc takes them: longer than what the system keeps of a path.
+    #[test]
+    fn of_four_thousand_bytes_are_handed_out_and_told() {
+        let names: Vec<String> = ["x", "y", "z"].map(|letter| letter.repeat(4_000)).into();
+        let test = |name: &String| format!("#[test] fn {name}() {{}}\n");
+        let library: String = names.iter().map(test).collect();
+        let package = Package::shop("", &(library + "#[test] fn other() { panic!() }\n"));
+        for way in ["-j1", "-j8 --isolate", "-j2 --no-agent", "-j8 --isolate --no-agent"] {
+            let ran = package.partest().json().args(way).run().exits(100);
+            let expected: Vec<String> = names.iter().map(|name| format!("shop::{name}")).collect();
+            assert_eq!(ran.ids("passed"), expected, "{way}");
+            assert_eq!(ran.ids("failed"), ["shop::other"], "{way}");
+        }
+    }
+
+    /// Of threads, in panics, in what is printed: none moves the cursor or sets a title.
+    #[test]
+    fn and_messages_with_escapes_leave_the_terminal_alone() {
+        for way in BOTH_WAYS {
+            let call = partest("torture").args("-j2 escapes").args(way).args("-- --show-output");
+            let ran = call.run().exits(100);
+            let shown = ran.stdout.clone() + &ran.stderr;
+            let is_bad = |c: &char| {
+                (c.is_control() && !matches!(c, '\n' | '\t'))
+                    || ('\u{202a}'..='\u{202e}').contains(c)
+            };
+            assert_eq!(shown.chars().find(is_bad), None, "{ran}");
+            assert!(shown.contains("and so on"), "{ran}");
+        }
+    }
+}
+
+/// Takes a minute: `cargo test --test torture -- --ignored`.
+#[test]
+#[ignore = "builds 500 programs"]
+fn five_hundred_binaries() {
+    let package = Package::shop("", "#[test] fn opens() {}");
+    for at in 0..500 {
+        package.write(&format!("tests/t{at:03}.rs"), "#[test] fn passes() {}");
+    }
+    for way in ["-j8", "-j8 --no-agent"] {
+        let ran = package.partest().json().args(way).run().exits(0);
+        assert_eq!(ran.ids("passed").len(), 501, "{way}");
+    }
+}
