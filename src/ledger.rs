@@ -1,12 +1,12 @@
 //! The accounts of a run: every test that was handed out gets its own verdict, exactly once.
 
-use crate::numbers::NumberMap;
 use crate::outcome::{Attempt, Outcome, Verdict};
 use crate::plan::TestId;
 
 #[derive(Debug, Default)]
 pub struct Ledger {
-    accounts: NumberMap<TestId, Account>,
+    /// By listing, and by the test's place in it; none for what is not in this run.
+    accounts: Vec<Vec<Option<Account>>>,
     deaths: Vec<Death>,
 }
 
@@ -33,17 +33,34 @@ struct Death {
 
 impl Ledger {
     pub fn open(&mut self, test: TestId) {
-        self.accounts.insert(test, Account::default());
+        if self.accounts.len() <= test.listing {
+            self.accounts.resize_with(test.listing + 1, Vec::new);
+        }
+        let accounts = &mut self.accounts[test.listing];
+        if accounts.len() <= test.test {
+            accounts.resize_with(test.test + 1, || None);
+        }
+        accounts[test.test] = Some(Account::default());
+    }
+
+    fn account(&self, test: TestId) -> Option<&Account> {
+        self.accounts.get(test.listing)?.get(test.test)?.as_ref()
+    }
+
+    fn account_mut(&mut self, test: TestId) -> Option<&mut Account> {
+        self.accounts.get_mut(test.listing)?.get_mut(test.test)?.as_mut()
     }
 
     pub fn hand_out(&mut self, test: TestId) {
-        self.accounts.entry(test).or_default().attempts += 1;
+        if let Some(account) = self.account_mut(test) {
+            account.attempts += 1;
+        }
     }
 
     /// Takes a verdict; returns those that are final now. A second verdict for a test is
     /// dropped: the first one stands.
     pub fn judge(&mut self, test: TestId, mut verdict: Verdict) -> Vec<(TestId, Verdict)> {
-        let Some(account) = self.accounts.get_mut(&test) else { return Vec::new() };
+        let Some(account) = self.account_mut(test) else { return Vec::new() };
         if account.is_judged {
             return Vec::new();
         }
@@ -64,14 +81,15 @@ impl Ledger {
         failure: Attempt,
         most: usize,
     ) -> Result<usize, Attempt> {
-        let account = self.accounts.get_mut(&test).filter(|account| !account.is_judged);
+        let account = self.account_mut(test).filter(|account| !account.is_judged);
         match account {
             Some(account) if account.failed.len() < most => {
                 account.failed.push(failure);
-                if let Some(death) = account.suspect_of {
+                let (failures, suspect_of) = (account.failed.len(), account.suspect_of);
+                if let Some(death) = suspect_of {
                     self.deaths[death].has_culprit = true;
                 }
-                Ok(account.failed.len())
+                Ok(failures)
             }
             _ => Err(failure),
         }
@@ -79,13 +97,12 @@ impl Ledger {
 
     /// The newest failure of a test that was to run again, as its verdict.
     pub fn last_failure(&mut self, test: TestId) -> Option<Verdict> {
-        let Attempt { outcome, took, reason, output, .. } =
-            self.accounts.get_mut(&test)?.failed.pop()?;
+        let Attempt { outcome, took, reason, output, .. } = self.account_mut(test)?.failed.pop()?;
         Some(Verdict { took, output, ..Verdict::without_run(outcome, reason) })
     }
 
     pub fn is_judged(&self, test: TestId) -> bool {
-        self.accounts.get(&test).is_some_and(|account| account.is_judged)
+        self.account(test).is_some_and(|account| account.is_judged)
     }
 
     /// Notes a death with several suspects.
@@ -98,7 +115,7 @@ impl Ledger {
     ) {
         let death = self.deaths.len();
         for test in suspects {
-            if let Some(account) = self.accounts.get_mut(test) {
+            if let Some(account) = self.account_mut(*test) {
                 account.suspect_of = Some(death);
             }
         }
@@ -124,10 +141,13 @@ impl Ledger {
 
     /// Tests that were opened and never got a verdict.
     pub fn without_verdict(&self) -> Vec<TestId> {
-        let mut open: Vec<TestId> =
-            self.accounts.iter().filter(|(_, a)| !a.is_judged).map(|(test, _)| *test).collect();
-        open.sort_unstable();
-        open
+        let is_open =
+            |account: &Option<Account>| account.as_ref().is_some_and(|account| !account.is_judged);
+        let of_listing = |(listing, accounts): (usize, &Vec<Option<Account>>)| {
+            let open = (0..accounts.len()).filter(|test| is_open(&accounts[*test]));
+            open.map(|test| TestId { listing, test }).collect::<Vec<_>>()
+        };
+        self.accounts.iter().enumerate().flat_map(of_listing).collect()
     }
 
     /// Verdicts that still wait for others of their death, at the end of a stopped run.
