@@ -22,7 +22,11 @@ pub fn since(began: Instant) -> Duration {
 
 /// What somebody else has measured until now, without the pauses in it.
 pub fn without_pauses(took: Duration) -> Duration {
-    clock().without_pauses(Instant::now(), took)
+    let clock = clock();
+    match clock.pauses.is_empty() {
+        true => took,
+        false => clock.without_pauses(Instant::now(), took),
+    }
 }
 
 pub fn pause() {

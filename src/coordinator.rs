@@ -235,6 +235,11 @@ impl<'r> Run<'r> {
         }
         let Some(group) = self.group_of(test) else { return Some(verdict) };
         let rules = self.plan.group(group).retries(test);
+        let mut needs = self.plan.group(group).fixtures.iter().flatten();
+        if needs.any(|need| self.lost.contains_key(&need.fixture)) {
+            // It could not run again: on another slot its fixture is gone for good.
+            return Some(verdict);
+        }
         let beside = self.beside(test);
         let Verdict { outcome, took, reason, output, .. } = &verdict;
         let (outcome, took) = (*outcome, *took);

@@ -115,13 +115,14 @@ pub fn take(
     crates_sorted.sort_unstable();
     let mut known = load(cache, &crates_sorted, notes);
     let mut with_known = |binary: Binary| {
+        let identity = identity(&binary);
         let kept = known.remove(&binary.executable);
-        (binary, kept)
+        let kept = kept.filter(|kept| Some(&kept.identity) == identity.as_ref());
+        (binary, identity, kept)
     };
     let binaries: Vec<_> = binaries.into_iter().map(&mut with_known).collect();
-    let list_one = |(binary, kept): (Binary, Option<Kept>)| {
-        let identity = identity(&binary);
-        let kept = kept.filter(|kept| Some(&kept.identity) == identity.as_ref());
+    let is_all_known = binaries.iter().all(|(_, _, kept)| kept.is_some());
+    let list_one = |(binary, identity, kept): (Binary, Option<String>, Option<Kept>)| {
         let is_new = kept.is_none();
         let found = match kept {
             Some(kept) => Ok(kept),
@@ -130,7 +131,11 @@ pub fn take(
         };
         (binary, found, is_new)
     };
-    let listed: Vec<_> = pool.install(|| binaries.into_par_iter().map(list_one).collect());
+    // Where nothing is to be listed, waking other threads would take longer than all of this.
+    let listed: Vec<_> = match is_all_known {
+        true => binaries.into_iter().map(list_one).collect(),
+        false => pool.install(|| binaries.into_par_iter().map(list_one).collect()),
+    };
 
     let mut inventory = Inventory::default();
     let is_news = |(binary, found, is_new): &(Binary, Result<Kept, String>, bool)| {

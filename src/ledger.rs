@@ -1,12 +1,12 @@
 //! The accounts of a run: every test that was handed out gets its own verdict, exactly once.
 
-use crate::numbers::NumberMap;
 use crate::outcome::{Attempt, Outcome, Verdict};
 use crate::plan::TestId;
 
 #[derive(Debug, Default)]
 pub struct Ledger {
-    accounts: NumberMap<TestId, Account>,
+    /// By listing, and by the test's place in it; none for what is not in this run.
+    accounts: Vec<Vec<Option<Account>>>,
     deaths: Vec<Death>,
 }
 
@@ -35,17 +35,34 @@ struct Death {
 
 impl Ledger {
     pub fn open(&mut self, test: TestId) {
-        self.accounts.insert(test, Account::default());
+        if self.accounts.len() <= test.listing {
+            self.accounts.resize_with(test.listing + 1, Vec::new);
+        }
+        let accounts = &mut self.accounts[test.listing];
+        if accounts.len() <= test.test {
+            accounts.resize_with(test.test + 1, || None);
+        }
+        accounts[test.test] = Some(Account::default());
+    }
+
+    fn account(&self, test: TestId) -> Option<&Account> {
+        self.accounts.get(test.listing)?.get(test.test)?.as_ref()
+    }
+
+    fn account_mut(&mut self, test: TestId) -> Option<&mut Account> {
+        self.accounts.get_mut(test.listing)?.get_mut(test.test)?.as_mut()
     }
 
     pub fn hand_out(&mut self, test: TestId) {
-        self.accounts.entry(test).or_default().attempts += 1;
+        if let Some(account) = self.account_mut(test) {
+            account.attempts += 1;
+        }
     }
 
     /// Takes a verdict; returns those that are final now. A second verdict for a test is
     /// dropped: the first one stands.
     pub fn judge(&mut self, test: TestId, mut verdict: Verdict) -> Vec<(TestId, Verdict)> {
-        let Some(account) = self.accounts.get_mut(&test) else { return Vec::new() };
+        let Some(account) = self.account_mut(test) else { return Vec::new() };
         if account.is_judged {
             return Vec::new();
         }
@@ -66,14 +83,15 @@ impl Ledger {
         failure: Attempt,
         most: usize,
     ) -> Result<usize, Attempt> {
-        let account = self.accounts.get_mut(&test).filter(|account| !account.is_judged);
+        let account = self.account_mut(test).filter(|account| !account.is_judged);
         match account {
             Some(account) if account.failed.len() < most => {
                 account.failed.push(failure);
-                if let Some(death) = account.suspect_of {
+                let (failures, suspect_of) = (account.failed.len(), account.suspect_of);
+                if let Some(death) = suspect_of {
                     self.deaths[death].has_culprit = true;
                 }
-                Ok(account.failed.len())
+                Ok(failures)
             }
             _ => Err(failure),
         }
@@ -81,7 +99,7 @@ impl Ledger {
 
     /// Notes that a worker came to nothing with this test; returns how often one did.
     pub fn note_fruitless(&mut self, test: TestId) -> u32 {
-        let account = self.accounts.entry(test).or_default();
+        let Some(account) = self.account_mut(test) else { return u32::MAX };
         account.fruitless += 1;
         account.fruitless
     }
@@ -89,11 +107,12 @@ impl Ledger {
     /// What is known of a test that will not run again: its newest failure, or the death that
     /// it is suspected of.
     pub fn last_word(&mut self, test: TestId) -> Option<Verdict> {
-        let account = self.accounts.get_mut(&test)?;
+        let account = self.account_mut(test)?;
         if let Some(Attempt { outcome, took, reason, output, .. }) = account.failed.pop() {
             return Some(Verdict { took, output, ..Verdict::without_run(outcome, reason) });
         }
-        let death = &self.deaths[account.suspect_of?];
+        let suspect_of = account.suspect_of?;
+        let death = &self.deaths[suspect_of];
         let ran = death.suspects.len() + death.cleared.len();
         let reason = Some(beside(&death.how, ran));
         let (worker, output) = (death.worker, death.output.clone());
@@ -101,7 +120,7 @@ impl Ledger {
     }
 
     pub fn is_judged(&self, test: TestId) -> bool {
-        self.accounts.get(&test).is_some_and(|account| account.is_judged)
+        self.account(test).is_some_and(|account| account.is_judged)
     }
 
     /// Notes a death with several suspects.
@@ -114,7 +133,7 @@ impl Ledger {
     ) {
         let death = self.deaths.len();
         for test in suspects {
-            if let Some(account) = self.accounts.get_mut(test) {
+            if let Some(account) = self.account_mut(*test) {
                 account.suspect_of = Some(death);
             }
         }
@@ -140,10 +159,13 @@ impl Ledger {
 
     /// Tests that were opened and never got a verdict.
     pub fn without_verdict(&self) -> Vec<TestId> {
-        let mut open: Vec<TestId> =
-            self.accounts.iter().filter(|(_, a)| !a.is_judged).map(|(test, _)| *test).collect();
-        open.sort_unstable();
-        open
+        let is_open =
+            |account: &Option<Account>| account.as_ref().is_some_and(|account| !account.is_judged);
+        let of_listing = |(listing, accounts): (usize, &Vec<Option<Account>>)| {
+            let open = (0..accounts.len()).filter(|test| is_open(&accounts[*test]));
+            open.map(|test| TestId { listing, test }).collect::<Vec<_>>()
+        };
+        self.accounts.iter().enumerate().flat_map(of_listing).collect()
     }
 
     /// Verdicts that still wait for others of their death, at the end of a stopped run.

@@ -2,6 +2,7 @@
 //! from a test to its group; everything else follows from it.
 
 use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
 
 use crate::declaration::{Kind, Locks, Recycle, Threads};
 use crate::history::History;
@@ -73,28 +74,34 @@ fn group_listing(
     history: &History,
     grouped: &mut Grouped,
 ) {
-    let bound = bound_nodes(listing);
     let binary = &listing.binary;
     let history_key = binary.key();
-    let mut rules_of = RulesByModule::new(policy, binary.package);
-    let mut places: HashMap<Key, usize> = HashMap::new();
+    let mut placing = Placing {
+        index,
+        listing,
+        policy,
+        bound: bound_nodes(listing),
+        rules_of: RulesByModule::new(policy, binary.package),
+        places: HashMap::new(),
+        grouped,
+    };
+    // Nearly always the module alone decides, and tests come module by module.
+    let mut last: Option<(Option<&str>, usize, Rc<Rules>)> = None;
+    let mut id = String::new();
     for &test in chosen {
         let name = &listing.tests[test].name;
-        let id = binary.id(name);
-        let rules = rules_of.get(&id);
-        let test_id = TestId { listing: index, test };
-        let (kept_together, why) = kept_together(rules, &id, &bound, binary);
-        let key = key(rules, kept_together.clone());
-        let place = *places.entry(key).or_insert_with(|| {
-            let mut group = new_group(index, listing, rules, kept_together, why);
-            group.fixtures = needs(&rules.fixtures, policy, &mut grouped.fixtures);
-            grouped.groups.push(group);
-            grouped.groups.len() - 1
-        });
-        let group = &mut grouped.groups[place];
+        id.clear();
+        id.extend([&binary.name, "::", name]);
+        let module = module_of(name);
+        let by_module = !placing.names(&id);
+        let known = last.take().filter(|(of, ..)| by_module && *of == module);
+        let (place, rules) = match known {
+            Some((_, place, rules)) => (place, rules),
+            None => placing.find(&id),
+        };
         let past = history.past(&history_key, name);
-        group.tests.push(GroupTest {
-            id: test_id,
+        placing.grouped.groups[place].tests.push(GroupTest {
+            id: TestId { listing: index, test },
             expected: past.map(|past| past.took),
             // What was never measured is taken to compute.
             load: past.and_then(|past| past.load).unwrap_or(1.0),
@@ -104,15 +111,56 @@ fn group_listing(
             retries: rules.retries,
             leaks: Some(rules.leaks.clone()),
         });
-        sum_up(group, rules);
+        last = by_module.then_some((module, place, rules));
     }
+}
+
+/// Where the tests of one binary belong.
+struct Placing<'p> {
+    index: usize,
+    listing: &'p Listing,
+    policy: &'p Policy,
+    bound: Vec<Bound>,
+    rules_of: RulesByModule<'p>,
+    places: HashMap<Key, usize>,
+    grouped: &'p mut Grouped,
+}
+
+impl Placing<'_> {
+    /// Whether anything speaks of this very test, and not of its module.
+    fn names(&self, id: &str) -> bool {
+        self.rules_of.keys_of_tests.contains(&id) || self.bound.iter().any(|b| b.node == id)
+    }
+
+    /// The place of a test's group, and the rules of the test.
+    fn find(&mut self, id: &str) -> (usize, Rc<Rules>) {
+        let Placing { index, listing, policy, .. } = *self;
+        let rules = self.rules_of.get(id);
+        let (kept_together, why) = kept_together(&rules, id, &self.bound, &listing.binary);
+        let key = key(&rules, kept_together.clone());
+        let grouped = &mut *self.grouped;
+        let place = *self.places.entry(key).or_insert_with(|| {
+            let mut group = new_group(index, listing, &rules, kept_together, why);
+            group.fixtures = needs(&rules.fixtures, policy, &mut grouped.fixtures);
+            grouped.groups.push(group);
+            grouped.groups.len() - 1
+        });
+        sum_up(&mut grouped.groups[place], &rules);
+        (place, rules)
+    }
+}
+
+/// All but the last segment of a test's name.
+fn module_of(name: &str) -> Option<&str> {
+    let at = name.as_bytes().windows(2).rposition(|pair| pair == b"::")?;
+    Some(&name[..at])
 }
 
 /// The rules of a test, looked up once for each module: 10,000 tests have few modules.
 struct RulesByModule<'p> {
     policy: &'p Policy,
     package: usize,
-    known: HashMap<String, Rules>,
+    known: HashMap<String, Rc<Rules>>,
     keys_of_tests: Vec<&'p str>,
 }
 
@@ -125,15 +173,16 @@ impl<'p> RulesByModule<'p> {
         RulesByModule { policy, package, known: HashMap::new(), keys_of_tests }
     }
 
-    fn get(&mut self, id: &str) -> &Rules {
+    fn get(&mut self, id: &str) -> Rc<Rules> {
         let module = id.rsplit_once("::").map_or(id, |(module, _)| module);
         // A key may name a single test.
         let node = if self.keys_of_tests.contains(&id) { id } else { module };
-        if !self.known.contains_key(node) {
-            let rules = self.policy.rules(self.package, node);
-            self.known.insert(node.to_owned(), rules);
+        if let Some(rules) = self.known.get(node) {
+            return Rc::clone(rules);
         }
-        &self.known[node]
+        let rules = Rc::new(self.policy.rules(self.package, node));
+        self.known.insert(node.to_owned(), Rc::clone(&rules));
+        rules
     }
 }
 
@@ -222,6 +271,7 @@ fn new_group(
         tests_in_binary: listing.tests.len(),
         can_thread: listing.dispatch == Dispatch::Batches,
         threads: rules.threads,
+        spreads: rules.kind != Kind::Auto,
         // What waits for another test under `cargo test` must find it running here too.
         least_threads: match (rules.kind, &listing.statics) {
             (Kind::Auto, Statics::Known { has_barrier: true, .. }) => usize::MAX,
@@ -295,13 +345,12 @@ fn bound_nodes(listing: &Listing) -> Vec<Bound> {
 }
 
 fn modules_of_tests(listing: &Listing) -> Vec<String> {
-    let module = |test: &crate::inventory::Test| {
-        let id = listing.binary.id(&test.name);
-        id.rsplit_once("::").map(|(module, _)| module.to_owned()).unwrap_or(id)
-    };
-    let mut modules: Vec<String> = listing.tests.iter().map(module).collect();
+    let binary = &listing.binary;
+    let mut modules: Vec<Option<&str>> =
+        listing.tests.iter().map(|test| module_of(&test.name)).collect();
     modules.dedup();
-    modules
+    let id = |module: Option<&str>| module.map_or(binary.name.clone(), |module| binary.id(module));
+    modules.into_iter().map(id).collect()
 }
 
 #[cfg(test)]

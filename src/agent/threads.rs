@@ -249,15 +249,15 @@ fn joining(handle: usize, join: impl FnOnce() -> c_int) -> c_int {
 
 fn joined(record: &Record) {
     let joiner = records::current();
-    let frame = Frame::new(kinds::THREAD_JOINED)
-        .u32(record.number.load(Relaxed))
-        .u32(joiner.map_or(0, |joiner| joiner.number.load(Relaxed)));
     if record.has(RUNS_TEST) && joiner.is_some_and(Record::is_main) {
         records::tell_starts_of(record.test.load(Relaxed));
+        // That it was joined need not be told: it is nothing that a test leaves behind.
         libtest::keep(ended(record, &[0; 16]));
-        libtest::keep(frame);
     } else {
-        frame.send();
+        Frame::new(kinds::THREAD_JOINED)
+            .u32(record.number.load(Relaxed))
+            .u32(joiner.map_or(0, |joiner| joiner.number.load(Relaxed)))
+            .send();
     }
     record.mark(RELEASED);
 }

@@ -23,14 +23,12 @@ pub struct Agent<'n> {
     decoder: Decoder,
     /// The agent's numbers of the tests.
     tests: NumberMap<u32, usize>,
-    /// The same, the other way round.
-    numbers: NumberMap<usize, u32>,
     /// The threads that belong to tests, by the agent's numbers of both.
     runs_test: NumberMap<u32, u32>,
     /// Those of them that are the tests themselves: nothing that a test could leave behind.
     are_tests: NumberSet<u32>,
     /// Processor time of the threads of a test that have ended.
-    processor_time: NumberMap<u32, Duration>,
+    processor_time: NumberMap<usize, Duration>,
     line: Vec<u8>,
     /// How many bytes of the line are not kept.
     left_out: usize,
@@ -39,7 +37,7 @@ pub struct Agent<'n> {
     over: NumberSet<usize>,
     /// The last test that libtest's events said had begun.
     last_begun: Option<usize>,
-    written: HashMap<usize, Bounded>,
+    written: NumberMap<usize, Bounded>,
     rest: Bounded,
     traces: Traces,
     modules: Vec<Module>,
@@ -106,7 +104,6 @@ impl<'n> Agent<'n> {
             places: Places::new(names),
             decoder: Decoder::default(),
             tests: NumberMap::default(),
-            numbers: NumberMap::default(),
             runs_test: NumberMap::default(),
             are_tests: NumberSet::default(),
             processor_time: NumberMap::default(),
@@ -115,7 +112,7 @@ impl<'n> Agent<'n> {
             begun: NumberSet::default(),
             over: NumberSet::default(),
             last_begun: None,
-            written: HashMap::new(),
+            written: NumberMap::default(),
             rest: Bounded::default(),
             traces: Traces::default(),
             modules: Vec::new(),
@@ -150,7 +147,6 @@ impl<'n> Agent<'n> {
                 self.are_tests.insert(thread);
                 self.libtest(&line, heard);
                 self.tests.extend(self.last_begun.map(|ours| (test, ours)));
-                self.numbers.extend(self.last_begun.map(|ours| (ours, test)));
             }
             Frame::Output { test, bytes, .. } => self.wrote(test, bytes, heard),
             Frame::Changed { test, variable } => self.changed(test, variable),
@@ -169,9 +165,10 @@ impl<'n> Agent<'n> {
                 self.trace(frame, heard);
             }
             Frame::ThreadEnded { thread, processor_nanoseconds, .. } => {
-                if let Some(test) = self.runs_test.remove(&thread) {
+                let test = self.runs_test.remove(&thread);
+                if let Some(test) = test.and_then(|test| self.tests.get(&test)) {
                     let took = Duration::from_nanos(processor_nanoseconds);
-                    *self.processor_time.entry(test).or_default() += took;
+                    *self.processor_time.entry(*test).or_default() += took;
                 }
                 if !self.are_tests.remove(&thread) {
                     self.trace(frame, heard);
@@ -265,8 +262,7 @@ impl<'n> Agent<'n> {
         };
         let reason = line.message;
         let output = Some(output.into_bytes());
-        let number = self.numbers.get(&test);
-        let processor = number.and_then(|number| self.processor_time.remove(number));
+        let processor = self.processor_time.remove(&test);
         heard.push(Heard::Ended(Ended {
             test,
             outcome,

@@ -19,7 +19,7 @@
 //! output          u32 thread, u32 test, u8 fd, text
 //! thread-started  u32 thread, u32 tid, u32 creator, u32 test, u8 detached, stack
 //! thread-ended    u32 thread, u64 nanoseconds of processor time, text name
-//! thread-joined   u32 thread, u32 joiner
+//! thread-joined   u32 thread, u32 joiner: not of a thread that is a test itself
 //! thread-detached u32 thread
 //! panic-raised    u32 thread, u32 test, stack, text message
 //! panic-caught    u32 thread, stack from the catching frame outwards

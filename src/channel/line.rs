@@ -38,8 +38,9 @@ impl<'l> Line<'l> {
         let (event, name, exec_time) = match rest.strip_prefix("\"event\": \"started\", ") {
             Some(rest) => ("started", rest, None),
             None => {
-                let (name, took) = rest.rsplit_once(", \"event\": \"ok\", \"exec_time\": ")?;
-                ("ok", name, Some(decimal(took)?))
+                let (rest, took) = rest.rsplit_once(',')?;
+                let took = took.strip_prefix(" \"exec_time\": ")?;
+                ("ok", rest.strip_suffix(", \"event\": \"ok\"")?, Some(decimal(took)?))
             }
         };
         let name = name.strip_prefix("\"name\": \"")?.strip_suffix('"')?;

@@ -8,19 +8,22 @@ pub struct Places<'n> {
     names: Vec<&'n str>,
     /// Made when a name is not where it was expected.
     by_name: Option<HashMap<&'n str, usize>>,
-    has_begun: Vec<bool>,
-    /// The first that has not begun.
+    /// The first behind all that have begun.
     next: usize,
+    /// Those before it that have not begun.
+    late: Vec<usize>,
     running: Vec<usize>,
 }
 
-/// So many tests may overtake each other: each thread tells of its own start.
+/// How far ahead a test is looked for: each thread tells of its own start.
 const LOOKED_AT: usize = 16;
+
+/// So many may be late at once; one that the scheduler has stopped is overtaken by any number.
+const MOST_LATE: usize = 64;
 
 impl<'n> Places<'n> {
     pub fn new(names: Vec<&'n str>) -> Places<'n> {
-        let has_begun = vec![false; names.len()];
-        Places { names, by_name: None, has_begun, next: 0, running: Vec::new() }
+        Places { names, by_name: None, next: 0, late: Vec::new(), running: Vec::new() }
     }
 
     pub fn count(&self) -> usize {
@@ -33,15 +36,23 @@ impl<'n> Places<'n> {
 
     /// Of a test that begins.
     pub fn begins(&mut self, name: &str) -> Option<usize> {
-        let end = self.names.len().min(self.next + LOOKED_AT);
-        let is_it = |place: &usize| !self.has_begun[*place] && self.names[*place] == name;
-        let place = (self.next..end).find(is_it).or_else(|| self.find(name))?;
-        self.has_begun[place] = true;
-        while self.has_begun.get(self.next) == Some(&true) {
-            self.next += 1;
-        }
+        let place = self.ahead(name).or_else(|| self.late(name)).or_else(|| self.find(name))?;
         self.running.push(place);
         Some(place)
+    }
+
+    fn ahead(&mut self, name: &str) -> Option<usize> {
+        let end = self.names.len().min(self.next + LOOKED_AT);
+        let place = (self.next..end).find(|place| self.names[*place] == name)?;
+        let room = MOST_LATE.saturating_sub(self.late.len());
+        self.late.extend((self.next..place).take(room));
+        self.next = place + 1;
+        Some(place)
+    }
+
+    fn late(&mut self, name: &str) -> Option<usize> {
+        let at = self.late.iter().position(|place| self.names[*place] == name)?;
+        Some(self.late.swap_remove(at))
     }
 
     /// Of a test that has ended.
@@ -81,5 +92,15 @@ mod tests {
         let ended = ["a", "b", "c", "d"].map(|name| places.ends(name));
         assert_eq!(ended, [Some(0), Some(1), Some(2), Some(3)]);
         assert!(places.by_name.is_none() && places.running.is_empty());
+    }
+
+    #[test]
+    fn one_that_is_stopped_may_be_overtaken_by_all_others() {
+        let names: Vec<String> = (0..1000).map(|number| format!("test_{number}")).collect();
+        let mut places = Places::new(names.iter().map(String::as_str).collect());
+        for place in (1..1000).chain([0]) {
+            assert_eq!(places.begins(&names[place]), Some(place));
+        }
+        assert!(places.by_name.is_none() && places.late.is_empty());
     }
 }

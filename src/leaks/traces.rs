@@ -1,10 +1,11 @@
 //! What the agent told about threads, panics and processes of one worker, by test. Pure: facts
 //! in, findings out; names of functions and rules come later.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
 use crate::channel::frames::{Address, Frame};
+use crate::numbers::NumberMap;
 
 /// Something that a test may have left behind, as far as the worker's own facts go.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,7 +47,7 @@ pub struct Traces {
     /// Every process that a test started, also those that are gone.
     started: BTreeMap<u32, Process>,
     /// When each test ended.
-    ended: HashMap<usize, Instant>,
+    ended: NumberMap<usize, Instant>,
     /// What came about threads before the news of their start: two threads may tell of one,
     /// each on its own way. A test's own thread is never told of, so the oldest are dropped.
     early: BTreeMap<u32, Vec<Frame>>,

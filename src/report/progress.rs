@@ -27,6 +27,8 @@ pub struct Progress {
     nocapture_to_stdout: bool,
     running: BTreeMap<usize, String>,
     bad: usize,
+    /// Tests with a verdict.
+    ended: u64,
     held: Vec<(TestId, Verdict)>,
 }
 
@@ -57,6 +59,7 @@ impl Progress {
             nocapture_to_stdout: settings.format == crate::args::MessageFormat::Human,
             running: BTreeMap::new(),
             bad: 0,
+            ended: 0,
             held: Vec::new(),
         }
     }
@@ -132,7 +135,10 @@ impl Progress {
     }
 
     fn judged(&mut self, test: TestId, verdict: &Verdict, view: &View<'_>) {
-        self.bar.inc(1);
+        self.ended += 1;
+        if self.is_drawn() {
+            self.bar.set_position(self.ended);
+        }
         let is_shown = match self.verbosity {
             Verbosity::Quiet => false,
             Verbosity::Verbose => true,
@@ -204,7 +210,7 @@ impl Progress {
         /// As many as a glance takes in.
         const LINES: usize = 20;
         let held: usize = slots.iter().map(|runs| runs.held).sum();
-        let ended = self.bar.position() + held as u64;
+        let ended = self.ended + held as u64;
         let left = self.bar.length().unwrap_or_default().saturating_sub(ended);
         self.line(&status(self.paint, "So far", &message::so_far(ended, left)));
         for runs in slots.iter().take(LINES) {

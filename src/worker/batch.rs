@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::process::ExitStatus;
-use std::sync::mpsc::{self, Sender};
+use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use super::running::Place;
-use super::{Cause, Context, GRACE, Job, Message, Rest, prepare, tell, tell_all};
+use super::{Cause, Context, GRACE, Job, Message, Rest, prepare, tell_all};
 use crate::channel::{Agent, Channel, Ended, Heard, LedgerFile, Left, Settled, ThreadStack, Way};
 use crate::clock;
 use crate::declaration::{LeakAction, LeakKind, Recycle};
@@ -187,20 +187,20 @@ impl<'r> Worker<'r> {
     fn follow(mut self, told: &Sender<Message>) -> Rest {
         let mut buffer = Vec::new();
         // What one happening tells goes out together: the coordinator is woken once for it.
-        let (aside, together) = mpsc::channel();
+        let mut together = Vec::new();
         // What begins with the process itself.
-        self.take(Stream::Channel, &[], &aside);
+        self.take(Stream::Channel, &[], &mut together);
         loop {
-            tell_all(told, together.try_iter().collect());
+            tell_all(told, std::mem::take(&mut together));
             match self.process.next(self.deadline(), &mut buffer) {
-                Ok(Happening::Wrote(stream)) => self.take(stream, &buffer, &aside),
+                Ok(Happening::Wrote(stream)) => self.take(stream, &buffer, &mut together),
                 Ok(Happening::Exited) => self.take_leave(),
                 Ok(Happening::Ended(status)) => {
-                    let rest = self.finish(status, &aside);
-                    tell_all(told, together.try_iter().collect());
+                    let rest = self.finish(status, &mut together);
+                    tell_all(told, together);
                     return rest;
                 }
-                Ok(Happening::Nothing) => self.time_has_passed(&aside),
+                Ok(Happening::Nothing) => self.time_has_passed(&mut together),
                 Err(error) => {
                     self.ending = Some(Cause::Died(format!("lost sight of it: {error}")));
                     self.process.end(End::Kill);
@@ -228,7 +228,7 @@ impl<'r> Worker<'r> {
     }
 
     /// A deadline has passed: of a look, of a test, or of the grace that followed.
-    fn time_has_passed(&mut self, told: &Sender<Message>) {
+    fn time_has_passed(&mut self, told: &mut Vec<Message>) {
         let now = clock::now();
         if self.ending.is_some() {
             return self.end_at_last();
@@ -276,7 +276,7 @@ impl<'r> Worker<'r> {
         }
     }
 
-    fn take(&mut self, stream: Stream, bytes: &[u8], told: &Sender<Message>) {
+    fn take(&mut self, stream: Stream, bytes: &[u8], told: &mut Vec<Message>) {
         if self.left.is_some() {
             return;
         }
@@ -287,18 +287,19 @@ impl<'r> Worker<'r> {
         }
     }
 
-    fn deal_with(&mut self, heard: Vec<Heard>, told: &Sender<Message>) {
+    fn deal_with(&mut self, heard: Vec<Heard>, told: &mut Vec<Message>) {
+        let now = clock::now();
         for heard in heard {
             match heard {
                 Heard::Began(test) => {
                     self.begun[test] = true;
-                    self.running.push((test, clock::now()));
-                    self.place.began(self.tests[test]);
+                    self.running.push((test, now));
+                    self.place.began(self.tests[test], now);
                 }
                 Heard::Ended(ended) => self.test_ended(ended, told),
                 Heard::Settled { test, findings } => self.settled(test, &findings, told),
                 Heard::Wrote(bytes) if self.context.nocapture => {
-                    tell(told, Message::Wrote { bytes });
+                    told.push(Message::Wrote { bytes });
                 }
                 Heard::Wrote(_) => {}
             }
@@ -307,7 +308,7 @@ impl<'r> Worker<'r> {
 
     /// Takes an end, also one that comes after the worker was told to end itself: what it
     /// says of the tests beside the one that hangs holds as well.
-    fn test_ended(&mut self, ended: Ended, told: &Sender<Message>) {
+    fn test_ended(&mut self, ended: Ended, told: &mut Vec<Message>) {
         let Ended {
             test,
             outcome,
@@ -323,11 +324,10 @@ impl<'r> Worker<'r> {
         self.place.ended(self.tests[test]);
         let began = self.running.iter().position(|(running, _)| *running == test);
         let began = began.map(|at| self.running.remove(at).1);
-        let seen = began.map(clock::since);
         let took = took.map(clock::without_pauses);
         let has_output = output.is_some();
         let verdict = Verdict {
-            took: Some(took.or(seen).unwrap_or_default()),
+            took: Some(took.or_else(|| began.map(clock::since)).unwrap_or_default()),
             processor,
             load: load(took, processor.filter(|_| !has_started_processes)),
             worker: Some(self.number),
@@ -336,7 +336,7 @@ impl<'r> Worker<'r> {
         };
         if outcome == Outcome::Failed {
             self.any_failed = true;
-            tell(told, Message::Failing { test: self.tests[test] });
+            told.push(Message::Failing { test: self.tests[test] });
         }
         match settled {
             Settled::Now => self.route(test, Told { verdict, has_output }, told),
@@ -355,7 +355,7 @@ impl<'r> Worker<'r> {
         }
     }
 
-    fn settled(&mut self, test: usize, findings: &[Finding], told: &Sender<Message>) {
+    fn settled(&mut self, test: usize, findings: &[Finding], told: &mut Vec<Message>) {
         let Some(mut kept) = self.unsettled.remove(&test) else { return };
         let modules = self.channel.modules().to_vec();
         kept.verdict = self.with_leaks(test, kept.verdict, findings, &modules);
@@ -405,7 +405,7 @@ impl<'r> Worker<'r> {
     }
 
     /// Tells a verdict, or keeps it until the end of the process has said its part.
-    fn route(&mut self, test: usize, kept: Told, told: &Sender<Message>) {
+    fn route(&mut self, test: usize, kept: Told, told: &mut Vec<Message>) {
         let Told { verdict, has_output } = kept;
         match verdict.outcome {
             Outcome::Failed if has_output => self.judge(test, explained(verdict), told),
@@ -418,10 +418,10 @@ impl<'r> Worker<'r> {
         }
     }
 
-    fn judge(&self, test: usize, verdict: Verdict, told: &Sender<Message>) {
+    fn judge(&self, test: usize, verdict: Verdict, told: &mut Vec<Message>) {
         self.place.told();
         let (batch, test) = (self.job.batch.id, self.tests[test]);
-        tell(told, Message::Judged { batch, test, verdict });
+        told.push(Message::Judged { batch, test, verdict });
     }
 
     /// The process has exited, and what it started may still be there: looked at now, and
@@ -460,7 +460,7 @@ impl<'r> Worker<'r> {
         rules.map(|rules| rules.linger).max().unwrap_or_default()
     }
 
-    fn finish(mut self, status: ExitStatus, told: &Sender<Message>) -> Rest {
+    fn finish(mut self, status: ExitStatus, told: &mut Vec<Message>) -> Rest {
         let mut left = self.left.take().unwrap_or_default();
         let cause = self.ending.take().unwrap_or_else(|| self.cause(status, &left));
         self.settle_all(&mut left, told);
@@ -481,7 +481,7 @@ impl<'r> Worker<'r> {
     }
 
     /// Everything that a test left behind is known now.
-    fn settle_all(&mut self, left: &mut Left, told: &Sender<Message>) {
+    fn settle_all(&mut self, left: &mut Left, told: &mut Vec<Message>) {
         let findings = std::mem::take(&mut left.findings);
         for (test, kept) in std::mem::take(&mut self.unsettled) {
             let found = findings.get(&test).map(Vec::as_slice).unwrap_or_default();

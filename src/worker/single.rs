@@ -51,7 +51,7 @@ fn run_one(job: &Job, context: &Context<'_>, test: TestId) -> std::io::Result<Ve
     let began = clock::now();
     let mut process = Supervised::spawn(command, None, context.groups, job.role())?;
     let place = context.running.enter(number, job.slot());
-    place.began(test);
+    place.began(test, began);
     let (mut output, mut report, mut buffer) =
         (Bounded::default(), ReportReader::new([]), Vec::new());
     let mut due = timeout.map(|timeout| began + timeout);
