@@ -3,6 +3,7 @@
 //! Only Linux tells it, below `/proc`; elsewhere there is no agent that would ask.
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use super::{Groups, Hearing};
@@ -70,7 +71,7 @@ impl Look for At<'_> {
     }
 
     fn strays(&self) -> Vec<Stray> {
-        let others = super::children().into_iter().filter(|pid| !self.groups.has(*pid));
+        let others = adopted().into_iter().filter(|pid| !self.groups.has(*pid));
         let stray = |pid: u32| {
             let origin = origin_of(pid, self.run_id);
             let is_ours = origin == Origin::Worker(self.worker);
@@ -178,9 +179,21 @@ fn environment(pid: u32) -> Option<Vec<u8>> {
 /// The children of a process, by the kernel's own list; none where there is no such list.
 pub fn children_of(process: &str) -> Vec<u32> {
     let tasks = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
-    let lists = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
-    let pids = |list: String| list.split_whitespace().map(str::parse).collect::<Vec<_>>();
-    lists.flat_map(pids).flatten().collect()
+    tasks.flat_map(|task| children_in(&task.path().join("children"))).collect()
+}
+
+/// The processes that came home to us: the kernel gives them to our first thread.
+///
+/// Nobody looks at the lists of the other threads, which hold the workers that these have
+/// started. A thread that was looked at in /proc has to be removed from there when it ends, and
+/// on a busy machine our parent then waits for that longer than a small run takes.
+fn adopted() -> Vec<u32> {
+    children_in(Path::new(&format!("/proc/self/task/{}/children", std::process::id())))
+}
+
+fn children_in(list: &Path) -> Vec<u32> {
+    let list = fs::read_to_string(list).unwrap_or_default();
+    list.split_whitespace().flat_map(str::parse).collect()
 }
 
 /// Whether a process, or what it has started, waits for the end of its input: then that is

@@ -30,7 +30,7 @@ pub use guard::{GuardLine, Lines, set_up};
 pub use look::{At, Look, ProcessorTime, Stray, start_time};
 #[cfg(not(unix))]
 pub use portable::{
-    Orders, Supervised, Wire, adopt_strays, ask_to_end, children, end_all, end_strays, has_ended,
+    Orders, Supervised, Wire, adopt_strays, ask_to_end, end_all, end_strays, has_ended,
     io_priority, limit_memory, spawn_detached,
 };
 #[cfg(unix)]
@@ -39,7 +39,7 @@ pub use signals::{Signals, Wish, stop_here};
 pub use unguarded::{GuardLine, Lines, set_up};
 #[cfg(unix)]
 pub use unix::{
-    Orders, Supervised, Wire, adopt_strays, ask_to_end, children, end_all, end_strays, has_ended,
+    Orders, Supervised, Wire, adopt_strays, ask_to_end, end_all, end_strays, has_ended,
     io_priority, limit_memory, spawn_detached,
 };
 

@@ -65,11 +65,6 @@ impl Wire {
 pub fn adopt_strays() {}
 
 #[cfg(not(unix))]
-pub fn children() -> Vec<u32> {
-    Vec::new()
-}
-
-#[cfg(not(unix))]
 pub fn io_priority(_pid: u32) -> Option<u32> {
     None
 }

@@ -475,6 +475,7 @@ pub fn end_all(children: &[u32]) {
 }
 
 /// The processes whose parent we are, by birth or by adoption.
+#[cfg(target_os = "linux")]
 pub fn children() -> Vec<u32> {
     look::children_of("self")
 }
@@ -554,7 +555,15 @@ pub fn end_strays(but: &[u32]) -> usize {
     let mut ended = 0;
     loop {
         // Those that have ended by themselves were not left behind, only not waited for.
-        while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
+        let nothing_more = loop {
+            match wait(WaitOptions::NOHANG) {
+                Ok(Some(_)) => {}
+                nothing_more => break nothing_more,
+            }
+        };
+        if nothing_more.is_err_and(|error| error == Errno::CHILD) {
+            return ended;
+        }
         let mut strays = children();
         strays.retain(|pid| !but.contains(pid));
         if strays.is_empty() {
