@@ -56,6 +56,8 @@ pub struct Agent<'n> {
     stacks_awaited: Option<u32>,
     stacks: Vec<ThreadStack>,
     culprit: Option<usize>,
+    /// Threads that rested when they were looked at last.
+    resting: NumberSet<u32>,
     /// What tests have changed of their process.
     changes: Vec<(usize, String)>,
     said_goodbye: bool,
@@ -127,6 +129,7 @@ impl<'n> Agent<'n> {
             stacks_awaited: None,
             stacks: Vec::new(),
             culprit: None,
+            resting: NumberSet::default(),
             changes: Vec::new(),
             said_goodbye: false,
         }
@@ -406,14 +409,18 @@ impl Channel for Agent<'_> {
         }
         for subject in self.traces.overdue(self.linger(), clock::now()) {
             match subject {
+                // One that was just woken to end may wait once more on its way, for a lock or for
+                // memory: only who rests at two looks in a row does not mean to end.
                 Subject::Thread { tid, .. } if look.thread_rests(tid) => {
-                    self.traces.note_lingering(subject);
+                    if !self.resting.insert(tid) {
+                        self.traces.note_lingering(subject);
+                    }
                 }
                 Subject::Process { pid } if !look.process_lives(pid) => {
                     self.traces.forget_process(pid);
                 }
                 Subject::Process { .. } => self.traces.note_lingering(subject),
-                Subject::Thread { .. } => {}
+                Subject::Thread { tid, .. } => drop(self.resting.remove(&tid)),
             }
         }
         let mut heard = Vec::new();

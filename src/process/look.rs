@@ -54,7 +54,8 @@ pub struct At<'w> {
 impl Look for At<'_> {
     fn thread_rests(&self, tid: u32) -> bool {
         let state = state(&format!("/proc/{}/task/{tid}/stat", self.pid));
-        matches!(state, Some('S' | 'D' | 'T' | 't'))
+        // Not `D`: so waits who maps or frees memory, also on the way to its end.
+        matches!(state, Some('S' | 'T' | 't'))
     }
 
     fn process_lives(&self, pid: u32) -> bool {
