@@ -69,8 +69,6 @@ pub struct Group {
     pub threads: Threads,
     /// With `threads = "auto"`: not fewer than this, as far as there are slots.
     pub least_threads: usize,
-    /// Its tests are spread over processes also where that gains nothing: somebody has said so.
-    pub spreads: bool,
     pub slots: usize,
     pub locks: Locks,
     pub exclusive: bool,
@@ -500,9 +498,6 @@ impl Plan {
         let slots = self.slot_count.min(room + self.running.len());
         let target = self.remaining.mul_f64(share as f64 / (2 * slots) as f64);
         let count = self.take_until(&state.pending, target);
-        if is_alone && !state.group.spreads && self.is_tiny(state) {
-            return all;
-        }
         if is_alone {
             // With idle slots beside it, a second process costs no time: what is declared
             // as split is spread.
@@ -524,12 +519,6 @@ impl Plan {
             count += 1;
         }
         count
-    }
-
-    /// Whether all of its tests together are known to take less than starting a process.
-    fn is_tiny(&self, state: &GroupState) -> bool {
-        state.pending.iter().all(|test| test.expected.is_some())
-            && self.work(&state.pending) < PRICE_OF_A_PROCESS
     }
 
     /// Whether naming some of the tests costs little beside running them.

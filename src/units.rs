@@ -271,7 +271,6 @@ fn new_group(
         tests_in_binary: listing.tests.len(),
         can_thread: listing.dispatch == Dispatch::Batches,
         threads: rules.threads,
-        spreads: rules.kind != Kind::Auto,
         // What waits for another test under `cargo test` must find it running here too.
         least_threads: match (rules.kind, &listing.statics) {
             (Kind::Auto, Statics::Known { has_barrier: true, .. }) => usize::MAX,

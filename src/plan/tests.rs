@@ -25,7 +25,6 @@ pub fn group(listing: usize, form: Form, expected_ms: &[Option<u64>]) -> Group {
         can_thread: true,
         threads: Threads::Auto,
         least_threads: 1,
-        spreads: true,
         slots: 1,
         locks: Locks::default(),
         exclusive: false,
@@ -71,19 +70,6 @@ fn few_splittable_tests_are_spread_over_two_processes_at_least() {
         let mut plan = Plan::new(vec![group(0, Form::Split, &tests)], 2, None);
         let batches = startable(&mut plan);
         assert!(batches.len() == 2 && batches.iter().all(|b| b.ends_with("/1")), "{batches:?}");
-    }
-}
-
-#[test]
-fn tiny_tests_that_nobody_has_declared_as_split_share_a_process() {
-    let table: [(_, &[&str]); 3] = [
-        (known(2, 0), &["0*2/2"]),
-        (known(2, 10), &["0*1/1", "0*1/1"]),
-        (vec![Some(0), None], &["0*1/1", "0*1/1"]),
-    ];
-    for (tests, expected) in table {
-        let undeclared = Group { spreads: false, ..group(0, Form::Split, &tests) };
-        assert_eq!(startable(&mut Plan::new(vec![undeclared], 2, None)), expected);
     }
 }
 
