@@ -19,10 +19,12 @@ import pathlib
 import platform
 import re
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 BASE = "cargo test"
@@ -127,23 +129,54 @@ def measure(tool, case, check_count=False):
         shutil.rmtree(target / tool.forgets, ignore_errors=True)
     environment = os.environ | dict(tool.environment) | {"CARGO_TARGET_DIR": str(target)}
     words = [*tool.words, "--workspace", "--lib"]
+    sample, code, text = timed(words, case.folder, environment)
+    check(tool, case, code, text, check_count)
+    return sample
+
+
+def timed(words, folder, environment, limit_seconds=None):
+    """One command: what it took, its exit code, and what it printed.
+
+    The output is a file: a process that a test leaves behind would hold a pipe open.
+    """
     with tempfile.TemporaryFile() as output:
         began = time.monotonic()
         process = subprocess.Popen(
             words,
-            cwd=case.folder,
+            cwd=folder,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
-        _, status, usage = os.wait4(process.pid, 0)
+        with ended_after(process, limit_seconds):
+            _, status, usage = os.wait4(process.pid, 0)
         seconds = time.monotonic() - began
         process.returncode = os.waitstatus_to_exitcode(status)
         output.seek(0)
-        check(tool, case, process.returncode, output.read().decode(), check_count)
+        text = output.read().decode(errors="replace")
     kib = usage.ru_maxrss / (1024 if sys.platform == "darwin" else 1)
-    return Sample(seconds, usage.ru_utime + usage.ru_stime, kib / 1024)
+    sample = Sample(seconds, usage.ru_utime + usage.ru_stime, kib / 1024)
+    return sample, process.returncode, text
+
+
+@contextlib.contextmanager
+def ended_after(process, limit_seconds):
+    """Ends the command's group: when its time is over, and what is left of it in any case."""
+
+    def end():
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+    timer = threading.Timer(limit_seconds or threading.TIMEOUT_MAX, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        end()
 
 
 def check(tool, case, code, text, check_count):
@@ -226,13 +259,20 @@ def report(case, samples):
 
 
 def describe_machine():
-    print(f"- {len_of_affinity()} cores, {cpu_model()}, {platform.platform()}")
-    for words in (["rustc", "-V"], ["cargo", "-V"], ["cargo", "partest", "-V"]):
-        print(f"- {version(words)}")
-    if has_nextest():
-        print(f"- {version(['cargo', 'nextest', '-V'])}")
-    print(f"- load before: {', '.join(f'{load:.1f}' for load in os.getloadavg())}")
+    for line in machine():
+        print(f"- {line}")
     print("- figures: median of the rounds (least to greatest), paired within a round")
+
+
+def machine():
+    """What the figures depend on, and what else the machine had to do."""
+    lines = [f"{len_of_affinity()} cores, {cpu_model()}, {platform.platform()}"]
+    commands = [["rustc", "-V"], ["cargo", "-V"], ["cargo", "partest", "-V"]]
+    if has_nextest():
+        commands.append(["cargo", "nextest", "-V"])
+    lines += map(version, commands)
+    lines.append(f"load before: {', '.join(f'{load:.1f}' for load in os.getloadavg())}")
+    return lines
 
 
 def len_of_affinity():
