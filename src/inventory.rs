@@ -235,7 +235,10 @@ fn list(
     limit: Duration,
     groups: &Groups,
 ) -> Result<Kept, String> {
-    let statics = statics::read(&binary.executable, crates);
+    // Its own crate counts in it, and in no other: a test target of any name is linked by nobody.
+    let mut crates = crates.clone();
+    crates.insert(binary.name.clone());
+    let statics = statics::read(&binary.executable, &crates);
     let has_loader = statics::has_loader(&binary.executable);
     let identity = String::new();
     let kept = |dispatch, tests| Kept { identity, dispatch, tests, statics, has_loader };

@@ -715,10 +715,17 @@ pub fn rehearse(mut plan: Plan) -> Vec<Step> {
             running.push((ends, batch.id));
             steps.push(Step { batch, starts: now, ends });
         }
-        // Nobody knows how long a fixture takes to come up.
-        if let Some(FixtureStep::Start(instance)) = plan.next_fixture() {
-            plan.fixture_is_up(instance);
-            continue;
+        // Nobody knows how long a fixture takes to come up, or to go.
+        match plan.next_fixture() {
+            Some(FixtureStep::Start(instance)) => {
+                plan.fixture_is_up(instance);
+                continue;
+            }
+            Some(FixtureStep::Stop(instance)) => {
+                plan.fixture_is_down(instance);
+                continue;
+            }
+            None => {}
         }
         let Some(first) = (0..running.len()).min_by_key(|at| running[*at]) else { return steps };
         let (ended, batch) = running.swap_remove(first);

@@ -73,9 +73,15 @@ impl Workspace {
         Ok(self.packages.len() - 1)
     }
 
-    /// The crate names of every target of every member: whose statics are the tests' own.
+    /// The crate names of the libraries of all members: whose statics are the tests' own. What
+    /// else a package builds is linked by nobody.
     pub fn crate_names(&self) -> HashSet<String> {
-        self.packages.iter().flat_map(Package::crate_names).collect()
+        let targets = self.packages.iter().flat_map(|package| &package.cargo.targets);
+        let is_library = |target: &&cargo_metadata::Target| {
+            target.kind.iter().all(|kind| section_of(kind) == "lib")
+                && !target.kind.contains(&TargetKind::CustomBuild)
+        };
+        targets.filter(is_library).map(|target| crate_name(&target.name)).collect()
     }
 
     /// Reads what all manifests declare.
