@@ -78,11 +78,28 @@ pub fn metadata(
             return Ok(metadata);
         }
     }
+    let absent = absent_above(&question);
     let asked = SystemTime::now();
     let metadata = cargo::metadata(args, None)?;
     let path = state_dir(args, &metadata).join(question.file_name());
-    keep(path, &metadata, &question, asked, notes);
+    keep(path, &metadata, &question, &Before { asked, absent }, notes);
     Ok(metadata)
+}
+
+/// How things were before cargo was asked.
+struct Before {
+    asked: SystemTime,
+    /// Files in the directories above that were not there.
+    absent: BTreeSet<PathBuf>,
+}
+
+/// What is not there before cargo is asked, nor after that, was not there for cargo. Of it no
+/// directory has to tell: those above a workspace, such as `/tmp`, may change all the time.
+fn absent_above(question: &Question) -> BTreeSet<PathBuf> {
+    let names = ["Cargo.toml", ".cargo/config", ".cargo/config.toml"];
+    let dirs = question.cwd.ancestors().chain(question.dir().ancestors());
+    let files = dirs.flat_map(|dir| names.map(|name| dir.join(name)));
+    files.filter(|file| !file.exists()).collect()
 }
 
 fn known(path: &Path, question: &Question, notes: &mut Vec<Note>) -> Option<Metadata> {
@@ -104,11 +121,13 @@ fn keep(
     path: PathBuf,
     metadata: &Metadata,
     question: &Question,
-    asked: SystemTime,
+    before: &Before,
     notes: &mut Vec<Note>,
 ) {
+    let is_absent = |witness: &Witness| matches!(witness, Witness::Text(path) if before.absent.contains(path) && !path.exists());
     let said = |witness: Witness| {
-        let is_old = witness.changed().is_none_or(|changed| changed + TOO_NEW < asked);
+        let is_old = is_absent(&witness)
+            || witness.changed().is_none_or(|changed| changed + TOO_NEW < before.asked);
         let said = witness.says().filter(|_| is_old)?;
         Some((witness, said))
     };
