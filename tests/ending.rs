@@ -416,14 +416,13 @@ mod by_nothing_but {
         let package = stays(ENDS_ON_GO);
         let run = package.partest().args("-j1 --quiet").start();
         run.await_log("stays");
-        run.send(Signal::USR1);
-        run.await_stderr("slot 0");
+        let words = "slot 0 shop::tests::b_stays (";
+        run.send_until_stderr(Signal::USR1, words);
         std::fs::write(run.log_directory().join("go"), "").unwrap();
         let ran = run.wait().exits(0);
         let lines: Vec<&str> = ran.stderr.lines().map(str::trim).collect();
-        let at = lines.iter().position(|line| line.starts_with("So far")).expect("a first line");
-        assert_eq!(lines[at], "So far 1 of 3 tests ended, 2 left", "{ran}");
-        assert!(lines[at + 1].starts_with("slot 0 shop::tests::b_stays ("), "{ran}");
+        let at = lines.iter().position(|line| line.starts_with(words)).expect("what runs");
+        assert_eq!(lines[at - 1], "So far 1 of 3 tests ended, 2 left", "{ran}");
     }
 }
 
@@ -580,12 +579,12 @@ mod when_time_is_up {
     #[test]
     fn the_whole_run_is_ended() {
         let package = stays("");
-        let ran = package.partest().json().args("--run-timeout 1s").run().exits(100);
+        let ran = package.partest().json().args("--run-timeout 4s").run().exits(100);
         assert_eq!(ran.ids("timed-out"), ["shop::tests::b_stays"], "{ran}");
-        assert_eq!(ran.test("shop::tests::b_stays")["reason"], "the run was ended after 1s");
+        assert_eq!(ran.test("shop::tests::b_stays")["reason"], "the run was ended after 4s");
         assert_eq!(ran.ids("passed"), ["shop::tests::a_passes"], "{ran}");
         assert_eq!(ran.finished()["not-run"], 1, "{ran}");
-        assert!(ran.stderr.contains("error: the run was ended after 1s (run-timeout)"), "{ran}");
+        assert!(ran.stderr.contains("error: the run was ended after 4s (run-timeout)"), "{ran}");
         has_ended(&ran.log("stays").concat());
     }
 
@@ -595,7 +594,7 @@ mod when_time_is_up {
         let manifest = std::fs::read_to_string(package.path("Cargo.toml")).unwrap();
         package
             .write("Cargo.toml", &manifest.replace("threads = 1", "threads = 1, slow = \"10ms\""));
-        let ran = package.partest().args("--run-timeout 3s").run().exits(100);
+        let ran = package.partest().args("--run-timeout 5s").run().exits(100);
         assert_eq!(ran.stderr.matches(" SLOW shop::tests::b_stays: runs for ").count(), 1, "{ran}");
     }
 }
