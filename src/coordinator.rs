@@ -145,9 +145,9 @@ impl<'r> Run<'r> {
         }
     }
 
-    /// A verdict that needs no worker: of an ignored or a blocked test.
-    pub fn judge_without_run(&mut self, test: TestId, outcome: Outcome, reason: Option<String>) {
-        self.conclude(test, Verdict::without_run(outcome, reason));
+    /// The verdict of a test that is ignored, and needs no worker.
+    pub fn ignore(&mut self, test: TestId) {
+        self.conclude(test, Verdict::without_run(Outcome::Ignored, None));
     }
 
     /// Runs the plan to its end. `ticks` says whether anybody looks at the passing of time.
@@ -229,8 +229,7 @@ impl<'r> Run<'r> {
 
     /// Gives a failure back that is the last word; for another one, the test is run again.
     fn try_again(&mut self, test: TestId, verdict: Verdict) -> Option<Verdict> {
-        const FAILURES: [Outcome; 3] = [Outcome::Failed, Outcome::Aborted, Outcome::TimedOut];
-        if self.stopped || !FAILURES.contains(&verdict.outcome) {
+        if self.stopped || !verdict.outcome.is_failure() {
             return Some(verdict);
         }
         let Some(group) = self.group_of(test) else { return Some(verdict) };

@@ -202,6 +202,12 @@ impl Summary {
         self.denied_leaks += leaks.iter().filter(is_denied).count();
     }
 
+    /// How many tests ran and did not come to a good end.
+    pub fn failures(&self) -> usize {
+        let failures = OUTCOMES.iter().filter(|outcome| outcome.is_failure());
+        failures.map(|outcome| self.count(*outcome)).sum()
+    }
+
     /// Whether nothing went wrong.
     pub fn is_well(&self) -> bool {
         let bad = OUTCOMES.iter().filter(|outcome| !outcome.is_well());

@@ -194,10 +194,9 @@ fn overview(
 
 /// The exit code (README, "Exit codes"): the gravest thing that happened.
 fn exit(settings: &Settings, summary: &Summary) -> Exit {
-    let failed = [Outcome::Failed, Outcome::TimedOut, Outcome::Aborted];
     if summary.interrupted {
         Exit::Interrupted
-    } else if summary.time_was_up || failed.iter().any(|outcome| summary.count(*outcome) > 0) {
+    } else if summary.time_was_up || summary.failures() > 0 {
         Exit::TestFailed
     } else if summary.list_failures > 0 || summary.count(Outcome::Missing) > 0 {
         Exit::OwnError

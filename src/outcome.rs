@@ -38,6 +38,11 @@ impl Outcome {
         }
     }
 
+    /// Whether a test ran and did not come to a good end.
+    pub fn is_failure(self) -> bool {
+        matches!(self, Outcome::Failed | Outcome::TimedOut | Outcome::Aborted)
+    }
+
     pub fn is_well(self) -> bool {
         matches!(self, Outcome::Passed | Outcome::Ignored)
     }

@@ -114,7 +114,7 @@ fn run_tests(
     let plan = Plan::new(groups, known.slots, settings.thread_cap);
     let mut run = Run::new(context, plan, settings.fail_fast, &mut emit);
     for test in ignored {
-        run.judge_without_run(test, Outcome::Ignored, None);
+        run.ignore(test);
     }
     let mut summary = run.run(pool, interrupts, ticks);
     summary.list_failures = inventory.failures.len();

@@ -355,28 +355,13 @@ fn modules_of_tests(listing: &Listing) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::binary::{Binary, Harness};
+    use crate::binary::Binary;
     use crate::declaration::{Table, read};
     use crate::inventory::Test;
     use crate::mistake::Source;
     use crate::policy::PackagePolicy;
     use crate::statics::Static;
     use std::sync::Arc;
-
-    fn binary(name: &str) -> Binary {
-        Binary {
-            package: 0,
-            package_name: name.into(),
-            name: name.into(),
-            target: name.into(),
-            kind: "lib",
-            executable: "/nowhere".into(),
-            dir: "/".into(),
-            env: BTreeMap::new(),
-            runner: vec![],
-            harness: Harness::Libtest,
-        }
-    }
 
     /// `NODE(FORM)*TESTS` of every group.
     fn grouped(names: &[&str], statics: &[(&str, &str)], modules: &str) -> Vec<String> {
@@ -396,7 +381,7 @@ mod tests {
         let tests = names.iter().map(|n| Test { name: (*n).into(), is_ignored: false }).collect();
         let statics = statics.iter().map(found).collect();
         let statics = Statics::Known { statics, has_barrier: false };
-        let listing = Listing::new(binary("web"), Dispatch::Batches, tests, statics);
+        let listing = Listing::new(Binary::example("web"), Dispatch::Batches, tests, statics);
         let choices = vec![vec![Choice::Run; names.len()]];
         let inventory = Inventory { listings: vec![listing], failures: vec![] };
         let grouped = group(&inventory, &choices, &policy, &History::default());

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, VecDeque};
 use proptest::prelude::*;
 
 use super::*;
-use crate::binary::{Binary, Harness};
+use crate::binary::Binary;
 use crate::declaration::Recycle;
 use crate::fixture::Fixture;
 use crate::inventory::{Inventory, Test};
@@ -467,25 +467,13 @@ impl FakeWorker {
 
 fn inventory(groups: &[Group]) -> Inventory {
     let listings = groups.iter().map(|group| {
-        let binary = Binary {
-            package: 0,
-            package_name: "web".into(),
-            name: "web".into(),
-            target: "web".into(),
-            kind: "lib",
-            executable: "/nowhere".into(),
-            dir: "/".into(),
-            env: BTreeMap::new(),
-            runner: vec![],
-            harness: Harness::Libtest,
-        };
         let test = |test: &crate::plan::GroupTest| Test {
             name: format!("t{}", test.id.test),
             is_ignored: false,
         };
         let statics = Statics::Known { statics: vec![], has_barrier: false };
         let tests = group.tests.iter().map(test).collect();
-        Listing::new(binary, Dispatch::Batches, tests, statics)
+        Listing::new(Binary::example("web"), Dispatch::Batches, tests, statics)
     });
     Inventory { listings: listings.collect(), failures: vec![] }
 }
