@@ -115,7 +115,7 @@ pub fn send(pieces: &[Piece]) -> bool {
         return false;
     }
     loop {
-        match system::send(descriptor, pieces) {
+        match system::write(descriptor, pieces) {
             system::EINTR => continue,
             sent if sent >= 0 => return true,
             _ => {

@@ -3,8 +3,8 @@
 
 /// The protocol's version, the first field of `hello`.
 pub const VERSION: u32 = 1;
-/// No frame is longer than this, its header included. A socket takes one that short as a whole
-/// or not at all, so that frames of several threads never mix.
+/// No frame is longer than this, its header included. A pipe takes one that short as a whole
+/// (PIPE_BUF, pipe(7)), so that frames of several threads never mix.
 pub const LONGEST: usize = 4096;
 
 pub const HELLO: u8 = 1;

@@ -11,10 +11,10 @@ mod number {
     pub const CLOSE: usize = 3;
     pub const FSTAT: usize = 5;
     pub const MMAP: usize = 9;
+    pub const WRITEV: usize = 20;
     pub const MADVISE: usize = 28;
     pub const NANOSLEEP: usize = 35;
     pub const GETPID: usize = 39;
-    pub const SENDMSG: usize = 46;
     pub const FCNTL: usize = 72;
     pub const PERSONALITY: usize = 135;
     pub const GETPRIORITY: usize = 140;
@@ -35,12 +35,12 @@ mod number {
 mod number {
     pub const READ: usize = 63;
     pub const CLOSE: usize = 57;
+    pub const WRITEV: usize = 66;
     pub const FSTAT: usize = 80;
     pub const MMAP: usize = 222;
     pub const MADVISE: usize = 233;
     pub const NANOSLEEP: usize = 101;
     pub const GETPID: usize = 172;
-    pub const SENDMSG: usize = 211;
     pub const FCNTL: usize = 25;
     pub const PERSONALITY: usize = 92;
     pub const GETPRIORITY: usize = 141;
@@ -131,9 +131,9 @@ pub fn die_with_parent() {
     plain(number::PRCTL, PR_SET_PDEATHSIG, SIGKILL, 0);
 }
 
-/// Whether the other end of a socket is closed.
+/// Whether a pipe that we write to has lost its reader.
 pub fn has_hung_up(descriptor: c_int) -> bool {
-    const POLLHUP: i16 = 0x10;
+    const POLLERR: i16 = 0x8;
     #[repr(C)]
     struct Poll {
         descriptor: c_int,
@@ -147,7 +147,7 @@ pub fn has_hung_up(descriptor: c_int) -> bool {
         let (poll, time) = ((&raw mut poll) as usize, at_once.as_ptr() as usize);
         call(number::PPOLL, [poll, 1, time, 0, 0, 0]);
     }
-    poll.found & POLLHUP != 0
+    poll.found & POLLERR != 0
 }
 
 pub fn exit(code: c_int) {
@@ -289,7 +289,7 @@ pub fn peek(address: usize, room: &mut [u8]) -> usize {
     answer.max(0) as usize
 }
 
-/// One piece of a message, as the kernel wants it.
+/// One piece of a frame, as the kernel wants it.
 #[repr(C)]
 pub struct Piece {
     pub address: usize,
@@ -302,13 +302,10 @@ impl Piece {
     }
 }
 
-/// Sends the pieces as one message. A dead reader is an answer, never a signal; what is no
-/// socket is refused by the kernel.
-pub fn send(descriptor: c_int, pieces: &[Piece]) -> isize {
-    const MSG_NOSIGNAL: usize = 0x4000;
-    let header = [0, 0, pieces.as_ptr() as usize, pieces.len(), 0, 0, 0];
-    let header = header.as_ptr() as usize;
-    // SAFETY: `header` is laid out as a msghdr without address and control data, and every
-    // piece came from a slice that lives as long as `pieces` is borrowed.
-    unsafe { call(number::SENDMSG, [descriptor as usize, header, MSG_NOSIGNAL, 0, 0, 0]) }
+/// Writes the pieces in one call. Without a reader that would be a signal (SIGPIPE): ours reads
+/// until we have ended, and we are killed when it is (`die_with_parent`).
+pub fn write(descriptor: c_int, pieces: &[Piece]) -> isize {
+    let [address, count] = [pieces.as_ptr() as usize, pieces.len()];
+    // SAFETY: every piece came from a slice that lives as long as `pieces` is borrowed.
+    unsafe { call(number::WRITEV, [descriptor as usize, address, count, 0, 0, 0]) }
 }

@@ -4,7 +4,7 @@
 //!
 //! # The wire
 //!
-//! The agent writes frames to a stream socket, each by one call, so that frames of several
+//! The agent writes frames to a pipe, each by one call, so that frames of several
 //! threads never mix. All numbers are in the machine's byte order.
 //!
 //! ```text

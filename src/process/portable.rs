@@ -51,7 +51,7 @@ impl Wire {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    pub fn socket() -> io::Result<Wire> {
+    pub fn agent_pipe() -> io::Result<Wire> {
         Err(io::ErrorKind::Unsupported.into())
     }
 

@@ -19,9 +19,9 @@ use crate::clock;
 /// somebody else, who must not hold us up.
 const PIPE_CAPACITY: usize = 64 * 1024;
 
-/// The same for the agent's socket, whose buffers are larger; nobody but the worker writes to
-/// it.
-const SOCKET_CAPACITY: usize = 4 * 1024 * 1024;
+/// The same for the agent's pipe, with the largest pages that there are; nobody but the worker
+/// writes to it.
+const CHANNEL_CAPACITY: usize = 1024 * 1024;
 
 /// Without a pidfd the end of a process is looked for this often.
 const TICK: Duration = Duration::from_millis(10);
@@ -86,13 +86,12 @@ impl Wire {
         Ok(Wire { reader: reader.into(), worker: Some(worker.into()), hand_over: HandOver::Path })
     }
 
-    /// A socket for the agent.
-    pub fn socket() -> io::Result<Wire> {
-        let (ours, worker) = std::os::unix::net::UnixStream::pair()?;
-        // Were there no agent, a test would read the end of its input here.
-        ours.shutdown(std::net::Shutdown::Write)?;
+    /// A pipe for the agent: half the price of a socket, for both ends. Were there no agent, a
+    /// test that reads its input would fail where std does not take that for the end of it.
+    pub fn agent_pipe() -> io::Result<Wire> {
+        let (reader, worker) = std::io::pipe()?;
         let worker = Some(worker.into());
-        Ok(Wire { reader: ours.into(), worker, hand_over: HandOver::Stdin })
+        Ok(Wire { reader: reader.into(), worker, hand_over: HandOver::Stdin })
     }
 
     /// A way for orders to the supervisor of a process.
@@ -167,7 +166,8 @@ impl<'g> Supervised<'g> {
         for (stream, fd) in streams {
             let Some(fd) = fd else { continue };
             rustix::fs::fcntl_setfl(&fd, OFlags::NONBLOCK)?;
-            let allowance = if stream == Stream::Channel { SOCKET_CAPACITY } else { PIPE_CAPACITY };
+            let allowance =
+                if stream == Stream::Channel { CHANNEL_CAPACITY } else { PIPE_CAPACITY };
             sources.push(Source { stream, file: File::from(fd), allowance });
         }
         let pidfd = pidfd(&child);

@@ -611,7 +611,7 @@ fn wire(
 ) -> std::io::Result<Wire> {
     match (way, &context.agent) {
         (Way::Agent, Some(agent)) => {
-            let wire = Wire::socket()?;
+            let wire = Wire::agent_pipe()?;
             agent.prepare(command);
             command.args(["--format", "json", "-Zunstable-options", "--report-time"]);
             Ok(wire)
