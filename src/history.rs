@@ -103,8 +103,7 @@ impl History {
     /// Takes in what was measured, and forgets the tests that the listed binaries no longer
     /// have.
     fn settle(&mut self, inventory: &Inventory) {
-        let mut news = std::mem::take(&mut self.news);
-        news.sort_by_key(|(test, _)| *test);
+        let news = std::mem::take(&mut self.news);
         let mut settled: BTreeMap<String, Durations> = BTreeMap::new();
         let mut from = 0;
         for (index, listing) in inventory.listings.iter().enumerate() {
@@ -121,8 +120,23 @@ impl History {
         self.binaries.extend(settled);
     }
 
-    /// Writes the file; what went wrong comes back as a note, since no verdict hangs on it.
+    /// Whether this run has measured what could change a plan.
+    fn has_news(&self, inventory: &Inventory) -> bool {
+        let keys: Vec<String> = inventory.listings.iter().map(|l| l.binary.key()).collect();
+        let past = |test: &TestId| {
+            let name = &inventory.listings[test.listing].tests[test.test].name;
+            self.past(&keys[test.listing], name)
+        };
+        self.news.iter().any(|(test, news)| past(test).is_none_or(|past| news.differs_from(&past)))
+    }
+
+    /// Writes the file, where it would say something new; what went wrong comes back as a note,
+    /// since no verdict hangs on it.
     pub fn save(mut self, state_dir: &Path, inventory: &Inventory) -> Option<Note> {
+        self.news.sort_by_key(|(test, _)| *test);
+        if !self.has_news(inventory) {
+            return None;
+        }
         self.settle(inventory);
         let path = state_dir.join(FILE);
         let error = store::write(&path, FORMAT, self.binaries).err()?;
@@ -215,6 +229,19 @@ impl Durations {
 }
 
 impl News {
+    /// Whether a plan could come out otherwise. What is kept stays as it is until then, so that
+    /// many small steps are not overlooked.
+    fn differs_from(&self, past: &Past) -> bool {
+        const SHORT: Duration = Duration::from_millis(1);
+        const SHARE: f64 = 0.1;
+        let is_other_load = match (self.load, past.load) {
+            (Some(newest), Some(known)) => (newest - known).abs() > SHARE,
+            (newest, known) => newest.is_some() && known.is_none(),
+        };
+        let step = SHORT.max(past.took.mul_f64(SHARE));
+        self.failed != past.failed || is_other_load || self.took.abs_diff(past.took) > step
+    }
+
     /// What is known of a test from now on.
     fn after(self, past: Option<Past>) -> Past {
         let Some(past) = past else {
@@ -278,6 +305,34 @@ mod tests {
         );
         assert_eq!(read.past("other", "a"), None);
         assert!(notes.is_empty());
+    }
+
+    #[test]
+    fn the_file_is_written_only_for_what_could_change_a_plan() {
+        let dir = tempfile::tempdir().unwrap();
+        let of = |took: u64, load: Option<f64>, failed: bool| {
+            let mut history = History::load(dir.path(), &mut Vec::new());
+            let took = Duration::from_micros(took);
+            history.record(TestId { listing: 0, test: 0 }, took, load, failed);
+            history
+        };
+        let names = inventory(&["a"]);
+        let mut is_written = |took, load, failed| {
+            of(100_000, Some(0.5), false).save(dir.path(), &names);
+            let path = dir.path().join(FILE);
+            of(took, load, failed).save(dir.path(), &names);
+            let is_written = std::fs::read(&path).unwrap();
+            std::fs::remove_file(&path).unwrap();
+            of(100_000, Some(0.5), false).save(dir.path(), &names);
+            is_written != std::fs::read(&path).unwrap()
+        };
+        assert!(!is_written(100_000, Some(0.5), false));
+        assert!(!is_written(109_000, Some(0.45), false));
+        assert!(!is_written(91_000, None, false));
+        assert!(is_written(120_000, Some(0.5), false));
+        assert!(is_written(80_000, None, false));
+        assert!(is_written(100_000, Some(0.3), false));
+        assert!(is_written(100_000, Some(0.5), true));
     }
 
     #[test]

@@ -99,21 +99,44 @@ struct Cache {
     binaries: BTreeMap<PathBuf, Kept>,
 }
 
-/// Lists all binaries, side by side.
-///
-/// `cache` is where listings are kept, or `None` for a run that must leave no trace.
+/// The listings of earlier runs.
+#[derive(Debug, Default)]
+pub struct Lists {
+    /// Where they are kept; none for a run that must leave no trace.
+    path: Option<PathBuf>,
+    cache: Cache,
+}
+
+impl Lists {
+    /// Reads them from a file, where there is one.
+    pub fn load(path: PathBuf, notes: &mut Vec<Note>) -> Lists {
+        let cache = match store::read::<Cache>(&path, FORMAT) {
+            Stored::Found(cache) => cache,
+            Stored::Absent => Cache::default(),
+            Stored::Damaged(why) => {
+                notes.push(Note::DamagedState { path: path.clone(), why });
+                Cache::default()
+            }
+        };
+        Lists { path: Some(path), cache }
+    }
+}
+
+/// Lists all binaries, side by side, but for those that are in `lists` as they are now.
 pub fn take(
     binaries: Vec<Binary>,
     policy: &Policy,
     crates: &HashSet<String>,
-    cache: Option<&Path>,
+    lists: Lists,
     pool: &rayon::ThreadPool,
     groups: &Groups,
     notes: &mut Vec<Note>,
 ) -> Inventory {
     let mut crates_sorted: Vec<String> = crates.iter().cloned().collect();
     crates_sorted.sort_unstable();
-    let mut known = load(cache, &crates_sorted, notes);
+    let Lists { path, cache } = lists;
+    let mut known =
+        if cache.crates == crates_sorted { cache.binaries } else { BTreeMap::default() };
     let mut with_known = |binary: Binary| {
         let identity = identity(&binary);
         let kept = known.remove(&binary.executable);
@@ -154,8 +177,8 @@ pub fn take(
             Err(message) => inventory.failures.push(message),
         }
     }
-    if let Some(path) = cache.filter(|_| has_changed) {
-        keep(path, cached, known, notes);
+    if let Some(path) = path.filter(|_| has_changed) {
+        keep(&path, cached, known, notes);
     }
     inventory
 }
@@ -163,18 +186,6 @@ pub fn take(
 /// A custom harness may read its list from files: only libtest's is fixed by the binary.
 fn may_be_kept(binary: &Binary, kept: &Kept) -> bool {
     binary.harness == Harness::Libtest && !kept.identity.is_empty()
-}
-
-fn load(cache: Option<&Path>, crates: &[String], notes: &mut Vec<Note>) -> BTreeMap<PathBuf, Kept> {
-    let Some(path) = cache else { return BTreeMap::new() };
-    match store::read::<Cache>(path, FORMAT) {
-        Stored::Found(cache) if cache.crates == crates => cache.binaries,
-        Stored::Found(_) | Stored::Absent => BTreeMap::new(),
-        Stored::Damaged(why) => {
-            notes.push(Note::DamagedState { path: path.to_owned(), why });
-            BTreeMap::new()
-        }
-    }
 }
 
 /// Listings of other binaries stay as long as those exist: a run of one package must not
@@ -328,22 +339,22 @@ mod tests {
         let (dispatch, statics) = (Dispatch::Batches, Statics::Unreadable("no".into()));
         let kept = Kept { identity: "id".into(), dispatch, tests, statics, has_loader: true };
         let binaries = BTreeMap::from([(PathBuf::from("/bin"), kept)]);
-        let crates = vec!["web".to_owned()];
-        let cache = Cache { crates: crates.clone(), binaries };
+        let cache = Cache { crates: vec!["web".to_owned()], binaries };
         store::write(&path, FORMAT, &cache).unwrap();
         let mut notes = Vec::new();
-        assert_eq!(load(Some(&path), &crates, &mut notes).len(), 1);
+        let load = |notes: &mut Vec<Note>| Lists::load(path.clone(), notes).cache.binaries;
+        assert_eq!(load(&mut notes).len(), 1);
         assert!(notes.is_empty());
         let whole = std::fs::read(&path).unwrap();
         for at in 0..whole.len() {
             std::fs::write(&path, &whole[..at]).unwrap();
-            assert!(load(Some(&path), &crates, &mut notes).is_empty());
+            assert!(load(&mut notes).is_empty());
             assert_eq!(notes.len(), at + 1, "a file that is cut is told of");
             for byte in [0, b'"', b'}', b'9', 0xff] {
                 let mut changed = whole.clone();
                 changed[at] = byte;
                 std::fs::write(&path, &changed).unwrap();
-                load(Some(&path), &crates, &mut Vec::new());
+                load(&mut Vec::new());
             }
         }
     }

@@ -76,11 +76,11 @@ use crate::args::NoTests;
 use crate::error::{Error, Exit, Result};
 use crate::event::{Note, Summary};
 use crate::fixture::{ByHand, Shelf};
-use crate::history::History;
 use crate::interrupt::Interrupts;
 use crate::inventory::Inventory;
 use crate::outcome::Outcome;
 use crate::plan::Plan;
+use crate::prepare::Built;
 use crate::process::Lines;
 use crate::report::{Paint, View, tell};
 use crate::session::Known;
@@ -118,7 +118,8 @@ fn run(settings: &Settings, lines: Lines) -> Result<Exit> {
         let shelf = Shelf::new(&workspace.state_dir, false);
         return fixture::act(what, settings, &policy, &shelf, None);
     }
-    let (workspace, policy, binaries) = prepare::build(settings, &interrupts, &mut notes)?;
+    let Built { workspace, policy, binaries, lists, history } =
+        prepare::build(settings, &interrupts, &mut notes)?;
     if settings.task == Task::BuildOnly {
         return Ok(Exit::AllWell);
     }
@@ -127,6 +128,7 @@ fn run(settings: &Settings, lines: Lines) -> Result<Exit> {
         &workspace,
         &policy,
         binaries,
+        lists,
         &pool,
         &interrupts,
         &mut notes,
@@ -138,7 +140,6 @@ fn run(settings: &Settings, lines: Lines) -> Result<Exit> {
         return fixture::act(what, settings, &policy, &shelf, Some((&inventory, &root)));
     }
     let choices = selection::choose(&inventory, &settings.wanted, &policy);
-    let history = History::load(&workspace.state_dir, &mut notes);
     let grouped = units::group(&inventory, &choices, &policy, &history);
     let slots = units::slots(&grouped.groups, settings, policy.overcommit());
     let view = View { inventory: &inventory, settings };

@@ -7,8 +7,9 @@ use crate::binary::{Binary, Build};
 use crate::error::{Error, Result};
 use crate::event::Note;
 use crate::fixture;
+use crate::history::History;
 use crate::interrupt::Interrupts;
-use crate::inventory::{self, Inventory};
+use crate::inventory::{self, Inventory, Lists};
 use crate::message;
 use crate::mistake::{Mistake, Severity};
 use crate::policy::Policy;
@@ -19,18 +20,28 @@ use crate::toolchain::{self, Toolchain};
 use crate::workspace::Workspace;
 
 /// Where the lists are kept, below the state directory.
-const INVENTORY: &str = "inventory.json";
+const LISTS: &str = "inventory.json";
 
-/// Metadata, toolchain and build, side by side; a mistake in the metadata ends the build.
+/// What stands when the build is done.
+pub struct Built {
+    pub workspace: Workspace,
+    pub policy: Policy,
+    pub binaries: Vec<Binary>,
+    pub lists: Lists,
+    pub history: History,
+}
+
+/// Metadata, toolchain, what earlier runs know, and the build, side by side; a mistake in the
+/// metadata ends the build.
 pub fn build(
     settings: &Settings,
     interrupts: &Arc<Interrupts>,
     notes: &mut Vec<Note>,
-) -> Result<(Workspace, Policy, Vec<Binary>)> {
+) -> Result<Built> {
     let (mut cargo, read) = Build::start(settings)?.split();
     interrupts.watch_build(Some(cargo.id()));
     let mut mistakes = Vec::new();
-    let (built, toolchain, declared) = std::thread::scope(|scope| {
+    let (built, toolchain, declared, (lists, history)) = std::thread::scope(|scope| {
         let built = scope.spawn(read);
         let config = toolchain::configuration();
         let target_dir = config.as_ref().ok().and_then(|config| config.build.target_dir.clone());
@@ -39,7 +50,13 @@ pub fn build(
         if matches!(declared, Err(Error::Metadata(_))) {
             process::end_tree(cargo.id());
         }
-        (built.join(), toolchain.join(), declared)
+        let of_earlier_runs = declared.as_ref().map(|(workspace, _)| {
+            let lists = workspace.state_dir.join(LISTS);
+            let lists = if settings.nested { Lists::default() } else { Lists::load(lists, notes) };
+            (lists, History::load(&workspace.state_dir, notes))
+        });
+        let of_earlier_runs = of_earlier_runs.unwrap_or_default();
+        (built.join(), toolchain.join(), declared, of_earlier_runs)
     });
     let status = cargo.wait();
     interrupts.watch_build(None);
@@ -61,7 +78,7 @@ pub fn build(
     // Only now: what cargo leaves running by design is none of ours.
     process::adopt_strays();
     interrupts.guard.tests_begin();
-    Ok((workspace, policy, binaries))
+    Ok(Built { workspace, policy, binaries, lists, history })
 }
 
 /// What the manifests declare, for a task that builds nothing.
@@ -99,23 +116,16 @@ pub fn take_inventory(
     workspace: &Workspace,
     policy: &Policy,
     binaries: Vec<Binary>,
+    lists: Lists,
     pool: &rayon::ThreadPool,
     interrupts: &Interrupts,
     notes: &mut Vec<Note>,
 ) -> Result<Inventory> {
-    let cache = (!settings.nested).then(|| workspace.state_dir.join(INVENTORY));
     let what = message::count(binaries.len(), "binary");
     let spinner = Spinner::start(settings, "Listing", what);
     let crates = workspace.crate_names();
-    let inventory = inventory::take(
-        binaries,
-        policy,
-        &crates,
-        cache.as_deref(),
-        pool,
-        &interrupts.groups,
-        notes,
-    );
+    let inventory =
+        inventory::take(binaries, policy, &crates, lists, pool, &interrupts.groups, notes);
     drop(spinner);
     notes.extend(inventory.failures.iter().cloned().map(Note::ListFailed));
     end_if(interrupts)?;
