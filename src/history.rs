@@ -317,7 +317,7 @@ mod tests {
             history
         };
         let names = inventory(&["a"]);
-        let mut is_written = |took, load, failed| {
+        let is_written = |took, load, failed| {
             of(100_000, Some(0.5), false).save(dir.path(), &names);
             let path = dir.path().join(FILE);
             of(took, load, failed).save(dir.path(), &names);

@@ -118,21 +118,12 @@ fn run(settings: &Settings, lines: Lines) -> Result<Exit> {
         let shelf = Shelf::new(&workspace.state_dir, false);
         return fixture::act(what, settings, &policy, &shelf, None);
     }
-    let Built { workspace, policy, binaries, lists, history } =
-        prepare::build(settings, &interrupts, &mut notes)?;
+    let mut built = prepare::build(settings, &interrupts, &mut notes)?;
     if settings.task == Task::BuildOnly {
         return Ok(Exit::AllWell);
     }
-    let inventory = prepare::take_inventory(
-        settings,
-        &workspace,
-        &policy,
-        binaries,
-        lists,
-        &pool,
-        &interrupts,
-        &mut notes,
-    )?;
+    let inventory = prepare::take_inventory(settings, &mut built, &pool, &interrupts, &mut notes)?;
+    let Built { workspace, policy, history, .. } = built;
     prepare::check_paths(settings, &policy, &inventory)?;
     if let Task::Fixtures(what) = &settings.task {
         let shelf = Shelf::new(&workspace.state_dir, true);
@@ -140,7 +131,7 @@ fn run(settings: &Settings, lines: Lines) -> Result<Exit> {
         return fixture::act(what, settings, &policy, &shelf, Some((&inventory, &root)));
     }
     let choices = selection::choose(&inventory, &settings.wanted, &policy);
-    let grouped = units::group(&inventory, &choices, &policy, &history);
+    let grouped = units::group(&inventory, &choices, settings, &policy, &history);
     let slots = units::slots(&grouped.groups, settings, policy.overcommit());
     let view = View { inventory: &inventory, settings };
 

@@ -59,6 +59,9 @@ pub struct Group {
     /// The node of the module tree that the tests stand in.
     pub node: String,
     pub form: Form,
+    /// Whether it was asked for as it is, by a policy or a number of slots: otherwise what is
+    /// short stays together.
+    pub is_asked_for: bool,
     /// What decided, for people.
     pub why: String,
     pub tests: Vec<GroupTest>,
@@ -88,6 +91,12 @@ impl Group {
 
     pub fn has(&self, id: TestId) -> bool {
         self.find(id).is_some()
+    }
+
+    /// How long its tests take together, if that is known of all, and none failed when it ran
+    /// last.
+    pub fn known_work(&self) -> Option<Duration> {
+        self.tests.iter().map(|test| test.expected.filter(|_| !test.failed)).sum()
     }
 
     pub fn timeout(&self, id: TestId) -> Option<Duration> {
@@ -179,6 +188,8 @@ struct GroupState {
     running: usize,
     /// How many cores a thread of its tests keeps busy, on average over their time.
     load: f64,
+    /// Whether one process serves its tests best while they are short.
+    keeps_together: bool,
 }
 
 #[derive(Debug, Default)]
@@ -198,6 +209,11 @@ const PRICE_OF_A_NAME: Duration = Duration::from_nanos(4);
 
 /// A batch should carry this many times what starting it costs.
 const WORTH: u32 = 5;
+
+/// Where nobody has asked for more processes, none is worth less work than this: what tests set
+/// up in theirs without saying so (the first backtrace reads all debug information) is not known,
+/// and costs a process for as little as its start.
+pub const SHORT: Duration = Duration::from_millis(100);
 
 /// Tests in a batch of which nothing is known, at the least.
 const FEWEST_UNKNOWN: usize = 8;
@@ -497,7 +513,11 @@ impl Plan {
         let share = if others_wait { 1 } else { room };
         let slots = self.slot_count.min(room + self.running.len());
         let target = self.remaining.mul_f64(share as f64 / (2 * slots) as f64);
-        let count = self.take_until(&state.pending, target);
+        let count = self.take_until(state, target);
+        let rest = self.work(&state.pending[..all - count]);
+        if state.keeps_together && rest < SHORT {
+            return all;
+        }
         if is_alone {
             // With idle slots beside it, a second process costs no time: what is declared
             // as split is spread.
@@ -507,10 +527,10 @@ impl Plan {
         if rest < FEWEST_UNKNOWN.min(count) || !self.cut_pays(state, count) { all } else { count }
     }
 
-    fn take_until(&self, pending: &[GroupTest], target: Duration) -> usize {
-        let least = PRICE_OF_A_PROCESS * WORTH;
+    fn take_until(&self, state: &GroupState, target: Duration) -> usize {
+        let least = if state.keeps_together { SHORT } else { PRICE_OF_A_PROCESS * WORTH };
         let (mut work, mut count) = (Duration::ZERO, 0);
-        for test in pending.iter().rev() {
+        for test in state.pending.iter().rev() {
             let fewest = if test.expected.is_none() { FEWEST_UNKNOWN } else { 1 };
             if count >= fewest && work >= target.max(least) {
                 break;
@@ -598,6 +618,8 @@ impl GroupState {
         let time = |test: &GroupTest| test.expected.unwrap_or(ASSUMED).as_secs_f64().max(1e-6);
         let busy: f64 = pending.iter().map(|test| time(test) * test.load).sum();
         let load = busy / pending.iter().map(time).sum::<f64>().max(1e-6);
+        let keeps_together =
+            !group.is_asked_for && group.can_thread && group.known_work().is_some();
         let mut state = GroupState {
             group: Arc::new(group),
             pending,
@@ -605,6 +627,7 @@ impl GroupState {
             delayed: Vec::new(),
             running: 0,
             load,
+            keeps_together,
         };
         state.sort();
         state

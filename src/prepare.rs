@@ -111,21 +111,25 @@ fn errors_in(mistakes: &[Mistake]) -> usize {
     mistakes.iter().filter(|mistake| mistake.severity == Severity::Error).count()
 }
 
+/// Takes the binaries and the lists out of what is built.
 pub fn take_inventory(
     settings: &Settings,
-    workspace: &Workspace,
-    policy: &Policy,
-    binaries: Vec<Binary>,
-    lists: Lists,
+    built: &mut Built,
     pool: &rayon::ThreadPool,
     interrupts: &Interrupts,
     notes: &mut Vec<Note>,
 ) -> Result<Inventory> {
-    let what = message::count(binaries.len(), "binary");
+    let what = message::count(built.binaries.len(), "binary");
     let spinner = Spinner::start(settings, "Listing", what);
-    let crates = workspace.crate_names();
-    let inventory =
-        inventory::take(binaries, policy, &crates, lists, pool, &interrupts.groups, notes);
+    let inventory = inventory::take(
+        std::mem::take(&mut built.binaries),
+        &built.policy,
+        &built.workspace.crate_names(),
+        std::mem::take(&mut built.lists),
+        pool,
+        &interrupts.groups,
+        notes,
+    );
     drop(spinner);
     notes.extend(inventory.failures.iter().cloned().map(Note::ListFailed));
     end_if(interrupts)?;

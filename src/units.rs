@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::declaration::{Kind, Locks, Recycle, Threads};
 use crate::history::{History, Past};
 use crate::inventory::{Dispatch, Inventory, Listing};
-use crate::plan::{Form, Group, GroupTest, Need, Slots, TestId};
+use crate::plan::{Form, Group, GroupTest, Need, SHORT, Slots, TestId};
 use crate::policy::{FixtureName, Policy, Rules, Why, covers};
 use crate::selection::Choice;
 use crate::settings::Settings;
@@ -25,6 +25,7 @@ pub struct Grouped {
 pub fn group(
     inventory: &Inventory,
     choices: &[Vec<Choice>],
+    settings: &Settings,
     policy: &Policy,
     history: &History,
 ) -> Grouped {
@@ -33,7 +34,13 @@ pub fn group(
         let chosen: Vec<usize> =
             (0..listing.tests.len()).filter(|test| choices[index][*test] == Choice::Run).collect();
         if !chosen.is_empty() {
+            let first = grouped.groups.len();
             group_listing(index, listing, &chosen, policy, history, &mut grouped);
+            match settings.may_overcommit {
+                true => join_short_ones(&mut grouped.groups, first),
+                // Whoever names a number of slots has processes in mind.
+                false => grouped.groups[first..].iter_mut().for_each(|g| g.is_asked_for = true),
+            }
         }
     }
     grouped
@@ -124,6 +131,47 @@ const HAND_OVER: Duration = Duration::from_micros(20);
 fn load(past: Past) -> f64 {
     // What was never measured is taken to compute.
     past.load.unwrap_or_else(|| past.took.div_duration_f64(past.took + HAND_OVER))
+}
+
+/// Of a binary's groups, those from `first` on: what nobody has asked for shares a process while
+/// all of it is short, as it would under `cargo test`.
+fn join_short_ones(groups: &mut Vec<Group>, first: usize) {
+    let mut own = groups.split_off(first);
+    let is_joined = |group: &Group| {
+        let Group { locks, exclusive, .. } = group;
+        !group.is_asked_for && *locks == Locks::default() && !exclusive
+    };
+    let work: Option<Duration> =
+        own.iter().filter(|group| is_joined(group)).map(Group::known_work).sum();
+    if work.is_none_or(|work| work >= SHORT) {
+        return groups.append(&mut own);
+    }
+    for mut group in own {
+        let like = |other: &&mut Group| is_joined(other) && needs_the_same(other, &group);
+        let other = groups[first..].iter_mut().find(like).filter(|_| is_joined(&group));
+        let Some(other) = other else {
+            groups.push(group);
+            continue;
+        };
+        if group.form == Form::Unit {
+            (other.form, other.why) = (Form::Unit, group.why);
+        }
+        other.node = common(&other.node, &group.node);
+        other.tests.append(&mut group.tests);
+        other.tests.sort_by_key(|test| test.id);
+    }
+}
+
+/// Whether one process can serve both.
+fn needs_the_same(one: &Group, other: &Group) -> bool {
+    let needs = |g: &Group| (g.threads, g.least_threads, g.slots, g.memory, g.recycle);
+    needs(one) == needs(other) && one.env == other.env && one.fixtures == other.fixtures
+}
+
+/// The node that both stand below.
+fn common(one: &str, other: &str) -> String {
+    let both = one.split("::").zip(other.split("::")).take_while(|(one, other)| one == other);
+    both.map(|(segment, _)| segment).collect::<Vec<_>>().join("::")
 }
 
 /// Where the tests of one binary belong.
@@ -277,6 +325,7 @@ fn new_group(
         listing: index,
         node: kept_together.unwrap_or_else(|| listing.binary.name.clone()),
         form,
+        is_asked_for: rules.kind != Kind::Auto,
         why,
         tests: Vec::new(),
         tests_in_binary: listing.tests.len(),
@@ -375,6 +424,13 @@ mod tests {
     use crate::statics::Static;
     use std::sync::Arc;
 
+    fn settings() -> Settings {
+        let mut settings = Settings::new(args::parse(["cargo-partest", "partest"].map(Into::into)));
+        // A run within another has its number from outside.
+        settings.may_overcommit = true;
+        settings
+    }
+
     /// `NODE(FORM)*TESTS` of every group.
     fn grouped(names: &[&str], statics: &[(&str, &str)], modules: &str) -> Vec<String> {
         let source = Arc::new(Source {
@@ -396,7 +452,8 @@ mod tests {
         let listing = Listing::new(Binary::example("web"), Dispatch::Batches, tests, statics);
         let choices = vec![vec![Choice::Run; names.len()]];
         let inventory = Inventory { listings: vec![listing], failures: vec![] };
-        let grouped = group(&inventory, &choices, &policy, &History::default());
+        let history = History::default();
+        let grouped = group(&inventory, &choices, &settings(), &policy, &history);
         let show = |g: &Group| format!("{}({:?})*{}", g.node, g.form, g.tests.len());
         grouped.groups.iter().map(show).collect()
     }
@@ -420,12 +477,10 @@ mod tests {
             let history = History::load(dir.path(), &mut Vec::new());
             let choices = vec![vec![Choice::Run; names.len()]];
             let policy = Policy { packages: vec![PackagePolicy::default()], ..Policy::default() };
-            let grouped = group(&inventory, &choices, &policy, &history);
-            let words = ["cargo-partest", "partest"].map(Into::into);
-            let mut settings = Settings::new(args::parse(words.into_iter()));
+            let mut settings = settings();
             settings.slots = 2;
-            // A run within this one has its number from outside.
             settings.may_overcommit = !is_named;
+            let grouped = group(&inventory, &choices, &settings, &policy, &history);
             super::slots(&grouped.groups, &settings, 4)
         };
         let micros = Duration::from_micros;
@@ -485,6 +540,45 @@ mod tests {
             grouped(&TESTS[..2], &[], modules),
             ["web::cache::tests::a(Isolated)*1", "web(Split)*1"]
                 .map(|s| s.replace("web::cache::tests::a(", "web("))
+        );
+    }
+
+    #[test]
+    fn groups_that_nobody_has_asked_for_share_a_process_while_all_of_it_is_short() {
+        let joined = |took: Duration, declared: &str| {
+            let mut declared = Some(declared).filter(|d| !d.is_empty());
+            let mut group = |node: &str, form| Group {
+                is_asked_for: declared.take_if(|declared| *declared == node).is_some(),
+                node: node.into(),
+                tests: vec![],
+                ..crate::plan::tests::group(0, form, &[])
+            };
+            let mut groups = vec![
+                group("other", Form::Split),
+                group("web::cache", Form::Unit),
+                group("web", Form::Split),
+                group("web::db", Form::Unit),
+            ];
+            for (at, group) in groups.iter_mut().enumerate() {
+                let tests = crate::plan::tests::group(0, Form::Split, &[Some(0)]).tests;
+                let id = TestId { listing: 0, test: 9 - at };
+                group.tests = tests
+                    .into_iter()
+                    .map(|t| GroupTest { id, expected: Some(took), ..t })
+                    .collect();
+            }
+            join_short_ones(&mut groups, 1);
+            let in_order = |group: &Group| group.tests.is_sorted_by_key(|test| test.id);
+            assert!(groups.iter().all(in_order));
+            let show = |g: &Group| format!("{}({:?})*{}", g.node, g.form, g.tests.len());
+            groups.iter().map(show).collect::<Vec<_>>()
+        };
+        let short = Duration::from_millis(10);
+        assert_eq!(joined(short, ""), ["other(Split)*1", "web(Unit)*3"]);
+        assert_eq!(joined(short * 4, "").len(), 4, "together it is long");
+        assert_eq!(
+            joined(short, "web::cache"),
+            ["other(Split)*1", "web::cache(Unit)*1", "web(Unit)*2"]
         );
     }
 

@@ -16,6 +16,7 @@ pub fn group(listing: usize, form: Form, expected_ms: &[Option<u64>]) -> Group {
         leaks: None,
     };
     Group {
+        is_asked_for: true,
         listing,
         node: format!("g{listing}"),
         form,
@@ -71,6 +72,20 @@ fn few_splittable_tests_are_spread_over_two_processes_at_least() {
         let batches = startable(&mut plan);
         assert!(batches.len() == 2 && batches.iter().all(|b| b.ends_with("/1")), "{batches:?}");
     }
+}
+
+/// What tests set up without saying so is set up again in every process.
+#[test]
+fn what_nobody_has_asked_for_stays_together_while_it_is_short() {
+    let unasked =
+        |tests: &[Option<u64>]| Group { is_asked_for: false, ..group(0, Form::Split, tests) };
+    let first = |groups: Vec<Group>| startable(&mut Plan::new(groups, 2, None));
+    assert_eq!(first(vec![unasked(&known(12, 8))]), ["0*12/2"]);
+    assert_eq!(first(vec![unasked(&known(12, 15))]), ["0*12/2"], "what is left is short");
+    assert_eq!(first(vec![unasked(&known(12, 50))]), ["0*6/1", "0*2/1"]);
+    assert_eq!(first(vec![unasked(&unknown(12))]).len(), 2, "nobody knows that it is short");
+    let by_exit_code = Group { can_thread: false, ..unasked(&known(12, 8)) };
+    assert_eq!(first(vec![by_exit_code]).len(), 2, "one process would run them one by one");
 }
 
 #[test]
@@ -322,10 +337,20 @@ fn any_group() -> impl Strategy<Value = Group> {
     });
     let exclusive = prop::bool::weighted(0.1);
     let load = prop_oneof![Just(1.0), Just(0.5), Just(0.05)];
-    let exclusive = (exclusive, load);
+    let exclusive = (exclusive, load, prop::bool::ANY);
     (form, tests, threads, recycle, locks, 1_usize..6, exclusive, any_fixtures()).prop_map(
-        |(form, tests, threads, recycle, locks, slots, (exclusive, load), fixtures)| {
+        |(
+            form,
+            tests,
+            threads,
+            recycle,
+            locks,
+            slots,
+            (exclusive, load, is_asked_for),
+            fixtures,
+        )| {
             let mut group = loaded(group(0, form, &tests), load);
+            group.is_asked_for = is_asked_for;
             (group.threads, group.recycle, group.locks) = (threads, recycle, locks);
             (group.slots, group.exclusive, group.fixtures) = (slots, exclusive, fixtures);
             group
