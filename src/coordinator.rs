@@ -1,19 +1,21 @@
 //! The one owner of plan and ledger: it hands out batches, hears what the workers tell, and
 //! decides what becomes of tests that lost their worker. Everything reaches it as a message.
 
+mod fixtures;
+
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use rayon::ThreadPool;
 
 use crate::channel::Way;
 use crate::clock;
-use crate::declaration::{Backoff, Flaky, RetryKeys, Scope};
-use crate::event::{Event, FixtureEvent, Longest, Note, Summary};
-use crate::fixture::{self, Control, Errand, Failure, News, Numbers, Values};
+use crate::declaration::{Backoff, Flaky, RetryKeys};
+use crate::event::{Event, Longest, Note, Summary};
+use crate::fixture::Errand;
 use crate::interrupt::Interrupts;
 use crate::inventory::{Dispatch, Listing};
 use crate::ledger::{self, Ledger};
@@ -22,6 +24,8 @@ use crate::outcome::{Attempt, Outcome, Verdict};
 use crate::plan::{Batch, FixtureStep, Form, Group, Instance, Plan, TestId};
 use crate::process::Passed;
 use crate::worker::{self, Cause, Context, Job, Message, Rest};
+
+use fixtures::{Blocked, Standing, Trouble, run_fixture, with_block};
 
 /// How often the reports are told that time has passed.
 const TICK: Duration = Duration::from_millis(100);
@@ -86,20 +90,6 @@ struct Running {
     told: BTreeSet<TestId>,
     /// Tells the worker that a fixture of its tests has died.
     is_bereft: Arc<AtomicBool>,
-}
-
-/// A fixture that is there.
-struct Standing {
-    control: Control,
-    /// What it has handed over.
-    values: Values,
-}
-
-/// What the verdicts of tests say whose fixture is lost.
-#[derive(Clone)]
-struct Blocked {
-    reason: String,
-    output: Vec<u8>,
 }
 
 /// Gives the next message; none when this much time has passed without one.
@@ -204,29 +194,6 @@ impl<'r> Run<'r> {
         }
     }
 
-    fn start_fixture(&mut self, instance: Instance, starter: &Starter<'_>) {
-        self.emit_fixture(instance, FixtureEvent::Starting);
-        let values = self.values_for(instance);
-        let fixture = &self.context.fixtures[instance.fixture];
-        let launch = fixture.launch(self.context.inventory, instance.slot, values);
-        let control = launch.and_then(|launch| {
-            Control::new(launch).map_err(|error| format!("it could not be told to stop: {error}"))
-        });
-        match control {
-            Ok((control, errand)) => {
-                self.fixtures.insert(instance, Standing { control, values: Values::new() });
-                (starter.fixture)(instance, errand);
-            }
-            Err(why) => self.fixture_lost(instance, Failure::at_start(why)),
-        }
-    }
-
-    fn stop_fixture(&mut self, instance: Instance) {
-        if let Some(standing) = self.fixtures.get(&instance) {
-            standing.control.stop();
-        }
-    }
-
     /// Gives a failure back that is the last word; for another one, the test is run again.
     fn try_again(&mut self, test: TestId, verdict: Verdict) -> Option<Verdict> {
         if self.stopped || !verdict.outcome.is_failure() {
@@ -280,24 +247,6 @@ impl<'r> Run<'r> {
         }
     }
 
-    /// What a fixture gets from those that it needs.
-    fn values_for(&self, instance: Instance) -> Values {
-        let levels = self.plan.needs_of(instance.fixture);
-        self.values_of(&levels, instance.slot)
-    }
-
-    /// What these fixtures have handed over, as far as they are up.
-    fn values_of(&self, fixtures: &[usize], slot: Option<usize>) -> Values {
-        let instances = fixtures
-            .iter()
-            .flat_map(|fixture| [None, slot].map(|slot| Instance { fixture: *fixture, slot }));
-        let mut values = Values::new();
-        for standing in instances.filter_map(|instance| self.fixtures.get(&instance)) {
-            values.extend(standing.values.iter().cloned());
-        }
-        values
-    }
-
     fn hand_out(&mut self, batch: Batch) -> Job {
         let group = self.plan.group(batch.group).clone();
         batch.tests.iter().for_each(|test| self.ledger.hand_out(*test));
@@ -314,20 +263,6 @@ impl<'r> Run<'r> {
         self.running.insert(batch.id, running);
         let values = self.values_for_tests(&group, batch.slots.first().copied());
         Job { batch, group, way, values, is_bereft }
-    }
-
-    /// What the tests of a group get from their fixtures, and the names of these.
-    fn values_for_tests(&self, group: &Group, slot: Option<usize>) -> Values {
-        let fixtures: Vec<usize> =
-            group.fixtures.iter().flatten().map(|need| need.fixture).collect();
-        if fixtures.is_empty() {
-            return Values::new();
-        }
-        let names: Vec<&str> =
-            fixtures.iter().map(|at| self.context.fixtures[*at].name.as_str()).collect();
-        let mut values = self.values_of(&fixtures, slot);
-        values.push(("PARTEST_FIXTURES".to_owned(), names.join(",")));
-        values
     }
 
     fn id(&self, test: TestId) -> String {
@@ -417,84 +352,6 @@ impl<'r> Run<'r> {
         }
     }
 
-    fn take_news(&mut self, instance: Instance, news: News) {
-        match news {
-            News::Ready { values, took } => {
-                if let Some(standing) = self.fixtures.get_mut(&instance) {
-                    standing.values = values;
-                }
-                self.plan.fixture_is_up(instance);
-                self.emit_fixture(instance, FixtureEvent::Ready { took });
-            }
-            News::Lost(failure) => self.fixture_lost(instance, failure),
-            News::GivenBack => {
-                self.fixtures.remove(&instance);
-                self.plan.fixture_is_down(instance);
-                self.emit_fixture(instance, FixtureEvent::GivenBack);
-                self.let_go(instance, None);
-            }
-            News::Stopped { left, remark } => {
-                let leaks = self.context.fixtures[instance.fixture].leaks(left);
-                self.fixtures.remove(&instance);
-                self.plan.fixture_is_down(instance);
-                self.summary.add_leaks(&leaks);
-                self.emit_fixture(instance, FixtureEvent::Stopped { leaks, remark });
-                self.let_go(instance, None);
-            }
-        }
-    }
-
-    /// Its tests cannot run, and those that do cannot be trusted to fail by themselves.
-    fn fixture_lost(&mut self, instance: Instance, failure: Failure) {
-        let Failure { why, output, left } = failure;
-        let leaks = self.context.fixtures[instance.fixture].leaks(left);
-        self.fixtures.remove(&instance);
-        let (waiting, batches) = self.plan.fixture_is_lost(instance);
-        self.summary.add_leaks(&leaks);
-        if self.is_cut_short() {
-            self.emit_fixture(instance, FixtureEvent::Stopped { leaks, remark: None });
-            return self.let_go(instance, None);
-        }
-        self.summary.lost_fixtures += 1;
-        let reason = message::fixture_failed(&self.context.fixtures[instance.fixture].name, &why);
-        let blocked = Blocked { reason, output: tail(&output).to_vec() };
-        self.lost.insert(instance.fixture, blocked.clone());
-        self.emit_fixture(instance, FixtureEvent::Lost { why, output, leaks });
-        for test in waiting {
-            self.block(test, &blocked);
-        }
-        for batch in batches {
-            if let Some(running) = self.running.get(&batch) {
-                running.is_bereft.store(true, Ordering::Relaxed);
-                self.context.groups.end_batch(batch);
-            }
-        }
-        self.let_go(instance, Some(&blocked));
-    }
-
-    /// It is known now how a fixture ended, and with that what the failures mean that waited
-    /// for it: they are its fault, or the tests' own.
-    fn let_go(&mut self, instance: Instance, blocked: Option<&Blocked>) {
-        let held: Vec<_> = self.held.extract_if(.., |(of, _, _)| *of == instance).collect();
-        for (_, test, verdict) in held {
-            let verdict = match blocked {
-                Some(blocked) => with_block(verdict, blocked),
-                None => verdict,
-            };
-            self.conclude_judged(test, verdict);
-        }
-    }
-
-    fn block(&mut self, test: TestId, blocked: &Blocked) {
-        let verdict = Verdict::without_run(Outcome::Blocked, None);
-        self.conclude_judged(test, with_block(verdict, blocked));
-    }
-
-    fn emit_fixture(&mut self, instance: Instance, what: FixtureEvent) {
-        let name = self.context.fixtures[instance.fixture].name.clone();
-        self.emit(Event::Fixture { name, slot: instance.slot, what });
-    }
-
     fn judge(&mut self, test: TestId, verdict: Verdict) {
         if verdict.outcome.is_well() || self.context.fixtures.is_empty() {
             return self.conclude_judged(test, verdict);
@@ -504,24 +361,6 @@ impl<'r> Run<'r> {
             Trouble::Ended(instance) => self.held.push((instance, test, verdict)),
             Trouble::Lost(blocked) => self.conclude_judged(test, with_block(verdict, &blocked)),
         }
-    }
-
-    /// Whether a test may have failed because its fixture was not there.
-    fn fixture_trouble(&self, test: TestId) -> Trouble {
-        let Some(batch) = self.batch_of(test) else { return Trouble::None };
-        let group = self.plan.group(batch.group);
-        for need in group.fixtures.iter().flatten() {
-            if let Some(blocked) = self.lost.get(&need.fixture) {
-                return Trouble::Lost(blocked.clone());
-            }
-            let slot = (need.scope == Scope::Slot).then(|| batch.slots.first().copied()).flatten();
-            let instance = Instance { fixture: need.fixture, slot };
-            let standing = self.fixtures.get(&instance);
-            if standing.is_some_and(|standing| standing.control.has_ended()) {
-                return Trouble::Ended(instance);
-            }
-        }
-        Trouble::None
     }
 
     fn conclude_judged(&mut self, test: TestId, verdict: Verdict) {
@@ -630,18 +469,6 @@ impl<'r> Run<'r> {
                     self.judge(test, verdict);
                 }
             }
-        }
-    }
-
-    /// A fixture died while these ran, or before they began.
-    fn bereft(&mut self, batch: &Batch, rest: Rest) {
-        let Some(blocked) = self.lost_of(batch) else { return };
-        for at in 0..rest.running.len() {
-            let verdict = aborted(&rest, at, String::new());
-            self.conclude_judged(rest.running[at].0, with_block(verdict, &blocked));
-        }
-        for test in rest.not_begun {
-            self.block(test, &blocked);
         }
     }
 
@@ -759,12 +586,6 @@ impl<'r> Run<'r> {
         }
     }
 
-    /// Why the tests of a batch cannot run any more.
-    fn lost_of(&self, batch: &Batch) -> Option<Blocked> {
-        let fixtures = self.plan.group(batch.group).fixtures.iter().flatten();
-        fixtures.filter_map(|need| self.lost.get(&need.fixture)).next().cloned()
-    }
-
     /// The rest of a unit goes on in a process that knows nothing of the first one's
     /// fixtures.
     fn note_fresh_process(&mut self, batch: &Batch, rest: &[TestId], why: &str) {
@@ -841,50 +662,6 @@ fn delay(rules: RetryKeys, failures: usize) -> Duration {
         Backoff::Exponential => 2_u32.saturating_pow(doublings),
     };
     rules.delay.saturating_mul(factor).min(LONGEST)
-}
-
-/// Whether the fixture of a test that failed is to blame.
-enum Trouble {
-    None,
-    /// It has ended, and how is about to be told.
-    Ended(Instance),
-    Lost(Blocked),
-}
-
-fn run_fixture(
-    instance: Instance,
-    errand: Errand,
-    context: &Context<'_>,
-    sender: &Sender<Message>,
-) {
-    let tell = |news| {
-        // The coordinator hears until the last fixture is gone.
-        let _ = sender.send(Message::Fixture { instance, news });
-    };
-    if let Some(shelf) = &context.shelf
-        && let Some(found) = shelf.find_or_keep(&errand.launch, context.slots)
-    {
-        return shelf.lend(found, &errand, &tell);
-    }
-    let (run_id, slots) = (context.run_id, context.slots);
-    let numbers = Numbers { run_id, slots, worker: context.next_worker() };
-    fixture::run(errand, numbers, context.groups, &tell);
-}
-
-/// The verdict of a test whose fixture is lost: what it printed itself, or else the fixture.
-fn with_block(verdict: Verdict, blocked: &Blocked) -> Verdict {
-    let output = match verdict.output.is_empty() {
-        true => blocked.output.clone(),
-        false => verdict.output,
-    };
-    let reason = Some(blocked.reason.clone());
-    Verdict { outcome: Outcome::Blocked, reason, output, ..verdict }
-}
-
-/// The last words of a fixture, short enough to stand with each of its tests.
-fn tail(output: &[u8]) -> &[u8] {
-    const LONGEST: usize = 4 * 1024;
-    &output[output.len().saturating_sub(LONGEST)..]
 }
 
 /// The best way to learn a listing's verdicts.

@@ -11,8 +11,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::binary::Binary;
-use crate::declaration::Recycle;
-use crate::fixture::Fixture;
+use crate::declaration::{Recycle, Scope};
+use crate::event::FixtureEvent;
+use crate::fixture::{Failure, Fixture, News, Values};
 use crate::inventory::{Inventory, Test};
 use crate::plan::Need;
 use crate::plan::tests::group;
