@@ -290,16 +290,6 @@ impl Plan {
         self.standing.next(&self.groups)
     }
 
-    /// The fixtures that stand below one: what it needs, and what its tests need before it.
-    pub fn needs_of(&self, fixture: usize) -> Vec<usize> {
-        let Some(user) = self.groups.iter().find(|state| state.needs(fixture)) else {
-            return Vec::new();
-        };
-        let is_other = |level: &&Vec<Need>| level.iter().all(|need| need.fixture != fixture);
-        let below = user.group.fixtures.iter().take_while(is_other);
-        below.flatten().map(|need| need.fixture).collect()
-    }
-
     pub fn fixture_is_up(&mut self, instance: Instance) {
         self.standing.is_ready(instance);
     }

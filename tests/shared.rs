@@ -169,12 +169,15 @@ mod while_all_is_well {
     fn outer_ones_come_first_and_go_last() {
         let modules =
             format!("{API}\n\"shop::api::deep\" = {{ policy = \"shared\", fixture = \"inner\" }}");
-        let fixtures = shell("server", &script("PKG", "echo VALUE=1 >> $PARTEST_ENV"), "")
-            + &shell("inner", &script("MOD", "echo INNER=$VALUE >> $FIXTURE_LOG/inner"), "");
-        let ran =
-            package(&modules, &fixtures).partest().json().args("-j2 api::deep").run().exits(0);
-        assert_eq!(events(&ran), ["PKG+", "MOD+", "ran", "MOD-", "PKG-"], "{ran}");
-        assert_eq!(ran.log("inner"), ["INNER=1"], "it knows what stands around it; {ran}");
+        // It knows what it says it needs, and not what happens to stand around it.
+        for (needs, known) in [("", "INNER="), (", fixture = \"server\"", "INNER=1")] {
+            let fixtures = shell("server", &script("PKG", "echo VALUE=1 >> $PARTEST_ENV"), "")
+                + &shell("inner", &script("MOD", "echo INNER=$VALUE >> $FIXTURE_LOG/inner"), needs);
+            let package = package(&modules, &fixtures);
+            let ran = package.partest().json().args("-j2 api::deep").run().exits(0);
+            assert_eq!(events(&ran), ["PKG+", "MOD+", "ran", "MOD-", "PKG-"], "{ran}");
+            assert_eq!(ran.log("inner"), [known], "{ran}");
+        }
     }
 
     #[test]
@@ -530,6 +533,26 @@ mod kept_up {
         let keeper = keeper(&package).unwrap();
         package.partest().args("fixtures stop server").run().exits(0);
         has_ended(&keeper);
+    }
+
+    /// `inner` stands below `server` in every group that uses it, and needs `disk`.
+    #[test]
+    fn those_that_were_started_by_hand_serve_a_run() {
+        let log = tempfile::tempdir().unwrap();
+        let modules =
+            format!("{API}\n\"shop::api::deep\" = {{ policy = \"shared\", fixture = \"inner\" }}");
+        let fixtures = shell("server", &script("server", "echo VALUE=$$ >> $PARTEST_ENV"), "")
+            + &shell("disk", &script("disk", "echo DISK=$$ >> $PARTEST_ENV"), "")
+            + &shell("inner", &script("inner", ":"), ", fixture = \"disk\"");
+        let package = package(&modules, &fixtures);
+        let call = |call: Call| call.env("FIXTURE_LOG", log.path()).run().exits(0);
+        call(package.partest().args("fixtures start"));
+        call(package.partest().args("-j2 --keep-fixtures api::"));
+        call(package.partest().args("fixtures stop"));
+        let events = std::fs::read_to_string(log.path().join("events")).unwrap();
+        for name in ["server+", "disk+", "inner+"] {
+            assert_eq!(events.matches(name).count(), 1, "{events}");
+        }
     }
 
     #[test]

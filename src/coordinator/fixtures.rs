@@ -38,8 +38,8 @@ pub(super) enum Trouble {
 impl Run<'_> {
     pub(super) fn start_fixture(&mut self, instance: Instance, starter: &Starter<'_>) {
         self.emit_fixture(instance, FixtureEvent::Starting);
-        let values = self.values_for(instance);
         let fixture = &self.context.fixtures[instance.fixture];
+        let values = self.values_of(&fixture.needs, instance.slot);
         let launch = fixture.launch(self.context.inventory, instance.slot, values);
         let control = launch.and_then(|launch| {
             Control::new(launch).map_err(|error| format!("it could not be told to stop: {error}"))
@@ -59,22 +59,14 @@ impl Run<'_> {
         }
     }
 
-    /// What a fixture gets from those that it needs.
-    fn values_for(&self, instance: Instance) -> Values {
-        let levels = self.plan.needs_of(instance.fixture);
-        self.values_of(&levels, instance.slot)
-    }
-
     /// What these fixtures have handed over, as far as they are up.
     fn values_of(&self, fixtures: &[usize], slot: Option<usize>) -> Values {
-        let instances = fixtures
-            .iter()
-            .flat_map(|fixture| [None, slot].map(|slot| Instance { fixture: *fixture, slot }));
-        let mut values = Values::new();
-        for standing in instances.filter_map(|instance| self.fixtures.get(&instance)) {
-            values.extend(standing.values.iter().cloned());
-        }
-        values
+        let scopes = if slot.is_some() { &[None, slot][..] } else { &[None] };
+        let instances = fixtures.iter().flat_map(|fixture| {
+            scopes.iter().map(|slot| Instance { fixture: *fixture, slot: *slot })
+        });
+        let standing = instances.filter_map(|instance| self.fixtures.get(&instance));
+        standing.flat_map(|standing| standing.values.iter().cloned()).collect()
     }
 
     /// What the tests of a group get from their fixtures, and the names of these.
