@@ -254,6 +254,23 @@ mod while_all_is_well {
     }
 
     #[test]
+    fn a_command_to_stop_it_that_fails_is_told() {
+        let stop = ", stop = [\"sh\", \"-c\", \"echo no such server >&2; exit 7\"]";
+        let words = "its command to stop it ended with exit code 7: \
+            sh -c 'echo no such server >&2; exit 7', and said: no such server";
+        // One that has gone into the background, and one that is told to stop while it runs.
+        for start in ["true", &script("server", ":")] {
+            let ran = api(&served(start, stop)).run().exits(0);
+            let stopped = ran.events().into_iter().find(|event| event["state"] == "stopped");
+            assert_eq!(text(&stopped.unwrap()["reason"]), words, "{ran}");
+            assert!(ran.stderr.contains(&format!("warning: fixture server: {words}\n")), "{ran}");
+        }
+        let stop = stop.replace("sh\", \"-c", "no-such-program\", \"-c");
+        let ran = api(&served("true", &stop)).run().exits(0);
+        assert!(ran.stderr.contains("its command to stop it could not be run: "), "{ran}");
+    }
+
+    #[test]
     fn one_in_the_background_is_not_to_blame_for_a_failure() {
         let package = package(API, "server = { start = [\"true\"], stop = [\"true\"] }");
         let ran = api(&package).env("FAIL", "1").run().exits(100);
