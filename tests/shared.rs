@@ -584,6 +584,48 @@ mod kept_up {
         assert_eq!(events(&ran), ["other+", "ran", "server-"], "{ran}");
     }
 
+    /// Never ready, within an hour: as `sh` does it, with this instead of its end.
+    fn comes_up_for_ever(end: &str, more: &str) -> Package {
+        let script = format!(
+            "trap '{end}' TERM; echo server+ >> $FIXTURE_LOG/events; echo $$ $PPID > $FIXTURE_LOG/pids; \
+             while :; do sleep 0.05; done"
+        );
+        served(&script, &format!(", timeout = \"1h\"{more}"))
+    }
+
+    /// The fixture has begun, and somebody waits for it.
+    fn waits_for_it(call: Call) -> (Running, Vec<String>) {
+        let run = call.start();
+        let pids = run.await_log("pids").concat();
+        (run, pids.split(' ').map(str::to_owned).collect())
+    }
+
+    #[test]
+    fn one_that_comes_up_goes_when_nobody_wants_it_any_more() {
+        let package = comes_up_for_ever("echo server- >> $FIXTURE_LOG/events; exit", "");
+        let run = package.partest().json().args("-j2 --keep-fixtures api::");
+        let by_hand = package.partest().args("fixtures start");
+        for call in [run, by_hand] {
+            let (run, pids) = waits_for_it(call);
+            run.send(Signal::INT);
+            let ran = run.wait().exits(130);
+            assert_eq!(events(&ran), ["server+", "server-"], "{ran}");
+            assert!(!ran.stdout.contains("left up"), "{ran}");
+            pids.iter().for_each(|pid| has_ended(pid));
+            assert_eq!(keeper(&package), None);
+        }
+    }
+
+    #[test]
+    fn one_that_comes_up_and_does_not_go_is_ended_with_the_run() {
+        let package = comes_up_for_ever("", ", stop = \"1h\"");
+        let call = package.partest().args("-j2 --keep-fixtures api::");
+        let (run, pids) = waits_for_it(call);
+        run.send(Signal::INT);
+        let ran = run.wait().exits(130);
+        pids.iter().for_each(|pid| assert!(!is_alive(pid), "{ran}"));
+    }
+
     #[test]
     fn one_that_fails_says_so() {
         let package = served("echo no disk; exit 3", "");

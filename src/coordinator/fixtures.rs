@@ -7,7 +7,7 @@ use std::sync::mpsc::Sender;
 use super::{Run, Starter, aborted};
 use crate::declaration::Scope;
 use crate::event::{Event, FixtureEvent};
-use crate::fixture::{self, Control, Errand, Failure, News, Numbers, Values};
+use crate::fixture::{self, Control, Errand, Failure, News, Numbers, Shelf, Values};
 use crate::message;
 use crate::outcome::{Outcome, Verdict};
 use crate::plan::{Batch, Group, Instance, TestId};
@@ -208,12 +208,11 @@ pub(super) fn run_fixture(
         // The coordinator hears until the last fixture is gone.
         let _ = sender.send(Message::Fixture { instance, news });
     };
-    if let Some(shelf) = &context.shelf
-        && let Some(found) = shelf.find_or_keep(&errand.launch, context.slots)
-    {
-        return shelf.lend(found, &errand, &tell);
-    }
     let (run_id, slots) = (context.run_id, context.slots);
+    let lends = |shelf: &Shelf| shelf.lend(&errand, slots, context.groups, &tell);
+    if context.shelf.as_ref().is_some_and(lends) {
+        return;
+    }
     let numbers = Numbers { run_id, slots, worker: context.next_worker() };
     fixture::run(errand, numbers, context.groups, &tell);
 }
