@@ -542,6 +542,16 @@ mod kept_up {
     }
 
     #[test]
+    fn how_long_it_took_to_come_up_is_told() {
+        let package = served(&script("server", "sleep 0.3"), "");
+        let ran = api(&package).args("--keep-fixtures").run().exits(0);
+        let ready = ran.events().into_iter().find(|event| event["state"] == "ready").unwrap();
+        // No sleep is shorter than it says.
+        assert!(ready["seconds"].as_f64().unwrap() >= 0.3, "{ran}");
+        package.partest().args("fixtures stop").run().exits(0);
+    }
+
+    #[test]
     fn it_is_started_by_hand() {
         let package = served(&script("server", "echo VALUE=up >> $PARTEST_ENV"), "");
         let ran = package.partest().args("fixtures start server").run().exits(0);
