@@ -3,7 +3,7 @@
 
 mod fixtures;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
@@ -52,8 +52,8 @@ pub struct Run<'r> {
     ways: Vec<Way>,
     running: HashMap<usize, Running>,
     fixtures: HashMap<Instance, Standing>,
-    /// Why the tests of these fixtures cannot run.
-    lost: HashMap<usize, Blocked>,
+    /// Why the tests of these fixtures cannot run any more, on no slot.
+    lost: BTreeMap<Instance, Blocked>,
     /// Tests that failed and run again, by when.
     delayed: Vec<(Instant, usize, TestId)>,
     /// The batch whose end is being dealt with.
@@ -114,7 +114,7 @@ impl<'r> Run<'r> {
             ways: listings.iter().map(|listing| way(listing, context)).collect(),
             running: HashMap::new(),
             fixtures: HashMap::new(),
-            lost: HashMap::new(),
+            lost: BTreeMap::new(),
             held: Vec::new(),
             delayed: Vec::new(),
             ending: None,
@@ -201,8 +201,7 @@ impl<'r> Run<'r> {
         }
         let Some(group) = self.group_of(test) else { return Some(verdict) };
         let rules = self.plan.group(group).retries(test);
-        let mut needs = self.plan.group(group).fixtures.iter().flatten();
-        if needs.any(|need| self.lost.contains_key(&need.fixture)) {
+        if self.lost_of(self.plan.group(group)).is_some() {
             // It could not run again: on another slot its fixture is gone for good.
             return Some(verdict);
         }
@@ -492,7 +491,7 @@ impl<'r> Run<'r> {
                 let verdict = aborted(&rest, 0, how.clone());
                 self.judge(*culprit, verdict);
             }
-            _ if self.stopped || self.lost_of(batch).is_some() => {
+            _ if self.stopped || self.lost_of(self.plan.group(batch.group)).is_some() => {
                 for (at, suspect) in running.iter().enumerate() {
                     let reason = ledger::beside(&how, running.len());
                     self.judge(*suspect, aborted(&rest, at, reason));
@@ -579,7 +578,7 @@ impl<'r> Run<'r> {
         let open: Vec<TestId> = open.collect();
         if self.stopped {
             open.into_iter().for_each(|test| self.leave(test));
-        } else if let Some(blocked) = self.lost_of(batch) {
+        } else if let Some(blocked) = self.lost_of(self.plan.group(batch.group)).cloned() {
             open.into_iter().for_each(|test| self.block(test, &blocked));
         } else {
             self.plan.give_back(batch.group, &open);

@@ -122,9 +122,10 @@ impl Run<'_> {
             return self.let_go(instance, None);
         }
         self.summary.lost_fixtures += 1;
-        let reason = message::fixture_failed(&self.context.fixtures[instance.fixture].name, &why);
+        let name = &self.context.fixtures[instance.fixture].name;
+        let reason = message::fixture_failed(&message::fixture(name, instance.slot), &why);
         let blocked = Blocked { reason, output: tail(&output).to_vec() };
-        self.lost.insert(instance.fixture, blocked.clone());
+        self.lost.insert(instance, blocked.clone());
         self.emit_fixture(instance, FixtureEvent::Lost { why, output, leaks });
         for test in waiting {
             self.block(test, &blocked);
@@ -140,7 +141,8 @@ impl Run<'_> {
 
     /// A fixture died while these ran, or before they began.
     pub(super) fn bereft(&mut self, batch: &Batch, rest: Rest) {
-        let Some(blocked) = self.lost_of(batch) else { return };
+        let lost = self.instances_of(batch).find_map(|instance| self.lost.get(&instance).cloned());
+        let Some(blocked) = lost else { return };
         for at in 0..rest.running.len() {
             let verdict = aborted(&rest, at, String::new());
             self.conclude_judged(rest.running[at].0, with_block(verdict, &blocked));
@@ -150,16 +152,23 @@ impl Run<'_> {
         }
     }
 
+    /// Those that serve a batch: another slot may have its own ones.
+    fn instances_of(&self, batch: &Batch) -> impl Iterator<Item = Instance> {
+        let needs = self.plan.group(batch.group).fixtures.iter().flatten();
+        let slot = batch.slots.first().copied();
+        needs.map(move |need| {
+            let slot = slot.filter(|_| need.scope == Scope::Slot);
+            Instance { fixture: need.fixture, slot }
+        })
+    }
+
     /// Whether a test may have failed because its fixture was not there.
     pub(super) fn fixture_trouble(&self, test: TestId) -> Trouble {
         let Some(batch) = self.batch_of(test) else { return Trouble::None };
-        let group = self.plan.group(batch.group);
-        for need in group.fixtures.iter().flatten() {
-            if let Some(blocked) = self.lost.get(&need.fixture) {
+        for instance in self.instances_of(batch) {
+            if let Some(blocked) = self.lost.get(&instance) {
                 return Trouble::Lost(blocked.clone());
             }
-            let slot = (need.scope == Scope::Slot).then(|| batch.slots.first().copied()).flatten();
-            let instance = Instance { fixture: need.fixture, slot };
             let standing = self.fixtures.get(&instance);
             if standing.is_some_and(|standing| standing.control.has_ended()) {
                 return Trouble::Ended(instance);
@@ -186,10 +195,13 @@ impl Run<'_> {
         self.conclude_judged(test, with_block(verdict, blocked));
     }
 
-    /// Why the tests of a batch cannot run any more.
-    pub(super) fn lost_of(&self, batch: &Batch) -> Option<Blocked> {
-        let fixtures = self.plan.group(batch.group).fixtures.iter().flatten();
-        fixtures.filter_map(|need| self.lost.get(&need.fixture)).next().cloned()
+    /// Why the tests of a group cannot run any more: what was lost on one slot is started on no
+    /// other one.
+    pub(super) fn lost_of(&self, group: &Group) -> Option<&Blocked> {
+        let needs = |instance: &Instance| {
+            group.fixtures.iter().flatten().any(|need| need.fixture == instance.fixture)
+        };
+        self.lost.iter().find(|(instance, _)| needs(instance)).map(|(_, blocked)| blocked)
     }
 
     fn emit_fixture(&mut self, instance: Instance, what: FixtureEvent) {

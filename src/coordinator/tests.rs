@@ -99,6 +99,7 @@ enum Move {
 
 struct FakeWorker {
     batch: Batch,
+    needs: Vec<Instance>,
     way: Way,
     told: Vec<TestId>,
     untold: Vec<TestId>,
@@ -128,6 +129,8 @@ struct World {
     report_is_closed: bool,
     /// Those that honestly passed.
     passed: BTreeSet<TestId>,
+    /// Those that failed while all that they need was there.
+    failed: BTreeSet<TestId>,
     /// The tests that ran at each honest death.
     deaths: Vec<Vec<TestId>>,
     judged: BTreeMap<TestId, Verdict>,
@@ -150,6 +153,7 @@ impl World {
             tests,
             report_is_closed: false,
             passed: BTreeSet::new(),
+            failed: BTreeSet::new(),
             deaths: Vec::new(),
             judged: BTreeMap::new(),
             lost: BTreeSet::new(),
@@ -157,10 +161,14 @@ impl World {
     }
 
     fn start(&mut self, job: Job) {
-        let Job { batch, way, .. } = job;
+        let Job { batch, way, group, .. } = job;
         assert!(batch.tests.iter().all(|test| self.tests.contains(test)), "{batch:?}");
         let untold = batch.tests.clone();
-        self.workers.push(FakeWorker { batch, way, told: Vec::new(), untold });
+        let slot = |scope| (scope == Scope::Slot).then_some(batch.slots[0]);
+        let needs = group.fixtures.iter().flatten();
+        let needs = needs.map(|need| Instance { fixture: need.fixture, slot: slot(need.scope) });
+        let needs = needs.collect();
+        self.workers.push(FakeWorker { batch, needs, way, told: Vec::new(), untold });
     }
 
     fn start_fixture(&mut self, instance: Instance, errand: Errand) {
@@ -330,8 +338,15 @@ impl World {
         self.workers[at].told.push(test);
         if outcome == Outcome::Passed {
             self.passed.insert(test);
+        } else if self.workers[at].needs.iter().all(|need| self.is_there(*need)) {
+            self.failed.insert(test);
         }
         self.tell(at, test, outcome);
+    }
+
+    fn is_there(&self, instance: Instance) -> bool {
+        let mut fixtures = self.fixtures.iter();
+        fixtures.any(|fixture| fixture.instance == instance && !fixture.has_ended)
     }
 
     fn tell(&mut self, at: usize, test: TestId, outcome: Outcome) {
@@ -432,6 +447,13 @@ impl World {
         for outcome in crate::outcome::OUTCOMES {
             let judged = self.judged.values().filter(|verdict| verdict.outcome == outcome);
             assert_eq!(summary.count(outcome), judged.count(), "{outcome:?} after {moves:?}");
+        }
+        for test in &self.failed {
+            let is_told = |verdict: &Verdict| {
+                verdict.outcome != Outcome::Blocked || !verdict.failed_before.is_empty()
+            };
+            let verdict = self.judged.get(test);
+            assert!(verdict.is_none_or(is_told), "a failure of {test:?} is hidden: {moves:?}");
         }
         for death in &self.deaths {
             let is_told = |test: &TestId| {
