@@ -86,8 +86,8 @@ struct Running {
     batch: Batch,
     way: Way,
     began: Instant,
-    /// Those of its tests of which the worker has told a verdict.
-    told: BTreeSet<TestId>,
+    /// Of which of its tests the worker has told a verdict.
+    told: Vec<bool>,
     /// Tells the worker that a fixture of its tests has died.
     is_bereft: Arc<AtomicBool>,
 }
@@ -256,7 +256,7 @@ impl<'r> Run<'r> {
         };
         self.emit(Event::BatchStarted { batch: batch.id, what });
         let is_bereft = Arc::new(AtomicBool::new(false));
-        let (began, told) = (clock::now(), BTreeSet::new());
+        let (began, told) = (clock::now(), vec![false; batch.tests.len()]);
         let running =
             Running { batch: batch.clone(), way, began, told, is_bereft: is_bereft.clone() };
         self.running.insert(batch.id, running);
@@ -340,8 +340,9 @@ impl<'r> Run<'r> {
 
     /// A worker has one say about each of the tests that it was handed.
     fn takes_word(&mut self, batch: usize, test: TestId) -> bool {
-        let running = self.running.get_mut(&batch);
-        running.is_some_and(|running| running.batch.has(test) && running.told.insert(test))
+        let Some(running) = self.running.get_mut(&batch) else { return false };
+        let place = running.batch.place_of(test);
+        place.is_some_and(|at| !std::mem::replace(&mut running.told[at], true))
     }
 
     fn emit(&mut self, event: Event) {
@@ -643,9 +644,9 @@ fn holds_up(longest: &Longest, took: Duration, fill: f64) -> bool {
 
 /// Holds what a worker says at its end against what it was handed: a test whose verdict it has
 /// not told is in one of its two lists, once. Returns those that are in neither.
-fn reconcile(rest: &mut Rest, batch: &Batch, told: &BTreeSet<TestId>) -> Vec<TestId> {
-    let untold = batch.tests.iter().filter(|test| !told.contains(test));
-    let mut open: BTreeSet<TestId> = untold.copied().collect();
+fn reconcile(rest: &mut Rest, batch: &Batch, told: &[bool]) -> Vec<TestId> {
+    let untold = batch.tests.iter().zip(told).filter(|(_, is_told)| !**is_told);
+    let mut open: BTreeSet<TestId> = untold.map(|(test, _)| *test).collect();
     rest.running.retain(|(test, _)| open.remove(test));
     rest.not_begun.retain(|test| open.remove(test));
     open.into_iter().collect()

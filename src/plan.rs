@@ -138,8 +138,12 @@ impl From<usize> for Slots {
 
 impl Batch {
     /// A batch's tests are sorted by their ids.
+    pub fn place_of(&self, test: TestId) -> Option<usize> {
+        self.tests.binary_search(&test).ok()
+    }
+
     pub fn has(&self, test: TestId) -> bool {
-        self.tests.binary_search(&test).is_ok()
+        self.place_of(test).is_some()
     }
 }
 
