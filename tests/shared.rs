@@ -558,7 +558,8 @@ mod kept_up {
         assert!(ran.stdout.contains("shop.server: up, kept by process "), "{ran}");
         assert!(ran.stdout.ends_with("  VALUE=up\n"), "{ran}");
         let keeper = keeper(&package).unwrap();
-        package.partest().args("fixtures stop server").run().exits(0);
+        let ran = package.partest().args("fixtures stop server").run().exits(0);
+        assert_eq!(ran.stderr, "     Stopped 1 fixture\n", "{ran}");
         has_ended(&keeper);
     }
 
