@@ -2,6 +2,7 @@
 //! decides what becomes of tests that lost their worker. Everything reaches it as a message.
 
 mod fixtures;
+mod moments;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use rayon::ThreadPool;
 
 use crate::channel::Way;
 use crate::clock;
-use crate::declaration::{Backoff, Flaky, RetryKeys};
+use crate::declaration::Flaky;
 use crate::event::{Event, Longest, Note, Summary};
 use crate::fixture::Errand;
 use crate::interrupt::Interrupts;
@@ -26,12 +27,8 @@ use crate::process::Passed;
 use crate::worker::{self, Cause, Context, Job, Message, Rest};
 
 use fixtures::{Blocked, Standing, Trouble, run_fixture, with_block};
-
-/// How often the reports are told that time has passed.
-const TICK: Duration = Duration::from_millis(100);
-
-/// How often somebody looks for tests that have become slow, and at the time of the run.
-const SELDOM: Duration = Duration::from_secs(1);
+pub use moments::Watched;
+use moments::delay;
 
 /// After the first Ctrl-C tests may clean up for so long.
 const GRACE: Duration = Duration::from_secs(5);
@@ -73,8 +70,13 @@ pub struct Run<'r> {
     interrupted: Option<Passed>,
     /// When the run has to end by itself.
     ends_at: Option<Instant>,
+    watched: Watched,
     /// Tests that have been called slow.
     slow: BTreeSet<TestId>,
+    /// No test that runs now or begins until then becomes slow before this.
+    slow_at: Option<Instant>,
+    /// By group: no test of it is slow before it has run for so long.
+    soonest_slow: Vec<Duration>,
 }
 
 /// A batch that comes back whole so often, with no verdict and no suspect, is given up: its
@@ -106,6 +108,8 @@ impl<'r> Run<'r> {
         let listings = &context.inventory.listings;
         let mut ledger = Ledger::default();
         plan.groups().flat_map(|group| &group.tests).for_each(|test| ledger.open(test.id));
+        let soonest = |group: &Group| group.tests.iter().map(|test| test.slow).min();
+        let soonest_slow = plan.groups().map(|group| soonest(group).unwrap_or_default()).collect();
         Run {
             context,
             emit,
@@ -131,7 +135,10 @@ impl<'r> Run<'r> {
             kill_at: None,
             interrupted: None,
             ends_at: None,
+            watched: Watched::default(),
             slow: BTreeSet::new(),
+            slow_at: None,
+            soonest_slow,
         }
     }
 
@@ -140,8 +147,13 @@ impl<'r> Run<'r> {
         self.conclude(test, Verdict::without_run(Outcome::Ignored, None));
     }
 
-    /// Runs the plan to its end. `ticks` says whether anybody looks at the passing of time.
-    pub fn run(self, pool: &ThreadPool, interrupts: &Interrupts, ticks: bool) -> Summary {
+    /// Says what somebody looks at while the run goes on.
+    pub fn watch(&mut self, watched: Watched) {
+        self.watched = watched;
+    }
+
+    /// Runs the plan to its end.
+    pub fn run(self, pool: &ThreadPool, interrupts: &Interrupts) -> Summary {
         let (sender, messages) = channel();
         interrupts.listen(sender.clone());
         let context = self.context;
@@ -158,25 +170,25 @@ impl<'r> Run<'r> {
                     threads.spawn(move || run_fixture(instance, errand, context, &sender));
                 };
                 let starter = Starter { worker: &worker, fixture: &fixture };
-                // Now and then somebody looks for tests that have become slow.
-                let mut next = |patience: Option<Duration>| {
-                    messages.recv_timeout(patience.unwrap_or(SELDOM)).ok()
+                let mut next = |patience: Option<Duration>| match patience {
+                    Some(patience) => messages.recv_timeout(patience).ok(),
+                    None => messages.recv().ok(),
                 };
-                self.follow(&starter, &mut next, ticks)
+                self.follow(&starter, &mut next)
             })
         })
     }
 
     /// The same with whatever starts workers and fixtures, and gives their messages.
-    fn follow(mut self, starter: &Starter<'_>, next: Next<'_>, ticks: bool) -> Summary {
+    fn follow(mut self, starter: &Starter<'_>, next: Next<'_>) -> Summary {
         let began = clock::now();
-        self.ends_at = self.context.run_timeout.map(|limit| began + limit);
+        self.ends_at = self.context.run_timeout.and_then(|limit| began.checked_add(limit));
         loop {
             self.start_what_may(starter);
             if self.plan.is_done() {
                 return self.finish(began);
             }
-            self.hear(next, ticks);
+            self.hear(next);
         }
     }
 
@@ -238,14 +250,6 @@ impl<'r> Run<'r> {
         running.chain(&self.ending).find(|batch| batch.has(test))
     }
 
-    /// Tests whose time to run again has come.
-    fn retry_what_is_due(&mut self) {
-        let now = clock::now();
-        for (_, group, test) in self.delayed.extract_if(.., |(due, _, _)| *due <= now) {
-            self.plan.retry(group, test);
-        }
-    }
-
     fn hand_out(&mut self, batch: Batch) -> Job {
         let group = self.plan.group(batch.group).clone();
         batch.tests.iter().for_each(|test| self.ledger.hand_out(*test));
@@ -260,6 +264,7 @@ impl<'r> Run<'r> {
         let running =
             Running { batch: batch.clone(), way, began, told, is_bereft: is_bereft.clone() };
         self.running.insert(batch.id, running);
+        self.expect_slow_ones(batch.group);
         let values = self.values_for_tests(&group, batch.slots.first().copied());
         Job { batch, group, way, values, is_bereft }
     }
@@ -267,56 +272,6 @@ impl<'r> Run<'r> {
     fn id(&self, test: TestId) -> String {
         let listing = &self.context.inventory.listings[test.listing];
         listing.binary.id(&listing.tests[test.test].name)
-    }
-
-    /// Waits for one message, and deals with it.
-    fn hear(&mut self, next: Next<'_>, ticks: bool) {
-        let retry_at = self.delayed.iter().map(|(due, _, _)| *due).min();
-        let due = [self.kill_at, retry_at, self.ends_at].into_iter().flatten().min();
-        let left = due.map(|at| at.saturating_duration_since(clock::now()));
-        let is_watched = ticks || self.kill_at.is_some();
-        let patience = match left {
-            Some(left) if is_watched => Some(left.min(TICK)),
-            None if is_watched => Some(TICK),
-            left => left,
-        };
-        match next(patience) {
-            Some(message) => self.take(message),
-            None => self.pass_time(),
-        }
-    }
-
-    fn pass_time(&mut self) {
-        self.emit(Event::Tick);
-        self.look_for_slow_ones();
-        if self.ends_at.is_some_and(|at| clock::now() >= at) {
-            self.end_in_time();
-        }
-        if self.kill_at.is_some_and(|at| clock::now() >= at) {
-            self.kill_at = None;
-            self.context.groups.kill_all();
-        }
-    }
-
-    fn look_for_slow_ones(&mut self) {
-        for (test, took) in self.context.running.now().into_iter().flat_map(|now| now.tests) {
-            let group = self.batch_of(test).map(|batch| self.plan.group(batch.group));
-            let usual = group.and_then(|group| group.slow(test));
-            if usual.is_some_and(|usual| took >= usual) && self.slow.insert(test) {
-                self.emit(Event::Slow { test, took });
-            }
-        }
-    }
-
-    /// The run has taken as long as it may: what runs is ended as at a first Ctrl-C.
-    fn end_in_time(&mut self) {
-        self.ends_at = None;
-        self.summary.time_was_up = true;
-        let limit = self.context.run_timeout.unwrap_or_default();
-        self.emit(Event::Note(Note::TimeWasUp { limit }));
-        self.stop();
-        self.kill_at = Some(clock::now() + GRACE);
-        self.context.groups.pass_on(Passed::Terminate);
     }
 
     fn take(&mut self, message: Message) {
@@ -650,18 +605,6 @@ fn reconcile(rest: &mut Rest, batch: &Batch, told: &[bool]) -> Vec<TestId> {
     rest.running.retain(|(test, _)| open.remove(test));
     rest.not_begun.retain(|test| open.remove(test));
     open.into_iter().collect()
-}
-
-/// How long a test waits before it runs again, after so many failures.
-fn delay(rules: RetryKeys, failures: usize) -> Duration {
-    /// Nobody waits longer for one test.
-    const LONGEST: Duration = Duration::from_secs(600);
-    let doublings = u32::try_from(failures.saturating_sub(1)).unwrap_or(u32::MAX);
-    let factor = match rules.backoff {
-        Backoff::Fixed => 1,
-        Backoff::Exponential => 2_u32.saturating_pow(doublings),
-    };
-    rules.delay.saturating_mul(factor).min(LONGEST)
 }
 
 /// The best way to learn a listing's verdicts.
