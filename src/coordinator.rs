@@ -584,7 +584,9 @@ impl<'r> Run<'r> {
         let fill = if offered > 0.0 { self.busy.as_secs_f64() / offered } else { 0.0 };
         let workers = self.context.workers();
         let fill = fill.min(1.0);
-        let longest = self.longest.filter(|longest| holds_up(longest, took, fill));
+        // What was stopped did not end when its plan did.
+        let longest = self.longest.filter(|_| !self.stopped);
+        let longest = longest.filter(|longest| holds_up(longest, took, fill));
         Summary { took, workers, fill, longest, ..self.summary }
     }
 }

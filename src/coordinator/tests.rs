@@ -734,3 +734,20 @@ fn the_run_sleeps_until_somebody_tells_something_where_nobody_looks() {
     let (found, _) = waits(Watched { slow: true, time: false }, Duration::MAX);
     assert!(found.iter().all(Option::is_none), "{found:?}");
 }
+
+#[test]
+fn what_held_a_run_up_is_told_where_it_came_to_its_own_end() {
+    let took = Duration::from_secs(10);
+    let told = |end: &dyn Fn(&mut Run<'_>)| {
+        let (inventory, groups) = (inventory(&[]), Groups::default());
+        let context = Context::new(&inventory, &groups, "run");
+        let mut emit = |_| true;
+        let mut run = Run::new(&context, Plan::new(vec![], 2, None), false, &mut emit);
+        run.longest = Some(Longest { what: "g0".into(), took, tests: 2, is_unit: true });
+        end(&mut run);
+        run.finish(clock::now() - took).longest.is_some()
+    };
+    assert!(told(&|_| ()));
+    assert!(!told(&|run| run.interrupt(Passed::Interrupt)));
+    assert!(!told(&|run| run.stop()));
+}
