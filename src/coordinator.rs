@@ -1,19 +1,22 @@
 //! The one owner of plan and ledger: it hands out batches, hears what the workers tell, and
 //! decides what becomes of tests that lost their worker. Everything reaches it as a message.
 
-use std::collections::{BTreeSet, HashMap};
+mod fixtures;
+mod moments;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use rayon::ThreadPool;
 
 use crate::channel::Way;
 use crate::clock;
-use crate::declaration::{Backoff, Flaky, RetryKeys, Scope};
-use crate::event::{Event, FixtureEvent, Longest, Note, Summary};
-use crate::fixture::{self, Control, Errand, Failure, News, Numbers, Values};
+use crate::declaration::Flaky;
+use crate::event::{Event, Longest, Note, Summary};
+use crate::fixture::Errand;
 use crate::interrupt::Interrupts;
 use crate::inventory::{Dispatch, Listing};
 use crate::ledger::{self, Ledger};
@@ -23,11 +26,9 @@ use crate::plan::{Batch, FixtureStep, Form, Group, Instance, Plan, TestId};
 use crate::process::Passed;
 use crate::worker::{self, Cause, Context, Job, Message, Rest};
 
-/// How often the reports are told that time has passed.
-const TICK: Duration = Duration::from_millis(100);
-
-/// How often somebody looks for tests that have become slow, and at the time of the run.
-const SELDOM: Duration = Duration::from_secs(1);
+use fixtures::{Blocked, Standing, Trouble, run_fixture, with_block};
+pub use moments::Watched;
+use moments::delay;
 
 /// After the first Ctrl-C tests may clean up for so long.
 const GRACE: Duration = Duration::from_secs(5);
@@ -48,8 +49,8 @@ pub struct Run<'r> {
     ways: Vec<Way>,
     running: HashMap<usize, Running>,
     fixtures: HashMap<Instance, Standing>,
-    /// Why the tests of these fixtures cannot run.
-    lost: HashMap<usize, Blocked>,
+    /// Why the tests of these fixtures cannot run any more, on no slot.
+    lost: BTreeMap<Instance, Blocked>,
     /// Tests that failed and run again, by when.
     delayed: Vec<(Instant, usize, TestId)>,
     /// The batch whose end is being dealt with.
@@ -69,8 +70,13 @@ pub struct Run<'r> {
     interrupted: Option<Passed>,
     /// When the run has to end by itself.
     ends_at: Option<Instant>,
+    watched: Watched,
     /// Tests that have been called slow.
     slow: BTreeSet<TestId>,
+    /// No test that runs now or begins until then becomes slow before this.
+    slow_at: Option<Instant>,
+    /// By group: no test of it is slow before it has run for so long.
+    soonest_slow: Vec<Duration>,
 }
 
 /// A batch that comes back whole so often, with no verdict and no suspect, is given up: its
@@ -82,24 +88,10 @@ struct Running {
     batch: Batch,
     way: Way,
     began: Instant,
-    /// Those of its tests of which the worker has told a verdict.
-    told: BTreeSet<TestId>,
+    /// Of which of its tests the worker has told a verdict.
+    told: Vec<bool>,
     /// Tells the worker that a fixture of its tests has died.
     is_bereft: Arc<AtomicBool>,
-}
-
-/// A fixture that is there.
-struct Standing {
-    control: Control,
-    /// What it has handed over.
-    values: Values,
-}
-
-/// What the verdicts of tests say whose fixture is lost.
-#[derive(Clone)]
-struct Blocked {
-    reason: String,
-    output: Vec<u8>,
 }
 
 /// Gives the next message; none when this much time has passed without one.
@@ -116,6 +108,8 @@ impl<'r> Run<'r> {
         let listings = &context.inventory.listings;
         let mut ledger = Ledger::default();
         plan.groups().flat_map(|group| &group.tests).for_each(|test| ledger.open(test.id));
+        let soonest = |group: &Group| group.tests.iter().map(|test| test.slow).min();
+        let soonest_slow = plan.groups().map(|group| soonest(group).unwrap_or_default()).collect();
         Run {
             context,
             emit,
@@ -124,7 +118,7 @@ impl<'r> Run<'r> {
             ways: listings.iter().map(|listing| way(listing, context)).collect(),
             running: HashMap::new(),
             fixtures: HashMap::new(),
-            lost: HashMap::new(),
+            lost: BTreeMap::new(),
             held: Vec::new(),
             delayed: Vec::new(),
             ending: None,
@@ -141,7 +135,10 @@ impl<'r> Run<'r> {
             kill_at: None,
             interrupted: None,
             ends_at: None,
+            watched: Watched::default(),
             slow: BTreeSet::new(),
+            slow_at: None,
+            soonest_slow,
         }
     }
 
@@ -150,8 +147,13 @@ impl<'r> Run<'r> {
         self.conclude(test, Verdict::without_run(Outcome::Ignored, None));
     }
 
-    /// Runs the plan to its end. `ticks` says whether anybody looks at the passing of time.
-    pub fn run(self, pool: &ThreadPool, interrupts: &Interrupts, ticks: bool) -> Summary {
+    /// Says what somebody looks at while the run goes on.
+    pub fn watch(&mut self, watched: Watched) {
+        self.watched = watched;
+    }
+
+    /// Runs the plan to its end.
+    pub fn run(self, pool: &ThreadPool, interrupts: &Interrupts) -> Summary {
         let (sender, messages) = channel();
         interrupts.listen(sender.clone());
         let context = self.context;
@@ -168,25 +170,25 @@ impl<'r> Run<'r> {
                     threads.spawn(move || run_fixture(instance, errand, context, &sender));
                 };
                 let starter = Starter { worker: &worker, fixture: &fixture };
-                // Now and then somebody looks for tests that have become slow.
-                let mut next = |patience: Option<Duration>| {
-                    messages.recv_timeout(patience.unwrap_or(SELDOM)).ok()
+                let mut next = |patience: Option<Duration>| match patience {
+                    Some(patience) => messages.recv_timeout(patience).ok(),
+                    None => messages.recv().ok(),
                 };
-                self.follow(&starter, &mut next, ticks)
+                self.follow(&starter, &mut next)
             })
         })
     }
 
     /// The same with whatever starts workers and fixtures, and gives their messages.
-    fn follow(mut self, starter: &Starter<'_>, next: Next<'_>, ticks: bool) -> Summary {
+    fn follow(mut self, starter: &Starter<'_>, next: Next<'_>) -> Summary {
         let began = clock::now();
-        self.ends_at = self.context.run_timeout.map(|limit| began + limit);
+        self.ends_at = self.context.run_timeout.and_then(|limit| began.checked_add(limit));
         loop {
             self.start_what_may(starter);
             if self.plan.is_done() {
                 return self.finish(began);
             }
-            self.hear(next, ticks);
+            self.hear(next);
         }
     }
 
@@ -204,29 +206,6 @@ impl<'r> Run<'r> {
         }
     }
 
-    fn start_fixture(&mut self, instance: Instance, starter: &Starter<'_>) {
-        self.emit_fixture(instance, FixtureEvent::Starting);
-        let values = self.values_for(instance);
-        let fixture = &self.context.fixtures[instance.fixture];
-        let launch = fixture.launch(self.context.inventory, instance.slot, values);
-        let control = launch.and_then(|launch| {
-            Control::new(launch).map_err(|error| format!("it could not be told to stop: {error}"))
-        });
-        match control {
-            Ok((control, errand)) => {
-                self.fixtures.insert(instance, Standing { control, values: Values::new() });
-                (starter.fixture)(instance, errand);
-            }
-            Err(why) => self.fixture_lost(instance, Failure::at_start(why)),
-        }
-    }
-
-    fn stop_fixture(&mut self, instance: Instance) {
-        if let Some(standing) = self.fixtures.get(&instance) {
-            standing.control.stop();
-        }
-    }
-
     /// Gives a failure back that is the last word; for another one, the test is run again.
     fn try_again(&mut self, test: TestId, verdict: Verdict) -> Option<Verdict> {
         if self.stopped || !verdict.outcome.is_failure() {
@@ -234,8 +213,7 @@ impl<'r> Run<'r> {
         }
         let Some(group) = self.group_of(test) else { return Some(verdict) };
         let rules = self.plan.group(group).retries(test);
-        let mut needs = self.plan.group(group).fixtures.iter().flatten();
-        if needs.any(|need| self.lost.contains_key(&need.fixture)) {
+        if self.lost_of(self.plan.group(group)).is_some() {
             // It could not run again: on another slot its fixture is gone for good.
             return Some(verdict);
         }
@@ -272,32 +250,6 @@ impl<'r> Run<'r> {
         running.chain(&self.ending).find(|batch| batch.has(test))
     }
 
-    /// Tests whose time to run again has come.
-    fn retry_what_is_due(&mut self) {
-        let now = clock::now();
-        for (_, group, test) in self.delayed.extract_if(.., |(due, _, _)| *due <= now) {
-            self.plan.retry(group, test);
-        }
-    }
-
-    /// What a fixture gets from those that it needs.
-    fn values_for(&self, instance: Instance) -> Values {
-        let levels = self.plan.needs_of(instance.fixture);
-        self.values_of(&levels, instance.slot)
-    }
-
-    /// What these fixtures have handed over, as far as they are up.
-    fn values_of(&self, fixtures: &[usize], slot: Option<usize>) -> Values {
-        let instances = fixtures
-            .iter()
-            .flat_map(|fixture| [None, slot].map(|slot| Instance { fixture: *fixture, slot }));
-        let mut values = Values::new();
-        for standing in instances.filter_map(|instance| self.fixtures.get(&instance)) {
-            values.extend(standing.values.iter().cloned());
-        }
-        values
-    }
-
     fn hand_out(&mut self, batch: Batch) -> Job {
         let group = self.plan.group(batch.group).clone();
         batch.tests.iter().for_each(|test| self.ledger.hand_out(*test));
@@ -308,81 +260,18 @@ impl<'r> Run<'r> {
         };
         self.emit(Event::BatchStarted { batch: batch.id, what });
         let is_bereft = Arc::new(AtomicBool::new(false));
-        let (began, told) = (clock::now(), BTreeSet::new());
+        let (began, told) = (clock::now(), vec![false; batch.tests.len()]);
         let running =
             Running { batch: batch.clone(), way, began, told, is_bereft: is_bereft.clone() };
         self.running.insert(batch.id, running);
+        self.expect_slow_ones(batch.group);
         let values = self.values_for_tests(&group, batch.slots.first().copied());
         Job { batch, group, way, values, is_bereft }
-    }
-
-    /// What the tests of a group get from their fixtures, and the names of these.
-    fn values_for_tests(&self, group: &Group, slot: Option<usize>) -> Values {
-        let fixtures: Vec<usize> =
-            group.fixtures.iter().flatten().map(|need| need.fixture).collect();
-        if fixtures.is_empty() {
-            return Values::new();
-        }
-        let names: Vec<&str> =
-            fixtures.iter().map(|at| self.context.fixtures[*at].name.as_str()).collect();
-        let mut values = self.values_of(&fixtures, slot);
-        values.push(("PARTEST_FIXTURES".to_owned(), names.join(",")));
-        values
     }
 
     fn id(&self, test: TestId) -> String {
         let listing = &self.context.inventory.listings[test.listing];
         listing.binary.id(&listing.tests[test.test].name)
-    }
-
-    /// Waits for one message, and deals with it.
-    fn hear(&mut self, next: Next<'_>, ticks: bool) {
-        let retry_at = self.delayed.iter().map(|(due, _, _)| *due).min();
-        let due = [self.kill_at, retry_at, self.ends_at].into_iter().flatten().min();
-        let left = due.map(|at| at.saturating_duration_since(clock::now()));
-        let is_watched = ticks || self.kill_at.is_some();
-        let patience = match left {
-            Some(left) if is_watched => Some(left.min(TICK)),
-            None if is_watched => Some(TICK),
-            left => left,
-        };
-        match next(patience) {
-            Some(message) => self.take(message),
-            None => self.pass_time(),
-        }
-    }
-
-    fn pass_time(&mut self) {
-        self.emit(Event::Tick);
-        self.look_for_slow_ones();
-        if self.ends_at.is_some_and(|at| clock::now() >= at) {
-            self.end_in_time();
-        }
-        if self.kill_at.is_some_and(|at| clock::now() >= at) {
-            self.kill_at = None;
-            self.context.groups.kill_all();
-        }
-    }
-
-    fn look_for_slow_ones(&mut self) {
-        for (test, took) in self.context.running.now().into_iter().flat_map(|now| now.tests) {
-            let group = self.batch_of(test).map(|batch| self.plan.group(batch.group));
-            let usual = group.and_then(|group| group.slow(test));
-            if usual.is_some_and(|usual| took >= usual) && self.slow.insert(test) {
-                self.emit(Event::Slow { test, took });
-            }
-        }
-    }
-
-    /// The run has taken as long as it may: what runs is ended as at a first Ctrl-C.
-    fn end_in_time(&mut self) {
-        self.ends_at = None;
-        self.summary.time_was_up = true;
-        let limit = self.context.run_timeout.unwrap_or_default();
-        self.emit(Event::Note(Note::TimeWasUp { limit }));
-        self.stop();
-        self.kill_at = Some(clock::now() + GRACE);
-        self.context.groups.pass_on(Passed::Terminate);
     }
 
     fn take(&mut self, message: Message) {
@@ -406,8 +295,9 @@ impl<'r> Run<'r> {
 
     /// A worker has one say about each of the tests that it was handed.
     fn takes_word(&mut self, batch: usize, test: TestId) -> bool {
-        let running = self.running.get_mut(&batch);
-        running.is_some_and(|running| running.batch.has(test) && running.told.insert(test))
+        let Some(running) = self.running.get_mut(&batch) else { return false };
+        let place = running.batch.place_of(test);
+        place.is_some_and(|at| !std::mem::replace(&mut running.told[at], true))
     }
 
     fn emit(&mut self, event: Event) {
@@ -415,84 +305,6 @@ impl<'r> Run<'r> {
             // Whoever read the report has closed it: nobody waits for the rest.
             self.interrupt(Passed::HangUp);
         }
-    }
-
-    fn take_news(&mut self, instance: Instance, news: News) {
-        match news {
-            News::Ready { values, took } => {
-                if let Some(standing) = self.fixtures.get_mut(&instance) {
-                    standing.values = values;
-                }
-                self.plan.fixture_is_up(instance);
-                self.emit_fixture(instance, FixtureEvent::Ready { took });
-            }
-            News::Lost(failure) => self.fixture_lost(instance, failure),
-            News::GivenBack => {
-                self.fixtures.remove(&instance);
-                self.plan.fixture_is_down(instance);
-                self.emit_fixture(instance, FixtureEvent::GivenBack);
-                self.let_go(instance, None);
-            }
-            News::Stopped { left, remark } => {
-                let leaks = self.context.fixtures[instance.fixture].leaks(left);
-                self.fixtures.remove(&instance);
-                self.plan.fixture_is_down(instance);
-                self.summary.add_leaks(&leaks);
-                self.emit_fixture(instance, FixtureEvent::Stopped { leaks, remark });
-                self.let_go(instance, None);
-            }
-        }
-    }
-
-    /// Its tests cannot run, and those that do cannot be trusted to fail by themselves.
-    fn fixture_lost(&mut self, instance: Instance, failure: Failure) {
-        let Failure { why, output, left } = failure;
-        let leaks = self.context.fixtures[instance.fixture].leaks(left);
-        self.fixtures.remove(&instance);
-        let (waiting, batches) = self.plan.fixture_is_lost(instance);
-        self.summary.add_leaks(&leaks);
-        if self.is_cut_short() {
-            self.emit_fixture(instance, FixtureEvent::Stopped { leaks, remark: None });
-            return self.let_go(instance, None);
-        }
-        self.summary.lost_fixtures += 1;
-        let reason = message::fixture_failed(&self.context.fixtures[instance.fixture].name, &why);
-        let blocked = Blocked { reason, output: tail(&output).to_vec() };
-        self.lost.insert(instance.fixture, blocked.clone());
-        self.emit_fixture(instance, FixtureEvent::Lost { why, output, leaks });
-        for test in waiting {
-            self.block(test, &blocked);
-        }
-        for batch in batches {
-            if let Some(running) = self.running.get(&batch) {
-                running.is_bereft.store(true, Ordering::Relaxed);
-                self.context.groups.end_batch(batch);
-            }
-        }
-        self.let_go(instance, Some(&blocked));
-    }
-
-    /// It is known now how a fixture ended, and with that what the failures mean that waited
-    /// for it: they are its fault, or the tests' own.
-    fn let_go(&mut self, instance: Instance, blocked: Option<&Blocked>) {
-        let held: Vec<_> = self.held.extract_if(.., |(of, _, _)| *of == instance).collect();
-        for (_, test, verdict) in held {
-            let verdict = match blocked {
-                Some(blocked) => with_block(verdict, blocked),
-                None => verdict,
-            };
-            self.conclude_judged(test, verdict);
-        }
-    }
-
-    fn block(&mut self, test: TestId, blocked: &Blocked) {
-        let verdict = Verdict::without_run(Outcome::Blocked, None);
-        self.conclude_judged(test, with_block(verdict, blocked));
-    }
-
-    fn emit_fixture(&mut self, instance: Instance, what: FixtureEvent) {
-        let name = self.context.fixtures[instance.fixture].name.clone();
-        self.emit(Event::Fixture { name, slot: instance.slot, what });
     }
 
     fn judge(&mut self, test: TestId, verdict: Verdict) {
@@ -504,24 +316,6 @@ impl<'r> Run<'r> {
             Trouble::Ended(instance) => self.held.push((instance, test, verdict)),
             Trouble::Lost(blocked) => self.conclude_judged(test, with_block(verdict, &blocked)),
         }
-    }
-
-    /// Whether a test may have failed because its fixture was not there.
-    fn fixture_trouble(&self, test: TestId) -> Trouble {
-        let Some(batch) = self.batch_of(test) else { return Trouble::None };
-        let group = self.plan.group(batch.group);
-        for need in group.fixtures.iter().flatten() {
-            if let Some(blocked) = self.lost.get(&need.fixture) {
-                return Trouble::Lost(blocked.clone());
-            }
-            let slot = (need.scope == Scope::Slot).then(|| batch.slots.first().copied()).flatten();
-            let instance = Instance { fixture: need.fixture, slot };
-            let standing = self.fixtures.get(&instance);
-            if standing.is_some_and(|standing| standing.control.has_ended()) {
-                return Trouble::Ended(instance);
-            }
-        }
-        Trouble::None
     }
 
     fn conclude_judged(&mut self, test: TestId, verdict: Verdict) {
@@ -633,18 +427,6 @@ impl<'r> Run<'r> {
         }
     }
 
-    /// A fixture died while these ran, or before they began.
-    fn bereft(&mut self, batch: &Batch, rest: Rest) {
-        let Some(blocked) = self.lost_of(batch) else { return };
-        for at in 0..rest.running.len() {
-            let verdict = aborted(&rest, at, String::new());
-            self.conclude_judged(rest.running[at].0, with_block(verdict, &blocked));
-        }
-        for test in rest.not_begun {
-            self.block(test, &blocked);
-        }
-    }
-
     /// The worker ended and says nothing about these.
     fn missing(&mut self, tests: &[TestId], rest: &Rest) {
         for test in tests {
@@ -665,7 +447,7 @@ impl<'r> Run<'r> {
                 let verdict = aborted(&rest, 0, how.clone());
                 self.judge(*culprit, verdict);
             }
-            _ if self.stopped || self.lost_of(batch).is_some() => {
+            _ if self.stopped || self.lost_of(self.plan.group(batch.group)).is_some() => {
                 for (at, suspect) in running.iter().enumerate() {
                     let reason = ledger::beside(&how, running.len());
                     self.judge(*suspect, aborted(&rest, at, reason));
@@ -752,17 +534,11 @@ impl<'r> Run<'r> {
         let open: Vec<TestId> = open.collect();
         if self.stopped {
             open.into_iter().for_each(|test| self.leave(test));
-        } else if let Some(blocked) = self.lost_of(batch) {
+        } else if let Some(blocked) = self.lost_of(self.plan.group(batch.group)).cloned() {
             open.into_iter().for_each(|test| self.block(test, &blocked));
         } else {
             self.plan.give_back(batch.group, &open);
         }
-    }
-
-    /// Why the tests of a batch cannot run any more.
-    fn lost_of(&self, batch: &Batch) -> Option<Blocked> {
-        let fixtures = self.plan.group(batch.group).fixtures.iter().flatten();
-        fixtures.filter_map(|need| self.lost.get(&need.fixture)).next().cloned()
     }
 
     /// The rest of a unit goes on in a process that knows nothing of the first one's
@@ -808,7 +584,9 @@ impl<'r> Run<'r> {
         let fill = if offered > 0.0 { self.busy.as_secs_f64() / offered } else { 0.0 };
         let workers = self.context.workers();
         let fill = fill.min(1.0);
-        let longest = self.longest.filter(|longest| holds_up(longest, took, fill));
+        // What was stopped did not end when its plan did.
+        let longest = self.longest.filter(|_| !self.stopped);
+        let longest = longest.filter(|longest| holds_up(longest, took, fill));
         Summary { took, workers, fill, longest, ..self.summary }
     }
 }
@@ -823,68 +601,12 @@ fn holds_up(longest: &Longest, took: Duration, fill: f64) -> bool {
 
 /// Holds what a worker says at its end against what it was handed: a test whose verdict it has
 /// not told is in one of its two lists, once. Returns those that are in neither.
-fn reconcile(rest: &mut Rest, batch: &Batch, told: &BTreeSet<TestId>) -> Vec<TestId> {
-    let untold = batch.tests.iter().filter(|test| !told.contains(test));
-    let mut open: BTreeSet<TestId> = untold.copied().collect();
+fn reconcile(rest: &mut Rest, batch: &Batch, told: &[bool]) -> Vec<TestId> {
+    let untold = batch.tests.iter().zip(told).filter(|(_, is_told)| !**is_told);
+    let mut open: BTreeSet<TestId> = untold.map(|(test, _)| *test).collect();
     rest.running.retain(|(test, _)| open.remove(test));
     rest.not_begun.retain(|test| open.remove(test));
     open.into_iter().collect()
-}
-
-/// How long a test waits before it runs again, after so many failures.
-fn delay(rules: RetryKeys, failures: usize) -> Duration {
-    /// Nobody waits longer for one test.
-    const LONGEST: Duration = Duration::from_secs(600);
-    let doublings = u32::try_from(failures.saturating_sub(1)).unwrap_or(u32::MAX);
-    let factor = match rules.backoff {
-        Backoff::Fixed => 1,
-        Backoff::Exponential => 2_u32.saturating_pow(doublings),
-    };
-    rules.delay.saturating_mul(factor).min(LONGEST)
-}
-
-/// Whether the fixture of a test that failed is to blame.
-enum Trouble {
-    None,
-    /// It has ended, and how is about to be told.
-    Ended(Instance),
-    Lost(Blocked),
-}
-
-fn run_fixture(
-    instance: Instance,
-    errand: Errand,
-    context: &Context<'_>,
-    sender: &Sender<Message>,
-) {
-    let tell = |news| {
-        // The coordinator hears until the last fixture is gone.
-        let _ = sender.send(Message::Fixture { instance, news });
-    };
-    if let Some(shelf) = &context.shelf
-        && let Some(found) = shelf.find_or_keep(&errand.launch, context.slots)
-    {
-        return shelf.lend(found, &errand, &tell);
-    }
-    let (run_id, slots) = (context.run_id, context.slots);
-    let numbers = Numbers { run_id, slots, worker: context.next_worker() };
-    fixture::run(errand, numbers, context.groups, &tell);
-}
-
-/// The verdict of a test whose fixture is lost: what it printed itself, or else the fixture.
-fn with_block(verdict: Verdict, blocked: &Blocked) -> Verdict {
-    let output = match verdict.output.is_empty() {
-        true => blocked.output.clone(),
-        false => verdict.output,
-    };
-    let reason = Some(blocked.reason.clone());
-    Verdict { outcome: Outcome::Blocked, reason, output, ..verdict }
-}
-
-/// The last words of a fixture, short enough to stand with each of its tests.
-fn tail(output: &[u8]) -> &[u8] {
-    const LONGEST: usize = 4 * 1024;
-    &output[output.len().saturating_sub(LONGEST)..]
 }
 
 /// The best way to learn a listing's verdicts.

@@ -116,7 +116,7 @@ fn run(settings: &Settings, lines: Lines) -> Result<Exit> {
     if let Task::Fixtures(what @ (ByHand::List | ByHand::Stop(_))) = &settings.task {
         let (workspace, policy) = prepare::declared_alone(settings)?;
         let shelf = Shelf::new(&workspace.state_dir, false);
-        return fixture::act(what, settings, &policy, &shelf, None);
+        return fixture::act(what, settings, &policy, &shelf, None, &interrupts);
     }
     let mut built = prepare::build(settings, &interrupts, &mut notes)?;
     if settings.task == Task::BuildOnly {
@@ -128,7 +128,8 @@ fn run(settings: &Settings, lines: Lines) -> Result<Exit> {
     if let Task::Fixtures(what) = &settings.task {
         let shelf = Shelf::new(&workspace.state_dir, true);
         let root = workspace.root();
-        return fixture::act(what, settings, &policy, &shelf, Some((&inventory, &root)));
+        let inventory = Some((&inventory, &*root));
+        return fixture::act(what, settings, &policy, &shelf, inventory, &interrupts);
     }
     let choices = selection::choose(&inventory, &settings.wanted, &policy);
     let grouped = units::group(&inventory, &choices, settings, &policy, &history);

@@ -11,6 +11,7 @@ use crate::event::{Longest, Note, Summary};
 use crate::leaks::Leak;
 use crate::outcome::{Outcome, Unsteady, Verdict};
 use crate::process;
+use crate::report::harmless;
 use crate::settings::Settings;
 
 /// `1 test`, `2 tests`.
@@ -157,6 +158,11 @@ pub fn again(settings: &Settings, binary: &Binary, test: &str, is_ignored: bool)
     words.push("--exact".to_owned());
     words.extend(test.starts_with('-').then(|| "--".to_owned()));
     words.push(test.to_owned());
+    shell_line(&words)
+}
+
+/// A command as a shell reads it back.
+fn shell_line(words: &[String]) -> String {
     words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
 }
 
@@ -298,7 +304,7 @@ pub fn beside_others(settings: &Settings, binary: &Binary) -> String {
     let mut words = vec!["cargo".to_owned(), "partest".to_owned(), "-j0".to_owned()];
     words.extend(binary.cargo_flags());
     words.extend(cargo::flags_to_repeat(&settings.cargo));
-    words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+    shell_line(&words)
 }
 
 pub fn fixture_failed(name: &str, why: &str) -> String {
@@ -321,6 +327,14 @@ pub fn ended_by_itself(status: ExitStatus, was_ready: bool) -> String {
 
 pub fn was_killed(grace: Duration) -> String {
     format!("it did not stop within {grace:?} and was killed")
+}
+
+/// A fixture's own command to stop it came to this, and printed that.
+pub fn stop_command_failed(words: &[String], how: &str, said: &[u8]) -> String {
+    let said = harmless(said);
+    let last = said.trim_end().lines().next_back();
+    let last = last.map(|line| format!(", and said: {}", line.trim())).unwrap_or_default();
+    format!("its command to stop it {how}: {}{last}", shell_line(words))
 }
 
 /// `server`, `db of slot 1`

@@ -147,8 +147,12 @@ impl From<usize> for Slots {
 
 impl Batch {
     /// A batch's tests are sorted by their ids.
+    pub fn place_of(&self, test: TestId) -> Option<usize> {
+        self.tests.binary_search(&test).ok()
+    }
+
     pub fn has(&self, test: TestId) -> bool {
-        self.tests.binary_search(&test).is_ok()
+        self.place_of(test).is_some()
     }
 }
 
@@ -304,16 +308,6 @@ impl Plan {
     /// The next fixture that has to be started or stopped; asked for after `next`.
     pub fn next_fixture(&mut self) -> Option<FixtureStep> {
         self.standing.next(&self.groups)
-    }
-
-    /// The fixtures that stand below one: what it needs, and what its tests need before it.
-    pub fn needs_of(&self, fixture: usize) -> Vec<usize> {
-        let Some(user) = self.groups.iter().find(|state| state.needs(fixture)) else {
-            return Vec::new();
-        };
-        let is_other = |level: &&Vec<Need>| level.iter().all(|need| need.fixture != fixture);
-        let below = user.group.fixtures.iter().take_while(is_other);
-        below.flatten().map(|need| need.fixture).collect()
     }
 
     pub fn fixture_is_up(&mut self, instance: Instance) {

@@ -2,7 +2,7 @@
 
 use crate::agent_file::AgentFile;
 use crate::baseline::{self, Baseline, Comparison};
-use crate::coordinator::Run;
+use crate::coordinator::{Run, Watched};
 use crate::doctests;
 use crate::error::Result;
 use crate::event::{Event, Note, Summary};
@@ -16,7 +16,7 @@ use crate::policy::Policy;
 use crate::process::{self, ProcessorTime};
 use crate::report::{Reports, View};
 use crate::selection::Choice;
-use crate::settings::Settings;
+use crate::settings::{Settings, Verbosity};
 use crate::units::Grouped;
 use crate::worker::Context;
 use crate::workspace::Workspace;
@@ -90,7 +90,7 @@ fn run_tests(
     let running: usize = groups.iter().map(|group| group.tests.len()).sum();
     let doctests = doctests::left_out(known.workspace, inventory, &settings.cargo);
     let history = &mut known.history;
-    let ticks = reports.ticks();
+    let watched = Watched { time: reports.ticks(), slow: settings.verbosity != Verbosity::Quiet };
     let mut old_and_new = Comparison::new(&context.baseline);
     let mut emit = |event: Event| {
         if let Event::Judged { test, verdict } = &event {
@@ -116,7 +116,8 @@ fn run_tests(
     for test in ignored {
         run.ignore(test);
     }
-    let mut summary = run.run(pool, interrupts, ticks);
+    run.watch(watched);
+    let mut summary = run.run(pool, interrupts);
     summary.list_failures = inventory.failures.len();
     if is_crowded(before) {
         history.distrust_loads();

@@ -169,12 +169,15 @@ mod while_all_is_well {
     fn outer_ones_come_first_and_go_last() {
         let modules =
             format!("{API}\n\"shop::api::deep\" = {{ policy = \"shared\", fixture = \"inner\" }}");
-        let fixtures = shell("server", &script("PKG", "echo VALUE=1 >> $PARTEST_ENV"), "")
-            + &shell("inner", &script("MOD", "echo INNER=$VALUE >> $FIXTURE_LOG/inner"), "");
-        let ran =
-            package(&modules, &fixtures).partest().json().args("-j2 api::deep").run().exits(0);
-        assert_eq!(events(&ran), ["PKG+", "MOD+", "ran", "MOD-", "PKG-"], "{ran}");
-        assert_eq!(ran.log("inner"), ["INNER=1"], "it knows what stands around it; {ran}");
+        // It knows what it says it needs, and not what happens to stand around it.
+        for (needs, known) in [("", "INNER="), (", fixture = \"server\"", "INNER=1")] {
+            let fixtures = shell("server", &script("PKG", "echo VALUE=1 >> $PARTEST_ENV"), "")
+                + &shell("inner", &script("MOD", "echo INNER=$VALUE >> $FIXTURE_LOG/inner"), needs);
+            let package = package(&modules, &fixtures);
+            let ran = package.partest().json().args("-j2 api::deep").run().exits(0);
+            assert_eq!(events(&ran), ["PKG+", "MOD+", "ran", "MOD-", "PKG-"], "{ran}");
+            assert_eq!(ran.log("inner"), [known], "{ran}");
+        }
     }
 
     #[test]
@@ -248,6 +251,23 @@ mod while_all_is_well {
         let ran = api(&served(start, stop)).run().exits(0);
         assert_eq!(events(&ran), ["server+", "ran", "server-"], "{ran}");
         assert_eq!(ran.finished()["leaks"], 0, "{ran}");
+    }
+
+    #[test]
+    fn a_command_to_stop_it_that_fails_is_told() {
+        let stop = ", stop = [\"sh\", \"-c\", \"echo no such server >&2; exit 7\"]";
+        let words = "its command to stop it ended with exit code 7: \
+            sh -c 'echo no such server >&2; exit 7', and said: no such server";
+        // One that has gone into the background, and one that is told to stop while it runs.
+        for start in ["true", &script("server", ":")] {
+            let ran = api(&served(start, stop)).run().exits(0);
+            let stopped = ran.events().into_iter().find(|event| event["state"] == "stopped");
+            assert_eq!(text(&stopped.unwrap()["reason"]), words, "{ran}");
+            assert!(ran.stderr.contains(&format!("warning: fixture server: {words}\n")), "{ran}");
+        }
+        let stop = stop.replace("sh\", \"-c", "no-such-program\", \"-c");
+        let ran = api(&served("true", &stop)).run().exits(0);
+        assert!(ran.stderr.contains("its command to stop it could not be run: "), "{ran}");
     }
 
     #[test]
@@ -522,14 +542,45 @@ mod kept_up {
     }
 
     #[test]
+    fn how_long_it_took_to_come_up_is_told() {
+        let package = served(&script("server", "sleep 0.3"), "");
+        let ran = api(&package).args("--keep-fixtures").run().exits(0);
+        let ready = ran.events().into_iter().find(|event| event["state"] == "ready").unwrap();
+        // No sleep is shorter than it says.
+        assert!(ready["seconds"].as_f64().unwrap() >= 0.3, "{ran}");
+        package.partest().args("fixtures stop").run().exits(0);
+    }
+
+    #[test]
     fn it_is_started_by_hand() {
         let package = served(&script("server", "echo VALUE=up >> $PARTEST_ENV"), "");
         let ran = package.partest().args("fixtures start server").run().exits(0);
         assert!(ran.stdout.contains("shop.server: up, kept by process "), "{ran}");
         assert!(ran.stdout.ends_with("  VALUE=up\n"), "{ran}");
         let keeper = keeper(&package).unwrap();
-        package.partest().args("fixtures stop server").run().exits(0);
+        let ran = package.partest().args("fixtures stop server").run().exits(0);
+        assert_eq!(ran.stderr, "     Stopped 1 fixture\n", "{ran}");
         has_ended(&keeper);
+    }
+
+    /// `inner` stands below `server` in every group that uses it, and needs `disk`.
+    #[test]
+    fn those_that_were_started_by_hand_serve_a_run() {
+        let log = tempfile::tempdir().unwrap();
+        let modules =
+            format!("{API}\n\"shop::api::deep\" = {{ policy = \"shared\", fixture = \"inner\" }}");
+        let fixtures = shell("server", &script("server", "echo VALUE=$$ >> $PARTEST_ENV"), "")
+            + &shell("disk", &script("disk", "echo DISK=$$ >> $PARTEST_ENV"), "")
+            + &shell("inner", &script("inner", ":"), ", fixture = \"disk\"");
+        let package = package(&modules, &fixtures);
+        let call = |call: Call| call.env("FIXTURE_LOG", log.path()).run().exits(0);
+        call(package.partest().args("fixtures start"));
+        call(package.partest().args("-j2 --keep-fixtures api::"));
+        call(package.partest().args("fixtures stop"));
+        let events = std::fs::read_to_string(log.path().join("events")).unwrap();
+        for name in ["server+", "disk+", "inner+"] {
+            assert_eq!(events.matches(name).count(), 1, "{events}");
+        }
     }
 
     #[test]
@@ -542,6 +593,48 @@ mod kept_up {
         let ran = api(&package).run().exits(0);
         has_ended(&keeper);
         assert_eq!(events(&ran), ["other+", "ran", "server-"], "{ran}");
+    }
+
+    /// Never ready, within an hour: as `sh` does it, with this instead of its end.
+    fn comes_up_for_ever(end: &str, more: &str) -> Package {
+        let script = format!(
+            "trap '{end}' TERM; echo server+ >> $FIXTURE_LOG/events; echo $$ $PPID > $FIXTURE_LOG/pids; \
+             while :; do sleep 0.05; done"
+        );
+        served(&script, &format!(", timeout = \"1h\"{more}"))
+    }
+
+    /// The fixture has begun, and somebody waits for it.
+    fn waits_for_it(call: Call) -> (Running, Vec<String>) {
+        let run = call.start();
+        let pids = run.await_log("pids").concat();
+        (run, pids.split(' ').map(str::to_owned).collect())
+    }
+
+    #[test]
+    fn one_that_comes_up_goes_when_nobody_wants_it_any_more() {
+        let package = comes_up_for_ever("echo server- >> $FIXTURE_LOG/events; exit", "");
+        let run = package.partest().json().args("-j2 --keep-fixtures api::");
+        let by_hand = package.partest().args("fixtures start");
+        for call in [run, by_hand] {
+            let (run, pids) = waits_for_it(call);
+            run.send(Signal::INT);
+            let ran = run.wait().exits(130);
+            assert_eq!(events(&ran), ["server+", "server-"], "{ran}");
+            assert!(!ran.stdout.contains("left up"), "{ran}");
+            pids.iter().for_each(|pid| has_ended(pid));
+            assert_eq!(keeper(&package), None);
+        }
+    }
+
+    #[test]
+    fn one_that_comes_up_and_does_not_go_is_ended_with_the_run() {
+        let package = comes_up_for_ever("", ", stop = \"1h\"");
+        let call = package.partest().args("-j2 --keep-fixtures api::");
+        let (run, pids) = waits_for_it(call);
+        run.send(Signal::INT);
+        let ran = run.wait().exits(130);
+        pids.iter().for_each(|pid| assert!(!is_alive(pid), "{ran}"));
     }
 
     #[test]

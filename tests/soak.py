@@ -15,11 +15,12 @@ Not a part of the test suite: it takes minutes. Linux only. Ends with 1 if anyth
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
 import time
+
+import bench
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 FIXTURES = ["torture", "dies", "exits_zero", "is_hostile", "leaves_a_child", "holds_a_pipe",
@@ -108,10 +109,9 @@ def run(program, fixture, way, scratch, number):
             "left": left, "seconds": seconds}
 
 
-def machine():
+def memory_of_machine():
     with open("/proc/meminfo") as file:
-        memory = int(file.readline().split()[1]) // 1024
-    return f"{platform.system()} {platform.release()}, {os.cpu_count()} cores, {memory} MiB"
+        return f"{int(file.readline().split()[1]) // 1024} MiB of memory"
 
 
 def main():
@@ -121,7 +121,7 @@ def main():
     words.add_argument("--program", default=os.path.join(ROOT, "target/release/cargo-partest"))
     words.add_argument("fixtures", nargs="*", default=FIXTURES)
     words = words.parse_args()
-    print(machine(), flush=True)
+    print(*bench.machine(), memory_of_machine(), sep="\n", flush=True)
     wrong, first, number, began = [], {}, 0, time.monotonic()
     memory = {}
     done = 0

@@ -4,6 +4,8 @@
 //! Small plans are played through in every way that deviates from a run without trouble in no
 //! more than a few places; larger ones by property (`PROPTEST_CASES` says how often).
 
+mod waits;
+
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -11,8 +13,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::binary::Binary;
-use crate::declaration::Recycle;
-use crate::fixture::Fixture;
+use crate::declaration::{Recycle, RetryKeys, Scope};
+use crate::event::FixtureEvent;
+use crate::fixture::{Failure, Fixture, News, Values};
 use crate::inventory::{Inventory, Test};
 use crate::plan::Need;
 use crate::plan::tests::group;
@@ -98,6 +101,7 @@ enum Move {
 
 struct FakeWorker {
     batch: Batch,
+    needs: Vec<Instance>,
     way: Way,
     told: Vec<TestId>,
     untold: Vec<TestId>,
@@ -127,6 +131,8 @@ struct World {
     report_is_closed: bool,
     /// Those that honestly passed.
     passed: BTreeSet<TestId>,
+    /// Those that failed while all that they need was there.
+    failed: BTreeSet<TestId>,
     /// The tests that ran at each honest death.
     deaths: Vec<Vec<TestId>>,
     judged: BTreeMap<TestId, Verdict>,
@@ -149,6 +155,7 @@ impl World {
             tests,
             report_is_closed: false,
             passed: BTreeSet::new(),
+            failed: BTreeSet::new(),
             deaths: Vec::new(),
             judged: BTreeMap::new(),
             lost: BTreeSet::new(),
@@ -156,10 +163,14 @@ impl World {
     }
 
     fn start(&mut self, job: Job) {
-        let Job { batch, way, .. } = job;
+        let Job { batch, way, group, .. } = job;
         assert!(batch.tests.iter().all(|test| self.tests.contains(test)), "{batch:?}");
         let untold = batch.tests.clone();
-        self.workers.push(FakeWorker { batch, way, told: Vec::new(), untold });
+        let slot = |scope| (scope == Scope::Slot).then_some(batch.slots[0]);
+        let needs = group.fixtures.iter().flatten();
+        let needs = needs.map(|need| Instance { fixture: need.fixture, slot: slot(need.scope) });
+        let needs = needs.collect();
+        self.workers.push(FakeWorker { batch, needs, way, told: Vec::new(), untold });
     }
 
     fn start_fixture(&mut self, instance: Instance, errand: Errand) {
@@ -329,8 +340,15 @@ impl World {
         self.workers[at].told.push(test);
         if outcome == Outcome::Passed {
             self.passed.insert(test);
+        } else if self.workers[at].needs.iter().all(|need| self.is_there(*need)) {
+            self.failed.insert(test);
         }
         self.tell(at, test, outcome);
+    }
+
+    fn is_there(&self, instance: Instance) -> bool {
+        let mut fixtures = self.fixtures.iter();
+        fixtures.any(|fixture| fixture.instance == instance && !fixture.has_ended)
     }
 
     fn tell(&mut self, at: usize, test: TestId, outcome: Outcome) {
@@ -432,6 +450,13 @@ impl World {
             let judged = self.judged.values().filter(|verdict| verdict.outcome == outcome);
             assert_eq!(summary.count(outcome), judged.count(), "{outcome:?} after {moves:?}");
         }
+        for test in &self.failed {
+            let is_told = |verdict: &Verdict| {
+                verdict.outcome != Outcome::Blocked || !verdict.failed_before.is_empty()
+            };
+            let verdict = self.judged.get(test);
+            assert!(verdict.is_none_or(is_told), "a failure of {test:?} is hidden: {moves:?}");
+        }
         for death in &self.deaths {
             let is_told = |test: &TestId| {
                 let verdict = self.judged.get(test);
@@ -512,7 +537,7 @@ impl Setting {
         };
         let starter = Starter { worker: &worker, fixture: &fixture };
         let mut next = |patience: Option<Duration>| world.borrow_mut().next(patience);
-        let summary = run.follow(&starter, &mut next, false);
+        let summary = run.follow(&starter, &mut next);
         let may_stop = self.fail_fast || self.most_deaths < usize::MAX;
         let world = world.into_inner();
         world.check(&summary, may_stop);
@@ -649,4 +674,21 @@ proptest! {
         let setting = Setting { groups: groups.collect(), slots, fail_fast, most_deaths, any_order: true };
         setting.play(&inventory(&setting.groups), Choices { given, asked: Vec::new() }, trouble);
     }
+}
+
+#[test]
+fn what_held_a_run_up_is_told_where_it_came_to_its_own_end() {
+    let took = Duration::from_secs(10);
+    let told = |end: &dyn Fn(&mut Run<'_>)| {
+        let (inventory, groups) = (inventory(&[]), Groups::default());
+        let context = Context::new(&inventory, &groups, "run");
+        let mut emit = |_| true;
+        let mut run = Run::new(&context, Plan::new(vec![], 2, None), false, &mut emit);
+        run.longest = Some(Longest { what: "g0".into(), took, tests: 2, is_unit: true });
+        end(&mut run);
+        run.finish(clock::now() - took).longest.is_some()
+    };
+    assert!(told(&|_| ()));
+    assert!(!told(&|run| run.interrupt(Passed::Interrupt)));
+    assert!(!told(&|run| run.stop()));
 }

@@ -185,6 +185,11 @@ impl Groups {
     #[cfg(not(unix))]
     pub fn kill_all(&self) {}
 
+    /// Whether all of them were told to die, and whoever is not among them should too.
+    pub fn must_die(&self) -> bool {
+        self.lock().order == Order::Die
+    }
+
     #[cfg(unix)]
     pub fn stop(&self) {
         let mut living = self.lock();

@@ -14,7 +14,7 @@ use crate::plan::TestId;
 use crate::settings::{Settings, Verbosity};
 
 pub use overview::{list, plan};
-pub use progress::Spinner;
+pub use progress::{Spinner, status};
 
 /// What a report may know besides the events.
 #[derive(Clone, Copy)]

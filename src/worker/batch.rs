@@ -5,6 +5,7 @@ use std::process::ExitStatus;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
+use super::arguments::parts;
 use super::running::Place;
 use super::{Cause, Context, GRACE, Job, Message, Rest, prepare, tell_all};
 use crate::channel::{Agent, Channel, Ended, Heard, LedgerFile, Left, Settled, ThreadStack, Way};
@@ -12,7 +13,7 @@ use crate::clock;
 use crate::declaration::{LeakAction, LeakKind, Recycle};
 use crate::inventory::Listing;
 use crate::leaks::{Finding, Leak, Module, Names, Symbols, essential, judge};
-use crate::libtest::{self, Listed};
+use crate::libtest;
 use crate::outcome::{Outcome, Verdict};
 use crate::plan::TestId;
 use crate::process::{self, At, End, Happening, Look, Stray, Stream, Supervised, Wire};
@@ -38,46 +39,6 @@ pub fn run_in_parts(job: &Job, context: &Context<'_>, told: &Sender<Message>) ->
     }
     rest.not_begun.extend(parts.flat_map(|(tests, _)| tests));
     rest
-}
-
-/// What fits on a command line: the platform's limit, less what the environment may take.
-const ARGUMENT_SPACE: usize = if cfg!(windows) {
-    24 * 1024
-} else if cfg!(target_os = "linux") {
-    // 2 MiB in all.
-    1024 * 1024
-} else {
-    // About 1 MiB in all.
-    512 * 1024
-};
-
-fn parts(listing: &Listing, tests: &[TestId]) -> Vec<(Vec<TestId>, Vec<String>)> {
-    let args = selection(listing, tests);
-    // Each argument costs its bytes, an end and a pointer.
-    let space: usize = args.iter().map(|arg| arg.len() + 9).sum();
-    if space <= ARGUMENT_SPACE || tests.len() == 1 {
-        return vec![(tests.to_vec(), args)];
-    }
-    let (first, second) = tests.split_at(tests.len() / 2);
-    let mut found = parts(listing, first);
-    found.extend(parts(listing, second));
-    found
-}
-
-fn selection(listing: &Listing, tests: &[TestId]) -> Vec<String> {
-    let mut chosen = vec![false; listing.tests.len()];
-    tests.iter().for_each(|id| chosen[id.test] = true);
-    let listed: Vec<Listed<'_>> = listing
-        .tests
-        .iter()
-        .zip(chosen)
-        .map(|(test, is_chosen)| Listed {
-            name: &test.name,
-            is_ignored: test.is_ignored,
-            is_chosen,
-        })
-        .collect();
-    libtest::select(&listed).args
 }
 
 /// How long the threads of a worker may take to tell where they are.

@@ -2,8 +2,10 @@
 //! verdicts. What it cannot decide alone (who killed the worker, what becomes of the rest)
 //! goes to the coordinator.
 //!
-//! `batch` runs many tests in one process, `single` a process for each.
+//! `batch` runs many tests in one process, `single` a process for each; `arguments` are the words
+//! that choose the tests of a process.
 
+mod arguments;
 mod batch;
 mod running;
 mod single;

@@ -1,0 +1,66 @@
+//! How long the run sleeps while nobody tells it anything.
+
+use std::cell::Cell;
+
+use super::*;
+
+/// Plays a run of one batch in which a test runs on and on, until it is called slow or the run has
+/// waited so often; returns how long the run was ready to wait each time.
+fn waits(watched: Watched, slow: Duration) -> (Vec<Option<Duration>>, bool) {
+    const MOST: usize = 20;
+    let mut only = group(0, Form::Unit, &tests(2));
+    only.tests.iter_mut().for_each(|test| test.slow = slow);
+    let setting = Setting::new(vec![only], 1);
+    let (inventory, groups) = (inventory(&setting.groups), Groups::default());
+    let context = Context::new(&inventory, &groups, "run");
+    let (mut waits, is_slow) = (Vec::new(), Cell::new(false));
+    let mut emit = |event: Event| {
+        is_slow.set(is_slow.get() || matches!(event, Event::Slow { .. }));
+        true
+    };
+    let mut run = Run::new(&context, Plan::new(setting.groups.clone(), 1, None), false, &mut emit);
+    run.watch(watched);
+    let place = context.running.enter(0, 0);
+    let mut next = |patience: Option<Duration>| {
+        let is_over = patience.is_none_or(|left| left > SHORT) || waits.len() == MOST;
+        waits.push(patience);
+        match waits.len() {
+            // The first test begins while nobody looks.
+            1 => place.began(TestId { listing: 0, test: 0 }, clock::now()),
+            _ if is_slow.get() || is_over => {
+                let (cause, not_begun) = (Cause::Done, vec![]);
+                let (running, output, left_behind) = (vec![], vec![], vec![]);
+                let rest = Rest { cause, worker: None, running, not_begun, output, left_behind };
+                return Some(Message::Finished { batch: 0, rest });
+            }
+            _ => {}
+        }
+        std::thread::sleep(patience.unwrap_or_default().min(SHORT));
+        None
+    };
+    let starter = Starter { worker: &|_| (), fixture: &|_, _| () };
+    run.follow(&starter, &mut next);
+    (waits, is_slow.get())
+}
+
+const SHORT: Duration = Duration::from_millis(500);
+
+#[test]
+fn the_run_sleeps_until_a_test_may_have_become_slow() {
+    let slow = Watched { slow: true, time: false };
+    let (found, is_slow) = waits(slow, Duration::from_millis(300));
+    assert!(is_slow, "{found:?}");
+    // When the batch may first have a slow test, and when this one is; a system that wakes
+    // somebody too early may add one or the other.
+    assert!(found.len() <= 6, "{found:?}");
+    let (found, _) = waits(slow, Duration::from_secs(3600));
+    assert!(found.iter().all(|wait| wait.unwrap() > Duration::from_secs(3000)), "{found:?}");
+}
+
+#[test]
+fn the_run_sleeps_until_somebody_tells_something_where_nobody_looks() {
+    let (found, _) = waits(Watched::default(), Duration::from_millis(1));
+    assert!(found.iter().all(Option::is_none), "{found:?}");
+    let (found, _) = waits(Watched { slow: true, time: false }, Duration::MAX);
+    assert!(found.iter().all(Option::is_none), "{found:?}");
+}

@@ -1,0 +1,74 @@
+//! The words that choose a batch's tests, in as many parts as the platform's limit on arguments
+//! asks for.
+
+use crate::inventory::Listing;
+use crate::libtest::{self, Listed};
+use crate::plan::TestId;
+
+/// What fits on a command line: the platform's limit, less what the environment may take.
+const ARGUMENT_SPACE: usize = if cfg!(windows) {
+    24 * 1024
+} else if cfg!(target_os = "linux") {
+    // 2 MiB in all.
+    1024 * 1024
+} else {
+    // About 1 MiB in all.
+    512 * 1024
+};
+
+/// The tests in as many parts as needed, each with the arguments that choose it.
+pub fn parts(listing: &Listing, tests: &[TestId]) -> Vec<(Vec<TestId>, Vec<String>)> {
+    let args = selection(listing, tests);
+    // Each argument costs its bytes, an end and a pointer.
+    let space: usize = args.iter().map(|arg| arg.len() + 9).sum();
+    if space <= ARGUMENT_SPACE || tests.len() == 1 {
+        return vec![(tests.to_vec(), args)];
+    }
+    let (first, second) = tests.split_at(tests.len() / 2);
+    let mut found = parts(listing, first);
+    found.extend(parts(listing, second));
+    found
+}
+
+fn selection(listing: &Listing, tests: &[TestId]) -> Vec<String> {
+    let mut chosen = vec![false; listing.tests.len()];
+    tests.iter().for_each(|id| chosen[id.test] = true);
+    let listed: Vec<Listed<'_>> = listing
+        .tests
+        .iter()
+        .zip(chosen)
+        .map(|(test, is_chosen)| Listed {
+            name: &test.name,
+            is_ignored: test.is_ignored,
+            is_chosen,
+        })
+        .collect();
+    libtest::select(&listed).args
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::binary::Binary;
+    use crate::inventory::{Dispatch, Test};
+    use crate::statics::Statics;
+
+    #[test]
+    fn what_fits_on_no_command_line_comes_in_parts_that_do() {
+        let test =
+            |at: usize| Test { name: format!("{at}::{}", "x".repeat(200)), is_ignored: false };
+        let statics = Statics::Known { statics: vec![], has_barrier: false };
+        let tests = (0..20_000).map(test).collect();
+        let listing = Listing::new(Binary::example("web"), Dispatch::Batches, tests, statics);
+        // Neither all nor most of them, for which there are shorter words.
+        let chosen = (0..20_000).step_by(2).map(|test| TestId { listing: 0, test });
+        let chosen: Vec<TestId> = chosen.collect();
+        let parts = parts(&listing, &chosen);
+        assert!(parts.len() > 1, "{}", parts.len());
+        for (_, args) in &parts {
+            assert!(args.iter().map(String::len).sum::<usize>() < ARGUMENT_SPACE);
+        }
+        let all: Vec<TestId> = parts.into_iter().flat_map(|(tests, _)| tests).collect();
+        assert_eq!(all, chosen);
+    }
+}
