@@ -2,6 +2,7 @@
 //! decides what becomes of tests that lost their worker. Everything reaches it as a message.
 
 mod fixtures;
+mod learning;
 mod moments;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -27,6 +28,7 @@ use crate::process::Passed;
 use crate::worker::{self, Cause, Context, Job, Message, Rest};
 
 use fixtures::{Blocked, Standing, Trouble, run_fixture, with_block};
+use learning::Learning;
 pub use moments::Watched;
 use moments::delay;
 
@@ -71,6 +73,7 @@ pub struct Run<'r> {
     /// When the run has to end by itself.
     ends_at: Option<Instant>,
     watched: Watched,
+    learning: Learning,
     /// Tests that have been called slow.
     slow: BTreeSet<TestId>,
     /// No test that runs now or begins until then becomes slow before this.
@@ -123,7 +126,7 @@ impl<'r> Run<'r> {
             delayed: Vec::new(),
             ending: None,
             summary: Summary {
-                slots: context.slots,
+                slots: context.likely_slots,
                 binaries: listings.len(),
                 ..Summary::default()
             },
@@ -136,6 +139,7 @@ impl<'r> Run<'r> {
             interrupted: None,
             ends_at: None,
             watched: Watched::default(),
+            learning: Learning::default(),
             slow: BTreeSet::new(),
             slow_at: None,
             soonest_slow,
@@ -183,6 +187,7 @@ impl<'r> Run<'r> {
     fn follow(mut self, starter: &Starter<'_>, next: Next<'_>) -> Summary {
         let began = clock::now();
         self.ends_at = self.context.run_timeout.and_then(|limit| began.checked_add(limit));
+        self.learning.begin(&self.plan);
         loop {
             self.start_what_may(starter);
             if self.plan.is_done() {
@@ -194,6 +199,7 @@ impl<'r> Run<'r> {
 
     fn start_what_may(&mut self, starter: &Starter<'_>) {
         self.retry_what_is_due();
+        self.learning.teach(&mut self.plan);
         loop {
             while let Some(batch) = self.plan.next() {
                 (starter.worker)(self.hand_out(batch));
@@ -259,6 +265,8 @@ impl<'r> Run<'r> {
             _ => group.node.clone(),
         };
         self.emit(Event::BatchStarted { batch: batch.id, what });
+        let filled = batch.slots.iter().max().map_or(0, |highest| highest + 1);
+        self.summary.slots = self.summary.slots.max(filled);
         let is_bereft = Arc::new(AtomicBool::new(false));
         let (began, told) = (clock::now(), vec![false; batch.tests.len()]);
         let running =
@@ -283,6 +291,9 @@ impl<'r> Run<'r> {
             Message::Failing { test } if self.batch_of(test).is_none() => {}
             Message::Failing { test } => self.emit(Event::Failing { test }),
             Message::Judged { batch, test, verdict } if self.takes_word(batch, test) => {
+                if let Some(running) = self.running.get(&batch) {
+                    self.learning.note(&self.plan, running.batch.group, &verdict);
+                }
                 self.judge(test, verdict);
             }
             Message::Judged { .. } => {}

@@ -7,6 +7,7 @@
 //! can always start: so nothing can deadlock.
 
 mod fixtures;
+mod loads;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use crate::leaks::LeakRules;
 
 pub use fixtures::{FixtureStep, Instance, Need};
 use fixtures::{Readiness, Standing};
+use loads::Loads;
 
 /// One test: the place of its listing in the inventory, and its place in that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -133,15 +135,18 @@ pub struct Batch {
 /// The places that a plan may fill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Slots {
+    /// The most that may be filled at once.
     pub count: usize,
     /// Where there are more slots than cores, for tests that wait: how many cores they may keep
     /// busy together. None where the slots are the user's own number.
     pub cores: Option<usize>,
+    /// How many will be filled, as far as anybody knows before the run.
+    pub likely: usize,
 }
 
 impl From<usize> for Slots {
     fn from(count: usize) -> Slots {
-        Slots { count, cores: None }
+        Slots { count, cores: None, likely: count }
     }
 }
 
@@ -164,6 +169,7 @@ pub struct Plan {
     capacity: f64,
     /// How many of them the running batches are expected to keep busy.
     load: f64,
+    learns: bool,
     thread_cap: usize,
     free: BTreeSet<usize>,
     held: Held,
@@ -173,6 +179,8 @@ pub struct Plan {
     next_batch: usize,
     /// Work of one slot if all slots were equally busy.
     fair_share: Duration,
+    /// That of each group, at the start.
+    work: Vec<Duration>,
     /// Groups that have work which no worker has yet, as `next` found them.
     waiting: usize,
     /// The work that no worker has yet.
@@ -190,8 +198,7 @@ struct GroupState {
     /// Tests that are to run again, and not yet.
     delayed: Vec<GroupTest>,
     running: usize,
-    /// How many cores a thread of its tests keeps busy, on average over their time.
-    load: f64,
+    loads: Loads,
     /// Whether one process serves its tests best while they are short.
     keeps_together: bool,
 }
@@ -222,6 +229,9 @@ pub const SHORT: Duration = Duration::from_millis(100);
 /// Tests in a batch of which nothing is known, at the least.
 const FEWEST_UNKNOWN: usize = 8;
 
+/// Of fewer tests than this none are tried before the others.
+const FEWEST_TO_TRY: usize = 4 * FEWEST_UNKNOWN;
+
 /// What a test is taken to last where there is no history at all: only the proportions
 /// between groups matter then, and this says "as many tests, as much work".
 const ASSUMED: Duration = Duration::from_millis(1);
@@ -229,19 +239,18 @@ const ASSUMED: Duration = Duration::from_millis(1);
 impl Plan {
     /// `thread_cap` bounds the threads of one worker.
     pub fn new(groups: Vec<Group>, slots: impl Into<Slots>, thread_cap: Option<usize>) -> Plan {
-        let Slots { count, cores } = slots.into();
+        let Slots { count, cores, .. } = slots.into();
         let slot_count = count.max(1);
         let assumed = assumed(&groups);
         let groups: Vec<GroupState> = groups.into_iter().map(GroupState::new).collect();
         let time = |test: &GroupTest| test.expected.unwrap_or(assumed);
         let tests = || groups.iter().flat_map(|group| &group.pending);
-        let remaining: Duration = tests().map(time).sum();
-        let busy: f64 = tests().map(|test| time(test).as_secs_f64() * test.load).sum();
+        let work: Vec<Duration> =
+            groups.iter().map(|group| group.pending.iter().map(time).sum()).collect();
+        let remaining: Duration = work.iter().sum();
         let capacity = cores.map_or(f64::INFINITY, |cores| cores.max(1) as f64);
-        // As many slots as all the work can fill without more cores than there are.
-        let fillable = capacity * remaining.as_secs_f64() / busy.max(1e-9);
-        let filled = fillable.min(slot_count as f64).max(1.0);
-        Plan {
+        let learns = capacity.is_finite() && tests().any(|test| test.expected.is_none());
+        let mut plan = Plan {
             groups,
             slot_count,
             thread_cap: thread_cap.unwrap_or(usize::MAX).max(1),
@@ -253,11 +262,25 @@ impl Plan {
             waiting: 0,
             capacity,
             load: 0.0,
+            learns,
             loads: HashMap::new(),
-            fair_share: remaining.div_f64(filled),
+            fair_share: Duration::ZERO,
+            work,
             remaining,
             assumed,
-        }
+        };
+        plan.share_out();
+        plan
+    }
+
+    /// How much of all the work a slot gets, where as many are filled as that can fill without
+    /// more cores than there are.
+    fn share_out(&mut self) {
+        let busy = self.groups.iter().zip(&self.work);
+        let busy: f64 = busy.map(|(state, work)| work.as_secs_f64() * state.loads.mean()).sum();
+        let work: Duration = self.work.iter().sum();
+        let fillable = self.capacity * work.as_secs_f64() / busy.max(1e-9);
+        self.fair_share = work.div_f64(fillable.min(self.slot_count as f64).max(1.0));
     }
 
     pub fn group(&self, index: usize) -> &Arc<Group> {
@@ -277,7 +300,7 @@ impl Plan {
 
     /// The next batch that may start now; what it needs is held until `finished`.
     pub fn next(&mut self) -> Option<Batch> {
-        if self.free.is_empty() {
+        if self.free.is_empty() || !self.has_cores() {
             return None;
         }
         self.waiting = self.groups.iter().filter(|state| state.has_work()).count();
@@ -299,6 +322,34 @@ impl Plan {
             }
         }
         None
+    }
+
+    /// Whether any group that has work could have a core, or a part of one.
+    fn has_cores(&self) -> bool {
+        let mut waiting = self.groups.iter().filter(|state| state.has_work());
+        self.running.is_empty() || waiting.any(|state| self.fits(state.load()))
+    }
+
+    fn fits(&self, load: f64) -> bool {
+        self.load + load <= self.capacity + 0.01
+    }
+
+    /// Whether there are cores to share out, and tests of which nobody knows yet how much of one
+    /// they use.
+    pub fn learns(&self) -> bool {
+        self.learns
+    }
+
+    /// A test of this group, of which nothing was known, took so long, and used so much of a core.
+    pub fn learn(&mut self, group: usize, took: Duration, load: f64) {
+        let state = &mut self.groups[group];
+        state.loads.learn(took, load);
+        let load = state.load();
+        for batch in self.running.values().filter(|batch| batch.group == group) {
+            self.loads.insert(batch.id, load * batch.threads as f64);
+        }
+        self.load = self.loads.values().sum();
+        self.share_out();
     }
 
     fn best(&self, cuts: &[Cut]) -> Option<usize> {
@@ -416,7 +467,7 @@ impl Plan {
             return None;
         }
         let cut = self.size(at);
-        let has_room = self.running.is_empty() || self.load + cut.load <= self.capacity + 0.01;
+        let has_room = self.running.is_empty() || self.fits(cut.load);
         (has_room && cut.width <= self.free.len()).then_some(cut)
     }
 
@@ -507,7 +558,11 @@ impl Plan {
         let share = if others_wait { 1 } else { room };
         let slots = self.slot_count.min(room + self.running.len());
         let target = self.remaining.mul_f64(share as f64 / (2 * slots) as f64);
-        let count = self.take_until(state, target);
+        let mut count = self.take_until(state, target);
+        if self.capacity.is_finite() && state.loads.is_guess() && all >= FEWEST_TO_TRY {
+            // First a few, to see whether they compute or wait.
+            count = count.min(FEWEST_UNKNOWN.max(all / 16));
+        }
         let rest = self.work(&state.pending[..all - count]);
         if state.keeps_together && rest < SHORT {
             return all;
@@ -609,9 +664,7 @@ struct Cut {
 impl GroupState {
     fn new(group: Group) -> GroupState {
         let pending = group.tests.clone();
-        let time = |test: &GroupTest| test.expected.unwrap_or(ASSUMED).as_secs_f64().max(1e-6);
-        let busy: f64 = pending.iter().map(|test| time(test) * test.load).sum();
-        let load = busy / pending.iter().map(time).sum::<f64>().max(1e-6);
+        let loads = Loads::of(&pending);
         let keeps_together =
             !group.is_asked_for && group.can_thread && group.known_work().is_some();
         let mut state = GroupState {
@@ -620,7 +673,7 @@ impl GroupState {
             alone: Vec::new(),
             delayed: Vec::new(),
             running: 0,
-            load,
+            loads,
             keeps_together,
         };
         state.sort();
@@ -640,7 +693,7 @@ impl GroupState {
         let Locks { read, write } = &self.group.locks;
         match self.group.exclusive || !read.is_empty() || !write.is_empty() {
             true => 1.0,
-            false => self.load,
+            false => self.loads.mean(),
         }
     }
 

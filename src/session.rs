@@ -62,6 +62,7 @@ fn context<'r>(known: &Known<'r>, interrupts: &'r Interrupts) -> Result<Context<
     let root = workspace.root();
     context.agent = settings.agent.then(AgentFile::new).flatten();
     context.slots = slots.count;
+    context.likely_slots = slots.likely;
     context.run_timeout = settings.run_timeout.or_else(|| policy.run_timeout());
     context.most_deaths = settings.max_crashes;
     context.fixtures = fixture::resolve(&grouped.fixtures, policy, inventory, &root);
@@ -103,7 +104,7 @@ fn run_tests(
         run_id: settings.run_id.clone(),
         tests: running + ignored.len(),
         binaries: inventory.listings.len(),
-        slots: known.slots.count,
+        slots: known.slots.likely,
     });
     for note in std::mem::take(&mut known.notes) {
         emit(Event::Note(note));

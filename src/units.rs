@@ -47,18 +47,24 @@ pub fn group(
 }
 
 /// How many places the plan gets: the user's number, or that of the cores; more than that where
-/// tests are known to wait, most of their time and long enough to matter.
+/// tests are known to wait, most of their time and long enough to matter, or turn out to.
 pub fn slots(groups: &[Group], settings: &Settings, overcommit: usize) -> Slots {
     const LONG: f64 = 0.05;
     const FILLED: f64 = 0.7;
-    let tests = groups.iter().flat_map(|group| &group.tests);
-    let known = tests.filter_map(|test| Some((test.expected?.as_secs_f64(), test.load)));
+    let tests = || groups.iter().flat_map(|group| &group.tests);
+    let known = tests().filter_map(|test| Some((test.expected?.as_secs_f64(), test.load)));
     let (time, busy) =
         known.fold((0.0, 0.0), |(time, busy), (took, load)| (time + took, busy + took * load));
     let cores = settings.slots;
-    match settings.may_overcommit && overcommit > 1 && time > LONG && busy < FILLED * time {
-        true => Slots { count: cores * overcommit, cores: Some(cores) },
-        false => cores.into(),
+    let count = cores * overcommit;
+    if !settings.may_overcommit || count == cores {
+        cores.into()
+    } else if time > LONG && busy < FILLED * time {
+        Slots { count, cores: Some(cores), likely: count }
+    } else if tests().any(|test| test.expected.is_none()) {
+        Slots { count, cores: Some(cores), likely: cores }
+    } else {
+        cores.into()
     }
 }
 
@@ -484,7 +490,7 @@ mod tests {
             super::slots(&grouped.groups, &settings, 4)
         };
         let micros = Duration::from_micros;
-        assert_eq!(slots(micros(5), false), Slots { count: 8, cores: Some(2) });
+        assert_eq!(slots(micros(5), false), Slots { count: 8, cores: Some(2), likely: 8 });
         assert_eq!(slots(micros(200), false), Slots::from(2), "its work fills the cores");
         assert_eq!(slots(micros(5), true), Slots::from(2), "to the letter");
     }

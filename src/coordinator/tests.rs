@@ -524,6 +524,7 @@ impl Setting {
         let mut context = Context::new(inventory, &own_groups, "run");
         context.most_deaths = self.most_deaths;
         context.slots = self.slots;
+        context.likely_slots = self.slots;
         context.fixtures = (0..4).map(|at| Fixture::pretended(&format!("f{at}"))).collect();
         let tests = self.groups.iter().flat_map(|group| &group.tests).map(|test| test.id);
         let world = World::new(tests.collect(), choices, trouble);

@@ -215,7 +215,7 @@ fn loaded(mut group: Group, load: f64) -> Group {
     group
 }
 
-const TWO_CORES: Slots = Slots { count: 8, cores: Some(2) };
+const TWO_CORES: Slots = Slots { count: 8, cores: Some(2), likely: 8 };
 
 #[test]
 fn tests_that_wait_fill_more_slots_than_there_are_cores() {
@@ -231,6 +231,32 @@ fn tests_that_wait_fill_more_slots_than_there_are_cores() {
     };
     assert_eq!(startable(&mut Plan::new(many(0.1), TWO_CORES, None)).len(), 8);
     assert_eq!(startable(&mut Plan::new(many(1.0), TWO_CORES, None)).len(), 2);
+}
+
+#[test]
+fn tests_that_turn_out_to_wait_make_room_for_others() {
+    let tests = || vec![group(0, Form::Split, &unknown(200))];
+    let plan = || Plan::new(tests(), TWO_CORES, None);
+    let taught = |load: f64| {
+        let mut plan = plan();
+        assert_eq!(startable(&mut plan), ["0*12/1", "0*11/1"], "first a few, on the cores");
+        assert!(plan.learns());
+        plan.learn(0, Duration::from_millis(100), load);
+        let threads = |batch: &String| batch.rsplit('/').next()?.parse::<usize>().ok();
+        startable(&mut plan).iter().filter_map(threads).sum::<usize>()
+    };
+    assert_eq!(taught(1.0), 0);
+    assert_eq!(taught(0.5), 2);
+    assert_eq!(taught(0.0), 6);
+    let mut by_number = Plan::new(tests(), 2, None);
+    assert!(!by_number.learns());
+    assert_eq!(startable(&mut by_number), ["0*100/1", "0*25/1"]);
+    let mut locked = tests().remove(0);
+    locked.locks.read = vec!["port".into()];
+    let mut plan = Plan::new(vec![locked], TWO_CORES, None);
+    startable(&mut plan);
+    plan.learn(0, Duration::from_millis(100), 0.0);
+    assert_eq!(startable(&mut plan).len(), 0, "what takes locks is not crowded");
 }
 
 #[test]
@@ -551,7 +577,7 @@ proptest! {
         cores in prop::option::of(1_usize..4),
         chances in prop::collection::vec(any::<u8>(), 1..64),
     ) {
-        play(groups, Slots { count: slots, cores }, &chances)?;
+        play(groups, Slots { count: slots, cores, likely: slots }, &chances)?;
     }
 
     #[test]

@@ -39,6 +39,8 @@ pub struct Context<'r> {
     pub groups: &'r Groups,
     pub run_id: &'r str,
     pub slots: usize,
+    /// How many of them will be filled, as far as is known before the run.
+    pub likely_slots: usize,
     /// How long the whole run may take.
     pub run_timeout: Option<Duration>,
     /// So many workers may die under their tests before the run is given up.
@@ -69,6 +71,7 @@ impl<'r> Context<'r> {
             groups,
             run_id,
             slots: 1,
+            likely_slots: 1,
             run_timeout: None,
             most_deaths: usize::MAX,
             fixtures: Vec::new(),
