@@ -3,9 +3,10 @@
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::Read;
+use std::ops::Range;
 use std::path::Path;
 
-use object::read::{Object, ObjectSection, ObjectSymbol, ReadCache};
+use object::read::{Object, ObjectSection, ObjectSymbol, ReadCache, ReadRef};
 use object::{SectionIndex, SectionKind, SymbolKind};
 
 use serde::{Deserialize, Serialize};
@@ -64,10 +65,12 @@ enum Symbol {
 fn symbols(executable: &Path, crates: &HashSet<String>) -> Result<Vec<Symbol>, String> {
     let file = File::open(executable).map_err(|error| error.to_string())?;
     let cache = ReadCache::new(file);
-    let object = object::File::parse(&cache).map_err(|error| error.to_string())?;
+    let names = names(&cache);
+    let object =
+        object::File::parse(Source { file: &cache, names }).map_err(|error| error.to_string())?;
     let writable: HashSet<SectionIndex> =
         object.sections().filter(is_writable).map(|section| section.index()).collect();
-    let symbol = |symbol: object::Symbol<'_, '_, &ReadCache<File>>| {
+    let symbol = |symbol: object::Symbol<'_, '_, Source<'_>>| {
         let name = symbol.name().ok()?;
         match symbol.kind() {
             SymbolKind::Text => Some(function(name, crates)),
@@ -82,7 +85,57 @@ fn symbols(executable: &Path, crates: &HashSet<String>) -> Result<Vec<Symbol>, S
     Ok(object.symbols().filter_map(symbol).collect())
 }
 
-/// Nearly all functions are of other crates; to demangle them all would be most of the work.
+/// An executable of which only the parts that are asked for are read, and all names of symbols at
+/// once: each by itself would cost two system calls.
+#[derive(Debug, Clone, Copy)]
+struct Source<'f> {
+    file: &'f ReadCache<File>,
+    names: Option<Names<'f>>,
+}
+
+/// The bytes of all names, and where in the file they begin.
+#[derive(Debug, Clone, Copy)]
+struct Names<'f> {
+    start: u64,
+    bytes: &'f [u8],
+}
+
+impl<'f> Names<'f> {
+    /// The bytes from a place in the file to the next `delimiter`; none where that is elsewhere.
+    fn until(self, from: u64, delimiter: u8) -> Option<&'f [u8]> {
+        let from = usize::try_from(from.checked_sub(self.start)?).ok()?;
+        let bytes = self.bytes.get(from..)?;
+        bytes.get(..memchr::memchr(delimiter, bytes)?)
+    }
+}
+
+impl<'f> ReadRef<'f> for Source<'f> {
+    fn len(self) -> Result<u64, ()> {
+        self.file.len()
+    }
+
+    fn read_bytes_at(self, offset: u64, size: u64) -> Result<&'f [u8], ()> {
+        self.file.read_bytes_at(offset, size)
+    }
+
+    fn read_bytes_at_until(self, range: Range<u64>, delimiter: u8) -> Result<&'f [u8], ()> {
+        match self.names.and_then(|names| names.until(range.start, delimiter)) {
+            Some(found) => Ok(found),
+            None => self.file.read_bytes_at_until(range, delimiter),
+        }
+    }
+}
+
+/// Where ELF files keep the names of their symbols.
+fn names(file: &ReadCache<File>) -> Option<Names<'_>> {
+    let object = object::File::parse(file).ok()?;
+    let (start, size) = object.section_by_name(".strtab")?.file_range()?;
+    Some(Names { start, bytes: file.read_bytes_at(start, size).ok()? })
+}
+
+/// Nearly all functions are of other crates; to demangle them all would be most of the work. What
+/// does not begin with a crate (an implementation's, an instance of a generic function) has a path
+/// that no static stands below by name.
 fn function(name: &str, crates: &HashSet<String>) -> Symbol {
     if name.contains("7Barrier4wait") {
         Symbol::Barrier
@@ -90,7 +143,7 @@ fn function(name: &str, crates: &HashSet<String>) -> Symbol {
         Symbol::ThreadIdAsText
     } else if name.contains("3std3env4args") || name.contains("3std3env7args_os") {
         Symbol::Arguments
-    } else if first_crate(name).is_none_or(|name| crates.contains(name)) {
+    } else if first_crate(name).is_some_and(|name| crates.contains(name)) {
         Symbol::Function(demangle(name))
     } else {
         Symbol::Foreign
