@@ -1,23 +1,29 @@
 //! What may start now. Pure: groups of tests and slots go in, batches come out; it alone
 //! decides, and it belongs to one thread. No clock, no process, no file.
 //!
-//! What failed when it ran last comes first. Then the order is "longest first", since what is long and starts late holds up the end; what
-//! was never measured comes before what is known, because it may be long. A batch takes all
-//! it needs (slots, locks, the machine) at once or not at all, and whatever nothing holds
-//! can always start: so nothing can deadlock.
+//! What failed when it ran last comes first. Then the order is "longest first", since what is long
+//! and starts late holds up the end; what was never measured comes before what is known, because
+//! it may be long. A batch takes all it needs (slots, locks, the machine) at once or not at all,
+//! and whatever nothing holds can always start: so nothing can deadlock.
 
+mod cuts;
 mod fixtures;
+mod held;
 mod loads;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::declaration::{Locks, Recycle, RetryKeys, Scope, Threads};
+use crate::declaration::{Locks, Recycle, RetryKeys, Threads};
 use crate::leaks::LeakRules;
 
+pub use cuts::SHORT;
 pub use fixtures::{FixtureStep, Instance, Need};
+
+use cuts::Cut;
 use fixtures::{Readiness, Standing};
+use held::Held;
 use loads::Loads;
 
 /// One test: the place of its listing in the inventory, and its place in that.
@@ -203,34 +209,9 @@ struct GroupState {
     keeps_together: bool,
 }
 
-#[derive(Debug, Default)]
-struct Held {
-    readers: HashMap<String, usize>,
-    writers: BTreeSet<String>,
-    exclusive: bool,
-}
-
 /// What a worker costs before its first test: start, and libtest's own look at its tests
 /// (1.4 to 4.4 ms, measured with 10 and 10,000 tests).
 const PRICE_OF_A_PROCESS: Duration = Duration::from_millis(2);
-
-/// What each name on the command line costs libtest for each test of the binary (0.03 to
-/// 0.05 ms a name at 10,000 tests).
-const PRICE_OF_A_NAME: Duration = Duration::from_nanos(4);
-
-/// A batch should carry this many times what starting it costs.
-const WORTH: u32 = 5;
-
-/// Where nobody has asked for more processes, none is worth less work than this: what tests set
-/// up in theirs without saying so (the first backtrace reads all debug information) is not known,
-/// and costs a process for as little as its start.
-pub const SHORT: Duration = Duration::from_millis(100);
-
-/// Tests in a batch of which nothing is known, at the least.
-const FEWEST_UNKNOWN: usize = 8;
-
-/// Of fewer tests than this none are tried before the others.
-const FEWEST_TO_TRY: usize = 4 * FEWEST_UNKNOWN;
 
 /// What a test is taken to last where there is no history at all: only the proportions
 /// between groups matter then, and this says "as many tests, as much work".
@@ -456,162 +437,6 @@ impl Plan {
         tests.iter().map(|test| self.expected(test)).sum()
     }
 
-    /// What this group would hand out now, or nothing if it may not start.
-    fn cut(&self, at: usize) -> Option<Cut> {
-        let state = &self.groups[at];
-        let group = &state.group;
-        if !state.has_work() || (group.form == Form::Unit && state.running > 0) {
-            return None;
-        }
-        if self.held.refuses(group) || (group.exclusive && !self.running.is_empty()) {
-            return None;
-        }
-        let cut = self.size(at);
-        let has_room = self.running.is_empty() || self.fits(cut.load);
-        (has_room && cut.width <= self.free.len()).then_some(cut)
-    }
-
-    /// How many slots the tests of this group could fill now, with the cores that are left.
-    fn room(&self, at: usize) -> usize {
-        let by_cores = (self.capacity - self.load) / self.groups[at].load().max(LEAST_LOAD);
-        match by_cores.is_finite() {
-            true => self.free.len().min((by_cores + 0.01).floor().max(1.0) as usize),
-            false => self.free.len(),
-        }
-    }
-
-    fn size(&self, at: usize) -> Cut {
-        let state = &self.groups[at];
-        let limit = match state.group.recycle {
-            Recycle::After(tests) => tests,
-            _ => usize::MAX,
-        };
-        if let Some(suspect) = state.alone.first() {
-            return self.sized(at, 1, self.expected(suspect), true);
-        }
-        let whole = state.pending.len().min(limit);
-        match state.group.form {
-            Form::Isolated => self.sized(at, 1, self.work(state.next(1)), false),
-            Form::Unit => self.sized(at, whole, self.work(state.next(whole)), false),
-            Form::Split => {
-                let count = self.split_size(at).min(limit);
-                self.sized(at, count, self.work(state.next(count)), false)
-            }
-        }
-    }
-
-    fn sized(&self, at: usize, count: usize, work: Duration, is_alone: bool) -> Cut {
-        let group = &self.groups[at].group;
-        let is_rest = count == self.groups[at].pending.len();
-        let threads = self.threads(at, count, work, is_rest);
-        let load = self.groups[at].load() * threads as f64;
-        let width = threads.max(group.slots).min(self.slot_count);
-        let next = self.groups[at].next(count.min(self.groups[at].pending.len()));
-        let is_unknown = next.last().is_some_and(|test| test.expected.is_none());
-        let has_failed = next.iter().any(|test| test.failed);
-        Cut { group: at, count, work, load, threads, width, is_alone, has_failed, is_unknown }
-    }
-
-    /// As many threads as bring the work below the fair share of the whole, and the slots
-    /// that nothing else could use: neither another group nor the rest of this one.
-    fn threads(&self, at: usize, count: usize, work: Duration, is_rest: bool) -> usize {
-        let group = &self.groups[at].group;
-        let most = count.min(self.slot_count).min(self.thread_cap).max(1);
-        let room = if self.capacity.is_finite() { self.room(at) } else { most };
-        if !group.can_thread || group.form == Form::Isolated || group.recycle == Recycle::OnFailure
-        {
-            return 1;
-        }
-        // The fixture of a slot is for one test at a time, unless somebody says otherwise.
-        let is_by_slot = group.fixtures.iter().flatten().any(|need| need.scope == Scope::Slot);
-        if is_by_slot && group.threads == Threads::Auto {
-            return 1;
-        }
-        match group.threads {
-            Threads::Exactly(threads) => threads.min(most),
-            Threads::Auto => {
-                let shares = work.as_secs_f64() / self.fair_share.as_secs_f64().max(1e-9);
-                // A little over the fair share is still one share.
-                let needed = if shares.is_finite() { (shares - 0.1).ceil() as usize } else { 1 };
-                let idle = if is_rest && !self.others_wait(at) { self.free.len() } else { 0 };
-                needed.max(idle).min(room).max(group.least_threads).clamp(1, most)
-            }
-        }
-    }
-
-    fn others_wait(&self, at: usize) -> bool {
-        self.waiting > usize::from(self.groups[at].has_work())
-    }
-
-    /// How many tests the next batch of a split group takes: a part of what remains, so
-    /// that batches shrink towards the end and the slots end together.
-    fn split_size(&self, at: usize) -> usize {
-        let state = &self.groups[at];
-        let all = state.pending.len();
-        let others_wait = self.others_wait(at);
-        let is_alone = !others_wait && self.free.len() == self.slot_count && self.slot_count > 1;
-        if is_alone && self.price_of_names(state, all / 2) > PRICE_OF_A_PROCESS {
-            // Threads of one process share out many tests better than any plan.
-            return all;
-        }
-        let room = self.room(at);
-        let share = if others_wait { 1 } else { room };
-        let slots = self.slot_count.min(room + self.running.len());
-        let target = self.remaining.mul_f64(share as f64 / (2 * slots) as f64);
-        let mut count = self.take_until(state, target);
-        if self.capacity.is_finite() && state.loads.is_guess() && all >= FEWEST_TO_TRY {
-            // First a few, to see whether they compute or wait.
-            count = count.min(FEWEST_UNKNOWN.max(all / 16));
-        }
-        let rest = self.work(&state.pending[..all - count]);
-        if state.keeps_together && rest < SHORT {
-            return all;
-        }
-        if is_alone {
-            // With idle slots beside it, a second process costs no time: what is declared
-            // as split is spread.
-            return count.min(all.div_ceil(2));
-        }
-        let rest = all - count;
-        if rest < FEWEST_UNKNOWN.min(count) || !self.cut_pays(state, count) { all } else { count }
-    }
-
-    fn take_until(&self, state: &GroupState, target: Duration) -> usize {
-        let least = if state.keeps_together { SHORT } else { PRICE_OF_A_PROCESS * WORTH };
-        let (mut work, mut count) = (Duration::ZERO, 0);
-        for test in state.pending.iter().rev() {
-            let fewest = if test.expected.is_none() { FEWEST_UNKNOWN } else { 1 };
-            if count >= fewest && work >= target.max(least) {
-                break;
-            }
-            work += self.expected(test);
-            count += 1;
-        }
-        count
-    }
-
-    /// Whether naming some of the tests costs little beside running them.
-    fn cut_pays(&self, state: &GroupState, count: usize) -> bool {
-        let price = PRICE_OF_A_PROCESS + self.price_of_names(state, count);
-        self.work(state.next(count)) >= price * WORTH
-    }
-
-    /// What libtest takes to find so many tests among those of the binary, by their names or
-    /// by the names of the others.
-    fn price_of_names(&self, state: &GroupState, count: usize) -> Duration {
-        let in_binary = state.group.tests_in_binary.max(count);
-        let names = count.min(in_binary - count) as f64;
-        PRICE_OF_A_NAME.mul_f64(names * in_binary as f64)
-    }
-
-    /// Which of several cuts goes first: the greatest.
-    fn rank(&self, cut: &Cut) -> impl Ord + use<> {
-        let is_exclusive = self.groups[cut.group].group.exclusive;
-        // Tests that are alone on the machine come last, when it empties anyway.
-        let last = std::cmp::Reverse(cut.group);
-        (!is_exclusive, cut.is_alone, cut.has_failed, cut.is_unknown, cut.work, last)
-    }
-
     /// `slot` is where the group's own fixtures are, if it has any of the slot's.
     fn dispatch(&mut self, cut: Cut, slot: Option<usize>) -> Batch {
         let state = &mut self.groups[cut.group];
@@ -643,22 +468,6 @@ impl Plan {
         self.running.insert(batch.id, batch.clone());
         batch
     }
-}
-
-/// A batch that could be handed out.
-#[derive(Debug)]
-struct Cut {
-    group: usize,
-    count: usize,
-    work: Duration,
-    /// How many cores it is expected to keep busy.
-    load: f64,
-    threads: usize,
-    width: usize,
-    is_alone: bool,
-    /// Whether one of its tests failed when it ran last: somebody waits for news of it.
-    has_failed: bool,
-    is_unknown: bool,
 }
 
 impl GroupState {
@@ -716,42 +525,6 @@ impl GroupState {
         self.running == 0 && !self.has_work() && self.delayed.is_empty()
     }
 }
-
-impl Held {
-    fn refuses(&self, group: &Group) -> bool {
-        let written = |name: &String| self.writers.contains(name);
-        let read = |name: &String| self.readers.contains_key(name);
-        self.exclusive
-            || group.locks.read.iter().any(written)
-            || group.locks.write.iter().any(|name| written(name) || read(name))
-    }
-
-    fn hold(&mut self, group: &Group) {
-        self.exclusive |= group.exclusive;
-        self.writers.extend(group.locks.write.iter().cloned());
-        for name in &group.locks.read {
-            *self.readers.entry(name.clone()).or_default() += 1;
-        }
-    }
-
-    fn release(&mut self, group: &Group) {
-        self.exclusive &= !group.exclusive;
-        for name in &group.locks.write {
-            self.writers.remove(name);
-        }
-        for name in &group.locks.read {
-            if let Some(count) = self.readers.get_mut(name) {
-                *count -= 1;
-                if *count == 0 {
-                    self.readers.remove(name);
-                }
-            }
-        }
-    }
-}
-
-/// However little tests seem to use: nobody measures that exactly.
-const LEAST_LOAD: f64 = 0.05;
 
 /// What a test without history is taken to last: the mean of those that have one.
 fn assumed(groups: &[Group]) -> Duration {
