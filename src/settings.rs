@@ -99,6 +99,11 @@ pub struct Color {
 }
 
 impl Settings {
+    /// The most slots that a run may fill, where each core may have so many for tests that wait.
+    pub fn most_slots(&self, overcommit: usize) -> usize {
+        if self.may_overcommit { self.slots.saturating_mul(overcommit) } else { self.slots }
+    }
+
     pub fn new(args: Args) -> Settings {
         let (task, selection) = match args.command {
             Some(args::Command::Plan(selection)) => (Task::Plan, selection),

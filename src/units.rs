@@ -56,8 +56,8 @@ pub fn slots(groups: &[Group], settings: &Settings, overcommit: usize) -> Slots 
     let (time, busy) =
         known.fold((0.0, 0.0), |(time, busy), (took, load)| (time + took, busy + took * load));
     let cores = settings.slots;
-    let count = cores * overcommit;
-    if !settings.may_overcommit || count == cores {
+    let count = settings.most_slots(overcommit);
+    if count == cores {
         cores.into()
     } else if time > LONG && busy < FILLED * time {
         Slots { count, cores: Some(cores), likely: count }
