@@ -10,9 +10,9 @@ use super::places::Places;
 use super::{Channel, Ended, Heard, Left, Settled};
 use crate::clock;
 use crate::leaks::{Finding, Module, Subject, Traces};
-use crate::libtest::Bounded;
 use crate::numbers::{NumberMap, NumberSet};
 use crate::outcome::Outcome;
+use crate::output::Bounded;
 use crate::process::{Look, Stray, Stream};
 
 pub struct Agent<'n> {

@@ -4,8 +4,9 @@
 use std::collections::{HashMap, VecDeque};
 
 use super::{Channel, Ended, Heard, Left, Settled};
-use crate::libtest::{Bounded, LedgerEntry, LedgerReader, LedgerVerdict, ReportReader};
+use crate::libtest::{LedgerEntry, LedgerReader, LedgerVerdict, ReportReader};
 use crate::outcome::Outcome;
+use crate::output::Bounded;
 use crate::process::{Look, Stray, Stream};
 
 pub struct LedgerFile<'n> {

@@ -7,8 +7,9 @@ use std::sync::mpsc::Sender;
 use super::{Cause, Context, GRACE, Job, Message, Rest, not_run, prepare, tell};
 use crate::clock;
 use crate::inventory::{Dispatch, Listing};
-use crate::libtest::{self, Bounded, ReportReader};
+use crate::libtest::{self, ReportReader};
 use crate::outcome::{Outcome, Verdict};
+use crate::output::Bounded;
 use crate::plan::TestId;
 use crate::process::{self, End, Happening, Stream, Supervised};
 
