@@ -97,6 +97,11 @@ pub enum Note {
         path: PathBuf,
         why: String,
     },
+    /// The whole of what a test printed could not be kept in a file.
+    FloodNotKept {
+        path: PathBuf,
+        why: String,
+    },
     ListFailed(String),
     /// This way to learn the verdicts of a binary did not work; the next one serves.
     NoChannel {

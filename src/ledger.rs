@@ -1,6 +1,7 @@
 //! The accounts of a run: every test that was handed out gets its own verdict, exactly once.
 
 use crate::outcome::{Attempt, Outcome, Verdict};
+use crate::output::Output;
 use crate::plan::TestId;
 
 #[derive(Debug, Default)]
@@ -26,7 +27,7 @@ struct Account {
 struct Death {
     how: String,
     worker: Option<u64>,
-    output: Vec<u8>,
+    output: Output,
     suspects: Vec<TestId>,
     /// What came of the suspects that have run alone, and did not die.
     cleared: Vec<(TestId, Verdict)>,
@@ -129,7 +130,7 @@ impl Ledger {
         suspects: &[TestId],
         how: String,
         worker: Option<u64>,
-        output: Vec<u8>,
+        output: Output,
     ) {
         let death = self.deaths.len();
         for test in suspects {
@@ -229,7 +230,7 @@ mod tests {
     #[test]
     fn a_culprit_clears_the_other_suspects() {
         let mut ledger = opened(2);
-        ledger.note_death(&[id(0), id(1)], "SIGABRT".into(), None, vec![]);
+        ledger.note_death(&[id(0), id(1)], "SIGABRT".into(), None, Output::default());
         assert_eq!(outcomes(ledger.judge(id(0), verdict(Outcome::Passed))), []);
         let judged = outcomes(ledger.judge(id(1), verdict(Outcome::Aborted)));
         assert_eq!(judged, [(0, Outcome::Passed), (1, Outcome::Aborted)]);
@@ -238,7 +239,7 @@ mod tests {
     #[test]
     fn a_death_without_a_culprit_is_never_a_pass() {
         let mut ledger = opened(2);
-        ledger.note_death(&[id(0), id(1)], "SIGABRT".into(), None, vec![]);
+        ledger.note_death(&[id(0), id(1)], "SIGABRT".into(), None, Output::default());
         ledger.judge(id(1), verdict(Outcome::Passed));
         let judged = ledger.judge(id(0), verdict(Outcome::Passed));
         assert!(judged[0].1.reason.as_deref().unwrap().starts_with("SIGABRT while it ran beside"));

@@ -2,8 +2,10 @@
 //! tests. Pure: no file and no process is touched here.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use crate::output::Bounded;
+use crate::flood::Floods;
+use crate::output::{Bounded, Output};
 
 /// Reads `--list --format terse`: a line `NAME: test` (or `: benchmark`) for each test.
 /// Whatever else a binary prints before or behind is left aside.
@@ -242,6 +244,7 @@ pub struct ReportReader {
     pub counted: Option<usize>,
     /// `running 0 tests`: the names that were handed out are not known to the binary.
     pub ran_nothing: bool,
+    floods: Option<Arc<Floods>>,
 }
 
 impl ReportReader {
@@ -258,7 +261,13 @@ impl ReportReader {
             ended: false,
             counted: None,
             ran_nothing: false,
+            floods: None,
         }
+    }
+
+    /// What is too much to be kept goes there.
+    pub fn with_floods(self, floods: Option<Arc<Floods>>) -> Self {
+        ReportReader { rest: Bounded::new(floods.as_ref()), floods, ..self }
     }
 
     pub fn read(&mut self, mut bytes: &[u8]) {
@@ -284,7 +293,7 @@ impl ReportReader {
         let text = std::str::from_utf8(&line).unwrap_or_default().trim_end();
         if let Some(test) = self.header(text) {
             self.current = Some(test);
-            self.sections.insert(test, Bounded::default());
+            self.sections.insert(test, Bounded::new(self.floods.as_ref()));
             return;
         }
         self.note_frame(text);
@@ -319,22 +328,24 @@ impl ReportReader {
     }
 
     /// The output of each test that has one, and what belongs to none.
-    pub fn finish(mut self) -> (HashMap<usize, Vec<u8>>, Vec<u8>) {
+    pub fn finish(mut self) -> (HashMap<usize, Output>, Output) {
         if !self.line.is_empty() {
             self.take_line();
         }
         let last = self.current;
         let sections = self.sections.into_iter().map(|(test, section)| {
-            let mut output = section.into_bytes();
-            if Some(test) == last {
-                cut_list_of_failures(&mut output);
+            let mut output = section.into_output();
+            let mut length = match Some(test) == last {
+                true => without_list_of_failures(&output),
+                false => output.len(),
+            };
+            while output[..length].ends_with(b"\n\n") {
+                length -= 1;
             }
-            while output.ends_with(b"\n\n") {
-                output.pop();
-            }
+            output.truncate(length);
             (test, output)
         });
-        (sections.collect(), self.rest.into_bytes())
+        (sections.collect(), self.rest.into_output())
     }
 }
 
@@ -349,14 +360,10 @@ fn counted(result: &str) -> usize {
 }
 
 /// Behind the last section libtest lists the failed names and the result.
-fn cut_list_of_failures(output: &mut Vec<u8>) {
-    for list in [&b"\n\nfailures:\n"[..], b"\nfailures:\n", b"\nsuccesses:\n"] {
-        let at = output.windows(list.len()).rposition(|window| window == list);
-        if let Some(at) = at {
-            output.truncate(at + 1);
-            return;
-        }
-    }
+fn without_list_of_failures(output: &[u8]) -> usize {
+    let lists = [&b"\n\nfailures:\n"[..], b"\nfailures:\n", b"\nsuccesses:\n"];
+    let end = |list: &[u8]| output.windows(list.len()).rposition(|window| window == list);
+    lists.into_iter().find_map(end).map_or(output.len(), |at| at + 1)
 }
 
 /// Lines of libtest's own terse report: they say nothing that the ledger has not said.

@@ -17,7 +17,7 @@
 //!   coordinator ⇄ worker               who decides, and who follows a process
 //!   fixture                            what is started once, for all who share it
 //!   channel (agent_file, numbers)      how verdicts are learnt
-//!   output                             what tests print, as much of it as is kept
+//!   output (flood)                     what tests print, as much of it as is kept
 //!   process                            how processes end
 //!   ledger, leaks                      what became of each test, what it left behind
 //!   interrupt, clock                   signals, and time without the pauses
@@ -44,6 +44,7 @@ mod environment;
 mod error;
 mod event;
 mod fixture;
+mod flood;
 mod history;
 mod interrupt;
 mod inventory;

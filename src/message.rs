@@ -1,5 +1,6 @@
 //! Every sentence that a person gets to read, one function for each occasion.
 
+use std::path::Path;
 use std::process::ExitStatus;
 use std::time::Duration;
 
@@ -8,11 +9,13 @@ use crate::cargo;
 use crate::channel::Way;
 use crate::duration::seconds;
 use crate::event::{Longest, Note, Summary};
+use crate::flood::{self, Flood};
 use crate::leaks::Leak;
 use crate::outcome::{Outcome, Unsteady, Verdict};
 use crate::process;
 use crate::report::harmless;
 use crate::settings::Settings;
+use crate::size;
 
 /// `1 test`, `2 tests`.
 pub fn count(number: usize, thing: &str) -> String {
@@ -59,6 +62,21 @@ pub fn more_slots(more: usize) -> String {
     format!("{:>12} {}", "and", count(more, "more slot"))
 }
 
+/// Where all that a test printed stands.
+pub fn whole(flood: &Flood, path: &Path) -> String {
+    let here = std::env::current_dir().unwrap_or_default();
+    let path = path.strip_prefix(here).unwrap_or(path).display();
+    let written = size::shown(flood.written);
+    match flood.missed {
+        0 => format!("all of it ({written}, until the next run): {path}"),
+        missed => format!(
+            "the first {written} of {} (a run keeps no more than {}): {path}",
+            size::shown(flood.written + missed),
+            size::shown(flood::MOST)
+        ),
+    }
+}
+
 pub fn verdict_word(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Passed => "PASSED",
@@ -79,6 +97,10 @@ pub fn note(note: &Note) -> String {
         ),
         Note::StateNotWritten { path, why } => format!(
             "could not write `{}` ({why}); the next run will know less, the verdicts hold",
+            path.display()
+        ),
+        Note::FloodNotKept { path, why } => format!(
+            "could not keep below `{}` all that tests printed ({why}); the report has the beginning and the end of it",
             path.display()
         ),
         Note::ListFailed(message) => message.clone(),

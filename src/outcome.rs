@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::leaks::Leak;
+use crate::output::Output;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Outcome {
@@ -54,7 +55,7 @@ pub struct Attempt {
     pub outcome: Outcome,
     pub took: Option<Duration>,
     pub reason: Option<String>,
-    pub output: Vec<u8>,
+    pub output: Output,
     /// How many other tests its process was handed.
     pub beside: usize,
 }
@@ -88,7 +89,7 @@ pub struct Verdict {
     pub worker: Option<u64>,
     /// One line: the place of the panic, the signal, the fixture.
     pub reason: Option<String>,
-    pub output: Vec<u8>,
+    pub output: Output,
     /// What the test left behind, as far as the rules do not hide it.
     pub leaks: Vec<Leak>,
 }
@@ -117,7 +118,7 @@ impl Verdict {
             is_flaky_failure: false,
             worker: None,
             reason,
-            output: Vec::new(),
+            output: Output::default(),
             leaks: Vec::new(),
         }
     }

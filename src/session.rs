@@ -1,12 +1,14 @@
 //! One run, from the plan to the summary: what surrounds the coordinator.
 
 use crate::agent_file::AgentFile;
+use crate::args::MessageFormat;
 use crate::baseline::{self, Baseline, Comparison};
 use crate::coordinator::{Run, Watched};
 use crate::doctests;
 use crate::error::Result;
 use crate::event::{Event, Note, Summary};
 use crate::fixture::{self, Shelf};
+use crate::flood::Floods;
 use crate::history::History;
 use crate::interrupt::Interrupts;
 use crate::inventory::Inventory;
@@ -14,7 +16,7 @@ use crate::outcome::{Outcome, Verdict};
 use crate::plan::{Plan, Slots, TestId};
 use crate::policy::Policy;
 use crate::process::{self, ProcessorTime};
-use crate::report::{Reports, View};
+use crate::report::{self, Reports, View};
 use crate::selection::Choice;
 use crate::settings::{Settings, Verbosity};
 use crate::units::Grouped;
@@ -71,6 +73,7 @@ fn context<'r>(known: &Known<'r>, interrupts: &'r Interrupts) -> Result<Context<
     if !settings.write_baseline {
         context.baseline = Baseline::load(&baseline::path(&root))?;
     }
+    context.floods = (!settings.nested).then(|| Floods::new(&workspace.state_dir)).flatten();
     context.root = root;
     context.nocapture = settings.nocapture;
     context.show_output = settings.show_output;
@@ -93,8 +96,9 @@ fn run_tests(
     let history = &mut known.history;
     let watched = Watched { time: reports.ticks(), slow: settings.verbosity != Verbosity::Quiet };
     let mut old_and_new = Comparison::new(&context.baseline);
-    let mut emit = |event: Event| {
-        if let Event::Judged { test, verdict } = &event {
+    let mut emit = |mut event: Event| {
+        if let Event::Judged { test, verdict } = &mut event {
+            keep_floods(*test, verdict, context, settings);
             record(history, *test, verdict);
             old_and_new.note(inventory, *test, verdict);
         }
@@ -123,6 +127,9 @@ fn run_tests(
     if is_crowded(before) {
         history.distrust_loads();
     }
+    if let Some((path, why)) = context.floods.as_ref().and_then(|floods| floods.failure()) {
+        reports.show(&Event::Note(Note::FloodNotKept { path, why }));
+    }
     let keepers = context.shelf.as_ref().map(Shelf::keepers).unwrap_or_default();
     let pids: Vec<u32> = keepers.iter().map(|(pid, _)| *pid).collect();
     let strays = process::end_strays(&pids);
@@ -137,6 +144,22 @@ fn run_tests(
         reports.show(&Event::Note(note));
     }
     summary
+}
+
+/// Whoever reads a report wants all of what it shows a part of.
+fn keep_floods(test: TestId, verdict: &mut Verdict, context: &Context<'_>, settings: &Settings) {
+    let Some(floods) = &context.floods else { return };
+    let is_shown = !verdict.outcome.is_well() || settings.show_output;
+    let is_for_people = settings.format == MessageFormat::Human;
+    let before = verdict.failed_before.iter_mut().map(|attempt| &mut attempt.output);
+    let last = is_shown.then_some(&mut verdict.output);
+    let name = View { inventory: context.inventory, settings }.id(test);
+    for output in before.chain(last) {
+        if is_for_people && report::is_cut(output) {
+            output.spill(floods);
+        }
+        output.keep(&name);
+    }
 }
 
 /// Whether the machine had hardly anything left to give: then a test that took long may have

@@ -22,9 +22,28 @@ pub fn parse(text: &str) -> Result<u64, String> {
     })
 }
 
+/// In the largest of the units that people count memory in: `64.0 MiB`.
+pub fn shown(bytes: u64) -> String {
+    let unit = UNITS[..3].iter().rev().find(|(_, factor)| bytes >= *factor);
+    match unit {
+        Some((name, factor)) => format!("{:.1} {name}", bytes as f64 / *factor as f64),
+        None => format!("{bytes} bytes"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn amounts_are_shown_in_their_largest_unit() {
+        let table =
+            [(0, "0 bytes"), (1023, "1023 bytes"), (1024, "1.0 KiB"), (64 << 20, "64.0 MiB")];
+        for (bytes, text) in table {
+            assert_eq!(shown(bytes), text);
+        }
+        assert_eq!(shown(3 << 39), "1536.0 GiB");
+    }
 
     #[test]
     fn amounts_are_read_and_nonsense_is_not() {

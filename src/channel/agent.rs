@@ -2,13 +2,16 @@
 //! they leave behind, each marked with its test.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::frames::{self, Decoder, Frame, VERSION};
 use super::line::Line;
+use super::long_line::{LongLine, Shortened};
 use super::places::Places;
 use super::{Channel, Ended, Heard, Left, Settled};
 use crate::clock;
+use crate::flood::Floods;
 use crate::leaks::{Finding, Module, Subject, Traces};
 use crate::numbers::{NumberMap, NumberSet};
 use crate::outcome::Outcome;
@@ -29,9 +32,7 @@ pub struct Agent<'n> {
     are_tests: NumberSet<u32>,
     /// Processor time of the threads of a test that have ended.
     processor_time: NumberMap<usize, Duration>,
-    line: Vec<u8>,
-    /// How many bytes of the line are not kept.
-    left_out: usize,
+    line: LongLine,
     /// The tests that libtest's events said had begun, and had ended: each does so once.
     begun: NumberSet<usize>,
     over: NumberSet<usize>,
@@ -61,6 +62,7 @@ pub struct Agent<'n> {
     /// What tests have changed of their process.
     changes: Vec<(usize, String)>,
     said_goodbye: bool,
+    floods: Option<Arc<Floods>>,
 }
 
 /// Where one thread of the worker was when it was asked.
@@ -78,25 +80,6 @@ struct Homes {
     missing: Vec<u32>,
 }
 
-/// What is kept of each end of one of libtest's lines, which carries all that a test printed.
-const LONGEST_LINE: usize = 512 * 1024;
-
-/// Leaves out the middle of a line of JSON. Only a text can be so long, and the cuts are where
-/// no escape and no letter of several bytes is torn. Returns how much it was.
-fn shorten(line: &mut Vec<u8>) -> usize {
-    // The longest escape is `\u001b`.
-    let is_whole = |at: &usize| line[at - 6..at + 6].iter().all(|b| b.is_ascii() && *b != b'\\');
-    let middle = LONGEST_LINE..line.len() - LONGEST_LINE;
-    let (Some(from), Some(to)) =
-        (middle.clone().find(is_whole), middle.clone().rev().find(is_whole))
-    else {
-        return 0;
-    };
-    // What an escape stands for is one byte, as a rule of two.
-    let left_out = line.drain(from..to.max(from)).filter(|byte| *byte != b'\\');
-    left_out.count()
-}
-
 impl<'n> Agent<'n> {
     /// `lingers` are those of the tests that were handed out.
     pub fn new(worker: u64, names: Vec<&'n str>, lingers: Vec<Duration>, captures: bool) -> Self {
@@ -109,8 +92,7 @@ impl<'n> Agent<'n> {
             runs_test: NumberMap::default(),
             are_tests: NumberSet::default(),
             processor_time: NumberMap::default(),
-            line: Vec::new(),
-            left_out: 0,
+            line: LongLine::default(),
             begun: NumberSet::default(),
             over: NumberSet::default(),
             last_begun: None,
@@ -132,7 +114,15 @@ impl<'n> Agent<'n> {
             resting: NumberSet::default(),
             changes: Vec::new(),
             said_goodbye: false,
+            floods: None,
         }
+    }
+
+    /// What is too much to be kept goes there.
+    pub fn with_floods(mut self, floods: Option<Arc<Floods>>) -> Self {
+        self.rest = Bounded::new(floods.as_ref());
+        self.floods = floods;
+        self
     }
 
     fn take(&mut self, frame: Frame, heard: &mut Vec<Heard>) {
@@ -192,30 +182,26 @@ impl<'n> Agent<'n> {
         let last = lines.next_back().unwrap_or_default();
         for line in lines {
             // Nearly always the line came as a whole.
-            if self.line.is_empty() {
-                self.line(line, 0, heard);
+            if self.line.bytes.is_empty() {
+                self.line(line, Shortened::default(), heard);
             } else {
                 let mut whole = std::mem::take(&mut self.line);
-                whole.extend_from_slice(line);
-                let left_out = std::mem::take(&mut self.left_out);
-                self.line(&whole, left_out, heard);
+                whole.push(line, self.floods.as_ref());
+                self.line(&whole.bytes, whole.shortened, heard);
             }
         }
-        self.line.extend_from_slice(last);
-        if self.line.len() > 4 * LONGEST_LINE {
-            self.left_out += shorten(&mut self.line);
-        }
+        self.line.push(last, self.floods.as_ref());
     }
 
-    fn line(&mut self, line: &[u8], left_out: usize, heard: &mut Vec<Heard>) {
+    fn line(&mut self, line: &[u8], shortened: Shortened, heard: &mut Vec<Heard>) {
         // Whatever else a main thread prints is nobody's verdict.
         match Line::read(line) {
-            Some(event) => self.event(event, left_out, heard),
+            Some(event) => self.event(event, shortened, heard),
             None => self.rest.push(&[line, b"\n"].concat()),
         }
     }
 
-    fn event(&mut self, line: Line<'_>, left_out: usize, heard: &mut Vec<Heard>) {
+    fn event(&mut self, line: Line<'_>, shortened: Shortened, heard: &mut Vec<Heard>) {
         if line.kind == "suite" {
             self.began |= line.event == "started";
             self.ended |= matches!(&*line.event, "ok" | "failed");
@@ -243,10 +229,9 @@ impl<'n> Agent<'n> {
         if !self.over.insert(test) {
             return;
         }
-        let mut output = Bounded::default();
-        output.push(line.stdout.as_deref().unwrap_or_default().as_bytes());
-        output.leave_out(left_out);
-        output.push(&self.written.remove(&test).unwrap_or_default().into_bytes());
+        let mut output =
+            self.captured(line.stdout.as_deref().unwrap_or_default().as_bytes(), shortened);
+        output.append(self.written.remove(&test).unwrap_or_default());
         if let (Outcome::Failed, Some(message)) = (outcome, &line.message) {
             output.push(format!("note: {message}\n").as_bytes());
         }
@@ -264,7 +249,7 @@ impl<'n> Agent<'n> {
             false => Settled::Later,
         };
         let reason = line.message;
-        let output = Some(output.into_bytes());
+        let output = Some(output.into_output());
         let processor = self.processor_time.remove(&test);
         heard.push(Heard::Ended(Ended {
             test,
@@ -280,6 +265,16 @@ impl<'n> Agent<'n> {
             self.unsettled.push(test);
             self.settle(heard);
         }
+    }
+
+    fn captured(&self, text: &[u8], shortened: Shortened) -> Bounded {
+        let Shortened { left_out, flood } = shortened;
+        if left_out > 0 {
+            return Bounded::shortened(text, left_out, flood);
+        }
+        let mut kept = Bounded::new(self.floods.as_ref());
+        kept.push(text);
+        kept
     }
 
     fn changed(&mut self, test: u32, variable: Option<Vec<u8>>) {
@@ -325,7 +320,11 @@ impl<'n> Agent<'n> {
 
     fn wrote(&mut self, test: u32, bytes: Vec<u8>, heard: &mut Vec<Heard>) {
         match self.tests.get(&test) {
-            Some(test) => self.written.entry(*test).or_default().push(&bytes),
+            Some(test) => {
+                let floods = self.floods.as_ref();
+                let written = self.written.entry(*test);
+                written.or_insert_with(|| Bounded::new(floods)).push(&bytes);
+            }
             None => self.rest.push(&bytes),
         }
         if !self.captures {
@@ -457,12 +456,12 @@ impl Channel for Agent<'_> {
                 findings.insert(test, found);
             }
         }
-        let outputs = self.written.into_iter().map(|(test, kept)| (test, kept.into_bytes()));
+        let outputs = self.written.into_iter().map(|(test, kept)| (test, kept.into_output()));
         Left {
             began: self.began && !self.is_broken,
             ended: self.ended,
             outputs: outputs.collect(),
-            rest: self.rest.into_bytes(),
+            rest: self.rest.into_output(),
             was_lost: self.is_broken || (!self.said_goodbye && self.culprit.is_none()),
             findings,
             modules: self.modules,
@@ -480,6 +479,7 @@ mod tests {
 
     use super::*;
     use crate::channel::frames::kinds;
+    use crate::channel::long_line::LONGEST;
     use crate::libtest::tests::in_chunks;
 
     /// Nothing lives, and nothing has come home.
@@ -603,14 +603,14 @@ mod tests {
             piece in "[a-zé\"\\\\\u{1b}\n ]{1,40}[a-z ]{16}",
             more in 0_usize..100_000,
         ) {
-            let printed = piece.repeat((5 * LONGEST_LINE + more) / piece.len());
+            let printed = piece.repeat((5 * LONGEST + more) / piece.len());
             let text = serde_json::to_string(&printed).unwrap();
             let line = format!("{{\"type\":\"test\",\"event\":\"failed\",\"name\":\"a\",\"stdout\":{text}}}\n");
             let mut agent = agent();
             let mut heard = Vec::new();
             for chunk in line.as_bytes().chunks(60_000) {
                 agent.libtest(chunk, &mut heard);
-                prop_assert!(agent.line.len() <= 4 * LONGEST_LINE);
+                prop_assert!(agent.line.bytes.len() <= 4 * LONGEST);
             }
             let Some(Heard::Ended(ended)) = heard.first() else { panic!("no verdict") };
             prop_assert_eq!(ended.outcome, Outcome::Failed);

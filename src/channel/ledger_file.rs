@@ -2,8 +2,10 @@
 //! stdout for the output of failed tests.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use super::{Channel, Ended, Heard, Left, Settled};
+use crate::flood::Floods;
 use crate::libtest::{LedgerEntry, LedgerReader, LedgerVerdict, ReportReader};
 use crate::outcome::Outcome;
 use crate::output::Bounded;
@@ -21,6 +23,7 @@ pub struct LedgerFile<'n> {
     captures: bool,
     heard_any: bool,
     is_new: bool,
+    floods: Option<Arc<Floods>>,
 }
 
 impl<'n> LedgerFile<'n> {
@@ -43,7 +46,17 @@ impl<'n> LedgerFile<'n> {
             captures,
             heard_any: false,
             is_new: true,
+            floods: None,
         }
+    }
+
+    /// What is too much to be kept goes there.
+    pub fn with_floods(mut self, floods: Option<Arc<Floods>>) -> Self {
+        self.report = self.report.with_floods(floods.clone());
+        self.stderr = Bounded::new(floods.as_ref());
+        self.since = self.since.map(|_| Bounded::new(floods.as_ref()));
+        self.floods = floods;
+        self
     }
 
     fn ended(&mut self, entry: LedgerEntry, heard: &mut Vec<Heard>) {
@@ -53,7 +66,9 @@ impl<'n> LedgerFile<'n> {
             LedgerVerdict::Failed => Outcome::Failed,
             LedgerVerdict::Ignored => Outcome::Ignored,
         };
-        let output = self.since.as_mut().map(|since| std::mem::take(since).into_bytes());
+        let next = || Bounded::new(self.floods.as_ref());
+        let output =
+            self.since.as_mut().map(|since| std::mem::replace(since, next()).into_output());
         let test = entry.test;
         let (reason, settled) = (entry.message, Settled::Now);
         heard.push(Heard::Ended(Ended {
@@ -110,7 +125,7 @@ impl Channel for LedgerFile<'_> {
         // A test may print such a line and end the process: libtest's own agrees with its log.
         let ended = self.report.counted == Some(self.ledger.seen);
         let (outputs, mut rest) = self.report.finish();
-        rest.extend(self.stderr.into_bytes());
+        rest.append(self.stderr.into_output());
         let own = strays.iter().filter(|stray| stray.is_ours);
         let strays: Vec<u32> = own.map(|stray| stray.pid).collect();
         let left_behind = strays.iter().filter_map(|pid| look.command_of(*pid)).collect();
@@ -194,7 +209,7 @@ mod tests {
             processor: None,
             has_started_processes: false,
             reason: None,
-            output: Some(b"hello".to_vec()),
+            output: Some(b"hello".to_vec().into()),
             settled: Settled::Now,
         };
         assert_eq!(heard, [Heard::Ended(ended), Heard::Began(1)]);

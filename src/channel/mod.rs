@@ -1,12 +1,14 @@
 //! How verdicts are learnt from a worker that runs many tests. The ways differ in how much
 //! they hear, not in what a verdict is.
 //!
-//! A channel does no I/O: it is given what the worker wrote, and says what that means.
+//! A channel does no I/O: it is given what the worker wrote, and says what that means. Only what
+//! is too much to be kept in memory goes to a file at once.
 
 mod agent;
 pub mod frames;
 mod ledger_file;
 mod line;
+mod long_line;
 mod places;
 
 use std::collections::HashMap;
@@ -14,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use crate::leaks::{Finding, Module};
 use crate::outcome::Outcome;
+use crate::output::Output;
 use crate::process::{Look, Stray, Stream};
 
 pub use agent::{Agent, ThreadStack};
@@ -74,7 +77,7 @@ pub struct Ended {
     pub has_started_processes: bool,
     pub reason: Option<String>,
     /// What the test printed; none where that comes with the end of the process, if at all.
-    pub output: Option<Vec<u8>>,
+    pub output: Option<Output>,
     pub settled: Settled,
 }
 
@@ -86,9 +89,9 @@ pub struct Left {
     /// Whether libtest came to its own end.
     pub ended: bool,
     /// The output of tests that came late.
-    pub outputs: HashMap<usize, Vec<u8>>,
+    pub outputs: HashMap<usize, Output>,
     /// What the worker wrote that belongs to no test in particular.
-    pub rest: Vec<u8>,
+    pub rest: Output,
     /// Whether the channel was cut before its end, and not by the process's own.
     pub was_lost: bool,
     /// What tests have left behind that were not settled before.

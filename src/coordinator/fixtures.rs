@@ -232,7 +232,7 @@ pub(super) fn run_fixture(
 /// The verdict of a test whose fixture is lost: what it printed itself, or else the fixture.
 pub(super) fn with_block(verdict: Verdict, blocked: &Blocked) -> Verdict {
     let output = match verdict.output.is_empty() {
-        true => blocked.output.clone(),
+        true => blocked.output.clone().into(),
         false => verdict.output,
     };
     let reason = Some(blocked.reason.clone());

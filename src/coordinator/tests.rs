@@ -400,7 +400,7 @@ impl World {
                 worker: None,
                 running,
                 not_begun,
-                output: Vec::new(),
+                output: Vec::new().into(),
                 left_behind: Vec::new(),
             };
             Message::Finished { batch: batch.id, rest }

@@ -12,6 +12,7 @@ use crate::event::{Event, FixtureEvent, Note, Summary};
 use crate::leaks::Leak;
 use crate::message;
 use crate::outcome::{Outcome, Unsteady, Verdict};
+use crate::output::Output;
 use crate::plan::TestId;
 use crate::settings::Verbosity;
 
@@ -22,7 +23,7 @@ const SLOW: Duration = Duration::from_secs(1);
 /// Leaks that are shown without `-v`: as many as fit a screen beside the failures.
 const LEAKS: usize = 20;
 
-/// Lines of a test's output at the most; JSON has them all.
+/// Lines of a test's output at the most; JSON has them all, and a file.
 const LINES: usize = 200;
 
 /// Whose a leak is, in the order of telling: tests first.
@@ -153,6 +154,7 @@ impl<'r> Human<'r> {
             return;
         }
         self.output(text, &verdict.output);
+        self.whole(text, &verdict.output);
         if !verdict.outcome.is_well() {
             let settings = self.view.settings;
             let again = message::again(settings, &listing.binary, &listed.name, listed.is_ignored);
@@ -180,6 +182,7 @@ impl<'r> Human<'r> {
         line(text, &format!("{word} {id}: {what}"));
         if let Some(first) = verdict.failed_before.first() {
             self.output(text, &first.output);
+            self.whole(text, &first.output);
         }
         let settings = self.view.settings;
         let again = message::again(settings, &listing.binary, &listed.name, listed.is_ignored);
@@ -194,7 +197,7 @@ impl<'r> Human<'r> {
     /// Output stands behind a bar, so that nothing that a test prints looks like ours.
     fn output(&self, text: &mut String, output: &[u8]) {
         let shown = harmless(output);
-        let lines: Vec<&str> = shown.trim_end().trim_start_matches('\n').lines().collect();
+        let lines = lines(&shown);
         let surplus = lines.len().saturating_sub(LINES);
         let bar = self.paint.faint("  |");
         for (at, output) in lines.iter().enumerate() {
@@ -205,6 +208,13 @@ impl<'r> Human<'r> {
             if !is_cut {
                 line(text, format!("{bar} {output}").trim_end());
             }
+        }
+    }
+
+    fn whole(&self, text: &mut String, output: &Output) {
+        for (flood, path) in output.kept() {
+            let whole = harmless(message::whole(flood, path).as_bytes());
+            line(text, &self.paint.faint(&format!("  {whole}")));
         }
     }
 
@@ -290,6 +300,16 @@ impl<'r> Human<'r> {
         let counts = message::counts(summary);
         line(text, &format!("{word} {counts} ({})", message::effort(summary)));
     }
+}
+
+fn lines(shown: &str) -> Vec<&str> {
+    shown.trim_end().trim_start_matches('\n').lines().collect()
+}
+
+/// Whether an output has more lines than are shown of it.
+pub fn is_cut(output: &[u8]) -> bool {
+    // Most have hardly any.
+    output.len() > LINES && lines(&harmless(output)).len() > LINES
 }
 
 fn line(text: &mut String, line: &str) {

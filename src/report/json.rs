@@ -2,13 +2,16 @@
 //! renamed.
 
 use std::io;
+use std::path::Path;
 
 use serde::Serialize;
 
 use super::{View, print};
 use crate::event::{Event, FixtureEvent, Summary};
+use crate::flood::Flood;
 use crate::leaks::{Leak, LeakLine};
 use crate::outcome::{Attempt, Outcome, Unsteady, Verdict};
+use crate::output::Output;
 use crate::plan::TestId;
 
 pub struct Json<'r> {
@@ -46,6 +49,16 @@ struct TestLine<'l> {
     failed_before: Vec<AttemptLine<'l>>,
     leaks: Vec<LeakLine<'l>>,
     output: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    output_files: Vec<OutputFile>,
+}
+
+/// All of an output that is too long to be kept in memory.
+#[derive(Serialize)]
+struct OutputFile {
+    path: String,
+    /// Whether all of it is in there.
+    whole: bool,
 }
 
 #[derive(Serialize)]
@@ -57,6 +70,8 @@ struct AttemptLine<'l> {
     /// How many other tests its process was handed.
     beside: usize,
     output: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    output_files: Vec<OutputFile>,
 }
 
 #[derive(Serialize, Default)]
@@ -140,6 +155,7 @@ impl<'r> Json<'r> {
             failed_before: verdict.failed_before.iter().map(attempt_line).collect(),
             leaks: verdict.leaks.iter().map(Leak::line).collect(),
             output: String::from_utf8_lossy(&verdict.output).into_owned(),
+            output_files: output_files(&verdict.output),
         }))
     }
 }
@@ -151,7 +167,16 @@ fn attempt_line(attempt: &Attempt) -> AttemptLine<'_> {
         reason: attempt.reason.as_deref(),
         beside: attempt.beside,
         output: String::from_utf8_lossy(&attempt.output).into_owned(),
+        output_files: output_files(&attempt.output),
     }
+}
+
+fn output_files(output: &Output) -> Vec<OutputFile> {
+    let file = |(flood, path): (&Flood, &Path)| OutputFile {
+        path: path.display().to_string(),
+        whole: flood.missed == 0,
+    };
+    output.kept().map(file).collect()
 }
 
 fn fixture_line<'l>(

@@ -13,6 +13,7 @@ use crate::inventory::Inventory;
 use crate::plan::TestId;
 use crate::settings::{Settings, Verbosity};
 
+pub use human::is_cut;
 pub use overview::{list, plan};
 pub use progress::{Spinner, status};
 

@@ -15,6 +15,7 @@ use crate::inventory::Listing;
 use crate::leaks::{Finding, Leak, Module, Names, Symbols, essential, judge};
 use crate::libtest;
 use crate::outcome::{Outcome, Verdict};
+use crate::output::Output;
 use crate::plan::TestId;
 use crate::process::{self, At, End, Happening, Look, Stray, Stream, Supervised, Wire};
 
@@ -117,7 +118,7 @@ impl<'r> Worker<'r> {
             command.arg("--show-output");
         }
         command.args(selection);
-        let channel = channel(job, listing, number, &tests, captures);
+        let channel = channel(job, context, listing, number, &tests, captures);
         match Supervised::spawn(command, Some(wire), context.groups, job.role()) {
             Ok(process) => Ok(Worker {
                 job,
@@ -428,8 +429,8 @@ impl<'r> Worker<'r> {
         for (test, mut verdict) in std::mem::take(&mut self.failed) {
             let output = left.outputs.remove(&test);
             verdict.output = output.unwrap_or_else(|| match left.ended {
-                true => Vec::new(),
-                false => output_was_lost(&cause).into_bytes(),
+                true => Output::default(),
+                false => output_was_lost(&cause).into_bytes().into(),
             });
             self.judge(test, explained(verdict), told);
         }
@@ -462,7 +463,7 @@ impl<'r> Worker<'r> {
         }
     }
 
-    fn rest(&self, cause: Cause, left: Left) -> Rest {
+    fn rest(&self, cause: Cause, mut left: Left) -> Rest {
         let now = clock::now();
         // Where the one that ended the process is known, those beside it are not suspects.
         let culprit = left.culprit.filter(|test| self.running.iter().any(|(t, _)| t == test));
@@ -477,10 +478,10 @@ impl<'r> Worker<'r> {
         let not_begun =
             (0..self.tests.len()).filter(|test| !has_ended(*test) && !is_running(*test));
         let not_begun = not_begun.map(|test| self.tests[test]).collect();
-        let mut output = self.shown_stacks(&left);
-        output.extend(&left.rest);
+        let mut output = Output::from(self.shown_stacks(&left));
+        output.append(left.rest);
         for (test, _) in &self.running {
-            output.extend(left.outputs.get(test).into_iter().flatten());
+            left.outputs.remove(test).into_iter().for_each(|own| output.append(own));
         }
         let left_behind = left.left_behind;
         Rest { cause, worker: Some(self.number), running, not_begun, output, left_behind }
@@ -520,9 +521,9 @@ impl<'r> Worker<'r> {
     fn last_verdict(
         &self,
         mut verdict: Verdict,
-        output: Option<Vec<u8>>,
+        output: Option<Output>,
         cause: &Cause,
-        rest: &[u8],
+        rest: &Output,
     ) -> Verdict {
         if let Some(output) = output {
             verdict.output = output;
@@ -531,7 +532,7 @@ impl<'r> Worker<'r> {
             verdict.outcome = Outcome::Aborted;
             verdict.reason =
                 Some(format!("{how}: its process died after its last test had passed"));
-            verdict.output = rest.to_vec();
+            verdict.output = rest.clone();
         }
         verdict
     }
@@ -587,6 +588,7 @@ fn wire(
 
 fn channel<'r>(
     job: &'r Job,
+    context: &Context<'_>,
     listing: &'r Listing,
     worker: u64,
     tests: &[TestId],
@@ -597,9 +599,14 @@ fn channel<'r>(
         Way::Agent => {
             let linger = |id: &TestId| job.group.leak_rules(*id).map(|rules| rules.linger);
             let lingers = tests.iter().map(|id| linger(id).unwrap_or_default()).collect();
-            Box::new(Agent::new(worker, names, lingers, captures))
+            let agent = Agent::new(worker, names, lingers, captures);
+            Box::new(agent.with_floods(context.floods.clone()))
         }
-        _ => Box::new(LedgerFile::new(listing.by_name(), &names, job.batch.threads, captures)),
+        _ => {
+            let (names_of_all, threads) = (listing.by_name(), job.batch.threads);
+            let file = LedgerFile::new(names_of_all, &names, threads, captures);
+            Box::new(file.with_floods(context.floods.clone()))
+        }
     }
 }
 

@@ -21,9 +21,11 @@ use crate::baseline::Baseline;
 use crate::channel::Way;
 use crate::environment;
 use crate::fixture::{Fixture, News, Shelf, Values};
+use crate::flood::Floods;
 use crate::inventory::Inventory;
 use crate::leaks::Symbols;
 use crate::outcome::Verdict;
+use crate::output::Output;
 use crate::plan::{Batch, Group, Instance, TestId};
 use crate::process::{self, Groups, Passed, Role};
 
@@ -53,6 +55,9 @@ pub struct Context<'r> {
     pub show_output: bool,
     /// What is put into workers to hear more of them.
     pub agent: Option<AgentFile>,
+    /// Where the whole of what tests print goes when it is too much to be kept; nowhere in a
+    /// run inside of another.
+    pub floods: Option<Arc<Floods>>,
     /// Leaks that are allowed because they are old.
     pub baseline: Baseline,
     /// The workspace's directory.
@@ -79,6 +84,7 @@ impl<'r> Context<'r> {
             nocapture: false,
             show_output: false,
             agent: None,
+            floods: None,
             baseline: Baseline::default(),
             root: PathBuf::new(),
             symbols: Mutex::default(),
@@ -172,7 +178,7 @@ pub struct Rest {
     pub running: Vec<(TestId, Duration)>,
     pub not_begun: Vec<TestId>,
     /// What the worker wrote that belongs to no test in particular.
-    pub output: Vec<u8>,
+    pub output: Output,
     /// Commands of processes that one of the tests left, and nobody can say which.
     pub left_behind: Vec<String>,
 }
@@ -236,7 +242,7 @@ impl Rest {
             worker: None,
             running: Vec::new(),
             not_begun: Vec::new(),
-            output: Vec::new(),
+            output: Output::default(),
             left_behind: Vec::new(),
         }
     }

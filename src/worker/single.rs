@@ -54,7 +54,7 @@ fn run_one(job: &Job, context: &Context<'_>, test: TestId) -> std::io::Result<Ve
     let place = context.running.enter(number, job.slot());
     place.began(test, began);
     let (mut output, mut report, mut buffer) =
-        (Bounded::default(), ReportReader::new([]), Vec::new());
+        (Bounded::new(context.floods.as_ref()), ReportReader::new([]), Vec::new());
     let mut due = timeout.map(|timeout| began + timeout);
     let mut is_late = false;
     let status = loop {
@@ -80,7 +80,7 @@ fn run_one(job: &Job, context: &Context<'_>, test: TestId) -> std::io::Result<Ve
         }
         false => by_exit_code(status, &report, listing),
     };
-    let output = output.into_bytes();
+    let output = output.into_output();
     let by_output = || libtest::reason(&String::from_utf8_lossy(&output));
     let reason = match outcome {
         Outcome::Failed => by_output().or(reason),

@@ -1,0 +1,501 @@
+//! Where the whole of a flood stands. What a test prints beyond what is kept in memory goes to a
+//! file below the target directory, so that a failure can be read from its first line to its last.
+//!
+//! A run has a directory of its own, for its user alone. A file in there goes with the last who
+//! knows of it, unless a report has named it: what passes leaves none. Directories of runs that
+//! have ended go when the next run begins; those of runs that go on are locked. Nothing in here
+//! ends a run: what cannot be written is told once, and the report has both ends of it as ever.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+/// What the files of one run may take: a disk is full soon enough.
+pub const MOST: u64 = 1 << 30;
+
+/// The directory of all runs, below the state directory.
+const PLACE: &str = "output";
+
+/// What the name of a run's own directory begins with.
+const OF_A_RUN: &str = "run-";
+
+/// The floods of one run.
+#[derive(Debug)]
+pub struct Floods {
+    place: PathBuf,
+    left: AtomicU64,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    directory: Option<Directory>,
+    files: u64,
+    failure: Option<String>,
+}
+
+/// A run's own directory, until it is dropped.
+#[derive(Debug)]
+struct Directory {
+    path: PathBuf,
+    _lock: Lock,
+}
+
+impl Floods {
+    /// Removes what runs before this one have left. None where no directory can be locked.
+    pub fn new(state_dir: &Path) -> Option<Arc<Floods>> {
+        Floods::with_room(state_dir, MOST)
+    }
+
+    fn with_room(state_dir: &Path, most: u64) -> Option<Arc<Floods>> {
+        let place = state_dir.join(PLACE);
+        remove_old(&place);
+        let floods = Floods { place, left: AtomicU64::new(most), state: Mutex::default() };
+        cfg!(unix).then(|| Arc::new(floods))
+    }
+
+    /// Why a flood could not be kept.
+    pub fn failure(&self) -> Option<(PathBuf, String)> {
+        Some((self.place.clone(), self.state().failure.clone()?))
+    }
+
+    /// A file for one flood. None where something has gone wrong once: a disk that is full
+    /// belongs to the tests.
+    pub fn begin(self: &Arc<Self>) -> Option<Writer> {
+        let mut state = self.state();
+        if state.failure.is_some() {
+            return None;
+        }
+        match state.create(&self.place) {
+            Ok((file, draft)) => {
+                let floods = self.clone();
+                let flood = Flood {
+                    floods,
+                    draft,
+                    written: 0,
+                    missed: 0,
+                    is_lost: false,
+                    kept: OnceLock::new(),
+                };
+                Some(Writer { file: BufWriter::with_capacity(64 * 1024, file), flood })
+            }
+            Err(error) => {
+                state.failure = Some(error.to_string());
+                None
+            }
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// As much of what is wanted as there is room for.
+    fn take(&self, wanted: u64) -> u64 {
+        let less = |left: u64| Some(left - wanted.min(left));
+        let before = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        wanted.min(before.unwrap_or_default())
+    }
+
+    fn give_back(&self, bytes: u64) {
+        self.left.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Floods {
+    fn drop(&mut self) {
+        // Neither goes while there is something in it.
+        if let Some(directory) = self.state().directory.take() {
+            let _ = fs::remove_dir(directory.path);
+            let _ = fs::remove_dir(&self.place);
+        }
+    }
+}
+
+impl State {
+    fn create(&mut self, place: &Path) -> io::Result<(File, PathBuf)> {
+        if self.directory.is_none() {
+            self.directory = Some(Directory::new(place)?);
+        }
+        let directory = self.directory.as_ref().map(|directory| &*directory.path);
+        self.files += 1;
+        let path = directory.unwrap_or(place).join(format!("{}.part", self.files));
+        let mut options = File::options();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        Ok((options.open(&path)?, path))
+    }
+
+    /// A name that no other flood of the run has.
+    fn name(&mut self, wanted: &str, draft: &Path) -> PathBuf {
+        let path = draft.with_file_name(format!("{wanted}.txt"));
+        if !path.exists() {
+            return path;
+        }
+        self.files += 1;
+        draft.with_file_name(format!("{wanted}.{}.txt", self.files))
+    }
+}
+
+impl Directory {
+    fn new(place: &Path) -> io::Result<Directory> {
+        /// Whoever removes old directories may take a new one for one of them, until it is
+        /// locked.
+        const ATTEMPTS: usize = 10;
+        for _ in 0..ATTEMPTS {
+            make(place)?;
+            let mut directory = tempfile::Builder::new();
+            directory.prefix(OF_A_RUN).rand_bytes(8);
+            #[cfg(unix)]
+            directory.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
+            let Ok(directory) = directory.tempdir_in(place) else { continue };
+            if let Some(lock) = Lock::of(directory.path())? {
+                return Ok(Directory { path: directory.keep(), _lock: lock });
+            }
+        }
+        Err(io::Error::other("no directory of its own"))
+    }
+}
+
+/// Makes the directory of all runs, or finds that it is ours: not a link, and not somebody
+/// else's, whose it would be to say where our files go.
+fn make(place: &Path) -> io::Result<()> {
+    if let Some(parent) = place.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    let mut directory = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut directory, 0o700);
+    match directory.create(place) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ if is_ours(place) => Ok(()),
+        _ => Err(io::Error::other("it is no directory of this user's; remove it")),
+    }
+}
+
+#[cfg(unix)]
+fn is_ours(place: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let user = rustix::process::geteuid().as_raw();
+    fs::symlink_metadata(place).is_ok_and(|found| found.is_dir() && found.uid() == user)
+}
+
+#[cfg(not(unix))]
+fn is_ours(place: &Path) -> bool {
+    fs::symlink_metadata(place).is_ok_and(|found| found.is_dir())
+}
+
+/// Removes the directories of runs that have ended.
+fn remove_old(place: &Path) {
+    if !is_ours(place) {
+        return;
+    }
+    for entry in fs::read_dir(place).into_iter().flatten().flatten() {
+        let is_of_a_run = entry.file_name().to_string_lossy().starts_with(OF_A_RUN);
+        // What cannot be removed now is found by the next run.
+        if is_of_a_run && let Ok(Some(_lock)) = Lock::of(&entry.path()) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+    let _ = fs::remove_dir(place);
+}
+
+/// Holds a directory for as long as its process lives.
+#[derive(Debug)]
+struct Lock(
+    #[cfg(unix)]
+    #[allow(dead_code, reason = "held")]
+    std::os::fd::OwnedFd,
+);
+
+impl Lock {
+    /// None where another run has it, or has just removed it.
+    #[cfg(unix)]
+    fn of(directory: &Path) -> io::Result<Option<Lock>> {
+        use rustix::fs::{FlockOperation, Mode, OFlags, flock, fstat, open};
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = match open(directory, flags, Mode::empty()) {
+            Err(rustix::io::Errno::NOENT) => return Ok(None),
+            file => file?,
+        };
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
+            locked => locked?,
+        }
+        Ok((fstat(&file)?.st_nlink > 0).then_some(Lock(file)))
+    }
+
+    #[cfg(not(unix))]
+    fn of(_directory: &Path) -> io::Result<Option<Lock>> {
+        Ok(None)
+    }
+}
+
+/// A flood that goes on.
+#[derive(Debug)]
+pub struct Writer {
+    file: BufWriter<File>,
+    flood: Flood,
+}
+
+impl Writer {
+    pub fn write(&mut self, bytes: &[u8]) {
+        if self.flood.is_lost {
+            return;
+        }
+        let wanted = bytes.len() as u64;
+        // A hole in the middle would be worse than an end that is missing.
+        let taken = if self.flood.missed > 0 { 0 } else { self.flood.floods.take(wanted) };
+        self.flood.written += taken;
+        self.flood.missed += wanted - taken;
+        let written = self.file.write_all(&bytes[..taken as usize]);
+        self.note(written);
+    }
+
+    /// Takes over another flood.
+    pub fn append(&mut self, mut other: Writer) {
+        let flushed = other.file.flush();
+        other.note(flushed);
+        if other.flood.is_lost {
+            return self.flood.is_lost = true;
+        }
+        let copied = File::open(&other.flood.draft).and_then(|mut file| {
+            let mut chunk = vec![0; 64 * 1024];
+            while let count @ 1.. = io::Read::read(&mut file, &mut chunk)? {
+                self.write(&chunk[..count]);
+            }
+            Ok(())
+        });
+        self.note(copied);
+        self.flood.missed += other.flood.missed;
+    }
+
+    fn note(&mut self, done: io::Result<()>) {
+        if let Err(error) = done {
+            self.flood.is_lost = true;
+            self.flood.floods.state().failure.get_or_insert(error.to_string());
+            // Others may need the room.
+            let _ = self.file.get_ref().set_len(0);
+        }
+    }
+
+    /// The flood has come to its end.
+    pub fn finish(mut self) -> Option<Flood> {
+        let flushed = self.file.flush();
+        self.note(flushed);
+        let Writer { file, flood } = self;
+        // What is left in its memory belongs to a flood that is lost.
+        drop(file.into_parts());
+        (!flood.is_lost).then_some(flood)
+    }
+}
+
+/// The whole of what a test has printed, in a file.
+#[derive(Debug)]
+pub struct Flood {
+    floods: Arc<Floods>,
+    draft: PathBuf,
+    /// How many bytes are in there.
+    pub written: u64,
+    /// How many there was no room for.
+    pub missed: u64,
+    is_lost: bool,
+    kept: OnceLock<PathBuf>,
+}
+
+impl Flood {
+    /// It stays beyond the end of the run, under a name that people know the test by.
+    pub fn keep(&self, name: &str) {
+        self.kept.get_or_init(|| {
+            let path = self.floods.state().name(&file_name(name), &self.draft);
+            match fs::rename(&self.draft, &path) {
+                Ok(()) => path,
+                Err(_) => self.draft.clone(),
+            }
+        });
+    }
+
+    /// Where it is, if it stays.
+    pub fn path(&self) -> Option<&Path> {
+        self.kept.get().map(PathBuf::as_path)
+    }
+
+    /// Takes so many bytes off its end, which are not the test's.
+    pub fn cut(&mut self, surplus: u64) {
+        if self.missed == 0
+            && let Some(length) = self.written.checked_sub(surplus)
+            && File::options()
+                .write(true)
+                .open(&self.draft)
+                .is_ok_and(|f| f.set_len(length).is_ok())
+        {
+            self.written = length;
+            self.floods.give_back(surplus);
+        }
+    }
+}
+
+impl Drop for Flood {
+    fn drop(&mut self) {
+        if self.kept.get().is_none() {
+            let _ = fs::remove_file(&self.draft);
+            self.floods.give_back(self.written);
+        }
+    }
+}
+
+impl PartialEq for Flood {
+    fn eq(&self, other: &Flood) -> bool {
+        self.draft == other.draft
+    }
+}
+
+/// `api::auth::rejects` becomes `api.auth.rejects`; what is no letter becomes `_`.
+fn file_name(id: &str) -> String {
+    // The system takes 255 bytes.
+    const MOST_LETTERS: usize = 120;
+    let letter = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' };
+    id.replace("::", ".").chars().map(letter).take(MOST_LETTERS).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn floods(most: u64) -> (tempfile::TempDir, Arc<Floods>) {
+        let dir = tempfile::tempdir().unwrap();
+        let floods = Floods::with_room(dir.path(), most).unwrap();
+        (dir, floods)
+    }
+
+    fn flood(floods: &Arc<Floods>, text: &str) -> Flood {
+        let mut writer = floods.begin().unwrap();
+        writer.write(text.as_bytes());
+        writer.finish().unwrap()
+    }
+
+    fn files(dir: &tempfile::TempDir) -> Vec<PathBuf> {
+        let runs = fs::read_dir(dir.path().join(PLACE)).into_iter().flatten().flatten();
+        let files = runs.flat_map(|run| fs::read_dir(run.path()).unwrap().flatten());
+        let mut files: Vec<PathBuf> = files.map(|file| file.path()).collect();
+        files.sort();
+        files
+    }
+
+    #[test]
+    fn what_nobody_keeps_is_gone_and_so_are_the_directories() {
+        let (dir, floods) = floods(MOST);
+        let one = flood(&floods, "one");
+        assert_eq!(files(&dir).len(), 1);
+        drop(one);
+        assert_eq!(files(&dir).len(), 0);
+        drop(floods);
+        assert!(!dir.path().join(PLACE).exists());
+    }
+
+    #[test]
+    fn what_is_kept_is_for_its_user_alone_and_has_a_name() {
+        use std::os::unix::fs::MetadataExt;
+        let (dir, floods) = floods(MOST);
+        for (text, name) in [("one", "a::b"), ("two", "a::b"), ("three", "../../x\n\u{1b}/y")] {
+            let kept = flood(&floods, text);
+            kept.keep(name);
+            let path = kept.path().unwrap().to_owned();
+            drop(kept);
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
+            let (file, run) = (&path, path.parent().unwrap());
+            let modes = [file, run, run.parent().unwrap()].map(|p| fs::metadata(p).unwrap().mode());
+            assert_eq!(modes.map(|mode| mode & 0o777), [0o600, 0o700, 0o700]);
+        }
+        let files = files(&dir);
+        let names = files.iter().map(|file| file.file_name().unwrap().to_str().unwrap());
+        assert_eq!(names.collect::<Vec<_>>(), [".._.._x___y.txt", "a.b.3.txt", "a.b.txt"]);
+        drop(floods);
+        assert_eq!(self::files(&dir), files);
+    }
+
+    #[test]
+    fn the_next_run_removes_them_and_spares_those_of_a_run_that_goes_on() {
+        let (dir, first) = floods(MOST);
+        flood(&first, "one").keep("one");
+        let second = Floods::new(dir.path()).unwrap();
+        flood(&second, "two").keep("two");
+        assert_eq!(files(&dir).len(), 2);
+        drop(first);
+        let third = Floods::new(dir.path()).unwrap();
+        assert_eq!(files(&dir).len(), 1);
+        drop((second, third));
+        drop(Floods::new(dir.path()));
+        assert!(!dir.path().join(PLACE).exists());
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_the_directory_is_not_followed() {
+        let (dir, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let precious = elsewhere.path().join("run-precious");
+        fs::create_dir(&precious).unwrap();
+        std::os::unix::fs::symlink(elsewhere.path(), dir.path().join(PLACE)).unwrap();
+        let floods = Floods::new(dir.path()).unwrap();
+        assert!(precious.exists());
+        assert!(floods.begin().is_none());
+        assert!(floods.failure().unwrap().1.contains("no directory of this user's"));
+        assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_link_among_old_directories_is_not_followed() {
+        let (dir, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fs::write(elsewhere.path().join("precious"), "").unwrap();
+        fs::create_dir(dir.path().join(PLACE)).unwrap();
+        std::os::unix::fs::symlink(elsewhere.path(), dir.path().join(PLACE).join("run-x")).unwrap();
+        drop(Floods::new(dir.path()));
+        assert!(elsewhere.path().join("precious").exists());
+    }
+
+    #[test]
+    fn a_run_has_so_much_room_and_gets_back_what_is_not_kept() {
+        let (_dir, floods) = floods(10);
+        let first = flood(&floods, "12345678");
+        let mut second = floods.begin().unwrap();
+        second.write(b"1234");
+        second.write(b"5");
+        let second = second.finish().unwrap();
+        assert_eq!((second.written, second.missed), (2, 3));
+        assert_eq!(fs::read_to_string(&second.draft).unwrap(), "12");
+        drop((first, second));
+        assert_eq!(flood(&floods, "1234567890").missed, 0);
+        assert_eq!(floods.failure(), None);
+    }
+
+    #[test]
+    fn floods_are_joined_and_cut() {
+        let (_dir, floods) = floods(MOST);
+        let (mut first, mut second) = (floods.begin().unwrap(), floods.begin().unwrap());
+        first.write(b"one ");
+        second.write(b"two and more");
+        first.append(second);
+        let mut both = first.finish().unwrap();
+        both.cut(9);
+        assert_eq!(fs::read_to_string(&both.draft).unwrap(), "one two");
+        assert_eq!(floods.left.load(Ordering::Relaxed), MOST - 7);
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_told_once_and_takes_no_room() {
+        let (dir, floods) = floods(MOST);
+        let mut writer = floods.begin().unwrap();
+        // What a disk says that is full.
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        writer.file = BufWriter::with_capacity(1, full);
+        writer.write(b"one");
+        writer.write(b"two");
+        assert!(writer.finish().is_none());
+        assert!(floods.failure().unwrap().1.contains("No space left"));
+        assert!(floods.begin().is_none());
+        assert!(files(&dir).is_empty());
+        assert_eq!(floods.left.load(Ordering::Relaxed), MOST);
+    }
+}
