@@ -32,6 +32,26 @@ impl Interrupts {
         self.build.store(pid.unwrap_or(0), Ordering::SeqCst);
     }
 
+    /// From now on a person at the terminal may ask what runs now. Not before: while cargo
+    /// builds, somebody may be asked for a password.
+    #[cfg(target_os = "linux")]
+    pub fn watch_terminal(self: &Arc<Self>) {
+        use crate::process::Terminal;
+        let Some(terminal) = Terminal::of_a_person() else { return };
+        let interrupts = self.clone();
+        let listen = move || {
+            Terminal::may_not_stop_us();
+            while let Ok(()) = terminal.next_line() {
+                interrupts.tell();
+            }
+        };
+        // The run is none the worse without it, and the thread ends with the process.
+        let _ = std::thread::Builder::new().name("terminal".into()).spawn(listen);
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub fn watch_terminal(self: &Arc<Self>) {}
+
     /// From now on signals are sent here.
     pub fn listen(&self, listener: Sender<Message>) {
         *self.listener.lock().unwrap_or_else(PoisonError::into_inner) = Some(listener);

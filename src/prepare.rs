@@ -15,7 +15,7 @@ use crate::mistake::{Mistake, Severity};
 use crate::policy::Policy;
 use crate::process;
 use crate::report::{Spinner, tell};
-use crate::settings::Settings;
+use crate::settings::{Settings, Task};
 use crate::toolchain::{self, Toolchain};
 use crate::workspace::Workspace;
 
@@ -78,6 +78,9 @@ pub fn build(
     // Only now: what cargo leaves running by design is none of ours.
     process::adopt_strays();
     interrupts.guard.tests_begin();
+    if settings.task == Task::Run {
+        interrupts.watch_terminal();
+    }
     Ok(Built { workspace, policy, binaries, lists, history })
 }
 

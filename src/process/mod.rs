@@ -3,7 +3,7 @@
 //! The one place where platforms differ. `unix` waits for all streams and the end of the
 //! process in one `poll`; `portable` does the same with a thread for each stream, and is
 //! what every other platform uses. `guard` is what outlives a run that is killed, `signals`
-//! what the run is told by signals. All `unsafe` of the command is in `unix` and `calls`.
+//! what the run is told by signals, `terminal` what by the person in front of it. All `unsafe` of the command is in `unix` and `calls`.
 
 #[cfg(target_os = "linux")]
 mod calls;
@@ -14,6 +14,8 @@ mod look;
 mod portable;
 #[cfg(unix)]
 mod signals;
+#[cfg(target_os = "linux")]
+mod terminal;
 #[cfg(not(target_os = "linux"))]
 mod unguarded;
 #[cfg(unix)]
@@ -35,6 +37,8 @@ pub use portable::{
 };
 #[cfg(unix)]
 pub use signals::{Signals, Wish, stop_here};
+#[cfg(target_os = "linux")]
+pub use terminal::Terminal;
 #[cfg(not(target_os = "linux"))]
 pub use unguarded::{GuardLine, Lines, set_up};
 #[cfg(unix)]

@@ -1,0 +1,225 @@
+//! A run in front of a person: what is typed, and who gets it.
+
+#![cfg(all(feature = "command", target_os = "linux"))]
+
+mod fixture;
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+
+use fixture::{PROGRAM, Package, await_that};
+use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
+use rustix::termios::{LocalModes, tcgetattr};
+
+/// A test that stays until it is let go.
+const STAYS: &str = r#"
+fn place(name: &str) -> std::path::PathBuf {
+    std::path::PathBuf::from(std::env::var_os("PLACE").unwrap()).join(name)
+}
+#[test]
+fn stays() {
+    std::fs::write(place("stays"), "").unwrap();
+    while !place("go").exists() { std::thread::sleep(std::time::Duration::from_millis(1)) }
+}
+"#;
+
+/// A shell at a terminal of its own.
+struct Person {
+    package: Package,
+    shell: Child,
+    master: File,
+    /// Keeps the terminal's settings to be looked at.
+    terminal: OwnedFd,
+    shown: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Person {
+    /// Who runs this script; `$0` is the program.
+    fn runs(script: &str) -> Person {
+        let package = Package::shop("", STAYS);
+        // What is typed during the build may be for cargo.
+        package.cargo().args("test --no-run").run().exits(0);
+        let master =
+            openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let terminal = ioctl_tiocgptpeer(&master, flags).unwrap();
+        let side = || Stdio::from(terminal.try_clone().unwrap());
+        let mut shell = Command::new("sh");
+        shell.args(["-c", script, PROGRAM]).stdin(side()).stdout(side()).stderr(side());
+        shell
+            .env("PLACE", package.path(""))
+            .env("TERM", "xterm")
+            .env("CARGO_TERM_COLOR", "never")
+            .env_remove("CI");
+        shell.env("CARGO_TARGET_DIR", package.path("target")).current_dir(package.path(""));
+        let take = || {
+            rustix::process::setsid()?;
+            rustix::process::ioctl_tiocsctty(std::io::stdin())?;
+            Ok(())
+        };
+        // SAFETY: these are two system calls.
+        unsafe { shell.pre_exec(take) };
+        let shell = shell.spawn().unwrap();
+        let mut master = File::from(master);
+        let shown = Arc::new(Mutex::new(Vec::new()));
+        let (mut reader, so_far) = (master.try_clone().unwrap(), shown.clone());
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(count @ 1..) = reader.read(&mut buffer) {
+                so_far.lock().unwrap().extend_from_slice(&buffer[..count]);
+            }
+        });
+        master.flush().unwrap();
+        Person { package, shell, master, terminal, shown }
+    }
+
+    /// What the terminal has shown so far, without what only moves the cursor.
+    fn screen(&self) -> String {
+        let text = String::from_utf8_lossy(&self.shown.lock().unwrap()).into_owned();
+        text.replace('\r', "\n")
+    }
+
+    #[track_caller]
+    fn sees(&self, words: &str) {
+        let began = std::time::Instant::now();
+        while !self.screen().contains(words) {
+            assert!(began.elapsed().as_secs() < 60, "no `{words}` in {}", self.screen());
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+
+    fn types(&mut self, keys: &str) {
+        self.master.write_all(keys.as_bytes()).unwrap();
+    }
+
+    fn awaits_the_test(&self) {
+        await_that("the test", || self.package.path("stays").exists());
+    }
+
+    fn lets_it_go(&self) {
+        self.package.write("go", "");
+    }
+
+    /// The shell's own end, with the terminal as it was.
+    fn ends(mut self) -> String {
+        let settings = tcgetattr(&self.terminal).unwrap();
+        assert!(settings.local_modes.contains(LocalModes::ICANON | LocalModes::ECHO));
+        let shell = self.shell.id().to_string();
+        await_that("the end of the shell", || !fixture::is_alive(&shell));
+        self.shell.wait().unwrap();
+        self.screen()
+    }
+}
+
+impl Drop for Person {
+    fn drop(&mut self) {
+        let _ = self.shell.kill();
+        let _ = self.shell.wait();
+    }
+}
+
+const ASKED: &str = "So far 0 of 1 test ended, 1 left";
+
+#[test]
+fn enter_tells_what_runs_now_as_often_as_it_is_pressed() {
+    let mut person = Person::runs("\"$0\" partest -j1; echo \"code $?\"");
+    person.awaits_the_test();
+    for times in 1..=3 {
+        person.types("\n");
+        await_that("an answer", || person.screen().matches(ASKED).count() == times);
+    }
+    person.sees("slot 0 shop::stays (");
+    person.lets_it_go();
+    person.sees("code 0");
+    person.ends();
+}
+
+#[test]
+fn who_has_asked_can_still_interrupt_and_stop_and_go_on() {
+    let mut person =
+        Person::runs("set -m; \"$0\" partest -j1; echo stopped; fg >/dev/null; echo \"code $?\"");
+    person.awaits_the_test();
+    person.types("\n");
+    person.sees(ASKED);
+    person.types("\x1a");
+    person.sees("stopped");
+    let answers = person.screen().matches(ASKED).count();
+    person.types("\n");
+    await_that("an answer", || person.screen().matches(ASKED).count() > answers);
+    person.types("\x03");
+    person.sees("INTERRUPTED");
+    person.sees("code 130");
+    person.ends();
+}
+
+/// It would be stopped for it, or take what is meant for somebody else.
+#[test]
+fn a_run_in_the_background_reads_nothing() {
+    let mut person = Person::runs(
+        "set -m; \"$0\" partest -j1 & wait $!; echo \"code $?\"; read line; echo \"got $line\"",
+    );
+    person.awaits_the_test();
+    person.types("hello\n");
+    person.lets_it_go();
+    person.sees("code 0");
+    person.sees("got hello");
+    assert!(!person.ends().contains(ASKED));
+}
+
+/// Its pager reads the terminal too.
+#[test]
+fn a_run_whose_output_goes_elsewhere_reads_nothing() {
+    for run in ["\"$0\" partest | cat", "\"$0\" partest 2>/dev/null", "\"$0\" partest </dev/null"] {
+        let mut person = Person::runs(&format!("{run}; read line; echo \"got $line\""));
+        person.awaits_the_test();
+        person.types("hello\n");
+        person.lets_it_go();
+        person.sees("got hello");
+        assert!(!person.ends().contains(ASKED));
+    }
+}
+
+/// Nothing has to be put right after it.
+#[test]
+fn a_run_that_is_killed_leaves_the_terminal_as_it_was() {
+    let script = "\"$0\" partest -j1; echo \"code $?\"; read line; echo \"got $line\"";
+    let mut person = Person::runs(script);
+    person.awaits_the_test();
+    person.types("\n");
+    person.sees(ASKED);
+    let run = fixture::children_of(&person.shell.id().to_string()).concat();
+    let run = rustix::process::Pid::from_raw(run.parse().unwrap()).unwrap();
+    rustix::process::kill_process(run, rustix::process::Signal::KILL).unwrap();
+    person.sees("code 137");
+    person.types("hello\n");
+    person.sees("got hello");
+    person.ends();
+}
+
+/// The line of progress is cut to the terminal, also to one that shrinks, has no columns at all,
+/// or is a dumb one.
+#[test]
+fn a_terminal_may_have_any_size_and_change_it() {
+    use rustix::termios::{Winsize, tcsetwinsize};
+    for term in ["xterm", "dumb"] {
+        let person = Person::runs(&format!("TERM={term} \"$0\" partest -j1; echo \"code $?\""));
+        person.awaits_the_test();
+        for (rows, columns) in [(24, 80), (1, 1), (0, 0), (2, 7), (500, 500), (24, 80)] {
+            let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+            tcsetwinsize(&person.terminal, size).unwrap();
+            // The line is drawn again and again; a dumb terminal is shown none.
+            let shown = person.screen().len();
+            await_that("a draw", || term == "dumb" || person.screen().len() > shown);
+        }
+        person.lets_it_go();
+        person.sees("PASSED 1 passed");
+        person.sees("code 0");
+        person.ends();
+    }
+}
