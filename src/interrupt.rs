@@ -5,9 +5,14 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::holdup::Phase;
+#[cfg(unix)]
+use crate::message;
 #[cfg(unix)]
 use crate::process::Passed;
-use crate::process::{Groups, GuardLine, Lines};
+use crate::process::{self, AtWork, Groups, GuardLine, Lines};
+#[cfg(unix)]
+use crate::report::tell_between;
 use crate::worker::Message;
 
 /// What happened so far, for every part of the run to see.
@@ -25,6 +30,30 @@ pub struct Interrupts {
 impl Interrupts {
     pub fn happened(&self) -> bool {
         self.count.load(Ordering::SeqCst) > 0
+    }
+
+    /// What the first test waits for.
+    pub fn phase(&self) -> Phase {
+        if self.build().is_some() { Phase::Building } else { Phase::Listing }
+    }
+
+    /// The processes that it waits for: what cargo has started, or cargo itself, or the binaries
+    /// that are listed. None where nobody tells.
+    pub fn at_work(&self) -> Vec<AtWork> {
+        let pids = match self.build() {
+            None => self.groups.listers(),
+            Some(cargo) => match process::children_of(&cargo.to_string()) {
+                none if none.is_empty() => vec![cargo],
+                children => children,
+            },
+        };
+        let mut at_work: Vec<AtWork> = pids.into_iter().filter_map(process::at_work).collect();
+        at_work.sort_by_key(|at_work| std::cmp::Reverse(at_work.age));
+        at_work
+    }
+
+    fn build(&self) -> Option<u32> {
+        Some(self.build.load(Ordering::SeqCst)).filter(|pid| *pid != 0)
     }
 
     /// From now on signals end this process and its children too.
@@ -98,6 +127,9 @@ impl Interrupts {
             self.groups.kill_all();
             std::process::exit(crate::error::Exit::Interrupted as i32);
         }
+        if !self.happened() && !self.is_heard() {
+            tell_between(&message::interrupted(self.phase(), &self.at_work()));
+        }
         self.end_soon(Message::Signal(signal));
     }
 
@@ -126,12 +158,13 @@ impl Interrupts {
 
     fn tell(&self) {
         if !self.send(Message::WhatRuns) {
-            crate::report::tell(crate::message::before_the_tests(self.build().is_some()));
+            tell_between(&message::before_the_tests(self.phase(), &self.at_work()));
         }
     }
 
-    fn build(&self) -> Option<u32> {
-        Some(self.build.load(Ordering::SeqCst)).filter(|pid| *pid != 0)
+    /// Whether there are tests.
+    fn is_heard(&self) -> bool {
+        self.listener.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
     /// False while nobody listens yet. Once the run is over nobody does any more.

@@ -11,6 +11,7 @@
 //!   declaration → policy               the metadata, as typed and as meant
 //!   binary (environment)               what the build gave, and how to start it
 //!   inventory (libtest, statics)       every test, and what the symbol tables say
+//!   holdup                             what takes so long that somebody may wonder
 //! selection → units → plan           what runs together, and what may start now
 //!   (history)
 //! session                            one run:
@@ -46,6 +47,7 @@ mod event;
 mod fixture;
 mod flood;
 mod history;
+mod holdup;
 mod interrupt;
 mod inventory;
 mod leaks;
@@ -126,7 +128,8 @@ fn run(settings: &Settings, lines: Lines) -> Result<Exit> {
         return Ok(Exit::AllWell);
     }
     let inventory = prepare::take_inventory(settings, &mut built, &pool, &interrupts, &mut notes)?;
-    let Built { workspace, policy, history, .. } = built;
+    let Built { workspace, policy, history, watch, .. } = built;
+    drop(watch);
     prepare::check_paths(settings, &policy, &inventory)?;
     if let Task::Fixtures(what) = &settings.task {
         let shelf = Shelf::new(&workspace.state_dir, true);

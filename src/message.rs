@@ -10,9 +10,10 @@ use crate::channel::Way;
 use crate::duration::seconds;
 use crate::event::{Longest, Note, Summary};
 use crate::flood::{self, Flood};
+use crate::holdup::Phase;
 use crate::leaks::Leak;
 use crate::outcome::{Outcome, Unsteady, Verdict};
-use crate::process;
+use crate::process::{self, AtWork};
 use crate::report::harmless;
 use crate::settings::Settings;
 use crate::size;
@@ -38,8 +39,51 @@ pub fn in_brackets(took: Duration) -> String {
 
 /// What there is to tell of a run that has not begun with its tests.
 #[cfg(unix)]
-pub fn before_the_tests(builds: bool) -> &'static str {
-    if builds { "no test runs yet: cargo builds" } else { "no test runs yet: binaries are listed" }
+pub fn before_the_tests(phase: Phase, at_work: &[AtWork]) -> String {
+    let what = match phase {
+        Phase::Building => "cargo builds",
+        Phase::Listing => "binaries are listed",
+    };
+    format!("no test runs yet: {what}{}", behind_a_colon(at_work))
+}
+
+/// The same for who does not want to wait for it any more.
+#[cfg(unix)]
+pub fn interrupted(phase: Phase, at_work: &[AtWork]) -> String {
+    let what = match phase {
+        Phase::Building => "while cargo was building",
+        Phase::Listing => "while binaries were being listed",
+    };
+    format!("interrupted {what}, before the first test{}", behind_a_colon(at_work))
+}
+
+/// What takes so long that somebody may wonder.
+pub fn holds_up(phase: Phase, at_work: &[AtWork]) -> String {
+    let (what, how) = match phase {
+        Phase::Building => ("cargo still builds", "Ctrl-C ends it"),
+        Phase::Listing => ("still listing tests", "given up after `list-timeout`"),
+    };
+    format!("{:>12} {what}{} ({how})", "waiting", behind_a_colon(at_work))
+}
+
+fn behind_a_colon(at_work: &[AtWork]) -> String {
+    let name = |at_work: &AtWork| {
+        format!("`{}` for {} s", short_command(&at_work.command), seconds(at_work.age))
+    };
+    let names: Vec<String> = at_work.iter().map(name).collect();
+    if names.is_empty() { String::new() } else { format!(": {}", list(&names)) }
+}
+
+/// A compiler's command line fills a screen; only the crate counts.
+fn short_command(command: &str) -> String {
+    const LONGEST: usize = 160;
+    let mut words = command.split(' ');
+    let krate = words.by_ref().find(|word| *word == "--crate-name").and_then(|_| words.next());
+    match krate {
+        Some(krate) => format!("rustc --crate-name {krate}"),
+        None if command.chars().count() <= LONGEST => command.to_owned(),
+        None => command.chars().take(LONGEST).chain(" …".chars()).collect(),
+    }
 }
 
 pub fn so_far(ended: u64, left: u64) -> String {

@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::event::Note;
 use crate::fixture;
 use crate::history::History;
+use crate::holdup::Watch;
 use crate::interrupt::Interrupts;
 use crate::inventory::{self, Inventory, Lists};
 use crate::message;
@@ -29,6 +30,8 @@ pub struct Built {
     pub binaries: Vec<Binary>,
     pub lists: Lists,
     pub history: History,
+    /// Looks at what takes long, until the tests are listed.
+    pub watch: Watch,
 }
 
 /// Metadata, toolchain, what earlier runs know, and the build, side by side; a mistake in the
@@ -40,6 +43,7 @@ pub fn build(
 ) -> Result<Built> {
     let (mut cargo, read) = Build::start(settings)?.split();
     interrupts.watch_build(Some(cargo.id()));
+    let watch = Watch::start(settings, interrupts);
     let mut mistakes = Vec::new();
     let (built, toolchain, declared, (lists, history)) = std::thread::scope(|scope| {
         let built = scope.spawn(read);
@@ -81,7 +85,7 @@ pub fn build(
     if settings.task == Task::Run {
         interrupts.watch_terminal();
     }
-    Ok(Built { workspace, policy, binaries, lists, history })
+    Ok(Built { workspace, policy, binaries, lists, history, watch })
 }
 
 /// What the manifests declare, for a task that builds nothing.

@@ -115,6 +115,29 @@ pub fn start_time(pid: u32) -> Option<u64> {
     fields.nth(18)?.parse().ok().filter(|_| is_there)
 }
 
+/// A process that somebody waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AtWork {
+    pub command: String,
+    pub age: Duration,
+}
+
+/// None where it has ended, or where nobody tells.
+#[cfg(target_os = "linux")]
+pub fn at_work(pid: u32) -> Option<AtWork> {
+    let started = start_time(pid)?;
+    let since_boot = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let started = started as f64 / rustix::param::clock_ticks_per_second() as f64;
+    let age = since_boot.tv_sec as f64 + since_boot.tv_nsec as f64 / 1e9 - started;
+    let age = Duration::try_from_secs_f64(age).unwrap_or_default();
+    Some(AtWork { command: command_line(pid), age })
+}
+
+#[cfg(not(target_os = "linux"))]
+pub fn at_work(_pid: u32) -> Option<AtWork> {
+    None
+}
+
 /// The machine's processor time since it was started (proc(5), `/proc/stat`): idle, and all of
 /// it, in ticks.
 #[derive(Debug, Clone, Copy, Default)]

@@ -29,7 +29,7 @@ use std::time::Instant;
 
 #[cfg(target_os = "linux")]
 pub use guard::{GuardLine, Lines, set_up};
-pub use look::{At, Look, ProcessorTime, Stray, start_time};
+pub use look::{At, AtWork, Look, ProcessorTime, Stray, at_work, children_of, start_time};
 #[cfg(not(unix))]
 pub use portable::{
     Orders, Supervised, Wire, adopt_strays, ask_to_end, end_all, end_strays, has_ended,
@@ -149,6 +149,13 @@ impl Groups {
     /// Whether this is one of them.
     pub fn has(&self, pid: u32) -> bool {
         self.lock().pids.contains_key(&pid)
+    }
+
+    /// Those that list tests now.
+    pub fn listers(&self) -> Vec<u32> {
+        let living = self.lock();
+        let listers = living.pids.iter().filter(|(_, role)| **role == Role::Lister);
+        listers.map(|(pid, _)| *pid).collect()
     }
 
     #[cfg(unix)]

@@ -5,7 +5,7 @@ mod json;
 mod overview;
 mod progress;
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use crate::args::MessageFormat;
 use crate::event::Event;
@@ -83,6 +83,13 @@ pub fn print(text: &str) -> io::Result<()> {
 /// Says something on stderr; one that is closed is no reason to stop.
 pub fn tell(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// The same for who does not know whether somebody, such as cargo, draws a line of progress in
+/// the same place.
+pub fn tell_between(line: &str) {
+    let clear = if io::stderr().is_terminal() { "\r\u{1b}[K" } else { "" };
+    tell(&format!("{clear}{}", harmless(line.as_bytes())));
 }
 
 /// Styles for one stream: colored, or plain.
