@@ -23,6 +23,9 @@ pub fn metadata(args: &CargoArgs, manifest_path: Option<&Path>) -> Result<Metada
     command.other_options(resolution_flags(args));
     command.exec().map_err(|error| match error {
         cargo_metadata::Error::CargoMetadata { stderr } => Error::Cargo(stderr.trim_end().into()),
+        cargo_metadata::Error::Io(source) => {
+            Error::Start { program: "cargo metadata".into(), source }
+        }
         other => Error::Cargo(format!("cargo metadata: {other}")),
     })
 }

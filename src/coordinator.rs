@@ -171,7 +171,13 @@ impl<'r> Run<'r> {
                 };
                 let fixture = |instance: Instance, errand: Errand| {
                     let sender = sender.clone();
-                    threads.spawn(move || run_fixture(instance, errand, context, &sender));
+                    let refused = sender.clone();
+                    let run = move || run_fixture(instance, errand, context, &sender);
+                    if let Err(error) = std::thread::Builder::new().spawn_scoped(threads, run) {
+                        let why = format!("no thread could be started for it: {error}");
+                        let news = News::Lost(Failure::at_start(why));
+                        let _ = refused.send(Message::Fixture { instance, news });
+                    }
                 };
                 let starter = Starter { worker: &worker, fixture: &fixture };
                 let mut next = |patience: Option<Duration>| match patience {
@@ -428,6 +434,7 @@ impl<'r> Run<'r> {
                 self.came_back(&batch, tests, "its worker was to be a fresh one");
             }
             Cause::NoChannel => self.no_channel(&batch, way, [running, rest.not_begun].concat()),
+            Cause::Stopped => self.give_back(&batch, rest.not_begun),
             Cause::NotStarted(why) => {
                 let reason = format!("its worker could not be started: {why}");
                 for test in [running, rest.not_begun].concat() {

@@ -34,20 +34,39 @@ pub enum Error {
     Build,
     #[error("{0}")]
     Cargo(String),
-    #[error("cannot start `{program}`: {source}")]
+    #[error("cannot start `{program}`: {source}{hint}", hint = hint(source))]
     Start { program: String, source: std::io::Error },
     #[error("cannot read `{path}`: {source}")]
     Read { path: PathBuf, source: std::io::Error },
     #[error("cannot read cargo's configuration: {0}")]
     Configuration(#[from] cargo_config2::Error),
-    #[error("cannot start {slots} threads for the slots: {source}")]
+    #[error("cannot start a thread beside cargo: {}{}", .0, hint(.0))]
+    Thread(std::io::Error),
+    #[error(
+        "cannot start {slots} threads for the slots: {source}; `-j1` takes fewer, and `ulimit -u` shows how many processes and threads there may be"
+    )]
     Pool { slots: usize, source: rayon::ThreadPoolBuildError },
-    #[error("cannot listen for signals: {0}")]
+    #[error("cannot listen for signals: {}{}", .0, hint(.0))]
     Signals(std::io::Error),
     #[error("a fixture cannot be stopped: {0}")]
     Fixture(String),
     #[error("interrupted")]
     Interrupted,
+}
+
+/// What to do where the system has no room for one more process or descriptor.
+fn hint(error: &std::io::Error) -> &'static str {
+    match error.raw_os_error() {
+        #[cfg(unix)]
+        Some(code) if code == rustix::io::Errno::AGAIN.raw_os_error() => {
+            "; `ulimit -u` shows how many processes and threads there may be"
+        }
+        #[cfg(unix)]
+        Some(code) if code == rustix::io::Errno::MFILE.raw_os_error() => {
+            "; `ulimit -n` shows how many files may be open"
+        }
+        _ => "",
+    }
 }
 
 impl Error {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread::{Builder, ScopedJoinHandle};
 
 use crate::binary::{Binary, Build};
 use crate::error::{Error, Result};
@@ -46,12 +47,12 @@ pub fn build(
     let watch = Watch::start(settings, interrupts);
     let mut mistakes = Vec::new();
     let (built, toolchain, declared, (lists, history)) = std::thread::scope(|scope| {
-        let built = scope.spawn(read);
+        let built = Builder::new().spawn_scoped(scope, read);
         let config = toolchain::configuration();
         let target_dir = config.as_ref().ok().and_then(|config| config.build.target_dir.clone());
-        let toolchain = scope.spawn(|| Toolchain::load(settings, config?));
+        let toolchain = Builder::new().spawn_scoped(scope, || Toolchain::load(settings, config?));
         let declared = declared(settings, target_dir, &mut mistakes, notes);
-        if matches!(declared, Err(Error::Metadata(_))) {
+        if matches!(declared, Err(Error::Metadata(_))) || built.is_err() || toolchain.is_err() {
             process::end_tree(cargo.id());
         }
         let of_earlier_runs = declared.as_ref().map(|(workspace, _)| {
@@ -60,7 +61,7 @@ pub fn build(
             (lists, History::load(&workspace.state_dir, notes))
         });
         let of_earlier_runs = of_earlier_runs.unwrap_or_default();
-        (built.join(), toolchain.join(), declared, of_earlier_runs)
+        (result(built), result(toolchain), declared, of_earlier_runs)
     });
     let status = cargo.wait();
     interrupts.watch_build(None);
@@ -72,13 +73,13 @@ pub fn build(
     if let Err(error @ Error::Metadata(_)) = declared {
         return Err(error);
     }
+    let (built, toolchain) = (built?, toolchain?);
     if !status.is_ok_and(|status| status.success()) {
         return Err(Error::Build);
     }
     let (mut workspace, policy) = declared?;
-    let lost = || Error::Cargo("a thread that listened to cargo was lost".to_owned());
-    let toolchain = toolchain.map_err(|_| lost())??;
-    let binaries = built.map_err(|_| lost())?.binaries(&mut workspace, &toolchain)?;
+    let toolchain = toolchain?;
+    let binaries = built.binaries(&mut workspace, &toolchain)?;
     // Only now: what cargo leaves running by design is none of ours.
     process::adopt_strays();
     interrupts.guard.tests_begin();
@@ -86,6 +87,12 @@ pub fn build(
         interrupts.watch_terminal();
     }
     Ok(Built { workspace, policy, binaries, lists, history, watch })
+}
+
+/// What a thread beside the build has found.
+fn result<T>(thread: std::io::Result<ScopedJoinHandle<'_, T>>) -> Result<T> {
+    let lost = |_| Error::Cargo("a thread that listened to cargo was lost".to_owned());
+    thread.map_err(Error::Thread)?.join().map_err(lost)
 }
 
 /// What the manifests declare, for a task that builds nothing.

@@ -187,6 +187,41 @@ mod by_a_signal {
         assert!(ran.stdout.contains("\nINTERRUPTED 1 passed, 1 aborted, 1 not run ("), "{ran}");
     }
 
+    /// A harness of its own, each test in a process of its own, and all of them in one unit.
+    #[test]
+    fn what_has_not_begun_of_a_unit_is_not_run_also_one_by_one() {
+        let till = "[[test]]\nname = \"till\"\nharness = false\n\
+            [package.metadata.partest.modules]\n\"till\" = \"unit\"\n";
+        let package = Package::shop(till, "");
+        package.write(
+            "tests/till.rs",
+            r#"
+            /// The words by which a harness that speaks the protocol is known.
+            const WORDS: [&str; 4] = ["--list", "--format", "terse", "--exact"];
+            fn main() {
+                let has = |word: &str| std::env::args().any(|arg| arg == word);
+                match has(WORDS[0]) {
+                    true if has("--ignored") => {}
+                    true => println!("a: test\nb: test\nc: test"),
+                    false if has("a") => {
+                        let log = std::path::PathBuf::from(std::env::var_os("FIXTURE_LOG").unwrap());
+                        std::fs::write(log.join("half"), "x\n").unwrap();
+                        std::fs::rename(log.join("half"), log.join("stays")).unwrap();
+                        loop { std::thread::park() }
+                    }
+                    false => {}
+                }
+            }
+        "#,
+        );
+        let run = package.partest().args("-j1").json().start();
+        run.await_log("stays");
+        run.send(Signal::INT);
+        let ran = run.wait().exits(130);
+        assert_eq!(ran.ids("aborted"), ["till::a"], "{ran}");
+        assert_eq!((ran.tests().len(), &ran.finished()["not-run"]), (1, &2.into()), "{ran}");
+    }
+
     #[test]
     fn the_build_ends_with_the_run() {
         let package = Package::shop("", "");

@@ -51,10 +51,11 @@ pub fn fork() -> io::Result<Side> {
     // the child is as free as we are.
     match unsafe { libc::fork() } {
         0 => Ok(Side::Child),
-        pid => match Pid::from_raw(pid) {
-            Some(child) if pid > 0 => Ok(Side::Parent { child }),
-            _ => Err(io::Error::last_os_error()),
-        },
+        // No process has such a number.
+        ..0 => Err(io::Error::last_os_error()),
+        pid => Pid::from_raw(pid)
+            .map(|child| Side::Parent { child })
+            .ok_or_else(io::Error::last_os_error),
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::arguments::parts;
 use super::running::Place;
-use super::{Cause, Context, GRACE, Job, Message, Rest, prepare, tell_all};
+use super::{Cause, Context, GRACE, Job, Message, Rest, prepare, room, tell_all};
 use crate::channel::{Agent, Channel, Ended, Heard, LedgerFile, Left, Settled, ThreadStack, Way};
 use crate::clock;
 use crate::declaration::{LeakAction, LeakKind, Recycle};
@@ -26,14 +26,13 @@ pub fn run_in_parts(job: &Job, context: &Context<'_>, told: &Sender<Message>) ->
     let mut parts = parts.into_iter();
     let mut rest = Rest::nothing();
     for (tests, args) in parts.by_ref() {
-        rest = Worker::start(job, context, listing, tests, &args).map_or_else(
-            |(tests, error)| Rest {
-                cause: Cause::of_start(&error),
-                not_begun: tests,
-                ..Rest::nothing()
-            },
-            |worker| worker.follow(told),
-        );
+        let start = || Worker::start(job, context, listing, tests.clone(), &args);
+        rest = match room::start(job, context, start) {
+            Ok(worker) => worker.follow(told),
+            Err(refused) => {
+                Rest { cause: Cause::of_start(&refused), not_begun: tests, ..Rest::nothing() }
+            }
+        };
         if rest.cause != Cause::Done || !rest.running.is_empty() || !rest.not_begun.is_empty() {
             break;
         }
@@ -98,15 +97,12 @@ impl<'r> Worker<'r> {
         listing: &'r Listing,
         tests: Vec<TestId>,
         selection: &[String],
-    ) -> Result<Worker<'r>, (Vec<TestId>, std::io::Error)> {
+    ) -> std::io::Result<Worker<'r>> {
         let captures = !context.nocapture && job.group.recycle != Recycle::OnFailure;
         let number = context.next_worker();
         let mut command = listing.binary.command();
         prepare(&mut command, job, context, number);
-        let wire = match wire(job.way, &mut command, context) {
-            Ok(wire) => wire,
-            Err(error) => return Err((tests, error)),
-        };
+        let wire = wire(job.way, &mut command, context)?;
         command.args(["--test-threads", &job.batch.threads.to_string()]);
         if !captures {
             command.arg("--nocapture");
@@ -119,31 +115,29 @@ impl<'r> Worker<'r> {
         }
         command.args(selection);
         let channel = channel(job, context, listing, number, &tests, captures);
-        match Supervised::spawn(command, Some(wire), context.groups, job.role()) {
-            Ok(process) => Ok(Worker {
-                job,
-                context,
-                listing,
-                number,
-                process,
-                channel,
-                running: Vec::new(),
-                place: context.running.enter(number, job.slot()),
-                begun: vec![false; tests.len()],
-                tests,
-                ended: 0,
-                any_failed: false,
-                unsettled: BTreeMap::new(),
-                failed: BTreeMap::new(),
-                last_pass: None,
-                ending: None,
-                kill_at: None,
-                awaits_stacks: false,
-                looked_at: None,
-                left: None,
-            }),
-            Err(error) => Err((tests, error)),
-        }
+        let process = Supervised::spawn(command, Some(wire), context.groups, job.role())?;
+        Ok(Worker {
+            job,
+            context,
+            listing,
+            number,
+            process,
+            channel,
+            running: Vec::new(),
+            place: context.running.enter(number, job.slot()),
+            begun: vec![false; tests.len()],
+            tests,
+            ended: 0,
+            any_failed: false,
+            unsettled: BTreeMap::new(),
+            failed: BTreeMap::new(),
+            last_pass: None,
+            ending: None,
+            kill_at: None,
+            awaits_stacks: false,
+            looked_at: None,
+            left: None,
+        })
     }
 
     fn follow(mut self, told: &Sender<Message>) -> Rest {

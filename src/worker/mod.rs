@@ -7,6 +7,7 @@
 
 mod arguments;
 mod batch;
+mod room;
 mod running;
 mod single;
 
@@ -30,6 +31,7 @@ use crate::plan::{Batch, Group, Instance, TestId};
 use crate::process::{self, Groups, Passed, Role};
 
 use batch::run_in_parts;
+use room::Refused;
 use running::Running;
 use single::run_one_by_one;
 
@@ -67,6 +69,8 @@ pub struct Context<'r> {
     pub stopping: AtomicBool,
     pub running: Running,
     next_worker: AtomicU64,
+    /// Numbers of processes that could not be started at first.
+    refusals: AtomicU64,
 }
 
 impl<'r> Context<'r> {
@@ -91,6 +95,7 @@ impl<'r> Context<'r> {
             stopping: AtomicBool::new(false),
             running: Running::default(),
             next_worker: AtomicU64::new(0),
+            refusals: AtomicU64::new(0),
         }
     }
 
@@ -107,7 +112,12 @@ impl<'r> Context<'r> {
 
     /// How many processes were started so far.
     pub fn workers(&self) -> u64 {
-        self.next_worker.load(Ordering::Relaxed)
+        self.next_worker.load(Ordering::Relaxed) - self.refusals.load(Ordering::Relaxed)
+    }
+
+    /// A number was used for nothing; it will not come again.
+    fn note_refusal(&self) {
+        self.refusals.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -196,10 +206,13 @@ pub enum Cause {
     /// Its channel stayed silent: the next way has to serve.
     NoChannel,
     NotStarted(String),
+    /// Nothing new may start.
+    Stopped,
 }
 
 impl Cause {
-    fn of_start(error: &std::io::Error) -> Cause {
+    fn of_start(refused: &Refused) -> Cause {
+        let Refused::Failed(error) = refused else { return Cause::Stopped };
         match error.kind() {
             // A platform without pipes that have a path.
             std::io::ErrorKind::Unsupported => Cause::NoChannel,

@@ -34,6 +34,11 @@ impl Running {
         Place { running: self, worker }
     }
 
+    /// Whether no worker lives.
+    pub fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
     pub fn now(&self) -> Vec<RunsNow> {
         let runs_now = |place: &Occupied| {
             let tests = place.tests.iter().map(|(test, began)| (*test, clock::since(*began)));

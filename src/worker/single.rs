@@ -4,6 +4,7 @@ use std::process::ExitStatus;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
 
+use super::room::{self, Refused};
 use super::{Cause, Context, GRACE, Job, Message, Rest, not_run, prepare, tell};
 use crate::clock;
 use crate::inventory::{Dispatch, Listing};
@@ -19,6 +20,7 @@ pub fn run_one_by_one(job: &Job, context: &Context<'_>, told: &Sender<Message>) 
     let mut rest = Rest::nothing();
     for test in tests.by_ref() {
         if context.stopping.load(Ordering::Relaxed) || job.is_bereft.load(Ordering::Relaxed) {
+            rest.cause = Cause::Stopped;
             rest.not_begun.push(test);
             break;
         }
@@ -26,8 +28,8 @@ pub fn run_one_by_one(job: &Job, context: &Context<'_>, told: &Sender<Message>) 
             Ok(verdict) => {
                 tell(told, Message::Judged { batch: job.batch.id, test, verdict });
             }
-            Err(error) => {
-                rest.cause = Cause::NotStarted(error.to_string());
+            Err(refused) => {
+                rest.cause = Cause::of_start(&refused);
                 rest.not_begun.push(test);
                 break;
             }
@@ -37,7 +39,16 @@ pub fn run_one_by_one(job: &Job, context: &Context<'_>, told: &Sender<Message>) 
     rest
 }
 
-fn run_one(job: &Job, context: &Context<'_>, test: TestId) -> std::io::Result<Verdict> {
+fn run_one(job: &Job, context: &Context<'_>, test: TestId) -> Result<Verdict, Refused> {
+    let (process, number) = room::start(job, context, || start(job, context, test))?;
+    follow(process, number, job, context, test).map_err(Refused::Failed)
+}
+
+fn start<'r>(
+    job: &Job,
+    context: &Context<'r>,
+    test: TestId,
+) -> std::io::Result<(Supervised<'r>, u64)> {
     let listing = &context.inventory.listings[test.listing];
     let listed = &listing.tests[test.test];
     let number = context.next_worker();
@@ -48,9 +59,19 @@ fn run_one(job: &Job, context: &Context<'_>, test: TestId) -> std::io::Result<Ve
         // A name that looks like a flag.
         command.args(listed.name.starts_with('-').then_some("--")).arg(&listed.name);
     }
+    let process = Supervised::spawn(command, None, context.groups, job.role())?;
+    Ok((process, number))
+}
+
+fn follow(
+    mut process: Supervised<'_>,
+    number: u64,
+    job: &Job,
+    context: &Context<'_>,
+    test: TestId,
+) -> std::io::Result<Verdict> {
     let timeout = job.group.timeout(test);
     let began = clock::now();
-    let mut process = Supervised::spawn(command, None, context.groups, job.role())?;
     let place = context.running.enter(number, job.slot());
     place.began(test, began);
     let (mut output, mut report, mut buffer) =
@@ -78,7 +99,7 @@ fn run_one(job: &Job, context: &Context<'_>, test: TestId) -> std::io::Result<Ve
         true => {
             (Outcome::TimedOut, Some(format!("timed out after {:?}", timeout.unwrap_or_default())))
         }
-        false => by_exit_code(status, &report, listing),
+        false => by_exit_code(status, &report, &context.inventory.listings[test.listing]),
     };
     let output = output.into_output();
     let by_output = || libtest::reason(&String::from_utf8_lossy(&output));
