@@ -16,7 +16,12 @@ mod memory {
     /// The most memory that the runner had, in KiB.
     fn of_the_runner(call: Call) -> u64 {
         let mut running = call.start();
-        let status = format!("/proc/{}/status", running.pid().as_raw_nonzero());
+        let user = running.pid().to_string();
+        // The guard is below the process that was started, and the runner below the guard.
+        let below = |pid: String| fixture::children_of(&pid).into_iter().next();
+        let runner = || below(user.clone()).and_then(below);
+        fixture::await_that("the runner", || runner().is_some());
+        let status = format!("/proc/{}/status", runner().unwrap());
         let most = std::thread::spawn(move || {
             let mut most = 0;
             while let Ok(text) = std::fs::read_to_string(&status) {
