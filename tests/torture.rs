@@ -228,16 +228,77 @@ mod names {
     }
 }
 
-/// Takes a minute: `cargo test --test torture -- --ignored`.
-#[test]
-#[ignore = "builds 500 programs"]
-fn five_hundred_binaries() {
-    let package = Package::shop("", "#[test] fn opens() {}");
-    for at in 0..500 {
-        package.write(&format!("tests/t{at:03}.rs"), "#[test] fn passes() {}");
+mod binaries {
+    use super::*;
+
+    const MANY: usize = 500;
+
+    fn name(at: usize) -> String {
+        format!("t{at:03}")
     }
-    for way in ["-j8", "-j8 --no-agent"] {
-        let ran = package.partest().json().args(way).run().exits(0);
-        assert_eq!(ran.ids("passed").len(), 501, "{way}");
+
+    /// A package of many test programs, all of them links to the first: cargo's answer is made
+    /// of the one that it gave for that.
+    fn linked() -> (Package, std::path::PathBuf) {
+        const PASSES: &str = "#[test] fn passes() {}\n#[test] fn fails() { assert!(\n\
+            !std::env::current_exe().unwrap().to_string_lossy().contains(\"t123-\")) }\n";
+        let package = Package::shop("", "");
+        package.write("tests/t000.rs", PASSES);
+        let line = "test --no-run --test t000 --message-format json";
+        let built = package.cargo().args(line).run().exits(0);
+        let is_first = |line: &&str| line.contains("\"executable\":\"/") && line.contains("t000-");
+        let first = built.stdout.lines().find(is_first).unwrap_or_else(|| panic!("{built}"));
+        let executable = serde_json::from_str::<serde_json::Value>(first).unwrap();
+        let executable = text(&executable["executable"]);
+        let mut lines = String::new();
+        for name in (0..MANY).map(name) {
+            if name != "t000" {
+                package.write(&format!("tests/{name}.rs"), PASSES);
+                std::fs::hard_link(&executable, executable.replace("t000-", &format!("{name}-")))
+                    .unwrap();
+            }
+            lines += &first.replace("t000", &name);
+            lines.push('\n');
+        }
+        package.write("answer", &lines);
+        let answer = package.path("answer").display().to_string();
+        let script = format!("#!/bin/sh\n[ $1 = test ] && exec cat {answer}\nexec cargo \"$@\"\n");
+        package.write("cargo.sh", &script);
+        let cargo = package.path("cargo.sh");
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(&cargo, mode).unwrap();
+        (package, cargo)
+    }
+
+    #[track_caller]
+    fn come_out_right(ran: Ran, fails: &[&str]) {
+        assert_eq!(ran.ids("failed"), fails, "{}", ran.stderr);
+        assert_eq!(ran.ids("passed").len() + fails.len(), 2 * MANY, "{}", ran.stderr);
+        assert_eq!(ran.events()[0]["binaries"], MANY, "{}", ran.stderr);
+    }
+
+    #[test]
+    fn may_be_five_hundred() {
+        let (package, cargo) = linked();
+        for way in ["-j8", "-j2 --no-agent"] {
+            let ran = package.partest().json().args(way).env("CARGO", &cargo).run();
+            come_out_right(ran, &["t123::fails"]);
+        }
+    }
+
+    /// Takes minutes: `cargo test --test torture -- --ignored`.
+    #[test]
+    #[ignore = "links 500 programs"]
+    fn may_be_five_hundred_that_cargo_has_built() {
+        let package = Package::shop("", "");
+        for name in (0..MANY).map(name) {
+            package.write(&format!("tests/{name}.rs"), "#[test] fn a() {}\n#[test] fn b() {}\n");
+        }
+        for way in ["-j8", "-j8 --no-agent"] {
+            let ran = package.partest().json().args("--tests").args(way).run();
+            // The library is one more, without tests.
+            assert_eq!(ran.ids("passed").len(), 2 * MANY, "{}", ran.stderr);
+            ran.exits(0);
+        }
     }
 }
