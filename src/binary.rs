@@ -11,7 +11,9 @@ use cargo_metadata::{Artifact, Message, PackageId, TargetKind};
 use crate::cargo;
 use crate::environment::{self, Surroundings, Variables};
 use crate::error::{Error, Result};
+use crate::message;
 use crate::settings::Settings;
+use crate::store::Stamp;
 use crate::toolchain::Toolchain;
 use crate::workspace::{Workspace, crate_name};
 
@@ -28,6 +30,8 @@ pub struct Binary {
     /// `lib`, `bin`, `test`, …, as cargo names it.
     pub kind: &'static str,
     pub executable: PathBuf,
+    /// Of the executable as cargo left it.
+    stamp: Option<Stamp>,
     pub dir: PathBuf,
     pub env: Variables,
     pub runner: Vec<OsString>,
@@ -160,6 +164,7 @@ impl Built {
             name: crate_name(&target.name),
             target: target.name.clone(),
             kind: kind_name(&kind),
+            stamp: Stamp::of(&executable),
             executable,
             dir: package.dir().to_owned(),
             env,
@@ -179,6 +184,7 @@ impl Binary {
             target: name.into(),
             kind: "lib",
             executable: "/nowhere".into(),
+            stamp: None,
             dir: "/".into(),
             env: Variables::new(),
             runner: Vec::new(),
@@ -221,6 +227,17 @@ impl Binary {
         };
         command.current_dir(&self.dir).envs(&self.env);
         command
+    }
+
+    /// An error where another build has put another program in the place of this one: what it
+    /// does would be told as if this one had done it.
+    pub fn check(&self) -> std::io::Result<()> {
+        let now = Stamp::of(&self.executable);
+        match now.is_some() && now != self.stamp {
+            true => Err(std::io::Error::other(message::replaced(self.short_path()))),
+            // One that is gone is told of by whoever starts it.
+            false => Ok(()),
+        }
     }
 
     pub fn short_path(&self) -> &Path {

@@ -17,7 +17,7 @@ use crate::channel::Way;
 use crate::clock;
 use crate::declaration::Flaky;
 use crate::event::{Event, Longest, Note, Summary};
-use crate::fixture::Errand;
+use crate::fixture::{Errand, Failure, News};
 use crate::interrupt::Interrupts;
 use crate::inventory::{Dispatch, Listing};
 use crate::ledger::{self, Ledger};

@@ -106,6 +106,14 @@ pub fn more_slots(more: usize) -> String {
     format!("{:>12} {}", "and", count(more, "more slot"))
 }
 
+/// Why a binary is not started any more.
+pub fn replaced(path: &Path) -> String {
+    format!(
+        "`{}` was replaced while the run went on, by another build as a rule; run again what had not begun",
+        path.display()
+    )
+}
+
 /// Where all that a test printed stands.
 pub fn whole(flood: &Flood, path: &Path) -> String {
     let here = std::env::current_dir().unwrap_or_default();

@@ -58,6 +58,32 @@ pub fn identity(executable: &Path) -> Option<String> {
     Some(format!("{}:{:?}:{file}", metadata.len(), metadata.modified().ok()?))
 }
 
+/// Whether a file is still the one that it was. What does not change what it does, such as who
+/// may read it, does not count here.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stamp {
+    length: u64,
+    modified: std::time::SystemTime,
+    /// Its device and its number there.
+    #[cfg(unix)]
+    place: (u64, u64),
+}
+
+impl Stamp {
+    pub fn of(path: &Path) -> Option<Stamp> {
+        let metadata = std::fs::metadata(path).ok()?;
+        Some(Stamp {
+            length: metadata.len(),
+            modified: metadata.modified().ok()?,
+            #[cfg(unix)]
+            place: {
+                use std::os::unix::fs::MetadataExt;
+                (metadata.dev(), metadata.ino())
+            },
+        })
+    }
+}
+
 /// Writes the file whole or not at all: beside its place first, then renamed.
 pub fn write(path: &Path, format: u32, kept: impl Serialize) -> std::io::Result<()> {
     let dir = path.parent().unwrap_or(Path::new("."));

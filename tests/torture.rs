@@ -191,6 +191,36 @@ mod surroundings {
             assert!(reason.contains("could not be started"), "{ran}");
         }
     }
+
+    /// Somebody builds again while the tests run: no verdict is told of a program that is not the
+    /// one that was listed.
+    #[test]
+    fn a_binary_may_be_replaced_while_it_runs() {
+        const STAYS: &str = "\
+            #[test] fn a_waits_for_the_other_build() {\n    \
+            let place = std::path::PathBuf::from(std::env::var_os(\"FIXTURE_LOG\").unwrap());\n    \
+            std::fs::write(place.join(\"half\"), \"x\\n\").unwrap();\n    \
+            std::fs::rename(place.join(\"half\"), place.join(\"runs\")).unwrap();\n    \
+            while !place.join(\"go\").exists() { std::thread::yield_now() }\n}\n\
+            #[test] fn b_is_wrong() { panic!() }\n";
+        for way in ["-j1 --isolate", "-j1 --isolate --no-agent"] {
+            let package = Package::shop("", STAYS);
+            let run = package.partest().json().args(way).start();
+            run.await_log("runs");
+            package.write("src/lib.rs", &STAYS.replace("panic!()", ""));
+            package.cargo().args("test --no-run").run().exits(0);
+            std::fs::write(run.log_directory().join("go"), "").unwrap();
+            let ran = run.wait().exits(100);
+            assert_eq!(ran.ids("passed"), ["shop::a_waits_for_the_other_build"], "{ran}");
+            assert_eq!(ran.ids("aborted"), ["shop::b_is_wrong"], "{ran}");
+            let reason = text(&ran.test("shop::b_is_wrong")["reason"]);
+            assert!(reason.contains("/shop-") && reason.contains("` was replaced"), "{ran}");
+            // The next run knows the new one.
+            package.write("go", "");
+            let next = package.partest().json().args("b_is_wrong").run().exits(0);
+            assert_eq!(next.ids("passed"), ["shop::b_is_wrong"], "{next}");
+        }
+    }
 }
 
 mod names {

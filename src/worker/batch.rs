@@ -99,6 +99,7 @@ impl<'r> Worker<'r> {
         selection: &[String],
     ) -> std::io::Result<Worker<'r>> {
         let captures = !context.nocapture && job.group.recycle != Recycle::OnFailure;
+        listing.binary.check()?;
         let number = context.next_worker();
         let mut command = listing.binary.command();
         prepare(&mut command, job, context, number);

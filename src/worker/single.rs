@@ -51,6 +51,7 @@ fn start<'r>(
 ) -> std::io::Result<(Supervised<'r>, u64)> {
     let listing = &context.inventory.listings[test.listing];
     let listed = &listing.tests[test.test];
+    listing.binary.check()?;
     let number = context.next_worker();
     let mut command = listing.binary.command();
     prepare(&mut command, job, context, number);

@@ -29,7 +29,7 @@ fn waits(watched: Watched, slow: Duration) -> (Vec<Option<Duration>>, bool) {
             1 => place.began(TestId { listing: 0, test: 0 }, clock::now()),
             _ if is_slow.get() || is_over => {
                 let (cause, not_begun) = (Cause::Done, vec![]);
-                let (running, output, left_behind) = (vec![], vec![], vec![]);
+                let (running, output, left_behind) = (vec![], Vec::new().into(), vec![]);
                 let rest = Rest { cause, worker: None, running, not_begun, output, left_behind };
                 return Some(Message::Finished { batch: 0, rest });
             }
