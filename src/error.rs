@@ -50,6 +50,8 @@ pub enum Error {
     Signals(std::io::Error),
     #[error("a fixture cannot be stopped: {0}")]
     Fixture(String),
+    #[error("cannot write the result to stdout: {0}")]
+    Result(std::io::Error),
     #[error("interrupted")]
     Interrupted,
 }

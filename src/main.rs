@@ -186,8 +186,7 @@ fn overview(
     for note in notes {
         tell(&format!("{}: {}", Paint(settings.color.stderr).warn("warning"), message::note(note)));
     }
-    // A closed pipe has seen enough.
-    let _ = report::print(&text);
+    report::unless_closed(report::print(&text))?;
     Ok(if inventory.failures.is_empty() { Exit::AllWell } else { Exit::OwnError })
 }
 

@@ -54,7 +54,7 @@ pub fn run(
     {
         reports.show(&Event::Note(note));
     }
-    Ok(summary)
+    reports.end().map(|()| summary)
 }
 
 /// What all workers have in common.

@@ -342,6 +342,17 @@ mod scripts {
         assert!(ran.stdout.len() < 1 << 20, "{}", ran.stdout.len());
     }
 
+    /// Who has closed a pipe has seen enough; a full disk loses what somebody wanted to keep.
+    #[test]
+    fn a_result_that_cannot_be_written_is_an_error() {
+        let told = "error: cannot write the result to stdout: No space left on device";
+        for task in ["", "--message-format json", "plan", "list"] {
+            let line = format!("exec {} partest {task} >/dev/full", fixture::PROGRAM);
+            let ran = partest("passes").shell(&line).run().exits(1);
+            assert_eq!(ran.stderr.matches(told).count(), 1, "{ran}");
+        }
+    }
+
     #[test]
     fn two_targets_of_one_name_differ_in_their_kind() {
         let ran = partest("same_names").json().run().exits(0);

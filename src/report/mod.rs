@@ -8,6 +8,7 @@ mod progress;
 use std::io::{self, IsTerminal, Write};
 
 use crate::args::MessageFormat;
+use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::inventory::Inventory;
 use crate::plan::TestId;
@@ -36,8 +37,8 @@ pub struct Reports<'r> {
     view: View<'r>,
     progress: progress::Progress,
     result: Sink<'r>,
-    /// Whether somebody still reads the result.
-    is_open: bool,
+    /// Why the result cannot be written any more.
+    failure: Option<io::Error>,
 }
 
 /// What goes to stdout.
@@ -53,7 +54,7 @@ impl<'r> Reports<'r> {
             MessageFormat::Json => Sink::Json(json::Json::new(view)),
         };
         let progress = progress::Progress::new(view.settings);
-        Reports { view, progress, result, is_open: true }
+        Reports { view, progress, result, failure: None }
     }
 
     /// Whether the passing of time changes anything that is shown.
@@ -68,8 +69,15 @@ impl<'r> Reports<'r> {
             Sink::Human(human) => human.show(event),
             Sink::Json(json) => json.show(event),
         };
-        self.is_open &= shown.is_ok();
-        self.is_open
+        if let Err(error) = shown {
+            self.failure.get_or_insert(error);
+        }
+        self.failure.is_none()
+    }
+
+    /// Whether all of the result was written, or as much of it as somebody wanted to read.
+    pub fn end(self) -> Result<()> {
+        self.failure.map_or(Ok(()), |error| unless_closed(Err(error)))
     }
 }
 
@@ -78,6 +86,14 @@ pub fn print(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(text.as_bytes())?;
     stdout.flush()
+}
+
+/// A closed pipe has seen enough; a full disk has lost what somebody wanted to keep.
+pub fn unless_closed(written: io::Result<()>) -> Result<()> {
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::Result(error)),
+        _ => Ok(()),
+    }
 }
 
 /// Says something on stderr; one that is closed is no reason to stop.
