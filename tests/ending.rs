@@ -113,7 +113,7 @@ mod by_a_signal {
 
     #[test]
     fn one_is_enough_and_the_report_comes() {
-        for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+        for signal in [Signal::INT, Signal::TERM, Signal::HUP, Signal::QUIT] {
             let (run, pid) = started(&stays(""));
             run.send(signal);
             let ran = run.wait().exits(130);

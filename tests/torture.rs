@@ -147,6 +147,52 @@ mod surroundings {
         runs.into_iter().for_each(|run| comes_out_right(run.wait()));
     }
 
+    /// Whose system has no `/proc`, or hides it, is told less and not wrong. Only for who may take
+    /// it away: root, and not in every container. cargo and rustc cannot do without.
+    #[test]
+    fn proc_may_be_missing() {
+        const LEAVES: &str = "#[test] fn leaves_a_process() {\n    \
+            std::process::Command::new(\"sleep\").arg(\"600\").spawn().unwrap();\n}\n";
+        const HIDDEN: &str = "mount -t tmpfs none /proc";
+        let may = |what: &str| {
+            let mut unshare = std::process::Command::new("unshare");
+            unshare.args(["-m", "sh", "-c", what]).output().is_ok_and(|out| out.status.success())
+        };
+        if !may(HIDDEN) || !may("mount -t proc proc /proc") {
+            return;
+        }
+        let package = Package::shop("", &format!("{LIBRARY}{LEAVES}"));
+        for name in ["cargo", "rustc"] {
+            let script = format!(
+                "#!/bin/sh\nexec unshare -m sh -c 'mount -t proc proc /proc; exec {name} \"$@\"' {name} \"$@\"\n"
+            );
+            package.write(name, &script);
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+            std::fs::set_permissions(package.path(name), mode).unwrap();
+        }
+        package.cargo().args("test --no-run").run().exits(0);
+        for way in ["-j2", "-j2 --no-agent", "-j8 --isolate"] {
+            let line = format!(
+                "exec unshare -m sh -c '{HIDDEN}; exec {} partest --message-format json {way}'",
+                fixture::PROGRAM
+            );
+            let call = package.partest().env("CARGO", package.path("cargo"));
+            let ran = call.env("RUSTC", package.path("rustc")).shell(&line).run().exits(100);
+            assert_eq!(ran.ids("failed"), ["shop::closes"], "{way} {ran}");
+            assert_eq!(ran.ids("passed"), ["shop::leaves_a_process", "shop::opens"], "{way} {ran}");
+            let mark = format!("FIXTURE_LOG={}", ran.log_directory().display());
+            let is_left = |pid: &std::path::PathBuf| {
+                std::fs::read(pid.join("environ")).is_ok_and(|all| {
+                    all.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes())
+                })
+            };
+            fixture::await_that("the end of all that the run has started", || {
+                let all = std::fs::read_dir("/proc").unwrap().flatten();
+                !all.map(|entry| entry.path()).any(|pid| is_left(&pid))
+            });
+        }
+    }
+
     /// Few descriptors are enough, or the run says what it lacks; it never hangs.
     #[test]
     fn few_descriptors_are_enough_or_missed_loudly() {
