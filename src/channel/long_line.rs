@@ -125,7 +125,7 @@ mod tests {
     use crate::libtest::tests::in_chunks;
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+        #![proptest_config(ProptestConfig { cases: 6, ..ProptestConfig::default() })]
         #[test]
         fn the_text_of_a_line_is_in_the_file_as_it_was_printed(
             piece in "(?s:.{1,40})[a-zé\"\\\\\u{1b}\n\r\t ]{1,40}[a-z ]{16}",
