@@ -347,10 +347,14 @@ mod state {
     /// A limit of no bytes for a file is what a full disk is like.
     #[test]
     fn a_full_disk_leaves_the_old_files_whole() {
-        let package = shop();
+        let package = Package::shop(
+            "",
+            "#[test] fn opens() { assert!(std::env::var_os(\"FAILS\").is_none()) }\n",
+        );
         package.partest().run().exits(0);
         let before = std::fs::read_to_string(package.path("target/partest/history.json")).unwrap();
-        let ran = package.partest().with_a_full_disk().run().exits(0);
+        // A failure is news for the plan of the next run.
+        let ran = package.partest().env("FAILS", "1").with_a_full_disk().run().exits(100);
         assert!(complaints(&ran).contains("warning: could not write "), "{ran}");
         is_whole(&package);
         let after = std::fs::read_to_string(package.path("target/partest/history.json")).unwrap();
