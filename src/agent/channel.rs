@@ -198,6 +198,21 @@ impl Frame {
         send(&[Piece::of(waiting), Piece::of(head), Piece::of(tail)])
     }
 
+    /// Lets the frame wait for more of its kind, as long as there is room.
+    pub fn send_or_wait(mut self, queue: &mut Queue, tail: &[u8]) {
+        let head = self.close(tail.len());
+        let length = head.len() + tail.len();
+        if queue.length + length > QUEUED {
+            queue.flush();
+        }
+        if length > QUEUED {
+            send(&[Piece::of(head), Piece::of(tail)]);
+        } else {
+            queue.push(head);
+            queue.push(tail);
+        }
+    }
+
     /// Puts the frame where it waits; gives its place. None: no room.
     pub fn wait_in(mut self, queue: &mut Queue, tail: &[u8]) -> Option<usize> {
         let place = queue.length;

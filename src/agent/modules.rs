@@ -2,7 +2,7 @@
 
 use core::ffi::{CStr, c_char, c_int, c_void};
 
-use crate::channel::Frame;
+use crate::channel::{Frame, Queue};
 use crate::{kinds, stacks};
 
 /// The start of the loader's `dl_phdr_info`.
@@ -37,11 +37,13 @@ unsafe extern "C" {
 
 /// Tells all modules that are loaded now. Only for the constructor: the loader takes its lock.
 pub fn tell_all() {
+    let mut queue = Queue::EMPTY;
     // SAFETY: `tell` keeps nothing that it is shown.
-    unsafe { dl_iterate_phdr(tell, core::ptr::null_mut()) };
+    unsafe { dl_iterate_phdr(tell, (&raw mut queue).cast()) };
+    queue.flush();
 }
 
-extern "C" fn tell(module: *const Module, _size: usize, _with: *mut c_void) -> c_int {
+extern "C" fn tell(module: *const Module, _size: usize, with: *mut c_void) -> c_int {
     // SAFETY: the loader shows a module, its headers and its name for the time of this visit.
     let (module, headers, name) = unsafe {
         let module = &*module;
@@ -52,11 +54,11 @@ extern "C" fn tell(module: *const Module, _size: usize, _with: *mut c_void) -> c
         if (start..end).contains(&(tell as *const () as usize)) {
             stacks::leave_out(start, end);
         }
-        Frame::new(kinds::MODULE)
-            .u64(module.base as u64)
-            .u64(start as u64)
-            .u64(end as u64)
-            .send_with(name.get(..3000).unwrap_or(name));
+        let frame =
+            Frame::new(kinds::MODULE).u64(module.base as u64).u64(start as u64).u64(end as u64);
+        // SAFETY: `tell_all` passes its queue, which nobody else uses meanwhile.
+        let queue = unsafe { &mut *with.cast::<Queue>() };
+        frame.send_or_wait(queue, name.get(..3000).unwrap_or(name));
     }
     0
 }
