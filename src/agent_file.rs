@@ -42,14 +42,20 @@ impl AgentFile {
         None
     }
 
-    /// Makes a worker load the agent, before whatever the user preloads. The agent takes
-    /// these variables out again before any of the test's code runs.
+    /// Makes a worker load the agent, and tells it where its channel is.
     pub fn prepare(&self, command: &mut Command) {
+        // The worker's standard input is the way to us.
+        self.preload(command);
+        command.env("PARTEST_AGENT_FD", "0");
+    }
+
+    /// Makes a process load the agent, before whatever the user preloads. The agent takes its
+    /// variables out again before any of the test's code runs.
+    pub fn preload(&self, command: &mut Command) {
         let preload = match std::env::var("LD_PRELOAD") {
             Ok(others) if !others.is_empty() => format!("{}:{others}", self.path),
             _ => self.path.clone(),
         };
-        // The worker's standard input is the way to us.
-        command.env("LD_PRELOAD", preload).env("PARTEST_AGENT_FD", "0");
+        command.env("LD_PRELOAD", preload);
     }
 }

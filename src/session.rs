@@ -20,7 +20,7 @@ use crate::report::{self, Reports, View};
 use crate::selection::Choice;
 use crate::settings::{Settings, Verbosity};
 use crate::units::Grouped;
-use crate::worker::Context;
+use crate::worker::{Context, Prepared};
 use crate::workspace::Workspace;
 
 /// All that is known before the first test.
@@ -63,6 +63,7 @@ fn context<'r>(known: &Known<'r>, interrupts: &'r Interrupts) -> Result<Context<
     let mut context = Context::new(inventory, &interrupts.groups, &settings.run_id);
     let root = workspace.root();
     context.agent = settings.agent.then(AgentFile::new).flatten();
+    context.prepared = Prepared::new(&grouped.groups, inventory.listings.len());
     context.slots = slots.count;
     context.likely_slots = slots.likely;
     context.run_timeout = settings.run_timeout.or_else(|| policy.run_timeout());
@@ -123,6 +124,7 @@ fn run_tests(
     }
     run.watch(watched);
     let mut summary = run.run(pool, interrupts);
+    context.prepared.end_all();
     summary.list_failures = inventory.failures.len();
     if is_crowded(before) {
         history.distrust_loads();

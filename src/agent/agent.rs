@@ -9,11 +9,14 @@
 //! - Without a channel (no runner, a forked child, a broken pipe) it passes calls on unchanged.
 //! - It has no frame on a stack that is unwound.
 //!
+//! In one process of a binary it only waits: `prepared.rs` forks workers from that.
+//!
 //! Glibc on x86-64 and aarch64 only: record layouts and registers are theirs.
 #![no_std]
 
 use core::ffi::{c_char, c_int};
 
+mod asked;
 mod channel;
 mod descriptors;
 mod endings;
@@ -24,6 +27,7 @@ mod marks;
 mod modules;
 mod output;
 mod panics;
+mod prepared;
 mod processes;
 mod real;
 mod records;
@@ -32,6 +36,8 @@ mod stacks;
 mod surroundings;
 mod system;
 mod threads;
+
+use environment::Given;
 
 /// Runs before the executable's own constructors, and so before any of its Rust code.
 #[used]
@@ -48,12 +54,23 @@ extern "C" fn constructor(count: c_int, arguments: *const *const c_char) {
     // Done here, the runner needs no code of its own between fork and exec, and its processes
     // are started by a cheaper way than `fork`.
     system::die_with_parent();
+    real::find_all();
+    if !records::prepare() || !threads::prepare() {
+        return;
+    }
+    match given {
+        Given::Channel(channel) => begin_worker(channel, count, arguments),
+        Given::Requests(requests) => prepared::prepare(requests),
+    }
+}
+
+/// From now on the process is a worker, and speaks.
+fn begin_worker(given: c_int, count: c_int, arguments: *const *const c_char) {
     if system::has_hung_up(given) {
-        // The runner has died before that.
+        // The runner has died before we could be bound to that.
         system::exit(1);
     }
-    real::find_all();
-    if !records::prepare() || !threads::prepare() || !channel::open(given) {
+    if !channel::open(given) {
         return;
     }
     free(given);
@@ -66,17 +83,23 @@ extern "C" fn constructor(count: c_int, arguments: *const *const c_char) {
     modules::tell_all();
     output::prepare();
     signals::prepare();
-    // SAFETY: what the loader passed.
+    // SAFETY: what the loader passed, or what a prepared process has laid out instead.
     unsafe { environment::read_arguments(count, arguments) };
 }
 
 /// Gives the low number back. A runner may hand the channel down as standard input, which
 /// safe code can do for a child; a test's input is empty anyway.
 fn free(given: c_int) {
-    system::close(given);
     if given == 0 {
-        system::open(c"/dev/null", true);
+        empty_input();
+    } else {
+        system::close(given);
     }
+}
+
+fn empty_input() {
+    system::close(0);
+    system::open(c"/dev/null", true);
 }
 
 /// Ends the process on the spot.

@@ -3,6 +3,8 @@
 use core::ffi::{CStr, c_char, c_int};
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering::Relaxed};
 
+use crate::asked::REQUESTS;
+use crate::system::forks::Texts;
 use crate::{channel, real, threads};
 
 /// The runner names the channel's descriptor here.
@@ -14,15 +16,26 @@ static WORKER_NUMBER: AtomicU32 = AtomicU32::new(0);
 const PRELOAD: &[u8] = b"LD_PRELOAD=";
 
 unsafe extern "C" {
-    static environ: *mut *mut c_char;
+    static mut environ: *mut *mut c_char;
 }
 
-/// Removes the agent's variables; gives the descriptor that they named.
+/// Where the auxiliary vector stands, behind the environment.
+static AUXILIARY: AtomicPtr<usize> = AtomicPtr::new(core::ptr::null_mut());
+
+/// What a process is for, and the descriptor that it is handed for that.
+pub enum Given {
+    /// It is a worker, and has a channel.
+    Channel(c_int),
+    /// It forks workers, when it is asked to.
+    Requests(c_int),
+}
+
+/// Removes the agent's variables; gives what they named.
 ///
 /// # Safety
 /// Only while nobody else can use the environment.
-pub unsafe fn clean() -> Option<c_int> {
-    let mut channel = None;
+pub unsafe fn clean() -> Option<Given> {
+    let mut given = None;
     // SAFETY: a list of texts that ends in null, which nobody else uses now. What is written is
     // a shorter list, in the same place.
     unsafe {
@@ -32,11 +45,13 @@ pub unsafe fn clean() -> Option<c_int> {
             let text = *from;
             let bytes = CStr::from_ptr(text).to_bytes();
             let stays = if let Some(value) = bytes.strip_prefix(CHANNEL) {
-                channel = number(value);
+                given = number(value).map(Given::Channel);
                 false
-            } else if let Some(value) = bytes.strip_prefix(WORKER) {
-                let number = number(value).and_then(|number| u32::try_from(number).ok());
-                WORKER_NUMBER.store(number.unwrap_or(0), Relaxed);
+            } else if let Some(value) = value_of(bytes, REQUESTS.as_bytes()) {
+                given = number(value).map(Given::Requests);
+                false
+            } else if bytes.starts_with(WORKER) {
+                note_worker(bytes);
                 true
             } else if bytes.starts_with(PRELOAD) {
                 drop_first(text.add(PRELOAD.len()))
@@ -53,9 +68,82 @@ pub unsafe fn clean() -> Option<c_int> {
         }
         if !to.is_null() {
             *to = core::ptr::null_mut();
+            AUXILIARY.store(from.add(1).cast(), Relaxed);
         }
     }
-    channel
+    given
+}
+
+fn value_of<'v>(variable: &'v [u8], name: &[u8]) -> Option<&'v [u8]> {
+    variable.strip_prefix(name)?.strip_prefix(b"=")
+}
+
+fn note_worker(variable: &[u8]) {
+    let number = variable.strip_prefix(WORKER).and_then(number);
+    let number = number.and_then(|number| u32::try_from(number).ok());
+    WORKER_NUMBER.store(number.unwrap_or(0), Relaxed);
+}
+
+/// What the kernel tells a program besides, up to its end and with that.
+///
+/// # Safety
+/// The environment was where the kernel has put it when it was cleaned.
+pub unsafe fn auxiliary_vector() -> &'static [usize] {
+    const PAIR: usize = 2;
+    let first = AUXILIARY.load(Relaxed);
+    let mut length = 0;
+    // SAFETY: pairs of words, of which the last one begins with zero.
+    unsafe {
+        while *first.add(length) != 0 {
+            length += PAIR;
+        }
+        core::slice::from_raw_parts(first, length + PAIR)
+    }
+}
+
+/// Whether the environment is what the kernel has laid there, less what was cleaned: no library
+/// has changed it.
+///
+/// # Safety
+/// The arguments that the kernel passed; nobody changes the environment now.
+pub unsafe fn is_untouched(count: usize, arguments: Texts, [start, end]: [u64; 2]) -> bool {
+    // SAFETY: the list ends in null; what the kernel says is the environment may be read.
+    unsafe {
+        let is_there = environ.cast_const().cast() == arguments.add(count + 1);
+        let (mut from, mut variables) = (start, 0);
+        let mut next = environ;
+        while is_there && !(*next).is_null() {
+            let address = *next as u64;
+            if !(from..end).contains(&address) {
+                return false;
+            }
+            from = address + CStr::from_ptr(*next).to_bytes_with_nul().len() as u64;
+            variables += 1;
+            next = next.add(1);
+        }
+        let texts = core::slice::from_raw_parts(start as *const u8, (end - start) as usize);
+        let laid = texts.split(|byte| *byte == 0).filter(|text| !text.is_empty());
+        is_there && laid.count() == variables
+    }
+}
+
+/// Gives the process another environment.
+///
+/// # Safety
+/// Only while nobody else can use it; a list of texts that ends in null, and stays.
+pub unsafe fn replace(variables: *mut *mut c_char) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        environ = variables;
+        let mut next = variables;
+        while !(*next).is_null() {
+            let bytes = CStr::from_ptr(*next).to_bytes();
+            if bytes.starts_with(WORKER) {
+                note_worker(bytes);
+            }
+            next = next.add(1);
+        }
+    }
 }
 
 pub fn worker() -> u32 {
@@ -79,6 +167,9 @@ unsafe fn drop_first(list: *mut c_char) -> bool {
         let rest = bytes.len() - end - 1;
         for index in 0..rest {
             *list.add(index) = *list.add(end + 1 + index);
+        }
+        for index in rest..bytes.len() {
+            *list.add(index) = 0;
         }
         rest > 1
     }

@@ -52,6 +52,7 @@ pub type Start = unsafe extern "C" fn(*mut c_void) -> *mut c_void;
 pub type Visit = extern "C" fn(*mut c_void, *mut c_void) -> c_int;
 
 behind_us! {
+    __libc_start_main: fn();
     getenv: fn(*const c_char) -> *mut c_char;
     setenv: fn(*const c_char, *const c_char, c_int) -> c_int;
     unsetenv: fn(*const c_char) -> c_int;

@@ -5,6 +5,8 @@
 
 use core::ffi::{CStr, c_int};
 
+pub mod forks;
+
 #[cfg(target_arch = "x86_64")]
 mod number {
     pub const READ: usize = 0;

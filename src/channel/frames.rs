@@ -5,7 +5,8 @@
 //! # The wire
 //!
 //! The agent writes frames to a pipe, each by one call, so that frames of several
-//! threads never mix. All numbers are in the machine's byte order.
+//! threads never mix. All numbers are in the machine's byte order. Where a prepared process has
+//! forked the worker, its answer to that comes before all frames (`agent/asked.rs`).
 //!
 //! ```text
 //! frame   = u32 length of the rest, u8 kind, fields

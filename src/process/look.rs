@@ -2,6 +2,8 @@
 //!
 //! Only Linux tells it, below `/proc`; elsewhere there is no agent that would ask.
 
+#[cfg(target_os = "linux")]
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -206,6 +208,29 @@ pub fn children_of(process: &str) -> Vec<u32> {
     tasks.flat_map(|task| children_in(&task.path().join("children"))).collect()
 }
 
+/// Whether a process has nothing that its forks would have in common with it, and processes of
+/// their own would not: no other thread, no child, no memory that it shares, and no descriptor
+/// but its streams, so many of its own, and what all that we start inherit.
+#[cfg(target_os = "linux")]
+pub fn is_alone(pid: u32, descriptors: usize) -> bool {
+    let names = |what: &str| {
+        let entries = fs::read_dir(format!("/proc/{pid}/{what}")).into_iter().flatten().flatten();
+        entries.map(|entry| entry.file_name())
+    };
+    let of = |process: &str, descriptor: &OsStr| {
+        fs::read_link(Path::new("/proc").join(process).join("fd").join(descriptor)).ok()
+    };
+    let is_stream = |descriptor: &OsString| ["0", "1", "2"].iter().any(|it| descriptor == it);
+    let is_inherited =
+        |descriptor: &OsString| of("self", descriptor) == of(&pid.to_string(), descriptor);
+    let own = names("fd").filter(|it| !is_stream(it) && !is_inherited(it)).count();
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
+    let mut flags = maps.lines().filter_map(|line| line.split(' ').nth(1));
+    let shares = maps.is_empty() || flags.any(|flags| flags.contains('w') && flags.ends_with('s'));
+    let has_children = !children_of(&pid.to_string()).is_empty();
+    own == descriptors && names("task").count() == 1 && !shares && !has_children
+}
+
 /// The processes that came home to us: the kernel gives them to our first thread.
 ///
 /// Nobody looks at the lists of the other threads, which hold the workers that these have
@@ -372,6 +397,31 @@ mod tests {
         assert_eq!(command.as_deref(), Some("sleep 1000"));
         assert!(!lives, "a killed one is not there any more");
         assert_eq!(look.command_of(child.id()), None);
+    }
+
+    /// Whether a shell is alone after it has said a line.
+    fn alone(script: &str, descriptors: usize) -> bool {
+        use std::io::BufRead;
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).stdin(std::process::Stdio::piped());
+        let mut child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        let stdout = child.stdout.take().unwrap();
+        std::io::BufReader::new(stdout).read_line(&mut line).unwrap();
+        let is_alone = is_alone(child.id(), descriptors);
+        // The end of its input ends it, and what it has started.
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        is_alone
+    }
+
+    #[test]
+    fn alone_is_who_has_neither_children_nor_descriptors_of_its_own() {
+        assert!(alone("echo; read end", 0));
+        assert!(alone("exec 7</dev/null; echo; read end", 1));
+        assert!(!alone("exec 7</dev/null; echo; read end", 0));
+        assert!(!alone("sleep 600 & echo; read end; kill $!", 0));
+        assert!(!is_alone(std::process::id(), 0), "we have other threads");
     }
 
     #[test]

@@ -12,6 +12,8 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process_group};
 
+#[cfg(target_os = "linux")]
+use super::Prepared;
 use super::{End, Groups, Happening, Hearing, Passed, Role, Stream, look};
 use crate::clock;
 
@@ -26,8 +28,52 @@ const CHANNEL_CAPACITY: usize = 1024 * 1024;
 /// Without a pidfd the end of a process is looked for this often.
 const TICK: Duration = Duration::from_millis(10);
 
+/// A child of ours.
+enum Process {
+    Started(Child),
+    /// By a prepared process, which is its sibling.
+    #[cfg(target_os = "linux")]
+    Forked(Pid),
+}
+
+impl Process {
+    fn pid(&self) -> Pid {
+        match self {
+            Process::Started(child) => Pid::from_child(child),
+            #[cfg(target_os = "linux")]
+            Process::Forked(pid) => *pid,
+        }
+    }
+
+    fn id(&self) -> u32 {
+        self.pid().as_raw_pid().unsigned_abs()
+    }
+
+    fn wait(&mut self) -> io::Result<ExitStatus> {
+        match self {
+            Process::Started(child) => child.wait(),
+            #[cfg(target_os = "linux")]
+            Process::Forked(pid) => wait_for(*pid),
+        }
+    }
+}
+
+/// Waits for the end of a child that std does not know.
+#[cfg(target_os = "linux")]
+pub fn wait_for(pid: Pid) -> io::Result<ExitStatus> {
+    use rustix::process::{WaitOptions, waitpid};
+    use std::os::unix::process::ExitStatusExt;
+    loop {
+        match waitpid(Some(pid), WaitOptions::empty()) {
+            Ok(Some((_, status))) => return Ok(ExitStatus::from_raw(status.as_raw())),
+            Ok(None) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
 pub struct Supervised<'g> {
-    child: Child,
+    process: Process,
     groups: &'g Groups,
     sources: Vec<Source>,
     pidfd: Option<OwnedFd>,
@@ -155,26 +201,49 @@ impl<'g> Supervised<'g> {
         let mut child = command.spawn()?;
         // It holds our copy of the worker's end.
         drop(command);
-        groups.insert(child.id(), role);
-        let mut sources = Vec::with_capacity(3);
-        // The channel is read first: what it tells decides whose the other bytes are.
         let streams = [
             (Stream::Channel, reader),
             (Stream::Stdout, child.stdout.take().map(OwnedFd::from)),
             (Stream::Stderr, child.stderr.take().map(OwnedFd::from)),
         ];
-        for (stream, fd) in streams {
-            let Some(fd) = fd else { continue };
-            rustix::fs::fcntl_setfl(&fd, OFlags::NONBLOCK)?;
-            let allowance =
-                if stream == Stream::Channel { CHANNEL_CAPACITY } else { PIPE_CAPACITY };
-            sources.push(Source { stream, file: File::from(fd), allowance });
-        }
-        let pidfd = pidfd(&child);
-        Ok(Supervised {
-            child,
+        Self::new(Process::Started(child), streams, ledger_writer, groups, role)
+    }
+
+    /// The same for a worker that a prepared process has forked; none where it does not.
+    #[cfg(target_os = "linux")]
+    pub fn fork(
+        prepared: &Prepared,
+        command: &Command,
+        groups: &'g Groups,
+        role: Role,
+    ) -> Option<io::Result<Self>> {
+        let pipe = || Some(std::io::pipe().ok()?).map(|(ours, its)| (ours.into(), its.into()));
+        let pipes: [(OwnedFd, OwnedFd); 3] = [pipe()?, pipe()?, pipe()?];
+        let [(channel, its_channel), (stdout, its_stdout), (stderr, its_stderr)] = pipes;
+        let descriptors = [its_channel, its_stdout, its_stderr];
+        let pid = prepared.fork(command, &channel, descriptors)?;
+        let streams = [
+            (Stream::Channel, Some(channel)),
+            (Stream::Stdout, Some(stdout)),
+            (Stream::Stderr, Some(stderr)),
+        ];
+        Some(Self::new(Process::Forked(pid), streams, None, groups, role))
+    }
+
+    /// The channel is read first: what it tells decides whose the other bytes are.
+    fn new(
+        process: Process,
+        streams: [(Stream, Option<OwnedFd>); 3],
+        ledger_writer: Option<OwnedFd>,
+        groups: &'g Groups,
+        role: Role,
+    ) -> io::Result<Self> {
+        groups.insert(process.id(), role);
+        let pidfd = pidfd(process.pid());
+        let mut supervised = Supervised {
+            process,
             groups,
-            sources,
+            sources: Vec::with_capacity(streams.len()),
             pidfd,
             ledger_writer,
             has_exited: false,
@@ -182,7 +251,15 @@ impl<'g> Supervised<'g> {
             room: vec![0; PIPE_CAPACITY],
             trickled: None,
             is_reaped: false,
-        })
+        };
+        for (stream, fd) in streams {
+            let Some(fd) = fd else { continue };
+            rustix::fs::fcntl_setfl(&fd, OFlags::NONBLOCK)?;
+            let allowance =
+                if stream == Stream::Channel { CHANNEL_CAPACITY } else { PIPE_CAPACITY };
+            supervised.sources.push(Source { stream, file: File::from(fd), allowance });
+        }
+        Ok(supervised)
     }
 
     /// Waits for what happens next, at the longest until `until`.
@@ -210,22 +287,26 @@ impl<'g> Supervised<'g> {
     }
 
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.process.id()
     }
 
     /// Whether it, or what it has started, waits for the end of its input.
     pub fn hears_its_input(&self) -> Hearing {
-        look::hearing(self.child.id())
+        look::hearing(self.process.id())
     }
 
     /// Its input comes to an end.
     pub fn close_input(&mut self) {
-        drop(self.child.stdin.take());
+        match &mut self.process {
+            Process::Started(child) => drop(child.stdin.take()),
+            #[cfg(target_os = "linux")]
+            Process::Forked(_) => {}
+        }
     }
 
     /// Sends a signal to the process alone.
     pub fn signal(&self, signal: i32) {
-        let pid = Pid::from_child(&self.child);
+        let pid = self.process.pid();
         // SAFETY: the number is the one that the agent has said it listens to; it is below
         // the kernel's highest signal, and any such number may be sent.
         let signal = unsafe { Signal::from_raw_unchecked(signal) };
@@ -235,8 +316,8 @@ impl<'g> Supervised<'g> {
     pub fn end(&mut self, how: End) {
         if !self.is_reaped {
             match how {
-                End::Terminate => signal_group(self.child.id(), Passed::Terminate),
-                End::Kill => kill_group(self.child.id()),
+                End::Terminate => signal_group(self.process.id(), Passed::Terminate),
+                End::Kill => kill_group(self.process.id()),
             }
         }
     }
@@ -325,25 +406,25 @@ impl<'g> Supervised<'g> {
     /// The leader of the group has ended but is not reaped yet, so its number is still its
     /// own, and what is left of its group can be ended safely.
     fn reap(&mut self) -> io::Result<ExitStatus> {
-        kill_group(self.child.id());
-        self.groups.remove(self.child.id());
+        kill_group(self.process.id());
+        self.groups.remove(self.process.id());
         self.is_reaped = true;
-        self.child.wait()
+        self.process.wait()
     }
 
     /// Whether the process has ended, without reaping it.
     fn is_zombie(&self) -> bool {
-        has_ended(self.child.id())
+        has_ended(self.process.id())
     }
 }
 
 impl Drop for Supervised<'_> {
     fn drop(&mut self) {
         if !self.is_reaped {
-            kill_group(self.child.id());
-            self.groups.remove(self.child.id());
+            kill_group(self.process.id());
+            self.groups.remove(self.process.id());
             // Nothing can be done about an error here: the process is dead either way.
-            let _ = self.child.wait();
+            let _ = self.process.wait();
         }
     }
 }
@@ -379,14 +460,14 @@ fn before_exec(parent: u32, inherited: Option<i32>) -> io::Result<()> {
 }
 
 #[cfg(target_os = "linux")]
-fn pidfd(child: &Child) -> Option<OwnedFd> {
+fn pidfd(pid: Pid) -> Option<OwnedFd> {
     use rustix::process::{PidfdFlags, pidfd_open};
     // Absent before Linux 5.3 and in some sandboxes: then `TICK` serves.
-    pidfd_open(Pid::from_child(child), PidfdFlags::empty()).ok()
+    pidfd_open(pid, PidfdFlags::empty()).ok()
 }
 
 #[cfg(not(target_os = "linux"))]
-fn pidfd(_child: &Child) -> Option<OwnedFd> {
+fn pidfd(_pid: Pid) -> Option<OwnedFd> {
     None
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::process::ExitStatus;
+use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
@@ -116,7 +117,7 @@ impl<'r> Worker<'r> {
         }
         command.args(selection);
         let channel = channel(job, context, listing, number, &tests, captures);
-        let process = Supervised::spawn(command, Some(wire), context.groups, job.role())?;
+        let process = spawn(command, job, context, wire)?;
         Ok(Worker {
             job,
             context,
@@ -560,25 +561,46 @@ impl<'r> Worker<'r> {
     }
 }
 
-/// The worker's side of its channel: arguments and variables.
+/// Forks the process where one is prepared for that, and starts it where none is.
+fn spawn<'r>(
+    mut command: std::process::Command,
+    job: &Job,
+    context: &'r Context<'r>,
+    wire: Option<Wire>,
+) -> std::io::Result<Supervised<'r>> {
+    let fork = |prepared: Arc<process::Prepared>| {
+        Supervised::fork(&prepared, &command, context.groups, job.role())
+    };
+    let process = match context.prepared.for_job(job, context).and_then(fork) {
+        Some(process) => process?,
+        None => {
+            let wire = match (wire, &context.agent) {
+                (None, Some(agent)) => {
+                    agent.prepare(&mut command);
+                    Some(Wire::agent_pipe()?)
+                }
+                (wire, _) => wire,
+            };
+            Supervised::spawn(command, wire, context.groups, job.role())?
+        }
+    };
+    context.prepared.served(job);
+    Ok(process)
+}
+
+/// The arguments that tell the worker of its channel; and the channel, unless it is the agent's.
 fn wire(
     way: Way,
     command: &mut std::process::Command,
     context: &Context<'_>,
-) -> std::io::Result<Wire> {
-    match (way, &context.agent) {
-        (Way::Agent, Some(agent)) => {
-            let wire = Wire::agent_pipe()?;
-            agent.prepare(command);
-            command.args(["--format", "json", "-Zunstable-options", "--report-time"]);
-            Ok(wire)
-        }
-        _ => {
-            let wire = Wire::ledger_pipe()?;
-            command.args(["--logfile", &wire.path()]);
-            Ok(wire)
-        }
+) -> std::io::Result<Option<Wire>> {
+    if way == Way::Agent && context.agent.is_some() {
+        command.args(["--format", "json", "-Zunstable-options", "--report-time"]);
+        return Ok(None);
     }
+    let wire = Wire::ledger_pipe()?;
+    command.args(["--logfile", &wire.path()]);
+    Ok(Some(wire))
 }
 
 fn channel<'r>(

@@ -3,10 +3,11 @@
 //! goes to the coordinator.
 //!
 //! `batch` runs many tests in one process, `single` a process for each; `arguments` are the words
-//! that choose the tests of a process.
+//! that choose the tests of a process, and `prepared` makes it cheaper to start one.
 
 mod arguments;
 mod batch;
+mod prepared;
 mod room;
 mod running;
 mod single;
@@ -35,6 +36,7 @@ use room::Refused;
 use running::Running;
 use single::run_one_by_one;
 
+pub use prepared::Prepared;
 pub use running::RunsNow;
 
 /// What all workers of a run have in common.
@@ -68,6 +70,8 @@ pub struct Context<'r> {
     /// Set when nothing new may start: for workers that start a process for every test.
     pub stopping: AtomicBool,
     pub running: Running,
+    /// Where processes are forked from.
+    pub prepared: Prepared,
     next_worker: AtomicU64,
     /// Numbers of processes that could not be started at first.
     refusals: AtomicU64,
@@ -94,6 +98,7 @@ impl<'r> Context<'r> {
             symbols: Mutex::default(),
             stopping: AtomicBool::new(false),
             running: Running::default(),
+            prepared: Prepared::default(),
             next_worker: AtomicU64::new(0),
             refusals: AtomicU64::new(0),
         }
