@@ -165,9 +165,7 @@ impl Frame {
     fn push(&mut self, added: &[u8]) {
         let end = self.length + added.len();
         if let Some(place) = self.bytes.get_mut(self.length..end) {
-            for (to, from) in place.iter_mut().zip(added) {
-                *to = *from;
-            }
+            place.copy_from_slice(added);
             self.length = end;
         }
     }
@@ -240,10 +238,11 @@ impl Queue {
     pub const EMPTY: Queue = Queue { bytes: [0; QUEUED], length: 0 };
 
     fn push(&mut self, added: &[u8]) {
-        for (to, from) in self.bytes.iter_mut().skip(self.length).zip(added) {
-            *to = *from;
+        let end = self.length + added.len();
+        if let Some(place) = self.bytes.get_mut(self.length..end) {
+            place.copy_from_slice(added);
+            self.length = end;
         }
-        self.length += added.len();
     }
 
     /// Fills in a field that was not known when its frame was put here.

@@ -9,6 +9,7 @@
 //! a thread. This halves the agent's price.
 
 use core::cell::UnsafeCell;
+use core::ffi::c_int;
 
 use crate::channel::{self, Frame, Queue};
 use crate::kinds;
@@ -60,16 +61,24 @@ fn libtest() -> &'static mut Libtest {
 pub fn take(bytes: &[u8]) -> bool {
     let libtest = libtest();
     let tests = libtest.tests;
+    let is_one_line = is_one_line(bytes);
     libtest.goes_on(bytes);
-    libtest.read(bytes);
-    if !is_one_line(bytes) || !libtest.hold(bytes) {
+    libtest.read(bytes, is_one_line);
+    if !is_one_line || !libtest.hold(bytes) {
         return libtest.pass_on(bytes, tests);
     }
     channel::is_open()
 }
 
 fn is_one_line(bytes: &[u8]) -> bool {
-    bytes.iter().position(|&byte| byte == b'\n') == Some(bytes.len().wrapping_sub(1))
+    // SAFETY: reads the slice only.
+    let end = unsafe { memchr(bytes.as_ptr(), c_int::from(b'\n'), bytes.len()) };
+    !end.is_null() && end.addr() + 1 == bytes.as_ptr().addr() + bytes.len()
+}
+
+unsafe extern "C" {
+    /// A plain function over memory: libc's is several times as fast as a loop here.
+    fn memchr(bytes: *const u8, wanted: c_int, length: usize) -> *const u8;
 }
 
 fn is_ignored(line: &[u8]) -> bool {
@@ -97,9 +106,21 @@ impl Libtest {
         self.start = None;
     }
 
-    /// Counts the `started` events. The pattern has its only brace in front, so a mismatch can
-    /// only start over.
-    fn read(&mut self, bytes: &[u8]) {
+    /// Counts the `started` events, at once in lines of libtest's own and byte by byte where there
+    /// is anything else. The pattern has its only brace in front, so a mismatch can only start
+    /// over.
+    fn read(&mut self, bytes: &[u8], is_one_line: bool) {
+        if is_one_line && self.matched == 0 && !self.is_started {
+            if bytes.starts_with(STARTED) {
+                self.tests += 1;
+                self.awaits_thread = true;
+                return;
+            }
+            // What a test has printed stands in it with its quotes escaped.
+            if bytes.starts_with(VERDICT) {
+                return;
+            }
+        }
         for &byte in bytes {
             self.matched = match STARTED.get(self.matched) {
                 Some(&expected) if expected == byte => self.matched + 1,
