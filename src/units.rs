@@ -133,10 +133,12 @@ fn group_listing(
 /// 0.18 s.
 const HAND_OVER: Duration = Duration::from_micros(20);
 
-/// How much of a core a test keeps busy while it has its slot.
+/// How much of a core a test keeps busy while it has its slot. What was never measured is taken to
+/// compute, unless it is over so soon that its slot mostly waits for the next one. (Not in
+/// proportion: beside others it takes longer, and the next run would think better of it.)
 fn load(past: Past) -> f64 {
-    // What was never measured is taken to compute.
-    past.load.unwrap_or_else(|| past.took.div_duration_f64(past.took + HAND_OVER))
+    const TRIVIAL: Duration = Duration::from_micros(100);
+    past.load.unwrap_or(if past.took < TRIVIAL { 0.25 } else { 1.0 })
 }
 
 /// Of a binary's groups, those from `first` on: what nobody has asked for shares a process while
