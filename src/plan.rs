@@ -191,7 +191,6 @@ pub struct Plan {
     waiting: usize,
     /// The work that no worker has yet.
     remaining: Duration,
-    assumed: Duration,
 }
 
 #[derive(Debug)]
@@ -205,6 +204,8 @@ struct GroupState {
     delayed: Vec<GroupTest>,
     running: usize,
     loads: Loads,
+    /// What a test is taken to last of which nothing is known.
+    assumed: Duration,
     /// Whether one process serves its tests best while they are short.
     keeps_together: bool,
 }
@@ -223,14 +224,13 @@ impl Plan {
         let Slots { count, cores, .. } = slots.into();
         let slot_count = count.max(1);
         let assumed = assumed(&groups);
-        let groups: Vec<GroupState> = groups.into_iter().map(GroupState::new).collect();
-        let time = |test: &GroupTest| test.expected.unwrap_or(assumed);
-        let tests = || groups.iter().flat_map(|group| &group.pending);
-        let work: Vec<Duration> =
-            groups.iter().map(|group| group.pending.iter().map(time).sum()).collect();
+        let state = |group| GroupState::new(group, assumed);
+        let groups: Vec<GroupState> = groups.into_iter().map(state).collect();
+        let work: Vec<Duration> = groups.iter().map(|state| state.work(&state.pending)).collect();
         let remaining: Duration = work.iter().sum();
         let capacity = cores.map_or(f64::INFINITY, |cores| cores.max(1) as f64);
-        let learns = capacity.is_finite() && tests().any(|test| test.expected.is_none());
+        let mut tests = groups.iter().flat_map(|state| &state.pending);
+        let learns = capacity.is_finite() && tests.any(|test| test.expected.is_none());
         let mut plan = Plan {
             groups,
             slot_count,
@@ -248,7 +248,6 @@ impl Plan {
             fair_share: Duration::ZERO,
             work,
             remaining,
-            assumed,
         };
         plan.share_out();
         plan
@@ -325,6 +324,12 @@ impl Plan {
     pub fn learn(&mut self, group: usize, took: Duration, load: f64) {
         let state = &mut self.groups[group];
         state.loads.learn(took, load);
+        if let Some(mean) = state.loads.new_mean() {
+            self.remaining = self.remaining.saturating_sub(state.waiting_work());
+            state.assumed = mean;
+            self.remaining += state.waiting_work();
+            self.work[group] = state.work(&state.group.tests);
+        }
         let load = state.load();
         for batch in self.running.values().filter(|batch| batch.group == group) {
             self.loads.insert(batch.id, load * batch.threads as f64);
@@ -359,9 +364,10 @@ impl Plan {
             let alone = std::mem::take(&mut state.alone);
             let delayed = std::mem::take(&mut state.delayed);
             let waiting = std::mem::take(&mut state.pending);
-            blocked.extend(waiting.into_iter().chain(alone).chain(delayed));
+            let tests: Vec<GroupTest> = waiting.into_iter().chain(alone).chain(delayed).collect();
+            self.remaining = self.remaining.saturating_sub(state.work(&tests));
+            blocked.extend(tests);
         }
-        self.remaining = self.remaining.saturating_sub(self.work(&blocked));
         let is_its = |batch: &Batch| {
             instance.slot.is_none() || instance.slot == batch.slots.first().copied()
         };
@@ -385,8 +391,8 @@ impl Plan {
     /// Tests that a worker had been handed and never began.
     pub fn give_back(&mut self, group: usize, tests: &[TestId]) {
         let tests = self.tests_of(group, tests);
-        self.remaining += self.work(&tests);
         let state = &mut self.groups[group];
+        self.remaining += state.work(&tests);
         state.pending.extend(tests);
         state.sort();
     }
@@ -394,16 +400,18 @@ impl Plan {
     /// Tests that ran when their worker died: each is run again by itself.
     pub fn suspect(&mut self, group: usize, tests: &[TestId]) {
         let tests = self.tests_of(group, tests);
-        self.remaining += self.work(&tests);
-        self.groups[group].alone.extend(tests);
+        let state = &mut self.groups[group];
+        self.remaining += state.work(&tests);
+        state.alone.extend(tests);
     }
 
     /// A test that failed runs again by itself, not before `retry` says so: until then its group
     /// has work, and keeps its fixtures.
     pub fn delay(&mut self, group: usize, test: TestId) {
         let tests = self.tests_of(group, &[test]);
-        self.remaining += self.work(&tests);
-        self.groups[group].delayed.extend(tests);
+        let state = &mut self.groups[group];
+        self.remaining += state.work(&tests);
+        state.delayed.extend(tests);
     }
 
     pub fn retry(&mut self, group: usize, test: TestId) {
@@ -427,14 +435,6 @@ impl Plan {
     fn tests_of(&self, group: usize, ids: &[TestId]) -> Vec<GroupTest> {
         let group = &self.groups[group].group;
         ids.iter().filter_map(|id| group.find(*id)).cloned().collect()
-    }
-
-    fn expected(&self, test: &GroupTest) -> Duration {
-        test.expected.unwrap_or(self.assumed)
-    }
-
-    fn work(&self, tests: &[GroupTest]) -> Duration {
-        tests.iter().map(|test| self.expected(test)).sum()
     }
 
     /// `slot` is where the group's own fixtures are, if it has any of the slot's.
@@ -471,7 +471,7 @@ impl Plan {
 }
 
 impl GroupState {
-    fn new(group: Group) -> GroupState {
+    fn new(group: Group, assumed: Duration) -> GroupState {
         let pending = group.tests.clone();
         let loads = Loads::of(&pending);
         let keeps_together =
@@ -483,6 +483,7 @@ impl GroupState {
             delayed: Vec::new(),
             running: 0,
             loads,
+            assumed,
             keeps_together,
         };
         state.sort();
@@ -504,6 +505,19 @@ impl GroupState {
             true => 1.0,
             false => self.loads.mean(),
         }
+    }
+
+    fn expected(&self, test: &GroupTest) -> Duration {
+        test.expected.unwrap_or(self.assumed)
+    }
+
+    fn work(&self, tests: &[GroupTest]) -> Duration {
+        tests.iter().map(|test| self.expected(test)).sum()
+    }
+
+    /// That of all tests that no worker has.
+    fn waiting_work(&self) -> Duration {
+        self.work(&self.pending) + self.work(&self.alone) + self.work(&self.delayed)
     }
 
     /// The next tests to go.
@@ -554,7 +568,7 @@ pub fn rehearse(mut plan: Plan) -> Vec<Step> {
         while let Some(batch) = plan.next() {
             let tests = plan.tests_of(batch.group, &batch.tests);
             let threads = u32::try_from(batch.threads).unwrap_or(1).max(1);
-            let ends = now + PRICE_OF_A_PROCESS + plan.work(&tests) / threads;
+            let ends = now + PRICE_OF_A_PROCESS + plan.groups[batch.group].work(&tests) / threads;
             running.push((ends, batch.id));
             steps.push(Step { batch, starts: now, ends });
         }

@@ -74,15 +74,15 @@ impl Plan {
             _ => usize::MAX,
         };
         if let Some(suspect) = state.alone.first() {
-            return self.sized(at, 1, self.expected(suspect), true);
+            return self.sized(at, 1, state.expected(suspect), true);
         }
         let whole = state.pending.len().min(limit);
         match state.group.form {
-            Form::Isolated => self.sized(at, 1, self.work(state.next(1)), false),
-            Form::Unit => self.sized(at, whole, self.work(state.next(whole)), false),
+            Form::Isolated => self.sized(at, 1, state.work(state.next(1)), false),
+            Form::Unit => self.sized(at, whole, state.work(state.next(whole)), false),
             Form::Split => {
                 let count = self.split_size(at).min(limit);
-                self.sized(at, count, self.work(state.next(count)), false)
+                self.sized(at, count, state.work(state.next(count)), false)
             }
         }
     }
@@ -150,7 +150,7 @@ impl Plan {
             // First a few, to see whether they compute or wait.
             count = count.min(FEWEST_UNKNOWN.max(all / 16));
         }
-        let rest = self.work(&state.pending[..all - count]);
+        let rest = state.work(&state.pending[..all - count]);
         if state.keeps_together && rest < SHORT {
             return all;
         }
@@ -171,7 +171,7 @@ impl Plan {
             if count >= fewest && work >= target.max(least) {
                 break;
             }
-            work += self.expected(test);
+            work += state.expected(test);
             count += 1;
         }
         count
@@ -180,7 +180,7 @@ impl Plan {
     /// Whether naming some of the tests costs little beside running them.
     fn cut_pays(&self, state: &GroupState, count: usize) -> bool {
         let price = PRICE_OF_A_PROCESS + self.price_of_names(state, count);
-        self.work(state.next(count)) >= price * WORTH
+        state.work(state.next(count)) >= price * WORTH
     }
 
     /// What libtest takes to find so many tests among those of the binary, by their names or

@@ -49,6 +49,13 @@ impl Loads {
         self.learnt.add(took, load);
     }
 
+    /// How long the tests take that this run has measured, on average; told anew whenever there
+    /// are twice as many of them.
+    pub fn new_mean(&self) -> Option<Duration> {
+        let Sum { count, time, .. } = self.learnt;
+        count.is_power_of_two().then(|| Duration::from_secs_f64(time / count as f64))
+    }
+
     /// Whether all that can be said is that nobody knows.
     pub fn is_guess(&self) -> bool {
         self.known.count == 0 && self.learnt.count == 0
