@@ -52,19 +52,40 @@ pub type Alive = BTreeMap<Identity, String>;
 mod system {
     use super::{Alive, Identity};
     use std::fs;
+    use std::os::unix::fs::MetadataExt;
 
     pub fn own_with_name() -> Option<(Identity, String)> {
         let place = fs::read_link("/proc/thread-self").ok()?;
         parse(&fs::read(format!("/proc/{}/stat", place.display())).ok()?)
     }
 
+    const TASKS: &str = "/proc/self/task";
+
+    /// A list ends early where a thread comes to its end just when the kernel stands at it
+    /// (`next_tid` in Linux's fs/proc/base.c): it is read again until as many have been seen
+    /// alive as there are at its end, and where threads end all the time, often enough.
     pub fn alive() -> Option<Alive> {
-        let tasks = fs::read_dir("/proc/self/task").ok()?;
-        // One that has ended since is not there any more, and not missed.
-        let read = |task: std::io::Result<fs::DirEntry>| {
-            fs::read(task.ok()?.path().join("stat")).ok().and_then(|stat| parse(&stat))
-        };
-        Some(tasks.filter_map(read).collect())
+        const TRIES: u32 = 20;
+        let mut alive = Alive::new();
+        for _ in 0..TRIES {
+            // One that has ended since is not there any more, and not missed.
+            let read = |task: std::io::Result<fs::DirEntry>| {
+                fs::read(task.ok()?.path().join("stat")).ok().and_then(|stat| parse(&stat))
+            };
+            let listed: Alive = fs::read_dir(TASKS).ok()?.filter_map(read).collect();
+            let is_whole = listed.len() as u64 >= count()?;
+            alive.extend(listed);
+            if is_whole {
+                break;
+            }
+        }
+        Some(alive)
+    }
+
+    /// How many threads there are: a directory each, besides the two names of their own that
+    /// directories have.
+    fn count() -> Option<u64> {
+        Some(fs::metadata(TASKS).ok()?.nlink().saturating_sub(2))
     }
 
     /// `TID (NAME) STATE …`, where the name may hold anything. `None` for a thread that has ended:
@@ -128,6 +149,35 @@ mod tests {
         assert_eq!(read(stat("a) R (b", 64)), Some((identity, "a) R (b".to_owned())));
         assert_eq!(read(stat("ends", 64 | 4)), None);
         assert_eq!(read("77 (cut".to_owned()), None);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn no_thread_is_overlooked_while_others_end() {
+        use std::sync::atomic::{AtomicBool, Ordering};
+        static IS_OVER: AtomicBool = AtomicBool::new(false);
+        let restless: Vec<_> = (0..4)
+            .map(|_| {
+                std::thread::spawn(|| {
+                    while !IS_OVER.load(Ordering::Relaxed) {
+                        std::thread::spawn(|| {}).join().unwrap();
+                    }
+                })
+            })
+            .collect();
+        for _ in 0..300 {
+            let (tell, told) = std::sync::mpsc::channel();
+            let thread = std::thread::spawn(move || {
+                tell.send(own()).unwrap();
+                std::thread::park();
+            });
+            let id = told.recv().unwrap().unwrap();
+            assert!(alive().unwrap().contains_key(&id));
+            thread.thread().unpark();
+            thread.join().unwrap();
+        }
+        IS_OVER.store(true, Ordering::Relaxed);
+        restless.into_iter().for_each(|thread| thread.join().unwrap());
     }
 
     #[cfg(target_os = "linux")]
