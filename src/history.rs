@@ -317,14 +317,13 @@ mod tests {
             history
         };
         let names = inventory(&["a"]);
+        let path = dir.path().join(FILE);
         let is_written = |took, load, failed| {
-            of(100_000, Some(0.5), false).save(dir.path(), &names);
-            let path = dir.path().join(FILE);
-            of(took, load, failed).save(dir.path(), &names);
-            let is_written = std::fs::read(&path).unwrap();
-            std::fs::remove_file(&path).unwrap();
-            of(100_000, Some(0.5), false).save(dir.path(), &names);
-            is_written != std::fs::read(&path).unwrap()
+            let _ = std::fs::remove_file(&path);
+            assert_eq!(of(100_000, Some(0.5), false).save(dir.path(), &names), None);
+            let before = std::fs::read(&path).unwrap();
+            assert_eq!(of(took, load, failed).save(dir.path(), &names), None);
+            std::fs::read(&path).unwrap() != before
         };
         assert!(!is_written(100_000, Some(0.5), false));
         assert!(!is_written(109_000, Some(0.45), false));

@@ -320,7 +320,8 @@ impl Plan {
         self.learns
     }
 
-    /// A test of this group, of which nothing was known, took so long, and used so much of a core.
+    /// A test of this group took so long, and used so much of a core. It counts for those of which
+    /// nothing is known.
     pub fn learn(&mut self, group: usize, took: Duration, load: f64) {
         let state = &mut self.groups[group];
         state.loads.learn(took, load);

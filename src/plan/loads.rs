@@ -11,7 +11,7 @@ pub struct Loads {
     known: Sum,
     /// How many tests nobody has measured before this run.
     unknown: usize,
-    /// Those of them that this run has measured.
+    /// What this run has measured in the group: those are taken to be like it.
     learnt: Sum,
 }
 
