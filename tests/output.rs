@@ -49,6 +49,16 @@ mod people {
         is_the_same_in_every_run("dies", "-j2 --isolate");
     }
 
+    /// What the standard library prints from its handler, on a stack of the agent's.
+    #[test]
+    fn an_overflow_of_the_stack_names_its_test() {
+        for flags in ["-j1", "--isolate", "--no-agent"] {
+            let ran = partest("dies").args("overflows").args(flags).run().exits(100);
+            let told = "thread 'overflows::dies_of_its_stack' () has overflowed its stack";
+            assert!(timeless(&ran.stdout).contains(told), "{ran}");
+        }
+    }
+
     const REPORT: &str = "\
 FAILED fails::tests::an_assertion_fails_after_some_output ( s): panicked at src/lib.rs:29:9
   | this line went to stdout before the failure

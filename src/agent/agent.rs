@@ -31,6 +31,7 @@ mod prepared;
 mod processes;
 mod real;
 mod records;
+mod signal_stacks;
 mod signals;
 mod stacks;
 mod surroundings;

@@ -46,6 +46,8 @@ pub struct Record {
     pub handle: AtomicUsize,
     pub processor_time: AtomicU64,
     pub exceptions: [AtomicUsize; NESTED_PANICS],
+    /// What it has of `signal_stacks`.
+    pub signal_stack: AtomicU32,
     pub in_vfork: AtomicBool,
     /// In the handler for a crash. One that is left by a jump stays set, and costs a stack.
     pub crashes: AtomicBool,
@@ -193,6 +195,7 @@ pub fn take() -> Option<&'static Record> {
     record.number.store(NUMBERS.fetch_add(1, Relaxed), Relaxed);
     record.thread.store(0, Relaxed);
     record.handle.store(0, Relaxed);
+    record.signal_stack.store(0, Relaxed);
     record.crashes.store(false, Relaxed);
     for exception in &record.exceptions {
         exception.store(0, Relaxed);

@@ -13,11 +13,13 @@ mod number {
     pub const CLOSE: usize = 3;
     pub const FSTAT: usize = 5;
     pub const MMAP: usize = 9;
+    pub const MPROTECT: usize = 10;
     pub const WRITEV: usize = 20;
     pub const MADVISE: usize = 28;
     pub const NANOSLEEP: usize = 35;
     pub const GETPID: usize = 39;
     pub const FCNTL: usize = 72;
+    pub const SIGALTSTACK: usize = 131;
     pub const PERSONALITY: usize = 135;
     pub const GETPRIORITY: usize = 140;
     pub const PRCTL: usize = 157;
@@ -40,6 +42,8 @@ mod number {
     pub const WRITEV: usize = 66;
     pub const FSTAT: usize = 80;
     pub const MMAP: usize = 222;
+    pub const MPROTECT: usize = 226;
+    pub const SIGALTSTACK: usize = 132;
     pub const MADVISE: usize = 233;
     pub const NANOSLEEP: usize = 101;
     pub const GETPID: usize = 172;
@@ -271,6 +275,25 @@ pub fn memory(length: usize) -> Option<*mut u8> {
         call(number::MMAP, [0, length, READ_WRITE, PRIVATE_ANONYMOUS_NORESERVE, nowhere, 0])
     };
     (answer > 0).then_some(answer as *mut u8)
+}
+
+/// Makes pages inaccessible.
+pub fn forbid(pages: *mut u8, length: usize) -> bool {
+    const NONE: usize = 0;
+    plain(number::MPROTECT, pages.addr(), length, NONE) == 0
+}
+
+/// Where the calling thread runs its signal handlers: lowest address and length, or none.
+pub fn set_signal_stack(stack: Option<(usize, usize)>) -> bool {
+    const DISABLE: usize = 2;
+    let (lowest, flags, length) = match stack {
+        Some((lowest, length)) => (lowest, 0, length),
+        None => (0, DISABLE, 0),
+    };
+    // The flags are an int, padded to a word, which reads the same with the lowest byte first.
+    let wanted = [lowest, flags, length];
+    // SAFETY: the kernel reads one stack_t, three words on both architectures.
+    unsafe { call(number::SIGALTSTACK, [wanted.as_ptr() as usize, 0, 0, 0, 0, 0]) == 0 }
 }
 
 /// Asks the kernel to hand every forked child these pages empty. False: it cannot (before 4.14).

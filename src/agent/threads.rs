@@ -10,7 +10,7 @@ use crate::records::{
     self, Birth, ENDED, JOINING, RELEASED, RETURNED, RUNS_TEST, Record, Routine, USED,
 };
 use crate::stacks::Stack;
-use crate::{environment, libtest, marks, system};
+use crate::{environment, libtest, marks, signal_stacks, system};
 
 unsafe extern "C" {
     fn pthread_key_create(key: *mut u32, end: unsafe extern "C" fn(*mut c_void)) -> c_int;
@@ -155,6 +155,7 @@ extern "C" fn begins(record: &'static Record) -> Routine {
     let told = record.tell_start(thread);
     if record.has(RUNS_TEST) {
         marks::set(kinds::mark(environment::worker(), record.test.load(Relaxed)));
+        record.signal_stack.store(signal_stacks::take(), Relaxed);
     } else if !told {
         Frame::new(kinds::THREAD_RUNS).u32(record.number.load(Relaxed)).u32(thread).send();
     }
@@ -213,6 +214,7 @@ unsafe extern "C" fn thread_ends(record: *mut c_void) {
     if !record.has(RUNS_TEST) {
         ended(record, &system::own_name()).send();
     }
+    signal_stacks::give_back(record.signal_stack.load(Relaxed));
     records::set_current(core::ptr::null());
     record.mark(ENDED);
 }

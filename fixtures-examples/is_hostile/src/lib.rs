@@ -128,6 +128,36 @@ fn handles_its_own_signals() {
 }
 
 #[test]
+fn overflows_the_stack_of_its_handlers() {
+    #[repr(C)]
+    struct Stack {
+        lowest: *mut u8,
+        flags: i32,
+        length: usize,
+    }
+    unsafe extern "C" {
+        fn sigaltstack(new: *const Stack, old: *mut Stack) -> i32;
+        fn signal(number: i32, handler: usize) -> usize;
+    }
+    let mut stack = Stack { lowest: std::ptr::null_mut(), flags: 0, length: 0 };
+    unsafe {
+        assert_eq!(sigaltstack(std::ptr::null(), &mut stack), 0);
+        assert_eq!(stack.flags, 0, "there is one, and nobody runs on it");
+        assert!(stack.length >= 8_192);
+        stack.lowest.write(1);
+        let child = fork();
+        if child == 0 {
+            signal(11, 0);
+            stack.lowest.sub(1).write(1);
+            _exit(0);
+        }
+        let mut status = 0;
+        assert_eq!(waitpid(child, &mut status, 0), child);
+        assert_eq!(status & 127, 11, "nobody's memory lies below it");
+    }
+}
+
+#[test]
 fn closes_by_a_bare_system_call() {
     const SYS_CLOSE: i64 = if cfg!(target_arch = "x86_64") { 3 } else { 57 };
     let number = highest();
