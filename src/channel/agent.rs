@@ -9,7 +9,7 @@ use super::frames::{self, Decoder, Frame, VERSION};
 use super::line::Line;
 use super::long_line::{LongLine, Shortened};
 use super::places::Places;
-use super::{Channel, Ended, Heard, Left, Settled};
+use super::{Channel, Ended, Heard, Left, ProcessLeft, Settled};
 use crate::clock;
 use crate::flood::Floods;
 use crate::leaks::{Finding, Module, Subject, Traces};
@@ -439,8 +439,16 @@ impl Channel for Agent<'_> {
         &self.modules
     }
 
-    fn started_processes(&self) -> Vec<u32> {
-        self.traces.processes()
+    fn processes_left(&self, strays: &[Stray]) -> Vec<ProcessLeft> {
+        let ended = |test| self.traces.when_ended(test);
+        let own = self.traces.processes().into_iter();
+        let own = own.map(|(pid, test)| ProcessLeft { pid, test_ended: ended(test) });
+        // Also those that do not tell yet whose they are, while they become another program.
+        let stray = |stray: &Stray| {
+            let test_ended = self.home_of(stray).and_then(ended);
+            ProcessLeft { pid: stray.pid, test_ended }
+        };
+        own.chain(strays.iter().map(stray)).collect()
     }
 
     fn finish(mut self: Box<Self>, look: &dyn Look, strays: &[Stray]) -> Left {

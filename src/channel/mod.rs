@@ -107,6 +107,14 @@ pub struct Left {
     pub culprit: Option<usize>,
 }
 
+/// A process that was started by a test of a worker that has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProcessLeft {
+    pub pid: u32,
+    /// When its test did, where that is known.
+    pub test_ended: Option<Instant>,
+}
+
 pub trait Channel {
     /// Takes the next bytes of a stream.
     fn hear(&mut self, stream: Stream, bytes: &[u8]) -> Vec<Heard>;
@@ -131,9 +139,9 @@ pub trait Channel {
         true
     }
 
-    /// Processes that tests have started and not waited for.
-    fn started_processes(&self) -> Vec<u32> {
-        Vec::new()
+    /// What may still be there of the processes that tests have started, `strays` among them.
+    fn processes_left(&self, strays: &[Stray]) -> Vec<ProcessLeft> {
+        strays.iter().map(|stray| ProcessLeft { pid: stray.pid, test_ended: None }).collect()
     }
 
     /// Where the addresses of findings belong, as far as is known yet.

@@ -286,9 +286,13 @@ impl Traces {
         self.started.values().any(|process| process.test == test)
     }
 
-    /// Processes of tests that nobody has waited for.
-    pub fn processes(&self) -> Vec<u32> {
-        self.processes.keys().copied().collect()
+    pub fn when_ended(&self, test: usize) -> Option<Instant> {
+        self.ended.get(&test).copied()
+    }
+
+    /// Processes that nobody has waited for, with their tests.
+    pub fn processes(&self) -> Vec<(u32, usize)> {
+        self.processes.iter().map(|(pid, process)| (*pid, process.test)).collect()
     }
 
     /// The test of a process that nobody has waited for.

@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use super::arguments::parts;
 use super::running::Place;
 use super::{Cause, Context, GRACE, Job, Message, Rest, prepare, room, tell_all};
-use crate::channel::{Agent, Channel, Ended, Heard, LedgerFile, Left, Settled, ThreadStack, Way};
+use crate::channel::{
+    Agent, Channel, Ended, Heard, LedgerFile, Left, ProcessLeft, Settled, ThreadStack, Way,
+};
 use crate::clock;
 use crate::declaration::{LeakAction, LeakKind, Recycle};
 use crate::inventory::Listing;
@@ -54,6 +56,9 @@ const TICK: Duration = Duration::from_millis(2);
 /// However long the linger: a process that lives that long behind its worker stays for good,
 /// and its slot is wanted.
 const MOST_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Within that time a process that ends with its worker is on its way, and not idle any more.
+const REACTION: Duration = Duration::from_millis(10);
 
 struct Worker<'r> {
     job: &'r Job,
@@ -388,17 +393,20 @@ impl<'r> Worker<'r> {
         let channel = std::mem::replace(&mut self.channel, Box::new(Deaf));
         let look = self.look();
         let mut strays = look.strays();
-        let mut started = channel.started_processes();
-        // Also those that do not tell yet whose they are, while they become another program.
-        started.extend(strays.iter().map(|stray| stray.pid));
+        let left = channel.processes_left(&strays);
         let began = clock::now();
         let linger = self.longest_linger().min(MOST_PATIENCE);
-        let may_end = |pid: &u32| {
-            let patience = if look.process_is_busy(*pid) { MOST_PATIENCE } else { linger };
-            clock::since(began) < patience && look.process_lives(*pid)
+        let may_end = |process: &ProcessLeft| {
+            let until = match look.process_is_busy(process.pid) {
+                true => began + MOST_PATIENCE,
+                // What is idle has had its time since its test ended. It may have waited for the
+                // end of its worker, though.
+                false => (process.test_ended.unwrap_or(began) + linger).max(began + REACTION),
+            };
+            clock::now() < until && look.process_lives(process.pid)
         };
-        if started.iter().any(may_end) {
-            while started.iter().any(may_end) {
+        if left.iter().any(may_end) {
+            while left.iter().any(may_end) {
                 std::thread::sleep(TICK);
             }
             strays = look.strays();
