@@ -274,7 +274,7 @@ mod tests {
         let tests = names.iter().map(|n| Test { name: (*n).into(), is_ignored: false }).collect();
         let statics = Statics::Unreadable(String::new());
         let listing = Listing::new(Binary::example("web"), Dispatch::Batches, tests, statics);
-        Inventory { listings: vec![listing], failures: vec![] }
+        Inventory { listings: [listing].into_iter().collect(), failures: vec![] }
     }
 
     fn seconds(seconds: u64) -> Duration {

@@ -2,6 +2,7 @@
 //! run by the binary's identity, so that a second run starts no binary to list it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::Index;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -68,9 +69,43 @@ impl Listing {
     }
 }
 
+/// The binaries whose tests are known. Some may join them while the tests of others run, and
+/// those keep their places.
+#[derive(Debug, Default)]
+pub struct Listings(boxcar::Vec<Listing>);
+
+impl Listings {
+    pub fn len(&self) -> usize {
+        self.0.count()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Listing> {
+        self.0.iter().map(|(_, listing)| listing)
+    }
+
+    /// Gives its place.
+    pub fn push(&self, listing: Listing) -> usize {
+        self.0.push(listing)
+    }
+}
+
+impl Index<usize> for Listings {
+    type Output = Listing;
+
+    fn index(&self, place: usize) -> &Listing {
+        &self.0[place]
+    }
+}
+
+impl FromIterator<Listing> for Listings {
+    fn from_iter<I: IntoIterator<Item = Listing>>(listings: I) -> Listings {
+        Listings(listings.into_iter().collect())
+    }
+}
+
 #[derive(Debug, Default)]
 pub struct Inventory {
-    pub listings: Vec<Listing>,
+    pub listings: Listings,
     /// Binaries that could not be listed, with the message for each.
     pub failures: Vec<String>,
 }

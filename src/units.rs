@@ -459,7 +459,7 @@ mod tests {
         let statics = Statics::Known { statics, has_barrier: false };
         let listing = Listing::new(Binary::example("web"), Dispatch::Batches, tests, statics);
         let choices = vec![vec![Choice::Run; names.len()]];
-        let inventory = Inventory { listings: vec![listing], failures: vec![] };
+        let inventory = Inventory { listings: [listing].into_iter().collect(), failures: vec![] };
         let history = History::default();
         let grouped = group(&inventory, &choices, &settings(), &policy, &history);
         let show = |g: &Group| format!("{}({:?})*{}", g.node, g.form, g.tests.len());
@@ -476,7 +476,8 @@ mod tests {
             let tests = names.iter().map(test).collect();
             let statics = Statics::Known { statics: vec![], has_barrier: false };
             let listing = Listing::new(Binary::example("web"), Dispatch::Batches, tests, statics);
-            let inventory = Inventory { listings: vec![listing], failures: vec![] };
+            let inventory =
+                Inventory { listings: [listing].into_iter().collect(), failures: vec![] };
             let mut history = History::default();
             for test in 0..names.len() {
                 history.record(TestId { listing: 0, test }, took, None, false);
