@@ -17,13 +17,18 @@ pub struct AgentFile {
 }
 
 impl AgentFile {
+    /// Whether this platform has an agent.
+    pub fn exists() -> bool {
+        !AGENT.is_empty()
+    }
+
     /// None where this platform has no agent, or the system gives no place for it.
     #[cfg(target_os = "linux")]
     pub fn new() -> Option<AgentFile> {
         use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
         use std::io::Write;
         use std::os::fd::AsRawFd;
-        if AGENT.is_empty() {
+        if !AgentFile::exists() {
             return None;
         }
         let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
@@ -38,7 +43,6 @@ impl AgentFile {
 
     #[cfg(not(target_os = "linux"))]
     pub fn new() -> Option<AgentFile> {
-        let _ = AGENT;
         None
     }
 

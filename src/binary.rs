@@ -1,10 +1,11 @@
 //! The build, and the test binaries that come out of it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout};
+use std::process::Child;
+use std::sync::mpsc::{Receiver, channel};
 
 use cargo_metadata::{Artifact, Message, PackageId, TargetKind};
 
@@ -12,6 +13,7 @@ use crate::cargo;
 use crate::environment::{self, Surroundings, Variables};
 use crate::error::{Error, Result};
 use crate::message;
+use crate::process;
 use crate::settings::Settings;
 use crate::store::Stamp;
 use crate::toolchain::Toolchain;
@@ -54,18 +56,22 @@ pub struct BuildScript {
 
 /// cargo at work.
 pub struct Build {
-    child: Child,
-    stdout: ChildStdout,
+    pub child: Child,
+    /// What it tells. They end when it has closed its output, which it does at its own end.
+    pub news: Receiver<Message>,
 }
 
-/// All that cargo told about what it built.
+/// What cargo has told about what it built.
 #[derive(Default)]
-pub struct Built {
+pub struct Told {
+    /// Test binaries that nobody has asked for yet.
     tests: Vec<Artifact>,
     scripts: HashMap<PackageId, BuildScript>,
     linked_paths: Vec<PathBuf>,
     /// The executables of `bin` targets that are not tests.
     binaries: HashMap<PackageId, Vec<(String, PathBuf)>>,
+    /// The targets of all that is not a test.
+    others: HashMap<PackageId, HashSet<String>>,
 }
 
 impl Build {
@@ -74,31 +80,23 @@ impl Build {
         let program = command.get_program().to_string_lossy().into_owned();
         let mut child = command.spawn().map_err(|source| Error::Start { program, source })?;
         let stdout = child.stdout.take().ok_or(Error::Build)?;
-        Ok(Build { child, stdout })
-    }
-
-    /// A handle to end the build early, and the reader of what it tells.
-    pub fn split(self) -> (Child, impl FnOnce() -> Built + Send) {
-        (self.child, move || read(self.stdout))
-    }
-}
-
-fn read(stdout: ChildStdout) -> Built {
-    let mut built = Built::default();
-    // Text that is no message is what a build script or a wrapper printed; nothing of ours.
-    for message in Message::parse_stream(BufReader::new(stdout)).flatten() {
-        match message {
-            Message::CompilerArtifact(artifact) => built.artifact(artifact),
-            Message::BuildScriptExecuted(script) => {
-                let paths = script.linked_paths.iter().map(|path| linked_path(path.as_str()));
-                built.linked_paths.extend(paths);
-                let script_left = BuildScript { out_dir: script.out_dir.into(), env: script.env };
-                built.scripts.insert(script.package_id, script_left);
+        let (sender, news) = channel();
+        let read = move || {
+            // Text that is no message is what a build script or a wrapper printed; nothing of
+            // ours. Nobody who listens any more has given the build up.
+            let messages = Message::parse_stream(BufReader::new(stdout)).flatten();
+            messages.map_while(|message| sender.send(message).ok()).for_each(drop);
+        };
+        match std::thread::Builder::new().name("cargo".into()).spawn(read) {
+            Ok(_) => Ok(Build { child, news }),
+            Err(error) => {
+                process::end_tree(child.id());
+                // It has been killed; there is nothing more to learn of it.
+                let _ = child.wait();
+                Err(Error::Thread(error))
             }
-            _ => {}
         }
     }
-    built
 }
 
 /// `native=/path` and its kin name a kind before the path.
@@ -108,27 +106,74 @@ fn linked_path(text: &str) -> PathBuf {
     PathBuf::from(path)
 }
 
-impl Built {
-    fn artifact(&mut self, artifact: Artifact) {
-        let Some(executable) = artifact.executable.clone() else { return };
-        if artifact.profile.test {
-            self.tests.push(artifact);
-        } else if artifact.target.kind.contains(&TargetKind::Bin) {
-            let binaries = self.binaries.entry(artifact.package_id).or_default();
-            binaries.push((artifact.target.name, executable.into()));
+impl Told {
+    pub fn take(&mut self, message: Message) {
+        match message {
+            Message::CompilerArtifact(artifact) => self.artifact(artifact),
+            Message::BuildScriptExecuted(script) => {
+                let paths = script.linked_paths.iter().map(|path| linked_path(path.as_str()));
+                self.linked_paths.extend(paths);
+                let script_left = BuildScript { out_dir: script.out_dir.into(), env: script.env };
+                self.scripts.insert(script.package_id, script_left);
+            }
+            _ => {}
         }
     }
 
-    /// The test binaries, in an order that does not depend on the build's.
-    pub fn binaries(self, workspace: &mut Workspace, toolchain: &Toolchain) -> Result<Vec<Binary>> {
-        let mut binaries = Vec::new();
-        for artifact in &self.tests {
-            let manifest = artifact.manifest_path.as_std_path();
-            let package = workspace.package(&artifact.package_id, manifest)?;
-            binaries.push(self.binary(artifact, package, workspace, toolchain));
+    fn artifact(&mut self, artifact: Artifact) {
+        if artifact.profile.test {
+            self.tests.extend(artifact.executable.is_some().then_some(artifact));
+            return;
         }
+        let (package, target) = (artifact.package_id, artifact.target);
+        if let Some(executable) = artifact.executable
+            && target.kind.contains(&TargetKind::Bin)
+        {
+            let binaries = self.binaries.entry(package.clone()).or_default();
+            binaries.push((target.name.clone(), executable.into()));
+        }
+        self.others.entry(package).or_default().insert(target.name);
+    }
+
+    /// Whether there are test binaries that nobody has asked for yet.
+    pub fn has_tests(&self) -> bool {
+        !self.tests.is_empty()
+    }
+
+    /// Whether a target has been built that is not a test.
+    pub fn has(&self, package: &PackageId, target: &str) -> bool {
+        self.others.get(package).is_some_and(|targets| targets.contains(target))
+    }
+
+    /// Whether the build script of a package has run, or has not had to.
+    pub fn has_run_script(&self, package: &PackageId) -> bool {
+        self.scripts.contains_key(package)
+    }
+
+    /// The test binaries since the last time, in an order that does not depend on the build's.
+    /// An error for one of a package that the workspace does not know: see `read_packages`.
+    pub fn binaries(
+        &mut self,
+        workspace: &Workspace,
+        toolchain: &Toolchain,
+    ) -> Result<Vec<Binary>> {
+        let tests = std::mem::take(&mut self.tests);
+        let binary = |artifact: &Artifact| {
+            let id = &artifact.package_id;
+            let package = workspace.position(id);
+            let package = package.ok_or_else(|| Error::Cargo(format!("nobody knows `{id}`")))?;
+            Ok(self.binary(artifact, package, workspace, toolchain))
+        };
+        let mut binaries: Vec<Binary> = tests.iter().map(binary).collect::<Result<_>>()?;
         binaries.sort_by(|a, b| order(a).cmp(&order(b)));
         Ok(binaries)
+    }
+
+    /// Adds those packages to the workspace that are built and stand outside of it.
+    pub fn read_packages(&self, workspace: &mut Workspace) -> Result<()> {
+        let mut packages =
+            self.tests.iter().map(|test| (&test.package_id, test.manifest_path.as_std_path()));
+        packages.try_for_each(|(id, manifest)| workspace.add(id, manifest))
     }
 
     fn binary(

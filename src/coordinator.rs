@@ -6,9 +6,10 @@ mod learning;
 mod moments;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
 use rayon::ThreadPool;
@@ -16,6 +17,7 @@ use rayon::ThreadPool;
 use crate::channel::Way;
 use crate::clock;
 use crate::declaration::Flaky;
+use crate::error::{Error, Result};
 use crate::event::{Event, Longest, Note, Summary};
 use crate::fixture::{Errand, Failure, News};
 use crate::interrupt::Interrupts;
@@ -41,6 +43,16 @@ const ORPHANS_GRACE: Duration = Duration::from_secs(1);
 /// Takes every event; false means that nobody reads the report any more.
 pub type Emit<'e> = &'e mut dyn FnMut(Event) -> bool;
 
+/// Gives what is to run of the listings in these places.
+pub type Grow<'g> = &'g mut dyn FnMut(Range<usize>) -> Growth;
+
+/// What is added to a run while it goes on.
+#[derive(Debug, Default)]
+pub struct Growth {
+    pub groups: Vec<Group>,
+    pub ignored: Vec<TestId>,
+}
+
 /// A run of a plan, from its first batch to its summary.
 pub struct Run<'r> {
     context: &'r Context<'r>,
@@ -65,6 +77,10 @@ pub struct Run<'r> {
     busy: Duration,
     fail_fast: bool,
     stopped: bool,
+    /// Where cargo builds beside the run: what is to run of that which becomes ready.
+    grow: Option<Grow<'r>>,
+    /// Why nothing of the run counts: the build that it began with has failed.
+    undone: Option<Error>,
     /// Workers that died under their tests.
     deaths: usize,
     kill_at: Option<Instant>,
@@ -108,32 +124,25 @@ struct Starter<'s> {
 
 impl<'r> Run<'r> {
     pub fn new(context: &'r Context<'r>, plan: Plan, fail_fast: bool, emit: Emit<'r>) -> Self {
-        let listings = &context.inventory.listings;
-        let mut ledger = Ledger::default();
-        plan.groups().flat_map(|group| &group.tests).for_each(|test| ledger.open(test.id));
-        let soonest = |group: &Group| group.tests.iter().map(|test| test.slow).min();
-        let soonest_slow = plan.groups().map(|group| soonest(group).unwrap_or_default()).collect();
-        Run {
+        let mut run = Run {
             context,
             emit,
             plan,
-            ledger,
-            ways: listings.iter().map(|listing| way(listing, context)).collect(),
+            ledger: Ledger::default(),
+            ways: Vec::new(),
             running: HashMap::new(),
             fixtures: HashMap::new(),
             lost: BTreeMap::new(),
             held: Vec::new(),
             delayed: Vec::new(),
             ending: None,
-            summary: Summary {
-                slots: context.likely_slots,
-                binaries: listings.len(),
-                ..Summary::default()
-            },
+            summary: Summary { slots: context.likely_slots, ..Summary::default() },
             longest: None,
             busy: Duration::ZERO,
             fail_fast,
             stopped: false,
+            grow: None,
+            undone: None,
             deaths: 0,
             kill_at: None,
             interrupted: None,
@@ -142,7 +151,54 @@ impl<'r> Run<'r> {
             learning: Learning::default(),
             slow: BTreeSet::new(),
             slow_at: None,
-            soonest_slow,
+            soonest_slow: Vec::new(),
+        };
+        run.take_in(0);
+        run
+    }
+
+    /// Expects verdicts for the plan's groups from the `first` one on.
+    fn take_in(&mut self, first: usize) {
+        let listings = &self.context.inventory.listings;
+        self.summary.binaries = listings.len();
+        let new = listings.iter().skip(self.ways.len());
+        self.ways.extend(new.map(|listing| way(listing, self.context)));
+        for group in self.plan.groups().skip(first) {
+            group.tests.iter().for_each(|test| self.ledger.open(test.id));
+            let soonest = group.tests.iter().map(|test| test.slow).min();
+            self.soonest_slow.push(soonest.unwrap_or_default());
+        }
+    }
+
+    /// cargo still builds: what it tells of is added to the run.
+    pub fn grow(&mut self, grow: Grow<'r>) {
+        self.grow = Some(grow);
+    }
+
+    fn listed(&mut self, listings: Range<usize>) {
+        let Some(grow) = &mut self.grow else { return };
+        let Growth { groups, ignored } = grow(listings);
+        if self.stopped {
+            self.summary.not_run += groups.iter().map(|group| group.tests.len()).sum::<usize>();
+            self.take_in(self.plan.groups().count());
+        } else {
+            let first = self.plan.groups().count();
+            self.plan.add(groups);
+            self.take_in(first);
+            self.learning.begin(&self.plan);
+        }
+        ignored.into_iter().for_each(|test| self.ignore(test));
+    }
+
+    fn built(&mut self, end: Result<()>) {
+        self.grow = None;
+        match end {
+            Ok(()) => self.emit(Event::Built),
+            Err(error) => {
+                self.undone = Some(error);
+                self.stop();
+                self.context.groups.kill_all();
+            }
         }
     }
 
@@ -157,13 +213,27 @@ impl<'r> Run<'r> {
     }
 
     /// Runs the plan to its end.
-    pub fn run(self, pool: &ThreadPool, interrupts: &Interrupts) -> Summary {
+    ///
+    /// `rest` follows what cargo still builds, where it does. An error where that failed: then
+    /// nothing that ran beside it counts.
+    pub fn run(
+        self,
+        pool: &ThreadPool,
+        interrupts: &Interrupts,
+        rest: Option<impl FnOnce(Sender<Message>) + Send>,
+    ) -> Result<Summary> {
         let (sender, messages) = channel();
         interrupts.listen(sender.clone());
         let context = self.context;
         // The coordinator stays outside of the pool; inside it would take a slot. Fixtures do
         // too: they take none.
         std::thread::scope(|threads| {
+            if let Some(rest) = rest {
+                let sender = sender.clone();
+                let builder = std::thread::Builder::new().name("rest".into());
+                let follow = move || rest(sender);
+                builder.spawn_scoped(threads, follow).map_err(Error::Thread)?;
+            }
             pool.in_place_scope(|scope| {
                 let worker = |job: Job| {
                     let sender = sender.clone();
@@ -190,14 +260,17 @@ impl<'r> Run<'r> {
     }
 
     /// The same with whatever starts workers and fixtures, and gives their messages.
-    fn follow(mut self, starter: &Starter<'_>, next: Next<'_>) -> Summary {
+    fn follow(mut self, starter: &Starter<'_>, next: Next<'_>) -> Result<Summary> {
         let began = clock::now();
         self.ends_at = self.context.run_timeout.and_then(|limit| began.checked_add(limit));
         self.learning.begin(&self.plan);
         loop {
             self.start_what_may(starter);
-            if self.plan.is_done() {
-                return self.finish(began);
+            if self.plan.is_done() && self.grow.is_none() {
+                return match self.undone.take() {
+                    Some(error) => Err(error),
+                    None => Ok(self.finish(began)),
+                };
             }
             self.hear(next);
         }
@@ -305,6 +378,12 @@ impl<'r> Run<'r> {
             Message::Judged { .. } => {}
             Message::Fixture { instance, news } => self.take_news(instance, news),
             Message::Wrote { bytes } => self.emit(Event::Wrote { bytes }),
+            Message::Listed { listings, failures, notes } => {
+                self.summary.list_failures += failures;
+                notes.into_iter().for_each(|note| self.emit(Event::Note(note)));
+                self.listed(listings);
+            }
+            Message::Built(end) => self.built(end),
             Message::Finished { batch, rest } => self.batch_finished(batch, rest),
             Message::Several(messages) => messages.into_iter().for_each(|one| self.take(one)),
         }

@@ -191,7 +191,8 @@ const NODE_KEYS: &[&str] = &[
     "fixture",
     "override",
 ];
-const TOP_KEYS: &[&str] = &["modules", "fixtures", "list-timeout", "run-timeout", "overcommit"];
+const TOP_KEYS: &[&str] =
+    &["modules", "fixtures", "list-timeout", "run-timeout", "overcommit", "early"];
 
 /// One `partest` table.
 #[derive(Debug, Default)]
@@ -203,6 +204,8 @@ pub struct Declaration {
     pub run_timeout: Option<At<Duration>>,
     /// How many tests that wait may run for each core.
     pub overcommit: Option<At<usize>>,
+    /// Whether tests may start while cargo builds others.
+    pub early: Option<At<bool>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -266,6 +269,7 @@ impl Reader<'_> {
                 "fixtures" => declaration.fixtures = self.fixtures(value),
                 "run-timeout" => declaration.run_timeout = self.timeout(value),
                 "overcommit" => declaration.overcommit = self.count(value, "overcommit", 1),
+                "early" => declaration.early = self.boolean(value, "early"),
                 "list-timeout" => declaration.list_timeout = self.duration(value, "list-timeout"),
                 _ => {
                     let known: Vec<&str> = [NODE_KEYS, TOP_KEYS].concat();

@@ -24,8 +24,8 @@ pub fn left_out(workspace: &Workspace, inventory: &Inventory, args: &CargoArgs) 
         .collect()
 }
 
-/// With flags that choose targets, cargo runs no doctests either.
-fn chooses_targets(args: &CargoArgs) -> bool {
+/// Whether flags choose targets: then cargo builds no others, and runs no doctests.
+pub fn chooses_targets(args: &CargoArgs) -> bool {
     args.lib
         || args.bins
         || args.examples

@@ -19,6 +19,8 @@ pub enum Event {
         binaries: usize,
         slots: usize,
     },
+    /// cargo has ended, also where tests ran beside it: all that is to run is known from now on.
+    Built,
     /// `what` is the node of the batch, or its only test.
     BatchStarted {
         batch: usize,

@@ -17,8 +17,21 @@ use crate::store::{self, Stored};
 pub struct History {
     /// By binary: `web/test/api`.
     binaries: BTreeMap<String, Durations>,
-    /// What this run has measured.
-    news: Vec<(TestId, News)>,
+}
+
+/// What this run has measured.
+#[derive(Debug, Default)]
+pub struct Measured(Vec<(TestId, News)>);
+
+impl Measured {
+    pub fn record(&mut self, test: TestId, took: Duration, load: Option<f64>, failed: bool) {
+        self.0.push((test, News { took, load, failed }));
+    }
+
+    /// The machine was busy: tests waited for a core, and seem to use less of it than they do.
+    pub fn distrust_loads(&mut self) {
+        self.0.iter_mut().for_each(|(_, news)| news.load = None);
+    }
 }
 
 /// What is known of a test.
@@ -78,7 +91,7 @@ impl History {
     pub fn load(state_dir: &Path, notes: &mut Vec<Note>) -> History {
         let path = state_dir.join(FILE);
         match store::read(&path, FORMAT) {
-            Stored::Found(binaries) => History { binaries, news: Vec::new() },
+            Stored::Found(binaries) => History { binaries },
             Stored::Absent => History::default(),
             Stored::Damaged(why) => {
                 notes.push(Note::DamagedState { path, why });
@@ -91,19 +104,9 @@ impl History {
         self.binaries.get(binary)?.find(test)
     }
 
-    pub fn record(&mut self, test: TestId, took: Duration, load: Option<f64>, failed: bool) {
-        self.news.push((test, News { took, load, failed }));
-    }
-
-    /// The machine was busy: tests waited for a core, and seem to use less of it than they do.
-    pub fn distrust_loads(&mut self) {
-        self.news.iter_mut().for_each(|(_, news)| news.load = None);
-    }
-
-    /// Takes in what was measured, and forgets the tests that the listed binaries no longer
-    /// have.
-    fn settle(&mut self, inventory: &Inventory) {
-        let news = std::mem::take(&mut self.news);
+    /// Takes in what was measured, test by test, and forgets the tests that the listed binaries
+    /// no longer have.
+    fn settle(&mut self, news: &[(TestId, News)], inventory: &Inventory) {
         let mut settled: BTreeMap<String, Durations> = BTreeMap::new();
         let mut from = 0;
         for (index, listing) in inventory.listings.iter().enumerate() {
@@ -121,23 +124,29 @@ impl History {
     }
 
     /// Whether this run has measured what could change a plan.
-    fn has_news(&self, inventory: &Inventory) -> bool {
+    fn is_changed_by(&self, news: &[(TestId, News)], inventory: &Inventory) -> bool {
         let keys: Vec<String> = inventory.listings.iter().map(|l| l.binary.key()).collect();
         let past = |test: &TestId| {
             let name = &inventory.listings[test.listing].tests[test.test].name;
             self.past(&keys[test.listing], name)
         };
-        self.news.iter().any(|(test, news)| past(test).is_none_or(|past| news.differs_from(&past)))
+        news.iter().any(|(test, news)| past(test).is_none_or(|past| news.differs_from(&past)))
     }
 
     /// Writes the file, where it would say something new; what went wrong comes back as a note,
     /// since no verdict hangs on it.
-    pub fn save(mut self, state_dir: &Path, inventory: &Inventory) -> Option<Note> {
-        self.news.sort_by_key(|(test, _)| *test);
-        if !self.has_news(inventory) {
+    pub fn save(
+        mut self,
+        measured: Measured,
+        state_dir: &Path,
+        inventory: &Inventory,
+    ) -> Option<Note> {
+        let Measured(mut news) = measured;
+        news.sort_by_key(|(test, _)| *test);
+        if !self.is_changed_by(&news, inventory) {
             return None;
         }
-        self.settle(inventory);
+        self.settle(&news, inventory);
         let path = state_dir.join(FILE);
         let error = store::write(&path, FORMAT, self.binaries).err()?;
         Some(Note::StateNotWritten { path, why: error.to_string() })
@@ -287,12 +296,13 @@ mod tests {
         let path = dir.path();
         let mut notes = Vec::new();
         let mut run = |names: &[&str], measured: &[(usize, u64)]| {
-            let mut history = History::load(path, &mut notes);
+            let history = History::load(path, &mut notes);
+            let mut news = Measured::default();
             for (test, took) in measured {
                 let id = TestId { listing: 0, test: *test };
-                history.record(id, seconds(*took), (*test == 1).then_some(0.1), *test == 0);
+                news.record(id, seconds(*took), (*test == 1).then_some(0.1), *test == 0);
             }
-            assert_eq!(history.save(path, &inventory(names)), None);
+            assert_eq!(history.save(news, path, &inventory(names)), None);
         };
         // Not in the order of their names, as other harnesses may list them.
         run(&["b", "a", "gone"], &[(2, 2), (1, 4), (0, 8)]);
@@ -310,19 +320,20 @@ mod tests {
     #[test]
     fn the_file_is_written_only_for_what_could_change_a_plan() {
         let dir = tempfile::tempdir().unwrap();
-        let of = |took: u64, load: Option<f64>, failed: bool| {
-            let mut history = History::load(dir.path(), &mut Vec::new());
-            let took = Duration::from_micros(took);
-            history.record(TestId { listing: 0, test: 0 }, took, load, failed);
-            history
-        };
         let names = inventory(&["a"]);
+        let save = |took: u64, load: Option<f64>, failed: bool| {
+            let history = History::load(dir.path(), &mut Vec::new());
+            let mut measured = Measured::default();
+            let took = Duration::from_micros(took);
+            measured.record(TestId { listing: 0, test: 0 }, took, load, failed);
+            assert_eq!(history.save(measured, dir.path(), &names), None);
+        };
         let path = dir.path().join(FILE);
         let is_written = |took, load, failed| {
             let _ = std::fs::remove_file(&path);
-            assert_eq!(of(100_000, Some(0.5), false).save(dir.path(), &names), None);
+            save(100_000, Some(0.5), false);
             let before = std::fs::read(&path).unwrap();
-            assert_eq!(of(took, load, failed).save(dir.path(), &names), None);
+            save(took, load, failed);
             std::fs::read(&path).unwrap() != before
         };
         assert!(!is_written(100_000, Some(0.5), false));

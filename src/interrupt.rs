@@ -1,7 +1,7 @@
 //! Signals, and what the run makes of them. The first one that asks it to end lets what runs
 //! come to an end; the second one cuts it short; the third one ends us at once.
 
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -22,6 +22,8 @@ pub struct Interrupts {
     /// cargo while it builds: it is in our process group, but a signal may be for us alone.
     build: AtomicU32,
     listener: Mutex<Option<Sender<Message>>>,
+    /// Tests run while others are still built or listed.
+    grows: AtomicBool,
     /// Every process that the run has started.
     pub groups: Groups,
     pub guard: GuardLine,
@@ -32,15 +34,16 @@ impl Interrupts {
         self.count.load(Ordering::SeqCst) > 0
     }
 
-    /// What the first test waits for.
+    /// What the first test waits for, or the first of the rest.
     pub fn phase(&self) -> Phase {
-        if self.build().is_some() { Phase::Building } else { Phase::Listing }
+        let builds = self.build().is_some() && self.groups.listers().is_empty();
+        if builds { Phase::Building } else { Phase::Listing }
     }
 
     /// The processes that it waits for: what cargo has started, or cargo itself, or the binaries
     /// that are listed. None where nobody tells.
     pub fn at_work(&self) -> Vec<AtWork> {
-        let pids = match self.build() {
+        let pids = match self.build().filter(|_| self.phase() == Phase::Building) {
             None => self.groups.listers(),
             Some(cargo) => match process::children_of(&cargo.to_string()) {
                 none if none.is_empty() => vec![cargo],
@@ -59,6 +62,11 @@ impl Interrupts {
     /// From now on signals end this process and its children too.
     pub fn watch_build(&self, pid: Option<u32>) {
         self.build.store(pid.unwrap_or(0), Ordering::SeqCst);
+    }
+
+    /// Whether tests run while others are still built or listed.
+    pub fn set_grows(&self, grows: bool) {
+        self.grows.store(grows, Ordering::SeqCst);
     }
 
     /// From now on a person at the terminal may ask what runs now. Not before: while cargo
@@ -127,8 +135,9 @@ impl Interrupts {
             self.groups.kill_all();
             std::process::exit(crate::error::Exit::Interrupted as i32);
         }
-        if !self.happened() && !self.is_heard() {
-            tell_between(&message::interrupted(self.phase(), &self.at_work()));
+        let grows = self.grows.load(Ordering::SeqCst);
+        if !self.happened() && (grows || !self.is_heard()) {
+            tell_between(&message::interrupted(self.phase(), &self.at_work(), grows));
         }
         self.end_soon(Message::Signal(signal));
     }
@@ -157,8 +166,9 @@ impl Interrupts {
     }
 
     fn tell(&self) {
-        if !self.send(Message::WhatRuns) {
-            tell_between(&message::before_the_tests(self.phase(), &self.at_work()));
+        let is_heard = self.send(Message::WhatRuns);
+        if !is_heard || self.grows.load(Ordering::SeqCst) {
+            tell_between(&message::what_is_prepared(self.phase(), &self.at_work(), is_heard));
         }
     }
 

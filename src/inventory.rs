@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Index;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -45,6 +45,9 @@ pub struct Listing {
     pub statics: Statics,
     /// Whether its loader would load the agent.
     pub takes_agent: bool,
+    /// Of the executable and its runner; empty where nobody could tell.
+    identity: String,
+    has_loader: bool,
     by_name: OnceLock<HashMap<String, usize>>,
 }
 
@@ -56,9 +59,27 @@ impl Listing {
     }
 
     fn of(binary: Binary, kept: Kept) -> Listing {
-        let Kept { dispatch, tests, statics, has_loader, .. } = kept;
+        let Kept { identity, dispatch, tests, statics, has_loader } = kept;
         let takes_agent = binary.runner.is_empty() && has_loader;
-        Listing { binary, dispatch, tests, statics, takes_agent, by_name: OnceLock::new() }
+        let by_name = OnceLock::new();
+        Listing { binary, dispatch, tests, statics, takes_agent, identity, has_loader, by_name }
+    }
+
+    /// A custom harness may read its list from files: only libtest's is fixed by the binary.
+    fn may_be_kept(&self) -> bool {
+        self.binary.harness == Harness::Libtest && !self.identity.is_empty()
+    }
+
+    /// What the next run may believe of it.
+    fn kept(&self) -> Option<Kept> {
+        let Listing { dispatch, has_loader, .. } = *self;
+        self.may_be_kept().then(|| Kept {
+            identity: self.identity.clone(),
+            dispatch,
+            tests: self.tests.clone(),
+            statics: self.statics.clone(),
+            has_loader,
+        })
     }
 
     /// The place of each test by its name; made once, for all of the binary's workers.
@@ -83,9 +104,9 @@ impl Listings {
         self.0.iter().map(|(_, listing)| listing)
     }
 
-    /// Gives its place.
-    pub fn push(&self, listing: Listing) -> usize {
-        self.0.push(listing)
+    /// Behind all others.
+    pub fn push(&self, listing: Listing) {
+        self.0.push(listing);
     }
 }
 
@@ -94,6 +115,15 @@ impl Index<usize> for Listings {
 
     fn index(&self, place: usize) -> &Listing {
         &self.0[place]
+    }
+}
+
+impl IntoIterator for Listings {
+    type Item = Listing;
+    type IntoIter = boxcar::IntoIter<Listing>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
     }
 }
 
@@ -139,7 +169,10 @@ struct Cache {
 pub struct Lists {
     /// Where they are kept; none for a run that must leave no trace.
     path: Option<PathBuf>,
+    /// Those of binaries that this run has not come across.
     cache: Cache,
+    /// Whether it has listed any that may be kept.
+    has_news: bool,
 }
 
 impl Lists {
@@ -153,28 +186,45 @@ impl Lists {
                 Cache::default()
             }
         };
-        Lists { path: Some(path), cache }
+        Lists { path: Some(path), cache, has_news: false }
+    }
+
+    /// Writes the file, where it would say something new.
+    ///
+    /// Listings of other binaries stay as long as those exist: a run of one package must not
+    /// cost the next run of the workspace its lists.
+    pub fn keep(self, inventory: &Inventory, notes: &mut Vec<Note>) {
+        let Lists { path, mut cache, has_news } = self;
+        let Some(path) = path.filter(|_| has_news) else { return };
+        cache.binaries.retain(|executable, _| executable.exists());
+        let own = inventory.listings.iter().filter_map(|listing| {
+            listing.kept().map(|kept| (listing.binary.executable.clone(), kept))
+        });
+        cache.binaries.extend(own);
+        if let Err(error) = store::write(&path, FORMAT, &cache) {
+            notes.push(Note::StateNotWritten { path, why: error.to_string() });
+        }
     }
 }
 
-/// Lists all binaries, side by side, but for those that are in `lists` as they are now.
+/// Lists all binaries, side by side where there is a `pool`, but for those that are in `lists` as
+/// they are now.
 pub fn take(
     binaries: Vec<Binary>,
     policy: &Policy,
     crates: &HashSet<String>,
-    lists: Lists,
-    pool: &rayon::ThreadPool,
+    lists: &mut Lists,
+    pool: Option<&rayon::ThreadPool>,
     groups: &Groups,
-    notes: &mut Vec<Note>,
 ) -> Inventory {
     let mut crates_sorted: Vec<String> = crates.iter().cloned().collect();
     crates_sorted.sort_unstable();
-    let Lists { path, cache } = lists;
-    let mut known =
-        if cache.crates == crates_sorted { cache.binaries } else { BTreeMap::default() };
+    if lists.cache.crates != crates_sorted {
+        lists.cache = Cache { crates: crates_sorted, binaries: BTreeMap::new() };
+    }
     let mut with_known = |binary: Binary| {
         let identity = identity(&binary);
-        let kept = known.remove(&binary.executable);
+        let kept = lists.cache.binaries.remove(&binary.executable);
         let kept = kept.filter(|kept| Some(&kept.identity) == identity.as_ref());
         (binary, identity, kept)
     };
@@ -187,53 +237,24 @@ pub fn take(
             None => list(&binary, crates, policy.list_timeout(binary.package), groups)
                 .map(|found| Kept { identity: identity.unwrap_or_default(), ..found }),
         };
-        (binary, found, is_new)
+        found.map(|kept| (Listing::of(binary, kept), is_new))
     };
     // Where nothing is to be listed, waking other threads would take longer than all of this.
-    let listed: Vec<_> = match is_all_known {
-        true => binaries.into_iter().map(list_one).collect(),
-        false => pool.install(|| binaries.into_par_iter().map(list_one).collect()),
+    let listed: Vec<_> = match pool.filter(|_| !is_all_known) {
+        None => binaries.into_iter().map(list_one).collect(),
+        Some(pool) => pool.install(|| binaries.into_par_iter().map(list_one).collect()),
     };
-
     let mut inventory = Inventory::default();
-    let is_news = |(binary, found, is_new): &(Binary, Result<Kept, String>, bool)| {
-        *is_new && found.as_ref().is_ok_and(|kept| may_be_kept(binary, kept))
-    };
-    let has_changed = listed.iter().any(is_news);
-    let mut cached = Cache { crates: crates_sorted, binaries: BTreeMap::new() };
-    for (binary, found, _) in listed {
+    for found in listed {
         match found {
-            Ok(kept) => {
-                if has_changed && may_be_kept(&binary, &kept) {
-                    cached.binaries.insert(binary.executable.clone(), kept.clone());
-                }
-                inventory.listings.push(Listing::of(binary, kept));
+            Ok((listing, is_new)) => {
+                lists.has_news |= is_new && listing.may_be_kept();
+                inventory.listings.push(listing);
             }
             Err(message) => inventory.failures.push(message),
         }
     }
-    if let Some(path) = path.filter(|_| has_changed) {
-        keep(&path, cached, known, notes);
-    }
     inventory
-}
-
-/// A custom harness may read its list from files: only libtest's is fixed by the binary.
-fn may_be_kept(binary: &Binary, kept: &Kept) -> bool {
-    binary.harness == Harness::Libtest && !kept.identity.is_empty()
-}
-
-/// Listings of other binaries stay as long as those exist: a run of one package must not
-/// cost the next run of the workspace its lists.
-fn keep(path: &Path, mut cache: Cache, known: BTreeMap<PathBuf, Kept>, notes: &mut Vec<Note>) {
-    for (executable, kept) in known {
-        if !cache.binaries.contains_key(&executable) && executable.exists() {
-            cache.binaries.insert(executable, kept);
-        }
-    }
-    if let Err(error) = store::write(path, FORMAT, &cache) {
-        notes.push(Note::StateNotWritten { path: path.to_owned(), why: error.to_string() });
-    }
 }
 
 /// Tests as one text and a list of numbers: few long values are read faster than many short

@@ -11,6 +11,7 @@
 //!   declaration → policy               the metadata, as typed and as meant
 //!   binary (environment)               what the build gave, and how to start it
 //!   inventory (libtest, statics)       every test, and what the symbol tables say
+//!   early                              what is still built when the first tests run
 //!   holdup                             what takes so long that somebody may wonder
 //! selection → units → plan           what runs together, and what may start now
 //!   (history)
@@ -41,6 +42,7 @@ mod coordinator;
 mod declaration;
 mod doctests;
 mod duration;
+mod early;
 mod environment;
 mod error;
 mod event;
@@ -85,7 +87,7 @@ use crate::interrupt::Interrupts;
 use crate::inventory::Inventory;
 use crate::outcome::Outcome;
 use crate::plan::Plan;
-use crate::prepare::Built;
+use crate::prepare::{Built, Next};
 use crate::process::Lines;
 use crate::report::{Paint, View, tell};
 use crate::session::Known;
@@ -128,18 +130,25 @@ fn run(settings: &Settings, lines: Lines) -> Result<Exit> {
         return Ok(Exit::AllWell);
     }
     let inventory = prepare::take_inventory(settings, &mut built, &pool, &interrupts, &mut notes)?;
-    let Built { workspace, policy, history, watch, .. } = built;
-    drop(watch);
-    prepare::check_paths(settings, &policy, &inventory)?;
+    let Built { workspace, policy, history, next, .. } = built;
+    let rest = match next {
+        Next::Builds(rest) => Some(rest),
+        Next::Lists(watch) => {
+            drop(watch);
+            prepare::check_paths(settings, &policy, &inventory)?;
+            None
+        }
+    };
     if let Task::Fixtures(what) = &settings.task {
         let shelf = Shelf::new(&workspace.state_dir, true);
         let root = workspace.root();
         let inventory = Some((&inventory, &*root));
         return fixture::act(what, settings, &policy, &shelf, inventory, &interrupts);
     }
-    let choices = selection::choose(&inventory, &settings.wanted, &policy);
-    let grouped = units::group(&inventory, &choices, settings, &policy, &history);
-    let slots = units::slots(&grouped.groups, settings, policy.overcommit());
+    let all = 0..inventory.listings.len();
+    let choices = selection::choose(&inventory, all, &settings.wanted, &policy);
+    let grouped = units::group(&inventory, 0, &choices, settings, &policy, &history);
+    let slots = units::slots(&grouped.groups, rest.is_some(), settings, policy.overcommit());
     let view = View { inventory: &inventory, settings };
 
     match settings.task {
@@ -160,6 +169,7 @@ fn run(settings: &Settings, lines: Lines) -> Result<Exit> {
                 slots,
                 history,
                 notes,
+                rest,
             };
             let summary = session::run(known, &pool, &interrupts)?;
             Ok(exit(settings, &summary))

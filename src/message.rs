@@ -37,24 +37,28 @@ pub fn in_brackets(took: Duration) -> String {
     format!(" ({} s)", seconds(took))
 }
 
-/// What there is to tell of a run that has not begun with its tests.
+/// What there is to tell of a run that has not begun with its tests, or with some of them.
 #[cfg(unix)]
-pub fn before_the_tests(phase: Phase, at_work: &[AtWork]) -> String {
-    let what = match phase {
-        Phase::Building => "cargo builds",
-        Phase::Listing => "binaries are listed",
+pub fn what_is_prepared(phase: Phase, at_work: &[AtWork], tests_run: bool) -> String {
+    let what = match (phase, tests_run) {
+        (Phase::Building, false) => "no test runs yet: cargo builds",
+        (Phase::Building, true) => "cargo still builds",
+        (Phase::Listing, false) => "no test runs yet: binaries are listed",
+        (Phase::Listing, true) => "binaries are still listed",
     };
-    format!("no test runs yet: {what}{}", behind_a_colon(at_work))
+    format!("{what}{}", behind_a_colon(at_work))
 }
 
 /// The same for who does not want to wait for it any more.
 #[cfg(unix)]
-pub fn interrupted(phase: Phase, at_work: &[AtWork]) -> String {
+pub fn interrupted(phase: Phase, at_work: &[AtWork], tests_ran: bool) -> String {
     let what = match phase {
         Phase::Building => "while cargo was building",
         Phase::Listing => "while binaries were being listed",
     };
-    format!("interrupted {what}, before the first test{}", behind_a_colon(at_work))
+    let first = if tests_ran { "" } else { ", before the first test" };
+    let end = if tests_ran { "; what ran beside that is not told" } else { "" };
+    format!("interrupted {what}{first}{}{end}", behind_a_colon(at_work))
 }
 
 /// What takes so long that somebody may wonder.

@@ -223,16 +223,8 @@ impl Plan {
     pub fn new(groups: Vec<Group>, slots: impl Into<Slots>, thread_cap: Option<usize>) -> Plan {
         let Slots { count, cores, .. } = slots.into();
         let slot_count = count.max(1);
-        let assumed = assumed(&groups);
-        let state = |group| GroupState::new(group, assumed);
-        let groups: Vec<GroupState> = groups.into_iter().map(state).collect();
-        let work: Vec<Duration> = groups.iter().map(|state| state.work(&state.pending)).collect();
-        let remaining: Duration = work.iter().sum();
-        let capacity = cores.map_or(f64::INFINITY, |cores| cores.max(1) as f64);
-        let mut tests = groups.iter().flat_map(|state| &state.pending);
-        let learns = capacity.is_finite() && tests.any(|test| test.expected.is_none());
         let mut plan = Plan {
-            groups,
+            groups: Vec::new(),
             slot_count,
             thread_cap: thread_cap.unwrap_or(usize::MAX).max(1),
             free: (0..slot_count).collect(),
@@ -241,16 +233,31 @@ impl Plan {
             running: HashMap::new(),
             next_batch: 0,
             waiting: 0,
-            capacity,
+            capacity: cores.map_or(f64::INFINITY, |cores| cores.max(1) as f64),
             load: 0.0,
-            learns,
+            learns: false,
             loads: HashMap::new(),
             fair_share: Duration::ZERO,
-            work,
-            remaining,
+            work: Vec::new(),
+            remaining: Duration::ZERO,
         };
-        plan.share_out();
+        plan.add(groups);
         plan
+    }
+
+    /// More that is to run; what runs already goes on.
+    pub fn add(&mut self, groups: Vec<Group>) {
+        let assumed = assumed(&groups);
+        for group in groups {
+            let state = GroupState::new(group, assumed);
+            let is_unknown = |test: &GroupTest| test.expected.is_none();
+            self.learns |= self.capacity.is_finite() && state.pending.iter().any(is_unknown);
+            let work = state.work(&state.pending);
+            self.work.push(work);
+            self.remaining += work;
+            self.groups.push(state);
+        }
+        self.share_out();
     }
 
     /// How much of all the work a slot gets, where as many are filled as that can fill without

@@ -127,6 +127,13 @@ impl Policy {
         found.find_map(|d| d.overcommit.as_ref()).map_or(OVERCOMMIT, |at| at.value)
     }
 
+    /// Whether tests may start while cargo builds others.
+    pub fn early(&self) -> bool {
+        let declarations = self.packages.iter().map(|package| &package.declaration);
+        let mut found = [&self.workspace].into_iter().chain(declarations);
+        found.find_map(|d| d.early.as_ref()).is_none_or(|at| at.value)
+    }
+
     /// The rules of the test with this id (`BINARY::path::name`).
     pub fn rules(&self, package: usize, id: &str) -> Rules {
         let chain = self.chain(package, id);

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{Builder, ScopedJoinHandle};
 
-use crate::binary::{Binary, Build};
+use crate::binary::{Binary, Build, Told};
+use crate::early::{self, Building, Rest, State};
 use crate::error::{Error, Result};
 use crate::event::Note;
 use crate::fixture;
@@ -24,35 +25,41 @@ use crate::workspace::Workspace;
 /// Where the lists are kept, below the state directory.
 const LISTS: &str = "inventory.json";
 
-/// What stands when the build is done.
+/// What stands when the first tests can be listed.
 pub struct Built {
     pub workspace: Workspace,
     pub policy: Policy,
     pub binaries: Vec<Binary>,
     pub lists: Lists,
     pub history: History,
-    /// Looks at what takes long, until the tests are listed.
-    pub watch: Watch,
+    pub next: Next,
+}
+
+/// What comes after the binaries that are ready.
+pub enum Next {
+    /// cargo has ended. Looks at what takes long, until the tests are listed.
+    Lists(Watch),
+    /// It builds others beside their tests.
+    Builds(Box<Rest>),
 }
 
 /// Metadata, toolchain, what earlier runs know, and the build, side by side; a mistake in the
-/// metadata ends the build.
+/// metadata ends the build. Returns when cargo has ended, or when tests may run beside it.
 pub fn build(
     settings: &Settings,
     interrupts: &Arc<Interrupts>,
     notes: &mut Vec<Note>,
 ) -> Result<Built> {
-    let (mut cargo, read) = Build::start(settings)?.split();
+    let Build { child: cargo, news } = Build::start(settings)?;
     interrupts.watch_build(Some(cargo.id()));
     let watch = Watch::start(settings, interrupts);
     let mut mistakes = Vec::new();
-    let (built, toolchain, declared, (lists, history)) = std::thread::scope(|scope| {
-        let built = Builder::new().spawn_scoped(scope, read);
+    let (toolchain, declared, (lists, history)) = std::thread::scope(|scope| {
         let config = toolchain::configuration();
         let target_dir = config.as_ref().ok().and_then(|config| config.build.target_dir.clone());
         let toolchain = Builder::new().spawn_scoped(scope, || Toolchain::load(settings, config?));
         let declared = declared(settings, target_dir, &mut mistakes, notes);
-        if matches!(declared, Err(Error::Metadata(_))) || built.is_err() || toolchain.is_err() {
+        if matches!(declared, Err(Error::Metadata(_))) || toolchain.is_err() {
             process::end_tree(cargo.id());
         }
         let of_earlier_runs = declared.as_ref().map(|(workspace, _)| {
@@ -61,32 +68,57 @@ pub fn build(
             (lists, History::load(&workspace.state_dir, notes))
         });
         let of_earlier_runs = of_earlier_runs.unwrap_or_default();
-        (result(built), result(toolchain), declared, of_earlier_runs)
+        (result(toolchain), declared, of_earlier_runs)
     });
+    let may_run = match (&toolchain, &declared) {
+        (Ok(Ok(_)), Ok((workspace, policy))) => {
+            early::is_allowed(settings, workspace, policy).then_some(workspace)
+        }
+        _ => None,
+    };
+    let mut told = Told::default();
+    let state = early::wait(&news, &mut told, may_run, &settings.cargo);
+    let mistakes = mistakes.iter().map(|mistake| mistake.render(settings.color.stderr));
+    let mut cargo = Building::new(cargo);
+    if state == State::Ready {
+        let (toolchain, (workspace, policy)) = (toolchain??, declared?);
+        let binaries = told.binaries(&workspace, &toolchain)?;
+        tests_begin(interrupts);
+        interrupts.groups.spare(cargo.id().into_iter().collect());
+        interrupts.set_grows(true);
+        let (unsaid, interrupts) = (mistakes.collect(), interrupts.clone());
+        let earlier = Lists::default();
+        let rest = Rest { cargo, news, told, toolchain, lists: earlier, watch, interrupts, unsaid };
+        let next = Next::Builds(Box::new(rest));
+        return Ok(Built { workspace, policy, binaries, lists, history, next });
+    }
     let status = cargo.wait();
     interrupts.watch_build(None);
     end_if(interrupts)?;
     // Only now: cargo's lines and ours must not get into each other.
-    for mistake in &mistakes {
-        tell(&mistake.render(settings.color.stderr));
-    }
+    mistakes.for_each(|mistake| tell(&mistake));
     if let Err(error @ Error::Metadata(_)) = declared {
         return Err(error);
     }
-    let (built, toolchain) = (built?, toolchain?);
+    let toolchain = toolchain?;
     if !status.is_ok_and(|status| status.success()) {
         return Err(Error::Build);
     }
     let (mut workspace, policy) = declared?;
     let toolchain = toolchain?;
-    let binaries = built.binaries(&mut workspace, &toolchain)?;
-    // Only now: what cargo leaves running by design is none of ours.
-    process::adopt_strays();
-    interrupts.guard.tests_begin();
+    told.read_packages(&mut workspace)?;
+    let binaries = told.binaries(&workspace, &toolchain)?;
+    tests_begin(interrupts);
     if settings.task == Task::Run {
         interrupts.watch_terminal();
     }
-    Ok(Built { workspace, policy, binaries, lists, history, watch })
+    Ok(Built { workspace, policy, binaries, lists, history, next: Next::Lists(watch) })
+}
+
+/// From now on what comes home is a test's.
+fn tests_begin(interrupts: &Interrupts) {
+    process::adopt_strays();
+    interrupts.guard.tests_begin();
 }
 
 /// What a thread beside the build has found.
@@ -134,17 +166,23 @@ pub fn take_inventory(
     notes: &mut Vec<Note>,
 ) -> Result<Inventory> {
     let what = message::count(built.binaries.len(), "binary");
-    let spinner = Spinner::start(settings, "Listing", what);
+    // While it builds, cargo draws its own line.
+    let is_built = matches!(built.next, Next::Lists(_));
+    let spinner = is_built.then(|| Spinner::start(settings, "Listing", what));
+    let mut lists = std::mem::take(&mut built.lists);
     let inventory = inventory::take(
         std::mem::take(&mut built.binaries),
         &built.policy,
         &built.workspace.crate_names(),
-        std::mem::take(&mut built.lists),
-        pool,
+        &mut lists,
+        Some(pool),
         &interrupts.groups,
-        notes,
     );
     drop(spinner);
+    match &mut built.next {
+        Next::Lists(_) => lists.keep(&inventory, notes),
+        Next::Builds(rest) => rest.lists = lists,
+    }
     notes.extend(inventory.failures.iter().cloned().map(Note::ListFailed));
     end_if(interrupts)?;
     Ok(inventory)

@@ -1,5 +1,7 @@
 //! Which of the listed tests are wanted: libtest's filters, and ids.
 
+use std::ops::Range;
+
 use crate::inventory::{Inventory, Listing, Test};
 use crate::policy::Policy;
 use crate::settings::{IgnoredTests, Wanted};
@@ -13,10 +15,15 @@ pub enum Choice {
     LeaveOut,
 }
 
-/// The choice for each test of each listing.
+/// The choice for each test of the listings in these places.
 ///
 /// A test that is a fixture is never run as one, whatever the flags say.
-pub fn choose(inventory: &Inventory, wanted: &Wanted, policy: &Policy) -> Vec<Vec<Choice>> {
+pub fn choose(
+    inventory: &Inventory,
+    listings: Range<usize>,
+    wanted: &Wanted,
+    policy: &Policy,
+) -> Vec<Vec<Choice>> {
     let fixtures: Vec<(Option<usize>, &str)> =
         policy.fixture_tests().map(|(package, test)| (package, test.value.as_str())).collect();
     let of_listing = |listing: &Listing| {
@@ -35,7 +42,7 @@ pub fn choose(inventory: &Inventory, wanted: &Wanted, policy: &Policy) -> Vec<Ve
         };
         listing.tests.iter().map(choice).collect()
     };
-    inventory.listings.iter().map(of_listing).collect()
+    listings.map(|place| of_listing(&inventory.listings[place])).collect()
 }
 
 fn choose_one(wanted: &Wanted, binary: &str, test: &Test) -> Choice {

@@ -1,26 +1,30 @@
 //! One run, from the plan to the summary: what surrounds the coordinator.
 
+use std::cell::Cell;
+use std::ops::Range;
+
 use crate::agent_file::AgentFile;
 use crate::args::MessageFormat;
 use crate::baseline::{self, Baseline, Comparison};
-use crate::coordinator::{Run, Watched};
+use crate::coordinator::{Growth, Run, Watched};
 use crate::doctests;
+use crate::early::{Place, Rest};
 use crate::error::Result;
 use crate::event::{Event, Note, Summary};
 use crate::fixture::{self, Shelf};
 use crate::flood::Floods;
-use crate::history::History;
+use crate::history::{History, Measured};
 use crate::interrupt::Interrupts;
 use crate::inventory::Inventory;
 use crate::outcome::{Outcome, Verdict};
-use crate::plan::{Plan, Slots, TestId};
+use crate::plan::{Group, Plan, Slots, TestId};
 use crate::policy::Policy;
 use crate::process::{self, ProcessorTime};
 use crate::report::{self, Reports, View};
-use crate::selection::Choice;
+use crate::selection::{self, Choice};
 use crate::settings::{Settings, Verbosity};
-use crate::units::Grouped;
-use crate::worker::{Context, Prepared};
+use crate::units::{self, Grouped};
+use crate::worker::Context;
 use crate::workspace::Workspace;
 
 /// All that is known before the first test.
@@ -34,6 +38,8 @@ pub struct Known<'r> {
     pub slots: Slots,
     pub history: History,
     pub notes: Vec<Note>,
+    /// What cargo still builds.
+    pub rest: Option<Box<Rest>>,
 }
 
 /// Runs the tests, reports, and keeps what the next run wants to know.
@@ -45,12 +51,13 @@ pub fn run(
     let (settings, inventory) = (known.settings, known.inventory);
     let mut reports = Reports::new(View { inventory, settings });
     let context = context(&known, interrupts)?;
-    let summary = run_tests(&mut known, &context, pool, interrupts, &mut reports);
+    let mut measured = Measured::default();
+    let summary = run_tests(&mut known, &context, pool, interrupts, &mut reports, &mut measured)?;
     reports.show(&Event::Finished(summary.clone()));
     // A run inside a test of a run leaves the outer one's files alone.
     if !settings.nested
         && summary.total() > 0
-        && let Some(note) = known.history.save(&known.workspace.state_dir, inventory)
+        && let Some(note) = known.history.save(measured, &known.workspace.state_dir, inventory)
     {
         reports.show(&Event::Note(note));
     }
@@ -63,7 +70,7 @@ fn context<'r>(known: &Known<'r>, interrupts: &'r Interrupts) -> Result<Context<
     let mut context = Context::new(inventory, &interrupts.groups, &settings.run_id);
     let root = workspace.root();
     context.agent = settings.agent.then(AgentFile::new).flatten();
-    context.prepared = Prepared::new(&grouped.groups, inventory.listings.len());
+    context.prepared.expect(&grouped.groups, inventory.listings.len());
     context.slots = slots.count;
     context.likely_slots = slots.likely;
     context.run_timeout = settings.run_timeout.or_else(|| policy.run_timeout());
@@ -87,54 +94,90 @@ fn run_tests(
     pool: &rayon::ThreadPool,
     interrupts: &Interrupts,
     reports: &mut Reports<'_>,
-) -> Summary {
-    let (settings, inventory) = (known.settings, known.inventory);
+    measured: &mut Measured,
+) -> Result<Summary> {
+    let Known { settings, workspace, policy, inventory, choices, grouped, slots, .. } = known;
+    let (settings, workspace, inventory) = (*settings, *workspace, *inventory);
+    let place = Place { settings, workspace, policy, inventory };
     let before = ProcessorTime::now();
-    let ignored = ignored(&known.choices);
-    let groups = std::mem::take(&mut known.grouped.groups);
-    let running: usize = groups.iter().map(|group| group.tests.len()).sum();
-    let doctests = doctests::left_out(known.workspace, inventory, &settings.cargo);
-    let history = &mut known.history;
+    let left_out = ignored(0, choices);
+    let groups = std::mem::take(&mut grouped.groups);
+    let tests = Cell::new(tests_of(&groups) + left_out.len());
+    let failures = inventory.failures.len();
     let watched = Watched { time: reports.ticks(), slow: settings.verbosity != Verbosity::Quiet };
     let mut old_and_new = Comparison::new(&context.baseline);
+    let mut notes = std::mem::take(&mut known.notes);
+    let mut waiting = known.rest.is_some().then(Vec::new);
     let mut emit = |mut event: Event| {
         if let Event::Judged { test, verdict } = &mut event {
             keep_floods(*test, verdict, context, settings);
-            record(history, *test, verdict);
+            // What ran while cargo built may have waited for a core.
+            let load = verdict.load.filter(|_| waiting.is_none());
+            record(measured, *test, verdict, load);
             old_and_new.note(inventory, *test, verdict);
         }
-        reports.show(&event)
+        match (&mut waiting, event) {
+            (waiting, Event::Built) => {
+                let started = Event::Started {
+                    run_id: settings.run_id.clone(),
+                    tests: tests.get(),
+                    binaries: inventory.listings.len(),
+                    slots: slots.likely,
+                };
+                let doctests = doctests::left_out(workspace, inventory, &settings.cargo);
+                let doctests = Some(doctests).filter(|packages| !packages.is_empty());
+                let doctests = doctests.map(|packages| Note::Doctests { packages });
+                let notes = std::mem::take(&mut notes).into_iter().chain(doctests);
+                let events = [started].into_iter().chain(notes.map(Event::Note));
+                let waited = waiting.take().unwrap_or_default();
+                events.chain(waited).fold(true, |_, event| reports.show(&event))
+            }
+            (Some(_), event @ Event::WhatRuns(_)) => reports.show(&event),
+            (Some(_), Event::Tick) => true,
+            (Some(waiting), event) => {
+                waiting.push(event);
+                true
+            }
+            (None, event) => reports.show(&event),
+        }
     };
-    emit(Event::Started {
-        run_id: settings.run_id.clone(),
-        tests: running + ignored.len(),
-        binaries: inventory.listings.len(),
-        slots: known.slots.likely,
-    });
-    for note in std::mem::take(&mut known.notes) {
-        emit(Event::Note(note));
+    if known.rest.is_none() {
+        emit(Event::Built);
     }
-    if !doctests.is_empty() {
-        emit(Event::Note(Note::Doctests { packages: doctests }));
-    }
-    let plan = Plan::new(groups, known.slots, settings.thread_cap);
+    let history = &known.history;
+    let mut grow = |listings: Range<usize>| {
+        let first = listings.start;
+        let choices = selection::choose(inventory, listings, &settings.wanted, place.policy);
+        let ignored = ignored(first, &choices);
+        let grouped = units::group(inventory, first, &choices, settings, place.policy, history);
+        context.prepared.expect(&grouped.groups, inventory.listings.len());
+        tests.set(tests.get() + tests_of(&grouped.groups) + ignored.len());
+        Growth { groups: grouped.groups, ignored }
+    };
+    let plan = Plan::new(groups, *slots, settings.thread_cap);
     let mut run = Run::new(context, plan, settings.fail_fast, &mut emit);
-    for test in ignored {
+    let rest = known.rest.take().map(|rest| move |told| rest.follow(place, &told));
+    if rest.is_some() {
+        run.grow(&mut grow);
+    }
+    for test in left_out {
         run.ignore(test);
     }
     run.watch(watched);
-    let mut summary = run.run(pool, interrupts);
+    let summary = run.run(pool, interrupts, rest);
     context.prepared.end_all();
-    summary.list_failures = inventory.failures.len();
-    if is_crowded(before) {
-        history.distrust_loads();
-    }
     if let Some((path, why)) = context.floods.as_ref().and_then(|floods| floods.failure()) {
         reports.show(&Event::Note(Note::FloodNotKept { path, why }));
     }
+    if is_crowded(before) {
+        measured.distrust_loads();
+    }
     let keepers = context.shelf.as_ref().map(Shelf::keepers).unwrap_or_default();
-    let pids: Vec<u32> = keepers.iter().map(|(pid, _)| *pid).collect();
+    let mut pids: Vec<u32> = keepers.iter().map(|(pid, _)| *pid).collect();
+    pids.extend(context.groups.spared());
     let strays = process::end_strays(&pids);
+    let mut summary = summary?;
+    summary.list_failures += failures;
     if !keepers.is_empty() {
         let fixtures = keepers.into_iter().map(|(_, name)| name).collect();
         reports.show(&Event::Note(Note::Kept { fixtures }));
@@ -145,7 +188,11 @@ fn run_tests(
     if let Some(note) = old_and_new.conclude(settings, context) {
         reports.show(&Event::Note(note));
     }
-    summary
+    Ok(summary)
+}
+
+fn tests_of(groups: &[Group]) -> usize {
+    groups.iter().map(|group| group.tests.len()).sum()
 }
 
 /// Whoever reads a report wants all of what it shows a part of.
@@ -172,21 +219,22 @@ fn is_crowded(before: Option<ProcessorTime>) -> bool {
     idle.is_none_or(|idle| idle < IDLE)
 }
 
-fn ignored(choices: &[Vec<Choice>]) -> Vec<TestId> {
+/// Of the listings from the `first` one on.
+fn ignored(first: usize, choices: &[Vec<Choice>]) -> Vec<TestId> {
     let of_listing = |(listing, choices): (usize, &Vec<Choice>)| {
         let ignored = |(test, choice): (usize, &Choice)| {
             (*choice == Choice::Ignore).then_some(TestId { listing, test })
         };
         choices.iter().enumerate().filter_map(ignored).collect::<Vec<_>>()
     };
-    choices.iter().enumerate().flat_map(of_listing).collect()
+    (first..).zip(choices).flat_map(of_listing).collect()
 }
 
 /// Only what ran to its end tells how long a test takes.
-fn record(history: &mut History, test: TestId, verdict: &Verdict) {
+fn record(measured: &mut Measured, test: TestId, verdict: &Verdict, load: Option<f64>) {
     let ran = matches!(verdict.outcome, Outcome::Passed | Outcome::Failed | Outcome::TimedOut);
     if let Some(took) = verdict.took.filter(|_| ran) {
         let failed = verdict.outcome != Outcome::Passed;
-        history.record(test, took, verdict.load, failed);
+        measured.record(test, took, load, failed);
     }
 }

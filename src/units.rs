@@ -22,24 +22,27 @@ pub struct Grouped {
     pub fixtures: Vec<FixtureName>,
 }
 
+/// Groups the tests of the listings from the `first` one on, for which there are `choices`.
 pub fn group(
     inventory: &Inventory,
+    first: usize,
     choices: &[Vec<Choice>],
     settings: &Settings,
     policy: &Policy,
     history: &History,
 ) -> Grouped {
     let mut grouped = Grouped::default();
-    for (index, listing) in inventory.listings.iter().enumerate() {
+    let listings = inventory.listings.iter().enumerate().skip(first);
+    for ((index, listing), choices) in listings.zip(choices) {
         let chosen: Vec<usize> =
-            (0..listing.tests.len()).filter(|test| choices[index][*test] == Choice::Run).collect();
+            (0..listing.tests.len()).filter(|test| choices[*test] == Choice::Run).collect();
         if !chosen.is_empty() {
-            let first = grouped.groups.len();
+            let own = grouped.groups.len();
             group_listing(index, listing, &chosen, policy, history, &mut grouped);
             match settings.may_overcommit {
-                true => join_short_ones(&mut grouped.groups, first),
+                true => join_short_ones(&mut grouped.groups, own),
                 // Whoever names a number of slots has processes in mind.
-                false => grouped.groups[first..].iter_mut().for_each(|g| g.is_asked_for = true),
+                false => grouped.groups[own..].iter_mut().for_each(|g| g.is_asked_for = true),
             }
         }
     }
@@ -47,8 +50,14 @@ pub fn group(
 }
 
 /// How many places the plan gets: the user's number, or that of the cores; more than that where
-/// tests are known to wait, most of their time and long enough to matter, or turn out to.
-pub fn slots(groups: &[Group], settings: &Settings, overcommit: usize) -> Slots {
+/// tests are known to wait, most of their time and long enough to matter, or turn out to. Where
+/// more groups are to come, nobody knows what those do.
+pub fn slots(
+    groups: &[Group],
+    more_to_come: bool,
+    settings: &Settings,
+    overcommit: usize,
+) -> Slots {
     const LONG: f64 = 0.05;
     const FILLED: f64 = 0.7;
     let tests = || groups.iter().flat_map(|group| &group.tests);
@@ -61,7 +70,7 @@ pub fn slots(groups: &[Group], settings: &Settings, overcommit: usize) -> Slots 
         cores.into()
     } else if time > LONG && busy < FILLED * time {
         Slots { count, cores: Some(cores), likely: count }
-    } else if tests().any(|test| test.expected.is_none()) {
+    } else if more_to_come || tests().any(|test| test.expected.is_none()) {
         Slots { count, cores: Some(cores), likely: cores }
     } else {
         cores.into()
@@ -426,6 +435,7 @@ mod tests {
     use crate::args;
     use crate::binary::Binary;
     use crate::declaration::{Table, read};
+    use crate::history::Measured;
     use crate::inventory::Test;
     use crate::mistake::Source;
     use crate::policy::PackagePolicy;
@@ -461,7 +471,7 @@ mod tests {
         let choices = vec![vec![Choice::Run; names.len()]];
         let inventory = Inventory { listings: [listing].into_iter().collect(), failures: vec![] };
         let history = History::default();
-        let grouped = group(&inventory, &choices, &settings(), &policy, &history);
+        let grouped = group(&inventory, 0, &choices, &settings(), &policy, &history);
         let show = |g: &Group| format!("{}({:?})*{}", g.node, g.form, g.tests.len());
         grouped.groups.iter().map(show).collect()
     }
@@ -478,19 +488,19 @@ mod tests {
             let listing = Listing::new(Binary::example("web"), Dispatch::Batches, tests, statics);
             let inventory =
                 Inventory { listings: [listing].into_iter().collect(), failures: vec![] };
-            let mut history = History::default();
+            let mut measured = Measured::default();
             for test in 0..names.len() {
-                history.record(TestId { listing: 0, test }, took, None, false);
+                measured.record(TestId { listing: 0, test }, took, None, false);
             }
-            assert_eq!(history.save(dir.path(), &inventory), None);
+            assert_eq!(History::default().save(measured, dir.path(), &inventory), None);
             let history = History::load(dir.path(), &mut Vec::new());
             let choices = vec![vec![Choice::Run; names.len()]];
             let policy = Policy { packages: vec![PackagePolicy::default()], ..Policy::default() };
             let mut settings = settings();
             settings.slots = 2;
             settings.may_overcommit = !is_named;
-            let grouped = group(&inventory, &choices, &settings, &policy, &history);
-            super::slots(&grouped.groups, &settings, 4)
+            let grouped = group(&inventory, 0, &choices, &settings, &policy, &history);
+            super::slots(&grouped.groups, false, &settings, 4)
         };
         let micros = Duration::from_micros;
         assert_eq!(slots(micros(5), false), Slots { count: 8, cores: Some(2), likely: 8 });

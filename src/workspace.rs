@@ -57,11 +57,16 @@ impl Workspace {
         self.root_manifest.parent().map(Path::to_owned).unwrap_or_default()
     }
 
-    /// The index of this package; one from outside of the workspace (`-p` of a path
-    /// dependency) is read now.
-    pub fn package(&mut self, id: &PackageId, manifest_path: &Path) -> Result<usize> {
-        if let Some(index) = self.packages.iter().position(|p| p.cargo.id == *id) {
-            return Ok(index);
+    /// The index of this package.
+    pub fn position(&self, id: &PackageId) -> Option<usize> {
+        self.packages.iter().position(|package| package.cargo.id == *id)
+    }
+
+    /// Reads a package from outside of the workspace (`-p` of a path dependency), unless it is
+    /// known.
+    pub fn add(&mut self, id: &PackageId, manifest_path: &Path) -> Result<()> {
+        if self.position(id).is_some() {
+            return Ok(());
         }
         let metadata = cargo::metadata(&CargoArgs::default(), Some(manifest_path))?;
         let mut packages = Package::all(&metadata)?;
@@ -70,7 +75,7 @@ impl Workspace {
             Error::Cargo(format!("cargo metadata does not know `{}`", manifest_path.display()))
         })?;
         self.packages.push(package);
-        Ok(self.packages.len() - 1)
+        Ok(())
     }
 
     /// The crate names of the libraries of all members: whose statics are the tests' own. What

@@ -26,7 +26,7 @@ fn builds_for_ever() -> (Package, Running) {
 }
 
 fn lists_for_ever(flags: &str) -> (Package, Running) {
-    let till = "[package.metadata.partest]\nlist-timeout = \"1h\"\n\
+    let till = "[package.metadata.partest]\nlist-timeout = \"1h\"\nearly = false\n\
         [[test]]\nname = \"till\"\nharness = false\n";
     let package = Package::shop(till, "");
     let main = "fn main() { assert!(std::env::args().any(|word| word == \"--list\" || word == \"terse\")); stay(\"lists\") }";

@@ -97,6 +97,9 @@ enum Move {
     Interrupt,
     /// Nobody reads the report any more.
     CloseReport,
+    /// One more listing, whose tests the run did not know.
+    Listed,
+    Built,
 }
 
 struct FakeWorker {
@@ -129,6 +132,8 @@ struct World {
     moves: Vec<Move>,
     tests: Vec<TestId>,
     report_is_closed: bool,
+    /// Listings that are to come; `None` once it was said that none is.
+    unlisted: Option<std::ops::Range<usize>>,
     /// Those that honestly passed.
     passed: BTreeSet<TestId>,
     /// Those that failed while all that they need was there.
@@ -154,6 +159,7 @@ impl World {
             moves: Vec::new(),
             tests,
             report_is_closed: false,
+            unlisted: None,
             passed: BTreeSet::new(),
             failed: BTreeSet::new(),
             deaths: Vec::new(),
@@ -228,8 +234,12 @@ impl World {
             };
             Move::Worker(at, deed)
         });
+        let build = self.unlisted.as_ref().map(|unlisted| match unlisted.is_empty() {
+            true => Move::Built,
+            false => Move::Listed,
+        });
         // Whoever is told of a fixture's end is told soon; the others come in any order.
-        workers.chain(fixtures).collect()
+        workers.chain(fixtures).chain(build).collect()
     }
 
     fn trouble_now(&self) -> Vec<Move> {
@@ -293,6 +303,15 @@ impl World {
             }
             Move::Interrupt => self.said.push_back(Message::Signal(Passed::Interrupt)),
             Move::CloseReport => self.report_is_closed = true,
+            Move::Listed => {
+                let first = self.unlisted.as_mut().and_then(Iterator::next).unwrap();
+                let listings = first..first + 1;
+                self.said.push_back(Message::Listed { listings, failures: 0, notes: Vec::new() });
+            }
+            Move::Built => {
+                self.unlisted = None;
+                self.said.push_back(Message::Built(Ok(())));
+            }
         }
     }
 
@@ -511,11 +530,15 @@ struct Setting {
     fail_fast: bool,
     most_deaths: usize,
     any_order: bool,
+    /// So many of the groups are known from the beginning; the run hears of the others later.
+    known: usize,
 }
 
 impl Setting {
     fn new(groups: Vec<Group>, slots: usize) -> Setting {
-        Setting { groups, slots, fail_fast: false, most_deaths: usize::MAX, any_order: false }
+        let known = groups.len();
+        let most_deaths = usize::MAX;
+        Setting { groups, slots, fail_fast: false, most_deaths, any_order: false, known }
     }
 
     /// Plays one run, and returns the choices that were made in it.
@@ -528,10 +551,19 @@ impl Setting {
         context.fixtures = (0..4).map(|at| Fixture::pretended(&format!("f{at}"))).collect();
         let tests = self.groups.iter().flat_map(|group| &group.tests).map(|test| test.id);
         let world = World::new(tests.collect(), choices, trouble);
-        let world = RefCell::new(World { any_order: self.any_order, ..world });
+        let all = self.groups.len();
+        let unlisted = (self.known < all).then_some(self.known..all);
+        let world = RefCell::new(World { any_order: self.any_order, unlisted, ..world });
         let mut emit = |event: Event| world.borrow_mut().hear(event);
-        let plan = Plan::new(self.groups.clone(), self.slots, None);
-        let run = Run::new(&context, plan, self.fail_fast, &mut emit);
+        let mut grow = |listings: std::ops::Range<usize>| Growth {
+            groups: self.groups[listings].to_vec(),
+            ignored: Vec::new(),
+        };
+        let plan = Plan::new(self.groups[..self.known].to_vec(), self.slots, None);
+        let mut run = Run::new(&context, plan, self.fail_fast, &mut emit);
+        if self.known < all {
+            run.grow(&mut grow);
+        }
         let worker = |job: Job| world.borrow_mut().start(job);
         let fixture = |instance: Instance, errand: Errand| {
             world.borrow_mut().start_fixture(instance, errand);
@@ -541,7 +573,7 @@ impl Setting {
         let summary = run.follow(&starter, &mut next);
         let may_stop = self.fail_fast || self.most_deaths < usize::MAX;
         let world = world.into_inner();
-        world.check(&summary, may_stop);
+        world.check(summary.as_ref().unwrap(), may_stop);
         world.choices
     }
 
@@ -626,6 +658,22 @@ fn every_trouble_of_fixtures_leaves_the_accounts_right() {
 }
 
 #[test]
+fn every_trouble_while_more_becomes_ready_leaves_the_accounts_right() {
+    let groups = vec![
+        with_retries(group(0, Form::Unit, &tests(2)), 1),
+        group(1, Form::Split, &tests(2)),
+        group(2, Form::Isolated, &tests(1)),
+    ];
+    for known in [0, 1] {
+        let setting = Setting { known, ..Setting::new(groups.clone(), 2) };
+        setting.play_all(1);
+        Setting { fail_fast: true, ..setting }.play_all(1);
+    }
+    let two = groups[..2].to_vec();
+    Setting { known: 1, any_order: true, ..Setting::new(two, 2) }.play_all(1);
+}
+
+#[test]
 fn every_trouble_before_the_run_is_given_up_leaves_the_accounts_right() {
     let setting = Setting::new(vec![group(0, Form::Unit, &tests(3))], 2);
     Setting { most_deaths: 1, ..setting.clone() }.play_all(2);
@@ -672,7 +720,8 @@ proptest! {
             group.tests.iter_mut().for_each(|test| test.id.listing = listing);
             group
         });
-        let setting = Setting { groups: groups.collect(), slots, fail_fast, most_deaths, any_order: true };
+        let setting = Setting::new(groups.collect(), slots);
+        let setting = Setting { fail_fast, most_deaths, any_order: true, ..setting };
         setting.play(&inventory(&setting.groups), Choices { given, asked: Vec::new() }, trouble);
     }
 }

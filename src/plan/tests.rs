@@ -66,6 +66,19 @@ fn a_binary_alone_in_the_queue_gets_all_slots_as_threads() {
 }
 
 #[test]
+fn what_is_added_shares_what_is_left_and_what_runs_goes_on() {
+    let mut plan = Plan::new(vec![group(0, Form::Unit, &known(4, 10))], 2, None);
+    assert_eq!(startable(&mut plan), ["0*4/2"]);
+    let later = [group(1, Form::Unit, &known(1, 30)), group(2, Form::Unit, &known(1, 90))];
+    plan.add(later.to_vec());
+    assert!(startable(&mut plan).is_empty() && !plan.is_done());
+    plan.finished(0);
+    assert_eq!(startable(&mut plan), ["2*1/1", "1*1/1"], "the longest first");
+    (1..3).for_each(|batch| plan.finished(batch));
+    assert!(plan.is_done());
+}
+
+#[test]
 fn few_splittable_tests_are_spread_over_two_processes_at_least() {
     for tests in [unknown(12), known(12, 0), known(12, 100)] {
         let mut plan = Plan::new(vec![group(0, Form::Split, &tests)], 2, None);

@@ -74,7 +74,9 @@ impl Look for At<'_> {
     }
 
     fn strays(&self) -> Vec<Stray> {
-        let others = adopted().into_iter().filter(|pid| !self.groups.has(*pid));
+        let spared = self.groups.spared();
+        let is_other = |pid: &u32| !self.groups.has(*pid) && !spared.contains(pid);
+        let others = adopted().into_iter().filter(is_other);
         let stray = |pid: u32| {
             let origin = origin_of(pid, self.run_id);
             let is_ours = origin == Origin::Worker(self.worker);
@@ -238,6 +240,16 @@ pub fn is_alone(pid: u32, descriptors: usize) -> bool {
 /// on a busy machine our parent then waits for that longer than a small run takes.
 fn adopted() -> Vec<u32> {
     children_in(Path::new(&format!("/proc/self/task/{}/children", std::process::id())))
+}
+
+/// The processes that came home to us and that no test has started: its own would carry a mark,
+/// or the number of the run.
+pub fn strangers(groups: &Groups) -> Vec<u32> {
+    let is_strange = |pid: &u32| {
+        let is_known = groups.has(*pid) || mark_of(*pid).is_some();
+        !is_known && origin_of(*pid, "") == Origin::Unknown
+    };
+    adopted().into_iter().filter(is_strange).collect()
 }
 
 fn children_in(list: &Path) -> Vec<u32> {

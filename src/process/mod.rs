@@ -35,7 +35,9 @@ use std::time::Instant;
 
 #[cfg(target_os = "linux")]
 pub use guard::{GuardLine, Lines, set_up};
-pub use look::{At, AtWork, Look, ProcessorTime, Stray, at_work, children_of, start_time};
+pub use look::{
+    At, AtWork, Look, ProcessorTime, Stray, at_work, children_of, start_time, strangers,
+};
 #[cfg(not(unix))]
 pub use portable::{
     Orders, Supervised, Wire, adopt_strays, ask_to_end, end_all, end_strays, has_ended,
@@ -123,6 +125,7 @@ pub struct Groups(Mutex<Living>);
 struct Living {
     pids: HashMap<u32, Role>,
     order: Order,
+    spared: Vec<u32>,
 }
 
 /// What all of them were told, and whoever is born just then has not heard.
@@ -159,6 +162,16 @@ impl Groups {
     /// Whether this is one of them.
     pub fn has(&self, pid: u32) -> bool {
         self.lock().pids.contains_key(&pid)
+    }
+
+    /// From now on these children of ours, and no others, are nobody's to wait for or to end: cargo,
+    /// or what it has left running.
+    pub fn spare(&self, pids: Vec<u32>) {
+        self.lock().spared = pids;
+    }
+
+    pub fn spared(&self) -> Vec<u32> {
+        self.lock().spared.clone()
     }
 
     /// Those that list tests now.

@@ -95,6 +95,7 @@ impl Progress {
             Event::Wrote { bytes } => self.pass_through(bytes),
             Event::Note(note) => self.note(note),
             Event::WhatRuns(slots) => self.what_runs(slots, view),
+            Event::Built => {}
             Event::Tick => self.bar.tick(),
             Event::Finished(_) => self.finish(view),
         }

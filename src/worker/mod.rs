@@ -12,6 +12,7 @@ mod room;
 mod running;
 mod single;
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
@@ -22,6 +23,8 @@ use crate::agent_file::AgentFile;
 use crate::baseline::Baseline;
 use crate::channel::Way;
 use crate::environment;
+use crate::error::Result;
+use crate::event::Note;
 use crate::fixture::{Fixture, News, Shelf, Values};
 use crate::flood::Floods;
 use crate::inventory::Inventory;
@@ -180,6 +183,15 @@ pub enum Message {
         batch: usize,
         rest: Rest,
     },
+    /// cargo has built more test binaries, and they are listed, in these places.
+    Listed {
+        listings: Range<usize>,
+        /// Binaries that could not be listed.
+        failures: usize,
+        notes: Vec<Note>,
+    },
+    /// cargo has ended, and everything is listed.
+    Built(Result<()>),
     /// What came at the same time, in its order.
     Several(Vec<Message>),
 }

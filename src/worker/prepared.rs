@@ -23,7 +23,7 @@ const SLOTS_EACH: usize = 4;
 
 /// Those of all binaries, by their listings.
 #[derive(Default)]
-pub struct Prepared(Vec<OfBinary>);
+pub struct Prepared(boxcar::Vec<OfBinary>);
 
 #[derive(Default)]
 struct OfBinary {
@@ -44,14 +44,16 @@ struct Standing {
 }
 
 impl Prepared {
-    pub fn new(groups: &[Group], listings: usize) -> Prepared {
-        let all: Vec<OfBinary> = (0..listings).map(|_| OfBinary::default()).collect();
+    /// These groups are to run; `listings` are all that there are by now.
+    pub fn expect(&self, groups: &[Group], listings: usize) {
+        while self.0.count() < listings {
+            self.0.push(OfBinary::default());
+        }
         for group in groups.iter().filter(|group| group.form == Form::Isolated) {
-            if let Some(of_binary) = all.get(group.listing) {
+            if let Some(of_binary) = self.0.get(group.listing) {
                 of_binary.left.fetch_add(group.tests.len(), Ordering::Relaxed);
             }
         }
-        Prepared(all)
     }
 
     /// The one that a batch's process can be forked from.
@@ -104,7 +106,7 @@ impl Prepared {
 
     /// Nothing more is to come.
     pub fn end_all(&self) {
-        self.0.iter().for_each(OfBinary::end);
+        self.0.iter().for_each(|(_, of_binary)| of_binary.end());
     }
 }
 

@@ -39,7 +39,7 @@ fn waits(watched: Watched, slow: Duration) -> (Vec<Option<Duration>>, bool) {
         None
     };
     let starter = Starter { worker: &|_| (), fixture: &|_, _| () };
-    run.follow(&starter, &mut next);
+    run.follow(&starter, &mut next).unwrap();
     (waits, is_slow.get())
 }
 
