@@ -193,7 +193,10 @@ impl<'r> Run<'r> {
     fn built(&mut self, end: Result<()>) {
         self.grow = None;
         match end {
-            Ok(()) => self.emit(Event::Built),
+            Ok(()) => {
+                self.bound();
+                self.emit(Event::Built);
+            }
             Err(error) => {
                 self.undone = Some(error);
                 self.stop();
@@ -262,7 +265,9 @@ impl<'r> Run<'r> {
     /// The same with whatever starts workers and fixtures, and gives their messages.
     fn follow(mut self, starter: &Starter<'_>, next: Next<'_>) -> Result<Summary> {
         let began = clock::now();
-        self.ends_at = self.context.run_timeout.and_then(|limit| began.checked_add(limit));
+        if self.grow.is_none() {
+            self.bound();
+        }
         self.learning.begin(&self.plan);
         loop {
             self.start_what_may(starter);
@@ -274,6 +279,11 @@ impl<'r> Run<'r> {
             }
             self.hear(next);
         }
+    }
+
+    /// From now on the run may take so long. How long a build takes is nobody's fault here.
+    fn bound(&mut self) {
+        self.ends_at = self.context.run_timeout.and_then(|limit| clock::now().checked_add(limit));
     }
 
     fn start_what_may(&mut self, starter: &Starter<'_>) {

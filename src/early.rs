@@ -31,10 +31,8 @@ use crate::workspace::{Package, Workspace};
 /// so long, it compiles.
 const COMPILES: Duration = Duration::from_millis(50);
 
-/// Whether tests may run while cargo builds others. A test may use whatever cargo builds, just as
-/// under `cargo test`: programs and shared libraries have to be there (`has_surroundings`), and
-/// fixtures are planned for all tests together. Without the agent nobody could tell what tests
-/// have started from what cargo leaves running.
+/// Whether tests may run while cargo builds others, as soon as it `has_surroundings`. Without the
+/// agent nobody could tell what tests have started from what cargo leaves running.
 pub fn is_allowed(settings: &Settings, workspace: &Workspace, policy: &Policy) -> bool {
     let of_workspace = |name: &String| {
         workspace.packages.iter().any(|package| package.cargo.name.as_str() == name)
@@ -45,7 +43,6 @@ pub fn is_allowed(settings: &Settings, workspace: &Workspace, policy: &Policy) -
         && !settings.nested
         && !settings.nocapture
         && policy.early()
-        && policy.fixtures().is_empty()
         && settings.cargo.package.iter().all(of_workspace)
 }
 

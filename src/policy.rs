@@ -127,11 +127,22 @@ impl Policy {
         found.find_map(|d| d.overcommit.as_ref()).map_or(OVERCOMMIT, |at| at.value)
     }
 
-    /// Whether tests may start while cargo builds others.
+    /// Whether tests may start while cargo builds others: not where a test is to be alone on the
+    /// machine, and not beside fixtures, which are planned for all tests together.
     pub fn early(&self) -> bool {
         let declarations = self.packages.iter().map(|package| &package.declaration);
-        let mut found = [&self.workspace].into_iter().chain(declarations);
-        found.find_map(|d| d.early.as_ref()).is_none_or(|at| at.value)
+        let mut all = [&self.workspace].into_iter().chain(declarations);
+        let is_exclusive = |keys: &Keys| keys.exclusive.as_ref().is_some_and(|at| at.value);
+        let forbids = |declaration: &Declaration| {
+            let mut nodes = declaration.modules.iter().map(|(_, keys)| keys);
+            is_exclusive(&declaration.keys)
+                || nodes.any(is_exclusive)
+                || !declaration.fixtures.is_empty()
+        };
+        let is_off = |declaration: &Declaration| {
+            declaration.early.as_ref().is_some_and(|early| !early.value)
+        };
+        !all.any(|declaration| is_off(declaration) || forbids(declaration))
     }
 
     /// The rules of the test with this id (`BINARY::path::name`).

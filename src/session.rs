@@ -97,48 +97,30 @@ fn run_tests(
     measured: &mut Measured,
 ) -> Result<Summary> {
     let Known { settings, workspace, policy, inventory, choices, grouped, slots, .. } = known;
-    let (settings, workspace, inventory) = (*settings, *workspace, *inventory);
+    let (settings, inventory, slots) = (*settings, *inventory, *slots);
     let place = Place { settings, workspace, policy, inventory };
     let before = ProcessorTime::now();
     let left_out = ignored(0, choices);
     let groups = std::mem::take(&mut grouped.groups);
     let tests = Cell::new(tests_of(&groups) + left_out.len());
-    let failures = inventory.failures.len();
     let watched = Watched { time: reports.ticks(), slow: settings.verbosity != Verbosity::Quiet };
     let mut old_and_new = Comparison::new(&context.baseline);
     let mut notes = std::mem::take(&mut known.notes);
-    let mut waiting = known.rest.is_some().then(Vec::new);
+    let mut telling = Telling { reports, waiting: Some(Vec::new()) };
     let mut emit = |mut event: Event| {
         if let Event::Judged { test, verdict } = &mut event {
             keep_floods(*test, verdict, context, settings);
             // What ran while cargo built may have waited for a core.
-            let load = verdict.load.filter(|_| waiting.is_none());
+            let load = verdict.load.filter(|_| telling.waiting.is_none());
             record(measured, *test, verdict, load);
             old_and_new.note(inventory, *test, verdict);
         }
-        match (&mut waiting, event) {
-            (waiting, Event::Built) => {
-                let started = Event::Started {
-                    run_id: settings.run_id.clone(),
-                    tests: tests.get(),
-                    binaries: inventory.listings.len(),
-                    slots: slots.likely,
-                };
-                let doctests = doctests::left_out(workspace, inventory, &settings.cargo);
-                let doctests = Some(doctests).filter(|packages| !packages.is_empty());
-                let doctests = doctests.map(|packages| Note::Doctests { packages });
-                let notes = std::mem::take(&mut notes).into_iter().chain(doctests);
-                let events = [started].into_iter().chain(notes.map(Event::Note));
-                let waited = waiting.take().unwrap_or_default();
-                events.chain(waited).fold(true, |_, event| reports.show(&event))
+        match event {
+            Event::Built => {
+                let notes = std::mem::take(&mut notes);
+                telling.begin(announcement(place, tests.get(), slots, notes))
             }
-            (Some(_), event @ Event::WhatRuns(_)) => reports.show(&event),
-            (Some(_), Event::Tick) => true,
-            (Some(waiting), event) => {
-                waiting.push(event);
-                true
-            }
-            (None, event) => reports.show(&event),
+            event => telling.tell(event),
         }
     };
     if known.rest.is_none() {
@@ -154,7 +136,7 @@ fn run_tests(
         tests.set(tests.get() + tests_of(&grouped.groups) + ignored.len());
         Growth { groups: grouped.groups, ignored }
     };
-    let plan = Plan::new(groups, *slots, settings.thread_cap);
+    let plan = Plan::new(groups, slots, settings.thread_cap);
     let mut run = Run::new(context, plan, settings.fail_fast, &mut emit);
     let rest = known.rest.take().map(|rest| move |told| rest.follow(place, &told));
     if rest.is_some() {
@@ -166,18 +148,18 @@ fn run_tests(
     run.watch(watched);
     let summary = run.run(pool, interrupts, rest);
     context.prepared.end_all();
-    if let Some((path, why)) = context.floods.as_ref().and_then(|floods| floods.failure()) {
-        reports.show(&Event::Note(Note::FloodNotKept { path, why }));
-    }
     if is_crowded(before) {
         measured.distrust_loads();
     }
     let keepers = context.shelf.as_ref().map(Shelf::keepers).unwrap_or_default();
-    let mut pids: Vec<u32> = keepers.iter().map(|(pid, _)| *pid).collect();
-    pids.extend(context.groups.spared());
-    let strays = process::end_strays(&pids);
+    let mut stay: Vec<u32> = keepers.iter().map(|(pid, _)| *pid).collect();
+    stay.extend(context.groups.spared());
+    let strays = process::end_strays(&stay);
     let mut summary = summary?;
-    summary.list_failures += failures;
+    summary.list_failures += inventory.failures.len();
+    if let Some((path, why)) = context.floods.as_ref().and_then(|floods| floods.failure()) {
+        reports.show(&Event::Note(Note::FloodNotKept { path, why }));
+    }
     if !keepers.is_empty() {
         let fixtures = keepers.into_iter().map(|(_, name)| name).collect();
         reports.show(&Event::Note(Note::Kept { fixtures }));
@@ -189,6 +171,47 @@ fn run_tests(
         reports.show(&Event::Note(note));
     }
     Ok(summary)
+}
+
+/// The way of the events to the reports: until it is known what the run consists of, they wait.
+struct Telling<'t, 'r> {
+    reports: &'t mut Reports<'r>,
+    waiting: Option<Vec<Event>>,
+}
+
+impl Telling<'_, '_> {
+    /// False once nobody reads the report any more.
+    fn tell(&mut self, event: Event) -> bool {
+        match (&mut self.waiting, event) {
+            // Whoever asks wants to know now.
+            (None, event) | (Some(_), event @ Event::WhatRuns(_)) => self.reports.show(&event),
+            (Some(_), Event::Tick) => true,
+            (Some(waiting), event) => {
+                waiting.push(event);
+                true
+            }
+        }
+    }
+
+    fn begin(&mut self, announcement: impl Iterator<Item = Event>) -> bool {
+        let waited = self.waiting.take().unwrap_or_default();
+        announcement.chain(waited).fold(true, |_, event| self.tell(event))
+    }
+}
+
+/// What every report begins with.
+fn announcement(
+    place: Place<'_>,
+    tests: usize,
+    slots: Slots,
+    notes: Vec<Note>,
+) -> impl Iterator<Item = Event> {
+    let Place { settings, workspace, inventory, .. } = place;
+    let (run_id, binaries) = (settings.run_id.clone(), inventory.listings.len());
+    let started = Event::Started { run_id, tests, binaries, slots: slots.likely };
+    let packages = doctests::left_out(workspace, inventory, &settings.cargo);
+    let doctests = (!packages.is_empty()).then_some(Note::Doctests { packages });
+    [started].into_iter().chain(notes.into_iter().chain(doctests).map(Event::Note))
 }
 
 fn tests_of(groups: &[Group]) -> usize {

@@ -147,7 +147,9 @@ fn what_is_ready_joins_one_after_the_other() {
 fn none_does_where_it_could_meet_what_is_not_ready_or_somebody_has_said_so() {
     let off = "[package.metadata.partest]\nearly = false\n";
     let fixture = "[package.metadata.partest.fixtures.any]\nstart = [\"true\"]\n";
-    let tables = [(off, ""), (fixture, ""), ("", "--no-agent"), ("", "-- --nocapture")];
+    let alone = "[package.metadata.partest]\nexclusive = true\n";
+    let tables =
+        [(off, ""), (alone, ""), (fixture, ""), ("", "--no-agent"), ("", "-- --nocapture")];
     for (declared, flags) in tables {
         let package = Workspace { declared, ..BEHIND }.package();
         let ran = partest(&package).json().args(flags).run().exits(0);
