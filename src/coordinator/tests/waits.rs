@@ -64,3 +64,39 @@ fn the_run_sleeps_until_somebody_tells_something_where_nobody_looks() {
     let (found, _) = waits(Watched { slow: true, time: false }, Duration::MAX);
     assert!(found.iter().all(Option::is_none), "{found:?}");
 }
+
+/// A build that takes longer than a run may, with tests beside it, and then a test that does.
+#[test]
+fn the_time_of_a_run_begins_when_all_is_built() {
+    let setting = Setting::new(vec![group(0, Form::Unit, &tests(1))], 1);
+    let (inventory, groups) = (inventory(&setting.groups), Groups::default());
+    let mut context = Context::new(&inventory, &groups, "run");
+    context.run_timeout = Some(SHORT);
+    let mut emit = |_| true;
+    let mut grow = |_: std::ops::Range<usize>| Growth::default();
+    let plan = Plan::new(setting.groups.clone(), 1, None);
+    let mut run = Run::new(&context, plan, false, &mut emit);
+    run.grow(&mut grow);
+    let mut waits = Vec::new();
+    let mut next = |patience: Option<Duration>| {
+        waits.push(patience);
+        match waits.len() {
+            1 => Some(Message::Built(Ok(()))),
+            2 => {
+                std::thread::sleep(SHORT);
+                None
+            }
+            _ => {
+                let (cause, not_begun) = (Cause::Stopped, vec![TestId { listing: 0, test: 0 }]);
+                let (running, output, left_behind) = (vec![], Vec::new().into(), vec![]);
+                let rest = Rest { cause, worker: None, running, not_begun, output, left_behind };
+                Some(Message::Finished { batch: 0, rest })
+            }
+        }
+    };
+    let starter = Starter { worker: &|_| (), fixture: &|_, _| () };
+    let summary = run.follow(&starter, &mut next).unwrap();
+    assert_eq!(waits[0], None, "while it is built");
+    assert!(waits[1].is_some_and(|left| left <= SHORT), "{waits:?}");
+    assert!(summary.time_was_up, "{waits:?}");
+}
