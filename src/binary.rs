@@ -1,5 +1,6 @@
 //! The build, and the test binaries that come out of it.
 
+use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::io::BufReader;
@@ -165,7 +166,7 @@ impl Told {
             Ok(self.binary(artifact, package, workspace, toolchain))
         };
         let mut binaries: Vec<Binary> = tests.iter().map(binary).collect::<Result<_>>()?;
-        binaries.sort_by(|a, b| order(a).cmp(&order(b)));
+        binaries.sort_by(Binary::compare);
         Ok(binaries)
     }
 
@@ -237,6 +238,15 @@ impl Binary {
         }
     }
 
+    /// cargo's own order: by package, the library first, then binaries, then tests.
+    pub fn compare(&self, other: &Binary) -> Ordering {
+        let kinds = ["bin", "test", "bench", "example"];
+        let kind = |binary: &Binary| kinds.iter().position(|kind| *kind == binary.kind);
+        let Binary { package_name, target, executable, .. } = other;
+        let packages = self.package_name.cmp(package_name).then(kind(self).cmp(&kind(other)));
+        packages.then(self.target.cmp(target)).then(self.executable.cmp(executable))
+    }
+
     /// The flags that make cargo build this binary and no other.
     pub fn cargo_flags(&self) -> Vec<String> {
         let mut flags = vec!["-p".to_owned(), self.package_name.clone()];
@@ -289,13 +299,6 @@ impl Binary {
         let here = std::env::current_dir().unwrap_or_default();
         self.executable.strip_prefix(here).unwrap_or(&self.executable)
     }
-}
-
-/// cargo's own order: by package, the library first, then binaries, then tests.
-fn order(binary: &Binary) -> (&str, usize, &str, &Path) {
-    let kinds = ["bin", "test", "bench", "example"];
-    let kind = kinds.iter().position(|kind| *kind == binary.kind).map_or(0, |at| at + 1);
-    (&binary.package_name, kind, &binary.target, &binary.executable)
 }
 
 /// Kinds of libraries (`rlib`, `proc-macro`, `cdylib`, …) are told as cargo tells them.

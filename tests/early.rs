@@ -4,7 +4,7 @@
 
 mod fixture;
 
-use fixture::{Call, Package, await_that, is_alive};
+use fixture::{Call, Package, await_that, is_alive, text};
 use rustix::process::Signal;
 
 /// For what compiles and for tests: they meet by files.
@@ -133,10 +133,14 @@ fn what_is_ready_joins_one_after_the_other() {
     add_package(&package, "slow", BESIDE.compiled, &test("slow"));
     add_package(&package, "slower", "await_file(\"slow\")", &test("slower"));
     add_package(&package, "slowest", "await_file(\"slower\")", &test("slowest"));
-    let ran = partest(&package).json().run().exits(0);
-    let all = ["shop::tests::runs", "slow::runs", "slower::runs", "slowest::runs"];
+    // Here the first of all becomes ready last.
+    add_package(&package, "sand", "await_file(\"slowest\")", &test("sand"));
+    let ran = partest(&package).args("--ordered").json().run().exits(0);
+    let order: Vec<String> = ran.tests().iter().map(|test| text(&test["id"])).collect();
+    let all = ["sand::runs", "shop::tests::runs", "slow::runs", "slower::runs", "slowest::runs"];
+    assert_eq!(order, all, "{ran}");
     assert_eq!(ran.ids("passed"), all, "{ran}");
-    assert_eq!(ran.events()[0]["tests"], 4, "{ran}");
+    assert_eq!(ran.events()[0]["tests"], 5, "{ran}");
     let lists = std::fs::read_to_string(package.path("target/partest/inventory.json")).unwrap();
     for name in ["shop", "slow", "slower", "slowest"] {
         assert!(lists.contains(&format!("/deps/{name}-")), "{lists}");

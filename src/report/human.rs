@@ -1,6 +1,7 @@
 //! The result for people: on stdout, at the end, in the order of packages, binaries and
 //! tests, whatever the order in which they came.
 
+use std::cmp::{Ordering, Reverse};
 use std::fmt::Write;
 use std::io;
 use std::time::Duration;
@@ -26,11 +27,23 @@ const LEAKS: usize = 20;
 /// Lines of a test's output at the most; JSON has them all, and a file.
 const LINES: usize = 200;
 
-/// Whose a leak is, in the order of telling: tests first.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+/// Whose a leak is.
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Owner {
     Test(TestId),
     Fixture(String),
+}
+
+impl Owner {
+    /// The order of telling: tests first.
+    fn compare(&self, other: &Owner, view: &View<'_>) -> Ordering {
+        match (self, other) {
+            (Owner::Test(one), Owner::Test(other)) => view.compare(*one, *other),
+            (Owner::Fixture(one), Owner::Fixture(other)) => one.cmp(other),
+            (Owner::Test(_), Owner::Fixture(_)) => Ordering::Less,
+            (Owner::Fixture(_), Owner::Test(_)) => Ordering::Greater,
+        }
+    }
 }
 
 pub struct Human<'r> {
@@ -98,7 +111,8 @@ impl<'r> Human<'r> {
         let is_slow = took >= SLOW || self.view.settings.verbosity == Verbosity::Verbose;
         if is_slow {
             self.slowest.push((took, test));
-            self.slowest.sort_by_key(|(took, test)| (std::cmp::Reverse(*took), *test));
+            let view = self.view;
+            self.slowest.sort_by(|(a, one), (b, other)| b.cmp(a).then(view.compare(*one, *other)));
             self.slowest.truncate(SLOWEST);
         }
     }
@@ -110,7 +124,8 @@ impl<'r> Human<'r> {
             self.output(&mut text, output);
             line(&mut text, "");
         }
-        self.verdicts.sort_by_key(|(test, _)| *test);
+        let view = self.view;
+        self.verdicts.sort_by(|(a, _), (b, _)| view.compare(*a, *b));
         for (test, verdict) in &self.verdicts {
             self.verdict(&mut text, *test, verdict);
         }
@@ -234,8 +249,11 @@ impl<'r> Human<'r> {
         if self.leaks.is_empty() {
             return;
         }
-        self.leaks.sort_by_key(|(test, leak)| {
-            (std::cmp::Reverse(leak.action), leak.kind == LeakKind::Pool, test.clone(), leak.kind)
+        let view = self.view;
+        let grave = |leak: &Leak| (Reverse(leak.action), leak.kind == LeakKind::Pool);
+        self.leaks.sort_by(|(one, a), (other, b)| {
+            let owners = || one.compare(other, &view).then(a.kind.cmp(&b.kind));
+            grave(a).cmp(&grave(b)).then_with(owners)
         });
         line(text, &self.paint.strong(message::LEFT_BEHIND));
         let is_verbose = self.view.settings.verbosity == Verbosity::Verbose;

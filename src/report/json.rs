@@ -128,7 +128,7 @@ impl<'r> Json<'r> {
             },
             Event::Finished(summary) => {
                 let mut held = std::mem::take(&mut self.held);
-                held.sort_by_key(|(test, _)| *test);
+                held.sort_by(|(a, _), (b, _)| self.view.compare(*a, *b));
                 held.iter().try_for_each(|(test, verdict)| self.test(*test, verdict))?;
                 write(&Line::RunFinished(finished(summary)))
             }

@@ -5,6 +5,7 @@ mod json;
 mod overview;
 mod progress;
 
+use std::cmp::Ordering;
 use std::io::{self, IsTerminal, Write};
 
 use crate::args::MessageFormat;
@@ -29,6 +30,16 @@ impl View<'_> {
     pub fn id(&self, test: TestId) -> String {
         let listing = &self.inventory.listings[test.listing];
         listing.binary.id(&listing.tests[test.test].name)
+    }
+
+    /// The order of tests in every report. That of their places hangs on what was built first.
+    pub fn compare(&self, one: TestId, other: TestId) -> Ordering {
+        let listings = &self.inventory.listings;
+        let binaries = match one.listing == other.listing {
+            true => Ordering::Equal,
+            false => listings[one.listing].binary.compare(&listings[other.listing].binary),
+        };
+        binaries.then(one.cmp(&other))
     }
 }
 

@@ -229,7 +229,7 @@ impl Progress {
     fn finish(&mut self, view: &View<'_>) {
         self.bar.finish_and_clear();
         let mut held = std::mem::take(&mut self.held);
-        held.sort_by_key(|(test, _)| *test);
+        held.sort_by(|(a, _), (b, _)| view.compare(*a, *b));
         for (test, verdict) in held {
             self.line(&self.verdict_line(test, &verdict, view));
         }
