@@ -629,6 +629,25 @@ mod tests {
         }
     }
 
+    /// How long what is left has had to end counts from there.
+    #[test]
+    fn what_is_left_of_a_test_tells_when_that_ended() {
+        let mut agent = agent();
+        let mut heard = Vec::new();
+        let line = event("started", "a").into_bytes();
+        agent.take(Frame::TestStarted { test: 1, thread: 5, tid: 100, line }, &mut heard);
+        let started = Frame::ProcessStarted { process: 77, thread: 5, test: 1, stack: vec![] };
+        agent.take(started, &mut heard);
+        agent.libtest(event("ok", "a").as_bytes(), &mut heard);
+        let ended = agent.traces.when_ended(0);
+        assert!(ended.is_some());
+        let stray = |pid, kin| Stray { pid, kin: [kin; 2], mark: None, is_ours: false };
+        let left = agent.processes_left(&[stray(78, 77), stray(79, 1)]);
+        let of_test = |pid| ProcessLeft { pid, test_ended: ended };
+        let nobodys = ProcessLeft { pid: 79, test_ended: None };
+        assert_eq!(left, [of_test(77), of_test(78), nobodys]);
+    }
+
     #[test]
     fn nothing_is_kept_of_a_broken_channel() {
         let mut agent = agent();
