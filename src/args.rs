@@ -381,6 +381,21 @@ pub struct CargoArgs {
     pub unstable: Vec<String>,
 }
 
+impl CargoArgs {
+    /// Whether flags choose targets: then cargo builds no others, and runs no doctests.
+    pub fn chooses_targets(&self) -> bool {
+        self.lib
+            || self.bins
+            || self.examples
+            || self.tests
+            || self.benches
+            || self.all_targets
+            || [&self.bin, &self.example, &self.test, &self.bench]
+                .iter()
+                .any(|names| !names.is_empty())
+    }
+}
+
 /// What stands behind `--`: libtest's own flags, as `cargo test` would pass them on.
 #[derive(Debug, Default, Parser)]
 #[command(

@@ -7,6 +7,7 @@ mod moments;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
@@ -234,7 +235,14 @@ impl<'r> Run<'r> {
             if let Some(rest) = rest {
                 let sender = sender.clone();
                 let builder = std::thread::Builder::new().name("rest".into());
-                let follow = move || rest(sender);
+                let follow = move || {
+                    let follow = AssertUnwindSafe(|| rest(sender.clone()));
+                    if catch_unwind(follow).is_err() {
+                        // Without a word of it the run would wait for ever.
+                        let lost = Error::Cargo("the thread that listens to cargo was lost".into());
+                        let _ = sender.send(Message::Built(Err(lost)));
+                    }
+                };
                 builder.spawn_scoped(threads, follow).map_err(Error::Thread)?;
             }
             pool.in_place_scope(|scope| {
@@ -388,8 +396,9 @@ impl<'r> Run<'r> {
             Message::Judged { .. } => {}
             Message::Fixture { instance, news } => self.take_news(instance, news),
             Message::Wrote { bytes } => self.emit(Event::Wrote { bytes }),
-            Message::Listed { listings, failures, notes } => {
-                self.summary.list_failures += failures;
+            Message::Listed { listings, notes } => {
+                let is_failure = |note: &&Note| matches!(note, Note::ListFailed(_));
+                self.summary.list_failures += notes.iter().filter(is_failure).count();
                 notes.into_iter().for_each(|note| self.emit(Event::Note(note)));
                 self.listed(listings);
             }
@@ -719,7 +728,7 @@ fn reconcile(rest: &mut Rest, batch: &Batch, told: &[bool]) -> Vec<TestId> {
 /// The best way to learn a listing's verdicts.
 fn way(listing: &Listing, context: &Context<'_>) -> Way {
     match listing.dispatch {
-        Dispatch::Batches if context.agent.is_some() && listing.takes_agent => Way::Agent,
+        Dispatch::Batches if context.agent.is_some() && listing.takes_agent() => Way::Agent,
         Dispatch::Batches => Way::LedgerFile,
         Dispatch::OneByOne | Dispatch::Whole => Way::ExitCode,
     }

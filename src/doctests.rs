@@ -9,7 +9,7 @@ use crate::workspace::Workspace;
 
 /// The packages of this run whose doctests `cargo test` with the same flags would have run.
 pub fn left_out(workspace: &Workspace, inventory: &Inventory, args: &CargoArgs) -> Vec<String> {
-    if chooses_targets(args) {
+    if args.chooses_targets() {
         return Vec::new();
     }
     let mut packages: Vec<usize> =
@@ -22,17 +22,6 @@ pub fn left_out(workspace: &Workspace, inventory: &Inventory, args: &CargoArgs) 
         .filter(|package| package.may_have_doctests() && has_doctest(&package.dir().join("src")))
         .map(|package| package.cargo.name.to_string())
         .collect()
-}
-
-/// Whether flags choose targets: then cargo builds no others, and runs no doctests.
-pub fn chooses_targets(args: &CargoArgs) -> bool {
-    args.lib
-        || args.bins
-        || args.examples
-        || args.tests
-        || args.benches
-        || args.all_targets
-        || [&args.bin, &args.example, &args.test, &args.bench].iter().any(|names| !names.is_empty())
 }
 
 fn has_doctest(dir: &Path) -> bool {

@@ -12,7 +12,6 @@ use cargo_metadata::{Message as News, Target, TargetKind};
 use crate::agent_file::AgentFile;
 use crate::args::CargoArgs;
 use crate::binary::Told;
-use crate::doctests;
 use crate::error::{Error, Result};
 use crate::event::Note;
 use crate::holdup::Watch;
@@ -71,7 +70,7 @@ fn is_test(target: &Target) -> bool {
 /// Whether cargo builds this target besides the tests. Programs it builds for the tests in
 /// `tests`, which are told where those are.
 fn is_built_beside(target: &Target, has_tests: bool, args: &CargoArgs) -> bool {
-    let any_target = !doctests::chooses_targets(args);
+    let any_target = !args.chooses_targets();
     target.kind.iter().any(|kind| match kind {
         TargetKind::Bin => has_tests,
         TargetKind::Example => any_target || args.examples || args.all_targets,
@@ -184,7 +183,7 @@ impl Rest {
             std::mem::take(&mut self.lists).keep(place.inventory, &mut notes);
             let all = place.inventory.listings.len();
             // As in `list`.
-            let _ = told.send(Message::Listed { listings: all..all, failures: 0, notes });
+            let _ = told.send(Message::Listed { listings: all..all, notes });
         }
         let end = self.end(end, place);
         // The coordinator hears until this has come.
@@ -215,10 +214,9 @@ impl Rest {
             place.inventory.listings.push(listing);
         }
         let listings = first..place.inventory.listings.len();
-        let count = failures.len();
         let notes = failures.into_iter().map(Note::ListFailed).collect();
         // The coordinator hears until the build has ended.
-        let _ = told.send(Message::Listed { listings, failures: count, notes });
+        let _ = told.send(Message::Listed { listings, notes });
         Ok(())
     }
 

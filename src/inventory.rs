@@ -43,10 +43,9 @@ pub struct Listing {
     pub dispatch: Dispatch,
     pub tests: Vec<Test>,
     pub statics: Statics,
-    /// Whether its loader would load the agent.
-    pub takes_agent: bool,
     /// Of the executable and its runner; empty where nobody could tell.
     identity: String,
+    /// Whether it is started by a loader that would load the agent.
     has_loader: bool,
     by_name: OnceLock<HashMap<String, usize>>,
 }
@@ -60,9 +59,13 @@ impl Listing {
 
     fn of(binary: Binary, kept: Kept) -> Listing {
         let Kept { identity, dispatch, tests, statics, has_loader } = kept;
-        let takes_agent = binary.runner.is_empty() && has_loader;
         let by_name = OnceLock::new();
-        Listing { binary, dispatch, tests, statics, takes_agent, identity, has_loader, by_name }
+        Listing { binary, dispatch, tests, statics, identity, has_loader, by_name }
+    }
+
+    /// Whether the agent can be loaded into it; a runner may be anything.
+    pub fn takes_agent(&self) -> bool {
+        self.binary.runner.is_empty() && self.has_loader
     }
 
     /// A custom harness may read its list from files: only libtest's is fixed by the binary.

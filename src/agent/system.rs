@@ -284,7 +284,7 @@ pub fn forbid(pages: *mut u8, length: usize) -> bool {
 }
 
 /// Where the calling thread runs its signal handlers: lowest address and length, or none.
-pub fn set_signal_stack(stack: Option<(usize, usize)>) -> bool {
+pub fn set_signal_stack(stack: Option<(usize, usize)>) {
     const DISABLE: usize = 2;
     let (lowest, flags, length) = match stack {
         Some((lowest, length)) => (lowest, 0, length),
@@ -293,7 +293,7 @@ pub fn set_signal_stack(stack: Option<(usize, usize)>) -> bool {
     // The flags are an int, padded to a word, which reads the same with the lowest byte first.
     let wanted = [lowest, flags, length];
     // SAFETY: the kernel reads one stack_t, three words on both architectures.
-    unsafe { call(number::SIGALTSTACK, [wanted.as_ptr() as usize, 0, 0, 0, 0, 0]) == 0 }
+    unsafe { call(number::SIGALTSTACK, [wanted.as_ptr() as usize, 0, 0, 0, 0, 0]) };
 }
 
 /// Asks the kernel to hand every forked child these pages empty. False: it cannot (before 4.14).

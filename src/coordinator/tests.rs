@@ -306,7 +306,7 @@ impl World {
             Move::Listed => {
                 let first = self.unlisted.as_mut().and_then(Iterator::next).unwrap();
                 let listings = first..first + 1;
-                self.said.push_back(Message::Listed { listings, failures: 0, notes: Vec::new() });
+                self.said.push_back(Message::Listed { listings, notes: Vec::new() });
             }
             Move::Built => {
                 self.unlisted = None;

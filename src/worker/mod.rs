@@ -186,8 +186,6 @@ pub enum Message {
     /// cargo has built more test binaries, and they are listed, in these places.
     Listed {
         listings: Range<usize>,
-        /// Binaries that could not be listed.
-        failures: usize,
         notes: Vec<Note>,
     },
     /// cargo has ended, and everything is listed.
