@@ -13,7 +13,6 @@ use crate::agent_file::AgentFile;
 use crate::args::CargoArgs;
 use crate::binary::Told;
 use crate::error::{Error, Result};
-use crate::event::Note;
 use crate::holdup::Watch;
 use crate::interrupt::Interrupts;
 use crate::inventory::{self, Inventory, Lists};
@@ -209,12 +208,11 @@ impl Rest {
         let groups = &self.interrupts.groups;
         let lists = &mut self.lists;
         let found = inventory::take(binaries, place.policy, &crates, lists, None, groups);
-        let Inventory { listings: found, failures } = found;
-        for listing in found {
+        let notes = found.notes().collect();
+        for listing in found.listings {
             place.inventory.listings.push(listing);
         }
         let listings = first..place.inventory.listings.len();
-        let notes = failures.into_iter().map(Note::ListFailed).collect();
         // The coordinator hears until the build has ended.
         let _ = told.send(Message::Listed { listings, notes });
         Ok(())

@@ -105,6 +105,8 @@ pub enum Note {
         why: String,
     },
     ListFailed(String),
+    /// A harness that knows lists runs as one test all the same.
+    RunsWhole(String),
     /// This way to learn the verdicts of a binary did not work; the next one serves.
     NoChannel {
         binary: String,

@@ -283,7 +283,7 @@ mod tests {
         let tests = names.iter().map(|n| Test { name: (*n).into(), is_ignored: false }).collect();
         let statics = Statics::Unreadable(String::new());
         let listing = Listing::new(Binary::example("web"), Dispatch::Batches, tests, statics);
-        Inventory { listings: [listing].into_iter().collect(), failures: vec![] }
+        Inventory { listings: [listing].into_iter().collect(), ..Inventory::default() }
     }
 
     fn seconds(seconds: u64) -> Duration {

@@ -11,11 +11,10 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::binary::{Binary, Harness};
-use crate::clock;
 use crate::event::Note;
-use crate::libtest;
+use crate::lister::{Found, Lister};
 use crate::policy::Policy;
-use crate::process::{self, Groups, Role};
+use crate::process::Groups;
 use crate::statics::{self, Statics};
 use crate::store::{self, Stored};
 
@@ -141,10 +140,17 @@ pub struct Inventory {
     pub listings: Listings,
     /// Binaries that could not be listed, with the message for each.
     pub failures: Vec<String>,
+    /// What there is to say of binaries that could be listed, after a fashion.
+    pub remarks: Vec<String>,
 }
 
-/// The name of the one test that a binary without a protocol is.
-const WHOLE: &str = "main";
+impl Inventory {
+    /// What the user should know about the lists.
+    pub fn notes(&self) -> impl Iterator<Item = Note> {
+        let remarks = self.remarks.iter().cloned().map(Note::RunsWhole);
+        self.failures.iter().cloned().map(Note::ListFailed).chain(remarks)
+    }
+}
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Kept {
@@ -236,11 +242,12 @@ pub fn take(
     let list_one = |(binary, identity, kept): (Binary, Option<String>, Option<Kept>)| {
         let is_new = kept.is_none();
         let found = match kept {
-            Some(kept) => Ok(kept),
-            None => list(&binary, crates, policy.list_timeout(binary.package), groups)
-                .map(|found| Kept { identity: identity.unwrap_or_default(), ..found }),
+            Some(kept) => Ok((kept, None)),
+            None => list(&binary, crates, policy.list_timeout(binary.package), groups).map(
+                |(kept, remark)| (Kept { identity: identity.unwrap_or_default(), ..kept }, remark),
+            ),
         };
-        found.map(|kept| (Listing::of(binary, kept), is_new))
+        found.map(|(kept, remark)| (Listing::of(binary, kept), remark, is_new))
     };
     // Where nothing is to be listed, waking other threads would take longer than all of this.
     let listed: Vec<_> = match pool.filter(|_| !is_all_known) {
@@ -250,7 +257,8 @@ pub fn take(
     let mut inventory = Inventory::default();
     for found in listed {
         match found {
-            Ok((listing, is_new)) => {
+            Ok((listing, remark, is_new)) => {
+                inventory.remarks.extend(remark);
                 lists.has_news |= is_new && listing.may_be_kept();
                 inventory.listings.push(listing);
             }
@@ -304,85 +312,15 @@ fn list(
     crates: &HashSet<String>,
     limit: Duration,
     groups: &Groups,
-) -> Result<Kept, String> {
+) -> Result<(Kept, Option<String>), String> {
     // Its own crate counts in it, and in no other: a test target of any name is linked by nobody.
     let mut crates = crates.clone();
     crates.insert(binary.name.clone());
     let statics = statics::read(&binary.executable, &crates);
     let has_loader = statics::has_loader(&binary.executable);
-    let identity = String::new();
-    let kept = |dispatch, tests| Kept { identity, dispatch, tests, statics, has_loader };
-    if binary.harness == Harness::Libtest {
-        return Ok(kept(Dispatch::Batches, list_tests(binary, limit, groups)?));
-    }
-    // A harness that ignores its arguments would run all its tests when asked for a list.
-    if !statics::speaks_protocol(&binary.executable) {
-        return Ok(kept(Dispatch::Whole, vec![whole()]));
-    }
-    let tests = list_tests(binary, limit, groups)?;
-    // It knows the words and lists nothing: it may still do something when it is run.
-    match tests.is_empty() {
-        true => Ok(kept(Dispatch::Whole, vec![whole()])),
-        false => Ok(kept(Dispatch::OneByOne, tests)),
-    }
-}
-
-fn whole() -> Test {
-    Test { name: WHOLE.into(), is_ignored: false }
-}
-
-/// All tests, then the ignored ones. Some custom harnesses leave ignored tests out of the
-/// first list, so the two are put together.
-fn list_tests(binary: &Binary, limit: Duration, groups: &Groups) -> Result<Vec<Test>, String> {
-    let all = ask(binary, &["--list", "--format", "terse"], limit, groups)?;
-    let ignored = ask(binary, &["--list", "--format", "terse", "--ignored"], limit, groups)?;
-    let known: HashSet<&String> = all.iter().collect();
-    let only_ignored = ignored.iter().filter(|name| !known.contains(name)).cloned();
-    let names: Vec<String> = all.iter().cloned().chain(only_ignored).collect();
-    let ignored: HashSet<&String> = ignored.iter().collect();
-    let test = |name: String| Test { is_ignored: ignored.contains(&name), name };
-    Ok(names.into_iter().map(test).collect())
-}
-
-fn ask(
-    binary: &Binary,
-    args: &[&str],
-    limit: Duration,
-    groups: &Groups,
-) -> Result<Vec<String>, String> {
-    let mut command = binary.command();
-    command.args(args);
-    let failed = |how: &str, said: &[u8]| message(binary, args, how, said);
-    let printed = process::run(command, groups, Role::Lister, clock::now() + limit)
-        .map_err(|error| failed(&format!("could not be started: {error}"), b""))?;
-    let said = [printed.stderr.as_slice(), printed.stdout.as_slice()].concat();
-    match printed.status {
-        None => Err(failed(&format!("did not end within {limit:?} (`list-timeout`)"), &said)),
-        Some(status) if !status.success() => {
-            Err(failed(&format!("ended with {}", process::describe(status)), &said))
-        }
-        Some(_) => Ok(libtest::parse_list(&String::from_utf8_lossy(&printed.stdout))),
-    }
-}
-
-fn message(binary: &Binary, args: &[&str], how: &str, said: &[u8]) -> String {
-    // As much of the output as helps: what went wrong stands at its end.
-    const LINES: usize = 20;
-    let said = String::from_utf8_lossy(said);
-    let lines: Vec<&str> = said.lines().collect();
-    let tail = &lines[lines.len().saturating_sub(LINES)..];
-    let mut text = format!(
-        "cannot list the tests of `{}` ({} of {}): it {how}\n  command: {} {}",
-        binary.name,
-        binary.kind,
-        binary.package_name,
-        binary.short_path().display(),
-        args.join(" ")
-    );
-    for line in tail {
-        text.push_str(&format!("\n  | {line}"));
-    }
-    text
+    let Found { dispatch, tests, remark } = Lister { binary, limit, groups }.list()?;
+    let kept = Kept { identity: String::new(), dispatch, tests, statics, has_loader };
+    Ok((kept, remark))
 }
 
 #[cfg(test)]

@@ -7,12 +7,14 @@ use std::sync::Arc;
 use crate::flood::Floods;
 use crate::output::{Bounded, Output};
 
-/// Reads `--list --format terse`: a line `NAME: test` (or `: benchmark`) for each test.
-/// Whatever else a binary prints before or behind is left aside.
+/// Reads `--list --format terse`: a line `NAME: test` for each test, or `NAME: benchmark`, which
+/// `libtest-mimic` calls `bench`. Whatever else a binary prints before or behind is left aside.
 pub fn parse_list(text: &str) -> Vec<String> {
     let name = |line: &str| {
         let line = line.trim_end_matches('\r');
-        line.strip_suffix(": test").or_else(|| line.strip_suffix(": benchmark")).map(str::to_owned)
+        let name =
+            [": test", ": benchmark", ": bench"].iter().find_map(|end| line.strip_suffix(end));
+        name.map(str::to_owned)
     };
     text.lines().filter_map(name).filter(|name| !name.is_empty()).collect()
 }
@@ -202,6 +204,17 @@ pub fn select(tests: &[Listed<'_>]) -> Selection {
     Selection { args }
 }
 
+/// The arguments that make any harness run one test and nothing else.
+pub fn select_one(name: &str, is_ignored: bool) -> Vec<String> {
+    let mut args: Vec<String> = Vec::new();
+    args.extend(is_ignored.then(|| "--ignored".into()));
+    args.push("--exact".into());
+    // A name that looks like a flag.
+    args.extend(name.starts_with('-').then(|| "--".into()));
+    args.push(name.to_owned());
+    args
+}
+
 fn universe(tests: &[Listed<'_>]) -> Universe {
     let mut chosen = tests.iter().filter(|test| test.is_chosen);
     let ignored = tests.iter().filter(|test| test.is_chosen && test.is_ignored).count();
@@ -238,12 +251,15 @@ pub struct ReportReader {
     /// Whether the beginning of the line has been taken already.
     is_cut: bool,
     rest: Bounded,
-    pub began: bool,
-    pub ended: bool,
+    /// How often there was the first line of a report, and the last one. The first of all is
+    /// libtest's own; more are what tests print or have others print.
+    heads: usize,
+    ends: usize,
     /// How many tests the last line says there were.
     pub counted: Option<usize>,
-    /// `running 0 tests`: the names that were handed out are not known to the binary.
-    pub ran_nothing: bool,
+    /// `running 0 tests`: the names that were handed out may not be known to the binary. A test
+    /// may print that as well.
+    pub may_have_run_nothing: bool,
     floods: Option<Arc<Floods>>,
 }
 
@@ -257,10 +273,10 @@ impl ReportReader {
             line: Vec::new(),
             is_cut: false,
             rest: Bounded::default(),
-            began: false,
-            ended: false,
+            heads: 0,
+            ends: 0,
             counted: None,
-            ran_nothing: false,
+            may_have_run_nothing: false,
             floods: None,
         }
     }
@@ -311,13 +327,24 @@ impl ReportReader {
 
     fn note_frame(&mut self, text: &str) {
         if let Some(rest) = text.strip_prefix("running ") {
-            self.began = true;
-            self.ran_nothing |= rest.starts_with("0 tests");
+            self.heads += 1;
+            self.may_have_run_nothing |= rest.starts_with("0 tests");
         }
         if let Some(result) = text.strip_prefix("test result: ") {
-            self.ended = true;
+            self.ends += 1;
             self.counted = Some(counted(result));
         }
+    }
+
+    pub fn began(&self) -> bool {
+        self.heads > 0
+    }
+
+    /// Whether libtest came to its own end: each report that was begun has one, its own among
+    /// them, so that the end of another test binary's, which a test has started, is not taken
+    /// for it.
+    pub fn ended(&self) -> bool {
+        self.began() && self.ends >= self.heads
     }
 
     /// `---- NAME stdout ----`, for a test of this batch that had no section yet.
@@ -406,9 +433,8 @@ pub mod tests {
 
     #[test]
     fn a_list_is_read_around_chatter() {
-        let text =
-            "hello\n\na::b: test\nwith: colon: test\nr#fn: test\nbench: benchmark\n: test\nbye\n";
-        assert_eq!(parse_list(text), ["a::b", "with: colon", "r#fn", "bench"]);
+        let text = "hello\n\na::b: test\nwith: colon: test\nr#fn: test\nbench: benchmark\nb: bench\n: test\nbye\n";
+        assert_eq!(parse_list(text), ["a::b", "with: colon", "r#fn", "bench", "b"]);
     }
 
     fn read_all(names: &[&str], chunks: &[&[u8]]) -> Vec<(String, LedgerVerdict, Option<String>)> {
@@ -574,7 +600,7 @@ pub mod tests {
                     entries.extend(ledger.read(chunk));
                     report.read(chunk);
                 }
-                (entries, report.began, report.ended, report.ran_nothing, report.finish())
+                (entries, report.began(), report.ended(), report.may_have_run_nothing, report.finish())
             };
             let whole = read(&[&bytes]);
             let mut tests: Vec<usize> = whole.0.iter().map(|entry| entry.test).collect();
@@ -662,11 +688,29 @@ pub mod tests {
         for chunk in text.as_bytes().chunks(7) {
             reader.read(chunk);
         }
-        assert!(reader.began && reader.ended && !reader.ran_nothing);
+        assert!(reader.began() && reader.ended() && !reader.may_have_run_nothing);
         let (sections, rest) = reader.finish();
         assert_eq!(String::from_utf8_lossy(&sections[&0]), "one\n---- z stdout ----\n");
         assert_eq!(String::from_utf8_lossy(&sections[&1]), "failures:\n\ntwo\n");
         assert_eq!(String::from_utf8_lossy(&rest), "noise\n");
+    }
+
+    #[test]
+    fn the_end_of_a_report_inside_of_another_is_not_its_end() {
+        let (head, end) = ("\nrunning 1 test\n", "\ntest result: ok. 1 passed\n");
+        let table = [
+            (vec![], false),
+            (vec![head], false),
+            (vec![end], false),
+            (vec![head, end], true),
+            (vec![head, head, end], false),
+            (vec![head, head, end, end], true),
+        ];
+        for (lines, expected) in table {
+            let mut reader = ReportReader::new([]);
+            lines.iter().for_each(|lines| reader.read(lines.as_bytes()));
+            assert_eq!(reader.ended(), expected, "{lines:?}");
+        }
     }
 
     #[test]

@@ -10,7 +10,8 @@
 //!   (answer, witness)
 //!   declaration → policy               the metadata, as typed and as meant
 //!   binary (environment)               what the build gave, and how to start it
-//!   inventory (libtest, statics)       every test, and what the symbol tables say
+//!   inventory (lister, libtest, statics)
+//!                                      every test, and what the symbol tables say
 //!   early                              what is still built when the first tests run
 //!   holdup                             what takes so long that somebody may wonder
 //! selection → units → plan           what runs together, and what may start now
@@ -55,6 +56,7 @@ mod inventory;
 mod leaks;
 mod ledger;
 mod libtest;
+mod lister;
 mod message;
 mod mistake;
 mod numbers;

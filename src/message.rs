@@ -110,6 +110,49 @@ pub fn more_slots(more: usize) -> String {
     format!("{:>12} {}", "and", count(more, "more slot"))
 }
 
+pub fn cannot_list(binary: &Binary, why: &str) -> String {
+    format!("cannot list the tests of {}: {why}", what(binary))
+}
+
+/// The line that says that a harness is one test, for a reason of its own.
+pub fn runs_whole(binary: &Binary, why: &str) -> String {
+    format!("{} runs as one test, judged by its exit code: {why}", what(binary))
+}
+
+pub fn when_asked(how: &str) -> String {
+    format!("asked for its tests, {how}")
+}
+
+pub fn lists_the_same() -> String {
+    "it lists the same tests with `--ignored` and without, so that nobody can tell which of them are ignored".to_owned()
+}
+
+pub fn takes_no_name(name: &str) -> String {
+    format!(
+        "it lists `{}`, and does not know it when that is asked for with `--exact`",
+        harmless(name.as_bytes())
+    )
+}
+
+fn what(binary: &Binary) -> String {
+    format!("`{}` ({} of {})", binary.name, binary.kind, binary.package_name)
+}
+
+/// What a binary did that was asked for its tests, and what it said.
+pub fn asked(binary: &Binary, words: &[&str], how: &str, said: &[u8]) -> String {
+    // As much of the output as helps: what went wrong stands at its end.
+    const LINES: usize = 20;
+    let said = String::from_utf8_lossy(said);
+    let lines: Vec<&str> = said.lines().collect();
+    let tail = &lines[lines.len().saturating_sub(LINES)..];
+    let mut text =
+        format!("it {how}\n  command: {} {}", binary.short_path().display(), words.join(" "));
+    for line in tail {
+        text.push_str(&format!("\n  | {line}"));
+    }
+    text
+}
+
 /// Why a binary is not started any more.
 pub fn replaced(path: &Path) -> String {
     format!(
@@ -159,7 +202,7 @@ pub fn note(note: &Note) -> String {
             "could not keep below `{}` all that tests printed ({why}); the report has the beginning and the end of it",
             path.display()
         ),
-        Note::ListFailed(message) => message.clone(),
+        Note::ListFailed(message) | Note::RunsWhole(message) => message.clone(),
         Note::NoChannel { binary, way: Way::Agent } => format!(
             "the agent in `{binary}` was not let in or fell silent: its tests go on without it, and what they leave behind is not looked for"
         ),

@@ -183,7 +183,7 @@ pub fn take_inventory(
         Next::Lists(_) => lists.keep(&inventory, notes),
         Next::Builds(rest) => rest.lists = lists,
     }
-    notes.extend(inventory.failures.iter().cloned().map(Note::ListFailed));
+    notes.extend(inventory.notes());
     end_if(interrupts)?;
     Ok(inventory)
 }

@@ -469,7 +469,8 @@ mod tests {
         let statics = Statics::Known { statics, has_barrier: false };
         let listing = Listing::new(Binary::example("web"), Dispatch::Batches, tests, statics);
         let choices = vec![vec![Choice::Run; names.len()]];
-        let inventory = Inventory { listings: [listing].into_iter().collect(), failures: vec![] };
+        let inventory =
+            Inventory { listings: [listing].into_iter().collect(), ..Inventory::default() };
         let history = History::default();
         let grouped = group(&inventory, 0, &choices, &settings(), &policy, &history);
         let show = |g: &Group| format!("{}({:?})*{}", g.node, g.form, g.tests.len());
@@ -487,7 +488,7 @@ mod tests {
             let statics = Statics::Known { statics: vec![], has_barrier: false };
             let listing = Listing::new(Binary::example("web"), Dispatch::Batches, tests, statics);
             let inventory =
-                Inventory { listings: [listing].into_iter().collect(), failures: vec![] };
+                Inventory { listings: [listing].into_iter().collect(), ..Inventory::default() };
             let mut measured = Measured::default();
             for test in 0..names.len() {
                 measured.record(TestId { listing: 0, test }, took, None, false);

@@ -251,31 +251,50 @@ mod the_command_line {
 mod listing {
     use super::*;
 
-    /// The name, the command, what it said; the verdict of the rest; the exit code.
+    /// What is told of a binary, and the command, and what it said.
     #[track_caller]
-    fn fails(fixture: &str, binary: &str, how: &str, said: &str) {
-        let ran = partest(fixture).run().exits(1);
-        let first =
-            format!("error: cannot list the tests of `{binary}` (test of {fixture}): {how}");
-        let lines: Vec<String> = complaints(&ran).lines().map(str::to_owned).collect();
+    fn tells(ran: &Ran, first: &str, binary: &str, said: &str) {
+        let lines: Vec<String> = complaints(ran).lines().map(str::to_owned).collect();
         let [what, command, output] = &lines[..] else { panic!("three lines; {ran}") };
-        assert_eq!((what.as_str(), output.trim()), (first.as_str(), said), "{ran}");
-        assert!(command.starts_with("  command: /"), "{ran}");
-        assert!(command.contains(binary) && command.ends_with(" --list --format terse"), "{ran}");
+        assert_eq!((what.as_str(), output.trim()), (first, said), "{ran}");
+        assert!(command.starts_with("  command: ") && command.contains(binary), "{ran}");
+        assert!(command.ends_with(" --list --format terse"), "{ran}");
+    }
+
+    #[test]
+    fn one_of_libtest_that_fails_shows_what_was_said() {
+        let ran = Package::with_a_lost_list().partest().run().exits(1);
+        let first =
+            "error: cannot list the tests of `lost` (test of shop): it ended with exit code 1";
+        tells(&ran, first, "/lost-", "| no file catalogue.txt");
         assert!(ran.stdout.starts_with("FAILED 1 passed, 1 binary not listed ("), "{ran}");
     }
 
+    /// `cargo test` does not ask for lists.
     #[test]
-    fn one_that_fails_shows_what_was_said() {
-        let said = "| the terse list is lost: no file catalogue.txt";
-        fails("fails_while_listing", "lost_catalogue", "it ended with exit code 1", said);
-    }
-
-    #[test]
-    fn one_that_hangs_ends_after_its_time() {
-        let said = "| looking for the terse list";
-        let how = "it did not end within 1s (`list-timeout`)";
-        fails("hangs_while_listing", "slow_catalogue", how, said);
+    fn a_harness_of_ones_own_that_does_not_list_is_one_test() {
+        let table = [
+            (
+                "fails_while_listing",
+                "lost_catalogue",
+                "it ended with exit code 1",
+                "| the terse list is lost: no file catalogue.txt",
+            ),
+            (
+                "hangs_while_listing",
+                "slow_catalogue",
+                "it did not end within 1s (`list-timeout`)",
+                "| looking for the terse list",
+            ),
+        ];
+        for (fixture, binary, how, said) in table {
+            let ran = partest(fixture).run().exits(0);
+            let first = format!(
+                "warning: `{binary}` (test of {fixture}) runs as one test, judged by its exit code: asked for its tests, {how}"
+            );
+            tells(&ran, &first, binary, said);
+            assert!(ran.stdout.contains("\nPASSED 2 passed ("), "{ran}");
+        }
     }
 }
 

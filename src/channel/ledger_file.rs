@@ -121,7 +121,7 @@ impl Channel for LedgerFile<'_> {
     }
 
     fn finish(self: Box<Self>, look: &dyn Look, strays: &[Stray]) -> Left {
-        let began = self.report.began || self.heard_any;
+        let began = self.report.began() || self.heard_any;
         // A test may print such a line and end the process: libtest's own agrees with its log.
         let ended = self.report.counted == Some(self.ledger.seen);
         let (outputs, mut rest) = self.report.finish();

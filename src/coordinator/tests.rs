@@ -519,7 +519,7 @@ fn inventory(groups: &[Group]) -> Inventory {
         let tests = group.tests.iter().map(test).collect();
         Listing::new(Binary::example("web"), Dispatch::Batches, tests, statics)
     });
-    Inventory { listings: listings.collect(), failures: vec![] }
+    Inventory { listings: listings.collect(), ..Inventory::default() }
 }
 
 /// A plan, and all that belongs to its run.

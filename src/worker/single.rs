@@ -3,12 +3,14 @@
 use std::process::ExitStatus;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
+use std::time::Duration;
 
 use super::room::{self, Refused};
 use super::{Cause, Context, GRACE, Job, Message, Rest, not_run, prepare, tell};
 use crate::clock;
-use crate::inventory::{Dispatch, Listing};
+use crate::inventory::{Dispatch, Listing, Test};
 use crate::libtest::{self, ReportReader};
+use crate::lister::Lister;
 use crate::outcome::{Outcome, Verdict};
 use crate::output::Bounded;
 use crate::plan::TestId;
@@ -56,9 +58,7 @@ fn start<'r>(
     let mut command = listing.binary.command();
     prepare(&mut command, job, context, number);
     if listing.dispatch != Dispatch::Whole {
-        command.args(listed.is_ignored.then_some("--ignored")).arg("--exact");
-        // A name that looks like a flag.
-        command.args(listed.name.starts_with('-').then_some("--")).arg(&listed.name);
+        command.args(libtest::select_one(&listed.name, listed.is_ignored));
     }
     let process = Supervised::spawn(command, None, context.groups, job.role())?;
     Ok((process, number))
@@ -96,11 +96,16 @@ fn follow(
             }
         }
     };
+    let took = Some(clock::since(began));
     let (outcome, reason) = match is_late {
         true => {
             (Outcome::TimedOut, Some(format!("timed out after {:?}", timeout.unwrap_or_default())))
         }
-        false => by_exit_code(status, &report, &context.inventory.listings[test.listing]),
+        false => {
+            let listing = &context.inventory.listings[test.listing];
+            let is_known = || is_known(listing, &listing.tests[test.test], context);
+            by_exit_code(status, &report, listing, is_known)
+        }
     };
     let output = output.into_output();
     let by_output = || libtest::reason(&String::from_utf8_lossy(&output));
@@ -108,24 +113,37 @@ fn follow(
         Outcome::Failed => by_output().or(reason),
         _ => reason,
     };
-    let (took, worker) = (Some(clock::since(began)), Some(number));
-    Ok(Verdict { took, worker, output, ..Verdict::without_run(outcome, reason) })
+    Ok(Verdict { took, worker: Some(number), output, ..Verdict::without_run(outcome, reason) })
 }
 
+/// What a harness of one's own prints proves nothing, since its tests print as well: its exit
+/// code judges. libtest's exit code is 0 also where a test has ended the process in the middle.
 fn by_exit_code(
     status: ExitStatus,
     report: &ReportReader,
     listing: &Listing,
+    is_known: impl FnOnce() -> bool,
 ) -> (Outcome, Option<String>) {
     let described = || Some(process::describe(status));
     let is_libtest = listing.dispatch == Dispatch::Batches;
+    let is_named = listing.dispatch != Dispatch::Whole;
     match status.code() {
-        Some(0) if report.ran_nothing => (Outcome::Missing, Some(not_run())),
+        Some(0) if is_named && report.may_have_run_nothing && !is_known() => {
+            (Outcome::Missing, Some(not_run()))
+        }
         // libtest always says how it ended; without that the test ended the process.
-        Some(0) if is_libtest && !report.ended => (Outcome::Aborted, described()),
+        Some(0) if is_libtest && !report.ended() => (Outcome::Aborted, described()),
         Some(0) => (Outcome::Passed, None),
         Some(code) if is_libtest && code != 101 => (Outcome::Aborted, described()),
         Some(_) => (Outcome::Failed, described()),
         None => (Outcome::Aborted, described()),
     }
+}
+
+/// Whether the binary knows the test by its name, which it was given. A test that prints what a
+/// harness prints that has nothing to run is one that runs: so the binary is asked.
+fn is_known(listing: &Listing, test: &Test, context: &Context<'_>) -> bool {
+    /// Its list has come before within the time that the user gives it.
+    const LIMIT: Duration = Duration::from_secs(30);
+    Lister { binary: &listing.binary, limit: LIMIT, groups: context.groups }.knows(test)
 }

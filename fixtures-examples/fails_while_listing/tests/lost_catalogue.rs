@@ -1,4 +1,4 @@
-//! Asked for its list (`--list --format terse`), it complains and fails.
+//! Asked for its list, in whichever format, it complains and fails.
 
 use std::process::ExitCode;
 

@@ -1,0 +1,273 @@
+//! Harnesses of one's own: what `cargo test` runs is run here too, each test by its name where the
+//! harness can do that, and judged by exit codes.
+
+#![cfg(feature = "command")]
+
+mod fixture;
+
+use std::collections::BTreeMap;
+
+use fixture::{Package, Ran};
+
+/// All ways to run tests, with and without what libtest would be told.
+const ANYHOW: [&str; 7] =
+    ["", "-j1", "-j8", "--no-agent", "--isolate", "-- --nocapture", "-- --show-output"];
+
+/// What the harnesses below have in common: a shop that sells, has nothing left, and has a test
+/// that fails and one that is ignored.
+const SHOP: &str = r#"
+    use std::process::ExitCode;
+
+    pub const TESTS: [(&str, bool); 3] = [("closes late", false), ("opens", false), ("moves", true)];
+
+    pub fn asked(word: &str) -> bool {
+        std::env::args().skip(1).any(|argument| argument == word)
+    }
+
+    /// By the name behind `--exact`, and by `--ignored` where that is known.
+    pub fn chosen(knows_ignored: bool) -> Vec<(&'static str, bool)> {
+        let name = std::env::args().skip_while(|word| word != "--exact").nth(1);
+        let is_named = |test: &(&str, bool)| name.as_ref().is_none_or(|name| name == test.0);
+        let is_wanted = |test: &(&str, bool)| !knows_ignored || !asked("--ignored") || test.1;
+        TESTS.into_iter().filter(is_named).filter(is_wanted).collect()
+    }
+
+    pub fn list(knows_ignored: bool, kind: &str) -> ExitCode {
+        chosen(knows_ignored).iter().for_each(|(name, _)| println!("{name}: {kind}"));
+        ExitCode::SUCCESS
+    }
+
+    /// `opens` fails where the environment says so, and leaves a mark where it runs.
+    pub fn run() -> ExitCode {
+        let mut code = ExitCode::SUCCESS;
+        for (name, is_ignored) in chosen(true) {
+            if is_ignored && !asked("--ignored") {
+                println!("test {name} ... ignored");
+            } else if name == "opens" && std::env::var_os("BROKEN").is_some() {
+                println!("test {name} ... FAILED");
+                code = ExitCode::from(101);
+            } else {
+                println!("test {name} ... ok");
+            }
+            if let (Some(log), true) = (std::env::var_os("FIXTURE_LOG"), name == "opens") {
+                let program = std::env::args().next().unwrap();
+                let program = program.rsplit('/').next().unwrap().split('-').next().unwrap();
+                std::fs::write(std::path::Path::new(&log).join(program), "ran").unwrap();
+            }
+        }
+        code
+    }
+
+    pub fn refuses(word: &str) -> ExitCode {
+        eprintln!("error: unexpected argument `{word}`");
+        ExitCode::from(2)
+    }
+"#;
+
+/// As libtest does it.
+const KNOWS_ALL: &str = r#"
+    use shop::*;
+    fn main() -> std::process::ExitCode {
+        if asked("--list") && asked("terse") { return list(true, "test") }
+        run()
+    }
+"#;
+
+/// `libtest-mimic` calls a benchmark so.
+const BENCH: &str = r#"
+    use shop::*;
+    fn main() -> std::process::ExitCode {
+        if asked("--list") && asked("terse") { return list(true, "bench") }
+        run()
+    }
+"#;
+
+/// The same list with `--ignored`: all of its tests would be ignored, and none would run.
+const KNOWS_NO_IGNORED: &str = r#"
+    use shop::*;
+    fn main() -> std::process::ExitCode {
+        if asked("--list") && asked("terse") { return list(false, "test") }
+        run()
+    }
+"#;
+
+/// As `libtest2-mimic` has it, whose exit code is libtest's.
+const WANTS_UNSTABLE: &str = r#"
+    use shop::*;
+    fn main() -> std::process::ExitCode {
+        if asked("terse") && !asked("-Zunstable-options") {
+            eprintln!("`--format` requires `-Zunstable-options`");
+            return std::process::ExitCode::from(101);
+        }
+        if asked("--list") { return list(true, "test") }
+        run()
+    }
+"#;
+
+/// `--list` alone; everything else that is not known is an error, even the output's options.
+const KNOWS_NO_FORMAT: &str = r#"
+    use shop::*;
+    fn main() -> std::process::ExitCode {
+        for word in ["--format", "terse", "--nocapture", "--show-output", "-Zunstable-options"] {
+            if asked(word) { return refuses(word) }
+        }
+        if asked("--list") { return list(true, "test") }
+        run()
+    }
+"#;
+
+/// As divan lists: for people.
+const LISTS_A_TREE: &str = r#"
+    use shop::*;
+    fn main() -> std::process::ExitCode {
+        for word in ["--format", "terse"] {
+            if asked(word) { return refuses(word) }
+        }
+        if asked("--list") {
+            println!("shop\n├─ opens\n╰─ closes late");
+            return std::process::ExitCode::SUCCESS;
+        }
+        run()
+    }
+"#;
+
+/// It lists, and runs all or nothing.
+const TAKES_NO_NAME: &str = r#"
+    use shop::*;
+    fn main() -> std::process::ExitCode {
+        if asked("--exact") { return refuses("--exact") }
+        if asked("--list") && asked("terse") { return list(true, "test") }
+        run()
+    }
+"#;
+
+/// The name of each binary, its text, whether it is a benchmark, and whether it runs by names.
+const HARNESSES: [(&str, &str, bool, bool); 7] = [
+    ("knows_all", KNOWS_ALL, false, true),
+    ("measures", BENCH, true, true),
+    ("knows_no_ignored", KNOWS_NO_IGNORED, false, false),
+    ("wants_unstable", WANTS_UNSTABLE, false, true),
+    ("knows_no_format", KNOWS_NO_FORMAT, false, true),
+    ("lists_a_tree", LISTS_A_TREE, true, false),
+    ("takes_no_name", TAKES_NO_NAME, false, false),
+];
+
+fn package() -> Package {
+    let mut manifest = String::new();
+    let kind = |is_bench: bool| if is_bench { ("bench", "benches") } else { ("test", "tests") };
+    for (name, _, is_bench, _) in HARNESSES {
+        let (section, _) = kind(is_bench);
+        manifest.push_str(&format!("[[{section}]]\nname = \"{name}\"\nharness = false\n"));
+    }
+    let package = Package::shop(&manifest, SHOP);
+    for (name, text, is_bench, _) in HARNESSES {
+        let (_, directory) = kind(is_bench);
+        package.write(&format!("{directory}/{name}.rs"), text);
+    }
+    package
+}
+
+/// The verdicts of all, where `opens` comes to this.
+fn expected(opens: &str) -> BTreeMap<String, String> {
+    let of_one = |(name, _, _, has_names): (&str, &str, bool, bool)| {
+        let tests = match has_names {
+            true => vec![("opens", opens), ("closes late", "passed"), ("moves", "ignored")],
+            false => vec![("main", opens)],
+        };
+        let id = |test: &str| format!("{name}::{test}");
+        tests.into_iter().map(|(test, outcome)| (id(test), outcome.to_owned())).collect::<Vec<_>>()
+    };
+    HARNESSES.into_iter().flat_map(of_one).collect()
+}
+
+/// Each has run, not only come to a verdict.
+#[track_caller]
+fn all_have_run(ran: &Ran) {
+    for (name, ..) in HARNESSES {
+        assert_eq!(ran.log(name), ["ran"], "{name}; {ran}");
+    }
+}
+
+#[test]
+fn what_cargo_test_runs_comes_to_the_same_here_however_its_harness_lists() {
+    let package = package();
+    package.cargo().args("test --all-targets").run().exits(0);
+    package.cargo().args("test --all-targets").env("BROKEN", "1").run().exits(101);
+    for way in ANYHOW {
+        let call = || package.partest().json().args("--all-targets --no-fail-fast").args(way);
+        let ran = call().run().exits(0);
+        assert_eq!(ran.verdicts(), expected("passed"), "{ran}");
+        all_have_run(&ran);
+        let ran = call().env("BROKEN", "1").run().exits(100);
+        assert_eq!(ran.verdicts(), expected("failed"), "{ran}");
+        all_have_run(&ran);
+    }
+}
+
+#[test]
+fn a_harness_that_runs_as_a_whole_though_it_lists_says_why() {
+    let ran = package().partest().args("--all-targets").run().exits(0);
+    let table = [
+        (
+            "`knows_no_ignored` (test of shop)",
+            "it lists the same tests with `--ignored` and without, so that nobody can tell which of them are ignored\n",
+        ),
+        ("`lists_a_tree` (bench of shop)", "asked for its tests, it ended with exit code 2\n"),
+        (
+            "`takes_no_name` (test of shop)",
+            "it lists `closes late`, and does not know it when that is asked for with `--exact`\n",
+        ),
+    ];
+    for (what, why) in table {
+        let line = format!("warning: {what} runs as one test, judged by its exit code: {why}");
+        assert!(ran.stderr.contains(&line), "{line}; {ran}");
+    }
+    assert!(ran.stderr.contains("  | error: unexpected argument `--format`\n"), "{ran}");
+    assert_eq!(ran.stderr.matches("runs as one test").count(), table.len(), "{ran}");
+}
+
+#[test]
+fn ignored_tests_of_a_harness_run_where_they_are_asked_for() {
+    let ran = package().partest().json().args("--all-targets -- --ignored").run().exits(0);
+    let named = HARNESSES.into_iter().filter(|harness| harness.3);
+    let mut expected: Vec<String> = named.map(|(name, ..)| format!("{name}::moves")).collect();
+    expected.sort();
+    assert_eq!(ran.ids("passed"), expected, "{ran}");
+}
+
+/// What a harness prints, or a test of it, or a child, says nothing about how it ended.
+#[test]
+fn a_harness_is_judged_by_its_exit_code_whatever_is_printed() {
+    const PRINTS: &str = r#"
+        use shop::*;
+        fn prints() {
+            println!("\nrunning 0 tests\n\ntest result: ok. 0 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out\n");
+        }
+        fn main() -> std::process::ExitCode {
+            if asked("--list") && asked("terse") { return list(true, "test") }
+            let code = run();
+            prints();
+            code
+        }
+    "#;
+    let whole = PRINTS.replace("asked(\"terse\")", "false").replace("asked(\"--list\")", "false");
+    let manifest = "[[test]]\nname = \"named\"\nharness = false\n[[test]]\nname = \"whole\"\nharness = false\n";
+    let package = Package::shop(manifest, SHOP);
+    package.write("tests/named.rs", PRINTS);
+    package.write("tests/whole.rs", &whole);
+    let expected = |opens: &str| {
+        let table = [
+            ("named::closes late", "passed"),
+            ("named::moves", "ignored"),
+            ("named::opens", opens),
+            ("whole::main", opens),
+        ];
+        table.map(|(id, outcome)| (id.to_owned(), outcome.to_owned())).into()
+    };
+    for way in ANYHOW {
+        let ran = package.partest().json().args(way).run().exits(0);
+        assert_eq!(ran.verdicts(), expected("passed"), "{ran}");
+        let ran = package.partest().json().args(way).env("BROKEN", "1").run().exits(100);
+        assert_eq!(ran.verdicts(), expected("failed"), "{ran}");
+    }
+}
