@@ -16,14 +16,15 @@ use toml::de::DeTable;
 
 use crate::args::CargoArgs;
 use crate::cargo;
+use crate::configuration::Configuration;
 use crate::error::Result;
 use crate::event::Note;
+use crate::settings::Settings;
 use crate::store::{self, Stored};
-use crate::toolchain;
 use crate::witness::{Witness, digest, is_pattern};
 
 /// Raised whenever what is kept changes its form, or other things are looked at.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// What changed so shortly before cargo was asked, or while it looked, may be newer than its
 /// answer. File systems tell times by the kernel's tick, 10 ms at the most.
@@ -46,6 +47,7 @@ struct Question {
     cwd: PathBuf,
     manifest: PathBuf,
     flags: Vec<String>,
+    configuration: BTreeSet<PathBuf>,
     variables: BTreeSet<(OsString, OsString)>,
 }
 
@@ -62,18 +64,13 @@ fn typed(args: &CargoArgs) -> Option<PathBuf> {
     Some(std::path::absolute(dir).unwrap_or_else(|_| dir.clone()))
 }
 
-/// `configured` is the target directory that variables or configuration name: an answer is
-/// looked for there. `keeps` is false for a run that must leave no trace.
-pub fn metadata(
-    args: &CargoArgs,
-    configured: Option<PathBuf>,
-    keeps: bool,
-    notes: &mut Vec<Note>,
-) -> Result<Metadata> {
-    let Some(question) = Question::of(args).filter(|_| keeps) else {
+/// A run within another must leave no trace.
+pub fn metadata(settings: &Settings, notes: &mut Vec<Note>) -> Result<Metadata> {
+    let Settings { cargo: args, configuration, .. } = settings;
+    let Some(question) = Question::of(args, configuration).filter(|_| !settings.nested) else {
         return cargo::metadata(args, None);
     };
-    for dir in question.state_dirs(typed(args).or(configured)) {
+    for dir in question.state_dirs(typed(args).or_else(|| configuration.target_dir.clone())) {
         if let Some(metadata) = known(&dir.join(question.file_name()), &question, notes) {
             return Ok(metadata);
         }
@@ -96,9 +93,9 @@ struct Before {
 /// What is not there before cargo is asked, nor after that, was not there for cargo. Of it no
 /// directory has to tell: those above a workspace, such as `/tmp`, may change all the time.
 fn absent_above(question: &Question) -> BTreeSet<PathBuf> {
-    let names = ["Cargo.toml", ".cargo/config", ".cargo/config.toml"];
     let dirs = question.cwd.ancestors().chain(question.dir().ancestors());
-    let files = dirs.flat_map(|dir| names.map(|name| dir.join(name)));
+    let manifests = dirs.map(|dir| dir.join("Cargo.toml"));
+    let files = manifests.chain(question.configuration.iter().cloned());
     files.filter(|file| !file.exists()).collect()
 }
 
@@ -142,9 +139,9 @@ fn keep(
 
 impl Question {
     /// None where the answer may hang on what is not looked at.
-    fn of(args: &CargoArgs) -> Option<Question> {
-        // They may name files, and change what cargo reads.
-        if !args.config.is_empty() || !args.unstable.is_empty() {
+    fn of(args: &CargoArgs, configuration: &Configuration) -> Option<Question> {
+        // They may change what cargo reads.
+        if !args.unstable.is_empty() {
             return None;
         }
         // Without it cargo may be a proxy that decides anew every time.
@@ -161,6 +158,7 @@ impl Question {
             cwd,
             manifest,
             flags: cargo::resolution_flags(args),
+            configuration: configuration.files.clone(),
             variables: std::env::vars_os().filter(|(name, _)| is_cargos(name)).collect(),
         })
     }
@@ -193,7 +191,8 @@ fn is_cargos(name: &std::ffi::OsStr) -> bool {
 
 /// All that cargo reads for its answer; none where that cannot be told.
 fn witnesses(metadata: &Metadata, question: &Question) -> Option<BTreeSet<Witness>> {
-    let mut witnesses = configuration(question)?;
+    let files = question.configuration.iter().cloned();
+    let mut witnesses: BTreeSet<Witness> = files.map(Witness::Text).collect();
     let root = metadata.workspace_root.as_std_path();
     let root_manifest = root.join("Cargo.toml");
     let patterns = patterns(&std::fs::read_to_string(&root_manifest).ok()?)?;
@@ -208,18 +207,6 @@ fn witnesses(metadata: &Metadata, question: &Question) -> Option<BTreeSet<Witnes
         witnesses.extend(of_package(package));
     }
     Some(witnesses)
-}
-
-fn configuration(question: &Question) -> Option<BTreeSet<Witness>> {
-    let home = toolchain::cargo_home(&question.cwd)?;
-    let dirs = question.cwd.ancestors().map(|dir| dir.join(".cargo")).chain([home]);
-    let files: BTreeSet<PathBuf> =
-        dirs.flat_map(|dir| [dir.join("config"), dir.join("config.toml")]).collect();
-    let includes =
-        |path: &PathBuf| std::fs::read_to_string(path).is_ok_and(|text| text.contains("include"));
-    // What another file adds would have to be followed.
-    let is_whole = !files.iter().any(includes);
-    is_whole.then(|| files.into_iter().map(Witness::Text).collect())
 }
 
 /// The members of a workspace that stand for several.
@@ -279,6 +266,7 @@ mod tests {
             cwd: root.join("src"),
             manifest: args.manifest_path.unwrap_or_default(),
             flags: Vec::new(),
+            configuration: BTreeSet::from([root.join("src/.cargo/config.toml")]),
             variables: BTreeSet::new(),
         };
         let witnesses = witnesses(&metadata, &question).unwrap();
@@ -288,7 +276,6 @@ mod tests {
             Witness::Text(root.join("Cargo.lock")),
             Witness::Text(above.join("Cargo.toml")),
             Witness::Text(root.join("src/.cargo/config.toml")),
-            Witness::Text(above.join(".cargo/config")),
             Witness::Kind(root.join("build.rs")),
             Witness::Kind(root.join("src/main.rs")),
             Witness::Targets(root.join("tests")),

@@ -10,7 +10,9 @@ use std::sync::mpsc::{Receiver, channel};
 
 use cargo_metadata::{Artifact, Message, PackageId, TargetKind};
 
+use crate::args::CargoArgs;
 use crate::cargo;
+use crate::configuration::Configuration;
 use crate::environment::{self, Surroundings, Variables};
 use crate::error::{Error, Result};
 use crate::message;
@@ -157,13 +159,14 @@ impl Told {
         &mut self,
         workspace: &Workspace,
         toolchain: &Toolchain,
+        settings: &Settings,
     ) -> Result<Vec<Binary>> {
         let tests = std::mem::take(&mut self.tests);
         let binary = |artifact: &Artifact| {
             let id = &artifact.package_id;
             let package = workspace.position(id);
             let package = package.ok_or_else(|| Error::Cargo(format!("nobody knows `{id}`")))?;
-            Ok(self.binary(artifact, package, workspace, toolchain))
+            Ok(self.binary(artifact, package, workspace, toolchain, &settings.configuration))
         };
         let mut binaries: Vec<Binary> = tests.iter().map(binary).collect::<Result<_>>()?;
         binaries.sort_by(Binary::compare);
@@ -171,10 +174,10 @@ impl Told {
     }
 
     /// Adds those packages to the workspace that are built and stand outside of it.
-    pub fn read_packages(&self, workspace: &mut Workspace) -> Result<()> {
+    pub fn read_packages(&self, workspace: &mut Workspace, args: &CargoArgs) -> Result<()> {
         let mut packages =
             self.tests.iter().map(|test| (&test.package_id, test.manifest_path.as_std_path()));
-        packages.try_for_each(|(id, manifest)| workspace.add(id, manifest))
+        packages.try_for_each(|(id, manifest)| workspace.add(id, manifest, args))
     }
 
     fn binary(
@@ -183,6 +186,7 @@ impl Told {
         index: usize,
         workspace: &Workspace,
         toolchain: &Toolchain,
+        configuration: &Configuration,
     ) -> Binary {
         let package = &workspace.packages[index];
         let target = &artifact.target;
@@ -197,6 +201,7 @@ impl Told {
             build_script: self.scripts.get(&artifact.package_id),
             linked_paths: &self.linked_paths,
             binaries: own_binaries.map(Vec::as_slice).unwrap_or_default(),
+            configuration,
             toolchain,
             platform,
         });

@@ -199,7 +199,7 @@ impl Rest {
     }
 
     fn list(&mut self, place: Place<'_>, told: &Sender<Message>) -> Result<()> {
-        let binaries = self.told.binaries(place.workspace, &self.toolchain)?;
+        let binaries = self.told.binaries(place.workspace, &self.toolchain, place.settings)?;
         if binaries.is_empty() {
             return Ok(());
         }

@@ -9,6 +9,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::binary::BuildScript;
+use crate::configuration::Configuration;
 use crate::fixture::Numbers;
 use crate::toolchain::{Platform, Toolchain};
 use crate::workspace::Package;
@@ -24,6 +25,7 @@ pub struct Surroundings<'a> {
     pub linked_paths: &'a [PathBuf],
     /// `(name, path)` of the package's own binaries, for integration tests only.
     pub binaries: &'a [(String, PathBuf)],
+    pub configuration: &'a Configuration,
     pub toolchain: &'a Toolchain,
     pub platform: &'a Platform,
 }
@@ -42,7 +44,7 @@ pub fn variables(around: &Surroundings<'_>) -> Variables {
     variables.insert(LIBRARY_PATH.into(), library_path(around));
     // cargo's order: what it sets itself is never overridden, what the user set only with
     // `force`.
-    for (name, value) in &around.toolchain.env {
+    for (name, value) in &around.configuration.env {
         let name = OsString::from(name);
         let taken =
             variables.contains_key(&name) || (!value.force && std::env::var_os(&name).is_some());

@@ -38,8 +38,6 @@ pub enum Error {
     Start { program: String, source: std::io::Error },
     #[error("cannot read `{path}`: {source}")]
     Read { path: PathBuf, source: std::io::Error },
-    #[error("cannot read cargo's configuration: {0}")]
-    Configuration(#[from] cargo_config2::Error),
     #[error("cannot start a thread beside cargo: {}{}", .0, hint(.0))]
     Thread(std::io::Error),
     #[error(

@@ -5,6 +5,7 @@
 //!
 //! ```text
 //! args → settings                    the command line, as typed and as meant
+//!   configuration                      what cargo reads besides it
 //! prepare                            all that comes before the first test:
 //!   cargo → workspace, toolchain       what cargo and rustc know
 //!   (answer, witness)
@@ -39,6 +40,7 @@ mod binary;
 mod cargo;
 mod channel;
 mod clock;
+mod configuration;
 mod coordinator;
 mod declaration;
 mod doctests;
@@ -82,6 +84,7 @@ mod workspace;
 use std::process::ExitCode;
 
 use crate::args::NoTests;
+use crate::configuration::Configuration;
 use crate::error::{Error, Exit, Result};
 use crate::event::{Note, Summary};
 use crate::fixture::{ByHand, Shelf};
@@ -100,7 +103,8 @@ fn main() -> ExitCode {
         return fixture::hold();
     }
     let args = args::parse(std::env::args_os());
-    let settings = Settings::new(args);
+    let configuration = Configuration::load(&args.cargo);
+    let settings = Settings::new(args, configuration);
     let lines = match settings.task {
         Task::Run => process::set_up(),
         _ => Lines::default(),

@@ -80,6 +80,8 @@ pub struct Group {
     pub threads: Threads,
     /// With `threads = "auto"`: not fewer than this, as far as there are slots.
     pub least_threads: usize,
+    /// The most tests of its binary that may run at once, in however many workers.
+    pub at_once: Option<usize>,
     pub slots: usize,
     pub locks: Locks,
     pub exclusive: bool,

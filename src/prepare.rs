@@ -1,6 +1,5 @@
 //! Everything before the first test: the build, what the manifests declare, and the inventory.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{Builder, ScopedJoinHandle};
 
@@ -19,7 +18,7 @@ use crate::policy::Policy;
 use crate::process;
 use crate::report::{Spinner, tell};
 use crate::settings::{Settings, Task};
-use crate::toolchain::{self, Toolchain};
+use crate::toolchain::Toolchain;
 use crate::workspace::Workspace;
 
 /// Where the lists are kept, below the state directory.
@@ -55,10 +54,8 @@ pub fn build(
     let watch = Watch::start(settings, interrupts);
     let mut mistakes = Vec::new();
     let (toolchain, declared, (lists, history)) = std::thread::scope(|scope| {
-        let config = toolchain::configuration();
-        let target_dir = config.as_ref().ok().and_then(|config| config.build.target_dir.clone());
-        let toolchain = Builder::new().spawn_scoped(scope, || Toolchain::load(settings, config?));
-        let declared = declared(settings, target_dir, &mut mistakes, notes);
+        let toolchain = Builder::new().spawn_scoped(scope, || Toolchain::load(settings));
+        let declared = declared(settings, &mut mistakes, notes);
         if matches!(declared, Err(Error::Metadata(_))) || toolchain.is_err() {
             process::end_tree(cargo.id());
         }
@@ -82,7 +79,7 @@ pub fn build(
     let mut cargo = Building::new(cargo);
     if state == State::Ready {
         let (toolchain, (workspace, policy)) = (toolchain??, declared?);
-        let binaries = told.binaries(&workspace, &toolchain)?;
+        let binaries = told.binaries(&workspace, &toolchain, settings)?;
         tests_begin(interrupts);
         interrupts.groups.spare(cargo.id().into_iter().collect());
         interrupts.set_grows(true);
@@ -106,8 +103,8 @@ pub fn build(
     }
     let (mut workspace, policy) = declared?;
     let toolchain = toolchain?;
-    told.read_packages(&mut workspace)?;
-    let binaries = told.binaries(&workspace, &toolchain)?;
+    told.read_packages(&mut workspace, &settings.cargo)?;
+    let binaries = told.binaries(&workspace, &toolchain, settings)?;
     tests_begin(interrupts);
     if settings.task == Task::Run {
         interrupts.watch_terminal();
@@ -130,9 +127,7 @@ fn result<T>(thread: std::io::Result<ScopedJoinHandle<'_, T>>) -> Result<T> {
 /// What the manifests declare, for a task that builds nothing.
 pub fn declared_alone(settings: &Settings) -> Result<(Workspace, Policy)> {
     let (mut mistakes, mut notes) = (Vec::new(), Vec::new());
-    let config = toolchain::configuration()?;
-    let target_dir = config.build.target_dir.clone();
-    let declared = declared(settings, target_dir, &mut mistakes, &mut notes);
+    let declared = declared(settings, &mut mistakes, &mut notes);
     for mistake in &mistakes {
         tell(&mistake.render(settings.color.stderr));
     }
@@ -142,11 +137,10 @@ pub fn declared_alone(settings: &Settings) -> Result<(Workspace, Policy)> {
 /// What the manifests declare, with all that is wrong about it.
 fn declared(
     settings: &Settings,
-    target_dir: Option<PathBuf>,
     mistakes: &mut Vec<Mistake>,
     notes: &mut Vec<Note>,
 ) -> Result<(Workspace, Policy)> {
-    let workspace = Workspace::load(&settings.cargo, target_dir, !settings.nested, notes)?;
+    let workspace = Workspace::load(settings, notes)?;
     let policy = workspace.policy(settings, mistakes)?;
     mistakes.sort_by_key(|mistake| (mistake.severity == Severity::Error, mistake.position()));
     end_if_wrong(mistakes)?;

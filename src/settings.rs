@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::args::{
     self, Args, CargoArgs, FlakyArg, Jobs, LeaksArg, MessageFormat, NoTests, PolicyArg, When,
 };
+use crate::configuration::Configuration;
 use crate::declaration::{Flaky, Kind, LeakAction};
 use crate::fixture::ByHand;
 
@@ -62,6 +63,10 @@ pub struct Settings {
     pub may_overcommit: bool,
     /// The most threads of one worker, where the user set a bound.
     pub thread_cap: Option<usize>,
+    /// The most tests of one binary that may run at once, in however many workers, where a
+    /// variable says so: who has set it for a project, in its configuration, say, has not thought
+    /// of several.
+    pub tests_at_once: Option<usize>,
     pub policy: PolicyOverride,
     pub timeout: Option<Duration>,
     pub run_timeout: Option<Duration>,
@@ -84,6 +89,8 @@ pub struct Settings {
     pub nocapture: bool,
     pub show_output: bool,
     pub cargo: CargoArgs,
+    /// What cargo reads besides its arguments.
+    pub configuration: Configuration,
     pub cargo_verbosity: u8,
     /// A run inside a test of a run: it leaves the outer one's files alone.
     pub nested: bool,
@@ -104,7 +111,7 @@ impl Settings {
         if self.may_overcommit { self.slots.saturating_mul(overcommit) } else { self.slots }
     }
 
-    pub fn new(args: Args) -> Settings {
+    pub fn new(args: Args, configuration: Configuration) -> Settings {
         let (task, selection) = match args.command {
             Some(args::Command::Plan(selection)) => (Task::Plan, selection),
             Some(args::Command::List(selection)) => (Task::List, selection),
@@ -116,13 +123,16 @@ impl Settings {
         };
         let libtest = args::parse_libtest(&selection.libtest);
         let nested = std::env::var_os("PARTEST_RUN_ID").is_some();
-        let thread_cap =
-            libtest.test_threads.map(usize::from).or_else(|| number_in_env("RUST_TEST_THREADS"));
+        let variable = |name| configuration.variable(name)?.into_string().ok();
+        let counted = libtest.test_threads.map(usize::from);
+        let bound = number(variable("RUST_TEST_THREADS")).filter(|_| counted.is_none());
+        let thread_cap = counted.or(bound);
         Settings {
             task: if args.running.no_run && task == Task::Run { Task::BuildOnly } else { task },
             slots: slots(args.running.jobs, nested, thread_cap),
             may_overcommit: args.running.jobs.is_none() && thread_cap.is_none() && !nested,
             thread_cap,
+            tests_at_once: bound,
             policy: policy_override(&args.running),
             timeout: args.running.timeout,
             run_timeout: args.running.run_timeout,
@@ -146,10 +156,11 @@ impl Settings {
             verbosity: verbosity(&args.showing, libtest.quiet),
             color: color(args.showing.color.or(libtest.color)),
             ordered: args.showing.ordered,
-            nocapture: libtest.nocapture || is_set("RUST_TEST_NOCAPTURE"),
+            nocapture: libtest.nocapture || is_set(variable("RUST_TEST_NOCAPTURE")),
             show_output: libtest.show_output,
             cargo_verbosity: args.showing.verbose.saturating_sub(1),
             cargo: args.cargo,
+            configuration,
             nested,
             run_id: new_run_id(),
             wanted: Wanted {
@@ -230,13 +241,13 @@ fn color(typed: Option<When>) -> Color {
     }
 }
 
-fn number_in_env(name: &str) -> Option<usize> {
-    std::env::var(name).ok()?.parse().ok().filter(|number| *number > 0)
+fn number(value: Option<String>) -> Option<usize> {
+    value?.parse().ok().filter(|number| *number > 0)
 }
 
 /// As libtest reads `RUST_TEST_NOCAPTURE`: anything but `0`.
-fn is_set(name: &str) -> bool {
-    std::env::var(name).is_ok_and(|value| value != "0")
+fn is_set(value: Option<String>) -> bool {
+    value.is_some_and(|value| value != "0")
 }
 
 /// As cargo reads its boolean variables.

@@ -1,32 +1,23 @@
-//! What the toolchain and cargo's configuration say about running a test.
+//! What the toolchain says about running a test.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::str::FromStr;
 
-pub use cargo_config2::Config;
-use cargo_config2::EnvConfigValue;
+use cargo_platform::Cfg;
 
+use crate::configuration::Configuration;
 use crate::error::{Error, Result};
 use crate::settings::Settings;
-
-/// What the configuration files and their variables say.
-pub fn configuration() -> Result<Config> {
-    Ok(Config::load()?)
-}
-
-pub fn cargo_home(cwd: &Path) -> Option<PathBuf> {
-    cargo_config2::cargo_home_with_cwd(cwd)
-}
 
 #[derive(Debug)]
 pub struct Toolchain {
     /// The cargo that tests see in `CARGO`.
     pub cargo: OsString,
-    /// `[env]` of the configuration files.
-    pub env: BTreeMap<String, EnvConfigValue>,
-    pub platforms: Vec<Platform>,
+    /// What somebody has named, and behind it the host: macros are built for that, and so are
+    /// their tests.
+    platforms: Vec<Platform>,
 }
 
 /// One target triple that tests are built for.
@@ -39,34 +30,52 @@ pub struct Platform {
     pub runner: Vec<OsString>,
 }
 
+/// What cargo takes for the triple of the host.
+const HOST: &str = "host-tuple";
+
 impl Toolchain {
-    pub fn load(settings: &Settings, config: Config) -> Result<Toolchain> {
-        let named = config.build_target_for_cli(&settings.cargo.target)?;
-        let rustc = config.rustc().path.clone();
-        let rustc = rustc.as_path();
+    pub fn load(settings: &Settings) -> Result<Toolchain> {
+        let Settings { cargo: args, configuration, .. } = settings;
+        let named = if args.target.is_empty() { &configuration.targets } else { &args.target };
+        let rustc = rustc(configuration);
         let mut platforms = Vec::new();
-        if named.is_empty() {
-            platforms.push(Platform::load(&config, rustc, None)?);
+        for triple in named.iter().filter(|triple| *triple != HOST) {
+            platforms.push(Platform::load(configuration, &rustc, Some(triple))?);
         }
-        for triple in &named {
-            platforms.push(Platform::load(&config, rustc, Some(triple))?);
-        }
-        Ok(Toolchain { cargo: cargo(&platforms), env: config.env.clone(), platforms })
+        platforms.push(Platform::load(configuration, &rustc, None)?);
+        Ok(Toolchain { cargo: cargo(&platforms), platforms })
     }
 
-    /// The platform of an executable: the one whose triple stands in its path.
+    /// The platform of an executable: the one whose triple stands in its path, as near to it as
+    /// can be, or else the host.
     pub fn platform_of(&self, executable: &Path) -> &Platform {
-        let stands_in_path = |platform: &&Platform| {
-            executable
-                .iter()
-                .any(|part| Path::new(part).file_stem() == Path::new(&platform.triple).file_stem())
+        let named = |part: &std::ffi::OsStr| {
+            let stem = Path::new(part).file_stem();
+            let is_named = |platform: &&Platform| stem == Path::new(&platform.triple).file_stem();
+            self.platforms.iter().find(is_named)
         };
-        self.platforms.iter().find(stands_in_path).unwrap_or(&self.platforms[0])
+        // `load` never leaves it empty.
+        executable.iter().rev().find_map(named).unwrap_or(&self.platforms[self.platforms.len() - 1])
     }
 }
 
+/// The compiler that cargo calls, as far as that can be told without rustup.
+fn rustc(configuration: &Configuration) -> PathBuf {
+    let beside_cargo = || {
+        let cargo = PathBuf::from(std::env::var_os("CARGO")?);
+        let rustc = cargo.with_file_name(format!("rustc{}", std::env::consts::EXE_SUFFIX));
+        rustc.is_file().then_some(rustc)
+    };
+    configuration.rustc.clone().or_else(beside_cargo).unwrap_or_else(|| "rustc".into())
+}
+
 impl Platform {
-    fn load(config: &Config, rustc: &Path, named: Option<&String>) -> Result<Platform> {
+    /// The host's where none is named.
+    fn load(
+        configuration: &Configuration,
+        rustc: &Path,
+        named: Option<&String>,
+    ) -> Result<Platform> {
         let libdir = match libdir_beside_cargo(rustc, named) {
             Some(libdir) => libdir,
             None => target_libdir(rustc, named)?,
@@ -77,12 +86,26 @@ impl Platform {
             triple.to_string_lossy().into_owned()
         };
         let triple = named.cloned().unwrap_or_else(host);
-        let runner = config.runner(triple.as_str())?;
-        let runner = runner
-            .into_iter()
-            .flat_map(|runner| std::iter::once(runner.path.into_os_string()).chain(runner.args));
-        Ok(Platform { runner: runner.collect(), triple, libdir })
+        let name = match triple.ends_with(".json") {
+            true => Path::new(&triple).file_stem().unwrap_or_default().to_string_lossy(),
+            false => triple.as_str().into(),
+        };
+        let cfgs = || cfgs(rustc, named, &configuration.rustflags);
+        let runner = configuration.runner(&name, cfgs);
+        Ok(Platform { runner, triple, libdir })
     }
+}
+
+/// What holds for a target. Where rustc does not tell, cargo cannot build for it either.
+fn cfgs(rustc: &Path, triple: Option<&String>, rustflags: &[String]) -> Vec<Cfg> {
+    let mut command = Command::new(rustc);
+    command.args(["--print", "cfg"]).args(rustflags).stdin(Stdio::null());
+    if let Some(triple) = triple {
+        command.args(["--target", triple]);
+    }
+    let told = command.output().map(|output| output.stdout).unwrap_or_default();
+    let told = String::from_utf8_lossy(&told);
+    told.lines().filter_map(|line| Cfg::from_str(line).ok()).collect()
 }
 
 /// The standard library of a toolchain that rustup manages, without asking rustc: that would

@@ -39,6 +39,7 @@ pub fn group(
         if !chosen.is_empty() {
             let own = grouped.groups.len();
             group_listing(index, listing, &chosen, policy, history, &mut grouped);
+            grouped.groups[own..].iter_mut().for_each(|g| g.at_once = settings.tests_at_once);
             match settings.may_overcommit {
                 true => join_short_ones(&mut grouped.groups, own),
                 // Whoever names a number of slots has processes in mind.
@@ -353,6 +354,7 @@ fn new_group(
             (Kind::Auto, Statics::Known { has_barrier: true, .. }) => usize::MAX,
             _ => 1,
         },
+        at_once: None,
         slots: rules.slots,
         locks: Locks::default(),
         exclusive: false,
@@ -434,6 +436,7 @@ mod tests {
     use super::*;
     use crate::args;
     use crate::binary::Binary;
+    use crate::configuration::Configuration;
     use crate::declaration::{Table, read};
     use crate::history::Measured;
     use crate::inventory::Test;
@@ -443,7 +446,8 @@ mod tests {
     use std::sync::Arc;
 
     fn settings() -> Settings {
-        let mut settings = Settings::new(args::parse(["cargo-partest", "partest"].map(Into::into)));
+        let args = args::parse(["cargo-partest", "partest"].map(Into::into));
+        let mut settings = Settings::new(args, Configuration::default());
         // A run within another has its number from outside.
         settings.may_overcommit = true;
         settings

@@ -35,15 +35,9 @@ pub struct Package {
 }
 
 impl Workspace {
-    /// `configured` is the target directory that variables or configuration name; `keeps` is
-    /// false for a run that must leave no trace.
-    pub fn load(
-        args: &CargoArgs,
-        configured: Option<PathBuf>,
-        keeps: bool,
-        notes: &mut Vec<Note>,
-    ) -> Result<Workspace> {
-        let metadata = answer::metadata(args, configured, keeps, notes)?;
+    pub fn load(settings: &Settings, notes: &mut Vec<Note>) -> Result<Workspace> {
+        let args = &settings.cargo;
+        let metadata = answer::metadata(settings, notes)?;
         let packages = Package::all(&metadata)?;
         Ok(Workspace {
             root_manifest: metadata.workspace_root.join("Cargo.toml").into(),
@@ -64,11 +58,11 @@ impl Workspace {
 
     /// Reads a package from outside of the workspace (`-p` of a path dependency), unless it is
     /// known.
-    pub fn add(&mut self, id: &PackageId, manifest_path: &Path) -> Result<()> {
+    pub fn add(&mut self, id: &PackageId, manifest_path: &Path, args: &CargoArgs) -> Result<()> {
         if self.position(id).is_some() {
             return Ok(());
         }
-        let metadata = cargo::metadata(&CargoArgs::default(), Some(manifest_path))?;
+        let metadata = cargo::metadata(args, Some(manifest_path))?;
         let mut packages = Package::all(&metadata)?;
         packages.retain(|package| package.cargo.manifest_path.as_std_path() == manifest_path);
         let package = packages.pop().ok_or_else(|| {

@@ -57,10 +57,16 @@ fn asks(ran: &Ran) -> bool {
 /// Runs until cargo's answer is known: what has just been written is not trusted yet.
 #[track_caller]
 fn until_known(package: &Package) {
+    until_known_with(package, "");
+}
+
+#[track_caller]
+fn until_known_with(package: &Package, flags: &str) {
     const RUNS: usize = 50;
-    let is_known = |_| !asks(&call(package).run().exits(0));
+    let call = || call(package).args(flags);
+    let is_known = |_| !asks(&call().run().exits(0));
     assert!((0..RUNS).any(is_known), "cargo is asked again and again");
-    let ran = call(package).run().exits(0);
+    let ran = call().run().exits(0);
     assert_eq!(ran.log("calls"), ["test"], "{ran}");
     assert_eq!(ran.ids("passed").len(), ran.tests().len(), "{ran}");
 }
@@ -156,9 +162,25 @@ fn other_flags_are_other_questions() {
     let package = shop();
     until_known(&package);
     assert!(asks(&call(&package).args("--offline").run().exits(0)));
-    // They may name files that say anything.
-    until_known(&package);
-    for _ in 0..2 {
-        assert!(asks(&call(&package).args("--config term.quiet=true").run().exits(0)));
-    }
+    until_known_with(&package, "--config term.quiet=true");
+    let ran = call(&package).args("--config env.SHOP_SIGN=\"open\"").run().exits(0);
+    assert!(asks(&ran) && ran.log("seen")[0].contains("open"), "{ran}");
+}
+
+/// The files of the command line, and those that files include, are as good as any.
+#[test]
+fn named_and_included_configuration_holds_at_once() {
+    let sign = |says: &str| format!("[env]\nSHOP_SIGN = \"{says}\"\n");
+    let package = shop();
+    package.write("signs/sign.toml", &sign("open"));
+    package.write("named/named.toml", "include = [\"../signs/sign.toml\"]\n");
+    let flags = "--config named/named.toml";
+    until_known_with(&package, flags);
+    package.write("signs/sign.toml", &sign("shut"));
+    let ran = call(&package).args(flags).run().exits(0);
+    assert!(asks(&ran) && ran.log("seen")[0].contains("shut"), "{ran}");
+    until_known_with(&package, flags);
+    package.write("named/named.toml", &sign("sold"));
+    let ran = call(&package).args(flags).run().exits(0);
+    assert!(asks(&ran) && ran.log("seen")[0].contains("sold"), "{ran}");
 }

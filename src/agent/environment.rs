@@ -246,8 +246,9 @@ pub fn hide_arguments() {
 /// second thread. It gets its answer; the variable never stands in the environment, where tests
 /// that call cargo or rustc would see it.
 ///
-/// Then, before the first test, it asks for `TERM`, and looks the terminal up, for colours that
-/// its JSON does not have. It is spared that: it takes a tenth of a small process's time.
+/// Then, before the first test, it asks for what it would not ask for without unstable options,
+/// and for `TERM`, and looks the terminal up, for colours that its JSON does not have. It is spared
+/// that: it takes a tenth of a small process's time.
 ///
 /// # Safety
 /// As libc's.
@@ -260,7 +261,7 @@ pub unsafe extern "C" fn getenv(name: *const c_char) -> *mut c_char {
             READS_ARGUMENTS.store(true, Relaxed);
             return c"1".as_ptr().cast_mut();
         }
-        if name == c"TERM" && READS_ARGUMENTS.load(Relaxed) {
+        if is_unasked(name) && READS_ARGUMENTS.load(Relaxed) {
             return core::ptr::null_mut();
         }
     }
@@ -273,6 +274,13 @@ pub unsafe extern "C" fn getenv(name: *const c_char) -> *mut c_char {
         Some(getenv) => unsafe { getenv(name) },
         None => core::ptr::null_mut(),
     }
+}
+
+/// What libtest would do without under `cargo test`: a user's `RUST_TEST_SHUFFLE` changes nothing
+/// there, and a `RUST_TEST_TIME_UNIT` that is no time ends nothing.
+fn is_unasked(name: &CStr) -> bool {
+    let of_unstable: [&[u8]; 2] = [b"RUST_TEST_SHUFFLE", b"RUST_TEST_TIME_"];
+    name == c"TERM" || of_unstable.iter().any(|start| name.to_bytes().starts_with(start))
 }
 
 /// The library `partest` asks for a variable of this name, and a thread's number behind it, to

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Form, GroupState, PRICE_OF_A_PROCESS, Plan};
+use super::{Form, Group, GroupState, PRICE_OF_A_PROCESS, Plan};
 use crate::declaration::{Recycle, Scope, Threads};
 
 /// What each name on the command line costs libtest for each test of the binary (0.03 to
@@ -53,9 +53,22 @@ impl Plan {
         if self.held.refuses(group) || (group.exclusive && !self.running.is_empty()) {
             return None;
         }
+        if self.more_at_once(group) == 0 {
+            return None;
+        }
         let cut = self.size(at);
         let has_room = self.running.is_empty() || self.fits(cut.load);
         (has_room && cut.width <= self.free.len()).then_some(cut)
+    }
+
+    /// How many more tests of a group's binary may run beside those that do.
+    fn more_at_once(&self, group: &Group) -> usize {
+        let Some(most) = group.at_once else { return usize::MAX };
+        let others = self
+            .running
+            .values()
+            .filter(|batch| self.groups[batch.group].group.listing == group.listing);
+        most.saturating_sub(others.map(|batch| batch.threads).sum())
     }
 
     /// How many slots the tests of this group could fill now, with the cores that are left.
@@ -103,7 +116,8 @@ impl Plan {
     /// that nothing else could use: neither another group nor the rest of this one.
     fn threads(&self, at: usize, count: usize, work: Duration, is_rest: bool) -> usize {
         let group = &self.groups[at].group;
-        let most = count.min(self.slot_count).min(self.thread_cap).max(1);
+        let most = count.min(self.slot_count).min(self.thread_cap);
+        let most = most.min(self.more_at_once(group)).max(1);
         let room = if self.capacity.is_finite() { self.room(at) } else { most };
         if !group.can_thread || group.form == Form::Isolated || group.recycle == Recycle::OnFailure
         {

@@ -26,6 +26,7 @@ pub fn group(listing: usize, form: Form, expected_ms: &[Option<u64>]) -> Group {
         can_thread: true,
         threads: Threads::Auto,
         least_threads: 1,
+        at_once: None,
         slots: 1,
         locks: Locks::default(),
         exclusive: false,
@@ -220,6 +221,20 @@ fn an_exclusive_batch_is_alone_on_the_machine_and_comes_last() {
     assert_eq!(startable(&mut plan), ["1*1/1"]);
     plan.finished(0);
     assert_eq!(startable(&mut plan), ["0*2/1"]);
+}
+
+#[test]
+fn a_bound_on_the_tests_of_a_binary_holds_for_all_of_its_processes() {
+    let bound = |listing, form, at_once| Group {
+        at_once: Some(at_once),
+        ..group(listing, form, &known(8, 100))
+    };
+    let groups = vec![bound(0, Form::Isolated, 1), bound(0, Form::Unit, 1)];
+    let mut plan = Plan::new([groups, vec![bound(1, Form::Unit, 3)]].concat(), 8, None);
+    assert_eq!(startable(&mut plan), ["1*8/1", "2*8/3"], "two binaries run side by side");
+    plan.finished(0);
+    assert_eq!(startable(&mut plan), ["0*1/1"]);
+    assert!(startable(&mut plan).is_empty());
 }
 
 /// A group whose tests use so much of a core while they run.

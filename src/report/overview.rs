@@ -145,6 +145,9 @@ fn asks(group: &Group) -> Vec<String> {
     if let Threads::Exactly(threads) = group.threads {
         asks.push(count(threads, "thread"));
     }
+    if let Some(most) = group.at_once {
+        asks.push(format!("{} of the binary at once: RUST_TEST_THREADS", count(most, "test")));
+    }
     if group.slots > 1 {
         asks.push(count(group.slots, "slot"));
     }
