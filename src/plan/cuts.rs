@@ -119,8 +119,9 @@ impl Plan {
         let most = count.min(self.slot_count).min(self.thread_cap);
         let most = most.min(self.more_at_once(group)).max(1);
         let room = if self.capacity.is_finite() { self.room(at) } else { most };
-        if !group.can_thread || group.form == Form::Isolated || group.recycle == Recycle::OnFailure
-        {
+        // What is alone on the machine is so among the tests of its process, too.
+        let is_alone = group.exclusive || group.form == Form::Isolated;
+        if !group.can_thread || is_alone || group.recycle == Recycle::OnFailure {
             return 1;
         }
         // The fixture of a slot is for one test at a time, unless somebody says otherwise.

@@ -1,8 +1,9 @@
-//! Two modules of tests, of which one must have the machine for itself, as a measurement does.
+//! Three modules of tests, of which two must have the machine for themselves, as measurements do.
 //!
-//! Under `cargo partest` `exclusive = true` lets no other worker run beside one of `exclusive`,
-//! while those of `ordinary` run side by side: all eight tests pass. Each leaves a marker while it
-//! runs and fails if it meets the marker of a process that it must not meet.
+//! Under `cargo partest` `exclusive = true` lets no other test run beside one of `exclusive`, where
+//! each has a process of its own, or of `in_one_process`, where all share one; those of `ordinary`
+//! run side by side: all eleven tests pass. Each leaves a marker while it runs and fails if it meets
+//! the marker of a test that it must not meet.
 
 #[cfg(test)]
 use std::{
@@ -52,18 +53,16 @@ impl Marker {
         Marker(path)
     }
 
-    /// Looks for a while, and fails when another process is seen whose marker is of these kinds.
-    ///
-    /// The threads of this process are not of interest: what is promised is promised to workers.
+    /// Looks for a while, and fails when another test is seen whose marker is of these kinds.
     fn watch_for(&self, kinds: &[&str]) {
         for _ in 0..20 {
             for entry in fs::read_dir(meeting_place()).unwrap() {
-                let name = entry.unwrap().file_name().into_string().unwrap();
+                let name = &entry.unwrap().file_name().into_string().unwrap();
                 let words: Vec<_> = name.split(' ').collect();
                 let &["runs", kind, pid, test] = &words[..] else {
                     continue;
                 };
-                let met = kinds.contains(&kind) && pid != process::id().to_string();
+                let met = kinds.contains(&kind) && !self.0.ends_with(name);
                 assert!(!met, "{test} runs at the same time, in process {pid}");
             }
             // Nothing is awaited here: the time only gives others a chance to show up.
@@ -125,6 +124,26 @@ mod exclusive {
 
     #[test]
     fn measures_the_throughput() {
+        Marker::set("exclusive").watch_for(&["ordinary", "exclusive"]);
+    }
+}
+
+#[cfg(test)]
+mod in_one_process {
+    use crate::Marker;
+
+    #[test]
+    fn measures_the_pressure() {
+        Marker::set("exclusive").watch_for(&["ordinary", "exclusive"]);
+    }
+
+    #[test]
+    fn measures_the_temperature() {
+        Marker::set("exclusive").watch_for(&["ordinary", "exclusive"]);
+    }
+
+    #[test]
+    fn measures_the_wind() {
         Marker::set("exclusive").watch_for(&["ordinary", "exclusive"]);
     }
 }
