@@ -159,6 +159,7 @@ impl Policy {
             PolicyOverride::None => kind != Kind::Unit && first(&chain[..strength]),
             _ => false,
         };
+        let locks = self.locks(package, &chain, kind, &why);
         Rules {
             kind: if isolate && kind == Kind::Auto { Kind::Split } else { kind },
             node,
@@ -166,7 +167,7 @@ impl Policy {
             isolate,
             threads: nearest_of(&chain, |keys| &keys.threads).unwrap_or(Threads::Auto),
             slots: nearest_of(&chain, |keys| &keys.slots).unwrap_or(1),
-            locks: nearest_of(&chain, |keys| &keys.locks).unwrap_or_default(),
+            locks,
             exclusive: nearest_of(&chain, |keys| &keys.exclusive).unwrap_or(false),
             timeout: self.timeout.or_else(|| nearest_of(&chain, |keys| &keys.timeout)),
             slow: nearest_of(&chain, |keys| &keys.slow).unwrap_or(SLOW),
@@ -290,6 +291,25 @@ impl Policy {
         level
     }
 
+    /// Those that are declared; and where a package depends on `serial_test`, one that all of its
+    /// binaries share, as long as nobody has declared that its tests may part: what is serial
+    /// there is so in one process only, and `cargo test` runs the binaries one after another.
+    fn locks(
+        &self,
+        package: usize,
+        chain: &[(Option<&str>, &Keys)],
+        kind: Kind,
+        why: &Why,
+    ) -> Locks {
+        let mut locks = nearest_of(chain, |keys| &keys.locks).unwrap_or_default();
+        let package = self.packages.get(package).filter(|package| package.uses_serial_test);
+        let may_part = matches!((kind, why), (Kind::Split | Kind::Shared, Why::Key(_)));
+        if let Some(package) = package.filter(|_| !may_part) {
+            locks.write.push(format!("serial_test({})", package.name));
+        }
+        locks
+    }
+
     fn leak_rules(&self, chain: &[(Option<&str>, &Keys)]) -> LeakRules {
         let keys: Vec<&Keys> = chain.iter().map(|(_, keys)| *keys).collect();
         LeakRules::new(&keys, self.leaks)
@@ -337,7 +357,7 @@ impl Policy {
             // No flag takes a fixture away from tests that need one.
             _ if is_shared => {}
             PolicyOverride::None => {}
-            PolicyOverride::Kind(Kind::Unit) if uses_serial_test => {
+            PolicyOverride::Kind(Kind::Unit | Kind::Auto) if uses_serial_test => {
                 return (Kind::Unit, Some(String::new()), Why::SerialTest, 0);
             }
             PolicyOverride::Kind(kind) => return (kind, None, Why::CommandLine("--policy"), 0),
@@ -348,7 +368,8 @@ impl Policy {
                 return (Kind::Unit, Some(String::new()), Why::CommandLine(flag), 0);
             }
         }
-        match named {
+        // `auto` reads symbol tables, which do not tell of these locks.
+        match named.filter(|(.., policy)| !(uses_serial_test && policy.value == Kind::Auto)) {
             Some((index, node, policy)) => {
                 let why = Why::Key(policy.place.clone());
                 (policy.value, node.map(str::to_owned), why, index + 1)
@@ -672,6 +693,29 @@ mod tests {
              [package.metadata.partest.fixtures.db]\nstart = [\"db\"]",
         );
         assert_eq!(mistakes, ["`web::pure` is split below the shared `web`: no fixture"]);
+    }
+
+    #[test]
+    fn what_is_serial_is_so_among_all_binaries_until_somebody_lets_it_part() {
+        let serial = |line: &str, command_line| {
+            let (mut policy, _) =
+                policy("", &format!("[package.metadata.partest.modules]\n{line}\n"));
+            policy.packages[0].uses_serial_test = true;
+            policy.command_line = command_line;
+            let rules = policy.rules(0, "web::db::reads");
+            (rules.kind, rules.locks.write.concat())
+        };
+        let lock = "serial_test(web)".to_owned();
+        let none = PolicyOverride::None;
+        assert_eq!(serial("", none), (Kind::Unit, lock.clone()));
+        assert_eq!(serial("\"web\" = \"auto\"", none), (Kind::Unit, lock.clone()));
+        assert_eq!(serial("\"web::db\" = \"unit\"", none), (Kind::Unit, lock.clone()));
+        assert_eq!(serial("\"web::db\" = \"split\"", none), (Kind::Split, String::new()));
+        let locked = "\"web::db\" = { locks = [\"port\"] }";
+        assert_eq!(serial(locked, none), (Kind::Unit, format!("port{lock}")));
+        assert_eq!(serial("", PolicyOverride::Isolate), (Kind::Split, lock.clone()));
+        assert_eq!(serial("", PolicyOverride::Kind(Kind::Auto)), (Kind::Unit, lock.clone()));
+        assert_eq!(serial("", PolicyOverride::Kind(Kind::Split)), (Kind::Split, lock));
     }
 
     fn levels(policy: &Policy, id: &str) -> Vec<Vec<String>> {

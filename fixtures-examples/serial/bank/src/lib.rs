@@ -1,8 +1,10 @@
 //! Tests that must not overlap, and see to it with the crate `serial_test`, whose locks hold in one
 //! process only.
 //!
-//! Under `cargo partest` a package that depends on `serial_test` is one unit per binary, and the plan
-//! says so: all six tests pass. In two processes at once they would find the vault open.
+//! `cargo test` runs the binaries of a package one after another, so that they hold between those,
+//! too. Under `cargo partest` a package that depends on `serial_test` is one unit per binary, and its
+//! binaries share a lock; the plan says so, and all ten tests pass. In two processes at once they
+//! would find the vault open.
 
 /// What a sum of cents looks like on paper.
 pub fn written(cents: u64) -> String {
@@ -10,35 +12,8 @@ pub fn written(cents: u64) -> String {
 }
 
 #[cfg(test)]
-mod vault {
-    use std::path::PathBuf;
-    use std::time::Duration;
-    use std::{env, fs, process, thread};
-
-    /// The open vault: a directory that stands as long as one test is inside.
-    pub struct Vault(PathBuf);
-
-    impl Vault {
-        pub fn open() -> Vault {
-            let run = env::var("PARTEST_RUN_ID").unwrap_or_else(|_| process::id().to_string());
-            let own = env::current_exe().unwrap().with_extension(run);
-            let vault =
-                env::var_os("FIXTURE_LOG").map_or(own, |log| PathBuf::from(log).join("vault"));
-            if let Err(error) = fs::create_dir(&vault) {
-                panic!("the vault is open already: {error}");
-            }
-            // Nothing is awaited here: the time only gives others a chance to come in.
-            thread::sleep(Duration::from_millis(20));
-            Vault(vault)
-        }
-    }
-
-    impl Drop for Vault {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir(&self.0);
-        }
-    }
-}
+#[path = "../tests/vault/mod.rs"]
+mod vault;
 
 #[cfg(test)]
 mod deposits {
