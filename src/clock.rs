@@ -20,6 +20,19 @@ pub fn since(began: Instant) -> Duration {
     now().saturating_duration_since(began)
 }
 
+/// So long after that moment. The one way to add to a moment: a duration may be anything that
+/// somebody wrote down, and what is too long is an age.
+pub fn after(moment: Instant, duration: Duration) -> Instant {
+    /// Longer than any run, and short enough for the clock of every system.
+    const AN_AGE: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+    moment.checked_add(duration.min(AN_AGE)).unwrap_or(moment)
+}
+
+/// So long after now.
+pub fn within(duration: Duration) -> Instant {
+    after(now(), duration)
+}
+
 /// What somebody else has measured until now, without the pauses in it.
 pub fn without_pauses(took: Duration) -> Duration {
     let clock = clock();
@@ -84,6 +97,16 @@ impl Clock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_takes_too_long_takes_an_age() {
+        let now = Instant::now();
+        let second = Duration::from_secs(1);
+        assert_eq!(after(now, second), now + second);
+        let later = [Duration::MAX, Duration::from_secs(u64::MAX / 2)].map(|it| after(now, it));
+        assert!(later[0] > now + 1_000_000_000 * second && later[0] == later[1]);
+        assert!(after(later[0], Duration::MAX) >= later[0]);
+    }
 
     #[test]
     fn no_time_passes_in_a_pause() {

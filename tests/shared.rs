@@ -243,6 +243,15 @@ mod while_all_is_well {
         api(&served(&told, ", ready = { port = \"PORT\" }")).run().exits(0);
     }
 
+    /// There is always something to read, and nothing waits for the end of it.
+    #[test]
+    fn one_that_keeps_printing_becomes_ready_and_stops() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let told = format!("echo PORT={port} >> $PARTEST_ENV; exec yes");
+        api(&served(&told, ", ready = { port = \"PORT\" }")).run().exits(0);
+    }
+
     #[test]
     fn one_that_goes_into_the_background_is_ended_by_its_own_command() {
         let start =
@@ -315,6 +324,11 @@ mod that_cannot_serve {
     fn one_that_is_not_there_blocks_its_tests() {
         let package = package(API, "server = { start = [\"no-such-program\"] }");
         blocks(&package, "`no-such-program` could not be started");
+    }
+
+    #[test]
+    fn one_that_keeps_printing_and_is_never_ready_blocks_its_tests() {
+        blocks(&served("exec yes", ", timeout = \"200ms\""), "not ready after 200ms");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
 use crate::channel::frames::{Address, Frame};
+use crate::clock;
 use crate::numbers::NumberMap;
 
 /// Something that a test may have left behind, as far as the worker's own facts go.
@@ -245,8 +246,9 @@ impl Traces {
     /// What is alive although its test has ended and its linger has passed, and was not seen
     /// idle yet.
     pub fn overdue(&self, linger: impl Fn(usize) -> Duration, now: Instant) -> Vec<Subject> {
-        let is_late =
-            |test: usize| self.ended.get(&test).is_some_and(|ended| *ended + linger(test) <= now);
+        let is_late = |test: usize| {
+            self.ended.get(&test).is_some_and(|ended| clock::after(*ended, linger(test)) <= now)
+        };
         let threads = self.threads.iter().filter(|(_, t)| t.ended.is_none() && is_late(t.test));
         let threads =
             threads.map(|(number, thread)| Subject::Thread { number: *number, tid: thread.tid });
@@ -257,7 +259,8 @@ impl Traces {
 
     /// When the next linger passes.
     pub fn due(&self, linger: impl Fn(usize) -> Duration) -> Option<Instant> {
-        let of_test = |test: usize| self.ended.get(&test).map(|ended| *ended + linger(test));
+        let of_test =
+            |test: usize| self.ended.get(&test).map(|ended| clock::after(*ended, linger(test)));
         let threads = self.threads.iter().filter(|(_, thread)| thread.ended.is_none());
         let threads = threads
             .filter(|(number, thread)| {

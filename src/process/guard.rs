@@ -25,6 +25,7 @@ use rustix::process::{
 
 use super::calls::{Mask, Sent, Side, fork, see_children_end};
 use super::{look, unix};
+use crate::clock;
 
 /// What the user's process waits for.
 const WAITED: [i32; 8] = [
@@ -181,7 +182,7 @@ impl Users {
     /// The runner first: otherwise a quick SIGCONT would find it still about to stop.
     fn stop(&self) {
         if let Some(runner) = self.runner {
-            let until = Instant::now() + PATIENCE_FOR_STOP;
+            let until = clock::after(Instant::now(), PATIENCE_FOR_STOP);
             while !look::is_stopped(runner) && Instant::now() < until {
                 std::thread::sleep(Duration::from_millis(1));
             }
@@ -260,7 +261,7 @@ impl Guard {
         }
         let is_ready: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
         if is_ready.get(1) == Some(&true) {
-            self.until = Some(Instant::now() + ORDER);
+            self.until = Some(clock::after(Instant::now(), ORDER));
         }
         !is_ready[0] || self.listen(runner)
     }

@@ -3,7 +3,7 @@
 //! Not responsible for process groups: what a worker leaves behind is not found here.
 
 use std::io::{self, Read};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,13 +14,31 @@ use crate::clock;
 /// How often the end of the process is looked for.
 const TICK: Duration = Duration::from_millis(10);
 
+/// What it has written on its way out is read within that time.
+const SOON: Duration = Duration::from_millis(1);
+
+/// How much may still be told after the end of the process: what its pipes have held. More than
+/// that comes from somebody else, who must not hold us up.
+const ALLOWANCE: usize = 2 * 64 * 1024;
+
 pub struct Supervised<'g> {
     child: Child,
     groups: &'g Groups,
     chunks: Receiver<Chunk>,
+    /// One that came after the deadline, which is told first.
+    held: Option<Chunk>,
+    /// The deadline that has passed, and when that was noticed.
+    passed: Option<(Instant, Instant)>,
+    status: Option<ExitStatus>,
+    allowance: usize,
 }
 
-type Chunk = (Stream, Vec<u8>);
+struct Chunk {
+    stream: Stream,
+    bytes: Vec<u8>,
+    /// When it was read.
+    at: Instant,
+}
 
 /// libtest can write its log to a file only, where there is no `/dev/fd`: nothing here, so
 /// every test is judged by exit code.
@@ -35,7 +53,8 @@ pub struct Orders(Sender<Chunk>);
 impl Orders {
     pub fn send(&self) {
         // Nobody supervises it any more.
-        let _ = self.0.send((Stream::Channel, Vec::new()));
+        let chunk = Chunk { stream: Stream::Channel, bytes: Vec::new(), at: Instant::now() };
+        let _ = self.0.send(chunk);
     }
 }
 
@@ -127,34 +146,59 @@ impl<'g> Supervised<'g> {
         if let Some(stderr) = child.stderr.take() {
             forward(stderr, Stream::Stderr, sender);
         }
-        Ok(Supervised { child, groups, chunks })
+        let (held, passed, status) = (None, None, None);
+        let allowance = ALLOWANCE;
+        Ok(Supervised { child, groups, chunks, held, passed, status, allowance })
     }
 
+    /// Neither its end nor a deadline waits for anybody who keeps writing.
     pub fn next(&mut self, until: Option<Instant>, buffer: &mut Vec<u8>) -> io::Result<Happening> {
         loop {
-            match self.chunks.recv_timeout(TICK) {
-                Ok((stream, bytes)) => {
-                    *buffer = bytes;
-                    return Ok(Happening::Wrote(stream));
+            if self.status.is_none() {
+                self.status = self.child.try_wait()?;
+            }
+            let noticed = self.when_passed(until);
+            let came = match self.held.take() {
+                Some(held) => Ok(held),
+                None => self.chunks.recv_timeout(if self.status.is_some() { SOON } else { TICK }),
+            };
+            match (came, self.status) {
+                (Ok(chunk), None) if noticed.is_some_and(|noticed| chunk.at > noticed) => {
+                    self.held = Some(chunk);
+                    self.passed = None;
+                    return Ok(Happening::Nothing);
                 }
-                Err(RecvTimeoutError::Disconnected) => {
-                    let status = self.child.wait()?;
+                (Ok(chunk), status) if status.is_none() || self.allowance >= chunk.bytes.len() => {
+                    if status.is_some() {
+                        self.allowance -= chunk.bytes.len();
+                    }
+                    *buffer = chunk.bytes;
+                    return Ok(Happening::Wrote(chunk.stream));
+                }
+                (_, Some(status)) => {
                     self.groups.remove(self.child.id());
                     return Ok(Happening::Ended(status));
                 }
-                Err(RecvTimeoutError::Timeout) => {}
-            }
-            if let Some(status) = self.child.try_wait()? {
-                if let Ok((stream, bytes)) = self.chunks.try_recv() {
-                    *buffer = bytes;
-                    return Ok(Happening::Wrote(stream));
+                (Err(RecvTimeoutError::Disconnected), None) => {
+                    // It has closed its streams, and may live on.
+                    thread::sleep(TICK);
                 }
-                self.groups.remove(self.child.id());
-                return Ok(Happening::Ended(status));
+                _ => {}
             }
-            if until.is_some_and(|until| clock::now() >= until) {
+            if noticed.is_some() {
+                self.passed = None;
                 return Ok(Happening::Nothing);
             }
+        }
+    }
+
+    /// When it was noticed that it is too late for this deadline: what was read before that has
+    /// come in time.
+    fn when_passed(&mut self, until: Option<Instant>) -> Option<Instant> {
+        let until = until.filter(|until| clock::now() >= *until)?;
+        match self.passed {
+            Some((passed, noticed)) if passed == until => Some(noticed),
+            _ => Some(self.passed.insert((until, Instant::now())).1),
         }
     }
 
@@ -177,6 +221,12 @@ impl<'g> Supervised<'g> {
     #[cfg(not(unix))]
     pub fn signal(&self, _signal: i32) {}
 
+    /// Nobody tells.
+    #[cfg(not(unix))]
+    pub fn stopped_by(&self) -> Option<String> {
+        None
+    }
+
     pub fn end(&mut self, _how: End) {
         // It may have ended by itself just now.
         let _ = self.child.kill();
@@ -195,7 +245,8 @@ fn forward(mut from: impl Read + Send + 'static, stream: Stream, to: Sender<Chun
     thread::spawn(move || {
         let mut buffer = vec![0; 64 * 1024];
         while let Ok(count @ 1..) = from.read(&mut buffer) {
-            if to.send((stream, buffer[..count].to_vec())).is_err() {
+            let chunk = Chunk { stream, bytes: buffer[..count].to_vec(), at: Instant::now() };
+            if to.send(chunk).is_err() {
                 return;
             }
         }

@@ -168,7 +168,8 @@ mod twice {
             came.times[way as usize] += 1;
             let is_new = came.times[way as usize] > most;
             let is_by_a_process = sent.sender != 0;
-            let is_together = came.counted.is_some_and(|at| now < at + TOGETHER);
+            let is_together =
+                came.counted.is_some_and(|at| now.saturating_duration_since(at) < TOGETHER);
             let counts = is_new && !(is_by_a_process && is_together);
             if counts {
                 came.counted = Some(now);

@@ -87,6 +87,8 @@ pub struct Supervised<'g> {
     room: Vec<u8>,
     /// When a little was read last.
     trickled: Option<Instant>,
+    /// The deadline that has passed, and is told once what came before it is read.
+    passed: Option<Instant>,
     is_reaped: bool,
 }
 
@@ -95,6 +97,8 @@ struct Source {
     file: File,
     /// How much may still be read after the process has ended.
     allowance: usize,
+    /// How much of what came before a deadline is still to be read, once that has passed.
+    before: usize,
 }
 
 /// The way from the worker's side of a channel to us.
@@ -250,6 +254,7 @@ impl<'g> Supervised<'g> {
             is_told: false,
             room: vec![0; PIPE_CAPACITY],
             trickled: None,
+            passed: None,
             is_reaped: false,
         };
         for (stream, fd) in streams {
@@ -257,37 +262,63 @@ impl<'g> Supervised<'g> {
             rustix::fs::fcntl_setfl(&fd, OFlags::NONBLOCK)?;
             let allowance =
                 if stream == Stream::Channel { CHANNEL_CAPACITY } else { PIPE_CAPACITY };
-            supervised.sources.push(Source { stream, file: File::from(fd), allowance });
+            supervised.sources.push(Source { stream, file: File::from(fd), allowance, before: 0 });
         }
         Ok(supervised)
     }
 
     /// Waits for what happens next, at the longest until `until`.
+    ///
+    /// Neither its end nor a deadline waits for anybody who keeps writing: of what comes after
+    /// them nothing is told first.
     pub fn next(&mut self, until: Option<Instant>, buffer: &mut Vec<u8>) -> io::Result<Happening> {
         self.nap();
         loop {
             let ready = self.wait(until)?;
-            if let Some(stream) = self.read(&ready.readable, buffer)? {
+            let had_exited = self.has_exited;
+            if ready.has_exited {
+                self.has_exited = true;
+                self.ledger_writer = None;
+            }
+            let is_late = !self.has_exited && self.has_passed(until);
+            if let Some(stream) = self.read(&ready.readable, is_late, buffer)? {
                 return Ok(Happening::Wrote(stream));
             }
-            if self.has_exited && ready.readable.is_empty() {
+            if had_exited && ready.readable.is_empty() {
                 if !std::mem::replace(&mut self.is_told, true) {
                     return Ok(Happening::Exited);
                 }
                 return self.reap().map(Happening::Ended);
             }
-            if ready.has_exited {
-                self.has_exited = true;
-                self.ledger_writer = None;
-            } else if ready.readable.is_empty() && until.is_some_and(|until| clock::now() >= until)
-            {
+            if is_late && self.sources.iter().all(|source| source.before == 0) {
+                self.passed = None;
                 return Ok(Happening::Nothing);
             }
         }
     }
 
+    /// Whether it is too late for this deadline. What was written before that is noticed still
+    /// counts as in time: where the machine is busy, it has waited for us.
+    fn has_passed(&mut self, until: Option<Instant>) -> bool {
+        let Some(until) = until.filter(|until| clock::now() >= *until) else { return false };
+        if self.passed.replace(until) != Some(until) {
+            for source in &mut self.sources {
+                // Where nobody tells, as much as a pipe holds as a rule.
+                let waiting = rustix::io::ioctl_fionread(&source.file);
+                let waiting = waiting.map_or(PIPE_CAPACITY as u64, |waiting| waiting);
+                source.before = usize::try_from(waiting).unwrap_or(usize::MAX);
+            }
+        }
+        true
+    }
+
     pub fn pid(&self) -> u32 {
         self.process.id()
+    }
+
+    /// The signal that has stopped it, where it is stopped.
+    pub fn stopped_by(&self) -> Option<String> {
+        stopped_by(self.process.pid()).map(signal_name)
     }
 
     /// Whether it, or what it has started, waits for the end of its input.
@@ -359,11 +390,21 @@ impl<'g> Supervised<'g> {
         patience.and_then(|patience| Timespec::try_from(patience).ok())
     }
 
-    fn read(&mut self, readable: &[usize], buffer: &mut Vec<u8>) -> io::Result<Option<Stream>> {
+    fn read(
+        &mut self,
+        readable: &[usize],
+        is_late: bool,
+        buffer: &mut Vec<u8>,
+    ) -> io::Result<Option<Stream>> {
         buffer.clear();
         for &at in readable {
             let source = &mut self.sources[at];
-            let limit = if self.has_exited { source.allowance } else { PIPE_CAPACITY };
+            let limit = match (self.has_exited, is_late) {
+                (true, _) => source.allowance,
+                (false, true) if source.before == 0 => continue,
+                (false, true) => source.before,
+                (false, false) => PIPE_CAPACITY,
+            };
             let limit = limit.min(PIPE_CAPACITY);
             match source.file.read(&mut self.room[..limit]) {
                 Ok(0) => {
@@ -377,9 +418,10 @@ impl<'g> Supervised<'g> {
                     if self.has_exited {
                         source.allowance -= count;
                     }
+                    source.before = source.before.saturating_sub(count);
                     return Ok(Some(source.stream));
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => source.before = 0,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
@@ -539,6 +581,13 @@ pub fn has_ended(pid: u32) -> bool {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
     // An error says that it is no child any more.
     pid.is_none_or(|pid| !matches!(waitid(WaitId::Pid(pid), options), Ok(None)))
+}
+
+/// The signal that has stopped a child of ours; none where it is not stopped.
+fn stopped_by(pid: Pid) -> Option<i32> {
+    use rustix::process::{WaitId, WaitIdOptions, waitid};
+    let options = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    waitid(WaitId::Pid(pid), options).ok()??.stopping_signal()
 }
 
 /// Ends some of our children, and waits until they are gone.

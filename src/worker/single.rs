@@ -77,7 +77,7 @@ fn follow(
     place.began(test, began);
     let (mut output, mut report, mut buffer) =
         (Bounded::new(context.floods.as_ref()), ReportReader::new([]), Vec::new());
-    let mut due = timeout.map(|timeout| began + timeout);
+    let mut due = timeout.map(|timeout| clock::after(began, timeout));
     let mut is_late = false;
     let status = loop {
         match process.next(due, &mut buffer)? {
@@ -91,7 +91,7 @@ fn follow(
             Happening::Ended(status) => break status,
             Happening::Nothing => {
                 process.end(if is_late { End::Kill } else { End::Terminate });
-                due = (!is_late).then(|| clock::now() + GRACE);
+                due = (!is_late).then(|| clock::within(GRACE));
                 is_late = true;
             }
         }
