@@ -28,7 +28,7 @@ use crate::message;
 use crate::outcome::{Attempt, Outcome, Verdict};
 use crate::plan::{Batch, FixtureStep, Form, Group, Instance, Plan, TestId};
 use crate::process::Passed;
-use crate::worker::{self, Cause, Context, Job, Message, Rest};
+use crate::worker::{self, Cause, Context, Job, Message, Overdue, Rest};
 
 use fixtures::{Blocked, Standing, Trouble, run_fixture, with_block};
 use learning::Learning;
@@ -253,7 +253,15 @@ impl<'r> Run<'r> {
                 let fixture = |instance: Instance, errand: Errand| {
                     let sender = sender.clone();
                     let refused = sender.clone();
-                    let run = move || run_fixture(instance, errand, context, &sender);
+                    let run = move || {
+                        let name = context.fixtures[instance.fixture].name.clone();
+                        let thread = format!("the thread of fixture {name}");
+                        let run = || run_fixture(instance, errand, context, &sender);
+                        if worker::guarded(&thread, &sender, run).is_none() {
+                            let news = News::Lost(Failure::at_start(format!("{thread} is lost")));
+                            let _ = sender.send(Message::Fixture { instance, news });
+                        }
+                    };
                     if let Err(error) = std::thread::Builder::new().spawn_scoped(threads, run) {
                         let why = format!("no thread could be started for it: {error}");
                         let news = News::Lost(Failure::at_start(why));
@@ -265,7 +273,13 @@ impl<'r> Run<'r> {
                     Some(patience) => messages.recv_timeout(patience).ok(),
                     None => messages.recv().ok(),
                 };
-                self.follow(&starter, &mut next)
+                let follow = AssertUnwindSafe(|| self.follow(&starter, &mut next));
+                catch_unwind(follow).unwrap_or_else(|panic| {
+                    // Nobody would tell the others to end.
+                    context.stopping.store(true, Ordering::Relaxed);
+                    context.groups.kill_all();
+                    Err(Error::panicked("the coordinator", &*panic))
+                })
             })
         })
     }
@@ -291,7 +305,7 @@ impl<'r> Run<'r> {
 
     /// From now on the run may take so long. How long a build takes is nobody's fault here.
     fn bound(&mut self) {
-        self.ends_at = self.context.run_timeout.and_then(|limit| clock::now().checked_add(limit));
+        self.ends_at = self.context.run_timeout.map(clock::within);
     }
 
     fn start_what_may(&mut self, starter: &Starter<'_>) {
@@ -330,7 +344,7 @@ impl<'r> Run<'r> {
             Err(_) => return Some(verdict),
         };
         self.plan.delay(group, test);
-        self.delayed.push((clock::now() + delay(rules, failures), group, test));
+        self.delayed.push((clock::within(delay(rules, failures)), group, test));
         self.emit(Event::Retrying { test, outcome, left: rules.count - failures });
         None
     }
@@ -404,6 +418,7 @@ impl<'r> Run<'r> {
             }
             Message::Built(end) => self.built(end),
             Message::Finished { batch, rest } => self.batch_finished(batch, rest),
+            Message::Broken { thread, why } => self.broken(thread, why),
             Message::Several(messages) => messages.into_iter().for_each(|one| self.take(one)),
         }
     }
@@ -488,18 +503,26 @@ impl<'r> Run<'r> {
         self.summary.interrupted = true;
         self.stop();
         if is_first {
-            self.kill_at = Some(clock::now() + GRACE);
+            self.kill_at = Some(clock::within(GRACE));
             self.context.groups.pass_on(signal);
         } else {
             self.context.groups.kill_all();
         }
     }
 
+    /// What a lost thread would have told is not known, so nothing can go on.
+    fn broken(&mut self, thread: String, why: String) {
+        self.summary.is_broken = true;
+        self.emit(Event::Note(Note::Broken { thread, why }));
+        self.stop();
+        self.context.groups.kill_all();
+    }
+
     /// Nobody waits for us any more, and soon the guard ends whatever is left.
     fn orphaned(&mut self) {
         self.interrupt(Passed::Terminate);
         if let Some(at) = &mut self.kill_at {
-            *at = (*at).min(clock::now() + ORPHANS_GRACE);
+            *at = (*at).min(clock::within(ORPHANS_GRACE));
         }
     }
 
@@ -526,7 +549,7 @@ impl<'r> Run<'r> {
             Cause::Done => self.missing(&[running, rest.not_begun.clone()].concat(), &rest),
             Cause::Died(_) if self.is_cut_short() => self.cut_short(&batch, rest),
             Cause::Died(how) => self.died(&batch, &running, how.clone(), rest),
-            Cause::TimedOut(overdue) => self.timed_out(&batch, &running, overdue.clone(), rest),
+            Cause::TimedOut(overdue) => self.timed_out(&batch, overdue.clone(), rest),
             Cause::Recycled => {
                 let tests = [running, rest.not_begun].concat();
                 self.came_back(&batch, tests, "its worker was to be a fresh one");
@@ -555,25 +578,9 @@ impl<'r> Run<'r> {
         }
     }
 
-    fn died(&mut self, batch: &Batch, running: &[TestId], how: String, rest: Rest) {
+    fn died(&mut self, batch: &Batch, running: &[TestId], how: String, mut rest: Rest) {
         self.deaths += 1;
-        match running {
-            [] => {}
-            [culprit] => {
-                let verdict = aborted(&rest, 0, how.clone());
-                self.judge(*culprit, verdict);
-            }
-            _ if self.stopped || self.lost_of(self.plan.group(batch.group)).is_some() => {
-                for (at, suspect) in running.iter().enumerate() {
-                    let reason = ledger::beside(&how, running.len());
-                    self.judge(*suspect, aborted(&rest, at, reason));
-                }
-            }
-            suspects => {
-                self.ledger.note_death(suspects, how.clone(), rest.worker, rest.output);
-                self.plan.suspect(batch.group, suspects);
-            }
-        }
+        self.blame(batch, running, Outcome::Aborted, &how, &mut rest);
         self.note_fresh_process(batch, &rest.not_begun, &how);
         self.came_back(batch, rest.not_begun, &how);
         if self.deaths == self.context.most_deaths {
@@ -582,24 +589,50 @@ impl<'r> Run<'r> {
         }
     }
 
-    fn timed_out(&mut self, batch: &Batch, running: &[TestId], overdue: Vec<TestId>, rest: Rest) {
-        let group = self.plan.group(batch.group).clone();
-        for (at, (test, took)) in rest.running.iter().enumerate() {
-            if overdue.contains(test) {
-                let limit = group.timeout(*test).unwrap_or_default();
-                let verdict = aborted(&rest, at, format!("timed out after {limit:?}"));
-                let verdict = Verdict { outcome: Outcome::TimedOut, took: Some(*took), ..verdict };
-                self.judge(*test, verdict);
+    fn timed_out(&mut self, batch: &Batch, overdue: Overdue, mut rest: Rest) {
+        let is_suspect = |(test, _): &(TestId, Duration)| overdue.tests.contains(test);
+        let innocent = rest.running.extract_if(.., |running| !is_suspect(running));
+        let back: Vec<TestId> = innocent.map(|(test, _)| test).collect();
+        let back = [back, std::mem::take(&mut rest.not_begun)].concat();
+        let suspects: Vec<TestId> = rest.running.iter().map(|(test, _)| *test).collect();
+        self.blame(batch, &suspects, Outcome::TimedOut, &overdue.reason(), &mut rest);
+        let why = if suspects.is_empty() { "its process timed out" } else { "a test timed out" };
+        self.note_fresh_process(batch, &back, why);
+        self.came_back(batch, back, &format!("its worker {}", overdue.reason()));
+    }
+
+    /// Who ended a process, or made somebody end it, is one of these, which are those that ran: the
+    /// only one, or else each runs again by itself.
+    fn blame(
+        &mut self,
+        batch: &Batch,
+        suspects: &[TestId],
+        outcome: Outcome,
+        how: &str,
+        rest: &mut Rest,
+    ) {
+        match suspects {
+            [] => {}
+            [culprit] => {
+                let verdict = Verdict { outcome, ..aborted(rest, 0, how.to_owned()) };
+                self.judge(*culprit, verdict);
+            }
+            _ if self.stopped || self.lost_of(self.plan.group(batch.group)).is_some() => {
+                for (at, suspect) in suspects.iter().enumerate() {
+                    let reason = ledger::beside(how, suspects.len());
+                    self.judge(*suspect, Verdict { outcome, ..aborted(rest, at, reason) });
+                }
+            }
+            suspects => {
+                let output = std::mem::take(&mut rest.output);
+                self.ledger.note_death(suspects, outcome, how.to_owned(), rest.worker, output);
+                self.plan.suspect(batch.group, suspects);
             }
         }
-        let innocent = running.iter().filter(|test| !overdue.contains(test)).copied();
-        let back: Vec<TestId> = innocent.chain(rest.not_begun.iter().copied()).collect();
-        self.note_fresh_process(batch, &back, "a test timed out");
-        self.came_back(batch, back, "its worker timed out");
     }
 
     fn is_cut_short(&self) -> bool {
-        self.interrupted.is_some() || self.summary.time_was_up
+        self.interrupted.is_some() || self.summary.time_was_up || self.summary.is_broken
     }
 
     /// The user ended the run while these ran, or its time was up.
@@ -610,7 +643,11 @@ impl<'r> Run<'r> {
                 true => (self.context.run_timeout, Outcome::TimedOut),
                 false => (None, Outcome::Aborted),
             };
-            let verdict = aborted(&rest, at, message::cut_short(limit));
+            let reason = match self.summary.is_broken {
+                true => message::given_up(),
+                false => message::cut_short(limit),
+            };
+            let verdict = aborted(&rest, at, reason);
             self.judge(test, Verdict { outcome, ..verdict });
         }
         self.give_back(batch, rest.not_begun);

@@ -52,6 +52,8 @@ pub enum Error {
     Result(std::io::Error),
     #[error("interrupted")]
     Interrupted,
+    #[error("{}", crate::message::internal_error(thread, why))]
+    Internal { thread: String, why: String },
 }
 
 /// What to do where the system has no room for one more process or descriptor.
@@ -69,7 +71,19 @@ fn hint(error: &std::io::Error) -> &'static str {
     }
 }
 
+/// What a panic said.
+pub fn said(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    text.unwrap_or_else(|| "nobody knows why".to_owned())
+}
+
 impl Error {
+    /// A thread of ours is lost.
+    pub fn panicked(thread: &str, panic: &(dyn std::any::Any + Send)) -> Error {
+        Error::Internal { thread: thread.to_owned(), why: said(panic) }
+    }
+
     pub fn exit(&self) -> Exit {
         match self {
             Error::Metadata(_) => Exit::Usage,

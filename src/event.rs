@@ -146,6 +146,11 @@ pub enum Note {
     TooManyDeaths {
         workers: usize,
     },
+    /// A thread of ours is lost, and with it the run.
+    Broken {
+        thread: String,
+        why: String,
+    },
     /// Fixtures that were started and stay up.
     Kept {
         fixtures: Vec<String>,
@@ -177,6 +182,8 @@ pub struct Summary {
     pub interrupted: bool,
     /// The run was ended because it had taken too long.
     pub time_was_up: bool,
+    /// It was given up because of a mistake of ours.
+    pub is_broken: bool,
 }
 
 /// A batch that took most of the run's time, while slots stood idle.
@@ -226,6 +233,7 @@ impl Summary {
             && self.denied_leaks == 0
             && !self.interrupted
             && !self.time_was_up
+            && !self.is_broken
     }
 
     /// All tests with a verdict.

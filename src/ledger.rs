@@ -22,9 +22,11 @@ struct Account {
     suspect_of: Option<usize>,
 }
 
-/// A worker that died while several tests ran. Each is run again by itself.
+/// A worker that died, or was ended because it hung, while several tests ran. Each is run again by itself.
 #[derive(Debug)]
 struct Death {
+    /// What it is for those that it is blamed on.
+    outcome: Outcome,
     how: String,
     worker: Option<u64>,
     output: Output,
@@ -117,7 +119,7 @@ impl Ledger {
         let ran = death.suspects.len() + death.cleared.len();
         let reason = Some(beside(&death.how, ran));
         let (worker, output) = (death.worker, death.output.clone());
-        Some(Verdict { worker, output, ..Verdict::without_run(Outcome::Aborted, reason) })
+        Some(Verdict { worker, output, ..Verdict::without_run(death.outcome, reason) })
     }
 
     pub fn is_judged(&self, test: TestId) -> bool {
@@ -128,6 +130,7 @@ impl Ledger {
     pub fn note_death(
         &mut self,
         suspects: &[TestId],
+        outcome: Outcome,
         how: String,
         worker: Option<u64>,
         output: Output,
@@ -140,7 +143,7 @@ impl Ledger {
         }
         let suspects = suspects.to_vec();
         let (cleared, has_culprit) = (Vec::new(), false);
-        self.deaths.push(Death { how, worker, output, suspects, cleared, has_culprit });
+        self.deaths.push(Death { outcome, how, worker, output, suspects, cleared, has_culprit });
     }
 
     fn clear(&mut self, death: usize, test: TestId, verdict: Verdict) -> Vec<(TestId, Verdict)> {
@@ -186,7 +189,7 @@ fn blame_all(death: &Death, cleared: &mut [(TestId, Verdict)]) {
     let others = cleared.len() - 1;
     let beside = if others == 1 { "one other test".into() } else { format!("{others} others") };
     for (_, verdict) in cleared {
-        verdict.outcome = Outcome::Aborted;
+        verdict.outcome = death.outcome;
         verdict.reason = Some(format!(
             "{} while it ran beside {beside}; it passes alone, so the order or the company matters",
             death.how
@@ -230,7 +233,13 @@ mod tests {
     #[test]
     fn a_culprit_clears_the_other_suspects() {
         let mut ledger = opened(2);
-        ledger.note_death(&[id(0), id(1)], "SIGABRT".into(), None, Output::default());
+        ledger.note_death(
+            &[id(0), id(1)],
+            Outcome::Aborted,
+            "SIGABRT".into(),
+            None,
+            Output::default(),
+        );
         assert_eq!(outcomes(ledger.judge(id(0), verdict(Outcome::Passed))), []);
         let judged = outcomes(ledger.judge(id(1), verdict(Outcome::Aborted)));
         assert_eq!(judged, [(0, Outcome::Passed), (1, Outcome::Aborted)]);
@@ -239,7 +248,13 @@ mod tests {
     #[test]
     fn a_death_without_a_culprit_is_never_a_pass() {
         let mut ledger = opened(2);
-        ledger.note_death(&[id(0), id(1)], "SIGABRT".into(), None, Output::default());
+        ledger.note_death(
+            &[id(0), id(1)],
+            Outcome::Aborted,
+            "SIGABRT".into(),
+            None,
+            Output::default(),
+        );
         ledger.judge(id(1), verdict(Outcome::Passed));
         let judged = ledger.judge(id(0), verdict(Outcome::Passed));
         assert!(judged[0].1.reason.as_deref().unwrap().starts_with("SIGABRT while it ran beside"));

@@ -109,7 +109,9 @@ fn main() -> ExitCode {
         Task::Run => process::set_up(),
         _ => Lines::default(),
     };
-    match run(&settings, lines) {
+    let run = std::panic::AssertUnwindSafe(|| run(&settings, lines));
+    let ran = std::panic::catch_unwind(run);
+    match ran.unwrap_or_else(|panic| Err(Error::panicked("the main thread", &*panic))) {
         Ok(exit) => exit.into(),
         Err(error) => {
             if !error.is_told() {
@@ -210,6 +212,8 @@ fn overview(
 fn exit(settings: &Settings, summary: &Summary) -> Exit {
     if summary.interrupted {
         Exit::Interrupted
+    } else if summary.is_broken {
+        Exit::OwnError
     } else if summary.time_was_up || summary.failures() > 0 {
         Exit::TestFailed
     } else if summary.list_failures > 0 || summary.count(Outcome::Missing) > 0 {

@@ -246,6 +246,9 @@ pub fn note(note: &Note) -> String {
             "gave up: {} died under their tests (--max-crashes {workers}); what had not begun was not run",
             count(*workers, "process")
         ),
+        Note::Broken { thread, why } => {
+            format!("{}; what had not ended was not run", internal_error(thread, why))
+        }
         Note::Kept { fixtures } => format!(
             "left up for the next run: fixture {}; to stop what is up: cargo partest fixtures stop",
             list(fixtures)
@@ -377,6 +380,16 @@ pub fn no_test_matched(settings: &Settings) -> String {
             list(&filters.iter().map(|filter| format!("`{filter}`")).collect::<Vec<_>>())
         ),
     }
+}
+
+/// What cannot happen, and has.
+pub fn internal_error(thread: &str, why: &str) -> String {
+    format!("internal error: {thread} panicked: {why}; please report it")
+}
+
+/// Of a test that ran when that happened.
+pub fn given_up() -> String {
+    "the run was given up after an internal error".to_owned()
 }
 
 pub fn cut_short(run_timeout: Option<Duration>) -> String {

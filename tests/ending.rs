@@ -465,12 +465,19 @@ mod by_a_timeout {
     use super::*;
 
     /// The test costs its worker, and no other test its verdict.
+    #[track_caller]
     fn ends(first: &str) {
-        let ran = stays(first).partest().args("--timeout 500ms").json().run().exits(100);
+        ends_with(&stays(first), "", "timed out after 500ms");
+    }
+
+    #[track_caller]
+    fn ends_with(package: &Package, flags: &str, reason: &str) {
+        let call = package.partest().args("--timeout 500ms --message-format json").args(flags);
+        let ran = call.run().exits(100);
         assert_eq!(ran.ids("timed-out"), ["shop::tests::b_stays"], "{ran}");
         let others = ["shop::tests::a_passes", "shop::tests::c_comes_later"];
         assert_eq!(ran.ids("passed"), others, "{ran}");
-        assert_eq!(ran.test("shop::tests::b_stays")["reason"], "timed out after 500ms", "{ran}");
+        assert_eq!(ran.test("shop::tests::b_stays")["reason"], reason, "{ran}");
         has_ended(&ran.log("stays").concat());
     }
 
@@ -486,7 +493,24 @@ mod by_a_timeout {
 
     #[test]
     fn a_test_that_has_stopped_itself_is_killed() {
-        ends(STOPS_ITSELF);
+        let reason = "timed out after 500ms: its process was stopped by SIGSTOP";
+        for flags in ["", "--no-agent", "--isolate"] {
+            ends_with(&stays(STOPS_ITSELF), flags, reason);
+        }
+    }
+
+    /// There is always something to read.
+    #[test]
+    fn one_that_keeps_writing_is_ended() {
+        let by_itself =
+            "|loop { std::io::Write::write_all(&mut std::io::stderr(), &[b'y'; 70]).unwrap(); }";
+        let by_a_child = "|std::process::Command::new(\"yes\").status().unwrap();";
+        for writes in [by_itself, by_a_child] {
+            let package = stays(writes);
+            for flags in ["", "--no-agent", "--isolate", "-- --nocapture"] {
+                ends_with(&package, flags, "timed out after 500ms");
+            }
+        }
     }
 
     #[test]
@@ -495,6 +519,123 @@ mod by_a_timeout {
         assert!(ran.stdout.contains("TIMED OUT shop::tests::b_stays ("), "{ran}");
         assert!(ran.stdout.contains("  | still here\n"), "{ran}");
         assert!(ran.stdout.contains("  again: cargo partest -p shop --lib"), "{ran}");
+    }
+}
+
+/// A process hangs while none of its tests runs.
+mod outside_of_its_tests {
+    use super::*;
+
+    /// Does something before its first test, or after its last.
+    fn package(when: &str) -> Package {
+        let library = r#"
+            unsafe extern "C" {
+                #[allow(dead_code)]
+                fn atexit(what: extern "C" fn()) -> i32;
+            }
+            #[allow(dead_code)]
+            extern "C" fn never() { loop { std::thread::park() } }
+            #[test] fn a() { WHEN }
+            #[test] fn b() {}
+        "#;
+        let modules =
+            "[package.metadata.partest.modules]\n\"shop\" = { policy = \"unit\", threads = 1 }\n";
+        Package::shop(modules, &library.replace("WHEN", when))
+    }
+
+    #[test]
+    fn one_that_does_not_end_after_its_last_test_is_no_pass() {
+        let package = package("unsafe { atexit(never) };");
+        let reason =
+            "timed out after 500ms: its process did not end after its last test had passed";
+        for (flags, last) in [("", "shop::b"), ("--no-agent", "shop::b"), ("--isolate", "shop::a")]
+        {
+            let ran = package.partest().args("--timeout 500ms").args(flags).json().run().exits(100);
+            assert_eq!(ran.ids("timed-out"), [last], "{ran}");
+            assert_eq!(ran.test(last)["reason"], reason, "{ran}");
+            assert_eq!(ran.ids("passed").len(), 1, "{ran}");
+        }
+    }
+
+    /// It would not in any other process either.
+    #[test]
+    fn one_that_does_not_begin_with_its_first_test_is_given_up() {
+        let package = package("");
+        let hangs = "\n#[used] #[unsafe(link_section = \".init_array\")]\n\
+            static HANGS: extern \"C\" fn() = hangs;\n\
+            extern \"C\" fn hangs() {\n\
+                if std::env::var_os(\"PARTEST_WORKER\").is_some() { never() }\n\
+            }\n";
+        let library = std::fs::read_to_string(package.path("src/lib.rs")).unwrap();
+        package.write("src/lib.rs", &(library + hangs));
+        let ran = package.partest().args("--timeout 500ms").json().run().exits(100);
+        assert_eq!(ran.ids("aborted"), ["shop::a", "shop::b"], "{ran}");
+        let reason = "its worker timed out after 500ms before any test began, 3 times";
+        assert_eq!(ran.test("shop::a")["reason"], reason, "{ran}");
+        // Without the agent nobody tells when the first one begins.
+        let ran = package.partest().args("--timeout 500ms --no-agent").json().run().exits(100);
+        assert_eq!(ran.ids("timed-out"), ["shop::a", "shop::b"], "{ran}");
+    }
+}
+
+/// One cannot see from outside which of them it is.
+mod that_hang_together {
+    use super::*;
+
+    /// `a` and `b` run side by side. The first time that each does this it does what it says, and
+    /// hangs; then it passes.
+    fn package(b_does: &str) -> Package {
+        let library = r#"
+            unsafe extern "C" {
+                #[allow(dead_code)]
+                fn raise(number: i32) -> i32;
+            }
+            #[allow(dead_code)]
+            fn is_first(name: &str) -> bool {
+                let log = std::path::PathBuf::from(std::env::var_os("FIXTURE_LOG").unwrap());
+                !std::mem::replace(&mut log.join(name).exists(), true)
+                    && std::fs::write(log.join(name), "x
+").is_ok()
+            }
+            #[allow(dead_code)]
+            fn await_the_other(name: &str) {
+                let log = std::path::PathBuf::from(std::env::var_os("FIXTURE_LOG").unwrap());
+                while !log.join(name).exists() { std::thread::yield_now() }
+            }
+            #[test] fn a() { if is_first("a") { loop { std::thread::park() } } }
+            #[test] fn b() { B_DOES }
+            #[test] fn c() {}
+        "#;
+        let modules =
+            "[package.metadata.partest.modules]\n\"shop\" = { policy = \"unit\", threads = 2 }\n";
+        Package::shop(modules, &library.replace("B_DOES", b_does))
+    }
+
+    #[test]
+    fn one_that_stops_its_process_costs_only_itself() {
+        let package = package("await_the_other(\"a\"); unsafe { raise(19) };");
+        for flags in ["", "--no-agent", "-- --nocapture"] {
+            let call = package.partest().args("--timeout 700ms --message-format json").args(flags);
+            let ran = call.run().exits(100);
+            assert_eq!(ran.ids("timed-out"), ["shop::b"], "{ran}");
+            let reason = "timed out after 700ms: its process was stopped by SIGSTOP";
+            assert_eq!(ran.test("shop::b")["reason"], reason, "{ran}");
+            assert_eq!(ran.ids("passed"), ["shop::a", "shop::c"], "{ran}");
+        }
+    }
+
+    /// A pass would hide the hang.
+    #[test]
+    fn those_that_pass_alone_have_hung_all_the_same() {
+        let package = package("if is_first(\"b\") { loop { std::thread::park() } }");
+        for flags in ["", "--no-agent"] {
+            let ran = package.partest().args("--timeout 700ms").args(flags).json().run().exits(100);
+            assert_eq!(ran.ids("timed-out"), ["shop::a", "shop::b"], "{ran}");
+            let reason = "timed out after 700ms while it ran beside one other test; it passes \
+                alone, so the order or the company matters";
+            assert_eq!(ran.test("shop::a")["reason"], reason, "{ran}");
+            assert_eq!(ran.ids("passed"), ["shop::c"], "{ran}");
+        }
     }
 }
 
@@ -507,6 +648,18 @@ mod with_processes_left {
             let ran = partest("leaves_a_child").args(flags).json().run().exits(0);
             has_ended(&ran.log("child").concat());
             has_ended(&ran.log("daemon").concat());
+        }
+    }
+
+    /// It is not read to its end, which does not come.
+    #[test]
+    fn one_that_keeps_writing_holds_nothing_up() {
+        let package = Package::shop(
+            "",
+            "#[test] fn leaves() { std::process::Command::new(\"yes\").spawn().unwrap(); }",
+        );
+        for flags in ["", "--no-agent", "--isolate", "-- --nocapture"] {
+            package.partest().args(flags).run().exits(0);
         }
     }
 
@@ -610,6 +763,29 @@ mod tests {
 
 mod when_time_is_up {
     use super::*;
+
+    /// Nobody waits so long, and everything goes on as without a limit.
+    #[test]
+    fn a_time_that_never_comes_is_as_good_as_none() {
+        const NEVER: &str = "3000000000000000h";
+        let library = r#"
+            #[test] fn a() {}
+            #[test] fn b() { std::thread::spawn(std::thread::park); }
+        "#;
+        let keys = format!(
+            "[package.metadata.partest]\ntimeout = \"{NEVER}\"\nrun-timeout = \"{NEVER}\"\n\
+            list-timeout = \"{NEVER}\"\nslow = \"{NEVER}\"\n\
+            [package.metadata.partest.fixtures.till]\nstart = [\"sh\", \"-c\", \
+            \"echo PARTEST_READY; read end\"]\ntimeout = \"{NEVER}\"\nstop = \"{NEVER}\"\n\
+            [package.metadata.partest.modules]\n\"shop\" = {{ policy = \"shared\", \
+            fixture = \"till\", linger = \"{NEVER}\" }}\n"
+        );
+        let package = Package::shop(&keys, library);
+        for flags in ["", "--no-agent", "--isolate"] {
+            let ran = package.partest().args(flags).json().run().exits(0);
+            assert_eq!(ran.ids("passed").len(), 2, "{ran}");
+        }
+    }
 
     #[test]
     fn the_whole_run_is_ended() {

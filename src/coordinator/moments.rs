@@ -71,9 +71,11 @@ impl Run<'_> {
 
     /// A batch of this group begins: nobody tells when each of its tests does.
     pub(super) fn expect_slow_ones(&mut self, group: usize) {
-        if self.watched.slow {
-            let soonest = self.soonest_slow[group].max(TICK);
-            self.slow_at = earlier(self.slow_at, clock::now().checked_add(soonest));
+        /// Of tests that are never slow.
+        const NEVER: Duration = Duration::MAX;
+        let soonest = self.soonest_slow[group].max(TICK);
+        if self.watched.slow && soonest < NEVER {
+            self.slow_at = earlier(self.slow_at, clock::within(soonest));
         }
     }
 
@@ -85,8 +87,7 @@ impl Run<'_> {
             let group = self.batch_of(test).map(|batch| self.plan.group(batch.group));
             let Some(usual) = group.and_then(|group| group.slow(test)) else { continue };
             if took < usual {
-                let becomes_slow = clock::now().checked_add(usual - took);
-                self.slow_at = earlier(self.slow_at, becomes_slow);
+                self.slow_at = earlier(self.slow_at, clock::within(usual - took));
             } else if self.slow.insert(test) {
                 self.emit(Event::Slow { test, took });
             }
@@ -100,13 +101,13 @@ impl Run<'_> {
         let limit = self.context.run_timeout.unwrap_or_default();
         self.emit(Event::Note(Note::TimeWasUp { limit }));
         self.stop();
-        self.kill_at = Some(clock::now() + GRACE);
+        self.kill_at = Some(clock::within(GRACE));
         self.context.groups.pass_on(Passed::Terminate);
     }
 }
 
-fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
-    one.into_iter().chain(other).min()
+fn earlier(one: Option<Instant>, other: Instant) -> Option<Instant> {
+    Some(one.map_or(other, |one| one.min(other)))
 }
 
 /// How long a test waits before it runs again, after so many failures.

@@ -65,7 +65,8 @@ enum Deed {
     /// So many of its tests ran.
     Die(usize),
     DieAndForget,
-    TimeOut,
+    /// So many of its tests hang.
+    TimeOut(usize),
     TimeOutOfNothing,
     FinishEarly,
     FinishAndForget,
@@ -259,7 +260,7 @@ impl World {
                 Deed::Die(0),
                 Deed::Die(1),
                 Deed::Die(usize::MAX),
-                Deed::TimeOut,
+                Deed::TimeOut(1),
                 Deed::TimeOutOfNothing,
                 Deed::FinishEarly,
                 Deed::Recycle,
@@ -387,12 +388,15 @@ impl World {
                 (died(), untold[..ran].to_vec(), untold[ran..].to_vec())
             }
             Deed::DieAndForget => (died(), vec![], vec![]),
-            Deed::TimeOut => {
-                let overdue = untold.first().copied().into_iter().collect();
-                (Cause::TimedOut(overdue), untold[..wide].to_vec(), untold[wide..].to_vec())
+            Deed::TimeOut(hang) => {
+                let hang = hang.min(wide);
+                self.deaths.extend((hang > 0).then(|| untold[..hang].to_vec()));
+                let cause = Cause::TimedOut(overdue(&untold[..hang]));
+                (cause, untold[..wide].to_vec(), untold[wide..].to_vec())
             }
             Deed::TimeOutOfNothing => {
-                (Cause::TimedOut(vec![UNKNOWN]), untold[..wide].to_vec(), untold[wide..].to_vec())
+                let cause = Cause::TimedOut(overdue(&[UNKNOWN]));
+                (cause, untold[..wide].to_vec(), untold[wide..].to_vec())
             }
             Deed::FinishEarly | Deed::Finish | Deed::FinishTwice | Deed::SpeakAfterTheEnd => {
                 (Cause::Done, vec![], untold)
@@ -486,6 +490,10 @@ impl World {
     }
 }
 
+fn overdue(tests: &[TestId]) -> Overdue {
+    Overdue { tests: tests.to_vec(), stopped_by: None, limit: Duration::from_secs(1) }
+}
+
 /// A test that no binary has.
 const UNKNOWN: TestId = TestId { listing: 0, test: 999 };
 
@@ -502,7 +510,8 @@ impl FakeWorker {
         deeds.extend([Deed::Fail, Deed::PassInAnotherOrder, Deed::Die(0), Deed::Die(1)]);
         deeds.extend((self.untold.len() > 1).then_some(Deed::Die(2)));
         deeds.extend((self.untold.len() > 2).then_some(Deed::Die(self.untold.len())));
-        deeds.extend([Deed::DieAndForget, Deed::TimeOut, Deed::TimeOutOfNothing]);
+        deeds.extend([Deed::DieAndForget, Deed::TimeOut(0), Deed::TimeOut(1)]);
+        deeds.extend([Deed::TimeOut(2), Deed::TimeOutOfNothing]);
         deeds.extend([Deed::FinishEarly, Deed::FinishAndForget, Deed::Recycle, Deed::NotStarted]);
         deeds.extend((self.way != Way::ExitCode).then_some(Deed::NoChannel));
         deeds
@@ -607,6 +616,46 @@ fn with_fixtures(mut group: Group, levels: &[&[(usize, Scope)]]) -> Group {
 
 fn tests(count: usize) -> Vec<Option<u64>> {
     vec![Some(1); count]
+}
+
+/// Of a plan whose first group has one test more than its binary, with real workers' threads.
+fn run_for_real(emit: &mut dyn FnMut(Event) -> bool) -> Result<Summary> {
+    let groups = vec![group(0, Form::Unit, &tests(3)), group(1, Form::Unit, &tests(2))];
+    let inventory = inventory(&[group(0, Form::Unit, &tests(2)), groups[1].clone()]);
+    let (own_groups, interrupts) = (Groups::default(), Interrupts::default());
+    let mut context = Context::new(&inventory, &own_groups, "run");
+    context.slots = 2;
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+    let run = Run::new(&context, Plan::new(groups, 2, None), false, emit);
+    run.run(&pool, &interrupts, None::<fn(Sender<Message>)>)
+}
+
+/// What it was to tell is not waited for.
+#[test]
+fn a_worker_whose_thread_is_lost_ends_the_run() {
+    let mut notes = Vec::new();
+    let mut emit = |event: Event| {
+        notes.extend(if let Event::Note(note) = event { Some(note) } else { None });
+        true
+    };
+    let summary = run_for_real(&mut emit).unwrap();
+    assert!(summary.is_broken && !summary.is_well());
+    assert!(summary.not_run >= 3, "{summary:?}");
+    let is_told = |note: &Note| matches!(note, Note::Broken { thread, why } if thread.starts_with("the thread of slot ") && why.contains("out of bounds"));
+    assert!(notes.iter().any(is_told), "{notes:?}");
+}
+
+#[test]
+fn a_coordinator_that_is_lost_ends_the_run() {
+    let mut emit = |event: Event| match event {
+        Event::BatchStarted { .. } => panic!("in a report"),
+        _ => true,
+    };
+    let error = run_for_real(&mut emit).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "internal error: the coordinator panicked: in a report; please report it"
+    );
 }
 
 #[test]

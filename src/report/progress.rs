@@ -244,7 +244,13 @@ impl Progress {
 }
 
 fn is_grave(note: &Note) -> bool {
-    matches!(note, Note::ListFailed(_) | Note::TooManyDeaths { .. } | Note::TimeWasUp { .. })
+    matches!(
+        note,
+        Note::ListFailed(_)
+            | Note::TooManyDeaths { .. }
+            | Note::TimeWasUp { .. }
+            | Note::Broken { .. }
+    )
 }
 
 /// In a terminal, unless the user or the surroundings say otherwise, as cargo decides it.

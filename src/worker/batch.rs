@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::arguments::parts;
 use super::running::Place;
-use super::{Cause, Context, GRACE, Job, Message, Rest, prepare, room, tell_all};
+use super::{Cause, Context, GRACE, Job, Message, Overdue, Rest, prepare, room, tell_all};
 use crate::channel::{
     Agent, Channel, Ended, Heard, LedgerFile, Left, ProcessLeft, Settled, ThreadStack, Way,
 };
@@ -53,6 +53,10 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// How often a process is looked at that has to come to its end now.
 const TICK: Duration = Duration::from_millis(2);
 
+/// What has run for all but such a part of its timeout hangs together with what has run for all of
+/// it.
+const NEARLY: u32 = 10;
+
 /// However long the linger: a process that lives that long behind its worker stays for good,
 /// and its slot is wanted.
 const MOST_PATIENCE: Duration = Duration::from_secs(1);
@@ -69,6 +73,10 @@ struct Worker<'r> {
     process: Supervised<'r>,
     channel: Box<dyn Channel + 'r>,
     running: Vec<(usize, Instant)>,
+    /// Since when none of them runs: the process begins, or ends, or hangs.
+    idle_since: Instant,
+    /// How long it may do that.
+    idle_limit: Option<Duration>,
     /// The same for whoever asks.
     place: Place<'r>,
     /// Which of the tests have begun.
@@ -122,6 +130,7 @@ impl<'r> Worker<'r> {
         }
         command.args(selection);
         let channel = channel(job, context, listing, number, &tests, captures);
+        let idle_limit = idle_limit(job, &tests);
         let process = spawn(command, job, context, wire)?;
         Ok(Worker {
             job,
@@ -131,6 +140,8 @@ impl<'r> Worker<'r> {
             process,
             channel,
             running: Vec::new(),
+            idle_since: clock::now(),
+            idle_limit,
             place: context.running.enter(number, job.slot()),
             begun: vec![false; tests.len()],
             tests,
@@ -176,14 +187,21 @@ impl<'r> Worker<'r> {
         if self.ending.is_some() {
             return self.kill_at;
         }
-        let due = |(test, began): &(usize, Instant)| Some(*began + self.timeout(*test)?);
-        let timeout = self.running.iter().filter_map(due).min();
+        let timeout = match self.running.is_empty() {
+            true => self.idle_limit.map(|limit| clock::after(self.idle_since, limit)),
+            false => self.running.iter().filter_map(|running| self.due(running)).min(),
+        };
         timeout.into_iter().chain(self.next_look()).min()
+    }
+
+    /// When a test has run for as long as it may.
+    fn due(&self, (test, began): &(usize, Instant)) -> Option<Instant> {
+        Some(clock::after(*began, self.timeout(*test)?))
     }
 
     fn next_look(&self) -> Option<Instant> {
         let due = self.channel.due()?;
-        Some(self.looked_at.map_or(due, |looked| due.max(looked + LOOK_AGAIN)))
+        Some(self.looked_at.map_or(due, |looked| due.max(clock::after(looked, LOOK_AGAIN))))
     }
 
     fn timeout(&self, test: usize) -> Option<Duration> {
@@ -196,12 +214,7 @@ impl<'r> Worker<'r> {
         if self.ending.is_some() {
             return self.end_at_last();
         }
-        let is_overdue = |(test, began): &&(usize, Instant)| {
-            self.timeout(*test).is_some_and(|timeout| *began + timeout <= now)
-        };
-        let overdue = self.running.iter().filter(is_overdue);
-        let overdue: Vec<TestId> = overdue.map(|(test, _)| self.tests[*test]).collect();
-        if !overdue.is_empty() {
+        if let Some(overdue) = self.overdue(now) {
             self.time_out(overdue);
         } else if self.next_look().is_some_and(|look| look <= now) {
             self.looked_at = Some(now);
@@ -210,13 +223,38 @@ impl<'r> Worker<'r> {
         }
     }
 
-    /// A hung worker is asked where its threads are before it is ended.
-    fn time_out(&mut self, overdue: Vec<TestId>) {
-        match self.channel.stacks_signal() {
+    /// Why the process has to end now, if it has.
+    ///
+    /// Tests that began at nearly the same time have run as long: which of them it is that hangs,
+    /// a moment cannot tell. A process that is stopped keeps all of its tests from ending.
+    fn overdue(&self, now: Instant) -> Option<Overdue> {
+        if self.running.is_empty() {
+            let is_over = clock::after(self.idle_since, self.idle_limit?) <= now;
+            let limit = longest_timeout(self.job, &self.tests)?;
+            let stopped_by = self.process.stopped_by();
+            return is_over.then_some(Overdue { tests: Vec::new(), stopped_by, limit });
+        }
+        let is_due = |running: &&(usize, Instant)| self.due(running).is_some_and(|due| due <= now);
+        let (first, _) = self.running.iter().find(is_due)?;
+        let stopped_by = self.process.stopped_by();
+        let hangs = |(test, began): &&(usize, Instant)| {
+            let nearly = |timeout: Duration| timeout - timeout / NEARLY;
+            let limit = self.timeout(*test).map(nearly);
+            stopped_by.is_some() || limit.is_some_and(|limit| clock::after(*began, limit) <= now)
+        };
+        let tests = self.running.iter().filter(hangs).map(|(test, _)| self.tests[*test]).collect();
+        let limit = self.timeout(*first).unwrap_or_default();
+        Some(Overdue { tests, stopped_by, limit })
+    }
+
+    /// A hung worker is asked where its threads are before it is ended. One that is stopped does
+    /// not answer.
+    fn time_out(&mut self, overdue: Overdue) {
+        match self.channel.stacks_signal().filter(|_| overdue.stopped_by.is_none()) {
             Some(signal) => {
                 self.ending = Some(Cause::TimedOut(overdue));
                 self.awaits_stacks = true;
-                self.kill_at = Some(clock::now() + PATIENCE_FOR_STACKS);
+                self.kill_at = Some(clock::within(PATIENCE_FOR_STACKS));
                 self.process.signal(signal);
             }
             None => self.end(Cause::TimedOut(overdue)),
@@ -225,13 +263,13 @@ impl<'r> Worker<'r> {
 
     fn end(&mut self, cause: Cause) {
         self.ending = Some(cause);
-        self.kill_at = Some(clock::now() + GRACE);
+        self.kill_at = Some(clock::within(GRACE));
         self.process.end(End::Terminate);
     }
 
     fn end_at_last(&mut self) {
         if std::mem::take(&mut self.awaits_stacks) {
-            self.kill_at = Some(clock::now() + GRACE);
+            self.kill_at = Some(clock::within(GRACE));
             self.process.end(End::Terminate);
         } else {
             self.kill_at = None;
@@ -287,6 +325,9 @@ impl<'r> Worker<'r> {
         self.place.ended(self.tests[test]);
         let began = self.running.iter().position(|(running, _)| *running == test);
         let began = began.map(|at| self.running.remove(at).1);
+        if self.running.is_empty() {
+            self.idle_since = clock::now();
+        }
         let took = took.map(clock::without_pauses);
         let has_output = output.is_some();
         let verdict = Verdict {
@@ -398,10 +439,11 @@ impl<'r> Worker<'r> {
         let linger = self.longest_linger().min(MOST_PATIENCE);
         let may_end = |process: &ProcessLeft| {
             let until = match look.process_is_busy(process.pid) {
-                true => began + MOST_PATIENCE,
+                true => clock::after(began, MOST_PATIENCE),
                 // What is idle has had its time since its test ended. It may have waited for the
                 // end of its worker, though.
-                false => (process.test_ended.unwrap_or(began) + linger).max(began + REACTION),
+                false => clock::after(process.test_ended.unwrap_or(began), linger)
+                    .max(clock::after(began, REACTION)),
             };
             clock::now() < until && look.process_lives(process.pid)
         };
@@ -499,9 +541,10 @@ impl<'r> Worker<'r> {
         let modules = &left.modules;
         let text = self.context.with_symbols(|symbols| {
             let mut names = self.names(symbols, modules, "");
-            // The main thread only waits for the tests.
-            let of_tests = left.stacks.iter().filter(|stack| stack.test.is_some());
-            let stacks = of_tests.map(|stack| self.shown_stack(stack, &mut names));
+            // As long as tests run, the main thread only waits for them.
+            let has_tests = left.stacks.iter().any(|stack| stack.test.is_some());
+            let shown = left.stacks.iter().filter(|stack| stack.test.is_some() || !has_tests);
+            let stacks = shown.map(|stack| self.shown_stack(stack, &mut names));
             stacks.collect::<String>()
         });
         text.into_bytes()
@@ -532,13 +575,19 @@ impl<'r> Worker<'r> {
         if let Some(output) = output {
             verdict.output = output;
         }
-        if let (Cause::Died(how), true) = (cause, self.ended == self.tests.len()) {
-            verdict.outcome = Outcome::Aborted;
-            verdict.reason =
-                Some(format!("{how}: its process died after its last test had passed"));
-            verdict.output = rest.clone();
-        }
-        verdict
+        let (outcome, reason) = match cause {
+            _ if self.ended < self.tests.len() => return verdict,
+            Cause::Died(how) => {
+                let reason = format!("{how}: its process died after its last test had passed");
+                (Outcome::Aborted, reason)
+            }
+            Cause::TimedOut(overdue) => {
+                let words = "its process did not end after its last test had passed";
+                (Outcome::TimedOut, format!("{}: {words}", overdue.reason()))
+            }
+            _ => return verdict,
+        };
+        Verdict { outcome, reason: Some(reason), output: rest.clone(), ..verdict }
     }
 
     /// What the end of the process means. An exit code alone proves nothing: only together
@@ -567,6 +616,25 @@ impl<'r> Worker<'r> {
             _ => status.code() == Some(101) && (!left.began || has_lost_ledger(&left.rest)),
         }
     }
+}
+
+/// That of the test that may take longest; none where one has no limit.
+fn longest_timeout(job: &Job, tests: &[TestId]) -> Option<Duration> {
+    let mut longest = Duration::ZERO;
+    for test in tests {
+        longest = longest.max(job.group.timeout(*test)?);
+    }
+    Some(longest)
+}
+
+/// How long a process may take outside of its tests, before the first and after the last: as long
+/// as the longest of them may.
+fn idle_limit(job: &Job, tests: &[TestId]) -> Option<Duration> {
+    let longest = longest_timeout(job, tests)?;
+    let lingers = tests.iter().filter_map(|test| job.group.leak_rules(*test));
+    let linger = lingers.map(|rules| rules.linger).max().unwrap_or_default();
+    // Its end waits for that.
+    Some(longest.saturating_add(linger))
 }
 
 /// Forks the process where one is prepared for that, and starts it where none is.

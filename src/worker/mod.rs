@@ -13,6 +13,7 @@ mod running;
 mod single;
 
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
@@ -23,7 +24,7 @@ use crate::agent_file::AgentFile;
 use crate::baseline::Baseline;
 use crate::channel::Way;
 use crate::environment;
-use crate::error::Result;
+use crate::error::{self, Result};
 use crate::event::Note;
 use crate::fixture::{Fixture, News, Shelf, Values};
 use crate::flood::Floods;
@@ -190,6 +191,11 @@ pub enum Message {
     },
     /// cargo has ended, and everything is listed.
     Built(Result<()>),
+    /// A thread of the run is lost, and cannot tell what it was to tell.
+    Broken {
+        thread: String,
+        why: String,
+    },
     /// What came at the same time, in its order.
     Several(Vec<Message>),
 }
@@ -214,8 +220,8 @@ pub enum Cause {
     Done,
     /// `SIGSEGV`, `exit code 0`, …
     Died(String),
-    /// These ran longer than they may.
-    TimedOut(Vec<TestId>),
+    /// It was ended because it took too long.
+    TimedOut(Overdue),
     /// Its policy asks for a fresh process now.
     Recycled,
     /// Its channel stayed silent: the next way has to serve.
@@ -223,6 +229,28 @@ pub enum Cause {
     NotStarted(String),
     /// Nothing new may start.
     Stopped,
+}
+
+/// What took longer than it may.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Overdue {
+    /// Tests that may be why; none where the process hung outside of its tests.
+    pub tests: Vec<TestId>,
+    /// The signal that had stopped the process, if one had.
+    pub stopped_by: Option<String>,
+    /// How long it may take.
+    pub limit: Duration,
+}
+
+impl Overdue {
+    /// `timed out after 2s`
+    pub fn reason(&self) -> String {
+        let limit = format!("timed out after {:?}", self.limit);
+        match &self.stopped_by {
+            Some(signal) => format!("{limit}: its process was stopped by {signal}"),
+            None => limit,
+        }
+    }
 }
 
 impl Cause {
@@ -242,11 +270,26 @@ const GRACE: Duration = Duration::from_secs(1);
 /// Runs one batch to its end. Everything it learns goes through `told`, last of all
 /// `Finished`.
 pub fn run(job: &Job, context: &Context<'_>, told: &Sender<Message>) {
-    let rest = match job.way {
+    let thread = format!("the thread of slot {}", job.slot());
+    let rest = guarded(&thread, told, || match job.way {
         Way::Agent | Way::LedgerFile => run_in_parts(job, context, told),
         Way::ExitCode => run_one_by_one(job, context, told),
-    };
+    });
+    let nothing =
+        || Rest { cause: Cause::Stopped, not_begun: job.batch.tests.clone(), ..Rest::nothing() };
+    let rest = rest.unwrap_or_else(nothing);
     tell(told, Message::Finished { batch: job.batch.id, rest });
+}
+
+/// What all threads of a run work in: one that panics ends the run, since what it was to tell
+/// would be waited for in vain. None if it did.
+pub fn guarded<T>(thread: &str, told: &Sender<Message>, work: impl FnOnce() -> T) -> Option<T> {
+    let done = catch_unwind(AssertUnwindSafe(work));
+    done.inspect_err(|panic| {
+        let (thread, why) = (thread.to_owned(), error::said(&**panic));
+        tell(told, Message::Broken { thread, why });
+    })
+    .ok()
 }
 
 /// The coordinator hears until the last worker has finished; if it is gone, the run has
