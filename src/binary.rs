@@ -16,6 +16,7 @@ use crate::configuration::Configuration;
 use crate::environment::{self, Surroundings, Variables};
 use crate::error::{Error, Result};
 use crate::message;
+use crate::origins::Origins;
 use crate::process;
 use crate::settings::Settings;
 use crate::store::Stamp;
@@ -75,6 +76,7 @@ pub struct Told {
     binaries: HashMap<PackageId, Vec<(String, PathBuf)>>,
     /// The targets of all that is not a test.
     others: HashMap<PackageId, HashSet<String>>,
+    origins: Origins,
 }
 
 impl Build {
@@ -103,7 +105,7 @@ impl Build {
 }
 
 /// `native=/path` and its kin name a kind before the path.
-fn linked_path(text: &str) -> PathBuf {
+pub fn linked_path(text: &str) -> PathBuf {
     let kinds = ["native=", "dependency=", "crate=", "framework=", "all="];
     let path = kinds.iter().find_map(|kind| text.strip_prefix(kind)).unwrap_or(text);
     PathBuf::from(path)
@@ -116,6 +118,7 @@ impl Told {
             Message::BuildScriptExecuted(script) => {
                 let paths = script.linked_paths.iter().map(|path| linked_path(path.as_str()));
                 self.linked_paths.extend(paths);
+                self.origins.add_script(&script);
                 let script_left = BuildScript { out_dir: script.out_dir.into(), env: script.env };
                 self.scripts.insert(script.package_id, script_left);
             }
@@ -128,6 +131,7 @@ impl Told {
             self.tests.extend(artifact.executable.is_some().then_some(artifact));
             return;
         }
+        self.origins.add(&artifact);
         let (package, target) = (artifact.package_id, artifact.target);
         if let Some(executable) = artifact.executable
             && target.kind.contains(&TargetKind::Bin)
@@ -171,6 +175,11 @@ impl Told {
         let mut binaries: Vec<Binary> = tests.iter().map(binary).collect::<Result<_>>()?;
         binaries.sort_by(Binary::compare);
         Ok(binaries)
+    }
+
+    /// Whose all that is which the test binaries are made of, as far as they are told of.
+    pub fn origins(&self, toolchain: &Toolchain) -> Origins {
+        self.origins.clone().beside(toolchain.library_dirs())
     }
 
     /// Adds those packages to the workspace that are built and stand outside of it.

@@ -204,10 +204,10 @@ impl Rest {
             return Ok(());
         }
         let first = place.inventory.listings.len();
-        let crates = place.workspace.crate_names();
+        let origins = self.told.origins(&self.toolchain);
         let groups = &self.interrupts.groups;
         let lists = &mut self.lists;
-        let found = inventory::take(binaries, place.policy, &crates, lists, None, groups);
+        let found = inventory::take(binaries, place.policy, &origins, lists, None, groups);
         let notes = found.notes().collect();
         for listing in found.listings {
             place.inventory.listings.push(listing);

@@ -1,7 +1,7 @@
 //! Every test of every binary, and what the symbol tables say about them. Kept from run to
 //! run by the binary's identity, so that a second run starts no binary to list it.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Index;
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::binary::{Binary, Harness};
 use crate::event::Note;
 use crate::lister::{Found, Lister};
+use crate::origins::Origins;
 use crate::policy::Policy;
 use crate::process::Groups;
 use crate::statics::{self, Statics};
@@ -163,13 +164,11 @@ struct Kept {
     has_loader: bool,
 }
 
-/// Raised whenever what is kept changes its form.
-const FORMAT: u32 = 3;
+/// Raised whenever what is kept changes its form, or its meaning.
+const FORMAT: u32 = 4;
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Cache {
-    /// What of the workspace the statics depend on.
-    crates: Vec<String>,
     binaries: BTreeMap<PathBuf, Kept>,
 }
 
@@ -221,16 +220,11 @@ impl Lists {
 pub fn take(
     binaries: Vec<Binary>,
     policy: &Policy,
-    crates: &HashSet<String>,
+    origins: &Origins,
     lists: &mut Lists,
     pool: Option<&rayon::ThreadPool>,
     groups: &Groups,
 ) -> Inventory {
-    let mut crates_sorted: Vec<String> = crates.iter().cloned().collect();
-    crates_sorted.sort_unstable();
-    if lists.cache.crates != crates_sorted {
-        lists.cache = Cache { crates: crates_sorted, binaries: BTreeMap::new() };
-    }
     let mut with_known = |binary: Binary| {
         let identity = identity(&binary);
         let kept = lists.cache.binaries.remove(&binary.executable);
@@ -243,7 +237,7 @@ pub fn take(
         let is_new = kept.is_none();
         let found = match kept {
             Some(kept) => Ok((kept, None)),
-            None => list(&binary, crates, policy.list_timeout(binary.package), groups).map(
+            None => list(&binary, origins, policy.list_timeout(binary.package), groups).map(
                 |(kept, remark)| (Kept { identity: identity.unwrap_or_default(), ..kept }, remark),
             ),
         };
@@ -309,14 +303,14 @@ fn identity(binary: &Binary) -> Option<String> {
 
 fn list(
     binary: &Binary,
-    crates: &HashSet<String>,
+    origins: &Origins,
     limit: Duration,
     groups: &Groups,
 ) -> Result<(Kept, Option<String>), String> {
     // Its own crate counts in it, and in no other: a test target of any name is linked by nobody.
-    let mut crates = crates.clone();
-    crates.insert(binary.name.clone());
-    let statics = statics::read(&binary.executable, &crates);
+    let mut origins = origins.clone();
+    origins.crates.insert(binary.name.clone());
+    let statics = statics::read(&binary.executable, &origins);
     let has_loader = statics::has_loader(&binary.executable);
     let Found { dispatch, tests, remark } = Lister { binary, limit, groups }.list()?;
     let kept = Kept { identity: String::new(), dispatch, tests, statics, has_loader };
@@ -336,7 +330,7 @@ mod tests {
         let (dispatch, statics) = (Dispatch::Batches, Statics::Unreadable("no".into()));
         let kept = Kept { identity: "id".into(), dispatch, tests, statics, has_loader: true };
         let binaries = BTreeMap::from([(PathBuf::from("/bin"), kept)]);
-        let cache = Cache { crates: vec!["web".to_owned()], binaries };
+        let cache = Cache { binaries };
         store::write(&path, FORMAT, &cache).unwrap();
         let mut notes = Vec::new();
         let load = |notes: &mut Vec<Note>| Lists::load(path.clone(), notes).cache.binaries;

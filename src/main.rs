@@ -62,6 +62,7 @@ mod lister;
 mod message;
 mod mistake;
 mod numbers;
+mod origins;
 mod outcome;
 mod output;
 mod plan;

@@ -14,6 +14,7 @@ use crate::interrupt::Interrupts;
 use crate::inventory::{self, Inventory, Lists};
 use crate::message;
 use crate::mistake::{Mistake, Severity};
+use crate::origins::Origins;
 use crate::policy::Policy;
 use crate::process;
 use crate::report::{Spinner, tell};
@@ -29,6 +30,7 @@ pub struct Built {
     pub workspace: Workspace,
     pub policy: Policy,
     pub binaries: Vec<Binary>,
+    pub origins: Origins,
     pub lists: Lists,
     pub history: History,
     pub next: Next,
@@ -80,6 +82,7 @@ pub fn build(
     if state == State::Ready {
         let (toolchain, (workspace, policy)) = (toolchain??, declared?);
         let binaries = told.binaries(&workspace, &toolchain, settings)?;
+        let origins = told.origins(&toolchain);
         tests_begin(interrupts);
         interrupts.groups.spare(cargo.id().into_iter().collect());
         interrupts.set_grows(true);
@@ -87,7 +90,7 @@ pub fn build(
         let earlier = Lists::default();
         let rest = Rest { cargo, news, told, toolchain, lists: earlier, watch, interrupts, unsaid };
         let next = Next::Builds(Box::new(rest));
-        return Ok(Built { workspace, policy, binaries, lists, history, next });
+        return Ok(Built { workspace, policy, binaries, origins, lists, history, next });
     }
     let status = cargo.wait();
     interrupts.watch_build(None);
@@ -105,11 +108,12 @@ pub fn build(
     let toolchain = toolchain?;
     told.read_packages(&mut workspace, &settings.cargo)?;
     let binaries = told.binaries(&workspace, &toolchain, settings)?;
+    let origins = told.origins(&toolchain);
     tests_begin(interrupts);
     if settings.task == Task::Run {
         interrupts.watch_terminal();
     }
-    Ok(Built { workspace, policy, binaries, lists, history, next: Next::Lists(watch) })
+    Ok(Built { workspace, policy, binaries, origins, lists, history, next: Next::Lists(watch) })
 }
 
 /// From now on what comes home is a test's.
@@ -167,7 +171,7 @@ pub fn take_inventory(
     let inventory = inventory::take(
         std::mem::take(&mut built.binaries),
         &built.policy,
-        &built.workspace.crate_names(),
+        &built.origins,
         &mut lists,
         Some(pool),
         &interrupts.groups,

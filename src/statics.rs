@@ -11,12 +11,15 @@ use object::{SectionIndex, SectionKind, SymbolKind};
 
 use serde::{Deserialize, Serialize};
 
-/// A writable static of a workspace crate.
+use crate::origins::{Origins, is_rusts};
+
+/// A writable static of the user's code.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Static {
     /// `mycrate::cache::tests::COUNTER`
     pub path: String,
-    /// The module that it stands in, with the functions around it taken off.
+    /// The module that it stands in, with the functions around it taken off; empty where its name
+    /// does not tell, as of a static of C.
     pub module: String,
 }
 
@@ -32,17 +35,17 @@ pub enum Statics {
     Unreadable(String),
 }
 
-/// Reads the symbols of an executable; `crates` are the crate names of the workspace.
+/// Reads the symbols of an executable, of which those count that are the user's own.
 ///
 /// Only sections that a program can write to after its start count: a table of constant
 /// pointers stands in `.data.rel.ro` and is read-only by then. A `thread_local!` is no
 /// fixture: libtest gives every test a thread of its own, so none sees another's.
-pub fn read(executable: &Path, crates: &HashSet<String>) -> Statics {
-    match symbols(executable, crates) {
+pub fn read(executable: &Path, origins: &Origins) -> Statics {
+    match symbols(executable, &origins.crates) {
         Ok(found) if found.is_empty() => Statics::Unreadable("it has no symbols".into()),
         Ok(found) => Statics::Known {
             has_barrier: found.contains(&Symbol::Barrier),
-            statics: statics(&found, crates),
+            statics: statics(&found, origins),
         },
         Err(why) => Statics::Unreadable(why),
     }
@@ -52,6 +55,8 @@ pub fn read(executable: &Path, crates: &HashSet<String>) -> Statics {
 enum Symbol {
     Function(String),
     Writable(String),
+    /// A writable variable whose name the compiler has not made.
+    Unmangled(String),
     /// `Barrier::wait`
     Barrier,
     /// `ThreadId` as text: a name that is unique in one process only.
@@ -77,7 +82,7 @@ fn symbols(executable: &Path, crates: &HashSet<String>) -> Result<Vec<Symbol>, S
             SymbolKind::Data | SymbolKind::Unknown
                 if symbol.section_index().is_some_and(|index| writable.contains(&index)) =>
             {
-                Some(Symbol::Writable(demangle(name)))
+                variable(name, symbol.kind())
             }
             _ => None,
         }
@@ -133,6 +138,14 @@ fn names(file: &ReadCache<File>) -> Option<Names<'_>> {
     Some(Names { start, bytes: file.read_bytes_at(start, size).ok()? })
 }
 
+/// A writable variable. A name of no kind is a place that a linker marks.
+fn variable(name: &str, kind: SymbolKind) -> Option<Symbol> {
+    match is_rusts(name) {
+        true => Some(Symbol::Writable(demangle(name))),
+        false => (kind == SymbolKind::Data).then(|| Symbol::Unmangled(name.to_owned())),
+    }
+}
+
 /// Nearly all functions are of other crates; to demangle them all would be most of the work. What
 /// does not begin with a crate (an implementation's, an instance of a generic function) has a path
 /// that no static stands below by name.
@@ -181,7 +194,8 @@ fn demangle(name: &str) -> String {
     format!("{:#}", rustc_demangle::demangle(name))
 }
 
-fn statics(symbols: &[Symbol], crates: &HashSet<String>) -> Vec<Static> {
+fn statics(symbols: &[Symbol], origins: &Origins) -> Vec<Static> {
+    let crates = &origins.crates;
     let functions: HashSet<&str> = symbols
         .iter()
         .filter_map(|symbol| match symbol {
@@ -199,6 +213,12 @@ fn statics(symbols: &[Symbol], crates: &HashSet<String>) -> Vec<Static> {
         .filter(|path| !is_known_harmless(path))
         .map(|path| Static { module: module_of(path, &functions), path: path.clone() })
         .collect();
+    let unmangled = symbols.iter().filter_map(|symbol| match symbol {
+        Symbol::Unmangled(name) => Some(name.clone()),
+        _ => None,
+    });
+    let own = origins.own_of(unmangled.collect());
+    statics.extend(own.into_iter().map(|path| Static { path, module: String::new() }));
     if symbols.contains(&Symbol::ThreadIdAsText) {
         // The counter behind `ThreadId` is a static too, and names made of it are unique in
         // one process only.
@@ -239,8 +259,9 @@ fn module_of(path: &str, functions: &HashSet<&str>) -> String {
 /// Statics that macros of well-known crates make, and that carry nothing from one test to
 /// the next but a registration.
 fn is_known_harmless(path: &str) -> bool {
-    // tracing's call sites: https://docs.rs/tracing-core/latest/tracing_core/callsite
-    let tracing = path.ends_with("::__CALLSITE") || path.ends_with("::META");
+    // tracing's call sites, and what is inside of them:
+    // https://docs.rs/tracing-core/latest/tracing_core/callsite
+    let tracing = path.ends_with("::__CALLSITE") || path.ends_with("::__CALLSITE::META");
     // The counters of -Cinstrument-coverage stand in sections of their own; older ones in
     // .data.
     tracing || path.starts_with("__llvm") || path.starts_with("__prof")
@@ -281,8 +302,7 @@ mod tests {
     use super::*;
 
     fn found(symbols: &[Symbol]) -> Vec<(String, String)> {
-        let crates = HashSet::from(["web".to_owned()]);
-        let found = statics(symbols, &crates);
+        let found = statics(symbols, &Origins::of(&["web"]));
         found.into_iter().map(|found| (found.path, found.module)).collect()
     }
 
@@ -300,12 +320,19 @@ mod tests {
             writable("<web::pool::Pool as core::ops::drop::Drop>::drop::DROPS"),
             writable("std::io::STDOUT"),
             writable("web::log::__CALLSITE"),
+            writable("web::log::__CALLSITE::META"),
+            writable("web::file::META"),
+            Symbol::Unmangled("counter".into()),
+            Symbol::Unmangled("completed.0".into()),
+            Symbol::Unmangled("stdout@GLIBC_2.2.5".into()),
         ];
         let expected = [
             ("<web::pool::Pool as core::ops::drop::Drop>::drop::DROPS", "web"),
+            ("counter", ""),
             ("web::ROOT", "web"),
             ("web::db::tests::next::{{closure}}::COUNT", "web::db::tests"),
             ("web::db::tests::reads::SEEN", "web::db::tests"),
+            ("web::file::META", "web::file"),
             ("web::pool::POOL", "web::pool"),
         ];
         let expected: Vec<(String, String)> =
@@ -338,7 +365,7 @@ mod tests {
     fn a_file_that_is_no_executable_says_so() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "no object").unwrap();
-        let statics = read(file.path(), &HashSet::new());
+        let statics = read(file.path(), &Origins::default());
         assert!(matches!(statics, Statics::Unreadable(_)), "{statics:?}");
     }
 }

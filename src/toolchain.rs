@@ -46,6 +46,12 @@ impl Toolchain {
         Ok(Toolchain { cargo: cargo(&platforms), platforms })
     }
 
+    /// Where the libraries are that it links programs with.
+    pub fn library_dirs(&self) -> Vec<PathBuf> {
+        let dirs = self.platforms.iter().map(|platform| &platform.libdir);
+        dirs.flat_map(|dir| [dir.clone(), dir.join("self-contained")]).collect()
+    }
+
     /// The platform of an executable: the one whose triple stands in its path, as near to it as
     /// can be, or else the host.
     pub fn platform_of(&self, executable: &Path) -> &Platform {

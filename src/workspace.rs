@@ -72,17 +72,6 @@ impl Workspace {
         Ok(())
     }
 
-    /// The crate names of the libraries of all members: whose statics are the tests' own. What
-    /// else a package builds is linked by nobody.
-    pub fn crate_names(&self) -> HashSet<String> {
-        let targets = self.packages.iter().flat_map(|package| &package.cargo.targets);
-        let is_library = |target: &&cargo_metadata::Target| {
-            target.kind.iter().all(|kind| section_of(kind) == "lib")
-                && !target.kind.contains(&TargetKind::CustomBuild)
-        };
-        targets.filter(is_library).map(|target| crate_name(&target.name)).collect()
-    }
-
     /// Reads what all manifests declare.
     pub fn policy(&self, settings: &Settings, mistakes: &mut Vec<Mistake>) -> Result<Policy> {
         let root = self.packages.iter().find(|p| p.manifest_path() == self.root_manifest);

@@ -1,4 +1,5 @@
-//! A static inside of a test is that test's own. It binds nothing: all three tests may split.
+//! A static inside of a test function binds the module that the function stands in, as that of any
+//! function does: others may call it.
 
 mod visits {
     use std::sync::atomic::{AtomicU32, Ordering};
