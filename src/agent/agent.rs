@@ -17,6 +17,7 @@
 use core::ffi::{c_char, c_int};
 
 mod asked;
+mod catches;
 mod channel;
 mod descriptors;
 mod endings;

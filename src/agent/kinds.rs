@@ -2,7 +2,7 @@
 //! A number is never given a new meaning; a change of a frame's fields raises `VERSION`.
 
 /// The protocol's version, the first field of `hello`.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// No frame is longer than this, its header included. A pipe takes one that short as a whole
 /// (PIPE_BUF, pipe(7)), so that frames of several threads never mix.
 pub const LONGEST: usize = 4096;

@@ -1,16 +1,15 @@
-//! Panics as the unwinder sees them: where one is raised, what it says, and where it lands.
+//! Panics as the unwinder sees them: where one is raised, what it says, and who catches it.
 //!
-//! The agent decides nothing about a panic. It reports the stack at the raise and the stack
-//! from the catching frame outwards; the runner knows the functions' names and judges.
+//! Every panic has a number, which says what a catch is about. Those of libtest's main thread and
+//! of the tests' own threads are libtest's business.
 
-use core::ffi::c_void;
-use core::sync::atomic::Ordering::Relaxed;
+use core::ffi::{c_int, c_void};
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use crate::channel::{self, Frame};
-use crate::kinds;
-use crate::records::{self, Record};
+use crate::records::{self, PanicUnderWay, RUNS_TEST, Record};
 use crate::stacks::{self, Stack};
-use crate::{real, system};
+use crate::{catches, kinds, real, system};
 
 /// Longer messages are cut: they are for a line or two in a report.
 const LONGEST_MESSAGE: usize = 1024;
@@ -66,14 +65,23 @@ pub unsafe extern "C" fn _Unwind_RaiseException(exception: *mut c_void) -> i32 {
     )
 }
 
+/// The last panic's number.
+static PANICS: AtomicU32 = AtomicU32::new(0);
+
 /// Reports the panic and answers with the function that does the work.
 extern "C" fn raised(exception: *const Exception) -> usize {
-    if let Some(record) = records::current().filter(|_| channel::is_open()) {
-        remember(record, exception as usize);
-        let message = Message::of(exception);
+    // SAFETY: the caller of `_Unwind_RaiseException` passes an exception.
+    if let Some(record) = told_of().filter(|_| unsafe { Exception::is_panic(exception) }) {
+        let panic = PANICS.fetch_add(1, Relaxed).wrapping_add(1);
+        remember(record, exception as usize, panic);
+        // SAFETY: it is one of Rust's.
+        let message = unsafe { Message::of(exception) };
         Frame::new(kinds::PANIC_RAISED)
             .u32(record.number.load(Relaxed))
             .u32(record.test.load(Relaxed))
+            .u32(panic)
+            .u64(message.methods[0] as u64)
+            .u64(message.methods[1] as u64)
             .stack(Stack::here().addresses())
             .send_with(message.text());
     }
@@ -83,16 +91,27 @@ extern "C" fn raised(exception: *const Exception) -> usize {
     }
 }
 
+/// The running thread, if its panics are told.
+fn told_of() -> Option<&'static Record> {
+    let record = records::current().filter(|_| channel::is_open())?;
+    (!record.is_main() && !record.has(RUNS_TEST)).then_some(record)
+}
+
 /// Without an unwinder nothing can be caught; the caller then aborts.
 extern "C" fn end_of_stack(_exception: *mut c_void) -> i32 {
     const END_OF_STACK: i32 = 5;
     END_OF_STACK
 }
 
-fn remember(record: &Record, exception: usize) {
-    let free = record.exceptions.iter().find(|place| place.load(Relaxed) == 0);
-    if let Some(place) = free.or(record.exceptions.first()) {
-        place.store(exception, Relaxed);
+/// One that is raised while another is under way is caught before that goes on, or else the process
+/// aborts: of more than there is room for, the outermost ones matter.
+fn remember(record: &Record, exception: usize, number: u32) {
+    let place_of = |wanted: usize| {
+        record.panics.iter().find(move |panic| panic.exception.load(Relaxed) == wanted)
+    };
+    if let Some(panic) = place_of(exception).or_else(|| place_of(0)).or(record.panics.last()) {
+        panic.number.store(number, Relaxed);
+        panic.exception.store(exception, Relaxed);
     }
 }
 
@@ -103,8 +122,11 @@ fn remember(record: &Record, exception: usize) {
 /// As libgcc's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn _Unwind_SetIP(context: *mut c_void, address: usize) {
-    if let Some(record) = records::current().filter(|_| channel::is_open()) {
-        landed(record, stacks::frame_of(context));
+    if let (Some(record), Some(register)) = (told_of(), real::_Unwind_GetGR()) {
+        // SAFETY: the personality function has put the exception there, the first thing that the
+        // landing pad is to find.
+        let exception = unsafe { register(context, FIRST_FOR_LANDING_PAD) };
+        landed(record, exception, stacks::frame_of(context));
     }
     if let Some(set) = real::_Unwind_SetIP() {
         // SAFETY: the caller's own arguments.
@@ -112,17 +134,24 @@ pub unsafe extern "C" fn _Unwind_SetIP(context: *mut c_void, address: usize) {
     }
 }
 
-fn landed(record: &Record, frame: usize) {
-    let caught = record.exceptions.iter().find(|place| {
-        let exception = place.load(Relaxed) as *const Exception;
-        // SAFETY: an exception that was raised and not yet caught is alive.
-        !exception.is_null() && unsafe { (*exception).catching_frame } == frame
-    });
-    if let Some(place) = caught {
-        place.store(0, Relaxed);
+/// DWARF's number of the register, `rax` or `x0`.
+const FIRST_FOR_LANDING_PAD: c_int = 0;
+
+/// One that was raised and never landed, or was caught by foreign code, may be gone. None is
+/// looked at but the one that a personality function deals with right now.
+fn landed(record: &Record, exception: usize, frame: usize) {
+    let under_way = |panic: &&PanicUnderWay| panic.exception.load(Relaxed) == exception;
+    let Some(panic) = record.panics.iter().find(under_way).filter(|_| exception != 0) else {
+        return;
+    };
+    // SAFETY: raised by this thread, and it lands now: it is alive.
+    let catching_frame = unsafe { (*(exception as *const Exception)).catching_frame };
+    if catching_frame == frame {
+        panic.exception.store(0, Relaxed);
         Frame::new(kinds::PANIC_CAUGHT)
             .u32(record.number.load(Relaxed))
-            .stack(Stack::from_frame(frame).addresses())
+            .u32(panic.number.load(Relaxed))
+            .bytes(&[u8::from(catches::is_by_std(record, frame))])
             .send();
     }
 }
@@ -141,33 +170,45 @@ struct Exception {
     vtable: usize,
 }
 
+impl Exception {
+    /// # Safety
+    /// An exception of any language.
+    unsafe fn is_panic(exception: *const Exception) -> bool {
+        // SAFETY: every one starts with its class.
+        unsafe { (*exception).class == *b"MOZ\0RUST" }
+    }
+}
+
 /// The text of a panic, taken from its payload. Hooks have run by now; but what they print in a
 /// test's thread is captured, and lost once the test is over.
 struct Message {
     bytes: [u8; LONGEST_MESSAGE],
     length: usize,
+    /// The payload's table of methods, and the one that tells its type: `<T as Any>::type_id`.
+    methods: [usize; 2],
 }
 
 impl Message {
-    const NONE: Message = Message { bytes: [0; LONGEST_MESSAGE], length: 0 };
+    const NONE: Message = Message { bytes: [0; LONGEST_MESSAGE], length: 0, methods: [0; 2] };
 
-    /// A payload is a `&'static str` or a `String` in nearly all panics. Their layouts are not
-    /// promised, so nothing is believed: memory is read by a call that cannot crash, and what
-    /// is not UTF-8 of a plausible length is no message.
-    fn of(exception: *const Exception) -> Message {
-        // SAFETY: the caller of `_Unwind_RaiseException` passes an exception, and every one
-        // starts with its class.
-        if unsafe { (*exception).class } != *b"MOZ\0RUST" {
-            return Message::NONE;
-        }
-        // SAFETY: the class says that it is one of Rust's, which has these fields.
+    /// A payload is a `&'static str` or a `String` in nearly all panics, and this is its text if
+    /// it is. Whether it is, only the runner can tell, who knows the names of functions.
+    ///
+    /// No layout here is promised, so nothing is believed: memory is read by a call that cannot
+    /// crash, and what is not UTF-8 of a plausible length is no message.
+    ///
+    /// # Safety
+    /// The exception is a panic.
+    unsafe fn of(exception: *const Exception) -> Message {
+        // SAFETY: one of Rust's has these fields.
         let (payload, vtable) = unsafe { ((*exception).payload, (*exception).vtable) };
-        let [_drop, size, _align] = words::<3>(vtable);
-        match size {
+        let [_drop, size, _align, type_id] = words::<4>(vtable);
+        let message = match size {
             16 => Message::read(words::<2>(payload)),
             24 => Message::read(pointer_and_length(words::<3>(payload))),
             _ => Message::NONE,
-        }
+        };
+        Message { methods: [vtable, type_id], ..message }
     }
 
     fn read([address, length]: [usize; 2]) -> Message {

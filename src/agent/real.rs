@@ -85,6 +85,9 @@ behind_us! {
     _Unwind_Backtrace: fn(Visit, *mut c_void) -> c_int;
     _Unwind_GetIPInfo: fn(*mut c_void, *mut c_int) -> usize;
     _Unwind_GetCFA: fn(*mut c_void) -> usize;
+    _Unwind_GetGR: fn(*mut c_void, c_int) -> usize;
+    _Unwind_GetLanguageSpecificData: fn(*mut c_void) -> usize;
+    _Unwind_GetRegionStart: fn(*mut c_void) -> usize;
     _Unwind_SetIP: fn(*mut c_void, usize);
     _Unwind_RaiseException: fn(*mut c_void) -> c_int;
 }

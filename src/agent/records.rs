@@ -38,6 +38,13 @@ const OVER: u32 = ENDED | RETURNED | RELEASED | SENT;
 /// Panics of one thread that are under way at once: one inside a destructor of another.
 pub const NESTED_PANICS: usize = 4;
 
+/// A panic that has been raised and not yet caught.
+pub struct PanicUnderWay {
+    /// Where the unwinder's exception lies; 0: there is none.
+    pub exception: AtomicUsize,
+    pub number: AtomicU32,
+}
+
 pub struct Record {
     pub number: AtomicU32,
     pub test: AtomicU32,
@@ -45,7 +52,9 @@ pub struct Record {
     pub marks: AtomicU32,
     pub handle: AtomicUsize,
     pub processor_time: AtomicU64,
-    pub exceptions: [AtomicUsize; NESTED_PANICS],
+    pub panics: [PanicUnderWay; NESTED_PANICS],
+    /// The frame that the thread began with, as the unwinder sees it.
+    pub outermost_frame: AtomicUsize,
     /// What it has of `signal_stacks`.
     pub signal_stack: AtomicU32,
     pub in_vfork: AtomicBool,
@@ -197,8 +206,8 @@ pub fn take() -> Option<&'static Record> {
     record.handle.store(0, Relaxed);
     record.signal_stack.store(0, Relaxed);
     record.crashes.store(false, Relaxed);
-    for exception in &record.exceptions {
-        exception.store(0, Relaxed);
+    for panic in &record.panics {
+        panic.exception.store(0, Relaxed);
     }
     Some(record)
 }

@@ -15,8 +15,6 @@ pub const DEEPEST: usize = 32;
 pub struct Stack {
     addresses: [u64; DEEPEST],
     length: usize,
-    /// Frames before the one that stands here in memory are left out.
-    from: usize,
 }
 
 /// The agent's own code, which is no part of anybody's stack.
@@ -33,16 +31,11 @@ fn is_own(address: usize) -> bool {
 }
 
 impl Stack {
-    const EMPTY: Stack = Stack { addresses: [0; DEEPEST], length: 0, from: 0 };
+    const EMPTY: Stack = Stack { addresses: [0; DEEPEST], length: 0 };
 
     /// The stack of whoever called into the agent, innermost first.
     pub fn here() -> Stack {
-        Stack::from_frame(0)
-    }
-
-    /// The part of the stack whose frames lie at `frame` and above: that frame and its callers.
-    pub fn from_frame(frame: usize) -> Stack {
-        let mut stack = Stack { from: frame, ..Stack::EMPTY };
+        let mut stack = Stack::EMPTY;
         if let Some(walk) = real::_Unwind_Backtrace() {
             let place: *mut Stack = &mut stack;
             // SAFETY: `visit` gets `place` back, which outlives the walk.
@@ -66,13 +59,13 @@ impl Stack {
 extern "C" fn visit(context: *mut c_void, stack: *mut c_void) -> c_int {
     const GO_ON: c_int = 0;
     const STOP: c_int = 4;
-    // SAFETY: `from_frame` passes a stack of its own, and nobody else looks at it meanwhile.
+    // SAFETY: `here` passes a stack of its own, and nobody else looks at it meanwhile.
     let stack = unsafe { &mut *stack.cast::<Stack>() };
     let address = address_of(context);
     if address == 0 {
         return STOP;
     }
-    if !is_own(address) && frame_of(context) >= stack.from {
+    if !is_own(address) {
         stack.push(address);
     }
     if stack.length == DEEPEST { STOP } else { GO_ON }
@@ -80,7 +73,7 @@ extern "C" fn visit(context: *mut c_void, stack: *mut c_void) -> c_int {
 
 /// An address inside of the calling instruction, ready to be looked up: a return address may
 /// already belong to the next line, or to the next function.
-fn address_of(context: *mut c_void) -> usize {
+pub fn address_of(context: *mut c_void) -> usize {
     let Some(look) = real::_Unwind_GetIPInfo() else { return 0 };
     let mut interrupted = 0;
     // SAFETY: `context` is the unwinder's, for the time of this visit.

@@ -10,7 +10,7 @@ use crate::records::{
     self, Birth, ENDED, JOINING, RELEASED, RETURNED, RUNS_TEST, Record, Routine, USED,
 };
 use crate::stacks::Stack;
-use crate::{environment, libtest, marks, signal_stacks, system};
+use crate::{catches, environment, libtest, marks, signal_stacks, system};
 
 unsafe extern "C" {
     fn pthread_key_create(key: *mut u32, end: unsafe extern "C" fn(*mut c_void)) -> c_int;
@@ -85,6 +85,7 @@ fn expect(
     let marks = match libtest::take_started(creator, number, birth) {
         Some(test) => {
             record.test.store(test, Relaxed);
+            catches::learn_start(start);
             RUNS_TEST
         }
         None => {
@@ -143,8 +144,9 @@ fn give_up(record: &Record) {
 }
 
 /// What `begin` calls first, in the new thread.
-extern "C" fn begins(record: &'static Record) -> Routine {
+extern "C" fn begins(record: &'static Record, outermost_frame: usize) -> Routine {
     records::set_current(record);
+    record.outermost_frame.store(outermost_frame, Relaxed);
     // SAFETY: plain calls of libc; the key is ours.
     unsafe {
         record.handle.store(pthread_self(), Relaxed);
@@ -171,6 +173,7 @@ unsafe extern "C" fn begin(record: *mut c_void) -> *mut c_void {
         ".cfi_startproc",
         "sub rsp, 8",
         ".cfi_adjust_cfa_offset 8",
+        "lea rsi, [rsp + 16]",
         "call {begins}",
         "add rsp, 8",
         ".cfi_adjust_cfa_offset -8",
@@ -192,6 +195,7 @@ unsafe extern "C" fn begin(record: *mut c_void) -> *mut c_void {
         ".cfi_def_cfa_offset 16",
         ".cfi_offset 29, -16",
         ".cfi_offset 30, -8",
+        "add x1, sp, 16",
         "bl {begins}",
         "ldp x29, x30, [sp], 16",
         ".cfi_restore 30",

@@ -22,8 +22,9 @@
 //! thread-ended    u32 thread, u64 nanoseconds of processor time, text name
 //! thread-joined   u32 thread, u32 joiner: not of a thread that is a test itself
 //! thread-detached u32 thread
-//! panic-raised    u32 thread, u32 test, stack, text message
-//! panic-caught    u32 thread, stack from the catching frame outwards
+//! panic-raised    u32 thread, u32 test, u32 panic, u64 vtable, u64 type-id, stack, text: the
+//!                 message, if these two, a table of methods and one of those, are a text's
+//! panic-caught    u32 thread, u32 panic, u8 by-std: by the start of the thread, for who joins it
 //! process-started u32 process, u32 thread, u32 test, stack
 //! process-reaped  u32 process
 //! exiting         i32 code, u32 thread, u32 test
@@ -36,7 +37,9 @@
 //! ```
 //!
 //! Threads are numbered by the agent in the order of their creation; 0 is the main thread. Tests
-//! are numbered in the order in which libtest starts them; 0 is no test. An address points into
+//! are numbered in the order in which libtest starts them; 0 is no test. Panics are numbered in the
+//! order in which they are raised, but for those of the tests' own threads, which are not told. An
+//! address points into
 //! the calling instruction, not behind it: it is looked up as it stands, minus its module's base.
 
 use std::fmt;
@@ -103,12 +106,15 @@ pub enum Frame {
     PanicRaised {
         thread: u32,
         test: u32,
+        panic: u32,
+        methods: [Address; 2],
         stack: Vec<Address>,
         message: Vec<u8>,
     },
     PanicCaught {
         thread: u32,
-        stack: Vec<Address>,
+        panic: u32,
+        by_std: bool,
     },
     ProcessStarted {
         process: u32,
@@ -271,10 +277,16 @@ fn read(kind: u8, fields: &mut Fields<'_>) -> Option<Frame> {
         kinds::PANIC_RAISED => Frame::PanicRaised {
             thread: fields.u32()?,
             test: fields.u32()?,
+            panic: fields.u32()?,
+            methods: [fields.u64()?, fields.u64()?],
             stack: fields.stack()?,
             message: fields.text(),
         },
-        kinds::PANIC_CAUGHT => Frame::PanicCaught { thread: fields.u32()?, stack: fields.stack()? },
+        kinds::PANIC_CAUGHT => Frame::PanicCaught {
+            thread: fields.u32()?,
+            panic: fields.u32()?,
+            by_std: fields.u8()? != 0,
+        },
         kinds::PROCESS_STARTED => Frame::ProcessStarted {
             process: fields.u32()?,
             thread: fields.u32()?,
@@ -401,9 +413,13 @@ mod tests {
     #[test]
     fn a_stack_ends_before_the_text() {
         let stack = [&[2][..], &7u64.to_ne_bytes(), &9u64.to_ne_bytes()].concat();
-        let raised = frame(kinds::PANIC_RAISED, &[&number(1), &number(2), &stack, b"oh"]);
+        let numbers = [number(1), number(2), number(3)].concat();
+        let methods = [7, 8u64].map(u64::to_ne_bytes).concat();
+        let fields = [&numbers, &methods[..], &stack, b"oh"];
+        let raised = frame(kinds::PANIC_RAISED, &fields);
+        let (stack, message) = (vec![7, 9], b"oh".to_vec());
         let expected =
-            Frame::PanicRaised { thread: 1, test: 2, stack: vec![7, 9], message: b"oh".to_vec() };
+            Frame::PanicRaised { thread: 1, test: 2, panic: 3, methods: [7, 8], stack, message };
         assert_eq!(all(&raised), Ok(vec![expected]));
     }
 

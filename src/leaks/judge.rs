@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::symbols::{Call, Module, Symbols};
 use super::traces::{Finding, Left};
 use super::{Leak, LeakRules};
+use crate::channel::frames::Address;
 use crate::declaration::{LeakAction, LeakKind};
 use crate::duration::seconds;
 
@@ -26,6 +27,11 @@ const LONGEST_NAME: usize = 15;
 impl Names<'_> {
     pub fn calls(&mut self, addresses: &[u64]) -> Vec<Call> {
         self.symbols.calls(addresses, self.modules, self.executable, self.root)
+    }
+
+    fn are_of_text(&mut self, [table, type_id]: [Address; 2]) -> bool {
+        is_of_text(&self.calls(&[type_id]))
+            || self.symbols.is_table_of_text(table, self.modules, self.executable)
     }
 }
 
@@ -52,14 +58,16 @@ fn leak(finding: &Finding, rules: &LeakRules, names: &mut Names<'_>) -> Option<L
             let what = pool.map_or_else(|| shown_name(name, names.of_test), str::to_owned);
             (kind, what, thread_detail(*lived_on, *was_waiting), place_of(&calls))
         }
-        Left::Panic { thread, message, raised, caught } => {
-            if is_observed(&calls, &names.calls(caught)) {
+        Left::Panic { thread, message, methods, raised } => {
+            if is_scoped(&calls) {
                 return None;
             }
-            let place = place_of(&names.calls(raised));
+            let raised = names.calls(raised);
+            let is_text = is_by_macro(&raised) || names.are_of_text(*methods);
+            let message = if is_text { first_line(message) } else { NO_MESSAGE.to_owned() };
             let thread = shown_name(thread, names.of_test);
             let detail = format!("in thread `{thread}`, which nobody joined");
-            (LeakKind::Panic, first_line(message), detail, place)
+            (LeakKind::Panic, message, detail, place_of(&raised))
         }
         Left::Process { pid, command, age } => {
             let detail = format!("pid {pid}, {} s old, killed", seconds(*age));
@@ -80,8 +88,24 @@ fn shown_name(name: &str, of_test: &str) -> String {
 fn first_line(message: &str) -> String {
     match message.lines().next() {
         Some(line) if !line.is_empty() => line.to_owned(),
-        _ => "a panic without a message".to_owned(),
+        _ => NO_MESSAGE.to_owned(),
     }
+}
+
+const NO_MESSAGE: &str = "a panic without a message";
+
+/// Whether a panic came through the standard library's way for `panic!` with a text and all that
+/// checks something: what such a panic carries is a text.
+fn is_by_macro(raised: &[Call]) -> bool {
+    raised.iter().any(|call| call.function.starts_with("std::panicking::begin_panic_handler"))
+}
+
+/// Whether a method is the one that tells the type of a text. Names that have types in them say
+/// so, as the standard library's own do.
+fn is_of_text(type_id: &[Call]) -> bool {
+    const OF_TEXTS: [&str; 2] =
+        ["<&str as core::any::Any>::type_id", "<alloc::string::String as core::any::Any>::type_id"];
+    type_id.iter().any(|call| OF_TEXTS.contains(&call.function.as_str()))
 }
 
 fn thread_detail(lived_on: Option<Duration>, was_waiting: bool) -> String {
@@ -159,16 +183,9 @@ fn pool_of(calls: &[Call]) -> Option<&'static str> {
     POOLS.iter().find(|(function, _)| is_called(function)).map(|(_, pool)| *pool)
 }
 
-/// Whether somebody learns of a panic without joining its thread: a scope joins its threads by
-/// other means; a pool or the thread itself may have caught it.
-///
-/// The standard library's own catch, the outermost of a thread, stands outside of
-/// `__rust_begin_short_backtrace`; every other one stands inside of it.
-fn is_observed(spawned: &[Call], caught: &[Call]) -> bool {
-    let is_scoped = spawned.iter().any(|call| call.function.contains("std::thread::scoped::"));
-    let is_inside =
-        caught.iter().any(|call| call.function.contains("__rust_begin_short_backtrace"));
-    is_scoped || is_inside
+/// Whether a thread belongs to a scope, which learns of its panic without joining it.
+fn is_scoped(spawned: &[Call]) -> bool {
+    spawned.iter().any(|call| call.function.contains("std::thread::scoped::"))
 }
 
 #[cfg(test)]
@@ -205,14 +222,13 @@ mod tests {
     }
 
     #[test]
-    fn a_catch_inside_the_thread_is_an_observer() {
-        let std_only = [call("std::panicking::catch_unwind", None), call("start_thread", None)];
-        let inside = [
-            call("web::worker::run", Some("src/worker.rs:7")),
-            call("std::sys::backtrace::__rust_begin_short_backtrace", None),
-        ];
-        assert!(!is_observed(&[], &std_only) && is_observed(&[], &inside));
-        assert!(is_observed(&[call("std::thread::scoped::Scope::spawn", None)], &std_only));
+    fn only_what_is_known_to_be_a_text_is_one() {
+        let calls = |function: &str| [call("rust_panic", None), call(function, None)];
+        assert!(is_by_macro(&calls("std::panicking::begin_panic_handler::{closure#0}")));
+        assert!(!is_by_macro(&calls("std::panicking::begin_panic")));
+        assert!(is_of_text(&[call("<&str as core::any::Any>::type_id", None)]));
+        assert!(!is_of_text(&[call("<T as core::any::Any>::type_id", None)]));
+        assert!(!is_of_text(&[]));
     }
 
     #[test]

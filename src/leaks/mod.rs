@@ -4,6 +4,7 @@ mod judge;
 mod rules;
 mod symbols;
 mod traces;
+mod vtables;
 
 use serde::Serialize;
 

@@ -1,10 +1,12 @@
 //! From addresses of a worker to functions and lines.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use addr2line::Loader;
+
+use super::vtables;
 
 /// A part of an executable or a library, as it stands in the worker's memory.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +30,8 @@ pub struct Call {
 #[derive(Default)]
 pub struct Symbols {
     loaders: HashMap<PathBuf, Option<Loader>>,
+    /// The tables of methods that are a text's.
+    texts: HashMap<PathBuf, HashSet<u64>>,
 }
 
 impl Symbols {
@@ -45,16 +49,37 @@ impl Symbols {
         for address in addresses {
             let found = modules.iter().find(|m| (m.start..m.end).contains(address));
             let Some(module) = found else { continue };
-            let path = match module.path.is_empty() {
-                true => executable.to_owned(),
-                false => PathBuf::from(path_of(&module.path)),
-            };
+            let path = module.file(executable);
             let loader = self.loaders.entry(path).or_insert_with_key(|path| Loader::new(path).ok());
             if let Some(loader) = loader {
                 calls_at(loader, address - module.base, root, &mut calls);
             }
         }
         calls
+    }
+
+    /// Whether the debug information says that methods at this address are a text's.
+    pub fn is_table_of_text(
+        &mut self,
+        address: u64,
+        modules: &[Module],
+        executable: &Path,
+    ) -> bool {
+        // Data lies behind a module's code, or before it.
+        let before = modules.iter().filter(|module| module.base <= address);
+        let Some(module) = before.max_by_key(|module| module.base) else { return false };
+        let texts = self.texts.entry(module.file(executable));
+        let texts = texts.or_insert_with_key(|path| vtables::of_texts(path));
+        texts.contains(&(address - module.base))
+    }
+}
+
+impl Module {
+    fn file(&self, executable: &Path) -> PathBuf {
+        match self.path.is_empty() {
+            true => executable.to_owned(),
+            false => PathBuf::from(path_of(&self.path)),
+        }
     }
 }
 

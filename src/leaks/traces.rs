@@ -29,10 +29,11 @@ pub enum Left {
     /// A thread panicked, ended, and nobody joined it.
     Panic {
         thread: String,
+        /// What it says, if it carries a text.
         message: String,
+        /// The table of methods of what it carries, and the one that tells the type.
+        methods: [Address; 2],
         raised: Vec<Address>,
-        /// From the frame that caught it outwards; empty where nobody did.
-        caught: Vec<Address>,
     },
     Process {
         pid: u32,
@@ -81,18 +82,19 @@ struct Thread {
     /// Told by the process at its own end.
     was_alive_at_end: bool,
     is_released: bool,
-    /// In the order in which they were raised; one may begin while another is under way.
+    /// Those that are under way, and the one that has ended it. What somebody catches on the way is
+    /// heard of, and is forgotten.
     panics: Vec<Panic>,
 }
 
-/// A pool's thread may catch any number of panics: so many of the newest are kept.
-const MOST_PANICS: usize = 64;
-
 #[derive(Debug)]
 struct Panic {
+    number: u32,
     message: String,
+    methods: [Address; 2],
     raised: Vec<Address>,
-    caught: Vec<Address>,
+    /// It has come to the start of its thread: who joins that hears of it.
+    has_ended_thread: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -162,21 +164,21 @@ impl Traces {
                     self.forget_if_settled(thread);
                 }
             }
-            Frame::PanicRaised { thread, stack, message, .. } => {
+            Frame::PanicRaised { thread, panic, methods, stack, message, .. } => {
                 if let Some(thread) = self.threads.get_mut(&thread) {
+                    let (number, raised, has_ended_thread) = (panic, stack, false);
                     let message = text(&message);
-                    if thread.panics.len() == MOST_PANICS {
-                        thread.panics.remove(0);
-                    }
-                    thread.panics.push(Panic { message, raised: stack, caught: Vec::new() });
+                    let panic = Panic { number, message, methods, raised, has_ended_thread };
+                    thread.panics.push(panic);
                 }
             }
-            Frame::PanicCaught { thread, stack } => {
-                // The innermost of those that are still under way.
-                let panics = self.threads.get_mut(&thread).map(|t| t.panics.iter_mut().rev());
-                let panic = panics.and_then(|mut panics| panics.find(|p| p.caught.is_empty()));
-                if let Some(panic) = panic {
-                    panic.caught = stack;
+            Frame::PanicCaught { thread, panic: number, by_std } => {
+                if let Some(thread) = self.threads.get_mut(&thread) {
+                    let of_number = |panic: &&mut Panic| panic.number == number;
+                    if let Some(panic) = thread.panics.iter_mut().find(of_number) {
+                        panic.has_ended_thread = by_std;
+                    }
+                    thread.panics.retain(|panic| panic.number != number || by_std);
                 }
             }
             Frame::ProcessStarted { process, test, stack, .. } => {
@@ -208,6 +210,8 @@ impl Traces {
     fn thread_ended(&mut self, number: u32, name: &[u8], now: Instant) {
         let Some(thread) = self.threads.get_mut(&number) else { return };
         thread.ended = Some(now);
+        // Without a catch a panic ends the process: one that is not told was somebody's.
+        thread.panics.retain(|panic| panic.has_ended_thread);
         if !name.is_empty() {
             thread.name = text(name);
         }
@@ -349,7 +353,7 @@ impl Traces {
         threads.chain(processes).collect()
     }
 
-    /// The panics of a thread that has ended, observed or not, or else the thread itself.
+    /// The panic that has ended a thread, observed or not, or else the thread itself.
     fn of_thread(&self, number: u32, thread: &Thread) -> Vec<Finding> {
         if thread.ended.is_some() && !thread.panics.is_empty() {
             return thread.panics.iter().map(|panic| of_panic(thread, panic)).collect();
@@ -371,7 +375,7 @@ impl Traces {
 fn of_panic(thread: &Thread, panic: &Panic) -> Finding {
     let (name, stack) = (thread.name.clone(), thread.stack.clone());
     let (message, raised) = (panic.message.clone(), panic.raised.clone());
-    let what = Left::Panic { thread: name, message, raised, caught: panic.caught.clone() };
+    let what = Left::Panic { thread: name, message, methods: panic.methods, raised };
     Finding { what, stack }
 }
 
@@ -413,9 +417,18 @@ mod tests {
             self.frame(Frame::ThreadEnded { thread, processor_nanoseconds: 0, name })
         }
 
+        fn raises(self, thread: u32, panic: u32) -> Play {
+            let (stack, message, methods) = (vec![2], b"boom".to_vec(), [3, 4]);
+            self.frame(Frame::PanicRaised { thread, test: 1, panic, methods, stack, message })
+        }
+
+        fn catches(self, thread: u32, panic: u32, by_std: bool) -> Play {
+            self.frame(Frame::PanicCaught { thread, panic, by_std })
+        }
+
+        /// Up to the start of the thread.
         fn panics(self, thread: u32) -> Play {
-            let (stack, message) = (vec![2], b"boom".to_vec());
-            self.frame(Frame::PanicRaised { thread, test: 1, stack, message })
+            self.raises(thread, 9).catches(thread, 9, true)
         }
 
         fn test_ends(mut self, test: usize) -> Play {
@@ -489,6 +502,38 @@ mod tests {
         let play = Play::new().panics(1).ends(1);
         let play = play.frame(Frame::ThreadDetached { thread: 1 }).starts(1, 1).test_ends(0);
         assert_eq!(play.found(0), ["panic"]);
+    }
+
+    #[test]
+    fn a_panic_that_is_caught_on_its_way_left_nothing() {
+        let ends = |play: Play| play.ends(1).frame(Frame::ThreadDetached { thread: 1 });
+        let caught = ends(Play::new().starts(1, 1).raises(1, 7).catches(1, 7, false));
+        assert!(caught.traces.is_clean(0));
+        // More were under way than the agent has room for.
+        let not_told = ends(Play::new().starts(1, 1).raises(1, 7));
+        assert!(not_told.traces.is_clean(0));
+    }
+
+    #[test]
+    fn a_catch_is_about_the_panic_that_it_names() {
+        let ends = |play: Play| play.ends(1).frame(Frame::ThreadDetached { thread: 1 });
+        let play = || Play::new().starts(1, 1).raises(1, 7).raises(1, 8);
+        let one = ends(play().catches(1, 8, false).catches(1, 7, true));
+        assert_eq!(one.found(0), ["panic"]);
+        let none = ends(play().catches(1, 7, false).catches(1, 8, false));
+        assert!(none.traces.is_clean(0));
+    }
+
+    /// As by every level of nested calls of `rayon::join`.
+    #[test]
+    fn one_that_is_raised_again_and_again_is_one() {
+        let mut play = Play::new().starts(1, 1);
+        for panic in 1..1_000 {
+            play = play.raises(1, panic).catches(1, panic, false);
+            assert_eq!(play.traces.threads[&1].panics.len(), 0);
+        }
+        let play = play.raises(1, 1_000).catches(1, 1_000, true).ends(1);
+        assert_eq!(play.frame(Frame::ThreadDetached { thread: 1 }).found(0), ["panic"]);
     }
 
     /// The threads of many tests, which are never told of, push nothing out that is new.

@@ -137,6 +137,116 @@ fn destructor_catches_its_own_harmless() {
     thread::spawn(|| drop(Careful));
 }
 
+/// A panic that nobody prints: the stacks of these are long.
+fn in_silence<T>() -> T {
+    resume_unwind(Box::new("caught"))
+}
+
+/// Calls itself, and only then the function.
+fn far_down<T>(calls: usize, run: &dyn Fn() -> T) -> T {
+    match calls {
+        0 => run(),
+        _ => std::hint::black_box(far_down(calls - 1, run)),
+    }
+}
+
+#[test]
+fn caught_far_down_harmless() {
+    for calls in [10, 30, 100, 1_000] {
+        let run = move || far_down(calls, &|| catch_unwind(in_silence::<()>).is_err());
+        await_end(&thread::spawn(run));
+    }
+}
+
+#[test]
+fn raised_far_down_left() {
+    await_end(&thread::spawn(|| {
+        far_down(100, &|| panic!("far down")) // left: far down
+    }));
+}
+
+#[test]
+fn raised_and_caught_far_down_harmless() {
+    let run = || drop(catch_unwind(|| far_down(1_000, &in_silence::<()>)));
+    await_end(&thread::spawn(move || far_down(10, &run)));
+}
+
+/// Passes a panic on as often as nested calls of `rayon::join` do.
+fn at_each_level(level: usize) {
+    if level == 0 {
+        panic!("at each level");
+    }
+    let caught = catch_unwind(|| at_each_level(level - 1));
+    resume_unwind(caught.unwrap_err()); // left by raised_again_at_each_level_left: at each level
+}
+
+#[test]
+fn raised_again_at_each_level_left() {
+    await_end(&thread::spawn(|| at_each_level(100)));
+}
+
+#[test]
+fn raised_again_at_each_level_harmless() {
+    let outer = thread::spawn(|| catch_unwind(|| at_each_level(100)).is_err());
+    await_end(&outer);
+}
+
+#[test]
+fn with_much_on_the_stack_left() {
+    let much = [1_u8; 100_000];
+    thread::spawn(move || panic!("{} bytes", much.len())); // left: 100000 bytes
+}
+
+/// Each drops the next one while it panics, and catches that one's.
+struct Russian(usize);
+
+impl Drop for Russian {
+    fn drop(&mut self) {
+        let next = self.0;
+        let run = || -> () {
+            let _next = next.checked_sub(1).map(Russian);
+            in_silence()
+        };
+        assert!(catch_unwind(run).is_err());
+    }
+}
+
+#[test]
+fn more_at_once_than_anybody_expects_left() {
+    await_end(&thread::spawn(|| {
+        let _doll = Russian(20);
+        panic!("around many"); // left: around many
+    }));
+}
+
+#[test]
+fn more_at_once_than_anybody_expects_harmless() {
+    await_end(&thread::spawn(|| drop(Russian(20))));
+}
+
+/// As C libraries call the code of others: it lets no panic through.
+#[test]
+fn caught_by_a_callback_harmless() {
+    unsafe extern "C" {
+        fn pthread_create(
+            thread: &mut usize,
+            attributes: *const u8,
+            start: extern "C" fn(usize) -> usize,
+            argument: usize,
+        ) -> i32;
+        fn pthread_detach(thread: usize) -> i32;
+    }
+    extern "C" fn callback(_argument: usize) -> usize {
+        catch_unwind(|| panic!("caught by the callback")).is_err().into()
+    }
+    let mut thread = 0;
+    // SAFETY: a function that takes any number; the thread is nobody else's.
+    let answers = unsafe {
+        [pthread_create(&mut thread, std::ptr::null(), callback, 0), pthread_detach(thread)]
+    };
+    assert_eq!(answers, [0, 0]);
+}
+
 // Pools.
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -264,6 +374,33 @@ fn number_as_payload_left() {
 #[test]
 fn numbers_that_look_like_a_text_left() {
     thread::spawn(|| panic_any((1_usize, 2_usize))); // left: a panic without a message
+}
+
+struct Order(#[allow(dead_code)] u8, #[allow(dead_code)] &'static str);
+
+#[test]
+fn a_text_among_others_left() {
+    thread::spawn(|| panic_any(Order(3, "secret"))); // left: a panic without a message
+}
+
+#[test]
+fn bytes_left() {
+    thread::spawn(|| panic_any(&b"bytes"[..])); // left: a panic without a message
+}
+
+#[test]
+fn bytes_of_its_own_left() {
+    thread::spawn(|| panic_any(b"bytes".to_vec())); // left: a panic without a message
+}
+
+#[test]
+fn text_as_payload_left() {
+    thread::spawn(|| panic_any("any")); // left: any
+}
+
+#[test]
+fn an_empty_text_left() {
+    thread::spawn(|| panic!("")); // left: a panic without a message
 }
 
 #[test]
