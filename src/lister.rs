@@ -157,7 +157,7 @@ impl Lister<'_> {
         let mut command = self.binary.command();
         command.args(words);
         let told = |how: &str, said: &[u8]| message::asked(self.binary, words, how, said);
-        let printed = process::run(command, self.groups, Role::Lister, clock::now() + self.limit);
+        let printed = process::run(command, self.groups, Role::Lister, clock::within(self.limit));
         let printed = printed.map_err(|error| {
             Refusal::NotStarted(told(&format!("could not be started: {error}"), b""))
         })?;

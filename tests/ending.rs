@@ -23,6 +23,8 @@ mod tests {
         fn raise(number: i32) -> i32;
         #[allow(dead_code)]
         fn setsid() -> i32;
+        #[allow(dead_code)]
+        fn ptrace(request: i32, ...) -> i64;
     }
     fn place(name: &str) -> std::path::PathBuf {
         std::path::PathBuf::from(std::env::var_os("FIXTURE_LOG").unwrap()).join(name)
@@ -82,6 +84,8 @@ const NOTES_INT: &str = "unsafe { signal(2, note as extern \"C\" fn(i32) as usiz
 const ENDS_ON_GO: &str = "|wait_for(|| place(\"go\").exists()); return;";
 const STARTS_A_DAEMON: &str = "start_daemon();";
 const IGNORES_TERM: &str = "unsafe { signal(15, 1) };";
+/// Its thread stays, with its process, until its tracer has waited for it: that is the runner.
+const IS_TRACED: &str = "assert_eq!(unsafe { ptrace(0, 0, 0, 0) }, 0);";
 const STOPS_ITSELF: &str = "|unsafe { raise(19) };";
 
 #[track_caller]
@@ -170,6 +174,14 @@ mod by_a_signal {
     #[test]
     fn tests_that_have_stopped_themselves_end_too() {
         let (run, pid) = started(&stays(STOPS_ITSELF));
+        run.send(Signal::INT);
+        is_told_to_the_end(&run.wait().exits(130));
+        has_ended(&pid);
+    }
+
+    #[test]
+    fn tests_that_are_traced_by_us_end_too() {
+        let (run, pid) = started(&stays(IS_TRACED));
         run.send(Signal::INT);
         is_told_to_the_end(&run.wait().exits(130));
         has_ended(&pid);
@@ -499,6 +511,13 @@ mod by_a_timeout {
         }
     }
 
+    #[test]
+    fn a_test_that_is_traced_by_us_is_killed() {
+        for flags in ["", "--no-agent"] {
+            ends_with(&stays(IS_TRACED), flags, "timed out after 500ms");
+        }
+    }
+
     /// There is always something to read.
     #[test]
     fn one_that_keeps_writing_is_ended() {
@@ -519,6 +538,20 @@ mod by_a_timeout {
         assert!(ran.stdout.contains("TIMED OUT shop::tests::b_stays ("), "{ran}");
         assert!(ran.stdout.contains("  | still here\n"), "{ran}");
         assert!(ran.stdout.contains("  again: cargo partest -p shop --lib"), "{ran}");
+    }
+}
+
+mod by_itself {
+    use super::*;
+
+    /// Its process would stay for ever.
+    #[test]
+    fn also_with_a_test_that_is_traced_by_us() {
+        let package = stays(&format!("{IS_TRACED}|return;"));
+        for flags in ["", "--no-agent", "--isolate"] {
+            let ran = package.partest().args(flags).json().run().exits(0);
+            assert_eq!(ran.ids("passed").len(), 3, "{ran}");
+        }
     }
 }
 

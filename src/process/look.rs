@@ -204,6 +204,17 @@ fn environment(pid: u32) -> Option<Vec<u8>> {
     })
 }
 
+/// The threads that are left of a process whose first one has ended, but for that one.
+#[cfg(target_os = "linux")]
+pub fn threads_of_ended(pid: u32) -> Vec<u32> {
+    if state(&format!("/proc/{pid}/stat")) != Some('Z') {
+        return Vec::new();
+    }
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let threads = threads.filter_map(|thread| thread.file_name().to_str()?.parse().ok());
+    threads.filter(|thread| *thread != pid).collect()
+}
+
 /// The children of a process, by the kernel's own list; none where there is no such list.
 pub fn children_of(process: &str) -> Vec<u32> {
     let tasks = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();

@@ -28,6 +28,12 @@ const CHANNEL_CAPACITY: usize = 1024 * 1024;
 /// Without a pidfd the end of a process is looked for this often.
 const TICK: Duration = Duration::from_millis(10);
 
+/// How often somebody glances at a process, for what nobody tells.
+const GLANCE: Duration = Duration::from_millis(250);
+
+/// How often a process is looked at that was killed.
+const SOON: Duration = Duration::from_millis(1);
+
 /// A child of ours.
 enum Process {
     Started(Child),
@@ -89,6 +95,7 @@ pub struct Supervised<'g> {
     trickled: Option<Instant>,
     /// The deadline that has passed, and is told once what came before it is read.
     passed: Option<Instant>,
+    glanced_at: Instant,
     is_reaped: bool,
 }
 
@@ -255,6 +262,7 @@ impl<'g> Supervised<'g> {
             room: vec![0; PIPE_CAPACITY],
             trickled: None,
             passed: None,
+            glanced_at: Instant::now(),
             is_reaped: false,
         };
         for (stream, fd) in streams {
@@ -275,6 +283,7 @@ impl<'g> Supervised<'g> {
         self.nap();
         loop {
             let ready = self.wait(until)?;
+            self.glance();
             let had_exited = self.has_exited;
             if ready.has_exited {
                 self.has_exited = true;
@@ -381,13 +390,22 @@ impl<'g> Supervised<'g> {
 
     /// How long `poll` may sleep: not at all once the process has ended.
     fn patience(&self, until: Option<Instant>) -> Option<Timespec> {
-        let left = until.map(|until| until.saturating_duration_since(clock::now()));
-        let patience = match left {
-            _ if self.has_exited => Some(Duration::ZERO),
-            left if self.pidfd.is_none() => Some(left.unwrap_or(TICK).min(TICK)),
-            left => left,
+        let most = match () {
+            () if self.has_exited => Duration::ZERO,
+            () if self.pidfd.is_none() => TICK,
+            () => GLANCE.saturating_sub(self.glanced_at.elapsed()),
         };
-        patience.and_then(|patience| Timespec::try_from(patience).ok())
+        let left = until.map(|until| until.saturating_duration_since(clock::now()));
+        Timespec::try_from(left.map_or(most, |left| left.min(most))).ok()
+    }
+
+    /// Deals with what no descriptor tells.
+    fn glance(&mut self) {
+        if self.has_exited || self.glanced_at.elapsed() < GLANCE {
+            return;
+        }
+        self.glanced_at = Instant::now();
+        reap_traced(self.process.id());
     }
 
     fn read(
@@ -465,6 +483,10 @@ impl Drop for Supervised<'_> {
         if !self.is_reaped {
             kill_group(self.process.id());
             self.groups.remove(self.process.id());
+            while !has_ended(self.process.id()) {
+                reap_traced(self.process.id());
+                std::thread::sleep(SOON);
+            }
             // Nothing can be done about an error here: the process is dead either way.
             let _ = self.process.wait();
         }
@@ -600,9 +622,29 @@ pub fn end_all(children: &[u32]) {
         let _ = kill_process(*pid, Signal::KILL);
     }
     for pid in pids {
-        let _ = waitpid(Some(pid), WaitOptions::empty());
+        while let Ok(None) = waitpid(Some(pid), WaitOptions::NOHANG) {
+            reap_traced(pid.as_raw_pid().unsigned_abs());
+            std::thread::sleep(SOON);
+        }
     }
 }
+
+/// A thread may make its parent its tracer (ptrace(2), PTRACE_TRACEME): that is us. Then it stays
+/// when it has ended, and its process with it, until we have waited for the thread too.
+#[cfg(target_os = "linux")]
+fn reap_traced(pid: u32) {
+    use rustix::process::{WaitOptions, waitpid};
+    /// Also for threads (`__WALL` of waitpid(2)).
+    const ALL: WaitOptions = WaitOptions::from_bits_retain(0x4000_0000);
+    for thread in look::threads_of_ended(pid) {
+        let thread = i32::try_from(thread).ok().and_then(Pid::from_raw);
+        // An error says that it is not ours to wait for.
+        let _ = waitpid(thread, ALL | WaitOptions::NOHANG);
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn reap_traced(_pid: u32) {}
 
 /// The processes whose parent we are, by birth or by adoption.
 #[cfg(target_os = "linux")]
