@@ -418,6 +418,12 @@ impl<'r> Run<'r> {
             }
             Message::Built(end) => self.built(end),
             Message::Finished { batch, rest } => self.batch_finished(batch, rest),
+            Message::WantsTerminal { batch } => {
+                if let Some(running) = self.running.get(&batch) {
+                    let node = self.plan.group(running.batch.group).node.clone();
+                    self.emit(Event::Note(Note::WantsTerminal { node }));
+                }
+            }
             Message::Broken { thread, why } => self.broken(thread, why),
             Message::Several(messages) => messages.into_iter().for_each(|one| self.take(one)),
         }

@@ -146,6 +146,10 @@ pub enum Note {
     TooManyDeaths {
         workers: usize,
     },
+    /// The process of this unit is stopped until it can have the terminal.
+    WantsTerminal {
+        node: String,
+    },
     /// A thread of ours is lost, and with it the run.
     Broken {
         thread: String,

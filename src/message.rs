@@ -246,6 +246,9 @@ pub fn note(note: &Note) -> String {
             "gave up: {} died under their tests (--max-crashes {workers}); what had not begun was not run",
             count(*workers, "process")
         ),
+        Note::WantsTerminal { node } => format!(
+            "a test of `{node}` wants the terminal, and its process is stopped for it: it goes on when the run is in the foreground (fg)"
+        ),
         Note::Broken { thread, why } => {
             format!("{}; what had not ended was not run", internal_error(thread, why))
         }

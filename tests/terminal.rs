@@ -40,7 +40,12 @@ struct Person {
 impl Person {
     /// Who runs this script; `$0` is the program.
     fn runs(script: &str) -> Person {
-        let package = Package::shop("", STAYS);
+        Person::runs_tests(STAYS, script)
+    }
+
+    /// The same with other tests.
+    fn runs_tests(tests: &str, script: &str) -> Person {
+        let package = Package::shop("", tests);
         // What is typed during the build may be for cargo.
         package.cargo().args("test --no-run").run().exits(0);
         let master =
@@ -96,6 +101,12 @@ impl Person {
 
     fn types(&mut self, keys: &str) {
         self.master.write_all(keys.as_bytes()).unwrap();
+    }
+
+    /// Whether somebody has the terminal who is not of the shell's group.
+    fn has_lent_the_terminal(&self) -> bool {
+        let foreground = rustix::termios::tcgetpgrp(&self.master).unwrap();
+        foreground != rustix::process::Pid::from_child(&self.shell)
     }
 
     fn awaits_the_test(&self) {
@@ -218,6 +229,100 @@ fn a_terminal_may_have_any_size_and_change_it() {
             await_that("a draw", || term == "dumb" || person.screen().len() > shown);
         }
         person.lets_it_go();
+        person.sees("PASSED 1 passed");
+        person.sees("code 0");
+        person.ends();
+    }
+}
+
+/// Tests that touch the terminal, which `cargo test` lets them do.
+mod in_the_hands_of_a_test {
+    use super::*;
+
+    const CHANGES_ITS_MODE: &str = r#"
+fn sh(shell: &str, flags: &str, script: &str) -> Vec<u8> {
+    let mut shell = std::process::Command::new(shell);
+    let said = shell.args([flags, script]).output().unwrap();
+    assert!(said.status.success(), "{said:?}");
+    said.stdout
+}
+#[test] fn mode() { sh("sh", "-c", "stty -echo </dev/tty && stty echo </dev/tty"); }
+"#;
+    /// It takes the terminal for itself.
+    const RUNS_A_SHELL: &str = r#"
+#[test] fn shell() { assert_eq!(sh("bash", "-ic", "echo hello"), b"hello\n"); }
+"#;
+    const READS: &str = r#"
+#[test]
+fn reads() {
+    let mut shell = std::process::Command::new("sh");
+    let script = "read line </dev/tty; test \"$line\" = hello";
+    assert!(shell.args(["-c", script]).status().unwrap().success());
+}
+"#;
+
+    #[test]
+    fn it_goes_on() {
+        let tests = [CHANGES_ITS_MODE, RUNS_A_SHELL].concat();
+        for flags in ["-j1", "-j2 --isolate", "-j1 --no-agent", "-j1 -- --nocapture"] {
+            let script = format!("\"$0\" partest {flags}; echo \"code $?\"");
+            let person = Person::runs_tests(&tests, &script);
+            person.sees("code ");
+            let screen = person.ends();
+            assert!(screen.contains("PASSED 2 passed") && screen.contains("code 0"), "{screen}");
+        }
+    }
+
+    #[test]
+    fn what_is_typed_is_for_it() {
+        let mut person = Person::runs_tests(READS, "\"$0\" partest; echo \"code $?\"");
+        await_that("the terminal given", || person.has_lent_the_terminal());
+        person.types("hello\n");
+        person.sees("PASSED 1 passed");
+        person.sees("code 0");
+        assert!(!person.ends().contains(ASKED));
+    }
+
+    #[test]
+    fn an_interrupt_is_for_the_run() {
+        for flags in ["-j1", "-j1 --no-agent"] {
+            let script = format!("\"$0\" partest {flags}; echo \"code $?\"");
+            let mut person = Person::runs_tests(READS, &script);
+            await_that("the terminal given", || person.has_lent_the_terminal());
+            person.types("\x03");
+            person.sees("INTERRUPTED");
+            person.sees("code 130");
+            person.ends();
+        }
+    }
+
+    #[test]
+    fn a_stop_is_for_the_run() {
+        let script =
+            "set -m; \"$0\" partest -j1; echo stopped; read go; fg >/dev/null; echo \"code $?\"";
+        let mut person = Person::runs_tests(READS, script);
+        let shell = rustix::process::Pid::from_child(&person.shell);
+        let runs_alone = |person: &Person| {
+            let foreground = rustix::termios::tcgetpgrp(&person.master).unwrap();
+            let name = fixture::name_of(&foreground.as_raw_pid().to_string());
+            foreground != shell && name.starts_with("shop")
+        };
+        await_that("the terminal given", || runs_alone(&person));
+        person.types("\x1a");
+        person.sees("stopped");
+        person.types("\n");
+        await_that("the terminal given again", || runs_alone(&person));
+        person.types("hello\n");
+        person.sees("code 0");
+        person.ends();
+    }
+
+    #[test]
+    fn it_waits_for_a_run_in_the_background() {
+        let script = "set -m; \"$0\" partest -j1 & read go; fg >/dev/null; echo \"code $?\"";
+        let mut person = Person::runs_tests(CHANGES_ITS_MODE, script);
+        person.sees("wants the terminal, and its process is stopped for it");
+        person.types("\n");
         person.sees("PASSED 1 passed");
         person.sees("code 0");
         person.ends();

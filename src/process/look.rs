@@ -101,6 +101,27 @@ fn state(path: &str) -> Option<char> {
     stat.rsplit_once(')')?.1.trim_start().chars().next()
 }
 
+/// Whether a process was started by another one, or by one that was.
+#[cfg(target_os = "linux")]
+pub fn is_below(process: rustix::process::Pid, ancestor: rustix::process::Pid) -> bool {
+    let ancestor = ancestor.as_raw_pid().unsigned_abs();
+    let mut next = Some(process.as_raw_pid().unsigned_abs());
+    while let Some(pid) = next.filter(|pid| *pid > 1) {
+        if pid == ancestor {
+            return true;
+        }
+        next = parent_of(pid);
+    }
+    false
+}
+
+/// proc(5), field 4 of `stat`.
+#[cfg(target_os = "linux")]
+fn parent_of(pid: u32) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+}
+
 /// Its group and its session (proc(5), fields 5 and 6 of `stat`).
 fn kin_of(pid: u32) -> Option<[u32; 2]> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;

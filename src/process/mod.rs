@@ -79,6 +79,10 @@ pub enum Happening {
     Ended(ExitStatus),
     /// Nothing happened until the given instant.
     Nothing,
+    /// It is stopped because it wants the terminal, and that is not ours to give: told once. It
+    /// goes on as soon as it is.
+    #[cfg_attr(not(target_os = "linux"), allow(dead_code))]
+    WantsTerminal,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -281,7 +285,7 @@ pub fn run(command: Command, groups: &Groups, role: Role, until: Instant) -> io:
         match child.next((!is_late).then_some(until), &mut buffer)? {
             Happening::Wrote(Stream::Stdout) => stdout.append(&mut buffer),
             Happening::Wrote(_) => stderr.append(&mut buffer),
-            Happening::Exited => {}
+            Happening::Exited | Happening::WantsTerminal => {}
             Happening::Ended(status) => {
                 let status = (!is_late).then_some(status);
                 return Ok(Printed { stdout, stderr, status });
@@ -376,7 +380,7 @@ mod tests {
         let status = loop {
             match child.next(Some(soon()), &mut buffer).unwrap() {
                 Happening::Wrote(_) => told.append(&mut buffer),
-                Happening::Exited => {}
+                Happening::Exited | Happening::WantsTerminal => {}
                 Happening::Ended(status) => break status,
                 Happening::Nothing => panic!("too late"),
             }

@@ -1,19 +1,23 @@
-//! What a person at a terminal wants to know: Enter asks what runs now.
+//! What a person at a terminal wants to know: Enter asks what runs now. And the terminal in the
+//! hands of a test that wants it.
 //!
 //! The terminal stays as it is, in the mode of lines, so that nothing has to be put right after
 //! a run that is killed. What is typed belongs to whoever is in the foreground: a run that is
 //! not reads nothing.
 
 use std::io::{self, IsTerminal};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use rustix::process::getpgrp;
-use rustix::termios::tcgetpgrp;
+use rustix::process::{Pid, getpgrp, test_kill_process_group};
+use rustix::termios::{LocalModes, tcgetattr, tcgetpgrp, tcsetpgrp};
 
 use super::calls::Mask;
+use super::look;
 
 /// How often somebody looks whether the run has come to the foreground.
 const SELDOM: Duration = Duration::from_millis(500);
@@ -46,7 +50,11 @@ impl Terminal {
                 Ok(_) if !fds[0].revents().contains(PollFlags::IN) => {
                     return Err(io::ErrorKind::BrokenPipe.into());
                 }
-                Ok(_) if self.is_ours() => return self.read(),
+                Ok(_) if self.is_ours() => match self.read() {
+                    // It was given away just then.
+                    Err(_) if !self.is_ours() => {}
+                    read => return read,
+                },
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -65,5 +73,80 @@ impl Terminal {
             Ok(_) | Err(Errno::INTR) => Ok(()),
             Err(error) => Err(error.into()),
         }
+    }
+}
+
+/// Whether a process has the terminal, and whether another one waits for it.
+static IS_LENT: AtomicBool = AtomicBool::new(false);
+static IS_WANTED: AtomicBool = AtomicBool::new(false);
+
+/// The terminal in the hands of a process group that was stopped because it touched it, as a shell
+/// would give it to a job. Under `cargo test` the tests are in the foreground from the beginning;
+/// here each worker has a group of its own, and there is one terminal for all of them.
+///
+/// Comes back when this is dropped.
+pub struct Lease {
+    terminal: OwnedFd,
+    borrower: Pid,
+}
+
+/// What comes of asking for it.
+pub enum Given {
+    Now(Lease),
+    /// Another one has it, and is asked for it.
+    Later,
+    /// It is not ours to give, as in the background.
+    Not,
+}
+
+impl Lease {
+    pub fn give(borrower: Pid) -> Given {
+        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let Ok(terminal) = rustix::fs::open("/dev/tty", flags, Mode::empty()) else {
+            return Given::Not;
+        };
+        // Who writes to such a one out of the background is stopped: that would be us.
+        let stops_writers = |modes: LocalModes| modes.contains(LocalModes::TOSTOP);
+        if tcgetattr(&terminal).is_ok_and(|settings| stops_writers(settings.local_modes)) {
+            return Given::Not;
+        }
+        if IS_LENT.swap(true, SeqCst) {
+            IS_WANTED.store(true, SeqCst);
+            return Given::Later;
+        }
+        let is_ours = tcgetpgrp(&terminal).is_ok_and(|foreground| foreground == getpgrp());
+        if is_ours && tcsetpgrp(&terminal, borrower).is_ok() {
+            return Given::Now(Lease { terminal, borrower });
+        }
+        IS_LENT.store(false, SeqCst);
+        Given::Not
+    }
+
+    /// Whether another one waits for it, and the borrower has not handed it on.
+    pub fn is_over(&self) -> bool {
+        IS_WANTED.load(SeqCst)
+            && tcgetpgrp(&self.terminal).is_ok_and(|foreground| foreground == self.borrower)
+    }
+
+    /// Whether the one that has it got it from us: it may have been taken by the shell meanwhile,
+    /// which has put the whole run into the background.
+    fn is_ours_to_take(&self) -> bool {
+        let Ok(foreground) = tcgetpgrp(&self.terminal) else { return false };
+        foreground == self.borrower
+            || look::is_below(foreground, self.borrower)
+            || test_kill_process_group(foreground) == Err(Errno::SRCH)
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if self.is_ours_to_take() {
+            // We are in the background ourselves, and would be stopped for this.
+            let former = Mask::of(&[libc::SIGTTOU]).block();
+            let _ = tcsetpgrp(&self.terminal, getpgrp());
+            former.restore();
+        }
+        IS_WANTED.store(false, SeqCst);
+        IS_LENT.store(false, SeqCst);
     }
 }

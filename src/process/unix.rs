@@ -11,9 +11,14 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process_group};
+use signal_hook::consts::{SIGINT, SIGQUIT};
+#[cfg(target_os = "linux")]
+use signal_hook::consts::{SIGTSTP, SIGTTIN, SIGTTOU};
 
 #[cfg(target_os = "linux")]
 use super::Prepared;
+#[cfg(target_os = "linux")]
+use super::terminal::{Given, Lease};
 use super::{End, Groups, Happening, Hearing, Passed, Role, Stream, look};
 use crate::clock;
 
@@ -29,7 +34,7 @@ const CHANNEL_CAPACITY: usize = 1024 * 1024;
 const TICK: Duration = Duration::from_millis(10);
 
 /// How often somebody glances at a process, for what nobody tells.
-const GLANCE: Duration = Duration::from_millis(250);
+const GLANCE: Duration = Duration::from_millis(100);
 
 /// How often a process is looked at that was killed.
 const SOON: Duration = Duration::from_millis(1);
@@ -96,6 +101,14 @@ pub struct Supervised<'g> {
     /// The deadline that has passed, and is told once what came before it is read.
     passed: Option<Instant>,
     glanced_at: Instant,
+    /// Whether it was told that it waits for the terminal.
+    #[cfg(target_os = "linux")]
+    wants_terminal: bool,
+    /// Whether it had the terminal when it ended.
+    had_terminal: bool,
+    /// The terminal, while it has that.
+    #[cfg(target_os = "linux")]
+    lease: Option<Lease>,
     is_reaped: bool,
 }
 
@@ -263,6 +276,11 @@ impl<'g> Supervised<'g> {
             trickled: None,
             passed: None,
             glanced_at: Instant::now(),
+            #[cfg(target_os = "linux")]
+            wants_terminal: false,
+            had_terminal: false,
+            #[cfg(target_os = "linux")]
+            lease: None,
             is_reaped: false,
         };
         for (stream, fd) in streams {
@@ -283,7 +301,9 @@ impl<'g> Supervised<'g> {
         self.nap();
         loop {
             let ready = self.wait(until)?;
-            self.glance();
+            if self.glance() {
+                return Ok(Happening::WantsTerminal);
+            }
             let had_exited = self.has_exited;
             if ready.has_exited {
                 self.has_exited = true;
@@ -399,13 +419,54 @@ impl<'g> Supervised<'g> {
         Timespec::try_from(left.map_or(most, |left| left.min(most))).ok()
     }
 
-    /// Deals with what no descriptor tells.
-    fn glance(&mut self) {
+    /// Deals with what no descriptor tells. True once, if it waits for the terminal in vain.
+    fn glance(&mut self) -> bool {
         if self.has_exited || self.glanced_at.elapsed() < GLANCE {
-            return;
+            return false;
         }
         self.glanced_at = Instant::now();
         reap_traced(self.process.id());
+        self.lend_terminal()
+    }
+
+    /// Who touches the terminal is stopped with the whole group, and goes on once it has that.
+    #[cfg(target_os = "linux")]
+    fn lend_terminal(&mut self) -> bool {
+        self.lease.take_if(|lease| lease.is_over());
+        match stopped_by(self.process.pid()) {
+            Some(SIGTTIN | SIGTTOU) => {}
+            // A person has pressed Ctrl-Z, and means all of the run.
+            Some(SIGTSTP) if self.lease.take().is_some() => {
+                let _ = kill_process_group(rustix::process::getpgrp(), Signal::TSTP);
+                return false;
+            }
+            _ => return false,
+        }
+        if self.lease.is_none() {
+            match Lease::give(self.process.pid()) {
+                Given::Now(lease) => self.lease = Some(lease),
+                Given::Later => return false,
+                Given::Not => return !std::mem::replace(&mut self.wants_terminal, true),
+            }
+        }
+        go_on_group(self.process.id());
+        false
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn lend_terminal(&mut self) -> bool {
+        false
+    }
+
+    /// What a person at the terminal has told the process alone, because it had that, and meant
+    /// for the run.
+    pub fn was_told(&self, status: ExitStatus) -> Option<Passed> {
+        use std::os::unix::process::ExitStatusExt;
+        match status.signal().filter(|_| self.had_terminal) {
+            Some(SIGINT) => Some(Passed::Interrupt),
+            Some(SIGQUIT) => Some(Passed::Quit),
+            _ => None,
+        }
     }
 
     fn read(
@@ -467,6 +528,10 @@ impl<'g> Supervised<'g> {
     /// own, and what is left of its group can be ended safely.
     fn reap(&mut self) -> io::Result<ExitStatus> {
         kill_group(self.process.id());
+        #[cfg(target_os = "linux")]
+        {
+            self.had_terminal = self.lease.take().is_some();
+        }
         self.groups.remove(self.process.id());
         self.is_reaped = true;
         self.process.wait()

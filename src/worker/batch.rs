@@ -169,7 +169,11 @@ impl<'r> Worker<'r> {
             match self.process.next(self.deadline(), &mut buffer) {
                 Ok(Happening::Wrote(stream)) => self.take(stream, &buffer, &mut together),
                 Ok(Happening::Exited) => self.take_leave(),
+                Ok(Happening::WantsTerminal) => {
+                    together.push(Message::WantsTerminal { batch: self.job.batch.id });
+                }
                 Ok(Happening::Ended(status)) => {
+                    together.extend(self.process.was_told(status).map(Message::Signal));
                     let rest = self.finish(status, &mut together);
                     tell_all(told, together);
                     return rest;

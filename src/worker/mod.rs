@@ -191,6 +191,10 @@ pub enum Message {
     },
     /// cargo has ended, and everything is listed.
     Built(Result<()>),
+    /// The process of this batch waits for the terminal, which is not ours to give.
+    WantsTerminal {
+        batch: usize,
+    },
     /// A thread of the run is lost, and cannot tell what it was to tell.
     Broken {
         thread: String,

@@ -6,7 +6,7 @@ use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use super::room::{self, Refused};
-use super::{Cause, Context, GRACE, Job, Message, Rest, not_run, prepare, tell};
+use super::{Cause, Context, GRACE, Job, Message, Overdue, Rest, not_run, prepare, tell};
 use crate::clock;
 use crate::inventory::{Dispatch, Listing, Test};
 use crate::libtest::{self, ReportReader};
@@ -26,7 +26,7 @@ pub fn run_one_by_one(job: &Job, context: &Context<'_>, told: &Sender<Message>) 
             rest.not_begun.push(test);
             break;
         }
-        match run_one(job, context, test) {
+        match run_one(job, context, test, told) {
             Ok(verdict) => {
                 tell(told, Message::Judged { batch: job.batch.id, test, verdict });
             }
@@ -41,9 +41,14 @@ pub fn run_one_by_one(job: &Job, context: &Context<'_>, told: &Sender<Message>) 
     rest
 }
 
-fn run_one(job: &Job, context: &Context<'_>, test: TestId) -> Result<Verdict, Refused> {
+fn run_one(
+    job: &Job,
+    context: &Context<'_>,
+    test: TestId,
+    told: &Sender<Message>,
+) -> Result<Verdict, Refused> {
     let (process, number) = room::start(job, context, || start(job, context, test))?;
-    follow(process, number, job, context, test).map_err(Refused::Failed)
+    follow(process, number, job, context, test, told).map_err(Refused::Failed)
 }
 
 fn start<'r>(
@@ -70,6 +75,7 @@ fn follow(
     job: &Job,
     context: &Context<'_>,
     test: TestId,
+    told: &Sender<Message>,
 ) -> std::io::Result<Verdict> {
     let timeout = job.group.timeout(test);
     let began = clock::now();
@@ -78,7 +84,7 @@ fn follow(
     let (mut output, mut report, mut buffer) =
         (Bounded::new(context.floods.as_ref()), ReportReader::new([]), Vec::new());
     let mut due = timeout.map(|timeout| clock::after(began, timeout));
-    let mut is_late = false;
+    let mut overdue: Option<Overdue> = None;
     let status = loop {
         match process.next(due, &mut buffer)? {
             Happening::Wrote(stream) => {
@@ -88,20 +94,24 @@ fn follow(
                 }
             }
             Happening::Exited => {}
+            Happening::WantsTerminal => tell(told, Message::WantsTerminal { batch: job.batch.id }),
             Happening::Ended(status) => break status,
             Happening::Nothing => {
+                let (is_late, limit) = (overdue.is_some(), timeout.unwrap_or_default());
+                let stopped_by = process.stopped_by();
+                overdue.get_or_insert(Overdue { tests: vec![test], stopped_by, limit });
                 process.end(if is_late { End::Kill } else { End::Terminate });
                 due = (!is_late).then(|| clock::within(GRACE));
-                is_late = true;
             }
         }
     };
     let took = Some(clock::since(began));
-    let (outcome, reason) = match is_late {
-        true => {
-            (Outcome::TimedOut, Some(format!("timed out after {:?}", timeout.unwrap_or_default())))
-        }
-        false => {
+    if let Some(signal) = process.was_told(status) {
+        tell(told, Message::Signal(signal));
+    }
+    let (outcome, reason) = match overdue {
+        Some(overdue) => (Outcome::TimedOut, Some(overdue.reason())),
+        None => {
             let listing = &context.inventory.listings[test.listing];
             let is_known = || is_known(listing, &listing.tests[test.test], context);
             by_exit_code(status, &report, listing, is_known)
