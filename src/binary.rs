@@ -1,14 +1,14 @@
 //! The build, and the test binaries that come out of it.
 
 use std::cmp::Ordering;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::sync::mpsc::{Receiver, channel};
 
-use cargo_metadata::{Artifact, Message, PackageId, TargetKind};
+use cargo_metadata::{Artifact, Message, PackageId, Target, TargetKind};
 
 use crate::args::CargoArgs;
 use crate::cargo;
@@ -74,8 +74,8 @@ pub struct Told {
     linked_paths: Vec<PathBuf>,
     /// The executables of `bin` targets that are not tests.
     binaries: HashMap<PackageId, Vec<(String, PathBuf)>>,
-    /// The targets of all that is not a test.
-    others: HashMap<PackageId, HashSet<String>>,
+    /// The targets of all that is not a test: a program and a library may have one name.
+    others: HashMap<PackageId, Vec<Target>>,
     origins: Origins,
 }
 
@@ -139,7 +139,7 @@ impl Told {
             let binaries = self.binaries.entry(package.clone()).or_default();
             binaries.push((target.name.clone(), executable.into()));
         }
-        self.others.entry(package).or_default().insert(target.name);
+        self.others.entry(package).or_default().push(target);
     }
 
     /// Whether there are test binaries that nobody has asked for yet.
@@ -148,8 +148,9 @@ impl Told {
     }
 
     /// Whether a target has been built that is not a test.
-    pub fn has(&self, package: &PackageId, target: &str) -> bool {
-        self.others.get(package).is_some_and(|targets| targets.contains(target))
+    pub fn has(&self, package: &PackageId, target: &Target) -> bool {
+        let is_same = |built: &Target| built.name == target.name && built.kind == target.kind;
+        self.others.get(package).is_some_and(|targets| targets.iter().any(is_same))
     }
 
     /// Whether the build script of a package has run, or has not had to.

@@ -57,7 +57,7 @@ fn has_surroundings(told: &Told, workspace: &Workspace, args: &CargoArgs) -> boo
         let has_tests = cargo.targets.iter().any(is_test);
         cargo.targets.iter().all(|target| match target.kind.contains(&TargetKind::CustomBuild) {
             true => told.has_run_script(&cargo.id),
-            false => !is_built_beside(target, has_tests, args) || told.has(&cargo.id, &target.name),
+            false => !is_built_beside(target, has_tests, args) || told.has(&cargo.id, target),
         })
     })
 }

@@ -159,11 +159,18 @@ fn none_does_where_it_could_meet_what_is_not_ready_or_somebody_has_said_so() {
         let ran = partest(&package).json().args(flags).run().exits(0);
         assert_eq!(ran.ids("passed").len(), 2, "{declared} {flags}: {ran}");
     }
-    // A program of `slow`, which its own tests may run, and so may all others.
+    // A program of `slow`, which its own tests may run, and so may all others. The library of the
+    // same name is there long before.
     let package = BEHIND.package();
-    add_step(&package, "slow", "lib", BEHIND.compiled);
-    package.write("slow/src/main.rs", "fn main() {}");
+    add_step(&package, "slow", "bin", BEHIND.compiled);
+    package.write("slow/src/main.rs", "slow_step::compile!(); fn main() {}");
     package.write("slow/tests/runs_it.rs", "#[test] fn runs() {}");
+    partest(&package).run().exits(0);
+    // The same for an example.
+    let package = BEHIND.package();
+    add_step(&package, "slow", "slow/examples/slow.rs", BEHIND.compiled);
+    package.write("slow/src/main.rs", "fn main() {}");
+    package.write("slow/examples/slow.rs", "slow_step::compile!(); fn main() {}");
     partest(&package).run().exits(0);
     // What its build script tells, every test is told.
     let package = BEHIND.package();
