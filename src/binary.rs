@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
-use std::process::Child;
 use std::sync::mpsc::{Receiver, channel};
 
 use cargo_metadata::{Artifact, Message, PackageId, Target, TargetKind};
@@ -13,11 +12,12 @@ use cargo_metadata::{Artifact, Message, PackageId, Target, TargetKind};
 use crate::args::CargoArgs;
 use crate::cargo;
 use crate::configuration::Configuration;
+use crate::early;
 use crate::environment::{self, Surroundings, Variables};
 use crate::error::{Error, Result};
 use crate::message;
 use crate::origins::Origins;
-use crate::process;
+use crate::process::{self, Fostered};
 use crate::settings::Settings;
 use crate::store::Stamp;
 use crate::toolchain::Toolchain;
@@ -60,7 +60,7 @@ pub struct BuildScript {
 
 /// cargo at work.
 pub struct Build {
-    pub child: Child,
+    pub cargo: Fostered,
     /// What it tells. They end when it has closed its output, which it does at its own end.
     pub news: Receiver<Message>,
 }
@@ -81,10 +81,14 @@ pub struct Told {
 
 impl Build {
     pub fn start(settings: &Settings) -> Result<Build> {
-        let mut command = cargo::build(settings);
+        let command = cargo::build(settings);
         let program = command.get_program().to_string_lossy().into_owned();
-        let mut child = command.spawn().map_err(|source| Error::Start { program, source })?;
-        let stdout = child.stdout.take().ok_or(Error::Build)?;
+        let started = match early::is_wanted(settings) {
+            true => Fostered::spawn(command),
+            false => Fostered::spawn_alone(command),
+        };
+        let (mut cargo, stdout) = started.map_err(|source| Error::Start { program, source })?;
+        let stdout = stdout.ok_or(Error::Build)?;
         let (sender, news) = channel();
         let read = move || {
             // Text that is no message is what a build script or a wrapper printed; nothing of
@@ -93,11 +97,12 @@ impl Build {
             messages.map_while(|message| sender.send(message).ok()).for_each(drop);
         };
         match std::thread::Builder::new().name("cargo".into()).spawn(read) {
-            Ok(_) => Ok(Build { child, news }),
+            Ok(_) => Ok(Build { cargo, news }),
             Err(error) => {
-                process::end_tree(child.id());
+                process::end_tree(cargo.id());
                 // It has been killed; there is nothing more to learn of it.
-                let _ = child.wait();
+                let _ = cargo.wait();
+                cargo.release();
                 Err(Error::Thread(error))
             }
         }

@@ -2,7 +2,7 @@
 //! beside them.
 
 use std::io;
-use std::process::{Child, ExitStatus};
+use std::process::ExitStatus;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::interrupt::Interrupts;
 use crate::inventory::{self, Inventory, Lists};
 use crate::policy::Policy;
 use crate::prepare;
-use crate::process;
+use crate::process::{self, Fostered};
 use crate::report::tell;
 use crate::settings::{Settings, Task};
 use crate::toolchain::Toolchain;
@@ -29,17 +29,28 @@ use crate::workspace::{Package, Workspace};
 /// so long, it compiles.
 const COMPILES: Duration = Duration::from_millis(50);
 
-/// Whether tests may run while cargo builds others, as soon as it `has_surroundings`. Without the
-/// agent nobody could tell what tests have started from what cargo leaves running.
-pub fn is_allowed(settings: &Settings, workspace: &Workspace, policy: &Policy) -> bool {
-    let of_workspace = |name: &String| {
-        workspace.packages.iter().any(|package| package.cargo.name.as_str() == name)
-    };
+/// Whether tests may run while cargo builds others, as far as the command line says. Without the
+/// agent nobody could tell which test has started what comes home meanwhile.
+pub fn is_wanted(settings: &Settings) -> bool {
     settings.task == Task::Run
         && settings.agent
         && AgentFile::exists()
         && !settings.nested
         && !settings.nocapture
+}
+
+/// Whether they may, as soon as cargo `has_surroundings`.
+pub fn is_allowed(
+    settings: &Settings,
+    workspace: &Workspace,
+    policy: &Policy,
+    cargo: &Building,
+) -> bool {
+    let of_workspace = |name: &String| {
+        workspace.packages.iter().any(|package| package.cargo.name.as_str() == name)
+    };
+    is_wanted(settings)
+        && cargo.keeper().is_some()
         && policy.early()
         && settings.cargo.package.iter().all(of_workspace)
 }
@@ -109,23 +120,36 @@ pub fn wait(
 }
 
 /// cargo, which does not outlive whoever has an interest in it.
-pub struct Building(Option<Child>);
+pub struct Building(Option<Fostered>);
 
 impl Building {
-    pub fn new(cargo: Child) -> Building {
+    pub fn new(cargo: Fostered) -> Building {
         Building(Some(cargo))
     }
 
-    pub fn id(&self) -> Option<u32> {
-        self.0.as_ref().map(Child::id)
+    /// The child of ours that has what cargo leaves running.
+    pub fn keeper(&self) -> Option<u32> {
+        self.0.as_ref().and_then(Fostered::keeper)
     }
 
     fn is_there(&self) -> bool {
         self.0.is_some()
     }
 
+    /// Before any test: what it has left running is none of ours.
     pub fn wait(&mut self) -> io::Result<ExitStatus> {
-        self.0.take().map_or(Err(io::ErrorKind::NotFound.into()), |mut cargo| cargo.wait())
+        let mut cargo = self.0.take().ok_or(io::ErrorKind::NotFound)?;
+        let status = cargo.wait();
+        cargo.release();
+        status
+    }
+
+    /// Beside tests: what it has left running is released when theirs has been ended.
+    fn wait_beside_tests(&mut self, interrupts: &Interrupts) -> io::Result<ExitStatus> {
+        let mut cargo = self.0.take().ok_or(io::ErrorKind::NotFound)?;
+        let status = cargo.wait();
+        interrupts.groups.keep(cargo);
+        status
     }
 }
 
@@ -135,6 +159,7 @@ impl Drop for Building {
             process::end_tree(cargo.id());
             // How it ends is of no interest.
             let _ = cargo.wait();
+            cargo.release();
         }
     }
 }
@@ -190,10 +215,8 @@ impl Rest {
     }
 
     fn build_ended(&mut self) -> Result<()> {
-        let status = self.cargo.wait();
+        let status = self.cargo.wait_beside_tests(&self.interrupts);
         self.interrupts.watch_build(None);
-        // By design: a compiler's cache, say.
-        self.interrupts.groups.spare(process::strangers(&self.interrupts.groups));
         let is_built = status.is_ok_and(|status| status.success());
         if is_built { Ok(()) } else { Err(Error::Build) }
     }

@@ -51,15 +51,17 @@ pub fn build(
     interrupts: &Arc<Interrupts>,
     notes: &mut Vec<Note>,
 ) -> Result<Built> {
-    let Build { child: cargo, news } = Build::start(settings)?;
-    interrupts.watch_build(Some(cargo.id()));
+    let Build { cargo, news } = Build::start(settings)?;
+    let pid = cargo.id();
+    interrupts.watch_build(Some(pid));
+    let mut cargo = Building::new(cargo);
     let watch = Watch::start(settings, interrupts);
     let mut mistakes = Vec::new();
     let (toolchain, declared, (lists, history)) = std::thread::scope(|scope| {
         let toolchain = Builder::new().spawn_scoped(scope, || Toolchain::load(settings));
         let declared = declared(settings, &mut mistakes, notes);
         if matches!(declared, Err(Error::Metadata(_))) || toolchain.is_err() {
-            process::end_tree(cargo.id());
+            process::end_tree(pid);
         }
         let of_earlier_runs = declared.as_ref().map(|(workspace, _)| {
             let lists = workspace.state_dir.join(LISTS);
@@ -71,20 +73,19 @@ pub fn build(
     });
     let may_run = match (&toolchain, &declared) {
         (Ok(Ok(_)), Ok((workspace, policy))) => {
-            early::is_allowed(settings, workspace, policy).then_some(workspace)
+            early::is_allowed(settings, workspace, policy, &cargo).then_some(workspace)
         }
         _ => None,
     };
     let mut told = Told::default();
     let state = early::wait(&news, &mut told, may_run, &settings.cargo);
     let mistakes = mistakes.iter().map(|mistake| mistake.render(settings.color.stderr));
-    let mut cargo = Building::new(cargo);
     if state == State::Ready {
         let (toolchain, (workspace, policy)) = (toolchain??, declared?);
         let binaries = told.binaries(&workspace, &toolchain, settings)?;
         let origins = told.origins(&toolchain);
         tests_begin(interrupts);
-        interrupts.groups.spare(cargo.id().into_iter().collect());
+        interrupts.groups.spare(cargo.keeper().into_iter().collect());
         interrupts.set_grows(true);
         let (unsaid, interrupts) = (mistakes.collect(), interrupts.clone());
         let earlier = Lists::default();

@@ -155,6 +155,7 @@ fn run_tests(
     let mut stay: Vec<u32> = keepers.iter().map(|(pid, _)| *pid).collect();
     stay.extend(context.groups.spared());
     let strays = process::end_strays(&stay);
+    context.groups.release();
     let mut summary = summary?;
     summary.list_failures += inventory.failures.len();
     if let Some((path, why)) = context.floods.as_ref().and_then(|floods| floods.failure()) {

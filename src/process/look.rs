@@ -274,16 +274,6 @@ fn adopted() -> Vec<u32> {
     children_in(Path::new(&format!("/proc/self/task/{}/children", std::process::id())))
 }
 
-/// The processes that came home to us and that no test has started: its own would carry a mark,
-/// or the number of the run.
-pub fn strangers(groups: &Groups) -> Vec<u32> {
-    let is_strange = |pid: &u32| {
-        let is_known = groups.has(*pid) || mark_of(*pid).is_some();
-        !is_known && origin_of(*pid, "") == Origin::Unknown
-    };
-    adopted().into_iter().filter(is_strange).collect()
-}
-
 fn children_in(list: &Path) -> Vec<u32> {
     let list = fs::read_to_string(list).unwrap_or_default();
     list.split_whitespace().flat_map(str::parse).collect()

@@ -3,12 +3,14 @@
 //! The one place where platforms differ. `unix` waits for all streams and the end of the
 //! process in one `poll`; `portable` does the same with a thread for each stream, and is
 //! what every other platform uses. `prepared` starts workers faster than from their file, on
-//! Linux. `guard` is what outlives a run that is killed, `signals` what the run is told by
+//! Linux. `foster` takes in what a build leaves. `guard` is what outlives a run that is killed, `signals` what the run is told by
 //! signals, `terminal` what by the person in front of it. All `unsafe` of the command is in
-//! `unix` and `calls`.
+//! `unix`, `calls` and `foster`.
 
 #[cfg(target_os = "linux")]
 mod calls;
+#[cfg(target_os = "linux")]
+mod foster;
 #[cfg(target_os = "linux")]
 mod guard;
 mod look;
@@ -20,6 +22,8 @@ mod prepared;
 mod signals;
 #[cfg(target_os = "linux")]
 mod terminal;
+#[cfg(not(target_os = "linux"))]
+mod unfostered;
 #[cfg(not(target_os = "linux"))]
 mod unguarded;
 #[cfg(unix)]
@@ -34,10 +38,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 #[cfg(target_os = "linux")]
+pub use foster::Fostered;
+#[cfg(target_os = "linux")]
 pub use guard::{GuardLine, Lines, set_up};
-pub use look::{
-    At, AtWork, Look, ProcessorTime, Stray, at_work, children_of, start_time, strangers,
-};
+pub use look::{At, AtWork, Look, ProcessorTime, Stray, at_work, children_of, start_time};
 #[cfg(not(unix))]
 pub use portable::{
     Orders, Supervised, Wire, adopt_strays, ask_to_end, end_all, end_strays, has_ended,
@@ -49,6 +53,8 @@ pub use prepared::Prepared;
 pub use signals::{Signals, Wish, stop_here};
 #[cfg(target_os = "linux")]
 pub use terminal::Terminal;
+#[cfg(not(target_os = "linux"))]
+pub use unfostered::Fostered;
 #[cfg(not(target_os = "linux"))]
 pub use unguarded::{GuardLine, Lines, set_up};
 #[cfg(unix)]
@@ -130,6 +136,7 @@ struct Living {
     pids: HashMap<u32, Role>,
     order: Order,
     spared: Vec<u32>,
+    kept: Option<Fostered>,
 }
 
 /// What all of them were told, and whoever is born just then has not heard.
@@ -168,14 +175,26 @@ impl Groups {
         self.lock().pids.contains_key(&pid)
     }
 
-    /// From now on these children of ours, and no others, are nobody's to wait for or to end: cargo,
-    /// or what it has left running.
+    /// From now on these children of ours are nobody's to wait for or to end: what has cargo and all
+    /// that it leaves running.
     pub fn spare(&self, pids: Vec<u32>) {
         self.lock().spared = pids;
     }
 
     pub fn spared(&self) -> Vec<u32> {
         self.lock().spared.clone()
+    }
+
+    /// This build has ended, and tests still run.
+    pub fn keep(&self, build: Fostered) {
+        self.lock().kept = Some(build);
+    }
+
+    /// What tests have left has been ended; what a build has left goes its way.
+    pub fn release(&self) {
+        if let Some(build) = self.lock().kept.take() {
+            build.release();
+        }
     }
 
     /// Those that list tests now.
