@@ -366,6 +366,56 @@ mod tests {
     }
 
     #[test]
+    fn neither_a_deadline_nor_an_end_waits_for_who_keeps_writing() {
+        let until = Instant::now() + Duration::from_millis(50);
+        let printed = run(shell("yes"), &Groups::default(), Role::Lister, until).unwrap();
+        assert!(printed.status.is_none() && !printed.stdout.is_empty());
+        let printed = run(shell("yes & exit 3"), &Groups::default(), Role::Lister, soon()).unwrap();
+        assert_eq!(describe(printed.status.unwrap()), "exit code 3");
+    }
+
+    /// Where we are late, that is not its fault.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_was_written_before_a_deadline_is_read_before_it_is_told() {
+        let groups = Groups::default();
+        let script = "echo a; echo b >&2; exec sleep 1000";
+        let mut child = Supervised::spawn(shell(script), None, &groups, Role::Lister).unwrap();
+        let sleeps = || look::at_work(child.pid()).is_none_or(|it| it.command == "sleep 1000");
+        while !sleeps() {
+            std::thread::yield_now();
+        }
+        let (mut told, mut buffer) = (Vec::new(), Vec::new());
+        let now = Some(Instant::now());
+        while let Happening::Wrote(_) = child.next(now, &mut buffer).unwrap() {
+            told.append(&mut buffer);
+        }
+        told.sort_unstable();
+        assert_eq!(told, b"\n\nab");
+    }
+
+    #[test]
+    fn the_portable_path_does_not_wait_for_who_keeps_writing() {
+        let groups = Groups::default();
+        for (script, waits_long) in [("exec yes", false), ("yes & exit 2", true)] {
+            let mut child =
+                portable::Supervised::spawn(shell(script), None, &groups, Role::Lister).unwrap();
+            let until = Instant::now() + Duration::from_millis(50);
+            let until = if waits_long { soon() } else { until };
+            let what = loop {
+                match child.next(Some(until), &mut Vec::new()).unwrap() {
+                    Happening::Wrote(_) => {}
+                    what => break what,
+                }
+            };
+            match waits_long {
+                false => assert!(matches!(what, Happening::Nothing), "{what:?}"),
+                true => assert!(matches!(what, Happening::Ended(_)), "{what:?}"),
+            }
+        }
+    }
+
+    #[test]
     fn a_signal_has_a_name() {
         let printed = run(shell("kill -9 $$"), &Groups::default(), Role::Lister, soon()).unwrap();
         assert_eq!(describe(printed.status.unwrap()), "SIGKILL");
