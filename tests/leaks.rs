@@ -689,6 +689,37 @@ mod linger {
         assert_eq!(ran.finished()["leaks"], 1, "{ran}");
     }
 
+    /// It is looked at though there is always something to read.
+    #[test]
+    fn what_lives_on_beside_a_test_that_keeps_writing_is_left() {
+        let library = r#"
+            #[cfg(test)]
+            static GO: std::sync::Mutex<Option<std::sync::mpsc::Sender<()>>> = std::sync::Mutex::new(None);
+            #[test]
+            fn a_starts_it() {
+                let (go, waits) = std::sync::mpsc::channel();
+                *GO.lock().unwrap() = Some(go);
+                std::thread::spawn(move || waits.recv());
+            }
+            #[test]
+            fn b_writes() {
+                let began = std::time::Instant::now();
+                while began.elapsed().as_secs() < 2 {
+                    std::io::Write::write_all(&mut std::io::stderr(), &[b'y'; 1000]).unwrap();
+                }
+                GO.lock().unwrap().take();
+                // The main thread, and this one.
+                while std::fs::read_dir("/proc/self/task").unwrap().count() > 2 {}
+            }
+        "#;
+        let key = "[package.metadata.partest]\nlinger = \"10ms\"\n";
+        let ran = Package::shop(key, library).partest().json().args("-j1 --policy unit").run();
+        let leaks = ran.test("shop::a_starts_it")["leaks"].clone();
+        assert_eq!(leaks.as_array().map(Vec::len), Some(1), "{ran}");
+        let detail = text(&leaks[0]["detail"]);
+        assert!(WildMatch::new("waiting, lived on for * s, then ended").matches(&detail), "{ran}");
+    }
+
     /// What a test leaves is looked for only as long as it says, and not for ever.
     #[test]
     fn a_run_ends_before_a_long_linger_that_nobody_needs() {
