@@ -317,6 +317,28 @@ fn reads() {
         person.ends();
     }
 
+    /// The shell has taken it meanwhile, for itself.
+    #[test]
+    fn it_is_given_again_after_a_stop_by_somebody_else() {
+        let script =
+            "set -m; \"$0\" partest -j1; echo stopped; read go; fg >/dev/null; echo \"code $?\"";
+        let mut person = Person::runs_tests(READS, script);
+        let runs_alone = |person: &Person| {
+            let foreground = rustix::termios::tcgetpgrp(&person.master).unwrap();
+            fixture::name_of(&foreground.as_raw_pid().to_string()).starts_with("shop")
+        };
+        await_that("the terminal given", || runs_alone(&person));
+        let run = fixture::children_of(&person.shell.id().to_string()).concat();
+        let run = rustix::process::Pid::from_raw(run.parse().unwrap()).unwrap();
+        rustix::process::kill_process(run, rustix::process::Signal::TSTP).unwrap();
+        person.sees("stopped");
+        person.types("\n");
+        await_that("the terminal given again", || runs_alone(&person));
+        person.types("hello\n");
+        person.sees("code 0");
+        person.ends();
+    }
+
     #[test]
     fn it_waits_for_a_run_in_the_background() {
         let script = "set -m; \"$0\" partest -j1 & read go; fg >/dev/null; echo \"code $?\"";

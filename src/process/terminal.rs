@@ -128,6 +128,13 @@ impl Lease {
             && tcgetpgrp(&self.terminal).is_ok_and(|foreground| foreground == self.borrower)
     }
 
+    /// Whether a process has it that the borrower has started.
+    pub fn is_handed_on(&self) -> bool {
+        let is_below = |foreground| look::is_below(foreground, self.borrower);
+        tcgetpgrp(&self.terminal)
+            .is_ok_and(|foreground| foreground != self.borrower && is_below(foreground))
+    }
+
     /// Whether the one that has it got it from us: it may have been taken by the shell meanwhile,
     /// which has put the whole run into the background.
     fn is_ours_to_take(&self) -> bool {

@@ -442,7 +442,9 @@ impl<'g> Supervised<'g> {
             }
             _ => return false,
         }
-        if self.lease.is_none() {
+        if !self.lease.as_ref().is_some_and(Lease::is_handed_on) {
+            // One that it has and cannot use was taken from it.
+            self.lease = None;
             match Lease::give(self.process.pid()) {
                 Given::Now(lease) => self.lease = Some(lease),
                 Given::Later => return false,
