@@ -207,7 +207,7 @@ pub fn note(note: &Note) -> String {
             "the agent in `{binary}` was not let in or fell silent: its tests go on without it, and what they leave behind is not looked for"
         ),
         Note::NoChannel { binary, .. } => format!(
-            "`{binary}` does not take libtest's `--logfile`: each of its tests runs in a process of its own"
+            "what `{binary}` writes to libtest's `--logfile` is lost, or may be another process's: each of its tests runs in a process of its own"
         ),
         Note::SetUpAgain { node, why } => format!(
             "the rest of the unit `{node}` goes on in a fresh process ({why}): what it had set up is set up again"

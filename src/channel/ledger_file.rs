@@ -124,12 +124,15 @@ impl Channel for LedgerFile<'_> {
         let began = self.report.began() || self.heard_any;
         // A test may print such a line and end the process: libtest's own agrees with its log.
         let ended = self.report.counted == Some(self.ledger.seen);
+        // It came to its end and told of other tests than it has had lines of, or of none: a test
+        // has closed the ledger, and may have opened something else in its place.
+        let was_lost = self.report.ended() && !ended;
         let (outputs, mut rest) = self.report.finish();
         rest.append(self.stderr.into_output());
         let own = strays.iter().filter(|stray| stray.is_ours);
         let strays: Vec<u32> = own.map(|stray| stray.pid).collect();
         let left_behind = strays.iter().filter_map(|pid| look.command_of(*pid)).collect();
-        Left { began, ended, outputs, rest, left_behind, strays, ..Left::default() }
+        Left { began, ended, outputs, rest, was_lost, left_behind, strays, ..Left::default() }
     }
 }
 

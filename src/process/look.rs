@@ -242,6 +242,53 @@ pub fn children_of(process: &str) -> Vec<u32> {
     tasks.flat_map(|task| children_in(&task.path().join("children"))).collect()
 }
 
+/// All processes below this one.
+#[cfg(unix)]
+pub fn descendants(process: u32) -> Vec<u32> {
+    let mut found = children_of(&process.to_string());
+    let mut next = 0;
+    while let Some(child) = found.get(next) {
+        found.extend(children_of(&child.to_string()));
+        next += 1;
+    }
+    found
+}
+
+/// Whether a child of ours has started processes: what those have used that it has waited for is
+/// added to its account, and nothing runs without a page fault; when it has ended, the others
+/// are ours, and of its group. True where nobody can tell.
+#[cfg(unix)]
+pub fn has_had_children(process: u32) -> bool {
+    // Behind the name, which may hold anything: state, parent, group, …, the faults of its own
+    // and of its children, minor and major.
+    let field = |process: u32, at: usize| {
+        let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+        stat.rsplit_once(") ")?.1.split(' ').nth(at).map(str::to_owned)
+    };
+    let has_waited = [8, 10].iter().any(|at| field(process, *at).as_deref() != Some("0"));
+    let group = Some(process.to_string());
+    let mut ours = children_of("self").into_iter().filter(|child| *child != process);
+    has_waited
+        || !children_of(&process.to_string()).is_empty()
+        || ours.any(|child| field(child, 2) == group)
+}
+
+/// Whether one of the process's descriptors is this, in the kernel's words.
+#[cfg(unix)]
+pub fn holds(process: u32, what: &str) -> bool {
+    let descriptors = fs::read_dir(format!("/proc/{process}/fd")).into_iter().flatten().flatten();
+    descriptors
+        .filter_map(|descriptor| fs::read_link(descriptor.path()).ok())
+        .any(|target| target.as_os_str() == what)
+}
+
+/// Whether a process has descriptors at all: those of one that ends are closed first.
+#[cfg(unix)]
+pub fn has_descriptors(process: u32) -> bool {
+    let descriptors = fs::read_dir(format!("/proc/{process}/fd"));
+    descriptors.is_ok_and(|mut descriptors| descriptors.next().is_some())
+}
+
 /// Whether a process has nothing that its forks would have in common with it, and processes of
 /// their own would not: no other thread, no child, no memory that it shares, and no descriptor
 /// but its streams, so many of its own, and what all that we start inherit.

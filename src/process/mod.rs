@@ -3,7 +3,8 @@
 //! The one place where platforms differ. `unix` waits for all streams and the end of the
 //! process in one `poll`; `portable` does the same with a thread for each stream, and is
 //! what every other platform uses. `prepared` starts workers faster than from their file, on
-//! Linux. `foster` takes in what a build leaves. `guard` is what outlives a run that is killed, `signals` what the run is told by
+//! Linux. `foster` takes in what a build leaves. `ledger` is where libtest writes its log. `guard`
+//! is what outlives a run that is killed, `signals` what the run is told by
 //! signals, `terminal` what by the person in front of it. All `unsafe` of the command is in
 //! `unix`, `calls` and `foster`.
 
@@ -13,6 +14,8 @@ mod calls;
 mod foster;
 #[cfg(target_os = "linux")]
 mod guard;
+#[cfg(unix)]
+mod ledger;
 mod look;
 #[cfg(any(not(unix), test))]
 mod portable;
@@ -89,6 +92,9 @@ pub enum Happening {
     /// goes on as soon as it is.
     #[cfg_attr(not(target_os = "linux"), allow(dead_code))]
     WantsTerminal,
+    /// Its channel is not its own any more: it was closed before the end of the process, or
+    /// somebody else may write to it. Nothing more is read of it.
+    LostChannel,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -304,7 +310,7 @@ pub fn run(command: Command, groups: &Groups, role: Role, until: Instant) -> io:
         match child.next((!is_late).then_some(until), &mut buffer)? {
             Happening::Wrote(Stream::Stdout) => stdout.append(&mut buffer),
             Happening::Wrote(_) => stderr.append(&mut buffer),
-            Happening::Exited | Happening::WantsTerminal => {}
+            Happening::Exited | Happening::WantsTerminal | Happening::LostChannel => {}
             Happening::Ended(status) => {
                 let status = (!is_late).then_some(status);
                 return Ok(Printed { stdout, stderr, status });
@@ -449,7 +455,7 @@ mod tests {
         let status = loop {
             match child.next(Some(soon()), &mut buffer).unwrap() {
                 Happening::Wrote(_) => told.append(&mut buffer),
-                Happening::Exited | Happening::WantsTerminal => {}
+                Happening::Exited | Happening::WantsTerminal | Happening::LostChannel => {}
                 Happening::Ended(status) => break status,
                 Happening::Nothing => panic!("too late"),
             }

@@ -18,6 +18,9 @@ use signal_hook::consts::{SIGTSTP, SIGTTIN, SIGTTOU};
 #[cfg(target_os = "linux")]
 use super::Prepared;
 #[cfg(target_os = "linux")]
+use super::ledger::Gate;
+use super::ledger::{self, HEAD_AT_ONCE, Ledger};
+#[cfg(target_os = "linux")]
 use super::terminal::{Given, Lease};
 use super::{End, Groups, Happening, Hearing, Passed, Role, Stream, look};
 use crate::clock;
@@ -88,9 +91,10 @@ pub struct Supervised<'g> {
     groups: &'g Groups,
     sources: Vec<Source>,
     pidfd: Option<OwnedFd>,
-    /// Kept open until the process ends, so that the pipe has no end before libtest has
-    /// opened it.
-    ledger_writer: Option<OwnedFd>,
+    /// Open at least until libtest has opened it, so that the pipe has no end before.
+    ledger: Option<Ledger>,
+    /// The channel is lost, and nobody has been told yet.
+    lost_channel: bool,
     has_exited: bool,
     /// Whether the exit has been told.
     is_told: bool,
@@ -203,7 +207,7 @@ impl<'g> Supervised<'g> {
         // The agent sees to it; without anything to do before exec, std starts the process by
         // `posix_spawn`, which copies nothing of ours.
         let dies_with_us = wire.as_ref().is_some_and(|w| w.hand_over == HandOver::Stdin);
-        let (reader, ledger_writer) = match wire {
+        let (reader, ledger) = match wire {
             Some(Wire { reader, worker: Some(worker), hand_over: HandOver::Stdin }) => {
                 command.stdin(worker);
                 (Some(reader), None)
@@ -212,11 +216,23 @@ impl<'g> Supervised<'g> {
                 command.stdin(Stdio::piped());
                 (Some(reader), None)
             }
-            Some(Wire { reader, worker, .. }) => (Some(reader), worker),
+            Some(Wire { reader, worker, .. }) => (Some(reader), worker.map(Ledger::new)),
             None => (None, None),
         };
+        #[cfg(target_os = "linux")]
+        let (stdout, gate) = match &ledger {
+            Some(ledger) => {
+                let (stdout, its_stdout) = std::io::pipe()?;
+                let gate = Gate::new(ledger, &its_stdout);
+                command.stdout(its_stdout);
+                (Some(OwnedFd::from(stdout)), gate)
+            }
+            None => (None, None),
+        };
+        #[cfg(not(target_os = "linux"))]
+        let stdout: Option<OwnedFd> = None;
         if !dies_with_us {
-            let inherited = ledger_writer.as_ref().map(AsRawFd::as_raw_fd);
+            let inherited = ledger.as_ref().map(Ledger::descriptor);
             let parent = std::process::id();
             // SAFETY: between fork and exec only async-signal-safe calls are made: prctl,
             // getppid and fcntl, each a plain system call; nothing is allocated.
@@ -227,10 +243,28 @@ impl<'g> Supervised<'g> {
         drop(command);
         let streams = [
             (Stream::Channel, reader),
-            (Stream::Stdout, child.stdout.take().map(OwnedFd::from)),
+            (Stream::Stdout, stdout.or(child.stdout.take().map(OwnedFd::from))),
             (Stream::Stderr, child.stderr.take().map(OwnedFd::from)),
         ];
-        Self::new(Process::Started(child), streams, ledger_writer, groups, role)
+        #[cfg_attr(not(target_os = "linux"), expect(unused_mut))]
+        let mut supervised = Self::new(Process::Started(child), streams, ledger, groups, role)?;
+        #[cfg(target_os = "linux")]
+        if let Some(gate) = gate {
+            supervised.pass(gate)?;
+        }
+        Ok(supervised)
+    }
+
+    /// Waits until libtest has opened its log.
+    #[cfg(target_os = "linux")]
+    fn pass(&mut self, gate: Gate) -> io::Result<()> {
+        let is_opened = gate.wait(self.pidfd.as_ref());
+        if let Some(ledger) = self.ledger.as_mut().filter(|_| is_opened) {
+            // By the worker alone: none of its tests has begun.
+            ledger.close();
+        }
+        let stdout = self.sources.iter().find(|source| source.stream == Stream::Stdout);
+        stdout.map_or(Ok(()), |stdout| gate.lift(&stdout.file))
     }
 
     /// The same for a worker that a prepared process has forked; none where it does not.
@@ -258,7 +292,7 @@ impl<'g> Supervised<'g> {
     fn new(
         process: Process,
         streams: [(Stream, Option<OwnedFd>); 3],
-        ledger_writer: Option<OwnedFd>,
+        ledger: Option<Ledger>,
         groups: &'g Groups,
         role: Role,
     ) -> io::Result<Self> {
@@ -269,7 +303,8 @@ impl<'g> Supervised<'g> {
             groups,
             sources: Vec::with_capacity(streams.len()),
             pidfd,
-            ledger_writer,
+            ledger,
+            lost_channel: false,
             has_exited: false,
             is_told: false,
             room: vec![0; PIPE_CAPACITY],
@@ -300,6 +335,10 @@ impl<'g> Supervised<'g> {
     pub fn next(&mut self, until: Option<Instant>, buffer: &mut Vec<u8>) -> io::Result<Happening> {
         self.nap();
         loop {
+            if std::mem::take(&mut self.lost_channel) {
+                self.sources.retain(|source| source.stream != Stream::Channel);
+                return Ok(Happening::LostChannel);
+            }
             let ready = self.wait(until)?;
             if self.glance() {
                 return Ok(Happening::WantsTerminal);
@@ -307,7 +346,7 @@ impl<'g> Supervised<'g> {
             let had_exited = self.has_exited;
             if ready.has_exited {
                 self.has_exited = true;
-                self.ledger_writer = None;
+                self.close_ledger();
             }
             let is_late = !self.has_exited && self.has_passed(until);
             if let Some(stream) = self.read(&ready.readable, is_late, buffer)? {
@@ -478,29 +517,38 @@ impl<'g> Supervised<'g> {
         buffer: &mut Vec<u8>,
     ) -> io::Result<Option<Stream>> {
         buffer.clear();
-        for &at in readable {
+        let awaits_head =
+            cfg!(target_os = "linux") && self.ledger.as_ref().is_some_and(Ledger::is_open);
+        for at in self.in_order(readable, awaits_head) {
             let source = &mut self.sources[at];
+            let is_head = awaits_head && source.stream == Stream::Stdout;
             let limit = match (self.has_exited, is_late) {
                 (true, _) => source.allowance,
                 (false, true) if source.before == 0 => continue,
                 (false, true) => source.before,
+                (false, false) if is_head => HEAD_AT_ONCE,
                 (false, false) => PIPE_CAPACITY,
             };
             let limit = limit.min(PIPE_CAPACITY);
             match source.file.read(&mut self.room[..limit]) {
                 Ok(0) => {
-                    self.sources.remove(at);
+                    let ended = self.sources.remove(at);
+                    self.note_end(ended.stream);
                     // The places behind it have moved; the next poll tells them anew.
                     break;
                 }
                 Ok(count) => {
                     buffer.extend_from_slice(&self.room[..count]);
-                    self.trickled = (count < PIPE_CAPACITY / 2).then(Instant::now);
+                    self.trickled = (count < PIPE_CAPACITY / 2 && !is_head).then(Instant::now);
                     if self.has_exited {
                         source.allowance -= count;
                     }
                     source.before = source.before.saturating_sub(count);
-                    return Ok(Some(source.stream));
+                    let stream = source.stream;
+                    if is_head {
+                        self.hear_head(buffer);
+                    }
+                    return Ok(Some(stream));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => source.before = 0,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -508,6 +556,48 @@ impl<'g> Supervised<'g> {
             }
         }
         Ok(None)
+    }
+
+    /// The channel is read first, but for the first line of libtest's report: behind that nobody
+    /// but the worker may open the channel.
+    fn in_order(&self, readable: &[usize], awaits_head: bool) -> Vec<usize> {
+        let mut readable = readable.to_vec();
+        if awaits_head {
+            readable.sort_by_key(|at| self.sources[*at].stream != Stream::Stdout);
+        }
+        readable
+    }
+
+    fn hear_head(&mut self, printed: &[u8]) {
+        if self.ledger.as_mut().is_some_and(|ledger| ledger.hears_the_head(printed)) {
+            self.close_ledger();
+        }
+    }
+
+    /// libtest has opened its log, or never will. Where another process may have opened it too,
+    /// nothing that came through it proves anything.
+    fn close_ledger(&mut self) {
+        let Some(ledger) = &mut self.ledger else { return };
+        if !ledger.is_open() {
+            return;
+        }
+        ledger.close();
+        if cfg!(not(target_os = "linux")) {
+            // There the worker has inherited it, and the pipe has no end while we have it.
+            self.ledger = None;
+            return;
+        }
+        let channel = self.sources.iter().find(|source| source.stream == Stream::Channel);
+        let is_lost =
+            |channel: &Source| !ledger::is_workers_alone(self.process.id(), &channel.file);
+        self.lost_channel |= channel.is_some_and(is_lost);
+    }
+
+    /// libtest closes its log when it has told all of its tests. Before that a test has closed
+    /// it, and what it is told by next may be a file of somebody else's.
+    fn note_end(&mut self, stream: Stream) {
+        let is_ledger = stream == Stream::Channel && self.ledger.is_some();
+        self.lost_channel |= is_ledger && look::has_descriptors(self.process.id());
     }
 
     /// Where bytes come in drops, several are waited for: being woken for each would cost as

@@ -179,6 +179,7 @@ impl<'r> Worker<'r> {
                     return rest;
                 }
                 Ok(Happening::Nothing) => self.time_has_passed(&mut together),
+                Ok(Happening::LostChannel) => self.lost_channel(),
                 Err(error) => {
                     self.ending = Some(Cause::Died(format!("lost sight of it: {error}")));
                     self.process.end(End::Kill);
@@ -262,6 +263,13 @@ impl<'r> Worker<'r> {
                 self.process.signal(signal);
             }
             None => self.end(Cause::TimedOut(overdue)),
+        }
+    }
+
+    /// What the worker would still tell would not be heard, or not be told from what others do.
+    fn lost_channel(&mut self) {
+        if self.ending.is_none() && self.ended < self.tests.len() {
+            self.end(Cause::NoChannel);
         }
     }
 
@@ -617,7 +625,11 @@ impl<'r> Worker<'r> {
     fn is_silent(&self, status: ExitStatus, left: &Left) -> bool {
         match self.job.way {
             Way::Agent => matches!(status.code(), Some(0 | 101)) && (!left.began || left.was_lost),
-            _ => status.code() == Some(101) && (!left.began || has_lost_ledger(&left.rest)),
+            _ if status.code() == Some(0) => left.was_lost,
+            _ => {
+                let is_lost = !left.began || left.was_lost || has_lost_ledger(&left.rest);
+                status.code() == Some(101) && is_lost
+            }
         }
     }
 }

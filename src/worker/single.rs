@@ -93,7 +93,7 @@ fn follow(
                     report.read(&buffer);
                 }
             }
-            Happening::Exited => {}
+            Happening::Exited | Happening::LostChannel => {}
             Happening::WantsTerminal => tell(told, Message::WantsTerminal { batch: job.batch.id }),
             Happening::Ended(status) => break status,
             Happening::Nothing => {
