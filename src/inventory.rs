@@ -11,6 +11,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::binary::{Binary, Harness};
+use crate::compiler;
 use crate::event::Note;
 use crate::lister::{Found, Lister};
 use crate::origins::Origins;
@@ -45,27 +46,27 @@ pub struct Listing {
     pub statics: Statics,
     /// Of the executable and its runner; empty where nobody could tell.
     identity: String,
-    /// Whether it is started by a loader that would load the agent.
-    has_loader: bool,
+    /// Whether it is started by a loader that would load the agent, and suits that.
+    takes_agent: bool,
     by_name: OnceLock<HashMap<String, usize>>,
 }
 
 impl Listing {
     #[cfg(test)]
     pub fn new(binary: Binary, dispatch: Dispatch, tests: Vec<Test>, statics: Statics) -> Listing {
-        let kept = Kept { identity: String::new(), dispatch, tests, statics, has_loader: false };
+        let kept = Kept { identity: String::new(), dispatch, tests, statics, takes_agent: false };
         Listing::of(binary, kept)
     }
 
     fn of(binary: Binary, kept: Kept) -> Listing {
-        let Kept { identity, dispatch, tests, statics, has_loader } = kept;
+        let Kept { identity, dispatch, tests, statics, takes_agent } = kept;
         let by_name = OnceLock::new();
-        Listing { binary, dispatch, tests, statics, identity, has_loader, by_name }
+        Listing { binary, dispatch, tests, statics, identity, takes_agent, by_name }
     }
 
     /// Whether the agent can be loaded into it; a runner may be anything.
     pub fn takes_agent(&self) -> bool {
-        self.binary.runner.is_empty() && self.has_loader
+        self.binary.runner.is_empty() && self.takes_agent
     }
 
     /// A custom harness may read its list from files: only libtest's is fixed by the binary.
@@ -75,13 +76,13 @@ impl Listing {
 
     /// What the next run may believe of it.
     fn kept(&self) -> Option<Kept> {
-        let Listing { dispatch, has_loader, .. } = *self;
+        let Listing { dispatch, takes_agent, .. } = *self;
         self.may_be_kept().then(|| Kept {
             identity: self.identity.clone(),
             dispatch,
             tests: self.tests.clone(),
             statics: self.statics.clone(),
-            has_loader,
+            takes_agent,
         })
     }
 
@@ -160,12 +161,12 @@ struct Kept {
     #[serde(with = "names")]
     tests: Vec<Test>,
     statics: Statics,
-    /// Whether it is started by a loader that would load the agent.
-    has_loader: bool,
+    /// Whether it is started by a loader that would load the agent, and suits that.
+    takes_agent: bool,
 }
 
 /// Raised whenever what is kept changes its form, or its meaning.
-const FORMAT: u32 = 4;
+const FORMAT: u32 = 5;
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Cache {
@@ -311,9 +312,10 @@ fn list(
     let mut origins = origins.clone();
     origins.crates.insert(binary.name.clone());
     let statics = statics::read(&binary.executable, &origins);
-    let has_loader = statics::has_loader(&binary.executable);
+    let takes_agent =
+        statics::has_loader(&binary.executable) && compiler::suits_agent(&binary.executable);
     let Found { dispatch, tests, remark } = Lister { binary, limit, groups }.list()?;
-    let kept = Kept { identity: String::new(), dispatch, tests, statics, has_loader };
+    let kept = Kept { identity: String::new(), dispatch, tests, statics, takes_agent };
     Ok((kept, remark))
 }
 
@@ -328,7 +330,7 @@ mod tests {
         let path = dir.path().join("listings.json");
         let tests = vec![Test { name: "a: b".into(), is_ignored: true }];
         let (dispatch, statics) = (Dispatch::Batches, Statics::Unreadable("no".into()));
-        let kept = Kept { identity: "id".into(), dispatch, tests, statics, has_loader: true };
+        let kept = Kept { identity: "id".into(), dispatch, tests, statics, takes_agent: true };
         let binaries = BTreeMap::from([(PathBuf::from("/bin"), kept)]);
         let cache = Cache { binaries };
         store::write(&path, FORMAT, &cache).unwrap();

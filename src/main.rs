@@ -11,7 +11,7 @@
 //!   (answer, witness)
 //!   declaration → policy               the metadata, as typed and as meant
 //!   binary (environment)               what the build gave, and how to start it
-//!   inventory (lister, libtest, statics)
+//!   inventory (lister, libtest, statics, compiler)
 //!                                      every test, and what the symbol tables say
 //!   early                              what is still built when the first tests run
 //!   holdup                             what takes so long that somebody may wonder
@@ -40,6 +40,7 @@ mod binary;
 mod cargo;
 mod channel;
 mod clock;
+mod compiler;
 mod configuration;
 mod coordinator;
 mod declaration;

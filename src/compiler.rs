@@ -1,0 +1,76 @@
+//! The Rust that a test binary was built with, as far as the binary says so.
+
+use std::fs::File;
+use std::path::Path;
+
+use object::read::{Object, ObjectSection, ReadCache};
+
+/// The agent's way is tried from this Rust on. What older ones are known to lack: before 1.85 it
+/// misses panics that nobody observes (seen with 1.80); before 1.73 a binary does not say what
+/// it was built with; before 1.68 the standard library reads on behind the end of arguments
+/// that have been hidden, and older libtests write `exec_time` as a text.
+const OLDEST_FOR_AGENT: (u32, u32) = (1, 85);
+
+/// Whether the agent knows its way in there: all of the binary, the standard library included,
+/// comes from compilers that are new enough.
+pub fn suits_agent(executable: &Path) -> bool {
+    comment(executable).is_some_and(|comment| is_new_enough(&comment))
+}
+
+/// What the compilers of its parts have left in it; `strip` leaves that as it is.
+fn comment(executable: &Path) -> Option<Vec<u8>> {
+    let cache = ReadCache::new(File::open(executable).ok()?);
+    let object = object::File::parse(&cache).ok()?;
+    let section = object.section_by_name(".comment")?;
+    section.data().ok().map(<[u8]>::to_vec)
+}
+
+/// A line for each compiler, a zero byte at its end: `rustc version 1.95.0 (59807616e 2026-04-14)`.
+fn is_new_enough(comment: &[u8]) -> bool {
+    let mut versions = comment.split(|byte| *byte == 0).filter_map(version).peekable();
+    versions.peek().is_some() && versions.all(|version| version >= OLDEST_FOR_AGENT)
+}
+
+fn version(line: &[u8]) -> Option<(u32, u32)> {
+    let line = std::str::from_utf8(line).ok()?;
+    let mut numbers = line.strip_prefix("rustc version ")?.split('.');
+    let mut number = || numbers.next()?.parse().ok();
+    // One that cannot be read is older than all.
+    Some(number().zip(number()).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_says_that_it_is_new_enough_is() {
+        let table = [
+            ("rustc version 1.85.0 (4d91de4e4 2025-02-17)\0", true),
+            ("GCC: (Debian 12.2.0) 12.2.0\0rustc version 1.95.0 (59807616e 2026-04-14)\0", true),
+            ("rustc version 1.97.0-nightly (0123456 2026-05-01)\0", true),
+            ("rustc version 2.0.0 (0123456 2030-01-01)", true),
+            ("rustc version 1.84.1 (e71f9a9a9 2025-01-27)\0", false),
+            ("rustc version 1.95.0 (a)\0rustc version 1.80.1 (b)\0", false),
+            ("rustc version new\0", false),
+            ("GCC: (Debian 12.2.0) 12.2.0\0", false),
+            ("", false),
+        ];
+        for (comment, expected) in table {
+            assert_eq!(is_new_enough(comment.as_bytes()), expected, "{comment:?}");
+        }
+    }
+
+    /// Were compilers to stop saying so, the agent would be left out everywhere.
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    #[test]
+    fn this_binary_says_what_it_was_built_with() {
+        assert!(suits_agent(&std::env::current_exe().unwrap()));
+    }
+
+    #[test]
+    fn what_is_no_executable_says_nothing() {
+        assert!(!suits_agent(Path::new("/nowhere")));
+        assert!(!suits_agent(Path::new("/")));
+    }
+}
