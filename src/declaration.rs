@@ -65,26 +65,18 @@ pub enum LeakKind {
     Thread,
     /// Threads of a well-known pool that lives as long as its process by design.
     Pool,
-    Output,
-    Fd,
-    Socket,
-    Cwd,
-    Env,
-    Tempfile,
 }
 
-pub const LEAK_KINDS: [(&str, LeakKind); 10] = [
+pub const LEAK_KINDS: [(&str, LeakKind); 4] = [
     ("thread", LeakKind::Thread),
     ("process", LeakKind::Process),
     ("panic", LeakKind::Panic),
     ("pool", LeakKind::Pool),
-    ("output", LeakKind::Output),
-    ("fd", LeakKind::Fd),
-    ("socket", LeakKind::Socket),
-    ("cwd", LeakKind::Cwd),
-    ("env", LeakKind::Env),
-    ("tempfile", LeakKind::Tempfile),
 ];
+
+/// Kinds that are to come. Nothing looks for them yet, so a rule about one would promise what
+/// nobody keeps.
+const KINDS_TO_COME: [&str; 6] = ["output", "fd", "socket", "cwd", "env", "tempfile"];
 
 impl LeakKind {
     pub fn as_str(self) -> &'static str {
@@ -585,10 +577,17 @@ impl Reader<'_> {
 
     fn leak_kind(&mut self, span: Range<usize>, word: &str, besides: &[&str]) -> Option<LeakKind> {
         let found = LEAK_KINDS.iter().find(|(name, _)| *name == word).map(|(_, kind)| *kind);
-        if found.is_none() {
-            let mut known: Vec<&str> = LEAK_KINDS.iter().map(|(name, _)| *name).collect();
-            known.extend(besides);
-            self.unknown(span, "kind of leak", word, &known);
+        let mut known: Vec<&str> = LEAK_KINDS.iter().map(|(name, _)| *name).collect();
+        match found {
+            None if KINDS_TO_COME.contains(&word) => {
+                let title = format!("leaks of the kind `{word}` are not looked for yet");
+                self.wrong(span, title, format!("take it out; these are: {}", known.join(", ")));
+            }
+            None => {
+                known.extend(besides);
+                self.unknown(span, "kind of leak", word, &known);
+            }
+            Some(_) => {}
         }
         found
     }

@@ -123,6 +123,38 @@ warning: `shop::test` matches no test
         assert_eq!(complaints(&ran), PATH, "{ran}");
     }
 
+    const NOT_YET: &str = "\
+error: leaks of the kind `fd` are not looked for yet
+ --> Cargo.toml:6:11
+  |
+6 | leaks = { fd = \"deny\", thread = \"deny\", ignore = [{ socket = \"*\" }] }
+  |           ^^
+  |
+  = help: take it out; these are: thread, process, panic, pool
+error: leaks of the kind `socket` are not looked for yet
+ --> Cargo.toml:6:53
+  |
+6 | leaks = { fd = \"deny\", thread = \"deny\", ignore = [{ socket = \"*\" }] }
+  |                                                     ^^^^^^
+  |
+  = help: take it out; these are: thread, process, panic, pool
+error: nothing was run: 2 mistakes in the metadata
+";
+
+    #[test]
+    fn no_kind_of_leak_is_promised_that_nobody_looks_for() {
+        let leaks = r#"leaks = { fd = "deny", thread = "deny", ignore = [{ socket = "*" }] }"#;
+        let package = Package::shop(&format!("[package.metadata.partest]\n{leaks}\n"), PASSING);
+        let ran = package.partest().run().exits(2);
+        assert_eq!(complaints(&ran), NOT_YET, "{ran}");
+        for kind in ["output", "cwd", "env", "tempfile"] {
+            let leaks = format!("[package.metadata.partest]\nleaks = {{ {kind} = \"allow\" }}\n");
+            let ran = Package::shop(&leaks, PASSING).partest().run().exits(2);
+            let title = format!("leaks of the kind `{kind}` are not looked for yet");
+            assert!(ran.stderr.contains(&title), "{ran}");
+        }
+    }
+
     #[test]
     fn a_duplicate_key_is_cargos_to_complain_about() {
         let modules = "[package.metadata.partest]\ntimeout = \"1s\"\ntimeout = \"2s\"\n";

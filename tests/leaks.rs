@@ -928,6 +928,30 @@ mod without_the_agent {
 }
 
 /// Two tests of one process want the thread that is started once, whoever comes first.
+/// A dependency starts the thread, by several calls of its own; a person looks at the line of
+/// the workspace that wanted it.
+#[test]
+fn the_place_is_the_innermost_of_the_workspace() {
+    let manifest = "[package]\nname = \"shop\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\
+        [dependencies]\nsteam = { path = \"vendor/steam\" }\n\
+        [workspace]\nexclude = [\"vendor\"]\n";
+    let dependency = "[package]\nname = \"steam\"\nversion = \"0.0.0\"\nedition = \"2024\"\n";
+    let starts = "pub fn start() { run() }\n\
+        fn run() { std::thread::spawn(std::thread::park); }\n";
+    let tests = "#[cfg(test)]\nmod tests {\n\
+        #[test] fn left() { super::engine() }\n\
+        }\n\
+        #[cfg(test)]\nfn engine() {\n    steam::start()\n}\n";
+    let package = Package::new(&[
+        ("Cargo.toml", manifest),
+        ("src/lib.rs", tests),
+        ("vendor/steam/Cargo.toml", dependency),
+        ("vendor/steam/src/lib.rs", starts),
+    ]);
+    let ran = package.partest().args("-j1 left").json().run().exits(0);
+    assert_eq!(ran.test("shop::tests::left")["leaks"][0]["where"], "src/lib.rs:7", "{ran}");
+}
+
 #[test]
 fn a_shared_thread_belongs_to_one_test() {
     let library = "

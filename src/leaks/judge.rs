@@ -124,10 +124,12 @@ fn shown_call(call: &Call) -> String {
     }
 }
 
-/// The place that a person would look at: the first one outside of the standard library and
-/// of runtimes that start threads for others.
+/// The place that a person would look at: the innermost one in the workspace's own sources, or
+/// else the first outside of the standard library and of runtimes that start threads for others.
 fn place_of(calls: &[Call]) -> Option<String> {
-    calls.iter().find(|call| !is_machinery(call)).and_then(|call| call.place.clone())
+    let ours = calls.iter().find(|call| call.is_ours && !is_library_of_ours(call));
+    ours.or_else(|| calls.iter().find(|call| !is_machinery(call)))
+        .and_then(|call| call.place.clone())
 }
 
 /// The calls of a waiting thread that tell a person something: the last call into a library,
@@ -142,8 +144,21 @@ pub fn essential(calls: &[Call]) -> &[Call] {
     }
 }
 
+/// Parts of the library `partest` that start threads for others, also where it is built as a part
+/// of the workspace.
+const OF_LIBRARY: [&str; 2] = ["partest::library::fixture::", "partest::library::spawn::"];
+
+fn is_library_of_ours(call: &Call) -> bool {
+    OF_LIBRARY.iter().any(|part| plain(&call.function).starts_with(part))
+}
+
+/// A function's path without what stands before it in a method's name.
+fn plain(function: &str) -> &str {
+    function.trim_start_matches(['<', '&'])
+}
+
 /// Crates whose frames say how a thread was started, and not who wanted it.
-const RUNTIMES: [&str; 14] = [
+const RUNTIMES: [&str; 12] = [
     "std::",
     "core::",
     "alloc::",
@@ -156,13 +171,11 @@ const RUNTIMES: [&str; 14] = [
     "blocking::",
     "crossbeam_utils::",
     "futures_executor::",
-    "partest::library::fixture::",
-    "partest::library::spawn::",
 ];
 
 fn is_machinery(call: &Call) -> bool {
-    let function = call.function.trim_start_matches(['<', '&']);
-    let is_known = RUNTIMES.iter().any(|runtime| function.starts_with(runtime));
+    let function = plain(&call.function);
+    let is_known = RUNTIMES.iter().chain(&OF_LIBRARY).any(|known| function.starts_with(known));
     let place = call.place.as_deref().unwrap_or_default();
     let is_library = place.starts_with("library/") || place.contains("/library/std/");
     // libc and the loader have no Rust paths.
@@ -170,10 +183,11 @@ fn is_machinery(call: &Call) -> bool {
 }
 
 /// Pools that live as long as their process by design, by the function that starts them.
-const POOLS: [(&str, &str); 5] = [
+const POOLS: [(&str, &str); 6] = [
     ("rayon_core::registry::global_registry", "rayon's global pool"),
     ("rayon_core::registry::init_global_registry", "rayon's global pool"),
     ("async_global_executor::", "async-global-executor's pool"),
+    ("smol::spawn::spawn::global", "smol's global executor"),
     ("blocking::Executor", "blocking's pool"),
     ("async_io::driver", "async-io's reactor"),
 ];
@@ -193,7 +207,8 @@ mod tests {
     use super::*;
 
     fn call(function: &str, place: Option<&str>) -> Call {
-        Call { function: function.into(), place: place.map(str::to_owned) }
+        let is_ours = place.is_some_and(|place| place.starts_with("src/"));
+        Call { function: function.into(), place: place.map(str::to_owned), is_ours }
     }
 
     #[test]
@@ -206,6 +221,28 @@ mod tests {
         ];
         assert_eq!(place_of(&calls).as_deref(), Some("src/db.rs:88"));
         assert_eq!(place_of(&calls[..2]), None);
+    }
+
+    #[test]
+    fn a_place_of_the_workspace_comes_before_all_others() {
+        let calls = [
+            call("async_lock::once_cell::OnceCell<T>::get_or_init", Some("/registry/o.rs:5")),
+            call("tokio::task::spawn", Some("src/task.rs:3")),
+            call("web::tests::opens", Some("src/lib.rs:9")),
+        ];
+        assert_eq!(place_of(&calls).as_deref(), Some("src/task.rs:3"), "the workspace of tokio");
+        assert_eq!(place_of(&calls[..1]).as_deref(), Some("/registry/o.rs:5"));
+        let library = call("partest::library::spawn::spawn", Some("src/library/spawn.rs:1"));
+        assert_eq!(place_of(&[library, calls[2].clone()]).as_deref(), Some("src/lib.rs:9"));
+    }
+
+    #[test]
+    fn what_a_dependency_keeps_below_the_workspace_is_not_the_workspaces() {
+        use crate::leaks::symbols::is_ours;
+        let root = Path::new("/work");
+        assert!(is_ours("/work/src/lib.rs", root));
+        assert!(!is_ours("/work/vendor/smol/src/spawn.rs", root));
+        assert!(!is_ours("/home/x/.cargo/registry/src/smol/src/spawn.rs", root));
     }
 
     #[test]
@@ -238,6 +275,8 @@ mod tests {
             call("rayon_core::registry::global_registry", None),
         ];
         assert_eq!(pool_of(&calls), Some("rayon's global pool"));
+        let smol = [call("smol::spawn::spawn::global::{{closure}}", None)];
+        assert_eq!(pool_of(&smol), Some("smol's global executor"));
         assert_eq!(pool_of(&[call("web::pool", None)]), None);
     }
 }

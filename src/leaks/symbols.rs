@@ -24,6 +24,8 @@ pub struct Call {
     pub function: String,
     /// `src/db.rs:88`
     pub place: Option<String>,
+    /// The place is one of the workspace's own sources.
+    pub is_ours: bool,
 }
 
 /// Debug information of the modules of a binary, read when it is first asked for.
@@ -98,11 +100,13 @@ fn calls_at(loader: &Loader, address: u64, root: &Path, calls: &mut Vec<Call>) {
     if let Ok(mut frames) = loader.find_frames(address) {
         while let Ok(Some(frame)) = frames.next() {
             let name = frame.function.as_ref().and_then(|name| name.raw_name().ok());
-            let place = frame.location.and_then(|location| {
-                Some(format!("{}:{}", relative(location.file?, root), location.line?))
-            });
+            let file = frame.location.as_ref().and_then(|location| location.file);
+            let line = frame.location.as_ref().and_then(|location| location.line);
+            let place =
+                file.zip(line).map(|(file, line)| format!("{}:{line}", relative(file, root)));
+            let is_ours = place.is_some() && file.is_some_and(|file| is_ours(file, root));
             let function = name.map(|name| demangled(&name)).unwrap_or_default();
-            calls.push(Call { function, place });
+            calls.push(Call { function, place, is_ours });
         }
     }
     // Without debug information the symbol table may still know the function.
@@ -110,12 +114,17 @@ fn calls_at(loader: &Loader, address: u64, root: &Path, calls: &mut Vec<Call>) {
         calls.len() == before || calls[before..].iter().all(|c| c.function.is_empty());
     if let (true, Some(symbol)) = (is_nameless, loader.find_symbol(address)) {
         calls.truncate(before);
-        calls.push(Call { function: demangled(symbol), place: None });
+        calls.push(Call { function: demangled(symbol), place: None, is_ours: false });
     }
 }
 
 fn demangled(name: &str) -> String {
     format!("{:#}", rustc_demangle::demangle(name))
+}
+
+/// What `cargo vendor` has put into the workspace is not its own.
+pub fn is_ours(file: &str, root: &Path) -> bool {
+    Path::new(file).strip_prefix(root).is_ok_and(|path| !path.starts_with("vendor"))
 }
 
 /// `/rustc/HASH/library/…` says no more than `library/…`.
