@@ -6,9 +6,13 @@
 
 use core::ffi::c_int;
 use core::ptr;
-use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{
+    AtomicI32, AtomicPtr, AtomicU32, AtomicU64,
+    Ordering::{Relaxed, SeqCst},
+};
 
 use crate::kinds::LONGEST;
+use crate::records;
 use crate::system::{self, Identity, Piece};
 
 /// What makes this process the one that speaks. It lies on a page that the kernel empties in
@@ -20,7 +24,44 @@ struct Voice {
     inode: AtomicU64,
     /// 0: the page is emptied in children. Otherwise the process that may speak.
     process: AtomicU32,
+    /// How often the channel has moved to another number.
+    moves: AtomicU32,
+    /// Frames that are being written, by whether that number was even when they began.
+    writing: [AtomicU32; 2],
 }
+
+impl Voice {
+    /// Counts a frame that is about to be written to the channel as it stands now.
+    fn enter(&self) -> &AtomicU32 {
+        loop {
+            let moves = self.moves.load(SeqCst);
+            let [even, odd] = &self.writing;
+            let writing = if moves % 2 == 0 { even } else { odd };
+            writing.fetch_add(1, SeqCst);
+            if self.moves.load(SeqCst) == moves {
+                return writing;
+            }
+            writing.fetch_sub(1, SeqCst);
+        }
+    }
+
+    /// The channel has another number: waits until nobody writes to the old one any more, for
+    /// whoever gets that. A frame takes no longer than the runner to read; one that a handler has
+    /// left by a jump is not waited for in vain for ever.
+    fn await_writers(&self) {
+        let [even, odd] = &self.writing;
+        let writing = if self.moves.fetch_add(1, SeqCst) % 2 == 0 { even } else { odd };
+        for _ in 0..MOST_PAUSES {
+            if writing.load(SeqCst) == 0 {
+                return;
+            }
+            system::pause();
+        }
+    }
+}
+
+/// In pauses of a millisecond.
+const MOST_PAUSES: u32 = 1_000;
 
 static VOICE: AtomicPtr<Voice> = AtomicPtr::new(ptr::null_mut());
 /// The same number outside of the page: what a forked child has to close.
@@ -61,13 +102,14 @@ fn move_up(descriptor: c_int) -> Option<c_int> {
     [900, 500, 200, 50, 10].iter().find_map(|&lowest| system::duplicate(descriptor, lowest))
 }
 
-/// The channel's descriptor, if this process speaks.
+/// The channel's descriptor, if this process speaks. The child of a `vfork` does not, though it has
+/// the same memory: what it does to its descriptors is no concern of its parent's.
 pub fn descriptor() -> Option<c_int> {
     let voice = voice()?;
-    let descriptor = voice.descriptor.load(Relaxed);
+    let descriptor = voice.descriptor.load(SeqCst);
     let process = voice.process.load(Relaxed);
     let speaks = descriptor != 0 && (process == 0 || process == system::process());
-    speaks.then_some(descriptor)
+    (speaks && !records::is_in_vfork()).then_some(descriptor)
 }
 
 pub fn is_open() -> bool {
@@ -79,11 +121,12 @@ pub fn give_way() {
     let Some((voice, old)) = voice().zip(descriptor()) else { return };
     match system::duplicate(old, old + 1).or_else(|| move_up(old)) {
         Some(new) => {
-            voice.descriptor.store(new, Relaxed);
+            voice.descriptor.store(new, SeqCst);
             INHERITED.store(new, Relaxed);
         }
         None => silence(),
     }
+    voice.await_writers();
 }
 
 /// From now on nothing is sent. The runner sees a channel without `goodbye`.
@@ -109,7 +152,15 @@ fn is_ours(voice: &Voice, descriptor: c_int) -> bool {
 
 /// Sends pieces that together are one frame or several whole ones. False: the agent is silent.
 pub fn send(pieces: &[Piece]) -> bool {
-    let Some((voice, descriptor)) = voice().zip(descriptor()) else { return false };
+    let Some(voice) = voice() else { return false };
+    let writing = voice.enter();
+    let is_sent = write(voice, pieces);
+    writing.fetch_sub(1, SeqCst);
+    is_sent
+}
+
+fn write(voice: &Voice, pieces: &[Piece]) -> bool {
+    let Some(descriptor) = descriptor() else { return false };
     if !is_ours(voice, descriptor) {
         silence();
         return false;

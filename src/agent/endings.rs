@@ -8,8 +8,7 @@ use crate::records::{self, ENDED, RUNS_TEST, Record};
 use crate::{kinds, libtest, real, system};
 
 fn exiting(code: c_int) {
-    let in_vfork = records::current().is_some_and(|record| record.in_vfork.load(Relaxed));
-    if in_vfork || !channel::is_open() {
+    if !channel::is_open() {
         return;
     }
     let (number, test) = records::of_current();

@@ -55,7 +55,8 @@ pub extern "C" fn personality(wanted: c_ulong) -> c_int {
         false => wanted,
     };
     let before = system::set_personality(wanted);
-    if before >= 0 && wanted != ONLY_TELL && records::current().is_some_and(Record::is_main) {
+    let is_main = records::current().is_some_and(Record::is_main) && !records::is_in_vfork();
+    if before >= 0 && wanted != ONLY_TELL && is_main {
         OF_MAIN.store(wanted & !OURS, Relaxed);
     }
     match before {

@@ -28,7 +28,7 @@ pub fn prepare() {
 
 /// A descriptor was closed or replaced: is it still the stream that the runner gave?
 pub fn look_again(descriptor: c_int) {
-    if let 1 | 2 = descriptor {
+    if let (1 | 2, false) = (descriptor, records::is_in_vfork()) {
         let index = descriptor as usize;
         // SAFETY: written once, before there were readers.
         let given = unsafe { STREAMS[index] };
@@ -46,7 +46,7 @@ fn speaker(descriptor: c_int) -> Option<&'static Record> {
     if !channel::is_open() {
         return None;
     }
-    let record = records::current().filter(|record| !record.in_vfork.load(Relaxed))?;
+    let record = records::current()?;
     // The main thread's errors (libtest's usage, a panic outside of tests) stay where they are.
     let is_ours = match (record.is_main(), descriptor) {
         (true, 1) => &IS_OURS_FOR_MAIN,

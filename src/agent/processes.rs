@@ -116,14 +116,16 @@ pub unsafe extern "C" fn vfork() -> c_int {
 
 extern "C" fn before_vfork() {
     if let Some(record) = records::current() {
-        record.in_vfork.store(true, Relaxed);
+        record.vforks.fetch_add(1, Relaxed);
     }
 }
 
 /// In the parent: the child has become another program, or has ended.
 extern "C" fn after_vfork(process: c_int) -> c_int {
     if let Some(record) = records::current() {
-        record.in_vfork.store(false, Relaxed);
+        record.vforks.fetch_sub(1, Relaxed);
+        // A child that crashed has left it so.
+        record.crashes.store(false, Relaxed);
     }
     if process < 0 {
         return real::fail(-process);

@@ -1,6 +1,6 @@
 //! One record a thread: whose it is, and what is known of its life.
 //!
-//! Records lie in one mapping and are handed out without a lock. The record of the running
+//! Records lie in mappings that are made as they are needed, stay, and are handed out without a lock. The record of the running
 //! thread is found through a thread-local word of the static kind, which no allocator and no
 //! destructor stands behind, so that it serves in signal handlers too.
 
@@ -57,7 +57,11 @@ pub struct Record {
     pub outermost_frame: AtomicUsize,
     /// What it has of `signal_stacks`.
     pub signal_stack: AtomicU32,
-    pub in_vfork: AtomicBool,
+    /// How many `vfork`s it is in: while there are any, it is the child that runs.
+    pub vforks: AtomicU32,
+    /// How often its keys' destructors have been called.
+    pub rounds: AtomicU32,
+    index: AtomicU32,
     /// In the handler for a crash. One that is left by a jump stays set, and costs a stack.
     pub crashes: AtomicBool,
     next_free: AtomicU32,
@@ -88,7 +92,7 @@ pub struct Birth {
 
 impl Record {
     pub fn is_main(&self) -> bool {
-        ptr::eq(self, main())
+        ptr::eq(self, CHUNKS[0].load(Relaxed))
     }
 
     pub fn has(&self, mark: u32) -> bool {
@@ -140,10 +144,15 @@ impl Record {
     }
 }
 
-/// More threads than that at once run unwatched.
+/// So many records are made at once. All that could ever be needed would count against the limits
+/// that a test's process may have on its memory.
+const IN_CHUNK: u32 = 64;
+/// More threads than there are records run unwatched.
 const MOST: u32 = 16_384;
+const MOST_CHUNKS: usize = (MOST / IN_CHUNK) as usize;
 
-static RECORDS: AtomicPtr<Record> = AtomicPtr::new(ptr::null_mut());
+static CHUNKS: [AtomicPtr<Record>; MOST_CHUNKS] =
+    [const { AtomicPtr::new(ptr::null_mut()) }; MOST_CHUNKS];
 /// Records below this index were in use at some time.
 static TOUCHED: AtomicU32 = AtomicU32::new(1);
 /// The first free record, and a count that tells two states of the list apart.
@@ -152,8 +161,9 @@ static NUMBERS: AtomicU32 = AtomicU32::new(1);
 
 /// Makes the records; the calling thread becomes the main one, number 0. False: no memory.
 pub fn prepare() -> bool {
-    let Some(memory) = system::memory(size_of::<Record>() * MOST as usize) else { return false };
-    RECORDS.store(memory.cast(), Release);
+    if !has_chunk(0) {
+        return false;
+    }
     let main = main();
     main.marks.store(USED | RETURNED, Release);
     main.thread.store(system::thread(), Relaxed);
@@ -161,20 +171,36 @@ pub fn prepare() -> bool {
     true
 }
 
-fn at(index: u32) -> &'static Record {
-    // SAFETY: called after `prepare` and with an index below `MOST` only; zeroed memory is a
-    // valid record.
-    unsafe { &*RECORDS.load(Acquire).add(index as usize) }
+/// Whether the chunk of this index is there, after making it if need be.
+fn has_chunk(index: u32) -> bool {
+    const LENGTH: usize = size_of::<Record>() * IN_CHUNK as usize;
+    let Some(place) = CHUNKS.get((index / IN_CHUNK) as usize) else { return false };
+    if !place.load(Acquire).is_null() {
+        return true;
+    }
+    let Some(memory) = system::memory(LENGTH) else { return false };
+    let made = place.compare_exchange(ptr::null_mut(), memory.cast(), AcqRel, Acquire);
+    if made.is_err() {
+        // Somebody else was faster.
+        system::unmap(memory, LENGTH);
+    }
+    true
+}
+
+fn at(index: u32) -> Option<&'static Record> {
+    let chunk = CHUNKS.get((index / IN_CHUNK) as usize)?.load(Acquire);
+    // SAFETY: null, or so many records, and zeroed memory is a valid one.
+    (!chunk.is_null()).then(|| unsafe { &*chunk.add((index % IN_CHUNK) as usize) })
 }
 
 pub fn main() -> &'static Record {
-    at(0)
+    // SAFETY: called after `prepare` only.
+    unsafe { &*CHUNKS[0].load(Acquire) }
 }
 
 /// All records that a thread stands behind.
 pub fn all() -> impl Iterator<Item = &'static Record> {
-    let touched = if RECORDS.load(Acquire).is_null() { 0 } else { TOUCHED.load(Acquire) };
-    (0..touched.min(MOST)).map(at).filter(|record| record.has(USED))
+    (0..TOUCHED.load(Acquire).min(MOST)).filter_map(at).filter(|record| record.has(USED))
 }
 
 /// Tells of the threads that a test has created and that never ran yet: a verdict must not
@@ -206,6 +232,8 @@ pub fn take() -> Option<&'static Record> {
     record.handle.store(0, Relaxed);
     record.signal_stack.store(0, Relaxed);
     record.crashes.store(false, Relaxed);
+    record.vforks.store(0, Relaxed);
+    record.rounds.store(0, Relaxed);
     for panic in &record.panics {
         panic.exception.store(0, Relaxed);
     }
@@ -219,9 +247,10 @@ fn take_free() -> Option<&'static Record> {
         if index == 0 {
             return None;
         }
-        let next = changed(free, at(index).next_free.load(Relaxed));
+        let record = at(index)?;
+        let next = changed(free, record.next_free.load(Relaxed));
         match FREE.compare_exchange_weak(free, next, AcqRel, Acquire) {
-            Ok(_) => return Some(at(index)),
+            Ok(_) => return Some(record),
             Err(other) => free = other,
         }
     }
@@ -232,13 +261,14 @@ fn take_untouched() -> Option<&'static Record> {
         return None;
     }
     let index = TOUCHED.fetch_add(1, AcqRel);
-    (index < MOST).then(|| at(index))
+    let record = at(index).or_else(|| has_chunk(index).then(|| at(index)).flatten())?;
+    record.index.store(index, Relaxed);
+    Some(record)
 }
 
 fn give_back(record: &Record) {
     record.marks.store(0, Release);
-    // SAFETY: every record lies in the one mapping, behind its start.
-    let index = unsafe { ptr::from_ref(record).offset_from(RECORDS.load(Relaxed)) } as u32;
+    let index = record.index.load(Relaxed);
     let mut free = FREE.load(Acquire);
     loop {
         record.next_free.store(free as u32, Relaxed);
@@ -310,6 +340,11 @@ pub fn set_current(record: *const Record) {
 pub fn current() -> Option<&'static Record> {
     // SAFETY: null or a record, and those are never unmapped.
     unsafe { (*word()).as_ref() }
+}
+
+/// Whether the running code is the child of a `vfork`, in the memory of its parent.
+pub fn is_in_vfork() -> bool {
+    current().is_some_and(|record| record.vforks.load(Relaxed) > 0)
 }
 
 /// Number and test of the running thread; zeros for one that libc made for itself.

@@ -16,7 +16,7 @@ const MOST: usize = u32::BITS as usize;
 
 /// Enough for what a processor of either architecture saves of its registers, and for a handler.
 /// The lowest part is a guard, as long as the longest page that Linux has on them.
-const LENGTH: usize = 256 * 1024;
+const LENGTH: usize = 128 * 1024;
 const GUARD: usize = 64 * 1024;
 
 /// A bit for each stack that some thread has.

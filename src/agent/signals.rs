@@ -140,7 +140,8 @@ fn set(signal: c_int, wanted: &Action) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sigaction(signal: c_int, new: *const c_void, old: *mut c_void) -> c_int {
     let (new, old) = (new.cast::<Action>(), old.cast::<Action>());
-    if watched(signal).is_none() || !channel::is_open() {
+    let is_in_vfork = records::is_in_vfork();
+    if watched(signal).is_none() || !(is_in_vfork || channel::is_open()) {
         return change(signal, new, old);
     }
     // SAFETY: the caller passes null or an action; a copy, since both may be the same place.
@@ -148,6 +149,8 @@ pub unsafe extern "C" fn sigaction(signal: c_int, new: *const c_void, old: *mut 
     tell_old(signal, old);
     match wanted {
         None => 0,
+        // What is kept here is the parent's, in whose memory the child runs.
+        Some(wanted) if is_in_vfork => change(signal, &wanted, ptr::null_mut()),
         // Ignoring is inherited by programs that are started; a handler would not be.
         Some(wanted) if wanted.handler == SIG_IGN => stand_aside(signal, &wanted),
         Some(wanted) => set(signal, &wanted),
@@ -166,7 +169,7 @@ fn tell_old(signal: c_int, old: *mut Action) {
 }
 
 fn stand_aside(signal: c_int, wanted: &Action) -> c_int {
-    if let Some(place) = watched(signal) {
+    if let Some(place) = watched(signal).filter(|_| !records::is_in_vfork()) {
         place.store(ptr::null_mut(), Release);
     }
     change(signal, wanted, ptr::null_mut())

@@ -14,6 +14,7 @@ mod number {
     pub const FSTAT: usize = 5;
     pub const MMAP: usize = 9;
     pub const MPROTECT: usize = 10;
+    pub const MUNMAP: usize = 11;
     pub const WRITEV: usize = 20;
     pub const MADVISE: usize = 28;
     pub const NANOSLEEP: usize = 35;
@@ -43,6 +44,7 @@ mod number {
     pub const FSTAT: usize = 80;
     pub const MMAP: usize = 222;
     pub const MPROTECT: usize = 226;
+    pub const MUNMAP: usize = 215;
     pub const SIGALTSTACK: usize = 132;
     pub const MADVISE: usize = 233;
     pub const NANOSLEEP: usize = 101;
@@ -275,6 +277,11 @@ pub fn memory(length: usize) -> Option<*mut u8> {
         call(number::MMAP, [0, length, READ_WRITE, PRIVATE_ANONYMOUS_NORESERVE, nowhere, 0])
     };
     (answer > 0).then_some(answer as *mut u8)
+}
+
+/// Gives memory back that nobody has used.
+pub fn unmap(memory: *mut u8, length: usize) {
+    plain(number::MUNMAP, memory.addr(), length, 0);
 }
 
 /// Makes pages inaccessible.

@@ -209,10 +209,25 @@ unsafe extern "C" fn begin(record: *mut c_void) -> *mut c_void {
     )
 }
 
+/// Keys have their destructors called in rounds, as long as values are left, in the order in which
+/// the keys were made: of which ours is one of the first. So that those of C libraries have run
+/// when a thread counts as ended, its value is set again up to the last round that there is.
+fn is_last_round(record: &Record) -> bool {
+    const PTHREAD_DESTRUCTOR_ITERATIONS: u32 = 4;
+    let round = record.rounds.fetch_add(1, Relaxed) + 1;
+    let value = core::ptr::from_ref(record).cast();
+    // SAFETY: a plain call of libc; the key is ours.
+    round >= PTHREAD_DESTRUCTOR_ITERATIONS
+        || unsafe { pthread_setspecific(KEY.load(Relaxed), value) } != 0
+}
+
 /// The key's destructor: the thread's last act that anybody can see.
 unsafe extern "C" fn thread_ends(record: *mut c_void) {
     // SAFETY: the value of our key is always a record.
     let record = unsafe { &*record.cast::<Record>() };
+    if !is_last_round(record) {
+        return;
+    }
     record.processor_time.store(system::own_processor_time(), Relaxed);
     // The main thread tells the end of a test's thread, together with libtest's verdict.
     if !record.has(RUNS_TEST) {

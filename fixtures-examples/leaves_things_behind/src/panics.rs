@@ -161,7 +161,7 @@ fn caught_far_down_harmless() {
 #[test]
 fn raised_far_down_left() {
     await_end(&thread::spawn(|| {
-        far_down(100, &|| panic!("far down")) // left: far down
+        far_down(1_000, &|| resume_unwind(Box::new("far down"))) // left: far down
     }));
 }
 
@@ -174,10 +174,10 @@ fn raised_and_caught_far_down_harmless() {
 /// Passes a panic on as often as nested calls of `rayon::join` do.
 fn at_each_level(level: usize) {
     if level == 0 {
-        panic!("at each level");
+        in_silence()
     }
     let caught = catch_unwind(|| at_each_level(level - 1));
-    resume_unwind(caught.unwrap_err()); // left by raised_again_at_each_level_left: at each level
+    resume_unwind(caught.unwrap_err()); // left by raised_again_at_each_level_left: caught
 }
 
 #[test]
