@@ -7,8 +7,9 @@
 //! runner    in the user's process group: it does everything
 //! ```
 //!
-//! Whatever loses its parent below the runner comes home to the runner, and to the guard once
-//! the runner is gone. A runner that ends by itself has ended what it wanted to end: then the
+//! Whatever loses its parent below the runner comes home to the runner (but for a build beside
+//! tests, which has a process of its own for that, see `foster`), and to the guard once the runner
+//! is gone. A runner that ends by itself has ended what it wanted to end: then the
 //! guard touches nothing.
 
 use std::io;
