@@ -135,10 +135,11 @@ fn take_in(build: i32, line: RawFd, closes: RawFd) -> ! {
     let (line, closes) = unsafe { (OwnedFd::from_raw_fd(line), OwnedFd::from_raw_fd(closes)) };
     tell(&line, build);
     await_end(&closes);
-    // It has become another program, or has failed to: then whoever has started us waits for us.
-    let is_short = status_of(Some(build)).is_some();
+    // It has become another program, or is about to end without: then whoever has started us waits
+    // for us.
+    let has_begun = has_become_another_program(build);
     let status = await_build(build);
-    if is_short {
+    if !has_begun {
         tell(&line, status);
         reap(build);
         exit()
@@ -176,7 +177,7 @@ fn await_end(from: &OwnedFd) {
 /// How the build has ended, which stays there to be waited for: until then its number is its own.
 fn await_build(build: i32) -> i32 {
     loop {
-        match status_of(None) {
+        match next_end() {
             Some((pid, status)) if pid == build => return status,
             Some((pid, _)) => reap(pid),
             // There is the build.
@@ -185,18 +186,36 @@ fn await_build(build: i32) -> i32 {
     }
 }
 
-/// Of this child, if it has ended; of any, once one has.
-fn status_of(child: Option<i32>) -> Option<(i32, i32)> {
-    let (kind, number, now) = match child {
-        Some(child) => (libc::P_PID, child.unsigned_abs(), libc::WNOHANG),
-        None => (libc::P_ALL, 0, 0),
-    };
+/// Whether a process is more than a fork (proc(5), field 9 of `stat`). It says so before it closes
+/// what is closed then, and also when it has ended.
+fn has_become_another_program(pid: i32) -> bool {
+    /// `PF_FORKNOEXEC` of the kernel's `sched.h`.
+    const ONLY_A_FORK: u32 = 0x40;
+    const FIELDS_BEFORE: usize = 6;
+    let (mut path, mut stat) = ([0_u8; 32], [0_u8; 1024]);
+    // Neither allocates.
+    let written =
+        io::Write::write_fmt(&mut path.as_mut_slice(), format_args!("/proc/{pid}/stat\0"));
+    let read = std::ffi::CStr::from_bytes_until_nul(&path).ok().and_then(|path| {
+        let flags = rustix::fs::OFlags::RDONLY;
+        let file = rustix::fs::open(path, flags, rustix::fs::Mode::empty()).ok()?;
+        rustix::io::read(file, &mut stat).ok()
+    });
+    let told = &stat[..read.filter(|_| written.is_ok()).unwrap_or(0)];
+    let behind_name = told.iter().rposition(|byte| *byte == b')').map_or(told.len(), |at| at + 2);
+    let mut fields = told.get(behind_name..).unwrap_or_default().split(|byte| *byte == b' ');
+    let flags = fields.nth(FIELDS_BEFORE).and_then(|field| std::str::from_utf8(field).ok());
+    flags.and_then(|flags| flags.parse::<u32>().ok()).is_some_and(|flags| flags & ONLY_A_FORK == 0)
+}
+
+/// The next child that has ended, and how; it stays there to be waited for.
+fn next_end() -> Option<(i32, i32)> {
     let mut info = std::mem::MaybeUninit::<libc::siginfo_t>::zeroed();
-    let options = libc::WEXITED | libc::WNOWAIT | now;
+    let options = libc::WEXITED | libc::WNOWAIT;
     // SAFETY: the call fills what it is given, or leaves the zeros, which are valid; of a child that
     // has ended it tells number and status.
     let (pid, code, status) = unsafe {
-        if libc::waitid(kind, number, info.as_mut_ptr(), options) != 0 {
+        if libc::waitid(libc::P_ALL, 0, info.as_mut_ptr(), options) != 0 {
             return None;
         }
         let info = info.assume_init_ref();
@@ -262,6 +281,11 @@ mod tests {
         build.release();
         let missing = Command::new("/nowhere/cargo");
         assert_eq!(Fostered::spawn(missing).unwrap_err().kind(), io::ErrorKind::NotFound);
+        // However little it does, and however fast.
+        for _ in 0..50 {
+            let missing = Command::new("/nowhere/cargo");
+            assert!(Fostered::spawn(missing).is_err());
+        }
         assert!(Fostered::spawn(Command::new("true")).unwrap().0.wait().unwrap().success());
     }
 }
