@@ -62,6 +62,8 @@ pub struct Run<'r> {
     ledger: Ledger,
     /// How the verdicts of each listing are learnt.
     ways: Vec<Way>,
+    /// Tests whose verdict could not be heard that way, and those that can be heard.
+    misheard: HashMap<TestId, Way>,
     running: HashMap<usize, Running>,
     fixtures: HashMap<Instance, Standing>,
     /// Why the tests of these fixtures cannot run any more, on no slot.
@@ -131,6 +133,7 @@ impl<'r> Run<'r> {
             plan,
             ledger: Ledger::default(),
             ways: Vec::new(),
+            misheard: HashMap::new(),
             running: HashMap::new(),
             fixtures: HashMap::new(),
             lost: BTreeMap::new(),
@@ -356,7 +359,7 @@ impl<'r> Run<'r> {
 
     /// How many other tests the process of a running test was handed.
     fn beside(&self, test: TestId) -> usize {
-        match self.ways[test.listing] {
+        match self.way_of(&[test]) {
             Way::ExitCode => 0,
             _ => self.batch_of(test).map_or(0, |batch| batch.tests.len().saturating_sub(1)),
         }
@@ -370,7 +373,7 @@ impl<'r> Run<'r> {
     fn hand_out(&mut self, batch: Batch) -> Job {
         let group = self.plan.group(batch.group).clone();
         batch.tests.iter().for_each(|test| self.ledger.hand_out(*test));
-        let way = self.ways[group.listing];
+        let way = self.way_of(&batch.tests);
         let what = match batch.tests.as_slice() {
             [only] => self.id(*only),
             _ => group.node.clone(),
@@ -561,6 +564,7 @@ impl<'r> Run<'r> {
                 self.came_back(&batch, tests, "its worker was to be a fresh one");
             }
             Cause::NoChannel => self.no_channel(&batch, way, [running, rest.not_begun].concat()),
+            Cause::Misheard => self.misheard(&batch, way, [running, rest.not_begun].concat()),
             Cause::Stopped => self.give_back(&batch, rest.not_begun),
             Cause::NotStarted(why) => {
                 let reason = format!("its worker could not be started: {why}");
@@ -671,6 +675,27 @@ impl<'r> Run<'r> {
             self.emit(Event::Note(Note::NoChannel { binary, way }));
         }
         self.give_back(batch, tests);
+    }
+
+    /// The simplest way that one of these tests of one listing needs.
+    fn way_of(&self, tests: &[TestId]) -> Way {
+        let usual = tests.first().map_or(Way::ExitCode, |test| self.ways[test.listing]);
+        tests.iter().filter_map(|test| self.misheard.get(test)).copied().fold(usual, Way::max)
+    }
+
+    /// These tests ran, and nobody knows what came of them: each runs again by itself, so that
+    /// what it prints cannot be in the way of another's verdict, and is heard in a simpler way.
+    fn misheard(&mut self, batch: &Batch, way: Way, tests: Vec<TestId>) {
+        if way == Way::ExitCode {
+            return self.came_back(batch, tests, "its verdict could not be heard");
+        }
+        let open = tests.into_iter().filter(|test| !self.ledger.is_judged(*test));
+        let open: Vec<TestId> = open.collect();
+        self.misheard.extend(open.iter().map(|test| (*test, way.next())));
+        if self.stopped || self.lost_of(self.plan.group(batch.group)).is_some() {
+            return self.give_back(batch, open);
+        }
+        self.plan.suspect(batch.group, &open);
     }
 
     /// Tests that a worker did not come to. Where these are all that it was handed, no other

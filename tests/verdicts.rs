@@ -48,6 +48,7 @@ come_out_as_expected! {
     counts_directories: TOGETHER, "";
     depends_on_order: TOGETHER, "";
     dies: ANYHOW, "";
+    dies_among_many: ANYHOW, "";
     dies_at_the_end: TOGETHER, "";
     environment: ANYHOW, "";
     exits_zero: ANYHOW, "";

@@ -22,6 +22,8 @@ mod channel;
 mod descriptors;
 mod endings;
 mod environment;
+mod events;
+mod frame;
 mod kinds;
 mod libtest;
 mod marks;
@@ -77,7 +79,7 @@ fn begin_worker(given: c_int, count: c_int, arguments: *const *const c_char) {
     }
     free(given);
     marks::take_off();
-    channel::Frame::new(kinds::HELLO)
+    frame::Frame::new(kinds::HELLO)
         .u32(kinds::VERSION)
         .u32(system::process())
         .u32(signals::ASKS_FOR_STACKS as u32)

@@ -11,7 +11,7 @@ use core::sync::atomic::{
     Ordering::{Relaxed, SeqCst},
 };
 
-use crate::kinds::LONGEST;
+use crate::frame::{Frame, Queue};
 use crate::records;
 use crate::system::{self, Identity, Piece};
 
@@ -177,59 +177,8 @@ fn write(voice: &Voice, pieces: &[Piece]) -> bool {
     }
 }
 
-/// The longest part of a frame that is built by hand: a full stack and a few fields.
-const BUILT: usize = 384;
-
-/// A frame in the making. What does not fit is left out; only stacks and names can be that long.
-pub struct Frame {
-    bytes: [u8; BUILT],
-    length: usize,
-}
-
+/// Sending, which is the channel's own part.
 impl Frame {
-    pub fn new(kind: u8) -> Frame {
-        Frame { bytes: [0; BUILT], length: 4 }.bytes(&[kind])
-    }
-
-    pub fn bytes(mut self, added: &[u8]) -> Frame {
-        self.push(added);
-        self
-    }
-
-    pub fn u32(self, number: u32) -> Frame {
-        self.bytes(&number.to_ne_bytes())
-    }
-
-    pub fn u64(self, number: u64) -> Frame {
-        self.bytes(&number.to_ne_bytes())
-    }
-
-    /// A count and that many addresses.
-    pub fn stack(self, addresses: &[u64]) -> Frame {
-        let mut frame = self.bytes(&[addresses.len() as u8]);
-        for address in addresses {
-            frame.push(&address.to_ne_bytes());
-        }
-        frame
-    }
-
-    fn push(&mut self, added: &[u8]) {
-        let end = self.length + added.len();
-        if let Some(place) = self.bytes.get_mut(self.length..end) {
-            place.copy_from_slice(added);
-            self.length = end;
-        }
-    }
-
-    /// Sets the length, counting `tail` bytes that follow from elsewhere.
-    fn close(&mut self, tail: usize) -> &[u8] {
-        let follows = (self.length - 4 + tail) as u32;
-        for (to, from) in self.bytes.iter_mut().zip(follows.to_ne_bytes()) {
-            *to = from;
-        }
-        self.bytes.get(..self.length).unwrap_or(&[])
-    }
-
     pub fn send(mut self) -> bool {
         let whole = self.close(0);
         send(&[Piece::of(whole)])
@@ -241,95 +190,22 @@ impl Frame {
         send(&[Piece::of(head), Piece::of(tail)])
     }
 
-    /// Sends whole frames that waited, then this one with its tail, in one call.
-    pub fn send_after(mut self, waiting: &[u8], tail: &[u8]) -> bool {
-        let head = self.close(tail.len());
-        send(&[Piece::of(waiting), Piece::of(head), Piece::of(tail)])
-    }
-
     /// Lets the frame wait for more of its kind, as long as there is room.
-    pub fn send_or_wait(mut self, queue: &mut Queue, tail: &[u8]) {
-        let head = self.close(tail.len());
-        let length = head.len() + tail.len();
-        if queue.length + length > QUEUED {
-            queue.flush();
+    pub fn send_or_wait(self, queue: &mut Queue, tail: &[u8]) {
+        if self.clone().wait_in(queue, tail).is_some() {
+            return;
         }
-        if length > QUEUED {
-            send(&[Piece::of(head), Piece::of(tail)]);
-        } else {
-            queue.push(head);
-            queue.push(tail);
+        queue.flush();
+        if self.clone().wait_in(queue, tail).is_none() {
+            self.send_with(tail);
         }
     }
-
-    /// Puts the frame where it waits; gives its place. None: no room.
-    pub fn wait_in(mut self, queue: &mut Queue, tail: &[u8]) -> Option<usize> {
-        let place = queue.length;
-        let head = self.close(tail.len());
-        if place + head.len() + tail.len() > QUEUED {
-            return None;
-        }
-        queue.push(head);
-        queue.push(tail);
-        Some(place)
-    }
-}
-
-/// Room for the end of one test and the start of the next with names of a hundred letters, and
-/// for a thread with its stack.
-const QUEUED: usize = 512;
-
-/// Whole frames that go out later, in one call.
-pub struct Queue {
-    bytes: [u8; QUEUED],
-    length: usize,
 }
 
 impl Queue {
-    pub const EMPTY: Queue = Queue { bytes: [0; QUEUED], length: 0 };
-
-    fn push(&mut self, added: &[u8]) {
-        let end = self.length + added.len();
-        if let Some(place) = self.bytes.get_mut(self.length..end) {
-            place.copy_from_slice(added);
-            self.length = end;
-        }
-    }
-
-    /// Fills in a field that was not known when its frame was put here.
-    pub fn fill_in(&mut self, place: usize, number: u32) {
-        for (to, from) in self.bytes.iter_mut().skip(place).zip(number.to_ne_bytes()) {
-            *to = from;
-        }
-    }
-
-    pub fn take_over(&mut self, from: &mut Queue) {
-        self.length = 0;
-        self.push(from.waiting());
-        from.length = 0;
-    }
-
-    /// Whether a frame without a stack still fits.
-    pub fn has_room(&self) -> bool {
-        self.length + 64 <= QUEUED
-    }
-
-    pub fn waiting(&self) -> &[u8] {
-        self.bytes.get(..self.length).unwrap_or(&[])
-    }
-
-    pub fn clear(&mut self) {
-        self.length = 0;
-    }
-
     pub fn flush(&mut self) -> bool {
-        let sent = self.length == 0 || send(&[Piece::of(self.waiting())]);
-        self.length = 0;
+        let sent = self.waiting().is_empty() || send(&[Piece::of(self.waiting())]);
+        self.clear();
         sent
     }
-}
-
-/// Cuts a long payload into tails that fit a frame together with its fields and what waited.
-pub fn parts(payload: &[u8]) -> core::slice::Chunks<'_, u8> {
-    payload.chunks(LONGEST - BUILT - QUEUED)
 }

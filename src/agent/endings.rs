@@ -3,7 +3,8 @@
 use core::ffi::{CStr, c_int};
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use crate::channel::{self, Frame};
+use crate::channel;
+use crate::frame::Frame;
 use crate::records::{self, ENDED, RUNS_TEST, Record};
 use crate::{kinds, libtest, real, system};
 

@@ -2,7 +2,7 @@
 //! A number is never given a new meaning; a change of a frame's fields raises `VERSION`.
 
 /// The protocol's version, the first field of `hello`.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 /// No frame is longer than this, its header included. A pipe takes one that short as a whole
 /// (PIPE_BUF, pipe(7)), so that frames of several threads never mix.
 pub const LONGEST: usize = 4096;
@@ -28,6 +28,7 @@ pub const THREAD_ALIVE: u8 = 18;
 pub const GOODBYE: u8 = 19;
 pub const THREAD_RUNS: u8 = 20;
 pub const CHANGED: u8 = 21;
+pub const LIBTEST_LINE: u8 = 22;
 
 /// What a test has changed of its process: the current directory, or a variable.
 pub const DIRECTORY: u8 = 0;

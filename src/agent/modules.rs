@@ -2,7 +2,7 @@
 
 use core::ffi::{CStr, c_char, c_int, c_void};
 
-use crate::channel::{Frame, Queue};
+use crate::frame::{Frame, Queue};
 use crate::{kinds, stacks};
 
 /// The start of the loader's `dl_phdr_info`.

@@ -3,7 +3,8 @@
 use core::ffi::{c_int, c_void};
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use crate::channel::{self, Frame};
+use crate::channel;
+use crate::frame::{Frame, parts};
 use crate::real::{self, ENOSYS, Vector};
 use crate::records::{self, Record};
 use crate::system::{self, Identity};
@@ -60,7 +61,7 @@ fn take(record: &Record, descriptor: c_int, bytes: &[u8]) -> bool {
     if record.is_main() {
         return libtest::take(bytes);
     }
-    channel::parts(bytes).all(|part| {
+    parts(bytes).all(|part| {
         Frame::new(kinds::OUTPUT)
             .u32(record.number.load(Relaxed))
             .u32(record.test.load(Relaxed))

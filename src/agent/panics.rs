@@ -6,7 +6,8 @@
 use core::ffi::{c_int, c_void};
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-use crate::channel::{self, Frame};
+use crate::channel;
+use crate::frame::Frame;
 use crate::records::{self, PanicUnderWay, RUNS_TEST, Record};
 use crate::stacks::{self, Stack};
 use crate::{catches, kinds, real, system};

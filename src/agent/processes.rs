@@ -3,7 +3,8 @@
 use core::ffi::{c_int, c_void};
 use core::sync::atomic::Ordering::Relaxed;
 
-use crate::channel::{self, Frame};
+use crate::channel;
+use crate::frame::Frame;
 use crate::kinds;
 use crate::real::{self, ENOSYS, Text, Texts};
 use crate::records;

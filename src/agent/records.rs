@@ -11,7 +11,7 @@ use core::sync::atomic::{
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 
-use crate::channel::Queue;
+use crate::frame::Queue;
 use crate::{real::Start, system};
 
 /// A thread stands behind the record, or is about to.

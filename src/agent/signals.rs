@@ -11,7 +11,8 @@ use core::sync::atomic::{
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 
-use crate::channel::{self, Frame};
+use crate::channel;
+use crate::frame::Frame;
 use crate::kinds;
 use crate::records::{self, ENDED};
 use crate::stacks::Stack;

@@ -3,7 +3,8 @@
 use core::ffi::{CStr, c_char, c_int};
 use core::sync::atomic::Ordering::Relaxed;
 
-use crate::channel::{self, Frame};
+use crate::channel;
+use crate::frame::Frame;
 use crate::real::{self, ENOSYS};
 use crate::{kinds, records};
 

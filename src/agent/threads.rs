@@ -3,7 +3,8 @@
 use core::ffi::{CStr, c_int, c_void};
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
-use crate::channel::{self, Frame};
+use crate::channel;
+use crate::frame::Frame;
 use crate::kinds;
 use crate::real::{self, Start};
 use crate::records::{
@@ -139,6 +140,7 @@ fn is_detached(attributes: *const c_void) -> bool {
 fn give_up(record: &Record) {
     if record.has(RUNS_TEST) {
         record.tell_start(0);
+        libtest::runs_itself(record.test.load(Relaxed));
     }
     record.cancel();
 }
@@ -273,7 +275,7 @@ fn joined(record: &Record) {
     if record.has(RUNS_TEST) && joiner.is_some_and(Record::is_main) {
         records::tell_starts_of(record.test.load(Relaxed));
         // That it was joined need not be told: it is nothing that a test leaves behind.
-        libtest::keep(ended(record, &[0; 16]));
+        libtest::joined(record.test.load(Relaxed), ended(record, &[0; 16]));
     } else {
         Frame::new(kinds::THREAD_JOINED)
             .u32(record.number.load(Relaxed))

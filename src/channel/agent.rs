@@ -1,15 +1,16 @@
 //! The agent's channel: libtest's own events, what tests write past the capture, and what
 //! they leave behind, each marked with its test.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::frames::{self, Decoder, Frame, VERSION};
-use super::line::Line;
+use super::identities::{Identities, Turn};
+use super::line::{Counts, Line, cut_name, events_in};
 use super::long_line::{LongLine, Shortened};
-use super::places::Places;
-use super::{Channel, Ended, Heard, Left, ProcessLeft, Settled};
+use super::{Channel, Culprit, Ended, Fatal, Heard, Left, ProcessLeft, Settled};
 use crate::clock;
 use crate::flood::Floods;
 use crate::leaks::{Finding, Module, Subject, Traces};
@@ -21,23 +22,26 @@ use crate::process::{Look, Stray, Stream};
 pub struct Agent<'n> {
     /// The worker's number, which is part of its tests' marks.
     worker: u32,
-    /// The place of each test among those that were handed out.
-    places: Places<'n>,
+    tests: Identities<'n>,
     decoder: Decoder,
-    /// The agent's numbers of the tests.
-    tests: NumberMap<u32, usize>,
     /// The threads that belong to tests, by the agent's numbers of both.
     runs_test: NumberMap<u32, u32>,
     /// Those of them that are the tests themselves: nothing that a test could leave behind.
     are_tests: NumberSet<u32>,
     /// Processor time of the threads of a test that have ended.
     processor_time: NumberMap<usize, Duration>,
+    /// What the main thread writes in pieces, and the test whose verdict that is.
     line: LongLine,
-    /// The tests that libtest's events said had begun, and had ended: each does so once.
-    begun: NumberSet<usize>,
-    over: NumberSet<usize>,
-    /// The last test that libtest's events said had begun.
-    last_begun: Option<usize>,
+    line_is_of: u32,
+    /// Events that threads of tests wrote out: their own words, or libtest's, which waited in the
+    /// same buffer.
+    written_by_others: VecDeque<Vec<u8>>,
+    /// What was heard of tests, and what libtest said at its end.
+    heard: Counts,
+    counted: Option<Counts>,
+    /// Tests whose verdicts did not stand on lines of their own. They count once libtest's own
+    /// count agrees.
+    recovered: NumberSet<usize>,
     written: NumberMap<usize, Bounded>,
     rest: Bounded,
     traces: Traces,
@@ -56,13 +60,35 @@ pub struct Agent<'n> {
     asks_for_stacks: Option<i32>,
     stacks_awaited: Option<u32>,
     stacks: Vec<ThreadStack>,
-    culprit: Option<usize>,
+    /// Who has done what ends a process, if it did.
+    culprits: Vec<Culprit>,
     /// Threads that rested when they were looked at last.
     resting: NumberSet<u32>,
     /// What tests have changed of their process.
     changes: Vec<(usize, String)>,
     said_goodbye: bool,
     floods: Option<Arc<Floods>>,
+}
+
+/// What is kept of others' events: those that wait in a buffer now are among the newest.
+const MOST_BY_OTHERS: usize = 64;
+
+const STDOUT: u8 = 1;
+
+/// Whether an event is libtest's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Certainty {
+    /// It stood alone on a line of the main thread's.
+    Alone,
+    /// It was found among other things.
+    Recovered,
+}
+
+/// The place of the one that is wanted; none where there are several.
+fn only_place<T>(all: &VecDeque<T>, mut is_wanted: impl FnMut(&T) -> bool) -> Option<usize> {
+    let mut wanted = all.iter().enumerate().filter(|(_, one)| is_wanted(one)).map(|(at, _)| at);
+    let first = wanted.next()?;
+    wanted.next().is_none().then_some(first)
 }
 
 /// Where one thread of the worker was when it was asked.
@@ -86,16 +112,17 @@ impl<'n> Agent<'n> {
         Agent {
             // Only its last digits count.
             worker: worker as u32,
-            places: Places::new(names),
+            tests: Identities::new(names),
             decoder: Decoder::default(),
-            tests: NumberMap::default(),
             runs_test: NumberMap::default(),
             are_tests: NumberSet::default(),
             processor_time: NumberMap::default(),
             line: LongLine::default(),
-            begun: NumberSet::default(),
-            over: NumberSet::default(),
-            last_begun: None,
+            line_is_of: 0,
+            written_by_others: VecDeque::new(),
+            heard: Counts::default(),
+            counted: None,
+            recovered: NumberSet::default(),
             written: NumberMap::default(),
             rest: Bounded::default(),
             traces: Traces::default(),
@@ -110,7 +137,7 @@ impl<'n> Agent<'n> {
             asks_for_stacks: None,
             stacks_awaited: None,
             stacks: Vec::new(),
-            culprit: None,
+            culprits: Vec::new(),
             resting: NumberSet::default(),
             changes: Vec::new(),
             said_goodbye: false,
@@ -134,24 +161,30 @@ impl<'n> Agent<'n> {
             Frame::Module { base, start, end, path } => {
                 self.modules.push(Module { base, start, end, path });
             }
-            Frame::Libtest { bytes } => self.libtest(&bytes, heard),
-            Frame::TestStarted { test, thread, line, .. } => {
-                self.runs_test.insert(thread, test);
-                self.are_tests.insert(thread);
-                self.libtest(&line, heard);
-                self.tests.extend(self.last_begun.map(|ours| (test, ours)));
+            Frame::Libtest { test, bytes } => self.pieces(test, &bytes, heard),
+            Frame::LibtestLine { test, bytes } => {
+                let line = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+                self.line(line, Shortened::default(), test, heard);
             }
-            Frame::Output { test, bytes, .. } => self.wrote(test, bytes, heard),
+            Frame::TestStarted { test, thread, line, .. } => {
+                self.test_started(test, thread, &line, heard);
+            }
+            Frame::Output { test, descriptor, bytes, .. } => {
+                if descriptor == STDOUT {
+                    self.keep_events(&bytes);
+                }
+                self.wrote(test, bytes, heard);
+            }
             Frame::Changed { test, variable } => self.changed(test, variable),
-            Frame::Exiting { test, .. } if test != 0 => {
-                self.culprit = self.tests.get(&test).copied();
+            Frame::Exiting { test, code, .. } => self.ends_process(test, Fatal::Exit(code)),
+            Frame::Crashing { test, signal, .. } => {
+                self.ends_process(test, Fatal::Signal(signal));
             }
             Frame::Goodbye => self.said_goodbye = true,
-            Frame::Crashing { test, .. } => self.culprit = self.tests.get(&test).copied(),
             Frame::StacksAsked { threads } => self.stacks_awaited = Some(threads),
             Frame::Stack { test, stack, name, .. } => {
                 let name = String::from_utf8_lossy(&name).into_owned();
-                self.stacks.push(ThreadStack { test: self.tests.get(&test).copied(), name, stack });
+                self.stacks.push(ThreadStack { test: self.tests.of_number(test), name, stack });
             }
             Frame::ThreadStarted { thread, test, .. } if !self.runs_test.contains_key(&thread) => {
                 self.runs_test.insert(thread, test);
@@ -159,9 +192,9 @@ impl<'n> Agent<'n> {
             }
             Frame::ThreadEnded { thread, processor_nanoseconds, .. } => {
                 let test = self.runs_test.remove(&thread);
-                if let Some(test) = test.and_then(|test| self.tests.get(&test)) {
+                if let Some(test) = test.and_then(|test| self.tests.of_number(test)) {
                     let took = Duration::from_nanos(processor_nanoseconds);
-                    *self.processor_time.entry(*test).or_default() += took;
+                    *self.processor_time.entry(test).or_default() += took;
                 }
                 if !self.are_tests.remove(&thread) {
                     self.trace(frame, heard);
@@ -173,49 +206,194 @@ impl<'n> Agent<'n> {
 
     fn trace(&mut self, frame: Frame, heard: &mut Vec<Heard>) {
         let tests = &self.tests;
-        self.traces.take(frame, &|test| tests.get(&test).copied(), clock::now());
+        self.traces.take(frame, &|test| tests.of_number(test), clock::now());
         self.settle(heard);
     }
 
-    fn libtest(&mut self, bytes: &[u8], heard: &mut Vec<Heard>) {
+    fn ends_process(&mut self, test: u32, by: Fatal) {
+        let test = self.tests.of_number(test);
+        self.culprits.extend(test.map(|test| Culprit { test, by }));
+    }
+
+    /// libtest has created a thread for a test, or none for one that it ignores.
+    fn test_started(&mut self, test: u32, thread: u32, event: &[u8], heard: &mut Vec<Heard>) {
+        let place = self.begin(event, heard);
+        if test == 0 {
+            return;
+        }
+        self.runs_test.insert(thread, test);
+        self.are_tests.insert(thread);
+        let place = place.or_else(|| self.begin_by_others(heard));
+        if let Some(place) = place {
+            self.tests.bind(test, place);
+        }
+    }
+
+    fn begin(&mut self, event: &[u8], heard: &mut Vec<Heard>) -> Option<usize> {
+        let line = event.strip_suffix(b"\n").unwrap_or(event);
+        let whole = Line::read(line);
+        let whole = whole.or_else(|| Some(events_in(line).pop()?.1));
+        let turn = match whole {
+            Some(line) => self.tests.begin(&line.name)?,
+            None => {
+                let place = self.tests.only_with_prefix(&cut_name(line)?)?;
+                self.tests.begin(self.tests.name(place))?
+            }
+        };
+        let (Turn::First(place) | Turn::Again(place)) = turn;
+        if turn == Turn::First(place) {
+            heard.push(Heard::Began(place));
+        }
+        Some(place)
+    }
+
+    /// Another thread has written out which test begins: the only one that may.
+    fn begin_by_others(&mut self, heard: &mut Vec<Heard>) -> Option<usize> {
+        let tests = &mut self.tests;
+        let is_start = |text: &Vec<u8>| {
+            let line = Line::read(text);
+            line.is_some_and(|line| line.event == "started" && tests.may_begin(&line.name))
+        };
+        let at = only_place(&self.written_by_others, is_start)?;
+        let event = self.written_by_others.remove(at)?;
+        self.begin(&event, heard)
+    }
+
+    /// What the main thread wrote, as it came.
+    fn pieces(&mut self, test: u32, bytes: &[u8], heard: &mut Vec<Heard>) {
         let mut lines = bytes.split(|byte| *byte == b'\n');
         let last = lines.next_back().unwrap_or_default();
         for line in lines {
+            let test = test.max(std::mem::take(&mut self.line_is_of));
             // Nearly always the line came as a whole.
             if self.line.bytes.is_empty() {
-                self.line(line, Shortened::default(), heard);
+                self.line(line, Shortened::default(), test, heard);
             } else {
                 let mut whole = std::mem::take(&mut self.line);
                 whole.push(line, self.floods.as_ref());
-                self.line(&whole.bytes, whole.shortened, heard);
+                self.line(&whole.bytes, whole.shortened, test, heard);
             }
         }
-        self.line.push(last, self.floods.as_ref());
-    }
-
-    fn line(&mut self, line: &[u8], shortened: Shortened, heard: &mut Vec<Heard>) {
-        // Whatever else a main thread prints is nobody's verdict.
-        match Line::read(line) {
-            Some(event) => self.event(event, shortened, heard),
-            None => self.rest.push(&[line, b"\n"].concat()),
+        if !last.is_empty() {
+            self.line.push(last, self.floods.as_ref());
+            self.line_is_of = self.line_is_of.max(test);
         }
     }
 
-    fn event(&mut self, line: Line<'_>, shortened: Shortened, heard: &mut Vec<Heard>) {
+    fn line(&mut self, line: &[u8], shortened: Shortened, test: u32, heard: &mut Vec<Heard>) {
+        match Line::read(line).filter(|event| self.is_certain(event, test)) {
+            Some(event) => self.event(event, shortened, Certainty::Alone, heard),
+            None => self.recover(line, shortened, test, heard),
+        }
+    }
+
+    /// Whether an event that is alone on its line is libtest's own beyond doubt: no verdict of a
+    /// test that has a thread may be that of another.
+    fn is_certain(&self, event: &Line<'_>, test: u32) -> bool {
+        let is_verdict = event.kind == "test" && matches!(&*event.event, "ok" | "failed");
+        let is_of_test = || self.tests.of_number(test).map(|place| self.tests.name(place));
+        !is_verdict || test == 0 || is_of_test() == Some(&*event.name)
+    }
+
+    /// The event of a line that holds something else too, or of which another thread has written
+    /// out all but the end.
+    fn recover(&mut self, line: &[u8], shortened: Shortened, test: u32, heard: &mut Vec<Heard>) {
+        let mut found = events_in(line);
+        // What stood in the buffer when libtest wrote comes before it.
+        let at = found.iter().rposition(|(_, event)| self.is_plausible(event, test));
+        match at {
+            Some(at) if self.contradicts(&found[..at], &found[at].1) => self.print(line, heard),
+            Some(at) => {
+                let (range, event) = found.swap_remove(at);
+                let beside = [&line[..range.start], &line[range.end..]].concat();
+                self.print(&beside, heard);
+                self.event(event, shortened, Certainty::Recovered, heard);
+            }
+            None => {
+                self.print(line, heard);
+                self.recover_from_others(test, heard);
+            }
+        }
+    }
+
+    fn recover_from_others(&mut self, test: u32, heard: &mut Vec<Heard>) {
+        let others = std::mem::take(&mut self.written_by_others);
+        let at = only_place(&others, |text| {
+            Line::read(text).is_some_and(|event| self.is_plausible(&event, test))
+        });
+        self.written_by_others = others;
+        let text = at.and_then(|at| self.written_by_others.remove(at));
+        let event = text.as_deref().and_then(Line::read);
+        if let Some(event) = event {
+            self.event(event, Shortened::default(), Certainty::Recovered, heard);
+        }
+    }
+
+    /// Whether libtest may say this now; `test` is the one whose verdict it has to be.
+    fn is_plausible(&mut self, event: &Line<'_>, test: u32) -> bool {
+        match (&*event.kind, &*event.event) {
+            ("suite", "started") => !self.began,
+            ("suite", "ok" | "failed") => self.began && !self.ended,
+            ("test", "started") => test == 0 && self.tests.may_begin(&event.name),
+            ("test", "ignored") => test == 0 && self.tests.may_be_ignored(&event.name),
+            ("test", "ok" | "failed") => self.tests.may_end(&event.name, test),
+            _ => false,
+        }
+    }
+
+    /// Whether one of these says something else of the same test: then none is believed.
+    fn contradicts(&mut self, others: &[(Range<usize>, Line<'_>)], event: &Line<'_>) -> bool {
+        let is_verdict = matches!(&*event.event, "ok" | "failed");
+        is_verdict
+            && others.iter().any(|(_, other)| {
+                other.name == event.name
+                    && matches!(&*other.event, "ok" | "failed")
+                    && other.event != event.event
+            })
+    }
+
+    /// Whatever else a main thread prints is nobody's verdict.
+    fn print(&mut self, line: &[u8], heard: &mut Vec<Heard>) {
+        if line.is_empty() {
+            return;
+        }
+        let line = [line, b"\n"].concat();
+        self.rest.push(&line);
+        if !self.captures {
+            heard.push(Heard::Wrote(line));
+        }
+    }
+
+    /// Keeps what looks like events in what a thread of a test has written.
+    fn keep_events(&mut self, bytes: &[u8]) {
+        for (range, _) in events_in(bytes) {
+            if self.written_by_others.len() == MOST_BY_OTHERS {
+                self.written_by_others.pop_front();
+            }
+            self.written_by_others.push_back(bytes[range].to_vec());
+        }
+    }
+
+    fn event(
+        &mut self,
+        line: Line<'_>,
+        shortened: Shortened,
+        certainty: Certainty,
+        heard: &mut Vec<Heard>,
+    ) {
         if line.kind == "suite" {
             self.began |= line.event == "started";
-            self.ended |= matches!(&*line.event, "ok" | "failed");
+            if matches!(&*line.event, "ok" | "failed") {
+                self.suite_ended(line.counts(), heard);
+            }
         }
         if line.kind != "test" {
             return;
         }
         let outcome = match &*line.event {
             "started" => {
-                if let Some(test) = self.places.begins(&line.name) {
-                    self.last_begun = Some(test);
-                    if self.begun.insert(test) && !self.over.contains(&test) {
-                        heard.push(Heard::Began(test));
-                    }
+                if let Some(Turn::First(test)) = self.tests.begin(&line.name) {
+                    heard.push(Heard::Began(test));
                 }
                 return;
             }
@@ -224,10 +402,11 @@ impl<'n> Agent<'n> {
             "ignored" => Outcome::Ignored,
             _ => return,
         };
-        let Some(test) = self.places.ends(&line.name) else { return };
-        // What a main thread prints on its way out may look like one more event.
-        if !self.over.insert(test) {
-            return;
+        let Some(Turn::First(test)) = self.tests.end(&line.name) else { return };
+        match outcome {
+            Outcome::Passed => self.heard.passed += 1,
+            Outcome::Failed => self.heard.failed += 1,
+            _ => self.heard.ignored += 1,
         }
         let mut output =
             self.captured(line.stdout.as_deref().unwrap_or_default().as_bytes(), shortened);
@@ -244,7 +423,11 @@ impl<'n> Agent<'n> {
         if has_started {
             self.awaits_strays.get_or_insert_with(clock::now);
         }
-        let settled = match self.traces.is_clean(test) && !has_started {
+        if certainty == Certainty::Recovered {
+            self.recovered.insert(test);
+        }
+        let is_certain = certainty == Certainty::Alone;
+        let settled = match self.traces.is_clean(test) && !has_started && is_certain {
             true => Settled::Now,
             false => Settled::Later,
         };
@@ -267,6 +450,15 @@ impl<'n> Agent<'n> {
         }
     }
 
+    fn suite_ended(&mut self, counted: Counts, heard: &mut Vec<Heard>) {
+        self.ended = true;
+        self.counted = Some(counted);
+        if counted == self.heard {
+            self.recovered.clear();
+            self.settle(heard);
+        }
+    }
+
     fn captured(&self, text: &[u8], shortened: Shortened) -> Bounded {
         let Shortened { left_out, flood } = shortened;
         if left_out > 0 {
@@ -278,7 +470,7 @@ impl<'n> Agent<'n> {
     }
 
     fn changed(&mut self, test: u32, variable: Option<Vec<u8>>) {
-        let Some(test) = self.tests.get(&test).copied() else { return };
+        let Some(test) = self.tests.of_number(test) else { return };
         let what = match variable {
             Some(name) => format!("the variable {}", String::from_utf8_lossy(&name)),
             None => "the current directory".to_owned(),
@@ -293,7 +485,7 @@ impl<'n> Agent<'n> {
         const SHOWN: usize = 3;
         let others: Vec<_> = self.changes.iter().filter(|(by, _)| *by != test).collect();
         let shown = others.iter().take(SHOWN).map(|(by, what)| {
-            format!("note: in the same process, `{}` had changed {what}\n", self.places.name(*by))
+            format!("note: in the same process, `{}` had changed {what}\n", self.tests.name(*by))
         });
         let more = match others.len().saturating_sub(SHOWN) {
             0 => String::new(),
@@ -307,10 +499,10 @@ impl<'n> Agent<'n> {
         if self.awaits_strays.is_some() {
             return;
         }
-        let traces = &self.traces;
+        let (traces, recovered) = (&self.traces, &self.recovered);
         let (settled, unsettled) = std::mem::take(&mut self.unsettled)
             .into_iter()
-            .partition::<Vec<usize>, _>(|test| traces.is_final(*test));
+            .partition::<Vec<usize>, _>(|test| traces.is_final(*test) && !recovered.contains(test));
         self.unsettled = unsettled;
         for test in settled {
             let findings = self.traces.findings(test, clock::now(), |_| None);
@@ -319,10 +511,10 @@ impl<'n> Agent<'n> {
     }
 
     fn wrote(&mut self, test: u32, bytes: Vec<u8>, heard: &mut Vec<Heard>) {
-        match self.tests.get(&test) {
+        match self.tests.of_number(test) {
             Some(test) => {
                 let floods = self.floods.as_ref();
-                let written = self.written.entry(*test);
+                let written = self.written.entry(test);
                 written.or_insert_with(|| Bounded::new(floods)).push(&bytes);
             }
             None => self.rest.push(&bytes),
@@ -362,9 +554,9 @@ impl<'n> Agent<'n> {
     /// for a process that is this worker's beyond doubt.
     fn test_with(&self, marked: u32, is_ours: bool) -> Option<usize> {
         let fits = |number: u32| frames::mark(self.worker, number) == marked;
-        let tests = self.tests.iter().filter(|(number, _)| fits(**number));
+        let tests = self.tests.numbers().filter(|(number, _)| fits(*number));
         let has_started = |test: usize| self.traces.has_started_processes(test);
-        let tests = tests.map(|(number, test)| (has_started(*test), *number, *test));
+        let tests = tests.map(|(number, test)| (has_started(test), number, test));
         let newest = tests.filter(|(has_started, ..)| is_ours || *has_started).max();
         newest.map(|(.., test)| test)
     }
@@ -458,7 +650,7 @@ impl Channel for Agent<'_> {
         strays.extend(missing);
         let alive = |pid| look.command_of(pid);
         let mut findings: HashMap<usize, Vec<Finding>> = HashMap::new();
-        for test in 0..self.places.count() {
+        for test in 0..self.tests.count() {
             let found = self.traces.findings(test, now, alive);
             if !found.is_empty() {
                 findings.insert(test, found);
@@ -470,13 +662,17 @@ impl Channel for Agent<'_> {
             ended: self.ended,
             outputs: outputs.collect(),
             rest: self.rest.into_output(),
-            was_lost: self.is_broken || (!self.said_goodbye && self.culprit.is_none()),
+            was_lost: self.is_broken || (!self.said_goodbye && self.culprits.is_empty()),
             findings,
             modules: self.modules,
             stacks: self.stacks,
             left_behind,
             strays,
-            culprit: self.culprit,
+            said_goodbye: self.said_goodbye,
+            counted: self.counted.map(Counts::all),
+            heard: self.heard.all(),
+            retracted: self.recovered.into_iter().collect(),
+            culprits: self.culprits,
         }
     }
 }
@@ -523,7 +719,7 @@ mod tests {
     }
 
     fn libtest(text: &str) -> Vec<u8> {
-        frame(kinds::LIBTEST, text.as_bytes())
+        frame(kinds::LIBTEST, &[&0_u32.to_ne_bytes(), text.as_bytes()].concat())
     }
 
     fn event(event: &str, name: &str) -> String {
@@ -617,7 +813,7 @@ mod tests {
             let mut agent = agent();
             let mut heard = Vec::new();
             for chunk in line.as_bytes().chunks(60_000) {
-                agent.libtest(chunk, &mut heard);
+                agent.pieces(0, chunk, &mut heard);
                 prop_assert!(agent.line.bytes.len() <= 4 * LONGEST);
             }
             let Some(Heard::Ended(ended)) = heard.first() else { panic!("no verdict") };
@@ -638,7 +834,7 @@ mod tests {
         agent.take(Frame::TestStarted { test: 1, thread: 5, tid: 100, line }, &mut heard);
         let started = Frame::ProcessStarted { process: 77, thread: 5, test: 1, stack: vec![] };
         agent.take(started, &mut heard);
-        agent.libtest(event("ok", "a").as_bytes(), &mut heard);
+        agent.pieces(1, event("ok", "a").as_bytes(), &mut heard);
         let ended = agent.traces.when_ended(0);
         assert!(ended.is_some());
         let stray = |pid, kin| Stray { pid, kin: [kin; 2], mark: None, is_ours: false };

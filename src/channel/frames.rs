@@ -15,8 +15,9 @@
 //!
 //! hello           u32 version, u32 process, u32 signal that asks for stacks
 //! module          u64 base, u64 start, u64 end, text path (empty: the executable)
-//! libtest         text: a piece of what the main thread wrote to fd 1
-//! test-started    u32 test, u32 thread, u32 tid, text: libtest's line
+//! libtest         u32 test, text: a piece of what the main thread wrote to fd 1
+//! libtest-line    u32 test, text: a line of it that is one event, whole and alone
+//! test-started    u32 test, u32 thread, u32 tid, text: libtest's event
 //! output          u32 thread, u32 test, u8 fd, text
 //! thread-started  u32 thread, u32 tid, u32 creator, u32 test, u8 detached, stack
 //! thread-ended    u32 thread, u64 nanoseconds of processor time, text name
@@ -37,10 +38,16 @@
 //! ```
 //!
 //! Threads are numbered by the agent in the order of their creation; 0 is the main thread. Tests
-//! are numbered in the order in which libtest starts them; 0 is no test. Panics are numbered in the
-//! order in which they are raised, but for those of the tests' own threads, which are not told. An
-//! address points into
-//! the calling instruction, not behind it: it is looked up as it stands, minus its module's base.
+//! are numbered in the order in which libtest creates threads for them; 0 is no test. Panics
+//! are numbered in the order in which they are raised, but for those of the tests' own threads,
+//! which are not told. No number is used twice in a process. An address points into the calling
+//! instruction, not behind it: it is looked up as it stands, minus its module's base.
+//!
+//! Frames of one thread come in its order, those of several in any: only what a frame says itself
+//! tells what it is about. Pieces of `libtest` are all from the main thread, and so are whole what
+//! it wrote, in its order; a `libtest-line` may be sent by another thread, before or after them.
+//! Its test is the one whose thread was joined just before that was written, so that a verdict is
+//! that test's; 0 where none was.
 
 use std::fmt;
 
@@ -66,11 +73,15 @@ pub enum Frame {
         path: Vec<u8>,
     },
     Libtest {
+        test: u32,
         bytes: Vec<u8>,
     },
-    /// Where `line` is empty it stands in the stream of `Libtest`, as its last whole line; where
-    /// `thread` is 0 the test runs in the main thread or is ignored. A second frame for the same
-    /// test adds what the first one lacks.
+    LibtestLine {
+        test: u32,
+        bytes: Vec<u8>,
+    },
+    /// A test of number 0 has no thread: it is ignored, or the main thread runs it. Where `line`
+    /// is empty another thread has written the event out; a long one is cut.
     TestStarted {
         test: u32,
         thread: u32,
@@ -224,7 +235,7 @@ impl Decoder {
 
 fn decode(frame: &[u8]) -> Result<Frame, Garbage> {
     let Some((&kind, fields)) = frame.split_first() else { return Err(Garbage::Length(0)) };
-    if !(kinds::HELLO..=kinds::CHANGED).contains(&kind) {
+    if !(kinds::HELLO..=kinds::LIBTEST_LINE).contains(&kind) {
         return Err(Garbage::Kind(kind));
     }
     let mut fields = Fields(fields);
@@ -244,7 +255,8 @@ fn read(kind: u8, fields: &mut Fields<'_>) -> Option<Frame> {
             end: fields.u64()?,
             path: fields.text(),
         },
-        kinds::LIBTEST => Frame::Libtest { bytes: fields.text() },
+        kinds::LIBTEST => Frame::Libtest { test: fields.u32()?, bytes: fields.text() },
+        kinds::LIBTEST_LINE => Frame::LibtestLine { test: fields.u32()?, bytes: fields.text() },
         kinds::TEST_STARTED => Frame::TestStarted {
             test: fields.u32()?,
             thread: fields.u32()?,

@@ -1,6 +1,7 @@
 //! One line of libtest's JSON.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -20,6 +21,55 @@ pub struct Line<'l> {
     pub stdout: Option<String>,
     #[serde(default)]
     pub message: Option<String>,
+    /// How many tests libtest says it has run, at the end of a suite.
+    #[serde(default)]
+    passed: usize,
+    #[serde(default)]
+    failed: usize,
+    #[serde(default)]
+    ignored: usize,
+}
+
+/// How many tests came to what.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub passed: usize,
+    pub failed: usize,
+    pub ignored: usize,
+}
+
+impl Counts {
+    pub fn all(self) -> usize {
+        self.passed + self.failed + self.ignored
+    }
+}
+
+/// How every event of libtest's begins.
+const BEGINNING: &[u8] = b"{ \"type\": \"";
+
+/// The events among what else stands in these bytes, with where they stand.
+pub fn events_in(bytes: &[u8]) -> Vec<(Range<usize>, Line<'_>)> {
+    let begin = memchr::memmem::find_iter(bytes, BEGINNING);
+    let event = |begin: usize| {
+        let mut events = serde_json::Deserializer::from_slice(&bytes[begin..]).into_iter();
+        let event = events.next()?.ok()?;
+        Some((begin..begin + events.byte_offset(), event))
+    };
+    begin.filter_map(event).collect()
+}
+
+/// The beginning of the name in an event that was cut before its end.
+pub fn cut_name(event: &[u8]) -> Option<String> {
+    const NAME: &[u8] = b"\"name\": \"";
+    let at = memchr::memmem::find(event, NAME)? + NAME.len();
+    let name = std::str::from_utf8(&event[at..]).or_else(|error| {
+        // A letter of several bytes may be cut in its middle.
+        std::str::from_utf8(&event[at..at + error.valid_up_to()])
+    });
+    let name = name.ok()?;
+    // So may an escape: the longest is `\u001b`.
+    let whole = |end: usize| serde_json::from_str(&format!("\"{}\"", name.get(..end)?)).ok();
+    (name.len().saturating_sub(6)..=name.len()).rev().find_map(whole)
 }
 
 impl<'l> Line<'l> {
@@ -52,7 +102,15 @@ impl<'l> Line<'l> {
             exec_time,
             stdout: None,
             message: None,
+            passed: 0,
+            failed: 0,
+            ignored: 0,
         })
+    }
+
+    /// At the end of a suite.
+    pub fn counts(&self) -> Counts {
+        Counts { passed: self.passed, failed: self.failed, ignored: self.ignored }
     }
 
     pub fn took(&self) -> Option<Duration> {
@@ -113,5 +171,30 @@ mod tests {
         for text in table {
             assert_eq!(Line::read(text), None, "{text:?}");
         }
+    }
+
+    #[test]
+    fn events_are_found_among_anything() {
+        let (a, b) = (
+            r#"{ "type": "test", "event": "started", "name": "a{ \"type\": \"x" }"#,
+            r#"{ "type": "suite", "event": "ok", "passed": 3, "failed": 0, "ignored": 1 }"#,
+        );
+        let text = format!("x{{ \"type\": \"{a}}}{b}\u{fffd}");
+        let found = events_in(text.as_bytes());
+        let texts: Vec<_> = found.iter().map(|(range, _)| &text[range.clone()]).collect();
+        assert_eq!(texts, [a, b]);
+        assert_eq!(found[1].1.counts(), Counts { passed: 3, failed: 0, ignored: 1 });
+    }
+
+    #[test]
+    fn a_name_may_be_cut_anywhere() {
+        let event = "{ \"type\": \"test\", \"event\": \"started\", \"name\": \"ä\\u001bö\\\"x";
+        let at = event.find("ä").unwrap();
+        for end in at..=event.len() {
+            let name = cut_name(&event.as_bytes()[..end]).unwrap();
+            assert!("ä\u{1b}ö\"x".starts_with(&name), "{name:?}");
+            assert!(name.len() + 6 >= end - at || end < at + 8, "{name:?} of {end}");
+        }
+        assert_eq!(cut_name(event.as_bytes()).unwrap(), "ä\u{1b}ö\"x");
     }
 }

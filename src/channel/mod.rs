@@ -6,6 +6,7 @@
 
 mod agent;
 pub mod frames;
+mod identities;
 mod ledger_file;
 mod line;
 mod long_line;
@@ -103,8 +104,31 @@ pub struct Left {
     /// Where the addresses of findings and stacks belong.
     pub modules: Vec<Module>,
     pub stacks: Vec<ThreadStack>,
-    /// The test that ended the process.
-    pub culprit: Option<usize>,
+    /// Whether the process said that it ends, having run all of its own code.
+    pub said_goodbye: bool,
+    /// How many verdicts were heard, and how many tests libtest says it ran, where it came to
+    /// its end.
+    pub heard: usize,
+    pub counted: Option<usize>,
+    /// Tests whose verdicts were heard, and are not to be believed.
+    pub retracted: Vec<usize>,
+    /// Tests that have done what ends a process.
+    pub culprits: Vec<Culprit>,
+}
+
+/// A test that has done what ends a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Culprit {
+    pub test: usize,
+    pub by: Fatal,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fatal {
+    /// A call of `exit`, or of its kin, with this code.
+    Exit(i32),
+    /// A signal that is a crash.
+    Signal(i32),
 }
 
 /// A process that was started by a test of a worker that has ended.

@@ -63,7 +63,7 @@ impl<'n> Places<'n> {
         }
     }
 
-    fn find(&mut self, name: &str) -> Option<usize> {
+    pub fn find(&mut self, name: &str) -> Option<usize> {
         let by_name = self.by_name.get_or_insert_with(|| {
             self.names.iter().enumerate().map(|(at, name)| (*name, at)).collect()
         });

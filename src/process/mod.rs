@@ -280,10 +280,21 @@ pub use unix::{end_tree, go_on_tree, stop_tree};
 #[cfg(not(unix))]
 pub fn end_tree(_pid: u32) {}
 
+/// The signal that ended a process, where one did.
+pub fn signal_of(status: ExitStatus) -> Option<i32> {
+    #[cfg(unix)]
+    return std::os::unix::process::ExitStatusExt::signal(&status);
+    #[cfg(not(unix))]
+    {
+        let _ = status;
+        None
+    }
+}
+
 /// How the end of a process reads: `exit code 3`, `SIGSEGV`.
 pub fn describe(status: ExitStatus) -> String {
     #[cfg(unix)]
-    if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
+    if let Some(signal) = signal_of(status) {
         return unix::signal_name(signal);
     }
     match status.code() {

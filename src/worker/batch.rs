@@ -10,7 +10,8 @@ use super::arguments::parts;
 use super::running::Place;
 use super::{Cause, Context, GRACE, Job, Message, Overdue, Rest, prepare, room, tell_all};
 use crate::channel::{
-    Agent, Channel, Ended, Heard, LedgerFile, Left, ProcessLeft, Settled, ThreadStack, Way,
+    Agent, Channel, Culprit, Ended, Fatal, Heard, LedgerFile, Left, ProcessLeft, Settled,
+    ThreadStack, Way,
 };
 use crate::clock;
 use crate::declaration::{LeakAction, LeakKind, Recycle};
@@ -482,7 +483,12 @@ impl<'r> Worker<'r> {
 
     fn finish(mut self, status: ExitStatus, told: &mut Vec<Message>) -> Rest {
         let mut left = self.left.take().unwrap_or_default();
+        self.retract(&left.retracted);
         let cause = self.ending.take().unwrap_or_else(|| self.cause(status, &left));
+        let culprit = culprit(&cause, status, &left);
+        if let (Cause::Died(how), Some(test)) = (&cause, culprit) {
+            self.blame_ended(test, how, &left.rest);
+        }
         self.settle_all(&mut left, told);
         for (test, mut verdict) in std::mem::take(&mut self.failed) {
             let output = left.outputs.remove(&test);
@@ -494,10 +500,37 @@ impl<'r> Worker<'r> {
         }
         if let Some((test, verdict)) = self.last_pass.take() {
             let output = left.outputs.remove(&test);
-            let verdict = self.last_verdict(verdict, output, &cause, &left.rest);
+            let is_innocent = culprit.is_some();
+            let verdict = match is_innocent {
+                true => Verdict { output: output.unwrap_or(verdict.output), ..verdict },
+                false => self.last_verdict(verdict, output, &cause, &left.rest),
+            };
             self.judge(test, verdict, told);
         }
-        self.rest(cause, left)
+        self.rest(cause, culprit, left)
+    }
+
+    /// Verdicts that are not to be believed after all: these tests run again.
+    fn retract(&mut self, tests: &[usize]) {
+        for test in tests {
+            if self.unsettled.remove(test).is_some() {
+                self.begun[*test] = false;
+                self.ended -= 1;
+            }
+        }
+    }
+
+    /// What a test has left behind ended the process when the test was over: then its pass is
+    /// none. Of a test that still runs there is no verdict to be changed.
+    fn blame_ended(&mut self, test: usize, how: &str, rest: &Output) {
+        let last = self.last_pass.as_mut().filter(|(last, _)| *last == test);
+        let last = last.map(|(_, verdict)| verdict);
+        let verdict = self.unsettled.get_mut(&test).map(|told| &mut told.verdict).or(last);
+        if let Some(verdict) = verdict.filter(|verdict| verdict.outcome == Outcome::Passed) {
+            verdict.outcome = Outcome::Aborted;
+            verdict.reason = Some(format!("{how}: a thread that it left behind ended its process"));
+            verdict.output.append(rest.clone());
+        }
     }
 
     /// Everything that a test left behind is known now.
@@ -521,10 +554,9 @@ impl<'r> Worker<'r> {
         }
     }
 
-    fn rest(&self, cause: Cause, mut left: Left) -> Rest {
+    fn rest(&self, cause: Cause, culprit: Option<usize>, mut left: Left) -> Rest {
         let now = clock::now();
-        // Where the one that ended the process is known, those beside it are not suspects.
-        let culprit = left.culprit.filter(|test| self.running.iter().any(|(t, _)| t == test));
+        // Where the one that ended the process is known, the others are not suspects.
         let is_suspect = |test: usize| culprit.is_none_or(|culprit| culprit == test);
         let is_over = matches!(cause, Cause::TimedOut(_));
         let running = self.running.iter().filter(|(test, _)| is_over || is_suspect(*test));
@@ -612,11 +644,15 @@ impl<'r> Worker<'r> {
             _ => false,
         };
         let all_told = self.ended == self.tests.len();
-        if code_fits && (all_told || left.ended) {
+        let adds_up = left.counted.is_none_or(|counted| counted == left.heard);
+        if code_fits && (all_told || left.ended && adds_up && left.retracted.is_empty()) {
             return Cause::Done;
         }
         if self.is_silent(status, left) && !all_told {
             return Cause::NoChannel;
+        }
+        if ended_by_itself(status, left) && !all_told {
+            return Cause::Misheard;
         }
         Cause::Died(process::describe(status))
     }
@@ -651,6 +687,22 @@ fn idle_limit(job: &Job, tests: &[TestId]) -> Option<Duration> {
     let linger = lingers.map(|rules| rules.linger).max().unwrap_or_default();
     // Its end waits for that.
     Some(longest.saturating_add(linger))
+}
+
+/// Whether libtest's own main function ended the process, and no test did.
+fn ended_by_itself(status: ExitStatus, left: &Left) -> bool {
+    matches!(status.code(), Some(0 | 101)) && left.said_goodbye && left.culprits.is_empty()
+}
+
+/// The test that did what the process died of.
+fn culprit(cause: &Cause, status: ExitStatus, left: &Left) -> Option<usize> {
+    let is_it = |culprit: &&Culprit| match culprit.by {
+        // The system keeps the lowest eight bits.
+        Fatal::Exit(code) => status.code() == Some(code & 0xff),
+        Fatal::Signal(signal) => process::signal_of(status) == Some(signal),
+    };
+    let found = left.culprits.iter().find(is_it).filter(|_| matches!(cause, Cause::Died(_)));
+    found.map(|culprit| culprit.test)
 }
 
 /// Forks the process where one is prepared for that, and starts it where none is.

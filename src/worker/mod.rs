@@ -230,6 +230,9 @@ pub enum Cause {
     Recycled,
     /// Its channel stayed silent: the next way has to serve.
     NoChannel,
+    /// libtest ran its tests to the end, and of some of them no verdict was heard that could be
+    /// believed: for those the next way has to serve.
+    Misheard,
     NotStarted(String),
     /// Nothing new may start.
     Stopped,
