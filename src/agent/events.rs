@@ -61,14 +61,27 @@ impl Event {
     /// The last event in these bytes, and where it begins. No text inside of an event looks like
     /// the beginning of one: its quotes are escaped.
     fn last_in(bytes: &[u8]) -> Option<(usize, Event)> {
+        Event::all_in(bytes).next()
+    }
+
+    /// The only one that says that a test begins.
+    fn only_start_in(bytes: &[u8]) -> Option<usize> {
+        let mut starts = Event::all_in(bytes).filter(|(_, event)| *event == Event::Started);
+        let (last, _) = starts.next()?;
+        starts.next().is_none().then_some(last)
+    }
+
+    /// From the last one to the first.
+    fn all_in(bytes: &[u8]) -> impl Iterator<Item = (usize, Event)> {
         let mut end = bytes.len();
-        loop {
-            let at = find_last(bytes.get(..end)?, b'{')?;
-            if let Some(event) = Event::at_start_of(bytes.get(at..)?) {
-                return Some((at, event));
+        core::iter::from_fn(move || {
+            loop {
+                end = find_last(bytes.get(..end)?, b'{')?;
+                if let Some(event) = Event::at_start_of(bytes.get(end..)?) {
+                    return Some((end, event));
+                }
             }
-            end = at;
-        }
+        })
     }
 
     fn at_start_of(bytes: &[u8]) -> Option<Event> {
@@ -238,13 +251,14 @@ impl Events {
     }
 
     fn write_pieces(&mut self, bytes: &[u8], wire: &mut impl Wire) -> bool {
-        let found = Event::last_in(bytes);
-        if let Some((at, event)) = found {
+        if let Some((_, event)) = Event::last_in(bytes) {
             self.note(event);
             self.has_event = true;
-            if let (Event::Started, Some(event)) = (event, bytes.get(at..)) {
-                self.keep_event(event);
-            }
+        }
+        // Of several events none is libtest's own beyond doubt; of several tests none has begun.
+        let start = Event::only_start_in(bytes).and_then(|at| bytes.get(at..));
+        if let Some(event) = start {
+            self.keep_event(event);
         }
         let test = self.joined;
         if bytes.ends_with(b"\n") {

@@ -84,6 +84,13 @@ enum Certainty {
     Recovered,
 }
 
+/// Whether one of these says something else of the same test: then none is believed.
+fn is_contradicted(events: &[(Range<usize>, Line<'_>)], event: &Line<'_>) -> bool {
+    let is_verdict = |event: &Line<'_>| matches!(&*event.event, "ok" | "failed");
+    let differs = |other: &Line<'_>| other.name == event.name && other.event != event.event;
+    is_verdict(event) && events.iter().any(|(_, other)| is_verdict(other) && differs(other))
+}
+
 /// The place of the one that is wanted; none where there are several.
 fn only_place<T>(all: &VecDeque<T>, mut is_wanted: impl FnMut(&T) -> bool) -> Option<usize> {
     let mut wanted = all.iter().enumerate().filter(|(_, one)| is_wanted(one)).map(|(at, _)| at);
@@ -232,7 +239,8 @@ impl<'n> Agent<'n> {
     fn begin(&mut self, event: &[u8], heard: &mut Vec<Heard>) -> Option<usize> {
         let line = event.strip_suffix(b"\n").unwrap_or(event);
         let whole = Line::read(line);
-        let whole = whole.or_else(|| Some(events_in(line).pop()?.1));
+        // It may have come with what stood behind it.
+        let whole = whole.or_else(|| Some(events_in(line).into_iter().next()?.1));
         let turn = match whole {
             Some(line) => self.tests.begin(&line.name)?,
             None => {
@@ -287,12 +295,17 @@ impl<'n> Agent<'n> {
         }
     }
 
-    /// Whether an event that is alone on its line is libtest's own beyond doubt: no verdict of a
-    /// test that has a thread may be that of another.
-    fn is_certain(&self, event: &Line<'_>, test: u32) -> bool {
-        let is_verdict = event.kind == "test" && matches!(&*event.event, "ok" | "failed");
-        let is_of_test = || self.tests.of_number(test).map(|place| self.tests.name(place));
-        !is_verdict || test == 0 || is_of_test() == Some(&*event.name)
+    /// Whether an event that is alone on its line is libtest's own beyond doubt. A test may have
+    /// left such a line in the buffer when another thread wrote out what libtest had said.
+    fn is_certain(&mut self, event: &Line<'_>, test: u32) -> bool {
+        match (&*event.kind, &*event.event) {
+            ("test", "ok" | "failed") => {
+                let name = self.tests.of_number(test).map(|place| self.tests.name(place));
+                name == Some(&*event.name)
+            }
+            ("test", "ignored") => self.tests.may_be_ignored(&event.name),
+            _ => true,
+        }
     }
 
     /// The event of a line that holds something else too, or of which another thread has written
@@ -302,7 +315,7 @@ impl<'n> Agent<'n> {
         // What stood in the buffer when libtest wrote comes before it.
         let at = found.iter().rposition(|(_, event)| self.is_plausible(event, test));
         match at {
-            Some(at) if self.contradicts(&found[..at], &found[at].1) => self.print(line, heard),
+            Some(at) if is_contradicted(&found, &found[at].1) => self.print(line, heard),
             Some(at) => {
                 let (range, event) = found.swap_remove(at);
                 let beside = [&line[..range.start], &line[range.end..]].concat();
@@ -339,17 +352,6 @@ impl<'n> Agent<'n> {
             ("test", "ok" | "failed") => self.tests.may_end(&event.name, test),
             _ => false,
         }
-    }
-
-    /// Whether one of these says something else of the same test: then none is believed.
-    fn contradicts(&mut self, others: &[(Range<usize>, Line<'_>)], event: &Line<'_>) -> bool {
-        let is_verdict = matches!(&*event.event, "ok" | "failed");
-        is_verdict
-            && others.iter().any(|(_, other)| {
-                other.name == event.name
-                    && matches!(&*other.event, "ok" | "failed")
-                    && other.event != event.event
-            })
     }
 
     /// Whatever else a main thread prints is nobody's verdict.
@@ -402,12 +404,15 @@ impl<'n> Agent<'n> {
             "ignored" => Outcome::Ignored,
             _ => return,
         };
-        let Some(Turn::First(test)) = self.tests.end(&line.name) else { return };
-        match outcome {
-            Outcome::Passed => self.heard.passed += 1,
-            Outcome::Failed => self.heard.failed += 1,
+        let turn = self.tests.end(&line.name);
+        match (outcome, turn) {
+            (_, Some(Turn::Again(_))) => {}
+            (Outcome::Passed, _) => self.heard.passed += 1,
+            (Outcome::Failed, _) => self.heard.failed += 1,
+            // Where all of a binary runs, those count too that nobody has asked for.
             _ => self.heard.ignored += 1,
         }
+        let Some(Turn::First(test)) = turn else { return };
         let mut output =
             self.captured(line.stdout.as_deref().unwrap_or_default().as_bytes(), shortened);
         output.append(self.written.remove(&test).unwrap_or_default());
@@ -678,6 +683,9 @@ impl Channel for Agent<'_> {
 }
 
 #[cfg(test)]
+mod model;
+
+#[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
@@ -687,7 +695,7 @@ mod tests {
     use crate::libtest::tests::in_chunks;
 
     /// Nothing lives, and nothing has come home.
-    struct Nobody;
+    pub struct Nobody;
 
     impl Look for Nobody {
         fn thread_rests(&self, _tid: u32) -> bool {
@@ -811,9 +819,10 @@ mod tests {
             let text = serde_json::to_string(&printed).unwrap();
             let line = format!("{{\"type\":\"test\",\"event\":\"failed\",\"name\":\"a\",\"stdout\":{text}}}\n");
             let mut agent = agent();
+            agent.test_started(1, 5, event("started", "a").as_bytes(), &mut Vec::new());
             let mut heard = Vec::new();
             for chunk in line.as_bytes().chunks(60_000) {
-                agent.pieces(0, chunk, &mut heard);
+                agent.pieces(1, chunk, &mut heard);
                 prop_assert!(agent.line.bytes.len() <= 4 * LONGEST);
             }
             let Some(Heard::Ended(ended)) = heard.first() else { panic!("no verdict") };

@@ -72,10 +72,12 @@ impl<'n> Identities<'n> {
         self.places.find(name).is_some_and(|place| !self.begun.contains(&place))
     }
 
-    /// Whether a test of this name may be ignored now: it has no thread.
+    /// Whether a test of this name may be ignored now: it has begun, and has no thread. One that
+    /// was not handed out may always be.
     pub fn may_be_ignored(&mut self, name: &str) -> bool {
-        let is_open = |place| !self.over.contains(&place) && !self.numbered.contains(&place);
-        self.places.find(name).is_some_and(is_open)
+        let Some(place) = self.places.find(name) else { return true };
+        let has_begun = self.begun.contains(&place) && !self.over.contains(&place);
+        has_begun && !self.numbered.contains(&place)
     }
 
     /// Whether a verdict for this name may come now, of the test with this number; of one without

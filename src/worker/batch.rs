@@ -485,7 +485,10 @@ impl<'r> Worker<'r> {
         let mut left = self.left.take().unwrap_or_default();
         self.retract(&left.retracted);
         let cause = self.ending.take().unwrap_or_else(|| self.cause(status, &left));
-        let culprit = culprit(&cause, status, &left);
+        let culprit = match &cause {
+            Cause::Died(_) => who_ended(status, &left),
+            _ => None,
+        };
         if let (Cause::Died(how), Some(test)) = (&cause, culprit) {
             self.blame_ended(test, how, &left.rest);
         }
@@ -691,18 +694,18 @@ fn idle_limit(job: &Job, tests: &[TestId]) -> Option<Duration> {
 
 /// Whether libtest's own main function ended the process, and no test did.
 fn ended_by_itself(status: ExitStatus, left: &Left) -> bool {
-    matches!(status.code(), Some(0 | 101)) && left.said_goodbye && left.culprits.is_empty()
+    let is_libtests = matches!(status.code(), Some(0 | 101));
+    is_libtests && left.said_goodbye && who_ended(status, left).is_none()
 }
 
-/// The test that did what the process died of.
-fn culprit(cause: &Cause, status: ExitStatus, left: &Left) -> Option<usize> {
+/// The test that did what the process ended with.
+fn who_ended(status: ExitStatus, left: &Left) -> Option<usize> {
     let is_it = |culprit: &&Culprit| match culprit.by {
         // The system keeps the lowest eight bits.
         Fatal::Exit(code) => status.code() == Some(code & 0xff),
         Fatal::Signal(signal) => process::signal_of(status) == Some(signal),
     };
-    let found = left.culprits.iter().find(is_it).filter(|_| matches!(cause, Cause::Died(_)));
-    found.map(|culprit| culprit.test)
+    left.culprits.iter().find(is_it).map(|culprit| culprit.test)
 }
 
 /// Forks the process where one is prepared for that, and starts it where none is.
