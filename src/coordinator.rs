@@ -105,6 +105,10 @@ pub struct Run<'r> {
 /// process dies before any test begins, and would do so for ever.
 const MOST_FRUITLESS: u32 = 3;
 
+/// So often a test may be begun, and ended by the death of its worker that another caused: three
+/// starts are enough for anybody.
+const MOST_INNOCENT: u32 = 2;
+
 /// A batch that a worker has.
 struct Running {
     batch: Batch,
@@ -539,6 +543,8 @@ impl<'r> Run<'r> {
         let Some(running) = self.running.remove(&id) else { return };
         let Running { batch, way, began, told, is_bereft } = running;
         let forgotten = reconcile(&mut rest, &batch, &told);
+        rest.not_begun.iter().for_each(|test| self.ledger.take_back(*test));
+        self.spare(&batch, &mut rest);
         self.ending = Some(batch.clone());
         self.plan.finished(id);
         self.emit(Event::BatchEnded { batch: id });
@@ -574,6 +580,19 @@ impl<'r> Run<'r> {
                 }
             }
         }
+    }
+
+    /// Tests whose worker died of another's doing go back to the others; who has met that too
+    /// often runs by itself.
+    fn spare(&mut self, batch: &Batch, rest: &mut Rest) {
+        let mut innocent = std::mem::take(&mut rest.innocent);
+        let may_run = !self.is_cut_short() && !self.stopped;
+        if may_run && self.lost_of(self.plan.group(batch.group)).is_none() {
+            let is_unlucky = |test: &mut TestId| self.ledger.note_innocent(*test) >= MOST_INNOCENT;
+            let unlucky: Vec<TestId> = innocent.extract_if(.., is_unlucky).collect();
+            self.plan.suspect(batch.group, &unlucky);
+        }
+        rest.not_begun.append(&mut innocent);
     }
 
     /// The worker ended and says nothing about these.
@@ -784,11 +803,12 @@ fn holds_up(longest: &Longest, took: Duration, fill: f64) -> bool {
 }
 
 /// Holds what a worker says at its end against what it was handed: a test whose verdict it has
-/// not told is in one of its two lists, once. Returns those that are in neither.
+/// not told is in one of its lists, once. Returns those that are in none.
 fn reconcile(rest: &mut Rest, batch: &Batch, told: &[bool]) -> Vec<TestId> {
     let untold = batch.tests.iter().zip(told).filter(|(_, is_told)| !**is_told);
     let mut open: BTreeSet<TestId> = untold.map(|(test, _)| *test).collect();
     rest.running.retain(|(test, _)| open.remove(test));
+    rest.innocent.retain(|test| open.remove(test));
     rest.not_begun.retain(|test| open.remove(test));
     open.into_iter().collect()
 }

@@ -18,6 +18,8 @@ struct Account {
     is_judged: bool,
     /// How often its batch came back whole.
     fruitless: u32,
+    /// How often its worker died of another's doing.
+    innocent: u32,
     /// The death that this test is suspected of.
     suspect_of: Option<usize>,
 }
@@ -62,6 +64,13 @@ impl Ledger {
         }
     }
 
+    /// The test was handed out, and did not begin.
+    pub fn take_back(&mut self, test: TestId) {
+        if let Some(account) = self.account_mut(test) {
+            account.attempts = account.attempts.saturating_sub(1);
+        }
+    }
+
     /// Takes a verdict; returns those that are final now. A second verdict for a test is
     /// dropped: the first one stands.
     pub fn judge(&mut self, test: TestId, mut verdict: Verdict) -> Vec<(TestId, Verdict)> {
@@ -98,6 +107,13 @@ impl Ledger {
             }
             _ => Err(failure),
         }
+    }
+
+    /// Notes that the worker of this test died by no fault of it; returns how often one did.
+    pub fn note_innocent(&mut self, test: TestId) -> u32 {
+        let Some(account) = self.account_mut(test) else { return 0 };
+        account.innocent += 1;
+        account.innocent
     }
 
     /// Notes that a worker came to nothing with this test; returns how often one did.

@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use crate::channel;
 use crate::frame::Frame;
 use crate::records::{self, ENDED, RUNS_TEST, Record};
-use crate::{kinds, libtest, real, system};
+use crate::{kinds, libtest, real, signals, system};
 
 fn exiting(code: c_int) {
     if !channel::is_open() {
@@ -48,6 +48,23 @@ pub extern "C" fn _Exit(code: c_int) -> ! {
 pub extern "C" fn quick_exit(code: c_int) -> ! {
     exiting(code);
     end(real::quick_exit(), code)
+}
+
+/// A signal that nobody can catch leaves no trace of who sent it.
+///
+/// # Safety
+/// As libc's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn kill(process: c_int, signal: c_int) -> c_int {
+    const SIGKILL: c_int = 9;
+    if signal == SIGKILL && channel::is_open() && process as u32 == system::process() {
+        signals::tell_crash(signal, 0, 0);
+    }
+    match real::kill() {
+        // SAFETY: the caller's own arguments.
+        Some(kill) => unsafe { kill(process, signal) },
+        None => real::fail(real::ENOSYS),
+    }
 }
 
 /// Runs at the end of `exit`, after everything that the process itself had to do.

@@ -81,6 +81,7 @@ behind_us! {
     exit: fn(c_int);
     _exit: fn(c_int);
     quick_exit: fn(c_int);
+    kill: fn(c_int, c_int) -> c_int;
     sigaction: fn(c_int, *const c_void, *mut c_void) -> c_int;
     _Unwind_Backtrace: fn(Visit, *mut c_void) -> c_int;
     _Unwind_GetIPInfo: fn(*mut c_void, *mut c_int) -> usize;

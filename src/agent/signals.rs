@@ -212,7 +212,7 @@ extern "C" fn crashed(signal: c_int, about: *const About, context: *mut c_void) 
     // SAFETY: the kernel passes both with SA_SIGINFO, which `set` asks for.
     let (about_it, at) = unsafe { (&*about, interrupted_at(context)) };
     let nesting = Nesting::enter();
-    tell_crash(signal, about_it, at);
+    tell_crash(signal, at, if about_it.is_fault() { about_it.address } else { 0 });
     let set = set_by_process(signal).unwrap_or(Action::DEFAULT);
     if set.flags & SA_RESETHAND != 0 {
         stand_aside(signal, &Action::DEFAULT);
@@ -227,7 +227,8 @@ extern "C" fn crashed(signal: c_int, about: *const About, context: *mut c_void) 
     }
 }
 
-fn tell_crash(signal: c_int, about: &About, at: u64) {
+/// Tells that this thread does what ends its process: at which instruction, and for which address.
+pub fn tell_crash(signal: c_int, at: u64, address: u64) {
     if !channel::is_open() {
         return;
     }
@@ -237,7 +238,7 @@ fn tell_crash(signal: c_int, about: &About, at: u64) {
         .u32(number)
         .u32(test)
         .u64(at)
-        .u64(if about.is_fault() { about.address } else { 0 })
+        .u64(address)
         .send();
 }
 

@@ -418,14 +418,7 @@ impl World {
             running.into_iter().map(|test| (test, Duration::ZERO)).collect();
         let finished = || {
             let (running, not_begun) = (running.clone(), rest.clone());
-            let rest = Rest {
-                cause: cause.clone(),
-                worker: None,
-                running,
-                not_begun,
-                output: Vec::new().into(),
-                left_behind: Vec::new(),
-            };
+            let rest = Rest { cause: cause.clone(), running, not_begun, ..Rest::nothing() };
             Message::Finished { batch: batch.id, rest }
         };
         self.said.push_back(finished());

@@ -565,11 +565,10 @@ impl<'r> Worker<'r> {
         let running = self.running.iter().filter(|(test, _)| is_over || is_suspect(*test));
         let running: Vec<(TestId, Duration)> =
             running.map(|(test, began)| (self.tests[*test], now - *began)).collect();
-        let is_running = |test: usize| running.iter().any(|(id, _)| *id == self.tests[test]);
-        let has_ended =
-            |test: usize| self.begun[test] && !self.running.iter().any(|(t, _)| *t == test);
-        let not_begun =
-            (0..self.tests.len()).filter(|test| !has_ended(*test) && !is_running(*test));
+        let is_innocent = |test: &usize| !is_over && !is_suspect(*test);
+        let innocent = self.running.iter().map(|(test, _)| *test).filter(is_innocent);
+        let innocent = innocent.map(|test| self.tests[test]).collect();
+        let not_begun = (0..self.tests.len()).filter(|test| !self.begun[*test]);
         let not_begun = not_begun.map(|test| self.tests[test]).collect();
         let mut output = Output::from(self.shown_stacks(&left));
         output.append(left.rest);
@@ -577,7 +576,8 @@ impl<'r> Worker<'r> {
             left.outputs.remove(test).into_iter().for_each(|own| output.append(own));
         }
         let left_behind = left.left_behind;
-        Rest { cause, worker: Some(self.number), running, not_begun, output, left_behind }
+        let worker = Some(self.number);
+        Rest { cause, worker, running, not_begun, innocent, output, left_behind }
     }
 
     /// Where the threads of a hung worker were, by test.

@@ -212,6 +212,8 @@ pub struct Rest {
     /// Tests that had begun and have no verdict, with how long they ran.
     pub running: Vec<(TestId, Duration)>,
     pub not_begun: Vec<TestId>,
+    /// Tests that had begun, and whose worker ended by no fault of theirs.
+    pub innocent: Vec<TestId>,
     /// What the worker wrote that belongs to no test in particular.
     pub output: Output,
     /// Commands of processes that one of the tests left, and nobody can say which.
@@ -314,12 +316,13 @@ fn tell_all(told: &Sender<Message>, mut what: Vec<Message>) {
 }
 
 impl Rest {
-    fn nothing() -> Rest {
+    pub fn nothing() -> Rest {
         Rest {
             cause: Cause::Done,
             worker: None,
             running: Vec::new(),
             not_begun: Vec::new(),
+            innocent: Vec::new(),
             output: Output::default(),
             left_behind: Vec::new(),
         }

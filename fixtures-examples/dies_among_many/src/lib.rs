@@ -10,7 +10,9 @@ macro_rules! module {
     ($name:ident: $($test:ident = $end:expr;)*) => {
         mod $name {
             #[test]
-            fn a_passes() {}
+            fn a_passes() {
+                super::starts(stringify!($name::a_passes));
+            }
 
             #[test]
             #[ignore]
@@ -19,19 +21,33 @@ macro_rules! module {
             $(
                 #[test]
                 fn $test() {
+                    super::starts(stringify!($name::$test));
                     $end
                 }
             )*
 
             #[test]
             fn y_fails() {
+                super::starts(stringify!($name::y_fails));
                 panic!("y fails");
             }
 
             #[test]
-            fn z_passes() {}
+            fn z_passes() {
+                super::starts(stringify!($name::z_passes));
+            }
         }
     };
+}
+
+/// Leaves a line about each start, where somebody wants to count them.
+#[cfg(test)]
+fn starts(test: &str) {
+    let Some(directory) = std::env::var_os("FIXTURE_LOG") else { return };
+    let path = std::path::Path::new(&directory).join("starts");
+    let file = std::fs::OpenOptions::new().append(true).create(true).open(path);
+    // One call for a line, so that lines of several processes do not mix.
+    std::io::Write::write_all(&mut file.unwrap(), format!("{test}\n").as_bytes()).unwrap();
 }
 
 #[cfg(test)]
@@ -68,7 +84,7 @@ mod ends {
 mod tests {
     use std::process::{abort, exit};
 
-    use super::ends;
+    use super::{ends, starts};
 
     module! { m0: c_exits_0 = super::exit(0); d_exits_0_in_a_thread = super::ends::in_a_thread(0); }
     module! { m1: c_exits_3 = super::exit(3); d_exits_3_in_a_thread = super::ends::in_a_thread(3); }

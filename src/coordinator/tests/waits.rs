@@ -30,7 +30,8 @@ fn waits(watched: Watched, slow: Duration) -> (Vec<Option<Duration>>, bool) {
             _ if is_slow.get() || is_over => {
                 let (cause, not_begun) = (Cause::Done, vec![]);
                 let (running, output, left_behind) = (vec![], Vec::new().into(), vec![]);
-                let rest = Rest { cause, worker: None, running, not_begun, output, left_behind };
+                let rest =
+                    Rest { cause, running, not_begun, output, left_behind, ..Rest::nothing() };
                 return Some(Message::Finished { batch: 0, rest });
             }
             _ => {}
@@ -89,7 +90,8 @@ fn the_time_of_a_run_begins_when_all_is_built() {
             _ => {
                 let (cause, not_begun) = (Cause::Stopped, vec![TestId { listing: 0, test: 0 }]);
                 let (running, output, left_behind) = (vec![], Vec::new().into(), vec![]);
-                let rest = Rest { cause, worker: None, running, not_begun, output, left_behind };
+                let rest =
+                    Rest { cause, running, not_begun, output, left_behind, ..Rest::nothing() };
                 Some(Message::Finished { batch: 0, rest })
             }
         }
