@@ -19,7 +19,7 @@ use crate::channel::Way;
 use crate::clock;
 use crate::declaration::Flaky;
 use crate::error::{Error, Result};
-use crate::event::{Event, Longest, Note, Summary};
+use crate::event::{Event, LeftBy, Longest, Note, Summary};
 use crate::fixture::{Errand, Failure, News};
 use crate::interrupt::Interrupts;
 use crate::inventory::{Dispatch, Listing};
@@ -28,7 +28,7 @@ use crate::message;
 use crate::outcome::{Attempt, Outcome, Verdict};
 use crate::plan::{Batch, FixtureStep, Form, Group, Instance, Plan, TestId};
 use crate::process::Passed;
-use crate::worker::{self, Cause, Context, Job, Message, Overdue, Rest};
+use crate::worker::{self, Cause, Context, Job, LeftLater, Message, Overdue, Rest};
 
 use fixtures::{Blocked, Standing, Trouble, run_fixture, with_block};
 use learning::Learning;
@@ -551,10 +551,7 @@ impl<'r> Run<'r> {
         let took = clock::since(began);
         self.busy += took * u32::try_from(batch.slots.len()).unwrap_or(1);
         self.note_length(&batch, took);
-        if !rest.left_behind.is_empty() {
-            let node = self.plan.group(batch.group).node.clone();
-            self.emit(Event::Note(Note::LeftBehind { node, commands: rest.left_behind.clone() }));
-        }
+        self.left_behind(&batch, std::mem::take(&mut rest.left_behind));
         self.missing(&forgotten, &rest);
         let running: Vec<TestId> = rest.running.iter().map(|(test, _)| *test).collect();
         if is_bereft.load(Ordering::Relaxed) {
@@ -593,6 +590,15 @@ impl<'r> Run<'r> {
             self.plan.suspect(batch.group, &unlucky);
         }
         rest.not_begun.append(&mut innocent);
+    }
+
+    fn left_behind(&mut self, batch: &Batch, left: Vec<LeftLater>) {
+        for LeftLater { test, leaks } in left {
+            let unit = || LeftBy::Unit(self.plan.group(batch.group).node.clone());
+            let by = test.map_or_else(unit, LeftBy::Test);
+            self.summary.add_leaks(&leaks);
+            self.emit(Event::LeftBehind { by, leaks });
+        }
     }
 
     /// The worker ended and says nothing about these.

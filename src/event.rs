@@ -54,6 +54,11 @@ pub enum Event {
         slot: Option<usize>,
         what: FixtureEvent,
     },
+    /// Leaks that no verdict has told of: whose they are was not known in time, or is not at all.
+    LeftBehind {
+        by: LeftBy,
+        leaks: Vec<Leak>,
+    },
     /// What tests write past the capture, where the user asked to see it.
     Wrote {
         bytes: Vec<u8>,
@@ -64,6 +69,16 @@ pub enum Event {
     /// Time has passed and nothing else happened.
     Tick,
     Finished(Summary),
+}
+
+/// Who has left something behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LeftBy {
+    Test(TestId),
+    /// One of the tests of this unit.
+    Unit(String),
+    /// One of the tests of the run.
+    Run,
 }
 
 /// What became of a fixture.
@@ -117,11 +132,6 @@ pub enum Note {
         node: String,
         why: String,
     },
-    /// Processes that were left behind by some test of a worker without the agent.
-    LeftBehind {
-        node: String,
-        commands: Vec<String>,
-    },
     /// Binaries whose threads and panics nobody looked at.
     Unwatched {
         binaries: usize,
@@ -134,7 +144,7 @@ pub enum Note {
         path: PathBuf,
         leaks: usize,
     },
-    /// Processes that outlived their tests and were ended.
+    /// Processes that were still there when the run was cut short, and were ended.
     Strays {
         count: usize,
     },

@@ -212,11 +212,6 @@ pub fn note(note: &Note) -> String {
         Note::SetUpAgain { node, why } => format!(
             "the rest of the unit `{node}` goes on in a fresh process ({why}): what it had set up is set up again"
         ),
-        Note::LeftBehind { node, commands } => format!(
-            "a test of `{node}` left {} behind; ended: {}",
-            count(commands.len(), "process"),
-            list(&commands.iter().map(|command| format!("`{command}`")).collect::<Vec<_>>())
-        ),
         Note::Unwatched { binaries } => format!(
             "threads and panics of {} were not looked at: the agent was not in there",
             count(*binaries, "binary")

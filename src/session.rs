@@ -10,12 +10,13 @@ use crate::coordinator::{Growth, Run, Watched};
 use crate::doctests;
 use crate::early::{Place, Rest};
 use crate::error::Result;
-use crate::event::{Event, Note, Summary};
+use crate::event::{Event, LeftBy, Note, Summary};
 use crate::fixture::{self, Shelf};
 use crate::flood::Floods;
 use crate::history::{History, Measured};
 use crate::interrupt::Interrupts;
 use crate::inventory::Inventory;
+use crate::leaks;
 use crate::outcome::{Outcome, Verdict};
 use crate::plan::{Group, Plan, Slots, TestId};
 use crate::policy::Policy;
@@ -154,6 +155,7 @@ fn run_tests(
     let keepers = context.shelf.as_ref().map(Shelf::keepers).unwrap_or_default();
     let mut stay: Vec<u32> = keepers.iter().map(|(pid, _)| *pid).collect();
     stay.extend(context.groups.spared());
+    let left = process::living_strays(&stay);
     let strays = process::end_strays(&stay);
     context.groups.release();
     let mut summary = summary?;
@@ -165,8 +167,17 @@ fn run_tests(
         let fixtures = keepers.into_iter().map(|(_, name)| name).collect();
         reports.show(&Event::Note(Note::Kept { fixtures }));
     }
-    if strays > 0 {
-        reports.show(&Event::Note(Note::Strays { count: strays }));
+    // What is ended with its tests is no leak.
+    if summary.interrupted || summary.time_was_up {
+        if strays > 0 {
+            reports.show(&Event::Note(Note::Strays { count: strays }));
+        }
+    } else {
+        let leaks = leaks::of_run(left, settings.leaks);
+        if !leaks.is_empty() {
+            summary.add_leaks(&leaks);
+            reports.show(&Event::LeftBehind { by: LeftBy::Run, leaks });
+        }
     }
     if let Some(note) = old_and_new.conclude(settings, context) {
         reports.show(&Event::Note(note));

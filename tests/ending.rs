@@ -803,7 +803,9 @@ mod when_time_is_up {
         const NEVER: &str = "3000000000000000h";
         let library = r#"
             #[test] fn a() {}
-            #[test] fn b() { std::thread::spawn(std::thread::park); }
+            #[test] fn b() {
+                std::thread::spawn(|| std::thread::sleep(std::time::Duration::from_millis(50)));
+            }
         "#;
         let keys = format!(
             "[package.metadata.partest]\ntimeout = \"{NEVER}\"\nrun-timeout = \"{NEVER}\"\n\

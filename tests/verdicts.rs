@@ -136,7 +136,9 @@ fn events_add_up(ran: &Ran) {
     };
     assert_eq!(in_state("ready"), in_state("stopped"), "the fixtures; {ran}");
     assert_eq!(in_state("ready").len() * 2, fixtures.len(), "the fixtures; {ran}");
-    let names: Vec<String> = events.iter().map(|event| text(&event["event"])).collect();
+    // What is found later than its verdict, or is of nobody known, comes in between.
+    let names = events.iter().map(|event| text(&event["event"]));
+    let names: Vec<String> = names.filter(|name| name != "left-behind").collect();
     let tests = ran.tests();
     let mut expected = vec!["test"; tests.len() + 2];
     expected[0] = "run-started";
@@ -158,13 +160,14 @@ fn events_add_up(ran: &Ran) {
 /// Those that have no verdicts to compare or need more than Rust, each with the test that runs
 /// it.
 const TESTED_ELSEWHERE: &[&str] = &[
-    "asks_a_database",       // database
-    "does_not_build",        // bad_input
-    "leaves_things_behind",  // leaks
-    "threads_of_python",     // leaks
-    "twenty_thousand_tests", // lineage
-    "two_policies",          // bad_input
-    "wrong_keys",            // bad_input
+    "asks_a_database",        // database
+    "does_not_build",         // bad_input
+    "ends_around_its_linger", // leaks
+    "leaves_things_behind",   // leaks
+    "threads_of_python",      // leaks
+    "twenty_thousand_tests",  // lineage
+    "two_policies",           // bad_input
+    "wrong_keys",             // bad_input
 ];
 
 #[test]

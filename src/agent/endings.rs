@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use crate::channel;
 use crate::frame::Frame;
 use crate::records::{self, ENDED, RUNS_TEST, Record};
-use crate::{kinds, libtest, real, signals, system};
+use crate::{kinds, libtest, processes, real, signals, system};
 
 fn exiting(code: c_int) {
     if !channel::is_open() {
@@ -76,7 +76,7 @@ pub extern "C" fn destructor() {
     if let Some(record) = records::current() {
         libtest::flush(record);
         if record.is_main() {
-            let_others_end();
+            ask_to_leave();
         }
     }
     for record in records::all().filter(|record| is_alive(record)) {
@@ -89,33 +89,28 @@ fn is_alive(record: &Record) -> bool {
     !record.is_main() && !record.has(ENDED | RUNS_TEST)
 }
 
-/// How long a thread may be on its way to its own end when the process ends, in pauses of a
-/// millisecond. Only a busy machine, or a thread that never rests, takes that long.
-const MOST_PAUSES: u32 = 1_000;
-/// Seen at rest so many times in a row, a thread waits for something that will not come.
-const ENOUGH_RESTS: u32 = 5;
+/// How long the runner may take to say that it has heard the question, in milliseconds. Where the
+/// process has become another user's, it cannot.
+const PATIENCE: u32 = 10_000;
 
-/// libtest exits as soon as the last test has ended. A thread that the test has just told to
-/// end would look as if it had been left behind, only for want of a processor.
-fn let_others_end() {
-    let mut rests = 0;
-    for _ in 0..MOST_PAUSES {
-        let mut alive = records::all().filter(|record| is_alive(record)).peekable();
-        if alive.peek().is_none() || rests == ENOUGH_RESTS {
-            return;
-        }
-        rests = if alive.all(rests_now) { rests + 1 } else { 0 };
-        system::pause();
+/// libtest exits as soon as the last test has ended. What the tests have started may be within
+/// its linger then, and a thread of it could not go on, nor a process that is held by a pipe of
+/// ours: the runner, who knows whose they are and how long they may stay, says when we may end.
+///
+/// Where nothing is left that could be within any linger, nobody is asked.
+fn ask_to_leave() {
+    let has_threads = records::all().any(is_alive);
+    if !has_threads && !processes::any_started() && !system::has_children() {
+        return;
     }
-}
-
-/// Whether a thread sleeps: its state follows its name, which ends in the last bracket.
-fn rests_now(record: &Record) -> bool {
-    let mut stat = [0; 64];
-    let length = read_of(record.thread.load(Relaxed), b"/stat", &mut stat);
-    let stat = stat.get(..length).unwrap_or(&[]);
-    let bracket = stat.iter().rposition(|&byte| byte == b')').unwrap_or(0);
-    stat.get(bracket + 2) == Some(&b'S')
+    let Some([answer, question]) = system::forks::pipe() else { return };
+    let is_asked = Frame::new(kinds::LEAVING).u32(question as u32).send();
+    if is_asked && system::await_byte(answer, Some(PATIENCE)) {
+        // Should the runner let go without a word, that is an answer as well.
+        system::close(question);
+        system::await_byte(answer, None);
+    }
+    system::close(answer);
 }
 
 fn tell_alive(record: &Record) {

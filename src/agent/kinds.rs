@@ -29,6 +29,7 @@ pub const GOODBYE: u8 = 19;
 pub const THREAD_RUNS: u8 = 20;
 pub const CHANGED: u8 = 21;
 pub const LIBTEST_LINE: u8 = 22;
+pub const LEAVING: u8 = 23;
 
 /// What a test has changed of its process: the current directory, or a variable.
 pub const DIRECTORY: u8 = 0;

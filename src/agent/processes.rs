@@ -1,7 +1,7 @@
 //! Which test starts which process, and which process somebody waited for.
 
-use core::ffi::{c_int, c_void};
-use core::sync::atomic::Ordering::Relaxed;
+use core::ffi::{c_char, c_int, c_void};
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::channel;
 use crate::frame::Frame;
@@ -10,10 +10,21 @@ use crate::real::{self, ENOSYS, Text, Texts};
 use crate::records;
 use crate::stacks::Stack;
 
+/// Stands for a process that libc starts without telling its number.
+const UNTOLD: c_int = 0;
+
+/// Whether the process has ever started another.
+static ANY_STARTED: AtomicBool = AtomicBool::new(false);
+
+pub fn any_started() -> bool {
+    ANY_STARTED.load(Relaxed)
+}
+
 fn started(process: c_int) {
     if !channel::is_open() {
         return;
     }
+    ANY_STARTED.store(true, Relaxed);
     let (number, test) = records::of_current();
     Frame::new(kinds::PROCESS_STARTED)
         .u32(process as u32)
@@ -181,6 +192,52 @@ pub unsafe extern "C" fn posix_spawnp(
         // SAFETY: the caller's own arguments, but for a place of ours where it gave none.
         unsafe { spawn(process, file, actions, attributes, arguments, environment) }
     })
+}
+
+/// # Safety
+/// As libc's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn system(command: Text) -> c_int {
+    let Some(system) = real::system() else { return real::fail(ENOSYS) };
+    // Without a command it only tells whether there is a shell.
+    if !command.is_null() {
+        started(UNTOLD);
+    }
+    // SAFETY: the caller's own argument.
+    unsafe { system(command) }
+}
+
+/// # Safety
+/// As libc's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn popen(command: Text, mode: Text) -> *mut c_void {
+    let Some(popen) = real::popen() else {
+        real::set_errno(ENOSYS);
+        return core::ptr::null_mut();
+    };
+    started(UNTOLD);
+    // SAFETY: the caller's own arguments.
+    unsafe { popen(command, mode) }
+}
+
+/// # Safety
+/// As libc's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn forkpty(
+    terminal: *mut c_int,
+    name: *mut c_char,
+    settings: *const c_void,
+    size: *const c_void,
+) -> c_int {
+    let Some(forkpty) = real::forkpty() else { return real::fail(ENOSYS) };
+    // SAFETY: the caller's own arguments.
+    let process = unsafe { forkpty(terminal, name, settings, size) };
+    match process {
+        0 => channel::leave_child(),
+        1.. => started(process),
+        _ => {}
+    }
+    process
 }
 
 /// A process that only stopped or went on is still there.

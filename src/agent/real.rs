@@ -71,6 +71,9 @@ behind_us! {
     pthread_clockjoin_np: fn(usize, *mut *mut c_void, c_int, *const c_void) -> c_int;
     pthread_detach: fn(usize) -> c_int;
     fork: fn() -> c_int;
+    forkpty: fn(*mut c_int, *mut c_char, *const c_void, *const c_void) -> c_int;
+    system: fn(Text) -> c_int;
+    popen: fn(Text, Text) -> *mut c_void;
     posix_spawn: fn(*mut c_int, Text, *const c_void, *const c_void, Texts, Texts) -> c_int;
     posix_spawnp: fn(*mut c_int, Text, *const c_void, *const c_void, Texts, Texts) -> c_int;
     wait: fn(*mut c_int) -> c_int;

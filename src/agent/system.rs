@@ -26,6 +26,7 @@ mod number {
     pub const PRCTL: usize = 157;
     pub const GETTID: usize = 186;
     pub const CLOCK_GETTIME: usize = 228;
+    pub const WAITID: usize = 247;
     pub const EXIT_GROUP: usize = 231;
     pub const TGKILL: usize = 234;
     pub const IOPRIO_SET: usize = 251;
@@ -60,6 +61,7 @@ mod number {
     pub const EXIT_GROUP: usize = 94;
     pub const TGKILL: usize = 131;
     pub const OPENAT: usize = 56;
+    pub const WAITID: usize = 95;
     pub const PPOLL: usize = 73;
     pub const PROCESS_VM_READV: usize = 270;
     pub const CLOSE_RANGE: usize = 436;
@@ -142,20 +144,48 @@ pub fn die_with_parent() {
 /// Whether a pipe that we write to has lost its reader.
 pub fn has_hung_up(descriptor: c_int) -> bool {
     const POLLERR: i16 = 0x8;
+    poll(descriptor, 0, Some(0)) & POLLERR != 0
+}
+
+/// Waits for a byte; without `milliseconds` for as long as it takes. False: none came, and if
+/// that is not for want of time, none will.
+pub fn await_byte(descriptor: c_int, milliseconds: Option<u32>) -> bool {
+    const POLLIN: i16 = 1;
+    poll(descriptor, POLLIN, milliseconds) != 0 && read(descriptor, &mut [0]) == 1
+}
+
+/// What is found of a descriptor, once there is something: 0 where time is up before that.
+fn poll(descriptor: c_int, wanted: i16, milliseconds: Option<u32>) -> i16 {
     #[repr(C)]
     struct Poll {
         descriptor: c_int,
         wanted: i16,
         found: i16,
     }
-    let mut poll = Poll { descriptor, wanted: 0, found: 0 };
-    let at_once = [0_usize; 2];
-    // SAFETY: the kernel reads and writes one of these, and reads a time of two words.
-    unsafe {
-        let (poll, time) = ((&raw mut poll) as usize, at_once.as_ptr() as usize);
-        call(number::PPOLL, [poll, 1, time, 0, 0, 0]);
+    let mut poll = Poll { descriptor, wanted, found: 0 };
+    // The kernel leaves in there what is left of it.
+    let mut time = milliseconds.map(|ms| [ms as usize / 1_000, ms as usize % 1_000 * 1_000_000]);
+    let time = time.as_mut().map_or(0, |time| time.as_mut_ptr() as usize);
+    loop {
+        // SAFETY: the kernel reads and writes one of these, and a time of two words or none.
+        let answer =
+            unsafe { call(number::PPOLL, [(&raw mut poll) as usize, 1, time, 0, 0, 0]) };
+        if answer != EINTR {
+            return if answer > 0 { poll.found } else { 0 };
+        }
     }
-    poll.found & POLLERR != 0
+}
+
+/// Whether the process has any child, ended or not, however that was started.
+pub fn has_children() -> bool {
+    const P_ALL: usize = 0;
+    const WNOHANG: usize = 0x1;
+    const WEXITED: usize = 0x4;
+    const WNOWAIT: usize = 0x0100_0000;
+    const ALL: usize = 0x4000_0000;
+    let options = WNOHANG | WEXITED | WNOWAIT | ALL;
+    // SAFETY: the kernel writes nothing where there is no place for it.
+    unsafe { call(number::WAITID, [P_ALL, 0, 0, options, 0, 0]) == 0 }
 }
 
 pub fn exit(code: c_int) {

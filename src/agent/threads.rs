@@ -233,6 +233,9 @@ unsafe extern "C" fn thread_ends(record: *mut c_void) {
     record.processor_time.store(system::own_processor_time(), Relaxed);
     // The main thread tells the end of a test's thread, together with libtest's verdict.
     if !record.has(RUNS_TEST) {
+        // With it the test may seem to have left nothing: not while a thread of it that this one
+        // has created waits for its first turn.
+        records::tell_starts_of(record.test.load(Relaxed));
         ended(record, &system::own_name()).send();
     }
     signal_stacks::give_back(record.signal_stack.load(Relaxed));

@@ -6,18 +6,19 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::frames::Address;
 use super::frames::{self, Decoder, Frame, VERSION};
 use super::identities::{Identities, Turn};
 use super::line::{Counts, Line, cut_name, events_in};
 use super::long_line::{LongLine, Shortened};
-use super::{Channel, Culprit, Ended, Fatal, Heard, Left, ProcessLeft, Settled};
+use super::{Channel, Culprit, Ended, Fatal, Heard, Left, Settled};
 use crate::clock;
 use crate::flood::Floods;
-use crate::leaks::{Finding, Module, Subject, Traces};
+use crate::leaks::{Fate, Finding, Module, Orphans, Subject, Traces, Watches};
 use crate::numbers::{NumberMap, NumberSet};
 use crate::outcome::Outcome;
 use crate::output::Bounded;
-use crate::process::{Look, Stray, Stream};
+use crate::process::{Look, Seen, Stray, Stream};
 
 pub struct Agent<'n> {
     /// The worker's number, which is part of its tests' marks.
@@ -62,8 +63,14 @@ pub struct Agent<'n> {
     stacks: Vec<ThreadStack>,
     /// Who has done what ends a process, if it did.
     culprits: Vec<Culprit>,
-    /// Threads that rested when they were looked at last.
-    resting: NumberSet<u32>,
+    /// Things that were there after their linger.
+    watches: Watches,
+    /// The process is about to end, or has done so: since when that is known.
+    departs: Option<Instant>,
+    /// Strays of this worker that are there now.
+    strays: Vec<u32>,
+    /// What nobody knows the test of.
+    orphans: Orphans,
     /// What tests have changed of their process.
     changes: Vec<(usize, String)>,
     said_goodbye: bool,
@@ -106,16 +113,16 @@ pub struct ThreadStack {
     pub stack: Vec<u64>,
 }
 
-/// Strays of this worker: those whose tests are known, and the others.
 #[derive(Debug, Default)]
 struct Homes {
     found: Vec<u32>,
-    missing: Vec<u32>,
+    missing: Vec<Stray>,
 }
 
 impl<'n> Agent<'n> {
     /// `lingers` are those of the tests that were handed out.
     pub fn new(worker: u64, names: Vec<&'n str>, lingers: Vec<Duration>, captures: bool) -> Self {
+        let longest = lingers.iter().max().copied().unwrap_or_default();
         Agent {
             // Only its last digits count.
             worker: worker as u32,
@@ -145,7 +152,10 @@ impl<'n> Agent<'n> {
             stacks_awaited: None,
             stacks: Vec::new(),
             culprits: Vec::new(),
-            resting: NumberSet::default(),
+            watches: Watches::default(),
+            departs: None,
+            strays: Vec::new(),
+            orphans: Orphans::new(longest),
             changes: Vec::new(),
             said_goodbye: false,
             floods: None,
@@ -188,6 +198,10 @@ impl<'n> Agent<'n> {
                 self.ends_process(test, Fatal::Signal(signal));
             }
             Frame::Goodbye => self.said_goodbye = true,
+            Frame::Leaving { descriptor } => {
+                self.departs.get_or_insert_with(clock::now);
+                heard.push(Heard::Leaving { descriptor });
+            }
             Frame::StacksAsked { threads } => self.stacks_awaited = Some(threads),
             Frame::Stack { test, stack, name, .. } => {
                 let name = String::from_utf8_lossy(&name).into_owned();
@@ -511,6 +525,7 @@ impl<'n> Agent<'n> {
         self.unsettled = unsettled;
         for test in settled {
             let findings = self.traces.findings(test, clock::now(), |_| None);
+            self.traces.forget(test);
             heard.push(Heard::Settled { test, findings });
         }
     }
@@ -531,39 +546,105 @@ impl<'n> Agent<'n> {
 
     /// Strays become their tests'. One whose test is not known yet is looked at again; in the
     /// end it is nobody's.
-    fn take_home(&mut self, strays: &[Stray]) -> Homes {
-        let mut homes = Homes::default();
+    fn take_home(&mut self, strays: Vec<Stray>) -> Homes {
+        let (now, mut homes) = (clock::now(), Homes::default());
         for stray in strays {
-            if let Some(test) = self.home_of(stray) {
-                self.traces.take_home(stray.pid, test, stray.kin, clock::now());
+            if let Some(test) = self.home_of(&stray) {
+                let began = now.checked_sub(stray.age).unwrap_or(now);
+                self.traces.take_home(stray.pid, test, stray.kin, began);
                 homes.found.push(stray.pid);
             } else if stray.is_ours {
-                homes.missing.push(stray.pid);
+                homes.missing.push(stray);
             }
         }
         homes
     }
 
+    /// Looks for processes that nobody has told of.
+    fn gather(&mut self, look: &dyn Look) {
+        let children = self.take_home(look.children(&|pid| self.traces.has_process(pid)));
+        let strays = self.take_home(look.strays());
+        if self.departs.is_some() {
+            let missing = [children.missing, strays.missing].concat();
+            self.orphans.look(&missing, look, clock::now());
+            let missing = missing.iter().map(|stray| stray.pid);
+            self.strays = strays.found.into_iter().chain(missing).collect();
+        }
+    }
+
+    /// Nobody tells of the end of a process that its test does not wait for. Where that is all
+    /// that keeps a worker from its end, somebody has to look.
+    fn look_for_ends(&mut self, look: &dyn Look, now: Instant) {
+        let is_there = |pid: u32| look.process(pid).is_some_and(|seen| self.is_it(pid, &seen, now));
+        let open = self.traces.open_processes();
+        let gone: Vec<u32> = open.filter(|pid| !is_there(*pid)).collect();
+        gone.into_iter().for_each(|pid| self.traces.is_gone(Subject::Process { pid }, now));
+    }
+
+    /// Looks at something that is there although its linger has passed.
+    fn look_at(&mut self, subject: Subject, look: &dyn Look, now: Instant) {
+        let seen = match subject {
+            Subject::Thread { tid, .. } => look.thread(tid),
+            Subject::Process { pid } => look.process(pid).filter(|seen| self.is_it(pid, seen, now)),
+        };
+        match self.watches.look(subject, seen, now) {
+            Fate::Gone => self.traces.is_gone(subject, now),
+            Fate::Stays { was_waiting } => {
+                let name = match subject {
+                    Subject::Thread { tid, .. } => look.name_of(tid),
+                    Subject::Process { pid } => look.command_of(pid),
+                };
+                self.traces.note_lingering(subject, was_waiting, name, now);
+            }
+            Fate::Unsure => {}
+        }
+    }
+
+    /// Whether it is the process that was started then: another one that has got its number since
+    /// is younger.
+    fn is_it(&self, pid: u32, seen: &Seen, now: Instant) -> bool {
+        /// The kernel tells ages in hundredths of a second.
+        const TOLERANCE: Duration = Duration::from_millis(50);
+        let known = self.traces.began(pid).map(|began| now.saturating_duration_since(began));
+        known.is_none_or(|known| seen.age + TOLERANCE >= known)
+    }
+
     /// The test of a stray beyond doubt: it started the process itself, or the one that began
-    /// its session, or has left its mark, or is the only one that started any.
+    /// its group or session, or is the only one that may have left its mark, or that started any.
     fn home_of(&self, stray: &Stray) -> Option<usize> {
         let own = self.traces.test_of(stray.pid);
-        let by_kin = || self.traces.test_of_kin(stray.kin);
-        let by_mark = || self.test_with(stray.mark?, stray.is_ours);
+        // The number of one that has ended may be another's by now, whose mark is another too.
+        let by_kin = || self.traces.test_of_kin(stray.kin).filter(|test| self.fits(stray, *test));
+        let by_mark = || self.only_one_with(stray.mark?, stray.is_ours);
         let is_unmarked = stray.is_ours && stray.mark.is_none();
         let by_itself = || self.traces.only_starter().filter(|_| is_unmarked);
         own.or_else(by_kin).or_else(by_mark).or_else(by_itself)
     }
 
-    /// The newest test with this mark, of those that have started processes; another one only
-    /// for a process that is this worker's beyond doubt.
-    fn test_with(&self, marked: u32, is_ours: bool) -> Option<usize> {
-        let fits = |number: u32| frames::mark(self.worker, number) == marked;
-        let tests = self.tests.numbers().filter(|(number, _)| fits(*number));
-        let has_started = |test: usize| self.traces.has_started_processes(test);
-        let tests = tests.map(|(number, test)| (has_started(test), number, test));
-        let newest = tests.filter(|(has_started, ..)| is_ours || *has_started).max();
-        newest.map(|(.., test)| test)
+    fn fits(&self, stray: &Stray, test: usize) -> bool {
+        stray.mark.is_none_or(|mark| self.with_mark(mark).any(|marked| marked == test))
+    }
+
+    fn with_mark(&self, marked: u32) -> impl Iterator<Item = usize> {
+        let fits = move |number: u32| frames::mark(self.worker, number) == marked;
+        self.tests.numbers().filter(move |(number, _)| fits(*number)).map(|(_, test)| test)
+    }
+
+    /// The only test with this mark that has started processes. Where none of them has told of
+    /// any, the only test with it at all, if the process is this worker's beyond doubt. A mark
+    /// says nothing where it may be of two: which of them came last makes no difference.
+    fn only_one_with(&self, mark: u32, is_ours: bool) -> Option<usize> {
+        let only = |tests: &[usize]| match tests {
+            [test] => Some(*test),
+            _ => None,
+        };
+        let tests: Vec<usize> = self.with_mark(mark).collect();
+        let has_started = |test: &usize| self.traces.has_started_processes(*test);
+        let starters: Vec<usize> = tests.iter().copied().filter(has_started).collect();
+        match starters.is_empty() {
+            true => only(&tests).filter(|_| is_ours),
+            false => only(&starters),
+        }
     }
 
     fn linger(&self) -> impl Fn(usize) -> Duration + '_ {
@@ -596,28 +677,23 @@ impl Channel for Agent<'_> {
     }
 
     fn due(&self) -> Option<Instant> {
-        self.awaits_strays.or_else(|| self.traces.due(self.linger()))
+        let ends = || self.traces.open_processes().next().is_some();
+        let has_to_look = self.departs.filter(|_| self.orphans.are_open() || ends());
+        let looks = has_to_look.or(self.awaits_strays);
+        looks.or_else(|| self.traces.due(self.linger()))
     }
 
     fn look(&mut self, look: &dyn Look) -> Vec<Heard> {
-        if self.awaits_strays.take().is_some() {
-            self.take_home(&look.strays());
+        if self.awaits_strays.take().is_some() || self.departs.is_some() {
+            self.gather(look);
         }
-        for subject in self.traces.overdue(self.linger(), clock::now()) {
-            match subject {
-                // One that was just woken to end may wait once more on its way, for a lock or for
-                // memory: only who rests at two looks in a row does not mean to end.
-                Subject::Thread { tid, .. } if look.thread_rests(tid) => {
-                    if !self.resting.insert(tid) {
-                        self.traces.note_lingering(subject);
-                    }
-                }
-                Subject::Process { pid } if !look.process_lives(pid) => {
-                    self.traces.forget_process(pid);
-                }
-                Subject::Process { .. } => self.traces.note_lingering(subject),
-                Subject::Thread { tid, .. } => drop(self.resting.remove(&tid)),
-            }
+        let now = clock::now();
+        let overdue = self.traces.overdue(self.linger(), now);
+        if self.departs.is_some() {
+            self.look_for_ends(look, now);
+        }
+        for subject in overdue {
+            self.look_at(subject, look, now);
         }
         let mut heard = Vec::new();
         self.settle(&mut heard);
@@ -636,23 +712,29 @@ impl Channel for Agent<'_> {
         &self.modules
     }
 
-    fn processes_left(&self, strays: &[Stray]) -> Vec<ProcessLeft> {
-        let ended = |test| self.traces.when_ended(test);
-        let own = self.traces.processes().into_iter();
-        let own = own.map(|(pid, test)| ProcessLeft { pid, test_ended: ended(test) });
-        // Also those that do not tell yet whose they are, while they become another program.
-        let stray = |stray: &Stray| {
-            let test_ended = self.home_of(stray).and_then(ended);
-            ProcessLeft { pid: stray.pid, test_ended }
-        };
-        own.chain(strays.iter().map(stray)).collect()
+    fn has_open(&self) -> bool {
+        self.awaits_strays.is_some() || self.traces.has_open() || self.orphans.are_open()
     }
 
-    fn finish(mut self: Box<Self>, look: &dyn Look, strays: &[Stray]) -> Left {
+    fn open_threads(&self) -> Vec<(u32, Vec<Address>)> {
+        self.traces.open_threads().map(|(number, stack)| (number, stack.to_vec())).collect()
+    }
+
+    fn stay(&mut self, threads: &[u32]) {
         let now = clock::now();
-        let Homes { found: mut strays, missing } = self.take_home(strays);
-        let left_behind = missing.iter().filter_map(|pid| look.command_of(*pid)).collect();
-        strays.extend(missing);
+        for number in threads {
+            let thread = Subject::Thread { number: *number, tid: 0 };
+            self.traces.note_lingering(thread, true, None, now);
+        }
+    }
+
+    fn exited(&mut self) {
+        self.traces.worker_ended();
+        self.departs.get_or_insert_with(clock::now);
+    }
+
+    fn finish(self: Box<Self>, look: &dyn Look) -> Left {
+        let now = clock::now();
         let alive = |pid| look.command_of(pid);
         let mut findings: HashMap<usize, Vec<Finding>> = HashMap::new();
         for test in 0..self.tests.count() {
@@ -671,8 +753,8 @@ impl Channel for Agent<'_> {
             findings,
             modules: self.modules,
             stacks: self.stacks,
-            left_behind,
-            strays,
+            nobodys: self.orphans.into_left().into_values().collect(),
+            strays: self.strays,
             said_goodbye: self.said_goodbye,
             counted: self.counted.map(Counts::all),
             heard: self.heard.all(),
@@ -698,19 +780,22 @@ mod tests {
     pub struct Nobody;
 
     impl Look for Nobody {
-        fn thread_rests(&self, _tid: u32) -> bool {
-            true
+        fn thread(&self, _tid: u32) -> Option<Seen> {
+            Some(Seen { rests: true, worked: Duration::ZERO, age: Duration::ZERO })
         }
-        fn process_lives(&self, _pid: u32) -> bool {
-            false
+        fn process(&self, _pid: u32) -> Option<Seen> {
+            None
         }
-        fn process_is_busy(&self, _pid: u32) -> bool {
-            false
+        fn name_of(&self, _tid: u32) -> Option<String> {
+            None
         }
         fn command_of(&self, _pid: u32) -> Option<String> {
             None
         }
         fn strays(&self) -> Vec<Stray> {
+            Vec::new()
+        }
+        fn children(&self, _is_known: &dyn Fn(u32) -> bool) -> Vec<Stray> {
             Vec::new()
         }
     }
@@ -765,7 +850,7 @@ mod tests {
         let _ = (agent.due(), agent.has_stacks());
         heard.extend(agent.look(&Nobody));
         check(&heard);
-        let left = agent.finish(&Nobody, &[]);
+        let left = agent.finish(&Nobody);
         let shown = heard.iter().map(|heard| match heard {
             Heard::Settled { test, .. } => format!("settled {test}"),
             heard => format!("{heard:?}"),
@@ -784,7 +869,7 @@ mod tests {
                     settled[*test] += 1;
                     assert_eq!(ended[*test], 1, "settled before its end");
                 }
-                Heard::Wrote(_) => {}
+                Heard::Wrote(_) | Heard::Leaving { .. } => {}
             }
         }
         let all = [begun, ended, settled].concat();
@@ -834,23 +919,104 @@ mod tests {
         }
     }
 
-    /// How long what is left has had to end counts from there.
-    #[test]
-    fn what_is_left_of_a_test_tells_when_that_ended() {
-        let mut agent = agent();
+    /// These have come home, and live.
+    struct Strays(Vec<Stray>);
+
+    impl Look for Strays {
+        fn thread(&self, _tid: u32) -> Option<Seen> {
+            None
+        }
+        fn process(&self, pid: u32) -> Option<Seen> {
+            let is_there = self.0.iter().any(|stray| stray.pid == pid);
+            is_there.then_some(Seen {
+                rests: true,
+                worked: Duration::ZERO,
+                age: Duration::from_secs(3_600),
+            })
+        }
+        fn name_of(&self, _tid: u32) -> Option<String> {
+            None
+        }
+        fn command_of(&self, pid: u32) -> Option<String> {
+            Some(format!("number {pid}"))
+        }
+        fn strays(&self) -> Vec<Stray> {
+            self.0.clone()
+        }
+        fn children(&self, _is_known: &dyn Fn(u32) -> bool) -> Vec<Stray> {
+            Vec::new()
+        }
+    }
+
+    fn stray(pid: u32, kin: u32, mark: Option<u32>) -> Stray {
+        Stray { pid, born: 0, age: Duration::ZERO, kin: [kin; 2], mark, is_ours: true }
+    }
+
+    const MANY: usize = 300;
+
+    /// Of many tests that have all run, these have started a process each, of their own numbers.
+    fn ran(starters: &[u32], names: &'static [String]) -> Box<Agent<'static>> {
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let mut agent = Agent::new(7, names.clone(), vec![Duration::ZERO; MANY], true);
         let mut heard = Vec::new();
-        let line = event("started", "a").into_bytes();
-        agent.take(Frame::TestStarted { test: 1, thread: 5, tid: 100, line }, &mut heard);
-        let started = Frame::ProcessStarted { process: 77, thread: 5, test: 1, stack: vec![] };
-        agent.take(started, &mut heard);
-        agent.pieces(1, event("ok", "a").as_bytes(), &mut heard);
-        let ended = agent.traces.when_ended(0);
-        assert!(ended.is_some());
-        let stray = |pid, kin| Stray { pid, kin: [kin; 2], mark: None, is_ours: false };
-        let left = agent.processes_left(&[stray(78, 77), stray(79, 1)]);
-        let of_test = |pid| ProcessLeft { pid, test_ended: ended };
-        let nobodys = ProcessLeft { pid: 79, test_ended: None };
-        assert_eq!(left, [of_test(77), of_test(78), nobodys]);
+        for (test, name) in (1..).zip(names) {
+            let line = event("started", name).into_bytes();
+            agent.take(Frame::TestStarted { test, thread: test, tid: 100, line }, &mut heard);
+            if starters.contains(&test) {
+                let (process, thread, stack) = (1_000 + test, test, vec![]);
+                agent.take(Frame::ProcessStarted { process, thread, test, stack }, &mut heard);
+                agent.take(Frame::ProcessReaped { process }, &mut heard);
+            }
+            agent.pieces(test, event("ok", name).as_bytes(), &mut heard);
+        }
+        Box::new(agent)
+    }
+
+    /// Whose these strays are, by their numbers: their test's number, or 0.
+    fn owners(starters: &[u32], strays: &[Stray]) -> Vec<(u32, usize)> {
+        static NAMES: std::sync::LazyLock<Vec<String>> =
+            std::sync::LazyLock::new(|| (0..MANY).map(|test| format!("t{test}")).collect());
+        let (mut agent, look) = (ran(starters, &NAMES), Strays(strays.to_vec()));
+        agent.exited();
+        agent.look(&look);
+        while agent.has_open() {
+            agent.look(&look);
+        }
+        let mut left = agent.finish(&look);
+        left.findings.insert(usize::MAX, left.nobodys);
+        let pid = |finding: &Finding| match finding.what {
+            crate::leaks::Left::Process { pid, .. } => pid,
+            _ => 0,
+        };
+        let of_test = |(test, findings): (&usize, &Vec<Finding>)| {
+            let number = test.wrapping_add(1);
+            findings.iter().map(|finding| (pid(finding), number)).collect::<Vec<_>>()
+        };
+        let mut owners: Vec<_> = left.findings.iter().flat_map(of_test).collect();
+        owners.sort_unstable();
+        owners
+    }
+
+    /// The marks of tests 5 and 132 are the same.
+    #[test]
+    fn a_late_stray_is_laid_at_nobodys_door_where_it_may_be_anothers() {
+        let mark = Some(frames::mark(7, 5));
+        assert_eq!(mark, Some(frames::mark(7, 132)));
+        let late = stray(9, 1, mark);
+        assert_eq!(owners(&[5, 132], &[late]), [(9, 0)], "of one of the two");
+        assert_eq!(owners(&[5], &[late]), [(9, 5)], "the other has started nothing");
+        assert_eq!(owners(&[], &[late]), [(9, 0)]);
+        assert_eq!(owners(&[], &[stray(9, 1, Some(frames::mark(7, 130)))]), [(9, 0)], "130 and 3");
+        assert_eq!(owners(&[], &[stray(9, 1, Some(frames::mark(7, 100)))]), [(9, 0)], "and 227");
+    }
+
+    #[test]
+    fn a_session_tells_whose_a_stray_is_unless_its_mark_says_otherwise() {
+        let of = |test| Some(frames::mark(7, test));
+        let strays = [stray(9, 1_005, of(5)), stray(10, 1_132, of(132)), stray(11, 1_005, None)];
+        assert_eq!(owners(&[5, 132], &strays), [(9, 5), (10, 132), (11, 5)]);
+        // The number of the session was test 5's, and is given out again.
+        assert_eq!(owners(&[5, 6], &[stray(9, 1_005, of(6))]), [(9, 6)]);
     }
 
     #[test]

@@ -26,7 +26,7 @@
 //! panic-raised    u32 thread, u32 test, u32 panic, u64 vtable, u64 type-id, stack, text: the
 //!                 message, if these two, a table of methods and one of those, are a text's
 //! panic-caught    u32 thread, u32 panic, u8 by-std: by the start of the thread, for who joins it
-//! process-started u32 process, u32 thread, u32 test, stack
+//! process-started u32 process (0: libc keeps its number to itself), u32 thread, u32 test, stack
 //! process-reaped  u32 process
 //! exiting         i32 code, u32 thread, u32 test
 //! crashing        i32 signal, u32 thread, u32 test, u64 at, u64 address
@@ -35,6 +35,7 @@
 //! thread-alive    u32 thread, u32 tid, u32 test, text name
 //! goodbye
 //! thread-runs     u32 thread, u32 tid: of a thread whose start was told before it ran
+//! leaving         u32 descriptor: the process waits for a byte from there before it ends
 //! ```
 //!
 //! Threads are numbered by the agent in the order of their creation; 0 is the main thread. Tests
@@ -170,6 +171,12 @@ pub enum Frame {
         name: Vec<u8>,
     },
     Goodbye,
+    /// All tests have ended, and something that they have started may still be there. The process
+    /// ends once it has been told so, by two bytes to this descriptor of it: the first says that
+    /// somebody will send the second.
+    Leaving {
+        descriptor: u32,
+    },
     /// A thread whose start was told before it had a `tid` runs now.
     ThreadRuns {
         thread: u32,
@@ -235,7 +242,7 @@ impl Decoder {
 
 fn decode(frame: &[u8]) -> Result<Frame, Garbage> {
     let Some((&kind, fields)) = frame.split_first() else { return Err(Garbage::Length(0)) };
-    if !(kinds::HELLO..=kinds::LIBTEST_LINE).contains(&kind) {
+    if !(kinds::HELLO..=kinds::LEAVING).contains(&kind) {
         return Err(Garbage::Kind(kind));
     }
     let mut fields = Fields(fields);
@@ -342,6 +349,7 @@ fn read(kind: u8, fields: &mut Fields<'_>) -> Option<Frame> {
         },
         kinds::THREAD_RUNS => Frame::ThreadRuns { thread: fields.u32()?, tid: fields.u32()? },
         kinds::GOODBYE => Frame::Goodbye,
+        kinds::LEAVING => Frame::Leaving { descriptor: fields.u32()? },
         _ => return None,
     })
 }

@@ -3,13 +3,16 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Channel, Ended, Heard, Left, Settled};
+use crate::clock;
 use crate::flood::Floods;
+use crate::leaks::Orphans;
 use crate::libtest::{LedgerEntry, LedgerReader, LedgerVerdict, ReportReader};
 use crate::outcome::Outcome;
 use crate::output::Bounded;
-use crate::process::{Look, Stray, Stream};
+use crate::process::{Look, Stream};
 
 pub struct LedgerFile<'n> {
     ledger: LedgerReader<'n>,
@@ -23,6 +26,7 @@ pub struct LedgerFile<'n> {
     captures: bool,
     heard_any: bool,
     is_new: bool,
+    orphans: Orphans,
     floods: Option<Arc<Floods>>,
 }
 
@@ -46,8 +50,15 @@ impl<'n> LedgerFile<'n> {
             captures,
             heard_any: false,
             is_new: true,
+            orphans: Orphans::new(Duration::ZERO),
             floods: None,
         }
+    }
+
+    /// What it has started may outlive the worker for so long.
+    pub fn with_linger(mut self, linger: Duration) -> Self {
+        self.orphans = Orphans::new(linger);
+        self
     }
 
     /// What is too much to be kept goes there.
@@ -120,7 +131,16 @@ impl Channel for LedgerFile<'_> {
         heard
     }
 
-    fn finish(self: Box<Self>, look: &dyn Look, strays: &[Stray]) -> Left {
+    fn look(&mut self, look: &dyn Look) -> Vec<Heard> {
+        self.orphans.look_for_own(look, clock::now());
+        Vec::new()
+    }
+
+    fn has_open(&self) -> bool {
+        self.orphans.are_open()
+    }
+
+    fn finish(self: Box<Self>, _look: &dyn Look) -> Left {
         let began = self.report.began() || self.heard_any;
         // A test may print such a line and end the process: libtest's own agrees with its log.
         let ended = self.report.counted == Some(self.ledger.seen);
@@ -129,10 +149,8 @@ impl Channel for LedgerFile<'_> {
         let was_lost = self.report.ended() && !ended;
         let (outputs, mut rest) = self.report.finish();
         rest.append(self.stderr.into_output());
-        let own = strays.iter().filter(|stray| stray.is_ours);
-        let strays: Vec<u32> = own.map(|stray| stray.pid).collect();
-        let left_behind = strays.iter().filter_map(|pid| look.command_of(*pid)).collect();
-        Left { began, ended, outputs, rest, was_lost, left_behind, strays, ..Left::default() }
+        let (strays, nobodys) = self.orphans.into_left().into_iter().unzip();
+        Left { began, ended, outputs, rest, was_lost, nobodys, strays, ..Left::default() }
     }
 }
 

@@ -15,10 +15,11 @@ mod places;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use self::frames::Address;
 use crate::leaks::{Finding, Module};
 use crate::outcome::Outcome;
 use crate::output::Output;
-use crate::process::{Look, Stray, Stream};
+use crate::process::{Look, Stream};
 
 pub use agent::{Agent, ThreadStack};
 pub use ledger_file::LedgerFile;
@@ -56,6 +57,11 @@ pub enum Heard {
     },
     /// Written past the capture.
     Wrote(Vec<u8>),
+    /// All tests have ended, and the process waits for a word to this descriptor of it before it
+    /// ends as well.
+    Leaving {
+        descriptor: u32,
+    },
 }
 
 /// Whether all is known about a test that has ended.
@@ -99,8 +105,8 @@ pub struct Left {
     pub findings: HashMap<usize, Vec<Finding>>,
     /// Those of the strays that are this worker's: they have to be ended.
     pub strays: Vec<u32>,
-    /// Commands of processes that belong to one of the tests, and nobody can say to which.
-    pub left_behind: Vec<String>,
+    /// What one of the tests has left behind, and nobody can say which.
+    pub nobodys: Vec<Finding>,
     /// Where the addresses of findings and stacks belong.
     pub modules: Vec<Module>,
     pub stacks: Vec<ThreadStack>,
@@ -131,14 +137,6 @@ pub enum Fatal {
     Signal(i32),
 }
 
-/// A process that was started by a test of a worker that has ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ProcessLeft {
-    pub pid: u32,
-    /// When its test did, where that is known.
-    pub test_ended: Option<Instant>,
-}
-
 pub trait Channel {
     /// Takes the next bytes of a stream.
     fn hear(&mut self, stream: Stream, bytes: &[u8]) -> Vec<Heard>;
@@ -163,18 +161,27 @@ pub trait Channel {
         true
     }
 
-    /// What may still be there of the processes that tests have started, `strays` among them.
-    fn processes_left(&self, strays: &[Stray]) -> Vec<ProcessLeft> {
-        strays.iter().map(|stray| ProcessLeft { pid: stray.pid, test_ended: None }).collect()
+    /// Whether something that tests have started is within its linger, or may be about to end.
+    fn has_open(&self) -> bool {
+        false
     }
+
+    /// Of that, the threads: their numbers, and where they were started.
+    fn open_threads(&self) -> Vec<(u32, Vec<Address>)> {
+        Vec::new()
+    }
+
+    /// These threads are not going to end before their process, by design.
+    fn stay(&mut self, _threads: &[u32]) {}
+
+    /// The process has exited; what it has started is looked at once more.
+    fn exited(&mut self) {}
 
     /// Where the addresses of findings belong, as far as is known yet.
     fn modules(&self) -> &[Module] {
         &[]
     }
 
-    /// The process has ended.
-    ///
-    /// `strays` are processes that carry the worker's mark and came home to us.
-    fn finish(self: Box<Self>, look: &dyn Look, strays: &[Stray]) -> Left;
+    /// The process has ended, and there is nothing to wait for any more.
+    fn finish(self: Box<Self>, look: &dyn Look) -> Left;
 }

@@ -10,6 +10,7 @@ use super::{Leak, LeakRules};
 use crate::channel::frames::Address;
 use crate::declaration::{LeakAction, LeakKind};
 use crate::duration::seconds;
+use crate::process::AtWork;
 
 /// What is needed to name the places of one worker.
 pub struct Names<'n> {
@@ -49,6 +50,18 @@ pub fn judge(
     leaks
 }
 
+/// Processes that no worker knows: neither the environment nor any mark tells whose they are.
+pub fn of_run(left: Vec<AtWork>, command_line: Option<LeakAction>) -> Vec<Leak> {
+    let rules = LeakRules::new(&[], command_line);
+    let leak = |AtWork { pid, command, age }| {
+        let (kind, what, place, stack) = (LeakKind::Process, command, None, Vec::new());
+        let (action, rule) = rules.decide(kind, &what);
+        let detail = killed(pid, age);
+        Leak { kind, what, place, detail, stack, action, rule }
+    };
+    left.into_iter().map(leak).filter(|leak| leak.action != LeakAction::Allow).collect()
+}
+
 fn leak(finding: &Finding, rules: &LeakRules, names: &mut Names<'_>) -> Option<Leak> {
     let calls = names.calls(&finding.stack);
     let (kind, what, detail, place) = match &finding.what {
@@ -69,8 +82,11 @@ fn leak(finding: &Finding, rules: &LeakRules, names: &mut Names<'_>) -> Option<L
             let detail = format!("in thread `{thread}`, which nobody joined");
             (LeakKind::Panic, message, detail, place_of(&raised))
         }
-        Left::Process { pid, command, age } => {
-            let detail = format!("pid {pid}, {} s old, killed", seconds(*age));
+        Left::Process { pid, command, age, lived_on } => {
+            let detail = match lived_on {
+                Some(lived_on) => format!("pid {pid}, {}", then_ended(*lived_on)),
+                None => killed(*pid, *age),
+            };
             (LeakKind::Process, command.clone(), detail, place_of(&calls))
         }
     };
@@ -111,10 +127,18 @@ fn is_of_text(type_id: &[Call]) -> bool {
 fn thread_detail(lived_on: Option<Duration>, was_waiting: bool) -> String {
     let state = if was_waiting { "waiting, " } else { "" };
     match lived_on {
-        Some(lived_on) => format!("{state}lived on for {} s, then ended", seconds(lived_on)),
+        Some(lived_on) => format!("{state}{}", then_ended(lived_on)),
         // Until the very end it makes no difference: it was waiting, or would not rest at all.
         None => "still alive when its process ended".to_owned(),
     }
+}
+
+fn killed(pid: u32, age: Duration) -> String {
+    format!("pid {pid}, {} s old, killed", seconds(age))
+}
+
+fn then_ended(lived_on: Duration) -> String {
+    format!("lived on for {} s, then ended", seconds(lived_on))
 }
 
 fn shown_call(call: &Call) -> String {
@@ -191,6 +215,11 @@ const POOLS: [(&str, &str); 6] = [
     ("blocking::Executor", "blocking's pool"),
     ("async_io::driver", "async-io's reactor"),
 ];
+
+/// Whether these calls start a thread of a pool: it is not going to end before its process.
+pub fn is_pool(calls: &[Call]) -> bool {
+    pool_of(calls).is_some()
+}
 
 fn pool_of(calls: &[Call]) -> Option<&'static str> {
     let is_called = |function: &str| calls.iter().any(|call| call.function.contains(function));

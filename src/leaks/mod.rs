@@ -1,19 +1,23 @@
 //! What tests leave behind, and what the policy makes of it.
 
 mod judge;
+mod orphans;
 mod rules;
 mod symbols;
 mod traces;
 mod vtables;
+mod watch;
 
 use serde::Serialize;
 
 use crate::declaration::{LeakAction, LeakKind};
 
-pub use judge::{Names, essential, judge};
+pub use judge::{Names, essential, is_pool, judge, of_run};
+pub use orphans::Orphans;
 pub use rules::LeakRules;
 pub use symbols::{Module, Symbols};
-pub use traces::{Finding, Subject, Traces};
+pub use traces::{Finding, Left, Subject, Traces};
+pub use watch::{Fate, Watches};
 
 /// One thing that a test left behind.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,7 +1,7 @@
 //! What the agent told about threads, panics and processes of one worker, by test. Pure: facts
 //! in, findings out; names of functions and rules come later.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::channel::frames::{Address, Frame};
@@ -39,6 +39,8 @@ pub enum Left {
         pid: u32,
         command: String,
         age: Duration,
+        /// How long it lived on behind its test; none where it was there until it was ended.
+        lived_on: Option<Duration>,
     },
 }
 
@@ -46,8 +48,10 @@ pub enum Left {
 pub struct Traces {
     threads: BTreeMap<u32, Thread>,
     processes: BTreeMap<u32, Process>,
-    /// Every process that a test started, also those that are gone.
-    started: BTreeMap<u32, Process>,
+    /// The newest process of each number that a test started, also those that are gone.
+    started: BTreeMap<u32, Started>,
+    /// Where each test has started processes.
+    starts: NumberMap<usize, Place>,
     /// When each test ended.
     ended: NumberMap<usize, Instant>,
     /// What came about threads before the news of their start: two threads may tell of one,
@@ -55,8 +59,6 @@ pub struct Traces {
     early: BTreeMap<u32, Vec<Frame>>,
     /// How many frames that are.
     early_frames: usize,
-    /// Threads and processes that were seen idle when their linger had passed.
-    lingered: HashSet<Subject>,
 }
 
 /// A thread or process of the worker, as the system knows it.
@@ -79,8 +81,7 @@ struct Thread {
     name: String,
     stack: Vec<Address>,
     ended: Option<Instant>,
-    /// Told by the process at its own end.
-    was_alive_at_end: bool,
+    lingered: Option<Lingered>,
     is_released: bool,
     /// Those that are under way, and the one that has ended it. What somebody catches on the way is
     /// heard of, and is forgotten.
@@ -97,12 +98,59 @@ struct Panic {
     has_ended_thread: bool,
 }
 
-#[derive(Debug, Clone)]
+/// It was seen alive when its linger had passed, and not about to end.
+#[derive(Debug, Clone, Copy)]
+struct Lingered {
+    was_waiting: bool,
+    /// When it was seen last.
+    seen: Instant,
+}
+
+#[derive(Debug)]
 struct Process {
     test: usize,
-    stack: Vec<Address>,
+    /// None where it is not known which of its test's calls started it.
+    stack: Option<Vec<Address>>,
+    /// It was there at that time.
     began: Instant,
+    ended: Option<Instant>,
+    lingered: Option<Lingered>,
+    command: String,
 }
+
+#[derive(Debug)]
+struct Started {
+    test: usize,
+    stack: Vec<Address>,
+}
+
+/// Where a test starts processes.
+#[derive(Debug)]
+enum Place {
+    One(Vec<Address>),
+    Several,
+}
+
+impl Place {
+    fn add(&mut self, stack: &[Address]) {
+        if matches!(self, Place::One(known) if known != stack) {
+            *self = Place::Several;
+        }
+    }
+
+    fn known(&self) -> Option<Vec<Address>> {
+        match self {
+            Place::One(stack) => Some(stack.clone()),
+            Place::Several => None,
+        }
+    }
+}
+
+/// In news of a process whose number libc keeps to itself.
+const UNTOLD: u32 = 0;
+
+/// How soon a process that has outlived its linger is looked at again.
+const LEAST_PAUSE: Duration = Duration::from_millis(20);
 
 /// Frames about unknown threads that are kept at the most: as many as can be on their way.
 const MOST_EARLY: usize = 1024;
@@ -136,10 +184,9 @@ impl Traces {
             Frame::ThreadStarted { thread, tid, test, detached, stack, .. } => {
                 let Some(test) = test_of(test) else { return };
                 let (name, ended, panics) = (String::new(), None, Vec::new());
-                let is_released = detached;
-                let was_alive_at_end = false;
+                let (lingered, is_released) = (None, detached);
                 let started =
-                    Thread { test, tid, name, stack, ended, was_alive_at_end, is_released, panics };
+                    Thread { test, tid, name, stack, ended, lingered, is_released, panics };
                 self.threads.insert(thread, started);
                 let early = self.early.remove(&thread).unwrap_or_default();
                 self.early_frames -= early.len();
@@ -149,7 +196,6 @@ impl Traces {
             Frame::ThreadAlive { thread, name, .. } => {
                 if let Some(thread) = self.threads.get_mut(&thread) {
                     thread.name = text(&name);
-                    thread.was_alive_at_end = true;
                 }
             }
             Frame::ThreadRuns { thread, tid } => {
@@ -183,17 +229,10 @@ impl Traces {
             }
             Frame::ProcessStarted { process, test, stack, .. } => {
                 if let Some(test) = test_of(test) {
-                    let started = Process { test, stack, began: now };
-                    // A child of it that came home before this news waits for its place.
-                    let waits = |p: &&mut Process| p.test == test && p.stack.is_empty();
-                    for process in self.processes.values_mut().filter(waits) {
-                        process.stack = started.stack.clone();
-                    }
-                    self.started.insert(process, started.clone());
-                    self.processes.insert(process, started);
+                    self.process_started(process, test, stack, now);
                 }
             }
-            Frame::ProcessReaped { process } => drop(self.processes.remove(&process)),
+            Frame::ProcessReaped { process } => self.process_ended(process, now),
             _ => {}
         }
     }
@@ -207,6 +246,18 @@ impl Traces {
         self.early_frames += 1;
     }
 
+    fn process_started(&mut self, pid: u32, test: usize, stack: Vec<Address>, now: Instant) {
+        self.starts.entry(test).or_insert_with(|| Place::One(stack.clone())).add(&stack);
+        // libc keeps some numbers to itself: such a process is found by its mark.
+        if pid != UNTOLD {
+            let (ended, lingered, command) = (None, None, String::new());
+            let own = Some(stack.clone());
+            let started = Process { test, stack: own, began: now, ended, lingered, command };
+            self.processes.insert(pid, started);
+            self.started.insert(pid, Started { test, stack });
+        }
+    }
+
     fn thread_ended(&mut self, number: u32, name: &[u8], now: Instant) {
         let Some(thread) = self.threads.get_mut(&number) else { return };
         thread.ended = Some(now);
@@ -218,12 +269,11 @@ impl Traces {
         self.forget_if_settled(number);
     }
 
-    /// A thread that has ended, was not seen idle after its linger, and carries no panic has
+    /// A thread that has ended, was not seen alive after its linger, and carries no panic has
     /// left nothing.
     fn forget_if_settled(&mut self, number: u32) {
         let is_settled = self.threads.get(&number).is_some_and(|thread| {
-            let subject = Subject::Thread { number, tid: thread.tid };
-            thread.ended.is_some() && thread.panics.is_empty() && !self.lingered.contains(&subject)
+            thread.ended.is_some() && thread.panics.is_empty() && thread.lingered.is_none()
         });
         if is_settled {
             self.threads.remove(&number);
@@ -243,63 +293,138 @@ impl Traces {
     /// Whether nothing of the test can change any more before its process ends.
     pub fn is_final(&self, test: usize) -> bool {
         let mut threads = self.threads.values().filter(|thread| thread.test == test);
+        let mut processes = self.processes.values().filter(|process| process.test == test);
         threads.all(|thread| thread.ended.is_some() && thread.is_released)
-            && !self.processes.values().any(|process| process.test == test)
+            && processes.all(|process| process.ended.is_some())
     }
 
-    /// What is alive although its test has ended and its linger has passed, and was not seen
-    /// idle yet.
-    pub fn overdue(&self, linger: impl Fn(usize) -> Duration, now: Instant) -> Vec<Subject> {
-        let is_late = |test: usize| {
-            self.ended.get(&test).is_some_and(|ended| clock::after(*ended, linger(test)) <= now)
-        };
-        let threads = self.threads.iter().filter(|(_, t)| t.ended.is_none() && is_late(t.test));
-        let threads =
-            threads.map(|(number, thread)| Subject::Thread { number: *number, tid: thread.tid });
-        let processes = self.processes.iter().filter(|(_, process)| is_late(process.test));
-        let processes = processes.map(|(pid, _)| Subject::Process { pid: *pid });
-        threads.chain(processes).filter(|subject| !self.lingered.contains(subject)).collect()
-    }
-
-    /// When the next linger passes.
-    pub fn due(&self, linger: impl Fn(usize) -> Duration) -> Option<Instant> {
-        let of_test =
-            |test: usize| self.ended.get(&test).map(|ended| clock::after(*ended, linger(test)));
+    /// What is alive as far as is known, and what its test's end and linger have to say to it.
+    fn living(&self) -> impl Iterator<Item = (Subject, usize, Option<Lingered>)> + '_ {
         let threads = self.threads.iter().filter(|(_, thread)| thread.ended.is_none());
-        let threads = threads
-            .filter(|(number, thread)| {
-                !self.lingered.contains(&Subject::Thread { number: **number, tid: thread.tid })
-            })
-            .filter_map(|(_, thread)| of_test(thread.test));
-        let processes = self
-            .processes
-            .iter()
-            .filter(|(pid, _)| !self.lingered.contains(&Subject::Process { pid: **pid }))
-            .filter_map(|(_, process)| of_test(process.test));
-        threads.chain(processes).min()
+        let threads = threads.map(|(number, thread)| {
+            (Subject::Thread { number: *number, tid: thread.tid }, thread.test, thread.lingered)
+        });
+        let processes = self.processes.iter().filter(|(_, process)| process.ended.is_none());
+        let processes = processes
+            .map(|(pid, process)| (Subject::Process { pid: *pid }, process.test, process.lingered));
+        threads.chain(processes)
     }
 
-    /// It was looked at after its linger, and was neither gone nor about to go.
-    pub fn note_lingering(&mut self, subject: Subject) {
-        self.lingered.insert(subject);
+    /// What is alive although its test has ended and its linger has passed.
+    pub fn overdue(&self, linger: impl Fn(usize) -> Duration, now: Instant) -> Vec<Subject> {
+        let living = self.living().filter_map(|(subject, test, lingered)| {
+            let due = self.due_for(subject, test, lingered, &linger)?;
+            (due <= now).then_some(subject)
+        });
+        living.collect()
     }
 
-    /// The process is gone although nobody waited for it: nothing was left behind.
-    pub fn forget_process(&mut self, pid: u32) {
-        self.processes.remove(&pid);
+    /// When something has to be looked at next.
+    pub fn due(&self, linger: impl Fn(usize) -> Duration) -> Option<Instant> {
+        let due = |(subject, test, lingered)| self.due_for(subject, test, lingered, &linger);
+        self.living().filter_map(due).min()
+    }
+
+    /// None where it need not be looked at (any more).
+    fn due_for(
+        &self,
+        subject: Subject,
+        test: usize,
+        lingered: Option<Lingered>,
+        linger: impl Fn(usize) -> Duration,
+    ) -> Option<Instant> {
+        let ended = *self.ended.get(&test)?;
+        match (lingered, subject) {
+            (None, _) => Some(clock::after(ended, linger(test))),
+            // Its own process tells when it ends.
+            (Some(_), Subject::Thread { .. }) => None,
+            // Nobody may ever wait for it: how long it lived on is known to a tenth.
+            (Some(Lingered { seen, .. }), Subject::Process { .. }) => {
+                let soon = (seen - ended) / 10;
+                Some(clock::after(seen, soon.max(LEAST_PAUSE)))
+            }
+        }
+    }
+
+    /// Whether something is within its linger, or may be about to end.
+    pub fn has_open(&self) -> bool {
+        self.open().next().is_some()
+    }
+
+    /// What may still end within its linger.
+    fn open(&self) -> impl Iterator<Item = Subject> + '_ {
+        let is_open =
+            |test, lingered: Option<Lingered>| lingered.is_none() && self.ended.contains_key(&test);
+        let open = self.living().filter(move |(_, test, lingered)| is_open(*test, *lingered));
+        open.map(|(subject, ..)| subject)
+    }
+
+    /// The threads among that, and where they were started.
+    pub fn open_threads(&self) -> impl Iterator<Item = (u32, &[Address])> {
+        self.open().filter_map(|subject| match subject {
+            Subject::Thread { number, .. } => Some((number, &*self.threads.get(&number)?.stack)),
+            Subject::Process { .. } => None,
+        })
+    }
+
+    /// The processes among that.
+    pub fn open_processes(&self) -> impl Iterator<Item = u32> + '_ {
+        self.open().filter_map(|subject| match subject {
+            Subject::Process { pid } => Some(pid),
+            Subject::Thread { .. } => None,
+        })
+    }
+
+    /// It was looked at after its linger, and was neither gone nor about to go. What it is called
+    /// is known from now on, however it ends.
+    pub fn note_lingering(
+        &mut self,
+        subject: Subject,
+        was_waiting: bool,
+        name: Option<String>,
+        now: Instant,
+    ) {
+        let (lingered, named) = match subject {
+            Subject::Thread { number, .. } => match self.threads.get_mut(&number) {
+                Some(thread) => (&mut thread.lingered, &mut thread.name),
+                None => return,
+            },
+            Subject::Process { pid } => match self.processes.get_mut(&pid) {
+                Some(process) => (&mut process.lingered, &mut process.command),
+                None => return,
+            },
+        };
+        lingered.get_or_insert(Lingered { was_waiting, seen: now }).seen = now;
+        if let Some(name) = name {
+            *named = name;
+        }
+    }
+
+    /// It is not there any more, whoever may have told.
+    pub fn is_gone(&mut self, subject: Subject, now: Instant) {
+        match subject {
+            Subject::Thread { number, .. } => self.thread_ended(number, b"", now),
+            Subject::Process { pid } => self.process_ended(pid, now),
+        }
+    }
+
+    /// One that has not outlived its linger has left nothing.
+    fn process_ended(&mut self, pid: u32, now: Instant) {
+        match self.processes.get_mut(&pid) {
+            Some(process) if process.lingered.is_some() => {
+                process.ended.get_or_insert(now);
+            }
+            _ => drop(self.processes.remove(&pid)),
+        }
+    }
+
+    /// The worker has ended, and with it its threads: what they might have done is not known.
+    pub fn worker_ended(&mut self) {
+        self.threads.retain(|_, thread| thread.ended.is_some() || thread.lingered.is_some());
     }
 
     pub fn has_started_processes(&self, test: usize) -> bool {
-        self.started.values().any(|process| process.test == test)
-    }
-
-    pub fn when_ended(&self, test: usize) -> Option<Instant> {
-        self.ended.get(&test).copied()
-    }
-
-    /// Processes that nobody has waited for, with their tests.
-    pub fn processes(&self) -> Vec<(u32, usize)> {
-        self.processes.iter().map(|(pid, process)| (*pid, process.test)).collect()
+        self.starts.contains_key(&test)
     }
 
     /// The test of a process that nobody has waited for.
@@ -307,35 +432,45 @@ impl Traces {
         Some(self.processes.get(&pid)?.test)
     }
 
+    /// When a process that is not known to have ended was there at the latest.
+    pub fn began(&self, pid: u32) -> Option<Instant> {
+        Some(self.processes.get(&pid)?.began)
+    }
+
+    pub fn has_process(&self, pid: u32) -> bool {
+        self.processes.contains_key(&pid)
+    }
+
     /// The test of the process that began one of these groups or sessions.
     pub fn test_of_kin(&self, kin: [u32; 2]) -> Option<usize> {
         Some(self.kin(kin)?.test)
     }
 
-    fn kin(&self, kin: [u32; 2]) -> Option<&Process> {
+    fn kin(&self, kin: [u32; 2]) -> Option<&Started> {
         kin.iter().find_map(|number| self.started.get(number))
     }
 
     /// The test that has started processes, if no other has.
     pub fn only_starter(&self) -> Option<usize> {
-        let mut starters = self.started.values().map(|process| process.test);
+        let mut starters = self.starts.keys();
         let first = starters.next()?;
-        starters.all(|test| test == first).then_some(first)
+        starters.next().is_none().then_some(*first)
     }
 
-    /// A process of this test that lost its parent. It was started where the one was to whose
-    /// group or session it belongs, or else where its test has started one last.
-    pub fn take_home(&mut self, pid: u32, test: usize, kin: [u32; 2], now: Instant) {
-        let of_test = |process: &&Process| process.test == test;
-        let last = || self.started.values().filter(of_test).max_by_key(|process| process.began);
-        let parent = self.kin(kin).filter(of_test).or_else(last).cloned();
-        let unknown = Process { test, stack: Vec::new(), began: now };
-        self.processes.entry(pid).or_insert(parent.unwrap_or(unknown));
+    /// A process of this test that nobody has told of, or that lost its parent. It was started
+    /// where the one was to whose group or session it belongs, or else where its test starts
+    /// all of its own, if that is one place.
+    pub fn take_home(&mut self, pid: u32, test: usize, kin: [u32; 2], began: Instant) {
+        let of_kin = self.kin(kin).filter(|started| started.test == test);
+        let stack = of_kin.map(|started| started.stack.clone());
+        let (ended, lingered, command) = (None, None, String::new());
+        let found = Process { test, stack, began, ended, lingered, command };
+        self.processes.entry(pid).or_insert(found);
     }
 
     /// What a test has left, as things are now.
     ///
-    /// `alive` tells the command line of a process that is still there.
+    /// `alive` tells what a process is called that is still there.
     pub fn findings(
         &self,
         test: usize,
@@ -343,18 +478,45 @@ impl Traces {
         alive: impl Fn(u32) -> Option<String>,
     ) -> Vec<Finding> {
         let threads = self.threads.iter().filter(|(_, thread)| thread.test == test);
-        let threads = threads.flat_map(|(number, thread)| self.of_thread(*number, thread));
+        let threads = threads.flat_map(|(_, thread)| self.of_thread(thread));
         let processes = self.processes.iter().filter(|(_, process)| process.test == test);
         let processes = processes.filter_map(|(pid, process)| {
-            let age = now.saturating_duration_since(process.began);
-            let what = Left::Process { pid: *pid, command: alive(*pid)?, age };
-            Some(Finding { what, stack: process.stack.clone() })
+            let command = alive(*pid).filter(|_| process.ended.is_none());
+            self.of_process(*pid, process, command, now)
         });
         threads.chain(processes).collect()
     }
 
+    /// `command` is what it is called now; none where it is gone.
+    fn of_process(
+        &self,
+        pid: u32,
+        process: &Process,
+        command: Option<String>,
+        now: Instant,
+    ) -> Option<Finding> {
+        if command.is_none() && process.lingered.is_none() {
+            return None;
+        }
+        let ended = process.ended.unwrap_or(now);
+        let of_test = self.ended.get(&process.test);
+        let lived_on = of_test.filter(|_| command.is_none());
+        let lived_on = lived_on.map(|test| ended.saturating_duration_since(*test));
+        let age = now.saturating_duration_since(process.began);
+        let command = command.unwrap_or_else(|| process.command.clone());
+        let of_test = || self.starts.get(&process.test).and_then(Place::known);
+        let stack = process.stack.clone().or_else(of_test).unwrap_or_default();
+        Some(Finding { what: Left::Process { pid, command, age, lived_on }, stack })
+    }
+
+    /// What this test has left has been told.
+    pub fn forget(&mut self, test: usize) {
+        self.threads.retain(|_, thread| thread.test != test);
+        self.processes.retain(|_, process| process.test != test);
+    }
+
     /// The panic that has ended a thread, observed or not, or else the thread itself.
-    fn of_thread(&self, number: u32, thread: &Thread) -> Vec<Finding> {
+    fn of_thread(&self, thread: &Thread) -> Vec<Finding> {
         if thread.ended.is_some() && !thread.panics.is_empty() {
             return thread.panics.iter().map(|panic| of_panic(thread, panic)).collect();
         }
@@ -362,13 +524,11 @@ impl Traces {
             (Some(ended), Some(test)) => Some(ended.saturating_duration_since(*test)),
             _ => None,
         };
-        let subject = Subject::Thread { number, tid: thread.tid };
-        // One that a dying or ended worker took with it had no time to end by itself.
-        let has_left = thread.was_alive_at_end || self.lingered.contains(&subject);
+        // One that a dying worker took with it had no time to end by itself.
+        let Some(Lingered { was_waiting, .. }) = thread.lingered else { return Vec::new() };
         let (name, stack) = (thread.name.clone(), thread.stack.clone());
-        let was_waiting = self.lingered.contains(&subject);
         let what = Left::Thread { name, tid: thread.tid, lived_on, was_waiting };
-        has_left.then_some(Finding { what, stack }).into_iter().collect()
+        vec![Finding { what, stack }]
     }
 }
 
@@ -464,19 +624,35 @@ mod tests {
         let mut play = Play::new().starts(1, 1).test_ends(0).after(100);
         let overdue = play.traces.overdue(LINGER, play.now);
         assert_eq!(overdue, [Subject::Thread { number: 1, tid: 101 }]);
-        play.traces.note_lingering(overdue[0]);
+        play.traces.note_lingering(overdue[0], true, None, play.now);
         assert_eq!(play.found(0), ["alive"]);
         assert_eq!(play.traces.due(LINGER), None);
         assert_eq!(play.after(50).ends(1).found(0), ["lingered"]);
     }
 
     #[test]
-    fn a_thread_that_is_alive_at_the_end_of_its_process_is_left() {
-        let play = Play::new().starts(1, 1).test_ends(0);
-        assert_eq!(play.found(0), [""; 0], "its process may have been killed");
-        let (name, tid) = (b"t".to_vec(), 101);
-        let play = play.frame(Frame::ThreadAlive { thread: 1, tid, test: 1, name });
+    fn what_a_dying_process_takes_with_it_within_its_linger_is_not_left() {
+        let mut play = Play::new().starts(1, 1).starts(2, 1).test_ends(0);
+        let stays = Subject::Thread { number: 2, tid: 102 };
+        play.traces.note_lingering(stays, true, Some("reaper".into()), play.now);
+        assert!(play.traces.has_open());
+        play.traces.worker_ended();
+        assert!(!play.traces.has_open());
         assert_eq!(play.found(0), ["alive"]);
+    }
+
+    #[test]
+    fn a_process_that_lived_on_behind_its_linger_is_left_even_if_it_ends() {
+        let mut play = Play::new().frame(process(9, 1)).test_ends(0).after(100);
+        let overdue = play.traces.overdue(LINGER, play.now);
+        assert_eq!(overdue, [Subject::Process { pid: 9 }]);
+        play.traces.note_lingering(overdue[0], true, Some("sleep 1".into()), play.now);
+        assert!(!play.traces.has_open() && play.traces.due(LINGER).is_some());
+        let play = play.after(700).frame(Frame::ProcessReaped { process: 9 });
+        assert!(play.traces.is_final(0));
+        let found = play.traces.findings(0, play.now, |_| None);
+        let Left::Process { lived_on, command, .. } = &found[0].what else { panic!("{found:?}") };
+        assert_eq!((lived_on.unwrap().as_millis(), &**command), (800, "sleep 1"));
     }
 
     #[test]
@@ -561,9 +737,11 @@ mod tests {
         assert_eq!(play.traces.test_of_kin([11, 1]), Some(1));
         assert_eq!(play.traces.test_of_kin([1, 2]), None);
         play.traces.take_home(90, 0, [1, 9], play.now);
-        assert_eq!(play.traces.processes[&90].stack, [9]);
+        assert_eq!(play.traces.processes[&90].stack.as_deref(), Some(&[9][..]));
         play.traces.take_home(91, 1, [1, 9], play.now);
-        assert_eq!(play.traces.processes[&91].stack, [11], "the session is another test's");
+        assert_eq!(play.traces.processes[&91].stack, None, "the session is another test's");
+        let found = play.traces.findings(1, play.now, |_| Some(String::new()));
+        assert!(found.iter().all(|finding| finding.stack == [11]), "it starts all in one place");
     }
 
     #[test]

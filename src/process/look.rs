@@ -13,34 +13,56 @@ use crate::channel::frames::{IN_PERSONALITY, IN_PRIORITY};
 
 /// A look at threads and processes, as they are now.
 pub trait Look {
-    /// Whether a thread of the worker is there, and waits for something: it has had its time
-    /// on a processor, and is not about to end by itself.
-    fn thread_rests(&self, tid: u32) -> bool;
+    /// A thread of the worker; none where it is not there any more.
+    fn thread(&self, tid: u32) -> Option<Seen>;
 
-    /// Whether a process is there, and neither ended nor about to be.
-    fn process_lives(&self, pid: u32) -> bool;
+    /// A process that is there, and neither ended nor about to be.
+    fn process(&self, pid: u32) -> Option<Seen>;
 
-    /// Whether a process wants a processor, or waits for a disk: it does not stay as it is, and
-    /// on a busy machine it may be about to end for long.
-    fn process_is_busy(&self, pid: u32) -> bool;
+    /// The name of a thread of the worker that is there.
+    fn name_of(&self, tid: u32) -> Option<String>;
 
-    /// The command line of a process that lives.
+    /// What a process that lives is called: its command line, or whose fork it is.
     fn command_of(&self, pid: u32) -> Option<String>;
 
     /// Processes of the worker that came home to us, having lost their parents.
     fn strays(&self) -> Vec<Stray>;
+
+    /// The worker's own children, but for those that are known.
+    fn children(&self, is_known: &dyn Fn(u32) -> bool) -> Vec<Stray>;
 }
 
-/// A process that has lost its parent.
+/// A thread or a process, as it was when it was looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    /// Whether it waits for something: it has had its time on a processor, and is not about to
+    /// end by itself. One that wants a processor, or waits for a disk, does not stay as it is,
+    /// and on a busy machine it may be about to end for long.
+    pub rests: bool,
+    /// The processor time that it has used so far.
+    pub worked: Duration,
+    /// How long ago it was started.
+    pub age: Duration,
+}
+
+/// The kernel's unit of time, of which there are a hundred in a second; since the system was
+/// started.
+pub type Ticks = u64;
+
+/// A process that nobody has told of, or that has lost its parent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stray {
     pub pid: u32,
+    pub born: Ticks,
+    /// How long ago that was.
+    pub age: Duration,
     /// Its process group and its session, each by the number of the process that began it. As
     /// long as there is one of them, no other process gets that number.
     pub kin: [u32; 2],
     /// The agent's mark, which it has inherited from its test.
     pub mark: Option<u32>,
-    /// Whether its environment says that it comes from this worker; it may have cleared that.
+    /// Whether it comes from this worker beyond doubt: its environment says so, or it is in the
+    /// worker's group or session, or the worker's own child. It may have left all of that.
     pub is_ours: bool,
 }
 
@@ -51,54 +73,161 @@ pub struct At<'w> {
     pub worker: u64,
     pub run_id: &'w str,
     pub groups: &'w Groups,
+    /// The program that it runs, and what that is called.
+    pub program: Program<'w>,
+}
+
+#[derive(Clone, Copy)]
+pub struct Program<'w> {
+    pub executable: &'w Path,
+    pub name: &'w str,
 }
 
 impl Look for At<'_> {
-    fn thread_rests(&self, tid: u32) -> bool {
-        let state = state(&format!("/proc/{}/task/{tid}/stat", self.pid));
-        // Not `D`: so waits who maps or frees memory, also on the way to its end.
-        matches!(state, Some('S' | 'T' | 't'))
+    fn thread(&self, tid: u32) -> Option<Seen> {
+        Stat::read(&format!("{}/task/{tid}", self.pid))?.seen()
     }
 
-    fn process_lives(&self, pid: u32) -> bool {
-        let state = state(&format!("/proc/{pid}/stat"));
-        !matches!(state, None | Some('Z' | 'X')) && !is_killed(pid)
+    fn process(&self, pid: u32) -> Option<Seen> {
+        Stat::of(pid)?.seen().filter(|_| !is_killed(pid))
     }
 
-    fn process_is_busy(&self, pid: u32) -> bool {
-        matches!(state(&format!("/proc/{pid}/stat")), Some('R' | 'D'))
+    fn name_of(&self, tid: u32) -> Option<String> {
+        let name = fs::read(format!("/proc/{}/task/{tid}/comm", self.pid)).ok()?;
+        Some(String::from_utf8_lossy(&name).trim_end_matches('\n').to_owned())
     }
 
     fn command_of(&self, pid: u32) -> Option<String> {
-        self.process_lives(pid).then(|| command_line(pid))
+        let stat = Stat::of(pid)?;
+        stat.seen().filter(|_| !is_killed(pid))?;
+        // Its words are those of the worker, which differ from run to run.
+        let is_fork = stat.is_fork() && runs(pid, self.program.executable);
+        Some(if is_fork { format!("fork of {}", self.program.name) } else { command_line(pid) })
     }
 
     fn strays(&self) -> Vec<Stray> {
         let spared = self.groups.spared();
         let is_other = |pid: &u32| !self.groups.has(*pid) && !spared.contains(pid);
         let others = adopted().into_iter().filter(is_other);
-        let stray = |pid: u32| {
-            let origin = origin_of(pid, self.run_id);
-            let is_ours = origin == Origin::Worker(self.worker);
-            let is_anothers = !is_ours && matches!(origin, Origin::Worker(_));
-            let mark = mark_of(pid).filter(|_| origin != Origin::OtherRun);
-            let stray = Stray { pid, kin: kin_of(pid)?, mark, is_ours };
-            (!is_anothers).then_some(stray)
-        };
-        others.filter_map(stray).collect()
+        // One that is older is none of this worker's, whatever it carries.
+        let born = Stat::of(self.pid).and_then(|stat| stat.born()).unwrap_or_default();
+        others.filter_map(|pid| self.stray(pid)).filter(|stray| stray.born >= born).collect()
     }
+
+    fn children(&self, is_known: &dyn Fn(u32) -> bool) -> Vec<Stray> {
+        let children = children_of(&self.pid.to_string()).into_iter();
+        let unknown = children.filter(|pid| !is_known(*pid));
+        let own = |pid| Some(Stray { is_ours: true, ..self.stray(pid)? });
+        unknown.filter_map(own).collect()
+    }
+}
+
+impl At<'_> {
+    fn stray(&self, pid: u32) -> Option<Stray> {
+        let stat = Stat::of(pid)?;
+        // One that has ended has nothing to tell, and waits for us to let it go.
+        stat.seen()?;
+        let (kin, born) = (stat.kin()?, stat.born()?);
+        let origin = origin_of(pid, self.run_id);
+        // The worker is not reaped yet, so that its number is its own.
+        let is_ours = origin == Origin::Worker(self.worker) || kin.contains(&self.pid);
+        if !is_ours && matches!(origin, Origin::Worker(_)) {
+            return None;
+        }
+        let mark = mark_of(pid).filter(|_| origin != Origin::OtherRun);
+        Some(Stray { pid, born, age: age(born), kin, mark, is_ours })
+    }
+}
+
+/// What the kernel tells of a process or a thread in one line (proc(5), `/proc/PID/stat`).
+struct Stat(String);
+
+impl Stat {
+    fn of(pid: u32) -> Option<Stat> {
+        Stat::read(&pid.to_string())
+    }
+
+    fn read(task: &str) -> Option<Stat> {
+        fs::read_to_string(format!("/proc/{task}/stat")).ok().map(Stat)
+    }
+
+    /// By the numbers of proc(5). The name in brackets, which may hold anything, is the second.
+    fn field(&self, number: usize) -> Option<&str> {
+        self.0.rsplit_once(')')?.1.split_whitespace().nth(number - 3)
+    }
+
+    fn number(&self, field: usize) -> Option<u64> {
+        self.field(field)?.parse().ok()
+    }
+
+    fn state(&self) -> Option<char> {
+        self.field(3)?.chars().next()
+    }
+
+    #[cfg(target_os = "linux")]
+    fn parent(&self) -> Option<u32> {
+        self.field(4)?.parse().ok()
+    }
+
+    /// Its group and its session.
+    fn kin(&self) -> Option<[u32; 2]> {
+        Some([self.field(5)?.parse().ok()?, self.field(6)?.parse().ok()?])
+    }
+
+    fn born(&self) -> Option<Ticks> {
+        self.number(22)
+    }
+
+    /// Whether it was forked and has not become another program since.
+    fn is_fork(&self) -> bool {
+        const PF_FORKNOEXEC: u64 = 0x40;
+        self.number(9).is_some_and(|flags| flags & PF_FORKNOEXEC != 0)
+    }
+
+    /// None where it has ended.
+    fn seen(&self) -> Option<Seen> {
+        let state = self.state().filter(|state| !matches!(state, 'Z' | 'X'))?;
+        // Not `D`: so waits who maps or frees memory, also on the way to its end.
+        let rests = matches!(state, 'S' | 'T' | 't');
+        let worked = self.number(14)? + self.number(15)?;
+        Some(Seen { rests, worked: in_ticks(worked), age: age(self.born()?) })
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn in_ticks(ticks: Ticks) -> Duration {
+    Duration::from_millis(ticks * 1000 / rustix::param::clock_ticks_per_second().max(1))
+}
+
+/// How long ago something was started.
+#[cfg(target_os = "linux")]
+fn age(born: Ticks) -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let now = Duration::try_from(now).unwrap_or_default();
+    now.saturating_sub(in_ticks(born))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn in_ticks(_ticks: Ticks) -> Duration {
+    Duration::ZERO
+}
+
+#[cfg(not(target_os = "linux"))]
+fn age(_born: Ticks) -> Duration {
+    Duration::ZERO
+}
+
+/// Whether a process was started as this program.
+fn runs(pid: u32, executable: &Path) -> bool {
+    let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let first = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
+    !first.is_empty() && executable.as_os_str().as_encoded_bytes() == first
 }
 
 /// Whether a process is stopped until somebody lets it go on.
 #[cfg(target_os = "linux")]
 pub fn is_stopped(pid: rustix::process::Pid) -> bool {
-    state(&format!("/proc/{}/stat", pid.as_raw_pid())) == Some('T')
-}
-
-/// The state letter, behind the name in brackets, which may hold anything.
-fn state(path: &str) -> Option<char> {
-    let stat = fs::read_to_string(path).ok()?;
-    stat.rsplit_once(')')?.1.trim_start().chars().next()
+    Stat::of(pid.as_raw_pid().unsigned_abs()).and_then(|stat| stat.state()) == Some('T')
 }
 
 /// Whether a process was started by another one, or by one that was.
@@ -110,39 +239,21 @@ pub fn is_below(process: rustix::process::Pid, ancestor: rustix::process::Pid) -
         if pid == ancestor {
             return true;
         }
-        next = parent_of(pid);
+        next = Stat::of(pid).and_then(|stat| stat.parent());
     }
     false
 }
 
-/// proc(5), field 4 of `stat`.
-#[cfg(target_os = "linux")]
-fn parent_of(pid: u32) -> Option<u32> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
-}
-
-/// Its group and its session (proc(5), fields 5 and 6 of `stat`).
-fn kin_of(pid: u32) -> Option<[u32; 2]> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(2);
-    let mut next = || fields.next()?.parse().ok();
-    Some([next()?, next()?])
-}
-
-/// When a process was started, in ticks since the system was (proc(5), field 22 of `stat`);
-/// none where it has ended. Together with its number that is unique.
-pub fn start_time(pid: u32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
-    let state = fields.next()?;
-    let is_there = !matches!(state, "Z" | "X");
-    fields.nth(18)?.parse().ok().filter(|_| is_there)
+/// When a process was started; none where it has ended. Together with its number that is unique.
+pub fn start_time(pid: u32) -> Option<Ticks> {
+    let stat = Stat::of(pid)?;
+    stat.born().filter(|_| !matches!(stat.state(), None | Some('Z' | 'X')))
 }
 
 /// A process that somebody waits for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AtWork {
+    pub pid: u32,
     pub command: String,
     pub age: Duration,
 }
@@ -150,12 +261,7 @@ pub struct AtWork {
 /// None where it has ended, or where nobody tells.
 #[cfg(target_os = "linux")]
 pub fn at_work(pid: u32) -> Option<AtWork> {
-    let started = start_time(pid)?;
-    let since_boot = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    let started = started as f64 / rustix::param::clock_ticks_per_second() as f64;
-    let age = since_boot.tv_sec as f64 + since_boot.tv_nsec as f64 / 1e9 - started;
-    let age = Duration::try_from_secs_f64(age).unwrap_or_default();
-    Some(AtWork { command: command_line(pid), age })
+    Some(AtWork { pid, age: age(start_time(pid)?), command: command_line(pid) })
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -217,7 +323,8 @@ fn environment(pid: u32) -> Option<Vec<u8>> {
     (0..TRIES).find_map(|_| {
         let bytes = fs::read(format!("/proc/{pid}/environ")).ok()?;
         let is_there = !bytes.is_empty();
-        let may_come = || matches!(state(&format!("/proc/{pid}/stat")), Some('R' | 'S' | 'D'));
+        let may_come =
+            || matches!(Stat::of(pid).and_then(|stat| stat.state()), Some('R' | 'S' | 'D'));
         if !is_there && may_come() {
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -228,7 +335,7 @@ fn environment(pid: u32) -> Option<Vec<u8>> {
 /// The threads that are left of a process whose first one has ended, but for that one.
 #[cfg(target_os = "linux")]
 pub fn threads_of_ended(pid: u32) -> Vec<u32> {
-    if state(&format!("/proc/{pid}/stat")) != Some('Z') {
+    if Stat::of(pid).and_then(|stat| stat.state()) != Some('Z') {
         return Vec::new();
     }
     let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
@@ -319,6 +426,12 @@ pub fn is_alone(pid: u32, descriptors: usize) -> bool {
 /// on a busy machine our parent then waits for that longer than a small run takes.
 fn adopted() -> Vec<u32> {
     children_in(Path::new(&format!("/proc/self/task/{}/children", std::process::id())))
+}
+
+/// Those that came home to us and are there, but for those that are to stay.
+pub fn living_strays(but: &[u32]) -> Vec<AtWork> {
+    let strays = adopted().into_iter().filter(|pid| !but.contains(pid) && !is_killed(*pid));
+    strays.filter_map(at_work).collect()
 }
 
 fn children_in(list: &Path) -> Vec<u32> {
@@ -470,10 +583,11 @@ mod tests {
     fn a_process_lives_until_it_has_ended() {
         let mut child = sleeper(Command::new("sleep").arg("1000"));
         let groups = Groups::default();
-        let look = At { pid: std::process::id(), worker: 0, run_id: "", groups: &groups };
+        let program = Program { executable: Path::new("shop"), name: "shop" };
+        let look = At { pid: std::process::id(), worker: 0, run_id: "", groups: &groups, program };
         let command = look.command_of(child.id());
         child.kill().unwrap();
-        let lives = look.process_lives(child.id());
+        let lives = look.process(child.id()).is_some();
         child.wait().unwrap();
         assert_eq!(command.as_deref(), Some("sleep 1000"));
         assert!(!lives, "a killed one is not there any more");

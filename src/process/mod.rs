@@ -44,10 +44,13 @@ use std::time::Instant;
 pub use foster::Fostered;
 #[cfg(target_os = "linux")]
 pub use guard::{GuardLine, Lines, set_up};
-pub use look::{At, AtWork, Look, ProcessorTime, Stray, at_work, children_of, start_time};
+pub use look::{
+    At, AtWork, Look, ProcessorTime, Program, Seen, Stray, at_work, children_of, living_strays,
+    start_time,
+};
 #[cfg(not(unix))]
 pub use portable::{
-    Orders, Supervised, Wire, adopt_strays, ask_to_end, end_all, end_strays, has_ended,
+    Door, Orders, Supervised, Wire, adopt_strays, ask_to_end, end_all, end_strays, has_ended,
     io_priority, limit_memory, spawn_detached,
 };
 #[cfg(target_os = "linux")]
@@ -62,7 +65,7 @@ pub use unfostered::Fostered;
 pub use unguarded::{GuardLine, Lines, set_up};
 #[cfg(unix)]
 pub use unix::{
-    Orders, Supervised, Wire, adopt_strays, ask_to_end, end_all, end_strays, has_ended,
+    Door, Orders, Supervised, Wire, adopt_strays, ask_to_end, end_all, end_strays, has_ended,
     io_priority, limit_memory, spawn_detached,
 };
 #[cfg(not(target_os = "linux"))]

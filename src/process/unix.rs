@@ -143,6 +143,21 @@ impl Orders {
     }
 }
 
+/// What a process waits at before it ends. It has been told that somebody stands there.
+pub struct Door(OwnedFd);
+
+impl Door {
+    fn knock(&self) {
+        // It has not waited, which is its own matter.
+        let _ = rustix::io::write(&self.0, b".");
+    }
+
+    /// The process ends.
+    pub fn open(self) {
+        self.knock();
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum HandOver {
     /// By its path.
@@ -410,6 +425,26 @@ impl<'g> Supervised<'g> {
         // the kernel's highest signal, and any such number may be sent.
         let signal = unsafe { Signal::from_raw_unchecked(signal) };
         let _ = rustix::process::kill_process(pid, signal);
+    }
+
+    /// Where the process waits for a word before it ends: a pipe of its own, by the number that
+    /// it has there. None where nobody can get at it.
+    #[cfg(target_os = "linux")]
+    pub fn door(&self, descriptor: u32) -> Option<Door> {
+        use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+        let path = format!("/proc/{}/fd/{descriptor}", self.pid());
+        let flags = OFlags::NONBLOCK.bits().cast_signed();
+        let mut options = File::options();
+        let file = options.write(true).custom_flags(flags).open(path).ok()?;
+        let is_pipe = file.metadata().ok()?.file_type().is_fifo();
+        let door = is_pipe.then_some(Door(file.into()))?;
+        door.knock();
+        Some(door)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub fn door(&self, _descriptor: u32) -> Option<Door> {
+        None
     }
 
     pub fn end(&mut self, how: End) {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::{Paint, View, harmless, is_quiet, print};
 use crate::declaration::{LeakAction, LeakKind};
 use crate::duration::seconds;
-use crate::event::{Event, FixtureEvent, Note, Summary};
+use crate::event::{Event, FixtureEvent, LeftBy, Note, Summary};
 use crate::leaks::Leak;
 use crate::message;
 use crate::outcome::{Outcome, Unsteady, Verdict};
@@ -31,7 +31,9 @@ const LINES: usize = 200;
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Owner {
     Test(TestId),
+    Unit(String),
     Fixture(String),
+    Run,
 }
 
 impl Owner {
@@ -39,9 +41,18 @@ impl Owner {
     fn compare(&self, other: &Owner, view: &View<'_>) -> Ordering {
         match (self, other) {
             (Owner::Test(one), Owner::Test(other)) => view.compare(*one, *other),
+            (Owner::Unit(one), Owner::Unit(other)) => one.cmp(other),
             (Owner::Fixture(one), Owner::Fixture(other)) => one.cmp(other),
-            (Owner::Test(_), Owner::Fixture(_)) => Ordering::Less,
-            (Owner::Fixture(_), Owner::Test(_)) => Ordering::Greater,
+            _ => self.rank().cmp(&other.rank()),
+        }
+    }
+
+    fn rank(&self) -> usize {
+        match self {
+            Owner::Test(_) => 0,
+            Owner::Unit(_) => 1,
+            Owner::Fixture(_) => 2,
+            Owner::Run => 3,
         }
     }
 }
@@ -76,6 +87,14 @@ impl<'r> Human<'r> {
         match event {
             Event::Judged { test, verdict } => self.judged(*test, verdict),
             Event::Fixture { name, slot, what } => self.fixture(name, *slot, what),
+            Event::LeftBehind { by, leaks } => {
+                let owner = match by {
+                    LeftBy::Test(test) => Owner::Test(*test),
+                    LeftBy::Unit(node) => Owner::Unit(node.clone()),
+                    LeftBy::Run => Owner::Run,
+                };
+                self.leaks.extend(leaks.iter().map(|leak| (owner.clone(), leak.clone())));
+            }
             Event::Note(
                 note @ (Note::Doctests { .. } | Note::Unwatched { .. } | Note::Kept { .. }),
             ) => {
@@ -283,7 +302,9 @@ impl<'r> Human<'r> {
     fn shown_owner(&self, owner: &Owner) -> String {
         match owner {
             Owner::Test(test) => self.view.id(*test),
+            Owner::Unit(node) => format!("a test of {node}"),
             Owner::Fixture(name) => format!("fixture {name}"),
+            Owner::Run => "a test of this run".to_owned(),
         }
     }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::{View, print};
-use crate::event::{Event, FixtureEvent, Summary};
+use crate::event::{Event, FixtureEvent, LeftBy, Summary};
 use crate::flood::Flood;
 use crate::leaks::{Leak, LeakLine};
 use crate::outcome::{Attempt, Outcome, Unsteady, Verdict};
@@ -26,6 +26,7 @@ enum Line<'l> {
     RunStarted { run: &'l str, tests: usize, binaries: usize, slots: usize },
     Test(TestLine<'l>),
     Fixture(FixtureLine<'l>),
+    LeftBehind(LeftBehindLine<'l>),
     RunFinished(FinishedLine),
 }
 
@@ -86,6 +87,15 @@ struct FixtureLine<'l> {
     output: Option<String>,
 }
 
+/// Where the test is not known, its unit stands here; where that is not known either, nobody.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct LeftBehindLine<'l> {
+    id: Option<String>,
+    unit: Option<&'l str>,
+    leaks: Vec<LeakLine<'l>>,
+}
+
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
 struct FinishedLine {
@@ -126,6 +136,15 @@ impl<'r> Json<'r> {
                 Some(line) => write(&Line::Fixture(line)),
                 None => Ok(()),
             },
+            Event::LeftBehind { by, leaks } => {
+                let (id, unit) = match by {
+                    LeftBy::Test(test) => (Some(self.view.id(*test)), None),
+                    LeftBy::Unit(node) => (None, Some(node.as_str())),
+                    LeftBy::Run => (None, None),
+                };
+                let leaks = leaks.iter().map(Leak::line).collect();
+                write(&Line::LeftBehind(LeftBehindLine { id, unit, leaks }))
+            }
             Event::Finished(summary) => {
                 let mut held = std::mem::take(&mut self.held);
                 held.sort_by(|(a, _), (b, _)| self.view.compare(*a, *b));

@@ -95,7 +95,8 @@ impl Progress {
             Event::Wrote { bytes } => self.pass_through(bytes),
             Event::Note(note) => self.note(note),
             Event::WhatRuns(slots) => self.what_runs(slots, view),
-            Event::Built => {}
+            // The result tells of it.
+            Event::LeftBehind { .. } | Event::Built => {}
             Event::Tick => self.bar.tick(),
             Event::Finished(_) => self.finish(view),
         }

@@ -8,20 +8,22 @@ use std::time::{Duration, Instant};
 
 use super::arguments::parts;
 use super::running::Place;
-use super::{Cause, Context, GRACE, Job, Message, Overdue, Rest, prepare, room, tell_all};
+use super::{
+    Cause, Context, GRACE, Job, LOOK_AGAIN, LeftLater, Message, Overdue, Rest, Whose, prepare,
+    room, tell_all,
+};
 use crate::channel::{
-    Agent, Channel, Culprit, Ended, Fatal, Heard, LedgerFile, Left, ProcessLeft, Settled,
-    ThreadStack, Way,
+    Agent, Channel, Culprit, Ended, Fatal, Heard, LedgerFile, Left, Settled, ThreadStack, Way,
 };
 use crate::clock;
 use crate::declaration::{LeakAction, LeakKind, Recycle};
 use crate::inventory::Listing;
-use crate::leaks::{Finding, Leak, Module, Names, Symbols, essential, judge};
+use crate::leaks::{Finding, Leak, LeakRules, Module, Names, Symbols, essential, is_pool};
 use crate::libtest;
 use crate::outcome::{Outcome, Verdict};
 use crate::output::Output;
 use crate::plan::TestId;
-use crate::process::{self, At, End, Happening, Look, Stray, Stream, Supervised, Wire};
+use crate::process::{self, At, Door, End, Happening, Look, Stream, Supervised, Wire};
 
 /// As many processes, one after another, as the platform's limit on arguments asks for.
 pub fn run_in_parts(job: &Job, context: &Context<'_>, told: &Sender<Message>) -> Rest {
@@ -48,22 +50,9 @@ pub fn run_in_parts(job: &Job, context: &Context<'_>, told: &Sender<Message>) ->
 /// How long the threads of a worker may take to tell where they are.
 const PATIENCE_FOR_STACKS: Duration = Duration::from_secs(2);
 
-/// How soon threads and processes are looked at again that were busy at the first look.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
-
-/// How often a process is looked at that has to come to its end now.
-const TICK: Duration = Duration::from_millis(2);
-
 /// What has run for all but such a part of its timeout hangs together with what has run for all of
 /// it.
 const NEARLY: u32 = 10;
-
-/// However long the linger: a process that lives that long behind its worker stays for good,
-/// and its slot is wanted.
-const MOST_PATIENCE: Duration = Duration::from_secs(1);
-
-/// Within that time a process that ends with its worker is on its way, and not idle any more.
-const REACTION: Duration = Duration::from_millis(10);
 
 struct Worker<'r> {
     job: &'r Job,
@@ -95,6 +84,8 @@ struct Worker<'r> {
     /// Waiting for stacks before the process is ended.
     awaits_stacks: bool,
     looked_at: Option<Instant>,
+    /// The process waits there before it ends.
+    door: Option<Door>,
     /// What the channel left, once the process has exited.
     left: Option<Left>,
 }
@@ -155,6 +146,7 @@ impl<'r> Worker<'r> {
             kill_at: None,
             awaits_stacks: false,
             looked_at: None,
+            door: None,
             left: None,
         })
     }
@@ -169,7 +161,7 @@ impl<'r> Worker<'r> {
             tell_all(told, std::mem::take(&mut together));
             match self.process.next(self.deadline(), &mut buffer) {
                 Ok(Happening::Wrote(stream)) => self.take(stream, &buffer, &mut together),
-                Ok(Happening::Exited) => self.take_leave(),
+                Ok(Happening::Exited) => self.take_leave(&mut together),
                 Ok(Happening::WantsTerminal) => {
                     together.push(Message::WantsTerminal { batch: self.job.batch.id });
                 }
@@ -194,10 +186,15 @@ impl<'r> Worker<'r> {
             return self.kill_at;
         }
         let timeout = match self.running.is_empty() {
-            true => self.idle_limit.map(|limit| clock::after(self.idle_since, limit)),
+            true => self.idle_limit().map(|limit| clock::after(self.idle_since, limit)),
             false => self.running.iter().filter_map(|running| self.due(running)).min(),
         };
         timeout.into_iter().chain(self.next_look()).min()
+    }
+
+    /// How long it may go on without a test. What waits at the door is to go on.
+    fn idle_limit(&self) -> Option<Duration> {
+        self.idle_limit.filter(|_| self.door.is_none())
     }
 
     /// When a test has run for as long as it may.
@@ -223,10 +220,15 @@ impl<'r> Worker<'r> {
         if let Some(overdue) = self.overdue(now) {
             self.time_out(overdue);
         } else if self.next_look().is_some_and(|look| look <= now) {
-            self.looked_at = Some(now);
-            let heard = self.channel.look(&self.look());
-            self.deal_with(heard, told);
+            self.look_around(told);
         }
+    }
+
+    fn look_around(&mut self, told: &mut Vec<Message>) {
+        self.looked_at = Some(clock::now());
+        let heard = self.channel.look(&self.look());
+        self.deal_with(heard, told);
+        self.let_go();
     }
 
     /// Why the process has to end now, if it has.
@@ -235,7 +237,7 @@ impl<'r> Worker<'r> {
     /// a moment cannot tell. A process that is stopped keeps all of its tests from ending.
     fn overdue(&self, now: Instant) -> Option<Overdue> {
         if self.running.is_empty() {
-            let is_over = clock::after(self.idle_since, self.idle_limit?) <= now;
+            let is_over = clock::after(self.idle_since, self.idle_limit()?) <= now;
             let limit = longest_timeout(self.job, &self.tests)?;
             let stopped_by = self.process.stopped_by();
             return is_over.then_some(Overdue { tests: Vec::new(), stopped_by, limit });
@@ -296,6 +298,7 @@ impl<'r> Worker<'r> {
         }
         let heard = self.channel.hear(stream, bytes);
         self.deal_with(heard, told);
+        self.let_go();
         if self.awaits_stacks && self.channel.has_stacks() {
             self.end_at_last();
         }
@@ -316,8 +319,38 @@ impl<'r> Worker<'r> {
                     told.push(Message::Wrote { bytes });
                 }
                 Heard::Wrote(_) => {}
+                Heard::Leaving { descriptor } => {
+                    self.door = self.process.door(descriptor);
+                    self.look_around(told);
+                    self.spare_pools();
+                }
             }
         }
+    }
+
+    /// The process may end once nothing that its tests have started is within its linger: it
+    /// would be ended with it, or held up by it no more.
+    fn let_go(&mut self) {
+        let may_end = self.ending.is_some() || !self.channel.has_open();
+        if let Some(door) = self.door.take_if(|_| may_end) {
+            door.open();
+            self.idle_since = clock::now();
+        }
+    }
+
+    /// Nobody waits for the threads of a pool, which stay as long as there is a process.
+    fn spare_pools(&mut self) {
+        let open = self.channel.open_threads();
+        if self.door.is_none() || open.is_empty() {
+            return;
+        }
+        let pools = self.context.with_symbols(|symbols| {
+            let mut names = self.names(symbols, self.channel.modules(), "");
+            let pools = open.iter().filter(|(_, stack)| is_pool(&names.calls(stack)));
+            pools.map(|(number, _)| *number).collect::<Vec<_>>()
+        });
+        self.channel.stay(&pools);
+        self.let_go();
     }
 
     /// Takes an end, also one that comes after the worker was told to end itself: what it
@@ -383,7 +416,7 @@ impl<'r> Worker<'r> {
         }
     }
 
-    /// A denied panic of a thread is the test's own failure.
+    /// Adds what a test has left behind. A denied panic of a thread is its own failure.
     fn with_leaks(
         &self,
         test: usize,
@@ -391,24 +424,46 @@ impl<'r> Worker<'r> {
         findings: &[Finding],
         modules: &[Module],
     ) -> Verdict {
-        let Some(rules) = self.job.group.leak_rules(self.tests[test]) else { return verdict };
-        if findings.is_empty() {
-            return verdict;
-        }
-        let leaks = self.context.with_symbols(|symbols| {
-            let of_test = &self.listing.tests[self.tests[test].test].name;
-            let binary = &self.listing.binary;
-            let id = binary.id(of_test);
-            let was_there = |kind, what: &str| {
-                self.context.baseline.allows(&binary.package_name, &id, kind, what)
-            };
-            judge(findings, rules, was_there, &mut self.names(symbols, modules, of_test))
-        });
+        let leaks = self.leaks_of(test, findings, modules);
         if let Some(panic) = denied_panic(&leaks).filter(|_| verdict.outcome == Outcome::Passed) {
             verdict.outcome = Outcome::Failed;
             verdict.reason = Some(format!("a thread of it panicked, and nobody looked: {panic}"));
         }
-        Verdict { leaks, ..verdict }
+        verdict.leaks.extend(leaks);
+        verdict
+    }
+
+    fn leaks_of(&self, test: usize, findings: &[Finding], modules: &[Module]) -> Vec<Leak> {
+        let id = self.tests[test];
+        match self.job.group.leak_rules(id) {
+            Some(rules) if !findings.is_empty() => {
+                let of_test = &self.listing.tests[id.test].name;
+                let owner = &self.listing.binary.id(of_test);
+                let whose = Whose { listing: self.listing, of_test, owner, modules };
+                self.context.judged(findings, rules, whose)
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// What one of the tests has left behind: the strictest of their rules holds. It is no leak
+    /// where it may be of a test that was ended with its process.
+    fn leaks_of_unit(&self, left: &Left) -> Vec<Leak> {
+        if !self.running.is_empty() {
+            return Vec::new();
+        }
+        let rules: Vec<&LeakRules> =
+            self.tests.iter().filter_map(|test| self.job.group.leak_rules(*test)).collect();
+        let judged = |finding: &Finding| {
+            let findings = std::slice::from_ref(finding);
+            let leaks = rules.iter().flat_map(|rules| {
+                let (owner, modules) = (&*self.job.group.node, &*left.modules);
+                let whose = Whose { listing: self.listing, of_test: "", owner, modules };
+                self.context.judged(findings, rules, whose)
+            });
+            leaks.max_by_key(|leak| leak.action)
+        };
+        left.nobodys.iter().filter_map(judged).collect()
     }
 
     fn names<'n>(
@@ -417,8 +472,7 @@ impl<'r> Worker<'r> {
         modules: &'n [Module],
         of_test: &'n str,
     ) -> Names<'n> {
-        let (executable, root) = (&*self.listing.binary.executable, &*self.context.root);
-        Names { symbols, modules, executable, root, of_test }
+        self.context.names(symbols, self.listing, modules, of_test)
     }
 
     /// Tells a verdict, or keeps it until the end of the process has said its part.
@@ -441,44 +495,24 @@ impl<'r> Worker<'r> {
         told.push(Message::Judged { batch, test, verdict });
     }
 
-    /// The process has exited, and what it started may still be there: looked at now, and
-    /// ended.
-    fn take_leave(&mut self) {
-        let channel = std::mem::replace(&mut self.channel, Box::new(Deaf));
-        let look = self.look();
-        let mut strays = look.strays();
-        let left = channel.processes_left(&strays);
-        let began = clock::now();
-        let linger = self.longest_linger().min(MOST_PATIENCE);
-        let may_end = |process: &ProcessLeft| {
-            let until = match look.process_is_busy(process.pid) {
-                true => clock::after(began, MOST_PATIENCE),
-                // What is idle has had its time since its test ended. It may have waited for the
-                // end of its worker, though.
-                false => clock::after(process.test_ended.unwrap_or(began), linger)
-                    .max(clock::after(began, REACTION)),
-            };
-            clock::now() < until && look.process_lives(process.pid)
-        };
-        if left.iter().any(may_end) {
-            while left.iter().any(may_end) {
-                std::thread::sleep(TICK);
-            }
-            strays = look.strays();
+    /// The process has exited, and what it started may still be there: looked at until its linger
+    /// has passed, and ended.
+    fn take_leave(&mut self, told: &mut Vec<Message>) {
+        self.door = None;
+        self.channel.exited();
+        self.look_around(told);
+        while self.channel.has_open() && !self.context.groups.must_die() {
+            std::thread::sleep(LOOK_AGAIN);
+            self.look_around(told);
         }
-        let left = channel.finish(&look, &strays);
+        let channel = std::mem::replace(&mut self.channel, Box::new(Deaf));
+        let left = channel.finish(&self.look());
         process::end_all(&left.strays);
         self.left = Some(left);
     }
 
     fn look(&self) -> At<'r> {
-        let (run_id, groups) = (self.context.run_id, self.context.groups);
-        At { pid: self.process.pid(), worker: self.number, run_id, groups }
-    }
-
-    fn longest_linger(&self) -> Duration {
-        let rules = self.tests.iter().filter_map(|test| self.job.group.leak_rules(*test));
-        rules.map(|rules| rules.linger).max().unwrap_or_default()
+        self.context.look(self.process.pid(), self.number, self.listing)
     }
 
     fn finish(mut self, status: ExitStatus, told: &mut Vec<Message>) -> Rest {
@@ -492,8 +526,13 @@ impl<'r> Worker<'r> {
         if let (Cause::Died(how), Some(test)) = (&cause, culprit) {
             self.blame_ended(test, how, &left.rest);
         }
+        if let ([_], [_, ..]) = (&*self.tests, &*left.nobodys) {
+            // Whose else could it be?
+            left.findings.entry(0).or_default().append(&mut left.nobodys);
+        }
         self.settle_all(&mut left, told);
-        for (test, mut verdict) in std::mem::take(&mut self.failed) {
+        for (test, verdict) in std::mem::take(&mut self.failed) {
+            let mut verdict = self.with_late_leaks(test, verdict, &mut left);
             let output = left.outputs.remove(&test);
             verdict.output = output.unwrap_or_else(|| match left.ended {
                 true => Output::default(),
@@ -538,26 +577,39 @@ impl<'r> Worker<'r> {
 
     /// Everything that a test left behind is known now.
     fn settle_all(&mut self, left: &mut Left, told: &mut Vec<Message>) {
-        let findings = std::mem::take(&mut left.findings);
         for (test, kept) in std::mem::take(&mut self.unsettled) {
-            let found = findings.get(&test).map(Vec::as_slice).unwrap_or_default();
-            let verdict = self.with_leaks(test, kept.verdict, found, &left.modules);
+            let verdict = self.with_late_leaks(test, kept.verdict, left);
             self.route(test, Told { verdict, ..kept }, told);
         }
-        // What came home late belongs to a test that seemed to have settled: only the last
-        // one can still be told.
+        // What came home late belongs to a test that seemed to have settled.
         if let Some((test, verdict)) = self.last_pass.take() {
-            let found = findings.get(&test).map(Vec::as_slice).unwrap_or_default();
-            let is_new = verdict.leaks.is_empty();
-            let verdict = match is_new {
-                true => self.with_leaks(test, verdict, found, &left.modules),
-                false => verdict,
-            };
+            let verdict = self.with_late_leaks(test, verdict, left);
             self.route(test, Told { verdict, has_output: true }, told);
         }
     }
 
+    fn with_late_leaks(&self, test: usize, verdict: Verdict, left: &mut Left) -> Verdict {
+        let findings = left.findings.remove(&test).unwrap_or_default();
+        self.with_leaks(test, verdict, &findings, &left.modules)
+    }
+
+    /// What verdicts that have been told did not tell of. What a test has started that was ended
+    /// with its process is no leak.
+    fn left_later(&self, left: &mut Left) -> Vec<LeftLater> {
+        let is_running = |test: usize| self.running.iter().any(|(running, _)| *running == test);
+        let mut findings: Vec<_> = std::mem::take(&mut left.findings).into_iter().collect();
+        findings.sort_by_key(|(test, _)| *test);
+        let ended = findings.iter().filter(|(test, _)| self.begun[*test] && !is_running(*test));
+        let of_tests = ended.map(|(test, findings)| LeftLater {
+            test: Some(self.tests[*test]),
+            leaks: self.leaks_of(*test, findings, &left.modules),
+        });
+        let of_unit = LeftLater { test: None, leaks: self.leaks_of_unit(left) };
+        of_tests.chain([of_unit]).filter(|left| !left.leaks.is_empty()).collect()
+    }
+
     fn rest(&self, cause: Cause, culprit: Option<usize>, mut left: Left) -> Rest {
+        let left_behind = self.left_later(&mut left);
         let now = clock::now();
         // Where the one that ended the process is known, the others are not suspects.
         let is_suspect = |test: usize| culprit.is_none_or(|culprit| culprit == test);
@@ -575,7 +627,6 @@ impl<'r> Worker<'r> {
         for (test, _) in &self.running {
             left.outputs.remove(test).into_iter().for_each(|own| output.append(own));
         }
-        let left_behind = left.left_behind;
         let worker = Some(self.number);
         Rest { cause, worker, running, not_begun, innocent, output, left_behind }
     }
@@ -769,7 +820,9 @@ fn channel<'r>(
         _ => {
             let (names_of_all, threads) = (listing.by_name(), job.batch.threads);
             let file = LedgerFile::new(names_of_all, &names, threads, captures);
-            Box::new(file.with_floods(context.floods.clone()))
+            let rules = tests.iter().filter_map(|id| job.group.leak_rules(*id));
+            let linger = rules.map(|rules| rules.linger).max().unwrap_or_default();
+            Box::new(file.with_linger(linger).with_floods(context.floods.clone()))
         }
     }
 }
@@ -810,7 +863,7 @@ impl Channel for Deaf {
         Vec::new()
     }
 
-    fn finish(self: Box<Self>, _look: &dyn Look, _strays: &[Stray]) -> Left {
+    fn finish(self: Box<Self>, _look: &dyn Look) -> Left {
         Left::default()
     }
 }

@@ -28,12 +28,12 @@ use crate::error::{self, Result};
 use crate::event::Note;
 use crate::fixture::{Fixture, News, Shelf, Values};
 use crate::flood::Floods;
-use crate::inventory::Inventory;
-use crate::leaks::Symbols;
+use crate::inventory::{Inventory, Listing};
+use crate::leaks::{Finding, Leak, LeakRules, Module, Names, Symbols, judge};
 use crate::outcome::Verdict;
 use crate::output::Output;
 use crate::plan::{Batch, Group, Instance, TestId};
-use crate::process::{self, Groups, Passed, Role};
+use crate::process::{self, At, Groups, Passed, Program, Role};
 
 use batch::run_in_parts;
 use room::Refused;
@@ -114,6 +114,33 @@ impl<'r> Context<'r> {
         name(&mut self.symbols.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// What is to be seen of a worker and of what it has started.
+    fn look(&self, pid: u32, worker: u64, listing: &'r Listing) -> At<'r> {
+        let (run_id, groups, binary) = (self.run_id, self.groups, &listing.binary);
+        let program = Program { executable: &binary.executable, name: &binary.name };
+        At { pid, worker, run_id, groups, program }
+    }
+
+    fn names<'n>(
+        &'n self,
+        symbols: &'n mut Symbols,
+        listing: &'n Listing,
+        modules: &'n [Module],
+        of_test: &'n str,
+    ) -> Names<'n> {
+        let (executable, root) = (&*listing.binary.executable, &*self.root);
+        Names { symbols, modules, executable, root, of_test }
+    }
+
+    fn judged(&self, findings: &[Finding], rules: &LeakRules, whose: Whose<'_>) -> Vec<Leak> {
+        let Whose { listing, of_test, owner, modules } = whose;
+        let package = &listing.binary.package_name;
+        let was_there = |kind, what: &str| self.baseline.allows(package, owner, kind, what);
+        self.with_symbols(|symbols| {
+            judge(findings, rules, was_there, &mut self.names(symbols, listing, modules, of_test))
+        })
+    }
+
     /// A number for a process that is about to be started.
     pub fn next_worker(&self) -> u64 {
         self.next_worker.fetch_add(1, Ordering::Relaxed)
@@ -129,6 +156,20 @@ impl<'r> Context<'r> {
         self.refusals.fetch_add(1, Ordering::Relaxed);
     }
 }
+
+/// Whose a finding is.
+#[derive(Clone, Copy)]
+struct Whose<'w> {
+    listing: &'w Listing,
+    /// The test's name; empty where it is not known.
+    of_test: &'w str,
+    /// What a baseline calls it.
+    owner: &'w str,
+    modules: &'w [Module],
+}
+
+/// How soon things are looked at again that may be about to end.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// A batch with what its worker needs to know.
 pub struct Job {
@@ -216,8 +257,16 @@ pub struct Rest {
     pub innocent: Vec<TestId>,
     /// What the worker wrote that belongs to no test in particular.
     pub output: Output,
-    /// Commands of processes that one of the tests left, and nobody can say which.
-    pub left_behind: Vec<String>,
+    /// What its tests have left behind, as far as no verdict tells of it.
+    pub left_behind: Vec<LeftLater>,
+}
+
+/// What was found when the verdict of its test had been told, or where nobody can say whose it is.
+#[derive(Debug)]
+pub struct LeftLater {
+    /// None: one of the tests of the batch.
+    pub test: Option<TestId>,
+    pub leaks: Vec<Leak>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,9 +6,12 @@ use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use super::room::{self, Refused};
-use super::{Cause, Context, GRACE, Job, Message, Overdue, Rest, not_run, prepare, tell};
+use super::{
+    Cause, Context, GRACE, Job, LOOK_AGAIN, Message, Overdue, Rest, Whose, not_run, prepare, tell,
+};
 use crate::clock;
 use crate::inventory::{Dispatch, Listing, Test};
+use crate::leaks::{Finding, Leak, Orphans};
 use crate::libtest::{self, ReportReader};
 use crate::lister::Lister;
 use crate::outcome::{Outcome, Verdict};
@@ -85,6 +88,7 @@ fn follow(
         (Bounded::new(context.floods.as_ref()), ReportReader::new([]), Vec::new());
     let mut due = timeout.map(|timeout| clock::after(began, timeout));
     let mut overdue: Option<Overdue> = None;
+    let (mut took, mut leaks) = (Duration::ZERO, Vec::new());
     let status = loop {
         match process.next(due, &mut buffer)? {
             Happening::Wrote(stream) => {
@@ -93,7 +97,13 @@ fn follow(
                     report.read(&buffer);
                 }
             }
-            Happening::Exited | Happening::LostChannel => {}
+            Happening::Exited => {
+                took = clock::since(began);
+                if overdue.is_none() {
+                    leaks = take_leave(&process, number, job, context, test);
+                }
+            }
+            Happening::LostChannel => {}
             Happening::WantsTerminal => tell(told, Message::WantsTerminal { batch: job.batch.id }),
             Happening::Ended(status) => break status,
             Happening::Nothing => {
@@ -105,7 +115,6 @@ fn follow(
             }
         }
     };
-    let took = Some(clock::since(began));
     if let Some(signal) = process.was_told(status) {
         tell(told, Message::Signal(signal));
     }
@@ -123,7 +132,34 @@ fn follow(
         Outcome::Failed => by_output().or(reason),
         _ => reason,
     };
-    Ok(Verdict { took, worker: Some(number), output, ..Verdict::without_run(outcome, reason) })
+    let (took, worker) = (Some(took), Some(number));
+    Ok(Verdict { took, worker, output, leaks, ..Verdict::without_run(outcome, reason) })
+}
+
+/// The process has exited, and what it started may still be there: it is the test's, is looked at
+/// until its linger has passed, and ended.
+fn take_leave(
+    process: &Supervised<'_>,
+    worker: u64,
+    job: &Job,
+    context: &Context<'_>,
+    test: TestId,
+) -> Vec<Leak> {
+    let listing = &context.inventory.listings[test.listing];
+    let look = context.look(process.pid(), worker, listing);
+    let rules = job.group.leak_rules(test);
+    let mut orphans = Orphans::new(rules.map(|rules| rules.linger).unwrap_or_default());
+    orphans.look_for_own(&look, clock::now());
+    while orphans.are_open() && !context.groups.must_die() {
+        std::thread::sleep(LOOK_AGAIN);
+        orphans.look_for_own(&look, clock::now());
+    }
+    let (pids, findings): (Vec<u32>, Vec<Finding>) = orphans.into_left().into_iter().unzip();
+    process::end_all(&pids);
+    let Some(rules) = rules.filter(|_| !findings.is_empty()) else { return Vec::new() };
+    let of_test = &*listing.tests[test.test].name;
+    let owner = &*listing.binary.id(of_test);
+    context.judged(&findings, rules, Whose { listing, of_test, owner, modules: &[] })
 }
 
 /// What a harness of one's own prints proves nothing, since its tests print as well: its exit

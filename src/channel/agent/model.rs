@@ -463,7 +463,7 @@ impl World {
             let bound = agent.tests.of_number(self.threads[*thread].test);
             prop_assert!(bound.is_none_or(|bound| bound == *place), "a number means another test");
         }
-        let left = agent.finish(&Nobody, &[]);
+        let left = agent.finish(&Nobody);
         let verdicts = self.verdicts(&heard, &left)?;
         let began: BTreeSet<usize> = heard
             .iter()

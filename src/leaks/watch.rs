@@ -1,0 +1,111 @@
+//! Whether something that has outlived its linger means to stay. Pure: looks in, judgement out.
+//!
+//! On a busy machine what was told to end may not have had the time for it, and a false report is
+//! worse than none. So it is not how long something is there that counts, but what it does.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use super::Subject;
+use crate::process::Seen;
+
+/// Who has worked that much since its linger passed is not on its way to its end.
+const ENOUGH_WORK: Duration = Duration::from_millis(50);
+
+/// Who is there for that long after its linger has been waiting for a processor or a disk all the
+/// time, and somebody waits for it.
+const MOST_DOUBT: Duration = Duration::from_secs(10);
+
+/// What becomes of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    Gone,
+    Stays { was_waiting: bool },
+    Unsure,
+}
+
+/// What was seen of things whose linger has passed.
+#[derive(Debug, Default)]
+pub struct Watches(HashMap<Subject, Watch>);
+
+#[derive(Debug)]
+struct Watch {
+    since: Instant,
+    worked: Duration,
+    rested: bool,
+    was_missing: bool,
+}
+
+impl Watches {
+    /// Looks that follow each other have to be some time apart.
+    pub fn look(&mut self, subject: Subject, seen: Option<Seen>, now: Instant) -> Fate {
+        let worked = seen.map(|seen| seen.worked).unwrap_or_default();
+        let fresh = || Watch { since: now, worked, rested: false, was_missing: false };
+        let watch = self.0.entry(subject).or_insert_with(fresh);
+        let Some(seen) = seen else {
+            // The news of a thread's end is on its way, and says more.
+            let is_news_due = matches!(subject, Subject::Thread { .. });
+            let is_gone = !is_news_due || std::mem::replace(&mut watch.was_missing, true);
+            return if is_gone { Fate::Gone } else { Fate::Unsure };
+        };
+        watch.was_missing = false;
+        // One that was just woken to end may wait once more on its way, for a lock or for memory.
+        let rested = std::mem::replace(&mut watch.rested, seen.rests);
+        let was_waiting = rested && seen.rests;
+        let has_worked = seen.worked.saturating_sub(watch.worked) >= ENOUGH_WORK;
+        let is_long = now.saturating_duration_since(watch.since) >= MOST_DOUBT;
+        match was_waiting || has_worked || is_long {
+            true => Fate::Stays { was_waiting },
+            false => Fate::Unsure,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const THREAD: Subject = Subject::Thread { number: 1, tid: 101 };
+    const PROCESS: Subject = Subject::Process { pid: 9 };
+
+    fn seen(rests: bool, worked: u64) -> Option<Seen> {
+        Some(Seen { rests, worked: Duration::from_millis(worked), age: Duration::ZERO })
+    }
+
+    /// The judgement after each of these looks, 20 ms apart.
+    fn fates(subject: Subject, looks: &[Option<Seen>]) -> Vec<Fate> {
+        let (mut watches, began) = (Watches::default(), Instant::now());
+        let at = |number: usize| began + Duration::from_millis(20) * number as u32;
+        let looks = looks.iter().enumerate();
+        looks.map(|(number, seen)| watches.look(subject, *seen, at(number))).collect()
+    }
+
+    #[test]
+    fn who_rests_twice_in_a_row_stays() {
+        let (rests, runs) = (seen(true, 3), seen(false, 3));
+        let stays = Fate::Stays { was_waiting: true };
+        for subject in [THREAD, PROCESS] {
+            assert_eq!(fates(subject, &[rests, rests]), [Fate::Unsure, stays]);
+            let looks = [rests, runs, rests, runs];
+            assert_eq!(fates(subject, &looks), [Fate::Unsure; 4]);
+        }
+    }
+
+    #[test]
+    fn who_works_on_stays_and_who_is_kept_from_it_may_be_about_to_end() {
+        let busy = [seen(false, 10), seen(false, 30), seen(false, 60)];
+        let stays = Fate::Stays { was_waiting: false };
+        assert_eq!(fates(THREAD, &busy), [Fate::Unsure, Fate::Unsure, stays]);
+        assert_eq!(fates(THREAD, &[seen(false, 500); 20]), [Fate::Unsure; 20]);
+        assert_eq!(fates(THREAD, &[seen(false, 500); 600]).last(), Some(&stays), "for ever");
+    }
+
+    #[test]
+    fn who_is_not_there_is_gone_once_its_own_news_has_had_time() {
+        assert_eq!(fates(PROCESS, &[None]), [Fate::Gone]);
+        assert_eq!(
+            fates(THREAD, &[seen(true, 0), None, None]),
+            [Fate::Unsure, Fate::Unsure, Fate::Gone]
+        );
+    }
+}
