@@ -187,7 +187,7 @@ fn ordered_results_come_in_the_same_order_always() {
         ran.tests().iter().map(|test| text(&test["id"])).collect::<Vec<_>>()
     };
     let first = order("-j1");
-    assert_eq!(first.len(), 41);
+    assert_eq!(first.len(), 49);
     assert_eq!(order("-j8"), first);
     assert_eq!(order("-j8 --isolate"), first);
 }
