@@ -330,9 +330,9 @@ impl ReportReader {
             self.heads += 1;
             self.may_have_run_nothing |= rest.starts_with("0 tests");
         }
-        if let Some(result) = text.strip_prefix("test result: ") {
+        if let Some(counted) = text.strip_prefix("test result: ").and_then(counted) {
             self.ends += 1;
-            self.counted = Some(counted(result));
+            self.counted = Some(counted);
         }
     }
 
@@ -376,14 +376,17 @@ impl ReportReader {
     }
 }
 
-/// `ok. 2 passed; 1 failed; 0 ignored; 0 measured; 7 filtered out; finished in 0.01s`
-fn counted(result: &str) -> usize {
-    let counts = result.split([';', '.']).filter_map(|part| {
-        let (number, word) = part.trim().split_once(' ')?;
-        let counts = ["passed", "failed", "ignored", "measured"].contains(&word);
-        number.parse::<u32>().ok().filter(|_| counts)
-    });
-    counts.map(|number| number as usize).sum()
+/// `ok. 2 passed; 1 failed; 0 ignored; 0 measured; 7 filtered out; finished in 0.01s`. What does not
+/// say all of that is no end of libtest's.
+fn counted(result: &str) -> Option<usize> {
+    let mut parts = result.split(['.', ';']).skip(1);
+    let mut count = |what: &str| -> Option<usize> {
+        let number = parts.next()?.trim().strip_suffix(what)?;
+        number.trim_end().parse().ok()
+    };
+    let ran = [count("passed")?, count("failed")?, count("ignored")?, count("measured")?];
+    count("filtered out")?;
+    Some(ran.iter().sum())
 }
 
 /// Behind the last section libtest lists the failed names and the result.

@@ -28,9 +28,6 @@ const SUITE_STARTED: &[u8] = b"{ \"type\": \"suite\", \"event\": \"started\", \"
 const SUITE: &[u8] = b"{ \"type\": \"suite\", ";
 const OTHER: &[u8] = b"{ \"type\": ";
 
-/// Longer names are cut. The runner then finds the test by the beginning of its name.
-const LONGEST_EVENT: usize = 2048;
-
 /// Sends what waited, a frame's head and its tail in one call. False: nobody listens.
 pub trait Wire {
     fn send(&mut self, waiting: &[u8], head: &[u8], tail: &[u8]) -> bool;
@@ -62,13 +59,6 @@ impl Event {
     /// the beginning of one: its quotes are escaped.
     fn last_in(bytes: &[u8]) -> Option<(usize, Event)> {
         Event::all_in(bytes).next()
-    }
-
-    /// The only one that says that a test begins.
-    fn only_start_in(bytes: &[u8]) -> Option<usize> {
-        let mut starts = Event::all_in(bytes).filter(|(_, event)| *event == Event::Started);
-        let (last, _) = starts.next()?;
-        starts.next().is_none().then_some(last)
     }
 
     /// From the last one to the first.
@@ -125,14 +115,14 @@ fn leading_number(text: &[u8]) -> u32 {
         .fold(0, |number: u32, digit| number.wrapping_mul(10).wrapping_add(u32::from(digit - b'0')))
 }
 
-/// What is known of the test that libtest has just begun, until its thread is created.
+/// Where the event stands by which libtest has just begun a test, until its thread is created.
 enum Newest {
-    /// Nothing: none has been begun, or another thread wrote the event out.
-    Unknown,
-    /// Its line waits at this place of the queue.
+    None,
+    /// It waits at this place of the queue.
     Waits(usize),
-    /// Its line was too long or too oddly written to wait; so much of the event is kept.
-    Kept(usize),
+    /// On the last line that was sent in pieces. Another thread may have written it out, and only
+    /// the end of the line came from the main thread.
+    OnLine,
 }
 
 pub struct Events {
@@ -145,10 +135,9 @@ pub struct Events {
     /// The number of the last test that got a thread.
     tests: u32,
     newest: Newest,
-    /// The beginning of the newest event, where that is `Kept`.
-    event: [u8; LONGEST_EVENT],
-    /// Whether the line that is being written in pieces has shown its event.
-    has_event: bool,
+    /// Lines that were sent in pieces, and whether one has begun and not ended.
+    lines: u32,
+    is_in_line: bool,
     /// The test whose thread was joined last, until the next event: that is its verdict.
     joined: u32,
     queue: Queue,
@@ -171,9 +160,9 @@ impl Events {
         expected: 0,
         begun: 0,
         tests: 0,
-        newest: Newest::Unknown,
-        event: [0; LONGEST_EVENT],
-        has_event: false,
+        newest: Newest::None,
+        lines: 0,
+        is_in_line: false,
         joined: 0,
         queue: Queue::EMPTY,
     };
@@ -181,7 +170,7 @@ impl Events {
     /// Takes what the main thread writes to its stdout. False: nobody listens.
     pub fn write(&mut self, bytes: &[u8], wire: &mut impl Wire) -> bool {
         match Event::alone(bytes) {
-            Some(event) if !self.has_event => {
+            Some(event) if !self.is_in_line && parts(bytes).count() == 1 => {
                 self.note(event);
                 self.write_line(event, bytes, wire)
             }
@@ -190,7 +179,7 @@ impl Events {
     }
 
     fn note(&mut self, event: Event) {
-        self.newest = Newest::Unknown;
+        self.newest = Newest::None;
         match event {
             Event::SuiteStarted { tests } => {
                 (self.is_open, self.expected, self.begun) = (true, tests, 0);
@@ -203,30 +192,31 @@ impl Events {
 
     fn write_line(&mut self, event: Event, line: &[u8], wire: &mut impl Wire) -> bool {
         if event == Event::Started {
-            let place = match self.expected {
-                0 => None,
-                _ => self.wait(started(0, 0), line, wire),
+            return match self.wait(started(0, 0, 0), line, wire) {
+                Some(place) => {
+                    self.newest = Newest::Waits(place);
+                    true
+                }
+                None => self.send_pieces(line, wire),
             };
-            if let Some(place) = place {
-                self.newest = Newest::Waits(place);
-                return true;
-            }
-            self.keep_event(line);
         }
-        let test = self.test_of(event);
+        let test = match event {
+            Event::Verdict => core::mem::take(&mut self.joined),
+            _ => 0,
+        };
         let may_wait = event == Event::Verdict && self.begun < self.expected;
-        let frame = || Frame::new(kinds::LIBTEST_LINE).u32(test);
-        if may_wait && frame().wait_in(&mut self.queue, line).is_some() {
+        let frame = Frame::new(kinds::LIBTEST_LINE).u32(test);
+        if may_wait && frame.clone().wait_in(&mut self.queue, line).is_some() {
             return true;
         }
-        match parts(line).count() {
-            1 => self.send(frame(), line, wire),
-            _ => self.send_pieces(test, line, wire),
-        }
+        self.send(frame, line, wire)
     }
 
-    /// Lets a frame wait for the start of a thread, if it is short enough.
+    /// Lets a frame wait for the start of a thread, if it is short enough and one is to come.
     fn wait(&mut self, frame: Frame, tail: &[u8], wire: &mut impl Wire) -> Option<usize> {
+        if self.expected == 0 {
+            return None;
+        }
         let place = frame.clone().wait_in(&mut self.queue, tail);
         place.or_else(|| {
             self.flush(wire);
@@ -234,45 +224,22 @@ impl Events {
         })
     }
 
-    fn keep_event(&mut self, event: &[u8]) {
-        let length = event.len().min(LONGEST_EVENT);
-        for (to, from) in self.event.iter_mut().zip(event) {
-            *to = *from;
-        }
-        self.newest = Newest::Kept(length);
-    }
-
-    /// The test that an event is about, where that is known: the one joined just before.
-    fn test_of(&mut self, event: Event) -> u32 {
-        match event {
-            Event::Verdict => core::mem::take(&mut self.joined),
-            _ => 0,
-        }
-    }
-
     fn write_pieces(&mut self, bytes: &[u8], wire: &mut impl Wire) -> bool {
         if let Some((_, event)) = Event::last_in(bytes) {
             self.note(event);
-            self.has_event = true;
         }
-        // Of several events none is libtest's own beyond doubt; of several tests none has begun.
-        let start = Event::only_start_in(bytes).and_then(|at| bytes.get(at..));
-        if let Some(event) = start {
-            self.keep_event(event);
-        }
-        let test = self.joined;
-        if bytes.ends_with(b"\n") {
-            if !self.has_event {
-                // Another thread wrote out the event of which this is the end.
-                self.newest = Newest::Unknown;
-            }
-            self.has_event = false;
-            self.joined = 0;
-        }
-        self.send_pieces(test, bytes, wire)
+        self.send_pieces(bytes, wire)
     }
 
-    fn send_pieces(&mut self, test: u32, bytes: &[u8], wire: &mut impl Wire) -> bool {
+    fn send_pieces(&mut self, bytes: &[u8], wire: &mut impl Wire) -> bool {
+        let test = self.joined;
+        let ends = bytes.iter().filter(|byte| **byte == b'\n').count();
+        self.lines += ends as u32;
+        self.is_in_line = !bytes.ends_with(b"\n");
+        if ends > 0 {
+            self.newest = Newest::OnLine;
+            self.joined = 0;
+        }
         parts(bytes).all(|part| self.send(Frame::new(kinds::LIBTEST).u32(test), part, wire))
     }
 
@@ -290,12 +257,9 @@ impl Events {
         birth: &mut Queue,
         wire: &mut impl Wire,
     ) -> Option<TestThread> {
-        let newest = core::mem::replace(&mut self.newest, Newest::Unknown);
-        if matches!(newest, Newest::Unknown) {
-            if !self.is_open {
-                return None;
-            }
-            self.begun += 1;
+        let newest = core::mem::replace(&mut self.newest, Newest::None);
+        if !self.is_open {
+            return None;
         }
         self.tests += 1;
         let test = self.tests;
@@ -305,28 +269,12 @@ impl Events {
                 self.queue.fill_in(place + PLACE_OF_NUMBER, number);
                 Some(place)
             }
-            Newest::Kept(length) => self.tell_kept(test, number, length, wire),
-            Newest::Unknown => self.wait(started(test, number), &[], wire),
+            Newest::OnLine => self.wait(started(test, number, self.lines), &[], wire),
+            // Nobody has said which one it is.
+            Newest::None => self.wait(started(test, number, 0), &[], wire),
         };
         birth.take_over(&mut self.queue);
         Some(TestThread { test, missing: place.map(|place| place + PLACE_OF_THREAD) })
-    }
-
-    /// What is too long to wait for the thread goes before it.
-    fn tell_kept(
-        &mut self,
-        test: u32,
-        number: u32,
-        length: usize,
-        wire: &mut impl Wire,
-    ) -> Option<usize> {
-        let event = self.event;
-        let event = event.get(..length).unwrap_or(&[]);
-        let place = started(test, number).wait_in(&mut self.queue, event);
-        if place.is_none() {
-            self.send(started(test, number), event, wire);
-        }
-        place
     }
 
     /// The main thread has joined the thread of a test, of whose end this frame tells.
@@ -351,6 +299,7 @@ impl Events {
     }
 }
 
-fn started(test: u32, number: u32) -> Frame {
-    Frame::new(kinds::TEST_STARTED).u32(test).u32(number).u32(0)
+/// `line`: the number of the line that has the event, where that was sent in pieces.
+fn started(test: u32, number: u32, line: u32) -> Frame {
+    Frame::new(kinds::TEST_STARTED).u32(test).u32(number).u32(0).u32(line)
 }

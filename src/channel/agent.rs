@@ -2,14 +2,13 @@
 //! they leave behind, each marked with its test.
 
 use std::collections::{HashMap, VecDeque};
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::frames::Address;
 use super::frames::{self, Decoder, Frame, VERSION};
 use super::identities::{Identities, Turn};
-use super::line::{Counts, Line, cut_name, events_in};
+use super::line::{Counts, Line, events_in};
 use super::long_line::{LongLine, Shortened};
 use super::{Channel, Culprit, Ended, Fatal, Heard, Left, Settled};
 use crate::clock;
@@ -34,6 +33,9 @@ pub struct Agent<'n> {
     /// What the main thread writes in pieces, and the test whose verdict that is.
     line: LongLine,
     line_is_of: u32,
+    /// How many lines came in pieces, and which test began on which.
+    lines: u32,
+    begun_on: NumberMap<u32, usize>,
     /// Events that threads of tests wrote out: their own words, or libtest's, which waited in the
     /// same buffer.
     written_by_others: VecDeque<Vec<u8>>,
@@ -91,13 +93,6 @@ enum Certainty {
     Recovered,
 }
 
-/// Whether one of these says something else of the same test: then none is believed.
-fn is_contradicted(events: &[(Range<usize>, Line<'_>)], event: &Line<'_>) -> bool {
-    let is_verdict = |event: &Line<'_>| matches!(&*event.event, "ok" | "failed");
-    let differs = |other: &Line<'_>| other.name == event.name && other.event != event.event;
-    is_verdict(event) && events.iter().any(|(_, other)| is_verdict(other) && differs(other))
-}
-
 /// The place of the one that is wanted; none where there are several.
 fn only_place<T>(all: &VecDeque<T>, mut is_wanted: impl FnMut(&T) -> bool) -> Option<usize> {
     let mut wanted = all.iter().enumerate().filter(|(_, one)| is_wanted(one)).map(|(at, _)| at);
@@ -133,6 +128,8 @@ impl<'n> Agent<'n> {
             processor_time: NumberMap::default(),
             line: LongLine::default(),
             line_is_of: 0,
+            lines: 0,
+            begun_on: NumberMap::default(),
             written_by_others: VecDeque::new(),
             heard: Counts::default(),
             counted: None,
@@ -183,8 +180,12 @@ impl<'n> Agent<'n> {
                 let line = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
                 self.line(line, Shortened::default(), test, heard);
             }
-            Frame::TestStarted { test, thread, line, .. } => {
-                self.test_started(test, thread, &line, heard);
+            Frame::TestStarted { test, thread, line, event, .. } => {
+                let place = match event.is_empty() {
+                    true => self.begun_on.get(&line).copied(),
+                    false => self.begin(&event, heard),
+                };
+                self.test_started(test, thread, place);
             }
             Frame::Output { test, descriptor, bytes, .. } => {
                 if descriptor == STDOUT {
@@ -237,31 +238,20 @@ impl<'n> Agent<'n> {
     }
 
     /// libtest has created a thread for a test, or none for one that it ignores.
-    fn test_started(&mut self, test: u32, thread: u32, event: &[u8], heard: &mut Vec<Heard>) {
-        let place = self.begin(event, heard);
+    fn test_started(&mut self, test: u32, thread: u32, place: Option<usize>) {
         if test == 0 {
             return;
         }
         self.runs_test.insert(thread, test);
         self.are_tests.insert(thread);
-        let place = place.or_else(|| self.begin_by_others(heard));
         if let Some(place) = place {
             self.tests.bind(test, place);
         }
     }
 
     fn begin(&mut self, event: &[u8], heard: &mut Vec<Heard>) -> Option<usize> {
-        let line = event.strip_suffix(b"\n").unwrap_or(event);
-        let whole = Line::read(line);
-        // It may have come with what stood behind it.
-        let whole = whole.or_else(|| Some(events_in(line).into_iter().next()?.1));
-        let turn = match whole {
-            Some(line) => self.tests.begin(&line.name)?,
-            None => {
-                let place = self.tests.only_with_prefix(&cut_name(line)?)?;
-                self.tests.begin(self.tests.name(place))?
-            }
-        };
+        let event = Line::read(event.strip_suffix(b"\n").unwrap_or(event))?;
+        let turn = self.tests.begin(&event.name)?;
         let (Turn::First(place) | Turn::Again(place)) = turn;
         if turn == Turn::First(place) {
             heard.push(Heard::Began(place));
@@ -269,23 +259,12 @@ impl<'n> Agent<'n> {
         Some(place)
     }
 
-    /// Another thread has written out which test begins: the only one that may.
-    fn begin_by_others(&mut self, heard: &mut Vec<Heard>) -> Option<usize> {
-        let tests = &mut self.tests;
-        let is_start = |text: &Vec<u8>| {
-            let line = Line::read(text);
-            line.is_some_and(|line| line.event == "started" && tests.may_begin(&line.name))
-        };
-        let at = only_place(&self.written_by_others, is_start)?;
-        let event = self.written_by_others.remove(at)?;
-        self.begin(&event, heard)
-    }
-
     /// What the main thread wrote, as it came.
     fn pieces(&mut self, test: u32, bytes: &[u8], heard: &mut Vec<Heard>) {
         let mut lines = bytes.split(|byte| *byte == b'\n');
         let last = lines.next_back().unwrap_or_default();
         for line in lines {
+            self.lines += 1;
             let test = test.max(std::mem::take(&mut self.line_is_of));
             // Nearly always the line came as a whole.
             if self.line.bytes.is_empty() {
@@ -327,9 +306,14 @@ impl<'n> Agent<'n> {
     fn recover(&mut self, line: &[u8], shortened: Shortened, test: u32, heard: &mut Vec<Heard>) {
         let mut found = events_in(line);
         // What stood in the buffer when libtest wrote comes before it.
-        let at = found.iter().rposition(|(_, event)| self.is_plausible(event, test));
+        let mut plausible = (0..found.len()).filter(|at| self.is_plausible(&found[*at].1, test));
+        let first = plausible.next();
+        let at = plausible.last().or(first);
+        let is_contradicted = first.is_some_and(|first| {
+            (first..found.len()).any(|at| self.contradicts(&found[at].1, &found[first].1, test))
+        });
         match at {
-            Some(at) if is_contradicted(&found, &found[at].1) => self.print(line, heard),
+            Some(_) if is_contradicted => self.print(line, heard),
             Some(at) => {
                 let (range, event) = found.swap_remove(at);
                 let beside = [&line[..range.start], &line[range.end..]].concat();
@@ -366,6 +350,12 @@ impl<'n> Agent<'n> {
             ("test", "ok" | "failed") => self.tests.may_end(&event.name, test),
             _ => false,
         }
+    }
+
+    /// Whether libtest may say either, and not both: then neither is believed.
+    fn contradicts(&mut self, event: &Line<'_>, other: &Line<'_>, test: u32) -> bool {
+        let differs = event.name != other.name || event.event != other.event;
+        differs && event.kind == other.kind && self.is_plausible(event, test)
     }
 
     /// Whatever else a main thread prints is nobody's verdict.
@@ -409,6 +399,7 @@ impl<'n> Agent<'n> {
         let outcome = match &*line.event {
             "started" => {
                 if let Some(Turn::First(test)) = self.tests.begin(&line.name) {
+                    self.begun_on.insert(self.lines, test);
                     heard.push(Heard::Began(test));
                 }
                 return;
@@ -821,6 +812,11 @@ mod tests {
         )
     }
 
+    fn started(test: u32, name: &str) -> Frame {
+        let event = event("started", name).into_bytes();
+        Frame::TestStarted { test, thread: 5, tid: 100, line: 0, event }
+    }
+
     /// All that an agent may say, in any order, and what no agent says.
     fn any_bytes() -> impl Strategy<Value = Vec<u8>> {
         let word = prop::sample::select(vec!["started", "ok", "failed", "ignored", "timeout", "x"]);
@@ -904,7 +900,7 @@ mod tests {
             let text = serde_json::to_string(&printed).unwrap();
             let line = format!("{{\"type\":\"test\",\"event\":\"failed\",\"name\":\"a\",\"stdout\":{text}}}\n");
             let mut agent = agent();
-            agent.test_started(1, 5, event("started", "a").as_bytes(), &mut Vec::new());
+            agent.take(started(1, "a"), &mut Vec::new());
             let mut heard = Vec::new();
             for chunk in line.as_bytes().chunks(60_000) {
                 agent.pieces(1, chunk, &mut heard);
@@ -960,8 +956,10 @@ mod tests {
         let mut agent = Agent::new(7, names.clone(), vec![Duration::ZERO; MANY], true);
         let mut heard = Vec::new();
         for (test, name) in (1..).zip(names) {
-            let line = event("started", name).into_bytes();
-            agent.take(Frame::TestStarted { test, thread: test, tid: 100, line }, &mut heard);
+            let event_of = event("started", name).into_bytes();
+            let started =
+                Frame::TestStarted { test, thread: test, tid: 100, line: 0, event: event_of };
+            agent.take(started, &mut heard);
             if starters.contains(&test) {
                 let (process, thread, stack) = (1_000 + test, test, vec![]);
                 agent.take(Frame::ProcessStarted { process, thread, test, stack }, &mut heard);

@@ -17,7 +17,7 @@
 //! module          u64 base, u64 start, u64 end, text path (empty: the executable)
 //! libtest         u32 test, text: a piece of what the main thread wrote to fd 1
 //! libtest-line    u32 test, text: a line of it that is one event, whole and alone
-//! test-started    u32 test, u32 thread, u32 tid, text: libtest's event
+//! test-started    u32 test, u32 thread, u32 tid, u32 line, text: libtest's event
 //! output          u32 thread, u32 test, u8 fd, text
 //! thread-started  u32 thread, u32 tid, u32 creator, u32 test, u8 detached, stack
 //! thread-ended    u32 thread, u64 nanoseconds of processor time, text name
@@ -81,13 +81,14 @@ pub enum Frame {
         test: u32,
         bytes: Vec<u8>,
     },
-    /// A test of number 0 has no thread: it is ignored, or the main thread runs it. Where `line`
-    /// is empty another thread has written the event out; a long one is cut.
+    /// A test of number 0 has no thread: it is ignored, or the main thread runs it. Where `event`
+    /// is empty it stands on this line of those that came in pieces, counted from 1.
     TestStarted {
         test: u32,
         thread: u32,
         tid: u32,
-        line: Vec<u8>,
+        line: u32,
+        event: Vec<u8>,
     },
     Output {
         thread: u32,
@@ -268,7 +269,8 @@ fn read(kind: u8, fields: &mut Fields<'_>) -> Option<Frame> {
             test: fields.u32()?,
             thread: fields.u32()?,
             tid: fields.u32()?,
-            line: fields.text(),
+            line: fields.u32()?,
+            event: fields.text(),
         },
         kinds::OUTPUT => Frame::Output {
             thread: fields.u32()?,

@@ -90,13 +90,6 @@ impl<'n> Identities<'n> {
         };
         is_it && !self.over.contains(&place)
     }
-
-    /// The only test whose name begins so.
-    pub fn only_with_prefix(&self, prefix: &str) -> Option<usize> {
-        let has_it = |place: &usize| self.places.name(*place).starts_with(prefix);
-        let mut places = (0..self.places.count()).filter(has_it);
-        places.next().filter(|_| places.next().is_none())
-    }
 }
 
 #[cfg(test)]

@@ -58,20 +58,6 @@ pub fn events_in(bytes: &[u8]) -> Vec<(Range<usize>, Line<'_>)> {
     begin.filter_map(event).collect()
 }
 
-/// The beginning of the name in an event that was cut before its end.
-pub fn cut_name(event: &[u8]) -> Option<String> {
-    const NAME: &[u8] = b"\"name\": \"";
-    let at = memchr::memmem::find(event, NAME)? + NAME.len();
-    let name = std::str::from_utf8(&event[at..]).or_else(|error| {
-        // A letter of several bytes may be cut in its middle.
-        std::str::from_utf8(&event[at..at + error.valid_up_to()])
-    });
-    let name = name.ok()?;
-    // So may an escape: the longest is `\u001b`.
-    let whole = |end: usize| serde_json::from_str(&format!("\"{}\"", name.get(..end)?)).ok();
-    (name.len().saturating_sub(6)..=name.len()).rev().find_map(whole)
-}
-
 impl<'l> Line<'l> {
     /// None for what is no event.
     pub fn read(bytes: &'l [u8]) -> Option<Line<'l>> {
@@ -184,17 +170,5 @@ mod tests {
         let texts: Vec<_> = found.iter().map(|(range, _)| &text[range.clone()]).collect();
         assert_eq!(texts, [a, b]);
         assert_eq!(found[1].1.counts(), Counts { passed: 3, failed: 0, ignored: 1 });
-    }
-
-    #[test]
-    fn a_name_may_be_cut_anywhere() {
-        let event = "{ \"type\": \"test\", \"event\": \"started\", \"name\": \"ä\\u001bö\\\"x";
-        let at = event.find("ä").unwrap();
-        for end in at..=event.len() {
-            let name = cut_name(&event.as_bytes()[..end]).unwrap();
-            assert!("ä\u{1b}ö\"x".starts_with(&name), "{name:?}");
-            assert!(name.len() + 6 >= end - at || end < at + 8, "{name:?} of {end}");
-        }
-        assert_eq!(cut_name(event.as_bytes()).unwrap(), "ä\u{1b}ö\"x");
     }
 }
