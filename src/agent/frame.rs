@@ -104,11 +104,6 @@ impl Queue {
         from.length = 0;
     }
 
-    /// Whether a frame without a stack still fits.
-    pub fn has_room(&self) -> bool {
-        self.length + 64 <= QUEUED
-    }
-
     pub fn waiting(&self) -> &[u8] {
         self.bytes.get(..self.length).unwrap_or(&[])
     }
