@@ -572,12 +572,32 @@ impl<'n> Agent<'n> {
         gone.into_iter().for_each(|pid| self.traces.is_gone(Subject::Process { pid }, now));
     }
 
-    /// Looks at something that is there although its linger has passed.
-    fn look_at(&mut self, subject: Subject, look: &dyn Look, now: Instant) {
-        let seen = match subject {
+    fn see(&self, subject: Subject, look: &dyn Look, now: Instant) -> Option<Seen> {
+        match subject {
             Subject::Thread { tid, .. } => look.thread(tid),
             Subject::Process { pid } => look.process(pid).filter(|seen| self.is_it(pid, seen, now)),
+        }
+    }
+
+    /// Looks at what is there although its linger has passed.
+    fn look_at(&mut self, overdue: &[Subject], look: &dyn Look, now: Instant) {
+        let seen = overdue.iter().map(|subject| (*subject, self.see(*subject, look, now)));
+        let seen: Vec<_> = seen.collect();
+        // One that works on its way to its end may hold the lock that another one waits for.
+        let is_busy = |(subject, seen): &(Subject, Option<Seen>)| {
+            matches!(subject, Subject::Thread { .. })
+                && !self.traces.has_lingered(*subject)
+                && seen.is_some_and(|seen| !seen.rests)
         };
+        let may_rest = !seen.iter().any(is_busy);
+        for (subject, seen) in seen {
+            let counts = may_rest || !matches!(subject, Subject::Thread { .. });
+            let seen = seen.map(|seen| Seen { rests: seen.rests && counts, ..seen });
+            self.note(subject, seen, look, now);
+        }
+    }
+
+    fn note(&mut self, subject: Subject, seen: Option<Seen>, look: &dyn Look, now: Instant) {
         match self.watches.look(subject, seen, now) {
             Fate::Gone => self.traces.is_gone(subject, now),
             Fate::Stays { was_waiting } => {
@@ -683,9 +703,7 @@ impl Channel for Agent<'_> {
         if self.departs.is_some() {
             self.look_for_ends(look, now);
         }
-        for subject in overdue {
-            self.look_at(subject, look, now);
-        }
+        self.look_at(&overdue, look, now);
         let mut heard = Vec::new();
         self.settle(&mut heard);
         heard

@@ -400,6 +400,10 @@ impl Traces {
         }
     }
 
+    pub fn has_lingered(&self, subject: Subject) -> bool {
+        self.living().any(|(living, _, lingered)| living == subject && lingered.is_some())
+    }
+
     /// It is not there any more, whoever may have told.
     pub fn is_gone(&mut self, subject: Subject, now: Instant) {
         match subject {

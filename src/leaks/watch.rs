@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use super::Subject;
 use crate::process::Seen;
 
-/// Who has worked that much since its linger passed is not on its way to its end.
-const ENOUGH_WORK: Duration = Duration::from_millis(50);
+/// Who has worked that much since its linger passed is not on its way to its end. A panic takes
+/// a part of it, where its backtrace is shown and the debug information is large.
+const ENOUGH_WORK: Duration = Duration::from_secs(1);
 
 /// Who is there for that long after its linger has been waiting for a processor or a disk all the
 /// time, and somebody waits for it.
@@ -93,7 +94,7 @@ mod tests {
 
     #[test]
     fn who_works_on_stays_and_who_is_kept_from_it_may_be_about_to_end() {
-        let busy = [seen(false, 10), seen(false, 30), seen(false, 60)];
+        let busy = [seen(false, 10), seen(false, 800), seen(false, 1_010)];
         let stays = Fate::Stays { was_waiting: false };
         assert_eq!(fates(THREAD, &busy), [Fate::Unsure, Fate::Unsure, stays]);
         assert_eq!(fates(THREAD, &[seen(false, 500); 20]), [Fate::Unsure; 20]);

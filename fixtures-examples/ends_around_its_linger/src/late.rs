@@ -9,7 +9,9 @@ use crate::starts::{
     usleep,
 };
 
-const LONG: Duration = Duration::from_secs(1);
+/// Beside a thread that is busy it takes a while until one is believed that it does not wait for
+/// that: as long as the other one needs for a second of work.
+const LONG: Duration = Duration::from_secs(30);
 
 fn named(name: &str, work: impl FnOnce() + Send + 'static) {
     thread::Builder::new().name(name.to_owned()).spawn(work).unwrap(); // left by a_thread_left: first // left by z_thread_left: last
@@ -46,9 +48,8 @@ fn d_busy_thread_left() {
 
 fn spin(end: &std::sync::mpsc::Receiver<()>) {
     let _ = end.recv();
-    let began = std::time::Instant::now();
-    while began.elapsed() < 2 * LONG {
-        std::hint::spin_loop();
+    while own_time() < Duration::from_secs(2) {
+        (0..100_000).for_each(|_| std::hint::spin_loop());
     }
 }
 
@@ -92,6 +93,12 @@ fn i_forked_by_number_left() {
     }
 }
 
+/// The processor time of the calling thread: on a busy machine it needs the more of other time.
+fn own_time() -> Duration {
+    let told = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    Duration::from_nanos(told.split(' ').next().unwrap().parse().unwrap())
+}
+
 /// Ends with the process that holds the other end of its pipe.
 #[test]
 fn j_reads_from_its_process_left() {
@@ -100,10 +107,10 @@ fn j_reads_from_its_process_left() {
     std::mem::forget(child);
 }
 
-/// So do most of the others meanwhile.
+/// The processes before it end by themselves meanwhile.
 #[test]
 fn x_takes_its_time_harmless() {
-    thread::sleep(3 * LONG);
+    thread::sleep(Duration::from_secs(3));
 }
 
 #[test]
