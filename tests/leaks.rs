@@ -678,6 +678,10 @@ mod tests {
         std::thread::sleep(std::time::Duration::from_secs(1));
         tell(&MAY_END);
         await_it(&HAS_ENDED);
+        // It has said its last word, and is gone when only this thread and libtest's are left.
+        while std::fs::read_dir("/proc/self/task").unwrap().count() > 2 {
+            std::thread::yield_now();
+        }
     }
 }
 "#;
