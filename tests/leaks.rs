@@ -741,6 +741,31 @@ mod linger {
         assert!(WildMatch::new("waiting, lived on for * s, then ended").matches(&detail), "{ran}");
     }
 
+    /// The same for a process, which a later test ends.
+    #[test]
+    fn a_process_that_lives_on_behind_it_is_left_too() {
+        let library = ENDS_LATER.replace(
+            "std::thread::spawn(|| { await_it(&MAY_END); tell(&HAS_ENDED) });",
+            "let mut cat = std::process::Command::new(\"cat\");
+             *CAT.lock().unwrap() = Some(cat.stdin(std::process::Stdio::piped()).spawn().unwrap());",
+        );
+        let library = library.replace(
+            "tell(&MAY_END);\n        await_it(&HAS_ENDED);",
+            "assert!(CAT.lock().unwrap().take().unwrap().wait().unwrap().success());",
+        );
+        let library = library.replace(
+            "#[test]\n    fn a_",
+            "static CAT: Mutex<Option<std::process::Child>> = Mutex::new(None);\n#[test] fn a_",
+        );
+        let key = "[package.metadata.partest]\nlinger = \"10ms\"\n";
+        let ran = Package::shop(key, &library).partest().json().args("-j1 --policy unit").run();
+        let leak = &ran.test("shop::tests::a_starts_it")["leaks"][0];
+        assert_eq!((&leak["kind"], &leak["what"]), (&"process".into(), &"cat".into()), "{ran}");
+        let detail = text(&leak["detail"]);
+        assert!(WildMatch::new("pid *, lived on for * s, then ended").matches(&detail), "{ran}");
+        assert_eq!(ran.exits(0).finished()["leaks"], 1);
+    }
+
     /// What a test leaves is looked for only as long as it says, and not for ever.
     #[test]
     fn a_run_ends_before_a_long_linger_that_nobody_needs() {
@@ -774,7 +799,7 @@ mod whatever_the_plan {
             };
             let of_system = place("f_by_system_left", "unsafe { system(");
             if let Some(place) = of_system.or_else(|| place("g_by_popen_left", "unsafe { popen(")) {
-                let (kind, what) = ("process".to_owned(), "*sleep 1".to_owned());
+                let (kind, what) = ("process".to_owned(), "*sleep 30".to_owned());
                 left.push(Left { kind, what, place });
             }
         }
@@ -800,23 +825,6 @@ mod whatever_the_plan {
             is_exactly(&ran, &around());
             nothing_lives(&ran);
         }
-    }
-
-    /// A process that lived on for a while and ended is told like a thread that did so.
-    #[test]
-    fn how_long_it_lived_on_is_told() {
-        let way = "-j1 --no-partition -- b_process_left x_takes_its_time y_process_left";
-        let ran = partest(AROUND).json().args(way).run().exits(0);
-        let detail = |name: &str| {
-            let test = ran.test(&format!("{AROUND}::late::{name}"));
-            text(&test["leaks"][0]["detail"])
-        };
-        let lived_on = WildMatch::new("pid *, lived on for * s, then ended");
-        assert!(lived_on.matches(&detail("b_process_left")), "{ran}");
-        assert!(
-            WildMatch::new("pid *, * s old, killed").matches(&detail("y_process_left")),
-            "{ran}"
-        );
     }
 }
 

@@ -574,6 +574,10 @@ impl<'n> Agent<'n> {
 
     fn see(&self, subject: Subject, look: &dyn Look, now: Instant) -> Option<Seen> {
         match subject {
+            // Told of before its first turn, which it waits for.
+            Subject::Thread { tid: 0, .. } => {
+                Some(Seen { rests: false, worked: Duration::ZERO, age: Duration::ZERO })
+            }
             Subject::Thread { tid, .. } => look.thread(tid),
             Subject::Process { pid } => look.process(pid).filter(|seen| self.is_it(pid, seen, now)),
         }
@@ -931,6 +935,27 @@ mod tests {
             prop_assert!(output.as_bytes().starts_with(&printed.as_bytes()[..1000]));
             prop_assert!(output.as_bytes().ends_with(&printed.as_bytes()[printed.len() - 1000..]));
         }
+    }
+
+    /// On a busy machine the news of a thread may come long before its first turn. Until then it
+    /// has no number, by which it could be looked at.
+    #[test]
+    fn a_thread_that_waits_for_its_first_turn_is_not_gone() {
+        let mut agent = agent();
+        let mut heard = Vec::new();
+        agent.take(started(1, "a"), &mut heard);
+        let (thread, creator, stack) = (6, 5, vec![]);
+        let detached = false;
+        let told = Frame::ThreadStarted { thread, tid: 0, creator, test: 1, detached, stack };
+        agent.take(told, &mut heard);
+        agent.pieces(1, event("ok", "a").as_bytes(), &mut heard);
+        let nobody = Strays(Vec::new());
+        (0..3).for_each(|_| drop(agent.look(&nobody)));
+        assert!(agent.has_open());
+        agent.take(Frame::ThreadRuns { thread, tid: 101 }, &mut heard);
+        (0..2).for_each(|_| drop(agent.look(&Nobody)));
+        assert!(!agent.has_open());
+        assert_eq!(Box::new(agent).finish(&Nobody).findings[&0].len(), 1);
     }
 
     /// These have come home, and live.

@@ -1,4 +1,4 @@
-//! Outlives its linger by far, and ends by itself after that, where its process still lives.
+//! Outlives its linger by far, and its process as well.
 
 use std::process::Stdio;
 use std::thread;
@@ -28,7 +28,7 @@ fn a_thread_left() {
 
 #[test]
 fn b_process_left() {
-    shell("exec sleep 1").spawn().unwrap(); // left: sleep 1
+    shell("exec sleep 30").spawn().unwrap(); // left: sleep 30
 }
 
 #[test]
@@ -55,17 +55,17 @@ fn spin(end: &std::sync::mpsc::Receiver<()>) {
 
 #[test]
 fn e_process_without_a_parent_left() {
-    assert!(shell("sleep 1 &").status().unwrap().success()); // left: *sleep 1*
+    assert!(shell("sleep 30 &").status().unwrap().success()); // left: *sleep 30*
 }
 
 #[test]
 fn f_by_system_left() {
-    by_system("sleep 1 &");
+    by_system("sleep 30 &");
 }
 
 #[test]
 fn g_by_popen_left() {
-    by_popen("exec sleep 1");
+    by_popen("exec sleep 30");
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn h_forked_left() {
         let process = fork(); // left: fork of ends_around_its_linger
         if process == 0 {
             close_all();
-            usleep(1_000_000);
+            usleep(30_000_000);
             _exit(0);
         }
     }
@@ -107,15 +107,15 @@ fn j_reads_from_its_process_left() {
     std::mem::forget(child);
 }
 
-/// The processes before it end by themselves meanwhile.
+/// The process goes on for a while, and then ends before those do.
 #[test]
 fn x_takes_its_time_harmless() {
-    thread::sleep(Duration::from_secs(3));
+    thread::sleep(Duration::from_secs(1));
 }
 
 #[test]
 fn y_process_left() {
-    shell("exec sleep 1").spawn().unwrap(); // left: sleep 1
+    shell("exec sleep 30").spawn().unwrap(); // left: sleep 30
 }
 
 #[test]
