@@ -9,9 +9,9 @@ use crate::{channel, real, threads};
 
 /// The runner names the channel's descriptor here.
 const CHANNEL: &[u8] = b"PARTEST_AGENT_FD=";
-/// The runner numbers its workers here; tests may read it too.
-const WORKER: &[u8] = b"PARTEST_WORKER=";
-static WORKER_NUMBER: AtomicU32 = AtomicU32::new(0);
+/// The runner numbers the places of its workers here; tests may read it too.
+const SLOT: &[u8] = b"PARTEST_SLOT=";
+static SLOT_NUMBER: AtomicU32 = AtomicU32::new(0);
 /// The runner puts the agent first in this list.
 const PRELOAD: &[u8] = b"LD_PRELOAD=";
 
@@ -50,8 +50,8 @@ pub unsafe fn clean() -> Option<Given> {
             } else if let Some(value) = value_of(bytes, REQUESTS.as_bytes()) {
                 given = number(value).map(Given::Requests);
                 false
-            } else if bytes.starts_with(WORKER) {
-                note_worker(bytes);
+            } else if bytes.starts_with(SLOT) {
+                note_slot(bytes);
                 true
             } else if bytes.starts_with(PRELOAD) {
                 drop_first(text.add(PRELOAD.len()))
@@ -78,10 +78,10 @@ fn value_of<'v>(variable: &'v [u8], name: &[u8]) -> Option<&'v [u8]> {
     variable.strip_prefix(name)?.strip_prefix(b"=")
 }
 
-fn note_worker(variable: &[u8]) {
-    let number = variable.strip_prefix(WORKER).and_then(number);
+fn note_slot(variable: &[u8]) {
+    let number = variable.strip_prefix(SLOT).and_then(number);
     let number = number.and_then(|number| u32::try_from(number).ok());
-    WORKER_NUMBER.store(number.unwrap_or(0), Relaxed);
+    SLOT_NUMBER.store(number.unwrap_or(0), Relaxed);
 }
 
 /// What the kernel tells a program besides, up to its end and with that.
@@ -138,16 +138,16 @@ pub unsafe fn replace(variables: *mut *mut c_char) {
         let mut next = variables;
         while !(*next).is_null() {
             let bytes = CStr::from_ptr(*next).to_bytes();
-            if bytes.starts_with(WORKER) {
-                note_worker(bytes);
+            if bytes.starts_with(SLOT) {
+                note_slot(bytes);
             }
             next = next.add(1);
         }
     }
 }
 
-pub fn worker() -> u32 {
-    WORKER_NUMBER.load(Relaxed)
+pub fn slot() -> u32 {
+    SLOT_NUMBER.load(Relaxed)
 }
 
 fn number(digits: &[u8]) -> Option<c_int> {

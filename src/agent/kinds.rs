@@ -45,10 +45,14 @@ pub const VARIABLE: u8 = 1;
 /// of input and output (ioprio_set(2), since Linux 6.5), of those that no device listens to.
 ///
 /// Of ten bits, the higher ones are those of the test. They are never all zero: a mark is none
-/// of the seven hints that disks know.
-pub const fn mark(worker: u32, test: u32) -> u32 {
-    ((test % 127 + 1) << 3) | (worker % 8)
+/// of the seven hints that disks know. The lower ones are those of the worker's place, which no
+/// other has as long as it lives; there may be more places than that.
+pub const fn mark(slot: u32, test: u32) -> u32 {
+    ((test % 127 + 1) << 3) | (slot % SLOTS)
 }
+
+/// So many workers at once have marks of their own.
+pub const SLOTS: u32 = 8;
 
 /// Where a mark stands in the personality word: its lower bits and its higher ones. Below the
 /// first are the systems whose ways are followed, between them flags that have a meaning, and

@@ -158,7 +158,7 @@ extern "C" fn begins(record: &'static Record, outermost_frame: usize) -> Routine
     record.thread.store(thread, Relaxed);
     let told = record.tell_start(thread);
     if record.has(RUNS_TEST) {
-        marks::set(kinds::mark(environment::worker(), record.test.load(Relaxed)));
+        marks::set(kinds::mark(environment::slot(), record.test.load(Relaxed)));
         record.signal_stack.store(signal_stacks::take(), Relaxed);
     } else if !told {
         Frame::new(kinds::THREAD_RUNS).u32(record.number.load(Relaxed)).u32(thread).send();

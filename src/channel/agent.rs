@@ -20,8 +20,10 @@ use crate::output::Bounded;
 use crate::process::{Look, Seen, Stray, Stream};
 
 pub struct Agent<'n> {
-    /// The worker's number, which is part of its tests' marks.
-    worker: u32,
+    /// The worker's place, which is part of its tests' marks.
+    slot: u32,
+    /// Whether a mark is of one worker only.
+    marks_tell: bool,
     tests: Identities<'n>,
     decoder: Decoder,
     /// The threads that belong to tests, by the agent's numbers of both.
@@ -116,11 +118,12 @@ struct Homes {
 
 impl<'n> Agent<'n> {
     /// `lingers` are those of the tests that were handed out.
-    pub fn new(worker: u64, names: Vec<&'n str>, lingers: Vec<Duration>, captures: bool) -> Self {
+    pub fn new(slot: usize, names: Vec<&'n str>, lingers: Vec<Duration>, captures: bool) -> Self {
         let longest = lingers.iter().max().copied().unwrap_or_default();
         Agent {
             // Only its last digits count.
-            worker: worker as u32,
+            slot: slot as u32,
+            marks_tell: true,
             tests: Identities::new(names),
             decoder: Decoder::default(),
             runs_test: NumberMap::default(),
@@ -157,6 +160,12 @@ impl<'n> Agent<'n> {
             said_goodbye: false,
             floods: None,
         }
+    }
+
+    /// So many workers there may be at once.
+    pub fn among(mut self, slots: usize) -> Self {
+        self.marks_tell = slots <= frames::SLOTS as usize;
+        self
     }
 
     /// What is too much to be kept goes there.
@@ -630,7 +639,8 @@ impl<'n> Agent<'n> {
         let own = self.traces.test_of(stray.pid);
         // The number of one that has ended may be another's by now, whose mark is another too.
         let by_kin = || self.traces.test_of_kin(stray.kin).filter(|test| self.fits(stray, *test));
-        let by_mark = || self.only_one_with(stray.mark?, stray.is_ours);
+        let mark = stray.mark.filter(|_| stray.is_ours || self.marks_tell);
+        let by_mark = || self.only_one_with(mark?, stray.is_ours);
         let is_unmarked = stray.is_ours && stray.mark.is_none();
         let by_itself = || self.traces.only_starter().filter(|_| is_unmarked);
         own.or_else(by_kin).or_else(by_mark).or_else(by_itself)
@@ -641,7 +651,7 @@ impl<'n> Agent<'n> {
     }
 
     fn with_mark(&self, marked: u32) -> impl Iterator<Item = usize> {
-        let fits = move |number: u32| frames::mark(self.worker, number) == marked;
+        let fits = move |number: u32| frames::mark(self.slot, number) == marked;
         self.tests.numbers().filter(move |(number, _)| fits(*number)).map(|(_, test)| test)
     }
 
@@ -1013,11 +1023,15 @@ mod tests {
         Box::new(agent)
     }
 
-    /// Whose these strays are, by their numbers: their test's number, or 0.
-    fn owners(starters: &[u32], strays: &[Stray]) -> Vec<(u32, usize)> {
+    fn many_names() -> &'static [String] {
         static NAMES: std::sync::LazyLock<Vec<String>> =
             std::sync::LazyLock::new(|| (0..MANY).map(|test| format!("t{test}")).collect());
-        let (mut agent, look) = (ran(starters, &NAMES), Strays(strays.to_vec()));
+        &NAMES
+    }
+
+    /// Whose these strays are, by their numbers: their test's number, or 0.
+    fn owners(starters: &[u32], strays: &[Stray]) -> Vec<(u32, usize)> {
+        let (mut agent, look) = (ran(starters, many_names()), Strays(strays.to_vec()));
         agent.exited();
         agent.look(&look);
         while agent.has_open() {
@@ -1036,6 +1050,14 @@ mod tests {
         let mut owners: Vec<_> = left.findings.iter().flat_map(of_test).collect();
         owners.sort_unstable();
         owners
+    }
+
+    /// Where there are more workers than marks, one that has left its environment may be another's.
+    #[test]
+    fn a_mark_that_two_workers_may_have_says_nothing_of_a_stranger() {
+        let stranger = Stray { is_ours: false, ..stray(9, 1, Some(frames::mark(7, 5))) };
+        let whose = |slots: usize| ran(&[5], many_names()).among(slots).home_of(&stranger);
+        assert_eq!((whose(8), whose(9)), (Some(4), None));
     }
 
     /// The marks of tests 5 and 132 are the same.

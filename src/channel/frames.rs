@@ -55,7 +55,7 @@ use std::fmt;
 #[path = "../agent/kinds.rs"]
 pub mod kinds;
 
-pub use kinds::{IN_PERSONALITY, IN_PRIORITY, VERSION, mark};
+pub use kinds::{IN_PERSONALITY, IN_PRIORITY, SLOTS, VERSION, mark};
 
 /// An absolute address in the worker.
 pub type Address = u64;

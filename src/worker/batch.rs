@@ -121,7 +121,7 @@ impl<'r> Worker<'r> {
             command.arg("--show-output");
         }
         command.args(selection);
-        let channel = channel(job, context, listing, number, &tests, captures);
+        let channel = channel(job, context, listing, &tests, captures);
         let idle_limit = idle_limit(job, &tests);
         let process = spawn(command, job, context, wire)?;
         Ok(Worker {
@@ -805,7 +805,6 @@ fn channel<'r>(
     job: &'r Job,
     context: &Context<'_>,
     listing: &'r Listing,
-    worker: u64,
     tests: &[TestId],
     captures: bool,
 ) -> Box<dyn Channel + 'r> {
@@ -814,7 +813,7 @@ fn channel<'r>(
         Way::Agent => {
             let linger = |id: &TestId| job.group.leak_rules(*id).map(|rules| rules.linger);
             let lingers = tests.iter().map(|id| linger(id).unwrap_or_default()).collect();
-            let agent = Agent::new(worker, names, lingers, captures);
+            let agent = Agent::new(job.slot(), names, lingers, captures).among(context.slots);
             Box::new(agent.with_floods(context.floods.clone()))
         }
         _ => {
