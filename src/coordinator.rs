@@ -746,7 +746,12 @@ impl<'r> Run<'r> {
         } else if let Some(blocked) = self.lost_of(self.plan.group(batch.group)).cloned() {
             open.into_iter().for_each(|test| self.block(test, &blocked));
         } else {
-            self.plan.give_back(batch.group, &open);
+            // Who is suspected of a death runs alone, whatever comes between: beside others it could
+            // become the suspect of another one, and nobody would ask for the first any more.
+            let is_suspect = |test: &TestId| self.ledger.is_suspect(*test);
+            let (suspects, others): (Vec<_>, Vec<_>) = open.into_iter().partition(is_suspect);
+            self.plan.suspect(batch.group, &suspects);
+            self.plan.give_back(batch.group, &others);
         }
     }
 

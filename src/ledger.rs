@@ -142,6 +142,11 @@ impl Ledger {
         self.account(test).is_some_and(|account| account.is_judged)
     }
 
+    /// Whether this test has to run alone, to show whether it was the one that caused a death.
+    pub fn is_suspect(&self, test: TestId) -> bool {
+        self.account(test).is_some_and(|account| account.suspect_of.is_some() && !account.is_judged)
+    }
+
     /// Notes a death with several suspects.
     pub fn note_death(
         &mut self,
