@@ -693,6 +693,12 @@ impl<'r> Run<'r> {
         if way == Way::ExitCode {
             return self.came_back(batch, tests, "its worker said nothing");
         }
+        // The way of some of them is their own: the binary's serves the others.
+        for test in &tests {
+            if let Some(own) = self.misheard.get_mut(test).filter(|own| **own == way) {
+                *own = way.next();
+            }
+        }
         // Several workers of one binary may find it out at the same time.
         if self.ways[listing] == way {
             self.ways[listing] = way.next();
@@ -746,13 +752,18 @@ impl<'r> Run<'r> {
         } else if let Some(blocked) = self.lost_of(self.plan.group(batch.group)).cloned() {
             open.into_iter().for_each(|test| self.block(test, &blocked));
         } else {
-            // Who is suspected of a death runs alone, whatever comes between: beside others it could
-            // become the suspect of another one, and nobody would ask for the first any more.
-            let is_suspect = |test: &TestId| self.ledger.is_suspect(*test);
-            let (suspects, others): (Vec<_>, Vec<_>) = open.into_iter().partition(is_suspect);
-            self.plan.suspect(batch.group, &suspects);
+            let (alone, others): (Vec<_>, Vec<_>) =
+                open.into_iter().partition(|test| self.runs_alone(*test));
+            self.plan.suspect(batch.group, &alone);
             self.plan.give_back(batch.group, &others);
         }
+    }
+
+    /// Who is suspected of a death runs alone, whatever comes between: beside others it could become
+    /// the suspect of another one, and nobody would ask for the first any more. Who is heard in a
+    /// way of its own does too: the others would have to go the same way.
+    fn runs_alone(&self, test: TestId) -> bool {
+        self.ledger.is_suspect(test) || self.misheard.contains_key(&test)
     }
 
     /// The rest of a unit goes on in a process that knows nothing of the first one's

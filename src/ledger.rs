@@ -24,7 +24,8 @@ struct Account {
     suspect_of: Option<usize>,
 }
 
-/// A worker that died, or was ended because it hung, while several tests ran. Each is run again by itself.
+/// A worker that died, or was ended because it hung, while several tests ran. Each is run again
+/// by itself.
 #[derive(Debug)]
 struct Death {
     /// What it is for those that it is blamed on.

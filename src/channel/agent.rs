@@ -5,8 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::frames::Address;
-use super::frames::{self, Decoder, Frame, VERSION};
+use super::frames::{self, Address, Decoder, Frame, VERSION};
 use super::identities::{Identities, Turn};
 use super::line::{Counts, Line, events_in};
 use super::long_line::{LongLine, Shortened};
@@ -110,6 +109,7 @@ pub struct ThreadStack {
     pub stack: Vec<u64>,
 }
 
+/// Strays whose tests are known, and others of this worker.
 #[derive(Debug, Default)]
 struct Homes {
     found: Vec<u32>,
@@ -121,7 +121,6 @@ impl<'n> Agent<'n> {
     pub fn new(slot: usize, names: Vec<&'n str>, lingers: Vec<Duration>, captures: bool) -> Self {
         let longest = lingers.iter().max().copied().unwrap_or_default();
         Agent {
-            // Only its last digits count.
             slot: slot as u32,
             marks_tell: true,
             tests: Identities::new(names),

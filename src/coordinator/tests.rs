@@ -75,6 +75,7 @@ enum Deed {
     SpeakAfterTheEnd,
     Recycle,
     NoChannel,
+    Misheard,
     NotStarted,
     JudgeAnothers,
     JudgeUnknown,
@@ -404,6 +405,10 @@ impl World {
             }
             Deed::Recycle => (Cause::Recycled, vec![], untold),
             Deed::NoChannel => (Cause::NoChannel, vec![], untold),
+            Deed::Misheard => {
+                let begun = untold.len().min(1);
+                (Cause::Misheard, untold[..begun].to_vec(), untold[begun..].to_vec())
+            }
             Deed::NotStarted => (Cause::NotStarted("of the test".into()), vec![], untold),
             Deed::DieConfused => {
                 let all = self.tests.iter().rev().chain(&told).chain(&[UNKNOWN]).copied();
@@ -508,6 +513,8 @@ impl FakeWorker {
         deeds.extend([Deed::TimeOut(2), Deed::TimeOutOfNothing]);
         deeds.extend([Deed::FinishEarly, Deed::FinishAndForget, Deed::Recycle, Deed::NotStarted]);
         deeds.extend((self.way != Way::ExitCode).then_some(Deed::NoChannel));
+        // Nobody else says that libtest came to its own end.
+        deeds.extend((self.way == Way::Agent).then_some(Deed::Misheard));
         deeds
     }
 }
@@ -535,13 +542,16 @@ struct Setting {
     any_order: bool,
     /// So many of the groups are known from the beginning; the run hears of the others later.
     known: usize,
+    /// How the verdicts of those are learnt at first.
+    first_way: Way,
 }
 
 impl Setting {
     fn new(groups: Vec<Group>, slots: usize) -> Setting {
         let known = groups.len();
         let most_deaths = usize::MAX;
-        Setting { groups, slots, fail_fast: false, most_deaths, any_order: false, known }
+        let first_way = Way::LedgerFile;
+        Setting { groups, slots, fail_fast: false, most_deaths, any_order: false, known, first_way }
     }
 
     /// Plays one run, and returns the choices that were made in it.
@@ -564,6 +574,7 @@ impl Setting {
         };
         let plan = Plan::new(self.groups[..self.known].to_vec(), self.slots, None);
         let mut run = Run::new(&context, plan, self.fail_fast, &mut emit);
+        run.ways.fill(self.first_way);
         if self.known < all {
             run.grow(&mut grow);
         }
@@ -670,6 +681,15 @@ fn every_trouble_with_one_worker_leaves_the_accounts_right() {
     }
 }
 
+/// Verdicts are misheard, and whatever is tried next may fail as well.
+#[test]
+fn every_trouble_of_hearing_leaves_the_accounts_right() {
+    for form in [Form::Unit, Form::Split] {
+        let setting = Setting::new(vec![group(0, form, &tests(2))], 1);
+        Setting { first_way: Way::Agent, ..setting }.play_all(2);
+    }
+}
+
 #[test]
 fn every_trouble_with_two_workers_leaves_the_accounts_right() {
     for form in [Form::Unit, Form::Split, Form::Isolated] {
@@ -756,6 +776,7 @@ proptest! {
         fail_fast in prop::bool::weighted(0.2),
         most_deaths in prop_oneof![4 => Just(usize::MAX), 1 => 1_usize..4],
         trouble in 0_usize..12,
+        first_way in prop_oneof![Just(Way::Agent), Just(Way::LedgerFile)],
         given in prop::collection::vec(prop_oneof![1 => Just(0), 1 => 0_usize..1000], 0..200),
     ) {
         let groups = groups.into_iter().enumerate().map(|(listing, mut group)| {
@@ -764,7 +785,7 @@ proptest! {
             group
         });
         let setting = Setting::new(groups.collect(), slots);
-        let setting = Setting { fail_fast, most_deaths, any_order: true, ..setting };
+        let setting = Setting { fail_fast, most_deaths, any_order: true, first_way, ..setting };
         setting.play(&inventory(&setting.groups), Choices { given, asked: Vec::new() }, trouble);
     }
 }
