@@ -52,7 +52,7 @@ pub enum Error {
     Result(std::io::Error),
     #[error("interrupted")]
     Interrupted,
-    #[error("{}", crate::message::internal_error(thread, why))]
+    #[error("{}", crate::report::messages::internal_error(thread, why))]
     Internal { thread: String, why: String },
 }
 

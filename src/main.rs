@@ -1,110 +1,75 @@
 //! `cargo partest` runs a workspace's tests in parallel over a pool of processes, by the
 //! policy that each module declares in Cargo.toml.
 //!
-//! The way of the data, one room after the other:
+//! A folder is a stage of the way from the command line to the report. They are listed here from the
+//! bottom to the top: each imports only from those above it in this list, and in a folder no two
+//! files import each other.
 //!
 //! ```text
-//! args → settings                    the command line, as typed and as meant
-//!   configuration                      what cargo reads besides it
-//! prepare                            all that comes before the first test:
-//!   cargo → workspace, toolchain       what cargo and rustc know
-//!   (answer, witness)
-//!   declaration → policy               the metadata, as typed and as meant
-//!   binary (environment)               what the build gave, and how to start it
-//!   inventory (lister, libtest, statics, compiler)
-//!                                      every test, and what the symbol tables say
-//!   early                              what is still built when the first tests run
-//!   holdup                             what takes so long that somebody may wonder
-//! selection → units → plan           what runs together, and what may start now
-//!   (history)
-//! session                            one run:
-//!   coordinator ⇄ worker               who decides, and who follows a process
-//!   fixture                            what is started once, for all who share it
-//!   channel (agent_file, numbers)      how verdicts are learnt
-//!   output (flood)                     what tests print, as much of it as is kept
-//!   process                            how processes end
-//!   ledger, leaks                      what became of each test, what it left behind
-//!   interrupt, clock                   signals, and time without the pauses
-//! event → report (message)           what people and scripts get to see
+//! error        what keeps a run from doing its job, and the exit codes
+//! model/       plain data that every stage speaks of: tests, outcomes, leaks, output, events
+//! process/     child processes, signals, the terminal and the clock, by platform
+//! state        small files in the target directory
+//! config/      the metadata of Cargo.toml, as written and as meant
+//! cli/         the command line and cargo's configuration, as typed and as meant
+//! cargo/       cargo's build and metadata, the toolchain, test binaries and their environment
+//! libtest/     the command line and the output of libtest
+//! protocol/    how a worker reports its tests: agent frames, libtest's log file
+//! discovery/   which tests there are, and which are wanted
+//! plan/        which tests run together, and which may start now
+//! leaks/       what tests leave behind, and what the policy makes of it
+//! fixture/     shared fixtures, started once for all of their tests
+//! worker/      one process that runs a batch of tests, supervised
+//! run/         the coordinator, which decides, and the ledger of verdicts
+//! report/      the same events for people and for scripts
+//! commands/    the subcommands, from the build to the exit code
+//! ```
 //!
 //! agent/ is no module of this program: build.rs compiles it, and workers load it.
 //! ```
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
-mod agent_file;
-mod answer;
-mod args;
-mod baseline;
-mod binary;
 mod cargo;
-mod channel;
-mod clock;
-mod compiler;
-mod configuration;
-mod coordinator;
-mod declaration;
-mod doctests;
-mod duration;
-mod early;
-mod environment;
+mod cli;
+mod commands;
+mod config;
+mod discovery;
 mod error;
-mod event;
 mod fixture;
-mod flood;
-mod history;
-mod holdup;
-mod interrupt;
-mod inventory;
 mod leaks;
-mod ledger;
 mod libtest;
-mod lister;
-mod message;
-mod mistake;
-mod numbers;
-mod origins;
-mod outcome;
-mod output;
+mod model;
 mod plan;
-mod policy;
-mod prepare;
 mod process;
+mod protocol;
 mod report;
-mod selection;
-mod session;
-mod settings;
-mod size;
-mod statics;
-mod store;
-mod toolchain;
-mod units;
-mod witness;
+mod run;
+mod state;
 mod worker;
-mod workspace;
 
 use std::process::ExitCode;
 
-use crate::args::NoTests;
-use crate::configuration::Configuration;
+use crate::cli::args::NoTests;
+use crate::cli::cargo_config::Configuration;
+use crate::cli::settings::{ByHand, Settings, Task};
+use crate::commands::prepare::{Built, Next};
+use crate::commands::run::Known;
+use crate::discovery::inventory::Inventory;
 use crate::error::{Error, Exit, Result};
-use crate::event::{Note, Summary};
-use crate::fixture::{ByHand, Shelf};
-use crate::interrupt::Interrupts;
-use crate::inventory::Inventory;
-use crate::outcome::Outcome;
-use crate::plan::Plan;
-use crate::prepare::{Built, Next};
+use crate::fixture::Shelf;
+use crate::model::event::{Note, Summary};
+use crate::model::outcome::Outcome;
+use crate::plan::schedule::Plan;
 use crate::process::Lines;
 use crate::report::{Paint, View, tell};
-use crate::session::Known;
-use crate::settings::{Settings, Task};
+use crate::run::interrupt::Interrupts;
 
 fn main() -> ExitCode {
     if fixture::is_keeper(std::env::args_os()) {
         return fixture::hold();
     }
-    let args = args::parse(std::env::args_os());
+    let args = cli::args::parse(std::env::args_os());
     let configuration = Configuration::load(&args.cargo);
     let settings = Settings::new(args, configuration);
     let lines = match settings.task {
@@ -131,21 +96,22 @@ fn run(settings: &Settings, lines: Lines) -> Result<Exit> {
     let mut notes = Vec::new();
 
     if let Task::Fixtures(what @ (ByHand::List | ByHand::Stop(_))) = &settings.task {
-        let (workspace, policy) = prepare::declared_alone(settings)?;
+        let (workspace, policy) = commands::prepare::declared_alone(settings)?;
         let shelf = Shelf::new(&workspace.state_dir, false);
-        return fixture::act(what, settings, &policy, &shelf, None, &interrupts);
+        return commands::fixtures::act(what, settings, &policy, &shelf, None, &interrupts);
     }
-    let mut built = prepare::build(settings, &interrupts, &mut notes)?;
+    let mut built = commands::prepare::build(settings, &interrupts, &mut notes)?;
     if settings.task == Task::BuildOnly {
         return Ok(Exit::AllWell);
     }
-    let inventory = prepare::take_inventory(settings, &mut built, &pool, &interrupts, &mut notes)?;
+    let inventory =
+        commands::prepare::take_inventory(settings, &mut built, &pool, &interrupts, &mut notes)?;
     let Built { workspace, policy, history, next, .. } = built;
     let rest = match next {
         Next::Builds(rest) => Some(rest),
         Next::Lists(watch) => {
             drop(watch);
-            prepare::check_paths(settings, &policy, &inventory)?;
+            commands::prepare::check_paths(settings, &policy, &inventory)?;
             None
         }
     };
@@ -153,12 +119,13 @@ fn run(settings: &Settings, lines: Lines) -> Result<Exit> {
         let shelf = Shelf::new(&workspace.state_dir, true);
         let root = workspace.root();
         let inventory = Some((&inventory, &*root));
-        return fixture::act(what, settings, &policy, &shelf, inventory, &interrupts);
+        return commands::fixtures::act(what, settings, &policy, &shelf, inventory, &interrupts);
     }
     let all = 0..inventory.listings.len();
-    let choices = selection::choose(&inventory, all, &settings.wanted, &policy);
-    let grouped = units::group(&inventory, 0, &choices, settings, &policy, &history);
-    let slots = units::slots(&grouped.groups, rest.is_some(), settings, policy.overcommit());
+    let choices = discovery::filter::choose(&inventory, all, &settings.wanted, &policy);
+    let grouped = plan::grouping::group(&inventory, 0, &choices, settings, &policy, &history);
+    let slots =
+        plan::grouping::slots(&grouped.groups, rest.is_some(), settings, policy.overcommit());
     let view = View { inventory: &inventory, settings };
 
     match settings.task {
@@ -181,7 +148,7 @@ fn run(settings: &Settings, lines: Lines) -> Result<Exit> {
                 notes,
                 rest,
             };
-            let summary = session::run(known, &pool, &interrupts)?;
+            let summary = commands::run::run(known, &pool, &interrupts)?;
             Ok(exit(settings, &summary))
         }
     }
@@ -204,7 +171,11 @@ fn overview(
     inventory: &Inventory,
 ) -> Result<Exit> {
     for note in notes {
-        tell(&format!("{}: {}", Paint(settings.color.stderr).warn("warning"), message::note(note)));
+        tell(&format!(
+            "{}: {}",
+            Paint(settings.color.stderr).warn("warning"),
+            report::messages::note(note)
+        ));
     }
     report::unless_closed(report::print(&text))?;
     Ok(if inventory.failures.is_empty() { Exit::AllWell } else { Exit::OwnError })
@@ -241,6 +212,6 @@ fn no_tests(settings: &Settings) -> Exit {
         NoTests::Warn => (paint.warn("warning"), Exit::AllWell),
         NoTests::Fail => (paint.bad("error"), Exit::NoTestMatched),
     };
-    tell(&format!("{word}: {}", message::no_test_matched(settings)));
+    tell(&format!("{word}: {}", report::messages::no_test_matched(settings)));
     exit
 }

@@ -1,8 +1,8 @@
 //! What tests leave behind, and what the policy makes of it.
 
-mod judge;
+pub mod baseline;
+mod classify;
 mod orphans;
-mod rules;
 mod symbols;
 mod traces;
 mod vtables;
@@ -10,11 +10,11 @@ mod watch;
 
 use serde::Serialize;
 
-use crate::declaration::{LeakAction, LeakKind};
+use crate::config::schema::{LeakAction, LeakKind};
 
-pub use judge::{Names, essential, is_pool, judge, of_run};
+pub use crate::config::leak_rules::LeakRules;
+pub use classify::{Names, essential, is_pool, judge, of_run};
 pub use orphans::Orphans;
-pub use rules::LeakRules;
 pub use symbols::{Module, Symbols};
 pub use traces::{Finding, Left, Subject, Traces};
 pub use watch::{Fate, Watches};

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::watch::{Fate, Watches};
 use super::{Finding, Left, Subject};
-use crate::clock;
+use crate::process::clock;
 use crate::process::{Look, Stray};
 
 #[derive(Debug)]

@@ -7,8 +7,8 @@
 
 use std::collections::BTreeSet;
 
-use super::GroupState;
-use crate::declaration::Scope;
+use super::schedule::GroupState;
+use crate::config::schema::Scope;
 
 /// What a group's tests need: a fixture, by its place among all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +68,7 @@ impl Standing {
     }
 
     /// Whether the next batch of a group can run on one of these slots.
-    pub fn readiness(&self, group: &GroupState, free: &BTreeSet<usize>) -> Readiness {
+    pub(super) fn readiness(&self, group: &GroupState, free: &BTreeSet<usize>) -> Readiness {
         let levels = &group.group.fixtures;
         let is_by_slot = levels.iter().flatten().any(|need| need.scope == Scope::Slot);
         if let Some(slot) = free.iter().find(|slot| self.missing(levels, **slot).is_empty()) {
@@ -110,7 +110,7 @@ impl Standing {
     }
 
     /// What is to be started or stopped now.
-    pub fn next(&mut self, groups: &[GroupState]) -> Option<FixtureStep> {
+    pub(super) fn next(&mut self, groups: &[GroupState]) -> Option<FixtureStep> {
         if let Some(instance) = self.wanted.pop_first() {
             self.there.push((instance, State::Starting));
             return Some(FixtureStep::Start(instance));

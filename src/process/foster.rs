@@ -13,7 +13,7 @@ use std::process::{Child, ChildStdout, Command, ExitStatus};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::pipe::{PipeFlags, pipe_with};
 
-use super::calls::Mask;
+use super::syscalls::Mask;
 
 /// A name of its own, as the guard's.
 const NAME: &std::ffi::CStr = c"partest-build";
@@ -240,7 +240,7 @@ fn close_range(first: RawFd, last: RawFd) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::process::look::children_of;
+    use crate::process::procfs::children_of;
     use std::io::Read;
     use std::process::Stdio;
 

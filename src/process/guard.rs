@@ -24,9 +24,9 @@ use rustix::process::{
     set_child_subreaper, setpgid, setrlimit, wait, waitpid,
 };
 
-use super::calls::{Mask, Sent, Side, fork, see_children_end};
-use super::{look, unix};
-use crate::clock;
+use super::clock;
+use super::syscalls::{Mask, Sent, Side, fork, see_children_end};
+use super::{procfs, unix};
 
 /// What the user's process waits for.
 const WAITED: [i32; 8] = [
@@ -184,7 +184,7 @@ impl Users {
     fn stop(&self) {
         if let Some(runner) = self.runner {
             let until = clock::after(Instant::now(), PATIENCE_FOR_STOP);
-            while !look::is_stopped(runner) && Instant::now() < until {
+            while !procfs::is_stopped(runner) && Instant::now() < until {
                 std::thread::sleep(Duration::from_millis(1));
             }
         }

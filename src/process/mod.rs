@@ -8,31 +8,32 @@
 //! signals, `terminal` what by the person in front of it. All `unsafe` of the command is in
 //! `unix`, `calls` and `foster`.
 
+pub mod clock;
 #[cfg(target_os = "linux")]
-mod calls;
+mod fork_server;
 #[cfg(target_os = "linux")]
 mod foster;
 #[cfg(target_os = "linux")]
 mod guard;
 #[cfg(unix)]
-mod ledger;
-mod look;
+mod no_agent_log;
+#[cfg(not(target_os = "linux"))]
+mod no_fork_server;
+#[cfg(not(target_os = "linux"))]
+mod no_foster;
+#[cfg(not(target_os = "linux"))]
+mod no_guard;
 #[cfg(any(not(unix), test))]
 mod portable;
-#[cfg(target_os = "linux")]
-mod prepared;
+mod procfs;
 #[cfg(unix)]
 mod signals;
 #[cfg(target_os = "linux")]
+mod syscalls;
+#[cfg(target_os = "linux")]
 mod terminal;
-#[cfg(not(target_os = "linux"))]
-mod unfostered;
-#[cfg(not(target_os = "linux"))]
-mod unguarded;
 #[cfg(unix)]
 mod unix;
-#[cfg(not(target_os = "linux"))]
-mod unprepared;
 
 use std::collections::HashMap;
 use std::io;
@@ -41,35 +42,35 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 #[cfg(target_os = "linux")]
+pub use fork_server::Prepared;
+#[cfg(target_os = "linux")]
 pub use foster::Fostered;
 #[cfg(target_os = "linux")]
 pub use guard::{GuardLine, Lines, set_up};
-pub use look::{
-    At, AtWork, Look, ProcessorTime, Program, Seen, Stray, at_work, children_of, living_strays,
-    start_time,
-};
+#[cfg(not(target_os = "linux"))]
+pub use no_fork_server::Prepared;
+#[cfg(not(target_os = "linux"))]
+pub use no_foster::Fostered;
+#[cfg(not(target_os = "linux"))]
+pub use no_guard::{GuardLine, Lines, set_up};
 #[cfg(not(unix))]
 pub use portable::{
     Door, Orders, Supervised, Wire, adopt_strays, ask_to_end, end_all, end_strays, has_ended,
     io_priority, limit_memory, spawn_detached,
 };
-#[cfg(target_os = "linux")]
-pub use prepared::Prepared;
+pub use procfs::{
+    At, AtWork, Look, ProcessorTime, Program, Seen, Stray, at_work, children_of, living_strays,
+    start_time,
+};
 #[cfg(unix)]
 pub use signals::{Signals, Wish, stop_here};
 #[cfg(target_os = "linux")]
 pub use terminal::Terminal;
-#[cfg(not(target_os = "linux"))]
-pub use unfostered::Fostered;
-#[cfg(not(target_os = "linux"))]
-pub use unguarded::{GuardLine, Lines, set_up};
 #[cfg(unix)]
 pub use unix::{
     Door, Orders, Supervised, Wire, adopt_strays, ask_to_end, end_all, end_strays, has_ended,
     io_priority, limit_memory, spawn_detached,
 };
-#[cfg(not(target_os = "linux"))]
-pub use unprepared::Prepared;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stream {
@@ -401,7 +402,7 @@ mod tests {
         let groups = Groups::default();
         let script = "echo a; echo b >&2; exec sleep 1000";
         let mut child = Supervised::spawn(shell(script), None, &groups, Role::Lister).unwrap();
-        let sleeps = || look::at_work(child.pid()).is_none_or(|it| it.command == "sleep 1000");
+        let sleeps = || procfs::at_work(child.pid()).is_none_or(|it| it.command == "sleep 1000");
         while !sleeps() {
             std::thread::yield_now();
         }

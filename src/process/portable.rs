@@ -8,8 +8,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::clock;
 use super::{End, Groups, Happening, Role, Stream};
-use crate::clock;
 
 /// How often the end of the process is looked for.
 const TICK: Duration = Duration::from_millis(10);

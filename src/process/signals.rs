@@ -76,7 +76,7 @@ mod twice {
     use rustix::io::Errno;
     use rustix::pipe::{PipeFlags, pipe_with};
 
-    use super::super::calls::{Sent, hear};
+    use super::super::syscalls::{Sent, hear};
     use super::{HEARD, Wish, io};
 
     /// `timeout` sends its signal twice, to the process and to the group, and means it once.

@@ -16,8 +16,8 @@ use rustix::io::Errno;
 use rustix::process::{Pid, getpgrp, test_kill_process_group};
 use rustix::termios::{LocalModes, tcgetattr, tcgetpgrp, tcsetpgrp};
 
-use super::calls::Mask;
-use super::look;
+use super::procfs;
+use super::syscalls::Mask;
 
 /// How often somebody looks whether the run has come to the foreground.
 const SELDOM: Duration = Duration::from_millis(500);
@@ -130,7 +130,7 @@ impl Lease {
 
     /// Whether a process has it that the borrower has started.
     pub fn is_handed_on(&self) -> bool {
-        let is_below = |foreground| look::is_below(foreground, self.borrower);
+        let is_below = |foreground| procfs::is_below(foreground, self.borrower);
         tcgetpgrp(&self.terminal)
             .is_ok_and(|foreground| foreground != self.borrower && is_below(foreground))
     }
@@ -140,7 +140,7 @@ impl Lease {
     fn is_ours_to_take(&self) -> bool {
         let Ok(foreground) = tcgetpgrp(&self.terminal) else { return false };
         foreground == self.borrower
-            || look::is_below(foreground, self.borrower)
+            || procfs::is_below(foreground, self.borrower)
             || test_kill_process_group(foreground) == Err(Errno::SRCH)
     }
 }

@@ -17,13 +17,13 @@ use signal_hook::consts::{SIGTSTP, SIGTTIN, SIGTTOU};
 
 #[cfg(target_os = "linux")]
 use super::Prepared;
+use super::clock;
 #[cfg(target_os = "linux")]
-use super::ledger::Gate;
-use super::ledger::{self, HEAD_AT_ONCE, Ledger};
+use super::no_agent_log::Gate;
+use super::no_agent_log::{self, HEAD_AT_ONCE, Ledger};
 #[cfg(target_os = "linux")]
 use super::terminal::{Given, Lease};
-use super::{End, Groups, Happening, Hearing, Passed, Role, Stream, look};
-use crate::clock;
+use super::{End, Groups, Happening, Hearing, Passed, Role, Stream, procfs};
 
 /// What a pipe can hold at the most when its writer has ended; more than that comes from
 /// somebody else, who must not hold us up.
@@ -406,7 +406,7 @@ impl<'g> Supervised<'g> {
 
     /// Whether it, or what it has started, waits for the end of its input.
     pub fn hears_its_input(&self) -> Hearing {
-        look::hearing(self.process.id())
+        procfs::hearing(self.process.id())
     }
 
     /// Its input comes to an end.
@@ -624,7 +624,7 @@ impl<'g> Supervised<'g> {
         }
         let channel = self.sources.iter().find(|source| source.stream == Stream::Channel);
         let is_lost =
-            |channel: &Source| !ledger::is_workers_alone(self.process.id(), &channel.file);
+            |channel: &Source| !no_agent_log::is_workers_alone(self.process.id(), &channel.file);
         self.lost_channel |= channel.is_some_and(is_lost);
     }
 
@@ -632,7 +632,7 @@ impl<'g> Supervised<'g> {
     /// it, and what it is told by next may be a file of somebody else's.
     fn note_end(&mut self, stream: Stream) {
         let is_ledger = stream == Stream::Channel && self.ledger.is_some();
-        self.lost_channel |= is_ledger && look::has_descriptors(self.process.id());
+        self.lost_channel |= is_ledger && procfs::has_descriptors(self.process.id());
     }
 
     /// Where bytes come in drops, several are waited for: being woken for each would cost as
@@ -775,7 +775,7 @@ pub fn go_on_tree(pid: u32) {
 
 /// The youngest first, so that none is left without its parent while it is looked for.
 fn signal_tree(pid: u32, signal: Signal) {
-    for child in look::children_of(&pid.to_string()) {
+    for child in procfs::children_of(&pid.to_string()) {
         signal_tree(child, signal);
     }
     let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return };
@@ -828,7 +828,7 @@ fn reap_traced(pid: u32) {
     use rustix::process::{WaitOptions, waitpid};
     /// Also for threads (`__WALL` of waitpid(2)).
     const ALL: WaitOptions = WaitOptions::from_bits_retain(0x4000_0000);
-    for thread in look::threads_of_ended(pid) {
+    for thread in procfs::threads_of_ended(pid) {
         let thread = i32::try_from(thread).ok().and_then(Pid::from_raw);
         // An error says that it is not ours to wait for.
         let _ = waitpid(thread, ALL | WaitOptions::NOHANG);
@@ -841,7 +841,7 @@ fn reap_traced(_pid: u32) {}
 /// The processes whose parent we are, by birth or by adoption.
 #[cfg(target_os = "linux")]
 pub fn children() -> Vec<u32> {
-    look::children_of("self")
+    procfs::children_of("self")
 }
 
 /// The priority of a process's input and output (ioprio_get(2)), which no file tells.

@@ -6,16 +6,16 @@ use std::fmt::Write;
 use std::io;
 use std::time::Duration;
 
+use super::messages;
 use super::{Paint, View, harmless, is_quiet, print};
-use crate::declaration::{LeakAction, LeakKind};
-use crate::duration::seconds;
-use crate::event::{Event, FixtureEvent, LeftBy, Note, Summary};
+use crate::cli::settings::Verbosity;
+use crate::config::schema::{LeakAction, LeakKind};
 use crate::leaks::Leak;
-use crate::message;
-use crate::outcome::{Outcome, Unsteady, Verdict};
-use crate::output::Output;
-use crate::plan::TestId;
-use crate::settings::Verbosity;
+use crate::model::duration::seconds;
+use crate::model::event::{Event, FixtureEvent, LeftBy, Note, Summary};
+use crate::model::outcome::{Outcome, Unsteady, Verdict};
+use crate::model::output::Output;
+use crate::plan::schedule::TestId;
 
 /// How many of the slowest tests are named, and from where on a test is slow.
 const SLOWEST: usize = 5;
@@ -110,9 +110,9 @@ impl<'r> Human<'r> {
         let (FixtureEvent::Lost { leaks, .. } | FixtureEvent::Stopped { leaks, .. }) = what else {
             return;
         };
-        let name = message::fixture(name, slot);
+        let name = messages::fixture(name, slot);
         if let FixtureEvent::Lost { why, output, .. } = what {
-            self.lost.push((message::fixture_failed(&name, why), output.clone()));
+            self.lost.push((messages::fixture_failed(&name, why), output.clone()));
         }
         let owned = leaks.iter().map(|leak| (Owner::Fixture(name.clone()), leak.clone()));
         self.leaks.extend(owned);
@@ -152,10 +152,10 @@ impl<'r> Human<'r> {
         if !is_quiet(self.view.settings) {
             self.slowest(&mut text);
             for remark in &self.remarks {
-                line(&mut text, &self.paint.faint(&message::note(remark)));
+                line(&mut text, &self.paint.faint(&messages::note(remark)));
             }
             if let Some(longest) = &summary.longest {
-                line(&mut text, &self.paint.faint(&message::longest(longest, summary)));
+                line(&mut text, &self.paint.faint(&messages::longest(longest, summary)));
             }
             if !self.remarks.is_empty() || summary.longest.is_some() {
                 line(&mut text, "");
@@ -171,13 +171,13 @@ impl<'r> Human<'r> {
         if let Some(unsteady) = verdict.unsteady() {
             return self.unsteady(text, test, verdict, unsteady);
         }
-        let word = message::verdict_word(verdict.outcome);
+        let word = messages::verdict_word(verdict.outcome);
         let word = match verdict.outcome.is_well() {
             true => self.paint.good(word),
             false => self.paint.bad(word),
         };
         let id = self.paint.strong(&self.view.id(test));
-        let took = verdict.took.map(message::in_brackets).unwrap_or_default();
+        let took = verdict.took.map(messages::in_brackets).unwrap_or_default();
         let reason = match &verdict.reason {
             Some(reason) => format!(": {}", harmless(reason.as_bytes()).replace('\n', " ")),
             None => String::new(),
@@ -191,7 +191,7 @@ impl<'r> Human<'r> {
         self.whole(text, &verdict.output);
         if !verdict.outcome.is_well() {
             let settings = self.view.settings;
-            let again = message::again(settings, &listing.binary, &listed.name, listed.is_ignored);
+            let again = messages::again(settings, &listing.binary, &listed.name, listed.is_ignored);
             line(text, &self.paint.faint(&format!("  again: {again}")));
         }
         line(text, "");
@@ -211,7 +211,7 @@ impl<'r> Human<'r> {
             false => self.paint.bad(word),
         };
         let id = self.paint.strong(&self.view.id(test));
-        let what = message::unsteady(unsteady, verdict);
+        let what = messages::unsteady(unsteady, verdict);
         let what = harmless(what.as_bytes()).replace('\n', " ");
         line(text, &format!("{word} {id}: {what}"));
         if let Some(first) = verdict.failed_before.first() {
@@ -219,10 +219,10 @@ impl<'r> Human<'r> {
             self.whole(text, &first.output);
         }
         let settings = self.view.settings;
-        let again = message::again(settings, &listing.binary, &listed.name, listed.is_ignored);
+        let again = messages::again(settings, &listing.binary, &listed.name, listed.is_ignored);
         line(text, &self.paint.faint(&format!("  alone: {again}")));
         if unsteady == Unsteady::OrderDependent {
-            let beside = message::beside_others(settings, &listing.binary);
+            let beside = messages::beside_others(settings, &listing.binary);
             line(text, &self.paint.faint(&format!("  beside others: {beside}")));
         }
         line(text, "");
@@ -247,7 +247,7 @@ impl<'r> Human<'r> {
 
     fn whole(&self, text: &mut String, output: &Output) {
         for (flood, path) in output.kept() {
-            let whole = harmless(message::whole(flood, path).as_bytes());
+            let whole = harmless(messages::whole(flood, path).as_bytes());
             line(text, &self.paint.faint(&format!("  {whole}")));
         }
     }
@@ -274,7 +274,7 @@ impl<'r> Human<'r> {
             let owners = || one.compare(other, &view).then(a.kind.cmp(&b.kind));
             grave(a).cmp(&grave(b)).then_with(owners)
         });
-        line(text, &self.paint.strong(message::LEFT_BEHIND));
+        line(text, &self.paint.strong(messages::LEFT_BEHIND));
         let is_verbose = self.view.settings.verbosity == Verbosity::Verbose;
         let shown = if is_verbose { self.leaks.len() } else { LEAKS };
         let mut last = None;
@@ -295,7 +295,7 @@ impl<'r> Human<'r> {
         if self.leaks.len() > shown {
             line(text, &format!("  … and {} more (-v shows all)", self.leaks.len() - shown));
         }
-        line(text, &self.paint.faint(&message::how_to_allow(&self.leaks[0].1)));
+        line(text, &self.paint.faint(&messages::how_to_allow(&self.leaks[0].1)));
         line(text, "");
     }
 
@@ -336,8 +336,8 @@ impl<'r> Human<'r> {
             () if is_well => self.paint.good("PASSED"),
             () => self.paint.bad("FAILED"),
         };
-        let counts = message::counts(summary);
-        line(text, &format!("{word} {counts} ({})", message::effort(summary)));
+        let counts = messages::counts(summary);
+        line(text, &format!("{word} {counts} ({})", messages::effort(summary)));
     }
 }
 

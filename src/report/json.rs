@@ -7,12 +7,12 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::{View, print};
-use crate::event::{Event, FixtureEvent, LeftBy, Summary};
-use crate::flood::Flood;
 use crate::leaks::{Leak, LeakLine};
-use crate::outcome::{Attempt, Outcome, Unsteady, Verdict};
-use crate::output::Output;
-use crate::plan::TestId;
+use crate::model::event::{Event, FixtureEvent, LeftBy, Summary};
+use crate::model::outcome::{Attempt, Outcome, Unsteady, Verdict};
+use crate::model::output::Output;
+use crate::model::output_file::Flood;
+use crate::plan::schedule::TestId;
 
 pub struct Json<'r> {
     view: View<'r>,

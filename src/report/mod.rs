@@ -2,21 +2,22 @@
 
 mod human;
 mod json;
-mod overview;
+pub mod messages;
+mod plan;
 mod progress;
 
 use std::cmp::Ordering;
 use std::io::{self, IsTerminal, Write};
 
-use crate::args::MessageFormat;
+use crate::cli::args::MessageFormat;
+use crate::cli::settings::{Settings, Verbosity};
+use crate::discovery::inventory::Inventory;
 use crate::error::{Error, Result};
-use crate::event::Event;
-use crate::inventory::Inventory;
-use crate::plan::TestId;
-use crate::settings::{Settings, Verbosity};
+use crate::model::event::Event;
+use crate::plan::schedule::TestId;
 
 pub use human::is_cut;
-pub use overview::{list, plan};
+pub use plan::{list, plan};
 pub use progress::{Spinner, status};
 
 /// What a report may know besides the events.

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::messages;
 use super::{Paint, View, is_quiet};
-use crate::duration::seconds;
-use crate::event::{Event, FixtureEvent, Note};
-use crate::message;
-use crate::outcome::{Outcome, Verdict};
-use crate::plan::TestId;
-use crate::settings::{Settings, Verbosity};
+use crate::cli::settings::{Settings, Verbosity};
+use crate::model::duration::seconds;
+use crate::model::event::{Event, FixtureEvent, Note};
+use crate::model::outcome::{Outcome, Verdict};
+use crate::plan::schedule::TestId;
 use crate::worker::RunsNow;
 
 /// How often the line is drawn, per second: as fast as an eye reads.
@@ -56,7 +56,7 @@ impl Progress {
             paint: Paint(settings.color.stderr),
             verbosity: settings.verbosity,
             ordered: settings.ordered,
-            nocapture_to_stdout: settings.format == crate::args::MessageFormat::Human,
+            nocapture_to_stdout: settings.format == crate::cli::args::MessageFormat::Human,
             running: BTreeMap::new(),
             bad: 0,
             ended: 0,
@@ -104,7 +104,7 @@ impl Progress {
 
     fn start(&mut self, tests: usize, binaries: usize, slots: usize) {
         if self.verbosity != Verbosity::Quiet {
-            self.line(&status(self.paint, "Running", &message::what_runs(tests, binaries, slots)));
+            self.line(&status(self.paint, "Running", &messages::what_runs(tests, binaries, slots)));
         }
         self.bar.set_length(tests as u64);
         self.bar.set_prefix(self.paint.good(&format!("{:>12}", "Testing")));
@@ -131,7 +131,7 @@ impl Progress {
 
     fn retrying(&self, test: TestId, outcome: Outcome, left: usize, view: &View<'_>) {
         if self.verbosity != Verbosity::Quiet {
-            let what = message::retrying(&view.id(test), outcome, left);
+            let what = messages::retrying(&view.id(test), outcome, left);
             self.line(&format!("{} {what}", self.paint.warn(&format!("{:>12}", "Retrying"))));
         }
     }
@@ -154,22 +154,22 @@ impl Progress {
     }
 
     fn verdict_line(&self, test: TestId, verdict: &Verdict, view: &View<'_>) -> String {
-        let word = format!("{:>12}", message::verdict_word(verdict.outcome));
+        let word = format!("{:>12}", messages::verdict_word(verdict.outcome));
         let word = match verdict.outcome {
             Outcome::Passed => self.paint.good(&word),
             Outcome::Ignored => self.paint.warn(&word),
             _ => self.paint.bad(&word),
         };
-        let took = verdict.took.map(message::in_brackets).unwrap_or_default();
+        let took = verdict.took.map(messages::in_brackets).unwrap_or_default();
         format!("{word} {}{took}", view.id(test))
     }
 
     fn fixture(&self, name: &str, slot: Option<usize>, what: &FixtureEvent) {
-        let name = message::fixture(name, slot);
+        let name = messages::fixture(name, slot);
         let is_verbose = self.verbosity == Verbosity::Verbose;
         match what {
             FixtureEvent::Ready { took } if is_verbose => {
-                let what = format!("fixture {name}{}", message::in_brackets(*took));
+                let what = format!("fixture {name}{}", messages::in_brackets(*took));
                 self.line(&status(self.paint, "Started", &what));
             }
             FixtureEvent::Stopped { remark: None, .. } if is_verbose => {
@@ -179,7 +179,7 @@ impl Progress {
                 self.line(&format!("{}: fixture {name}: {remark}", self.paint.warn("warning")));
             }
             FixtureEvent::Lost { why, .. } => {
-                let what = message::fixture_failed(&name, why);
+                let what = messages::fixture_failed(&name, why);
                 self.line(&format!("{}: {what}", self.paint.bad("error")));
             }
             _ => {}
@@ -203,7 +203,7 @@ impl Progress {
         if is_worth_it && (self.verbosity != Verbosity::Quiet || is_grave(note)) {
             let word =
                 if is_grave(note) { self.paint.bad("error") } else { self.paint.warn("warning") };
-            self.line(&format!("{word}: {}", message::note(note)));
+            self.line(&format!("{word}: {}", messages::note(note)));
         }
     }
 
@@ -214,16 +214,16 @@ impl Progress {
         let held: usize = slots.iter().map(|runs| runs.held).sum();
         let ended = self.ended + held as u64;
         let left = self.bar.length().unwrap_or_default().saturating_sub(ended);
-        self.line(&status(self.paint, "So far", &message::so_far(ended, left)));
+        self.line(&status(self.paint, "So far", &messages::so_far(ended, left)));
         for runs in slots.iter().take(LINES) {
             let test = |(test, took): &(TestId, Duration)| {
-                format!("{}{}", view.id(*test), message::in_brackets(*took))
+                format!("{}{}", view.id(*test), messages::in_brackets(*took))
             };
             let tests: Vec<String> = runs.tests.iter().map(test).collect();
-            self.line(&message::runs_now(runs.slot, &tests));
+            self.line(&messages::runs_now(runs.slot, &tests));
         }
         if slots.len() > LINES {
-            self.line(&message::more_slots(slots.len() - LINES));
+            self.line(&messages::more_slots(slots.len() - LINES));
         }
     }
 

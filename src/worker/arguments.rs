@@ -1,9 +1,9 @@
 //! The words that choose a batch's tests, in as many parts as the platform's limit on arguments
 //! asks for.
 
-use crate::inventory::Listing;
+use crate::discovery::inventory::Listing;
 use crate::libtest::{self, Listed};
-use crate::plan::TestId;
+use crate::plan::schedule::TestId;
 
 /// What fits on a command line: the platform's limit, less what the environment may take.
 const ARGUMENT_SPACE: usize = if cfg!(windows) {
@@ -49,9 +49,9 @@ fn selection(listing: &Listing, tests: &[TestId]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::binary::Binary;
-    use crate::inventory::{Dispatch, Test};
-    use crate::statics::Statics;
+    use crate::cargo::binary::Binary;
+    use crate::discovery::inventory::{Dispatch, Test};
+    use crate::discovery::statics::Statics;
 
     #[test]
     fn what_fits_on_no_command_line_comes_in_parts_that_do() {

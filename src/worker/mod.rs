@@ -5,12 +5,13 @@
 //! `batch` runs many tests in one process, `single` a process for each; `arguments` are the words
 //! that choose the tests of a process, and `prepared` makes it cheaper to start one.
 
+mod active;
+pub mod agent_file;
 mod arguments;
-mod batch;
-mod prepared;
-mod room;
-mod running;
-mod single;
+mod exit_code;
+mod fork_server;
+mod spawn_retry;
+mod supervise;
 
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,28 +21,28 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::agent_file::AgentFile;
-use crate::baseline::Baseline;
-use crate::channel::Way;
-use crate::environment;
+use crate::cargo::environment;
+use crate::discovery::inventory::{Inventory, Listing};
 use crate::error::{self, Result};
-use crate::event::Note;
 use crate::fixture::{Fixture, News, Shelf, Values};
-use crate::flood::Floods;
-use crate::inventory::{Inventory, Listing};
+use crate::leaks::baseline::Baseline;
 use crate::leaks::{Finding, Leak, LeakRules, Module, Names, Symbols, judge};
-use crate::outcome::Verdict;
-use crate::output::Output;
-use crate::plan::{Batch, Group, Instance, TestId};
+use crate::model::event::Note;
+use crate::model::outcome::Verdict;
+use crate::model::output::Output;
+use crate::model::output_file::Floods;
+use crate::plan::schedule::{Batch, Group, Instance, TestId};
 use crate::process::{self, At, Groups, Passed, Program, Role};
+use crate::protocol::Way;
+use crate::worker::agent_file::AgentFile;
 
-use batch::run_in_parts;
-use room::Refused;
-use running::Running;
-use single::run_one_by_one;
+use active::Running;
+use exit_code::run_one_by_one;
+use spawn_retry::Refused;
+use supervise::run_in_parts;
 
-pub use prepared::Prepared;
-pub use running::RunsNow;
+pub use active::RunsNow;
+pub use fork_server::Prepared;
 
 /// What all workers of a run have in common.
 pub struct Context<'r> {

@@ -1,0 +1,145 @@
+//! Every call of cargo: the one door to it.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use cargo_metadata::{Metadata, MetadataCommand};
+
+use crate::cli::args::CargoArgs;
+use crate::cli::settings::{Settings, Verbosity};
+use crate::error::{Error, Result};
+
+/// `cargo metadata --no-deps`: members, targets and their metadata; nothing is resolved,
+/// which makes it as cheap as reading the manifests.
+///
+/// `manifest_path` stands in for the one of the command line where a package outside of
+/// the workspace is asked for.
+pub fn metadata(args: &CargoArgs, manifest_path: Option<&Path>) -> Result<Metadata> {
+    let mut command = MetadataCommand::new();
+    command.no_deps();
+    if let Some(path) = manifest_path.or(args.manifest_path.as_deref()) {
+        command.manifest_path(path);
+    }
+    command.other_options(resolution_flags(args));
+    command.exec().map_err(|error| match error {
+        cargo_metadata::Error::CargoMetadata { stderr } => Error::Cargo(stderr.trim_end().into()),
+        cargo_metadata::Error::Io(source) => {
+            Error::Start { program: "cargo metadata".into(), source }
+        }
+        other => Error::Cargo(format!("cargo metadata: {other}")),
+    })
+}
+
+/// `cargo test --no-run` with the user's own flags, its JSON on a pipe and its progress
+/// and diagnostics on our stderr as they come.
+///
+/// escargot's own `exec` reads stderr only after stdout has ended, and hangs beyond 64 KiB
+/// of it (0.5.15 to 1.0.1); so only its command builder is used.
+pub fn build(settings: &Settings) -> Command {
+    let mut command = escargot::Cargo::new()
+        .args(["test", "--no-run", "--message-format=json-render-diagnostics"])
+        .args(selection_flags(&settings.cargo))
+        .args(feature_flags(&settings.cargo))
+        .args(build_flags(&settings.cargo))
+        .args(resolution_flags(&settings.cargo))
+        .args(output_flags(settings))
+        .into_command();
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+    command
+}
+
+/// The flags that choose one test binary again, for the command that repeats a failure.
+///
+/// Returns the words between `cargo partest` and `--`.
+pub fn flags_to_repeat(args: &CargoArgs) -> Vec<String> {
+    let mut flags = feature_flags(args);
+    let build = CargoArgs { build_jobs: None, timings: false, keep_going: false, ..args.clone() };
+    flags.extend(build_flags(&build));
+    flags.extend(resolution_flags(args));
+    if let Some(path) = &args.manifest_path {
+        flags.extend(["--manifest-path".into(), path.display().to_string()]);
+    }
+    flags
+}
+
+fn selection_flags(args: &CargoArgs) -> Vec<String> {
+    let mut flags = Flags::default();
+    flags.each("--package", &args.package);
+    flags.when("--workspace", args.workspace);
+    flags.each("--exclude", &args.exclude);
+    flags.when("--lib", args.lib);
+    flags.when("--bins", args.bins);
+    flags.each("--bin", &args.bin);
+    flags.when("--examples", args.examples);
+    flags.each("--example", &args.example);
+    flags.when("--tests", args.tests);
+    flags.each("--test", &args.test);
+    flags.when("--benches", args.benches);
+    flags.each("--bench", &args.bench);
+    flags.when("--all-targets", args.all_targets);
+    if let Some(path) = &args.manifest_path {
+        flags.each("--manifest-path", [path.display().to_string()].iter());
+    }
+    flags.0
+}
+
+fn feature_flags(args: &CargoArgs) -> Vec<String> {
+    let mut flags = Flags::default();
+    flags.each("--features", &args.features);
+    flags.when("--all-features", args.all_features);
+    flags.when("--no-default-features", args.no_default_features);
+    flags.0
+}
+
+fn build_flags(args: &CargoArgs) -> Vec<String> {
+    let mut flags = Flags::default();
+    flags.when("--release", args.release);
+    flags.each("--profile", &args.profile);
+    flags.each("--jobs", &args.build_jobs);
+    flags.each("--target", &args.target);
+    if let Some(dir) = &args.target_dir {
+        flags.each("--target-dir", [dir.display().to_string()].iter());
+    }
+    flags.when("--no-fail-fast", args.keep_going);
+    flags.when("--ignore-rust-version", args.ignore_rust_version);
+    flags.when("--timings", args.timings);
+    flags.0
+}
+
+/// What cargo wants in every call, `cargo metadata` included.
+pub fn resolution_flags(args: &CargoArgs) -> Vec<String> {
+    let mut flags = Flags::default();
+    flags.when("--locked", args.locked);
+    flags.when("--offline", args.offline);
+    flags.when("--frozen", args.frozen);
+    flags.each("--config", &args.config);
+    flags.each("-Z", &args.unstable);
+    flags.0
+}
+
+fn output_flags(settings: &Settings) -> Vec<String> {
+    let mut flags = Flags::default();
+    flags.each("--color", [settings.color.typed.as_str().to_owned()].iter());
+    flags.when("--quiet", settings.verbosity == Verbosity::Quiet);
+    for _ in 0..settings.cargo_verbosity {
+        flags.when("--verbose", true);
+    }
+    flags.0
+}
+
+#[derive(Default)]
+struct Flags(Vec<String>);
+
+impl Flags {
+    fn when(&mut self, flag: &str, is_set: bool) {
+        if is_set {
+            self.0.push(flag.to_owned());
+        }
+    }
+
+    fn each<'a>(&mut self, flag: &str, values: impl IntoIterator<Item = &'a String>) {
+        for value in values {
+            self.0.extend([flag.to_owned(), value.clone()]);
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! The environment of a test: exactly what `cargo test` gives it, and our own few variables.
+//!
+//! Source of the list: cargo's `compilation.rs` (`fill_env`) and the chapter "Environment
+//! variables cargo sets for crates" of its book; `tests/environment.rs` diffs the result
+//! against cargo itself.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use super::binary::BuildScript;
+use super::toolchain::{Platform, Toolchain};
+use super::workspace::Package;
+use crate::cli::cargo_config::Configuration;
+use crate::fixture::Numbers;
+
+pub type Variables = BTreeMap<OsString, OsString>;
+
+/// What surrounds one test binary.
+pub struct Surroundings<'a> {
+    pub package: &'a Package,
+    pub executable: &'a Path,
+    pub build_script: Option<&'a BuildScript>,
+    /// Every build script's linked paths: cargo gives them all to every test.
+    pub linked_paths: &'a [PathBuf],
+    /// `(name, path)` of the package's own binaries, for integration tests only.
+    pub binaries: &'a [(String, PathBuf)],
+    pub configuration: &'a Configuration,
+    pub toolchain: &'a Toolchain,
+    pub platform: &'a Platform,
+}
+
+/// The variables to set on top of the runner's own environment.
+pub fn variables(around: &Surroundings<'_>) -> Variables {
+    let mut variables = package_variables(around.package);
+    variables.insert("CARGO".into(), around.toolchain.cargo.clone());
+    if let Some(script) = around.build_script {
+        variables.insert("OUT_DIR".into(), script.out_dir.clone().into());
+        variables.extend(script.env.iter().map(|(k, v)| (k.into(), v.into())));
+    }
+    for (name, path) in around.binaries {
+        variables.insert(format!("CARGO_BIN_EXE_{name}").into(), path.into());
+    }
+    variables.insert(LIBRARY_PATH.into(), library_path(around));
+    // cargo's order: what it sets itself is never overridden, what the user set only with
+    // `force`.
+    for (name, value) in &around.configuration.env {
+        let name = OsString::from(name);
+        let taken =
+            variables.contains_key(&name) || (!value.force && std::env::var_os(&name).is_some());
+        if !taken {
+            variables.insert(name, value.value.clone());
+        }
+    }
+    variables
+}
+
+/// Our own variables: what tells one worker from the others.
+pub fn worker_variables(run_id: &str, slot: usize, worker: u64) -> [(&'static str, String); 4] {
+    [
+        ("PARTEST", "1".to_owned()),
+        ("PARTEST_RUN_ID", run_id.to_owned()),
+        ("PARTEST_SLOT", slot.to_string()),
+        ("PARTEST_WORKER", worker.to_string()),
+    ]
+}
+
+/// The same for the process of a fixture; `slot` where each slot has its own.
+pub fn fixture_variables(
+    numbers: Numbers<'_>,
+    fixture: &str,
+    slot: Option<usize>,
+) -> Vec<(&'static str, String)> {
+    let [active, run, slot_variable, worker] =
+        worker_variables(numbers.run_id, slot.unwrap_or_default(), numbers.worker);
+    let mut variables = vec![active, run, worker];
+    variables.extend(slot.map(|_| slot_variable));
+    variables.push(("PARTEST_SLOTS", numbers.slots.to_string()));
+    variables.push(("PARTEST_FIXTURE", fixture.to_owned()));
+    variables
+}
+
+fn package_variables(package: &Package) -> Variables {
+    let cargo = &package.cargo;
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let path = |path: &Option<cargo_metadata::camino::Utf8PathBuf>| {
+        path.as_ref().map(|path| path.to_string()).unwrap_or_default()
+    };
+    let rust_version = cargo.rust_version.as_ref().map(|_| rust_version_as_typed(package));
+    let pairs = [
+        ("CARGO_MANIFEST_DIR", package.dir().display().to_string()),
+        ("CARGO_MANIFEST_PATH", package.manifest_path().display().to_string()),
+        ("CARGO_PKG_VERSION", cargo.version.to_string()),
+        ("CARGO_PKG_VERSION_MAJOR", cargo.version.major.to_string()),
+        ("CARGO_PKG_VERSION_MINOR", cargo.version.minor.to_string()),
+        ("CARGO_PKG_VERSION_PATCH", cargo.version.patch.to_string()),
+        ("CARGO_PKG_VERSION_PRE", cargo.version.pre.to_string()),
+        ("CARGO_PKG_NAME", cargo.name.to_string()),
+        ("CARGO_PKG_AUTHORS", cargo.authors.join(":")),
+        ("CARGO_PKG_DESCRIPTION", text(&cargo.description)),
+        ("CARGO_PKG_HOMEPAGE", text(&cargo.homepage)),
+        ("CARGO_PKG_REPOSITORY", text(&cargo.repository)),
+        ("CARGO_PKG_LICENSE", text(&cargo.license)),
+        ("CARGO_PKG_LICENSE_FILE", path(&cargo.license_file)),
+        ("CARGO_PKG_README", path(&cargo.readme)),
+        ("CARGO_PKG_RUST_VERSION", rust_version.unwrap_or_default()),
+    ];
+    let mut variables: Variables = pairs.into_iter().map(|(k, v)| (k.into(), v.into())).collect();
+    if let Some(links) = &cargo.links {
+        variables.insert("CARGO_MANIFEST_LINKS".into(), links.into());
+    }
+    variables
+}
+
+/// cargo hands on `1.70` as it was typed; its JSON makes `1.70.0` of it.
+fn rust_version_as_typed(package: &Package) -> String {
+    let version = package.cargo.rust_version.as_ref().map(ToString::to_string).unwrap_or_default();
+    let short = version.strip_suffix(".0").unwrap_or(&version);
+    let typed_short = package.manifest.text.lines().any(|line| {
+        line.trim_start().starts_with("rust-version") && line.contains(&format!("\"{short}\""))
+    });
+    if typed_short { short.to_owned() } else { version }
+}
+
+#[cfg(target_os = "macos")]
+pub const LIBRARY_PATH: &str = "DYLD_FALLBACK_LIBRARY_PATH";
+#[cfg(windows)]
+pub const LIBRARY_PATH: &str = "PATH";
+#[cfg(not(any(target_os = "macos", windows)))]
+pub const LIBRARY_PATH: &str = "LD_LIBRARY_PATH";
+
+/// The order is cargo's: linked paths below the build directory, the artifact directory,
+/// its `deps`, the standard library, then what the user had.
+fn library_path(around: &Surroundings<'_>) -> OsString {
+    let deps = around.executable.parent().unwrap_or(Path::new(""));
+    let artifacts = match deps.file_name() {
+        Some(name) if name == "deps" || name == "examples" => deps.parent().unwrap_or(deps),
+        _ => deps,
+    };
+    let mut paths: Vec<PathBuf> =
+        around.linked_paths.iter().filter(|path| path.starts_with(artifacts)).cloned().collect();
+    paths.push(artifacts.to_owned());
+    paths.push(artifacts.join("deps"));
+    paths.push(around.platform.libdir.clone());
+    let existing = std::env::var_os(LIBRARY_PATH).unwrap_or_default();
+    paths.extend(std::env::split_paths(&existing).filter(|path| !path.as_os_str().is_empty()));
+    std::env::join_paths(paths).unwrap_or(existing)
+}

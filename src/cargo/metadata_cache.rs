@@ -1,0 +1,304 @@
+//! The answer of `cargo metadata`, kept from run to run: asking costs as much as the whole of
+//! cargo's look at a fresh build.
+//!
+//! An answer holds while all that cargo reads for it is as it was: the manifests, what it finds
+//! targets and members by, its configuration, its variables, cargo itself. Where that cannot be
+//! known, cargo is asked.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use cargo_metadata::{Metadata, Package};
+use serde::{Deserialize, Serialize};
+use toml::de::DeTable;
+
+use super::cache_input::{Witness, digest, is_pattern};
+use super::command;
+use crate::cli::args::CargoArgs;
+use crate::cli::cargo_config::Configuration;
+use crate::cli::settings::Settings;
+use crate::error::Result;
+use crate::model::event::Note;
+use crate::state::{self, Stored};
+
+/// Raised whenever what is kept changes its form, or other things are looked at.
+const FORMAT: u32 = 2;
+
+/// What changed so shortly before cargo was asked, or while it looked, may be newer than its
+/// answer. File systems tell times by the kernel's tick, 10 ms at the most.
+const TOO_NEW: Duration = Duration::from_millis(100);
+
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    /// The digest of the `Question`; variables may hold secrets, and are not written.
+    question: u64,
+    witnesses: Vec<(Witness, u64)>,
+    metadata: Metadata,
+}
+
+/// All that decides about the answer besides files.
+#[derive(Debug, Hash)]
+struct Question {
+    program: &'static str,
+    cargo: PathBuf,
+    cargo_identity: String,
+    cwd: PathBuf,
+    manifest: PathBuf,
+    flags: Vec<String>,
+    configuration: BTreeSet<PathBuf>,
+    variables: BTreeSet<(OsString, OsString)>,
+}
+
+/// Where history and caches are kept, below the target directory.
+pub fn state_dir(args: &CargoArgs, metadata: &Metadata) -> PathBuf {
+    let dir = typed(args).unwrap_or_else(|| metadata.target_directory.clone().into());
+    dir.join(STATE)
+}
+
+const STATE: &str = "partest";
+
+fn typed(args: &CargoArgs) -> Option<PathBuf> {
+    let dir = args.target_dir.as_ref()?;
+    Some(std::path::absolute(dir).unwrap_or_else(|_| dir.clone()))
+}
+
+/// A run within another must leave no trace.
+pub fn metadata(settings: &Settings, notes: &mut Vec<Note>) -> Result<Metadata> {
+    let Settings { cargo: args, configuration, .. } = settings;
+    let Some(question) = Question::of(args, configuration).filter(|_| !settings.nested) else {
+        return command::metadata(args, None);
+    };
+    for dir in question.state_dirs(typed(args).or_else(|| configuration.target_dir.clone())) {
+        if let Some(metadata) = known(&dir.join(question.file_name()), &question, notes) {
+            return Ok(metadata);
+        }
+    }
+    let absent = absent_above(&question);
+    let asked = SystemTime::now();
+    let metadata = command::metadata(args, None)?;
+    let path = state_dir(args, &metadata).join(question.file_name());
+    keep(path, &metadata, &question, &Before { asked, absent }, notes);
+    Ok(metadata)
+}
+
+/// How things were before cargo was asked.
+struct Before {
+    asked: SystemTime,
+    /// Files in the directories above that were not there.
+    absent: BTreeSet<PathBuf>,
+}
+
+/// What is not there before cargo is asked, nor after that, was not there for cargo. Of it no
+/// directory has to tell: those above a workspace, such as `/tmp`, may change all the time.
+fn absent_above(question: &Question) -> BTreeSet<PathBuf> {
+    let dirs = question.cwd.ancestors().chain(question.dir().ancestors());
+    let manifests = dirs.map(|dir| dir.join("Cargo.toml"));
+    let files = manifests.chain(question.configuration.iter().cloned());
+    files.filter(|file| !file.exists()).collect()
+}
+
+fn known(path: &Path, question: &Question, notes: &mut Vec<Note>) -> Option<Metadata> {
+    match state::read::<Kept>(path, FORMAT) {
+        Stored::Found(kept) => {
+            let holds = kept.question == digest(question)
+                && kept.witnesses.iter().all(|(witness, said)| witness.says() == Some(*said));
+            holds.then_some(kept.metadata)
+        }
+        Stored::Absent => None,
+        Stored::Damaged(why) => {
+            notes.push(Note::DamagedState { path: path.to_owned(), why });
+            None
+        }
+    }
+}
+
+fn keep(
+    path: PathBuf,
+    metadata: &Metadata,
+    question: &Question,
+    before: &Before,
+    notes: &mut Vec<Note>,
+) {
+    let is_absent = |witness: &Witness| matches!(witness, Witness::Text(path) if before.absent.contains(path) && !path.exists());
+    let said = |witness: Witness| {
+        let is_old = is_absent(&witness)
+            || witness.changed().is_none_or(|changed| changed + TOO_NEW < before.asked);
+        let said = witness.says().filter(|_| is_old)?;
+        Some((witness, said))
+    };
+    let witnesses =
+        witnesses(metadata, question).and_then(|all| all.into_iter().map(said).collect());
+    let Some(witnesses) = witnesses else { return };
+    let kept = Kept { question: digest(question), witnesses, metadata: metadata.clone() };
+    if let Err(error) = state::write(&path, FORMAT, &kept) {
+        notes.push(Note::StateNotWritten { path, why: error.to_string() });
+    }
+}
+
+impl Question {
+    /// None where the answer may hang on what is not looked at.
+    fn of(args: &CargoArgs, configuration: &Configuration) -> Option<Question> {
+        // They may change what cargo reads.
+        if !args.unstable.is_empty() {
+            return None;
+        }
+        // Without it cargo may be a proxy that decides anew every time.
+        let cargo = PathBuf::from(std::env::var_os("CARGO")?);
+        let cwd = std::env::current_dir().ok()?;
+        let manifest = match &args.manifest_path {
+            Some(path) => std::path::absolute(path).ok()?,
+            None => cwd.ancestors().map(|dir| dir.join("Cargo.toml")).find(|path| path.exists())?,
+        };
+        Some(Question {
+            program: env!("CARGO_PKG_VERSION"),
+            cargo_identity: state::identity(&cargo)?,
+            cargo,
+            cwd,
+            manifest,
+            flags: command::resolution_flags(args),
+            configuration: configuration.files.clone(),
+            variables: std::env::vars_os().filter(|(name, _)| is_cargos(name)).collect(),
+        })
+    }
+
+    /// One for each directory that it is asked from: workspaces may share a target directory.
+    fn file_name(&self) -> String {
+        format!("metadata-{:016x}.json", digest(&(&self.cwd, &self.manifest)))
+    }
+
+    fn dir(&self) -> &Path {
+        self.manifest.parent().unwrap_or(Path::new("/"))
+    }
+
+    /// Where an answer may be kept: the workspace's root, and with it the target directory, is
+    /// part of the answer.
+    fn state_dirs(&self, target_dir: Option<PathBuf>) -> Vec<PathBuf> {
+        match target_dir {
+            Some(dir) => vec![dir.join(STATE)],
+            None => self.dir().ancestors().map(|dir| dir.join("target").join(STATE)).collect(),
+        }
+    }
+}
+
+/// Whether a variable may change what cargo does.
+fn is_cargos(name: &std::ffi::OsStr) -> bool {
+    let name = name.to_string_lossy();
+    let is_homes = name == "HOME" || name == "USERPROFILE";
+    is_homes || ["CARGO", "RUST", "__CARGO"].iter().any(|start| name.starts_with(start))
+}
+
+/// All that cargo reads for its answer; none where that cannot be told.
+fn witnesses(metadata: &Metadata, question: &Question) -> Option<BTreeSet<Witness>> {
+    let files = question.configuration.iter().cloned();
+    let mut witnesses: BTreeSet<Witness> = files.map(Witness::Text).collect();
+    let root = metadata.workspace_root.as_std_path();
+    let root_manifest = root.join("Cargo.toml");
+    let patterns = patterns(&std::fs::read_to_string(&root_manifest).ok()?)?;
+    witnesses.extend(
+        patterns.into_iter().map(|pattern| Witness::Members { root: root.to_owned(), pattern }),
+    );
+    witnesses.insert(Witness::Text(root_manifest));
+    witnesses.insert(Witness::Text(root.join("Cargo.lock")));
+    // Where cargo looks for the workspace.
+    witnesses.extend(question.dir().ancestors().map(|dir| Witness::Text(dir.join("Cargo.toml"))));
+    for package in &metadata.packages {
+        witnesses.extend(of_package(package));
+    }
+    Some(witnesses)
+}
+
+/// The members of a workspace that stand for several.
+fn patterns(root_manifest: &str) -> Option<Vec<String>> {
+    let document = DeTable::parse(root_manifest).ok()?;
+    let workspace = document.get_ref().get("workspace");
+    let Some(members) = workspace.and_then(|workspace| workspace.get_ref().get("members")) else {
+        return Some(Vec::new());
+    };
+    let members = members.get_ref().as_array()?.iter();
+    let names: Option<Vec<&str>> = members.map(|member| member.get_ref().as_str()).collect();
+    Some(names?.into_iter().filter(|name| is_pattern(name)).map(str::to_owned).collect())
+}
+
+fn of_package(package: &Package) -> Vec<Witness> {
+    let manifest = package.manifest_path.as_std_path();
+    let dir = manifest.parent().unwrap_or(Path::new("/"));
+    let mut witnesses = vec![Witness::Text(manifest.to_owned())];
+    // What cargo infers from a name alone.
+    let alone = ["build.rs", "README.md", "README.txt", "README", "src/lib.rs", "src/main.rs"];
+    witnesses.extend(alone.map(|name| Witness::Kind(dir.join(name))));
+    let many = ["src/bin", "tests", "examples", "benches"];
+    witnesses.extend(many.map(|name| Witness::Targets(dir.join(name))));
+    // A dependency by path is a member too, if it says so.
+    let neighbours = package.dependencies.iter().filter_map(|dependency| dependency.path.as_ref());
+    witnesses.extend(neighbours.map(|path| Witness::Text(path.join("Cargo.toml").into())));
+    witnesses
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask() -> (CargoArgs, Metadata) {
+        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+        let args = CargoArgs { manifest_path: Some(manifest), ..CargoArgs::default() };
+        let metadata = command::metadata(&args, None).unwrap();
+        (args, metadata)
+    }
+
+    #[test]
+    fn a_kept_answer_is_the_same() {
+        let (_, metadata) = ask();
+        let text = serde_json::to_string(&metadata).unwrap();
+        let read: Metadata = serde_json::from_str(&text).unwrap();
+        assert_eq!(format!("{read:?}"), format!("{metadata:?}"));
+    }
+
+    #[test]
+    fn all_that_cargo_reads_is_a_witness() {
+        let (args, metadata) = ask();
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let question = Question {
+            program: "",
+            cargo: PathBuf::new(),
+            cargo_identity: String::new(),
+            cwd: root.join("src"),
+            manifest: args.manifest_path.unwrap_or_default(),
+            flags: Vec::new(),
+            configuration: BTreeSet::from([root.join("src/.cargo/config.toml")]),
+            variables: BTreeSet::new(),
+        };
+        let witnesses = witnesses(&metadata, &question).unwrap();
+        let above = root.parent().unwrap();
+        let expected = [
+            Witness::Text(root.join("Cargo.toml")),
+            Witness::Text(root.join("Cargo.lock")),
+            Witness::Text(above.join("Cargo.toml")),
+            Witness::Text(root.join("src/.cargo/config.toml")),
+            Witness::Kind(root.join("build.rs")),
+            Witness::Kind(root.join("src/main.rs")),
+            Witness::Targets(root.join("tests")),
+        ];
+        for witness in expected {
+            assert!(witnesses.contains(&witness), "{witness:?} in {witnesses:?}");
+        }
+        assert!(witnesses.iter().all(|witness| witness.says().is_some()), "{witnesses:?}");
+    }
+
+    #[test]
+    fn members_that_stand_for_several_are_patterns() {
+        let table = [
+            ("", Some(vec![])),
+            ("[workspace]\nmembers = [\"a\", \"crates/*\", \"b?\"]", Some(vec!["crates/*", "b?"])),
+            ("[workspace]\nmembers = 1", None),
+            ("[workspace]\nmembers = [1]", None),
+            ("[workspace", None),
+        ];
+        for (text, expected) in table {
+            let expected =
+                expected.map(|all: Vec<&str>| all.into_iter().map(str::to_owned).collect());
+            assert_eq!(patterns(text), expected, "{text}");
+        }
+    }
+}

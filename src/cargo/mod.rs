@@ -1,0 +1,10 @@
+//! What cargo and rustc know: the workspace, the toolchain, the test binaries and how to start them.
+
+pub mod binary;
+pub mod cache_input;
+pub mod command;
+pub mod environment;
+pub mod metadata_cache;
+pub mod origins;
+pub mod toolchain;
+pub mod workspace;

@@ -1,0 +1,255 @@
+//! Whose all that is which a test binary is linked from: the user's own, or somebody else's.
+//!
+//! A package that stands in a directory is the user's, whether it is a member of the workspace or
+//! not. What comes from a registry or from git is not, nor is what the toolchain adds. cargo tells
+//! of each part with the package that it belongs to; a symbol tells its crate by its name, if the
+//! compiler has made it. Other names (`#[no_mangle]`, C) are looked up in the libraries: few binaries
+//! have any.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use cargo_metadata::{Artifact, BuildScript, PackageId, Target, TargetKind};
+use object::read::archive::ArchiveFile;
+use object::read::{Object, ObjectSymbol, ReadCache};
+
+use super::binary::linked_path;
+use super::workspace::crate_name;
+
+#[derive(Debug, Clone, Default)]
+pub struct Origins {
+    /// The names of the user's crates.
+    pub crates: HashSet<String>,
+    /// Where build scripts of the user's packages leave what is linked.
+    own_dirs: Vec<PathBuf>,
+    /// Libraries of other packages, with the C code that is linked with them.
+    foreign: Vec<PathBuf>,
+    /// Where the toolchain has its libraries.
+    toolchain_dirs: Vec<PathBuf>,
+    /// What has been found in libraries: many binaries are linked from the same.
+    found: Arc<Mutex<HashMap<PathBuf, Arc<HashSet<String>>>>>,
+}
+
+/// Whether tests may be linked with this target; macros and build scripts run elsewhere.
+fn is_linked(target: &Target) -> bool {
+    let is_library = |kind: &TargetKind| {
+        matches!(
+            kind,
+            TargetKind::Lib
+                | TargetKind::RLib
+                | TargetKind::DyLib
+                | TargetKind::CDyLib
+                | TargetKind::StaticLib
+        )
+    };
+    target.kind.iter().any(is_library)
+}
+
+/// Whether a package stands in a directory.
+fn is_own(package: &PackageId) -> bool {
+    // `path+file:///shop#0.1.0`, and of older cargos `shop 0.1.0 (path+file:///shop)`.
+    package.repr.starts_with("path+") || package.repr.contains("(path+")
+}
+
+impl Origins {
+    #[cfg(test)]
+    pub fn of(crates: &[&str]) -> Origins {
+        let crates = crates.iter().map(|name| (*name).to_owned()).collect();
+        Origins { crates, ..Origins::default() }
+    }
+
+    /// The toolchain has its libraries in these directories.
+    pub fn beside(self, toolchain_dirs: Vec<PathBuf>) -> Origins {
+        Origins { toolchain_dirs, ..self }
+    }
+
+    /// cargo has built this, which is no test.
+    pub fn add(&mut self, artifact: &Artifact) {
+        if !is_linked(&artifact.target) {
+            return;
+        }
+        if is_own(&artifact.package_id) {
+            self.crates.insert(crate_name(&artifact.target.name));
+            return;
+        }
+        let files = artifact.filenames.iter();
+        let archives = files.filter(|file| matches!(file.extension(), Some("rlib" | "a")));
+        self.foreign.extend(archives.map(|file| file.clone().into()));
+    }
+
+    /// cargo has run this build script.
+    pub fn add_script(&mut self, script: &BuildScript) {
+        if is_own(&script.package_id) {
+            let paths = script.linked_paths.iter().map(|path| linked_path(path.as_str()));
+            let below = paths.filter(|path| path.starts_with(&script.out_dir));
+            self.own_dirs.extend(below.chain([script.out_dir.clone().into()]));
+        }
+    }
+
+    /// Of names that the compiler has not made, those that the user's own code may have brought:
+    /// they are in its libraries, or in nobody else's.
+    pub fn own_of(&self, names: HashSet<String>) -> HashSet<String> {
+        let own = self.own_dirs.iter().flat_map(|dir| libraries(dir));
+        let own: Vec<_> = own.map(|library| self.defined(&library)).collect();
+        let is_in_own = |name: &String| own.iter().any(|names| names.contains(name));
+        let (own, others): (HashSet<String>, _) = names.into_iter().partition(is_in_own);
+        let mut unknown: HashSet<String> =
+            others.into_iter().filter(|name| !is_toolchains(name)).collect();
+        let of_toolchain = self.toolchain_dirs.iter().flat_map(|dir| libraries(dir));
+        // No more of them than it takes.
+        for library in self.foreign.iter().cloned().chain(of_toolchain) {
+            if unknown.is_empty() {
+                break;
+            }
+            let defined = self.defined(&library);
+            unknown.retain(|name| !defined.contains(name));
+        }
+        own.into_iter().chain(unknown).collect()
+    }
+
+    /// What a library defines under names that the compiler has not made.
+    fn defined(&self, library: &Path) -> Arc<HashSet<String>> {
+        let found = || self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(defined) = found().get(library) {
+            return defined.clone();
+        }
+        let defined = Arc::new(defined(library));
+        found().insert(library.to_owned(), defined.clone());
+        defined
+    }
+}
+
+/// What the start-up code of C, linkers and compilers add to every program.
+fn is_toolchains(name: &str) -> bool {
+    let of_program = ["completed.", "__dso_handle", "__TMC_", "DW.ref."];
+    let of_rustc = ["__rust", "_rust_extern_with_linkage_", "anon."];
+    let of_instruments =
+        ["__llvm_", "__prof", "lprof", "__asan", "___asan", "__odr_asan", "__sancov"];
+    let mut starts = of_program.iter().chain(&of_rustc).chain(&of_instruments);
+    // With the version of a shared library: a copy of what that has.
+    starts.any(|start| name.starts_with(start)) || name.contains('@')
+}
+
+/// The files of a directory that may be linked.
+fn libraries(dir: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let is_library = |path: &PathBuf| {
+        let ending = path.extension().unwrap_or_default();
+        ["a", "rlib", "lib", "o", "obj"].iter().any(|known| ending == *known)
+    };
+    let mut found: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(is_library).collect();
+    found.sort_unstable();
+    found
+}
+
+fn defined(library: &Path) -> HashSet<String> {
+    let Ok(file) = File::open(library) else { return HashSet::new() };
+    let cache = ReadCache::new(file);
+    let Ok(archive) = ArchiveFile::parse(&cache) else {
+        return object::File::parse(&cache).map(|object| defined_in(&object)).unwrap_or_default();
+    };
+    // Global names stand in its index.
+    let index = archive.symbols().ok().flatten().into_iter().flatten().flatten();
+    let index = index.filter_map(|symbol| std::str::from_utf8(symbol.name()).ok());
+    let mut found: HashSet<String> =
+        index.filter(|name| !is_rusts(name)).map(str::to_owned).collect();
+    for member in archive.members().flatten() {
+        // What rustc makes has local names of its own only.
+        let is_of_rustc = member.name().ends_with(b".rcgu.o") || member.name() == b"lib.rmeta";
+        let data = (!is_of_rustc).then(|| member.data(&cache).ok()).flatten();
+        if let Some(Ok(object)) = data.map(object::File::parse) {
+            found.extend(defined_in(&object));
+        }
+    }
+    found
+}
+
+fn defined_in<'data>(object: &impl Object<'data>) -> HashSet<String> {
+    let definitions = object.symbols().filter(ObjectSymbol::is_definition);
+    let names = definitions.filter_map(|symbol| symbol.name().ok().map(str::to_owned));
+    names.filter(|name| !is_rusts(name)).collect()
+}
+
+/// Whether the compiler has made this name of a path. C++ makes the older form, too, but for the
+/// hash at its end.
+pub fn is_rusts(name: &str) -> bool {
+    // LLVM may add `.llvm.123` to a name that it makes global.
+    let plain = name.split(".llvm.").next().unwrap_or(name);
+    // On some systems each name begins with one more `_`.
+    let bare = plain.trim_start_matches('_');
+    let has_hash = || {
+        let hash = bare.strip_suffix('E').and_then(|name| name.get(name.len().checked_sub(19)?..));
+        let hash = hash.and_then(|hash| hash.strip_prefix("17h"));
+        hash.is_some_and(|hash| hash.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    };
+    plain.starts_with('_')
+        && match bare.as_bytes() {
+            [b'R', ..] => rustc_demangle::try_demangle(plain).is_ok(),
+            [b'Z', b'N', ..] => has_hash(),
+            _ => false,
+        }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_other_compilers_are_not_rusts() {
+        let table = [
+            ("_ZN3web2db4POOL17h0123456789abcdefE", true),
+            ("__ZN3web2db4POOL17h0123456789abcdefE", true),
+            ("_ZN3web2db4POOL17h0123456789abcdefE.llvm.12", true),
+            ("_RNvNtCsjrHSEGnQ3l9_3web2db4POOL", true),
+            ("_ZN3web7counterE", false),
+            ("_ZZ4nextvE7counter", false),
+            ("_READY", false),
+            ("Result", false),
+            ("counter", false),
+            ("exported.name", false),
+            ("", false),
+        ];
+        for (name, expected) in table {
+            assert_eq!(is_rusts(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn packages_of_directories_are_the_users() {
+        let table = [
+            ("path+file:///shop#0.1.0", true),
+            ("shop 0.1.0 (path+file:///shop)", true),
+            ("registry+https://github.com/rust-lang/crates.io-index#log@0.4.2", false),
+            ("git+https://example.com/shop#0.1.0", false),
+        ];
+        for (repr, expected) in table {
+            assert_eq!(is_own(&PackageId { repr: repr.to_owned() }), expected, "{repr}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_the_users_unless_others_alone_have_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let names = |names: &[&str]| Arc::new(names.iter().map(|n| (*n).to_owned()).collect());
+        let place = |name: &str| dir.path().join(name);
+        std::fs::create_dir(place("out")).unwrap();
+        std::fs::write(place("out/libown.a"), "").unwrap();
+        let found = HashMap::from([
+            (place("out/libown.a"), names(&["counter", "both", "completed.0"])),
+            (place("libring.rlib"), names(&["both", "others"])),
+        ]);
+        let origins = Origins {
+            own_dirs: vec![place("out")],
+            foreign: vec![place("libring.rlib")],
+            found: Arc::new(Mutex::new(found)),
+            ..Origins::default()
+        };
+        let all = ["counter", "both", "others", "nobodys", "completed.0", "completed.1"];
+        let mut own: Vec<String> =
+            origins.own_of(all.map(str::to_owned).into()).into_iter().collect();
+        own.sort_unstable();
+        assert_eq!(own, ["both", "completed.0", "counter", "nobodys"]);
+    }
+}

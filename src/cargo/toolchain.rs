@@ -1,0 +1,158 @@
+//! What the toolchain says about running a test.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::str::FromStr;
+
+use cargo_platform::Cfg;
+
+use crate::cli::cargo_config::Configuration;
+use crate::cli::settings::Settings;
+use crate::error::{Error, Result};
+
+#[derive(Debug)]
+pub struct Toolchain {
+    /// The cargo that tests see in `CARGO`.
+    pub cargo: OsString,
+    /// What somebody has named, and behind it the host: macros are built for that, and so are
+    /// their tests.
+    platforms: Vec<Platform>,
+}
+
+/// One target triple that tests are built for.
+#[derive(Debug)]
+pub struct Platform {
+    pub triple: String,
+    /// Where its standard library is: tests that are linked dynamically need it.
+    pub libdir: PathBuf,
+    /// The program that runs its executables, with its arguments; mostly empty.
+    pub runner: Vec<OsString>,
+}
+
+/// What cargo takes for the triple of the host.
+const HOST: &str = "host-tuple";
+
+impl Toolchain {
+    pub fn load(settings: &Settings) -> Result<Toolchain> {
+        let Settings { cargo: args, configuration, .. } = settings;
+        let named = if args.target.is_empty() { &configuration.targets } else { &args.target };
+        let rustc = rustc(configuration);
+        let mut platforms = Vec::new();
+        for triple in named.iter().filter(|triple| *triple != HOST) {
+            platforms.push(Platform::load(configuration, &rustc, Some(triple))?);
+        }
+        platforms.push(Platform::load(configuration, &rustc, None)?);
+        Ok(Toolchain { cargo: cargo(&platforms), platforms })
+    }
+
+    /// Where the libraries are that it links programs with.
+    pub fn library_dirs(&self) -> Vec<PathBuf> {
+        let dirs = self.platforms.iter().map(|platform| &platform.libdir);
+        dirs.flat_map(|dir| [dir.clone(), dir.join("self-contained")]).collect()
+    }
+
+    /// The platform of an executable: the one whose triple stands in its path, as near to it as
+    /// can be, or else the host.
+    pub fn platform_of(&self, executable: &Path) -> &Platform {
+        let named = |part: &std::ffi::OsStr| {
+            let stem = Path::new(part).file_stem();
+            let is_named = |platform: &&Platform| stem == Path::new(&platform.triple).file_stem();
+            self.platforms.iter().find(is_named)
+        };
+        // `load` never leaves it empty.
+        executable.iter().rev().find_map(named).unwrap_or(&self.platforms[self.platforms.len() - 1])
+    }
+}
+
+/// The compiler that cargo calls, as far as that can be told without rustup.
+fn rustc(configuration: &Configuration) -> PathBuf {
+    let beside_cargo = || {
+        let cargo = PathBuf::from(std::env::var_os("CARGO")?);
+        let rustc = cargo.with_file_name(format!("rustc{}", std::env::consts::EXE_SUFFIX));
+        rustc.is_file().then_some(rustc)
+    };
+    configuration.rustc.clone().or_else(beside_cargo).unwrap_or_else(|| "rustc".into())
+}
+
+impl Platform {
+    /// The host's where none is named.
+    fn load(
+        configuration: &Configuration,
+        rustc: &Path,
+        named: Option<&String>,
+    ) -> Result<Platform> {
+        let libdir = match libdir_beside_cargo(rustc, named) {
+            Some(libdir) => libdir,
+            None => target_libdir(rustc, named)?,
+        };
+        let host = || {
+            // …/lib/rustlib/TRIPLE/lib
+            let triple = libdir.parent().and_then(Path::file_name).unwrap_or_default();
+            triple.to_string_lossy().into_owned()
+        };
+        let triple = named.cloned().unwrap_or_else(host);
+        let name = match triple.ends_with(".json") {
+            true => Path::new(&triple).file_stem().unwrap_or_default().to_string_lossy(),
+            false => triple.as_str().into(),
+        };
+        let cfgs = || cfgs(rustc, named, &configuration.rustflags);
+        let runner = configuration.runner(&name, cfgs);
+        Ok(Platform { runner, triple, libdir })
+    }
+}
+
+/// What holds for a target. Where rustc does not tell, cargo cannot build for it either.
+fn cfgs(rustc: &Path, triple: Option<&String>, rustflags: &[String]) -> Vec<Cfg> {
+    let mut command = Command::new(rustc);
+    command.args(["--print", "cfg"]).args(rustflags).stdin(Stdio::null());
+    if let Some(triple) = triple {
+        command.args(["--target", triple]);
+    }
+    let told = command.output().map(|output| output.stdout).unwrap_or_default();
+    let told = String::from_utf8_lossy(&told);
+    told.lines().filter_map(|line| Cfg::from_str(line).ok()).collect()
+}
+
+/// The standard library of a toolchain that rustup manages, without asking rustc: that would
+/// take as long as cargo needs for its whole look at a fresh build.
+///
+/// rustup ends the name of a toolchain's directory with its triple. Where the user chose
+/// another rustc, or anything looks otherwise, rustc is asked.
+fn libdir_beside_cargo(rustc: &Path, named: Option<&String>) -> Option<PathBuf> {
+    let cargo = PathBuf::from(std::env::var_os("CARGO")?);
+    let sysroot = cargo.parent()?.parent()?;
+    let is_default = rustc == Path::new("rustc") || rustc.parent() == cargo.parent();
+    let triples = std::fs::read_dir(sysroot.join("lib/rustlib")).ok().filter(|_| is_default)?;
+    let toolchain = sysroot.file_name()?.to_str()?;
+    let is_host = |triple: &str| toolchain.ends_with(&format!("-{triple}"));
+    let is_wanted = |triple: &str| named.map_or_else(|| is_host(triple), |named| named == triple);
+    let found =
+        triples.flatten().find(|entry| entry.file_name().to_str().is_some_and(is_wanted))?;
+    let libdir = found.path().join("lib");
+    libdir.is_dir().then_some(libdir)
+}
+
+fn target_libdir(rustc: &Path, triple: Option<&String>) -> Result<PathBuf> {
+    let mut command = Command::new(rustc);
+    command.args(["--print", "target-libdir"]).stdin(Stdio::null());
+    if let Some(triple) = triple {
+        command.args(["--target", triple]);
+    }
+    let output = command
+        .output()
+        .map_err(|source| Error::Start { program: rustc.display().to_string(), source })?;
+    Ok(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()))
+}
+
+/// cargo tells its subcommands where it is; a direct call has to look beside the standard
+/// library, since what stands in PATH may be rustup's proxy.
+fn cargo(platforms: &[Platform]) -> OsString {
+    if let Some(cargo) = std::env::var_os("CARGO") {
+        return cargo;
+    }
+    let sysroot = platforms.first().and_then(|platform| platform.libdir.ancestors().nth(4));
+    let beside =
+        sysroot.map(|dir| dir.join("bin").join(format!("cargo{}", std::env::consts::EXE_SUFFIX)));
+    beside.filter(|path| path.is_file()).map_or_else(|| "cargo".into(), PathBuf::into_os_string)
+}

@@ -1,0 +1,229 @@
+//! What cargo knows about the workspace, before anything is built.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use cargo_metadata::{Metadata, PackageId, TargetKind};
+use toml::de::DeTable;
+
+use super::command;
+use super::metadata_cache;
+use crate::cli::args::CargoArgs;
+use crate::cli::settings::Settings;
+use crate::config::diagnostic::{Mistake, Source};
+use crate::config::policy::{PackagePolicy, Policy};
+use crate::config::schema::{self, Declaration, Table};
+use crate::error::{Error, Result};
+use crate::model::event::Note;
+
+#[derive(Debug)]
+pub struct Workspace {
+    pub root_manifest: PathBuf,
+    /// Where history and caches are kept, below the target directory.
+    pub state_dir: PathBuf,
+    /// The members, and behind them what was built from outside of the workspace.
+    pub packages: Vec<Package>,
+}
+
+#[derive(Debug)]
+pub struct Package {
+    pub cargo: cargo_metadata::Package,
+    pub manifest: Arc<Source>,
+    /// Names of the targets with `harness = false`, by the manifest's section.
+    custom_harnesses: HashSet<(&'static str, String)>,
+}
+
+impl Workspace {
+    pub fn load(settings: &Settings, notes: &mut Vec<Note>) -> Result<Workspace> {
+        let args = &settings.cargo;
+        let metadata = metadata_cache::metadata(settings, notes)?;
+        let packages = Package::all(&metadata)?;
+        Ok(Workspace {
+            root_manifest: metadata.workspace_root.join("Cargo.toml").into(),
+            state_dir: metadata_cache::state_dir(args, &metadata),
+            packages,
+        })
+    }
+
+    /// The directory of the root manifest.
+    pub fn root(&self) -> PathBuf {
+        self.root_manifest.parent().map(Path::to_owned).unwrap_or_default()
+    }
+
+    /// The index of this package.
+    pub fn position(&self, id: &PackageId) -> Option<usize> {
+        self.packages.iter().position(|package| package.cargo.id == *id)
+    }
+
+    /// Reads a package from outside of the workspace (`-p` of a path dependency), unless it is
+    /// known.
+    pub fn add(&mut self, id: &PackageId, manifest_path: &Path, args: &CargoArgs) -> Result<()> {
+        if self.position(id).is_some() {
+            return Ok(());
+        }
+        let metadata = command::metadata(args, Some(manifest_path))?;
+        let mut packages = Package::all(&metadata)?;
+        packages.retain(|package| package.cargo.manifest_path.as_std_path() == manifest_path);
+        let package = packages.pop().ok_or_else(|| {
+            Error::Cargo(format!("cargo metadata does not know `{}`", manifest_path.display()))
+        })?;
+        self.packages.push(package);
+        Ok(())
+    }
+
+    /// Reads what all manifests declare.
+    pub fn policy(&self, settings: &Settings, mistakes: &mut Vec<Mistake>) -> Result<Policy> {
+        let root = self.packages.iter().find(|p| p.manifest_path() == self.root_manifest);
+        let root = match root {
+            Some(package) => package.manifest.clone(),
+            None => read(&self.root_manifest)?,
+        };
+        let policy = Policy {
+            workspace: declared(&root, Table::Workspace, mistakes),
+            packages: self.packages.iter().map(|package| package.policy(mistakes)).collect(),
+            command_line: settings.policy,
+            timeout: settings.timeout,
+            retries: settings.retries,
+            flaky: settings.flaky,
+            leaks: settings.leaks,
+        };
+        policy.check(mistakes);
+        Ok(policy)
+    }
+}
+
+impl Package {
+    fn all(metadata: &Metadata) -> Result<Vec<Package>> {
+        metadata
+            .packages
+            .iter()
+            .map(|cargo| {
+                let manifest = read(cargo.manifest_path.as_std_path())?;
+                let custom_harnesses = custom_harnesses(&manifest.text);
+                Ok(Package { cargo: cargo.clone(), manifest, custom_harnesses })
+            })
+            .collect()
+    }
+
+    pub fn manifest_path(&self) -> &Path {
+        self.cargo.manifest_path.as_std_path()
+    }
+
+    /// The directory of its manifest: where its tests run.
+    pub fn dir(&self) -> &Path {
+        self.manifest_path().parent().unwrap_or(Path::new("/"))
+    }
+
+    pub fn crate_names(&self) -> Vec<String> {
+        let mut names: Vec<String> =
+            self.cargo.targets.iter().map(|target| crate_name(&target.name)).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    /// Whether the target is declared with `harness = false`, which cargo's JSON keeps to
+    /// itself.
+    pub fn has_custom_harness(&self, kind: &TargetKind, name: &str) -> bool {
+        let section = section_of(kind);
+        let any_name = section == "lib" && self.custom_harnesses.iter().any(|(s, _)| *s == "lib");
+        any_name || self.custom_harnesses.contains(&(section, name.to_owned()))
+    }
+
+    /// Whether its library has doctests that `cargo test` would try to run.
+    pub fn may_have_doctests(&self) -> bool {
+        self.cargo.targets.iter().any(|target| target.doctest)
+    }
+
+    fn policy(&self, mistakes: &mut Vec<Mistake>) -> PackagePolicy {
+        PackagePolicy {
+            name: self.cargo.name.to_string(),
+            declaration: declared(&self.manifest, Table::Package, mistakes),
+            uses_serial_test: self.cargo.dependencies.iter().any(|d| d.name == "serial_test"),
+            crate_names: self.crate_names(),
+        }
+    }
+}
+
+/// The name of a target as `module_path!()` prints it.
+pub fn crate_name(target: &str) -> String {
+    target.replace('-', "_")
+}
+
+fn read(path: &Path) -> Result<Arc<Source>> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| Error::Read { path: path.to_owned(), source })?;
+    Ok(Source::new(path, text))
+}
+
+/// Most manifests of a large workspace say nothing about us, and are not parsed at all.
+fn declared(source: &Arc<Source>, table: Table, mistakes: &mut Vec<Mistake>) -> Declaration {
+    if source.text.contains("partest") {
+        schema::read(source, table, mistakes)
+    } else {
+        Declaration::default()
+    }
+}
+
+fn section_of(kind: &TargetKind) -> &'static str {
+    match kind {
+        TargetKind::Bin => "bin",
+        TargetKind::Test => "test",
+        TargetKind::Bench => "bench",
+        TargetKind::Example => "example",
+        _ => "lib",
+    }
+}
+
+fn custom_harnesses(manifest: &str) -> HashSet<(&'static str, String)> {
+    let mut found = HashSet::new();
+    if !manifest.contains("harness") {
+        return found;
+    }
+    let Ok(document) = DeTable::parse(manifest) else { return found };
+    for section in ["lib", "bin", "test", "bench", "example"] {
+        let Some(value) = document.get_ref().get(section) else { continue };
+        let tables = match value.get_ref().as_array() {
+            Some(array) => array.iter().filter_map(|item| item.get_ref().as_table()).collect(),
+            None => value.get_ref().as_table().into_iter().collect::<Vec<_>>(),
+        };
+        for table in tables {
+            let has_none = table.get("harness").and_then(|v| v.get_ref().as_bool()) == Some(false);
+            let name = table.get("name").and_then(|v| v.get_ref().as_str()).unwrap_or_default();
+            if has_none {
+                found.insert((section, name.to_owned()));
+            }
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn harnesses_are_read_from_the_manifest() {
+        let found = custom_harnesses(
+            "[lib]\nharness = false\n[[test]]\nname = \"ui\"\nharness = false\n\
+             [[test]]\nname = \"api\"\n[[bench]]\nname = \"ui\"\nharness = true\n",
+        );
+        let expected = HashSet::from([("lib", String::new()), ("test", "ui".to_owned())]);
+        assert_eq!(found, expected);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_manifest_makes_the_reader_panic(
+            text in "\\PC{0,60}",
+            words in proptest::collection::vec(proptest::sample::select(vec![
+                "[lib]", "[[test]]", "[test]", "[test.x]", "harness", "=", "false", "name", "\"ui\"",
+                "{", "}", "[", "]", ",", ".", "\n", "lib",
+            ]), 0..24),
+        ) {
+            custom_harnesses(&format!("harness{text}"));
+            custom_harnesses(&words.concat());
+        }
+    }
+}

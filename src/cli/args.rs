@@ -1,0 +1,597 @@
+//! The command line as typed. Decides nothing: what it means is `settings`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo partest                      every test of the workspace's default members
+  cargo partest -j8 db::             tests whose name contains `db::`, over 8 slots
+  cargo partest -p web --test api    one test binary of one package
+  cargo partest plan                 what would run where and why; runs nothing
+  cargo partest -- --ignored         libtest's own flags stand behind `--`
+
+Policies are declared in Cargo.toml, under [package.metadata.partest].
+`cargo partest --help` lists every flag.";
+
+const LONG_EXAMPLES: &str = "\
+Behind `--`, as with cargo test: FILTERS, --ignored, --include-ignored, --skip FILTER,
+--exact, --nocapture, --show-output, --test-threads N.
+
+Exit codes: 0 all well; 1 cargo partest's own error; 2 wrong usage or wrong metadata;
+4 no test matched; 100 a test failed; 101 the build failed; 102 a denied leak;
+105 a fixture failed; 130 interrupted.
+
+Environment: CARGO, CARGO_TERM_COLOR, CARGO_TERM_PROGRESS_WHEN, CARGO_TERM_QUIET,
+CARGO_TERM_VERBOSE, NO_COLOR, CLICOLOR_FORCE, RUST_TEST_THREADS, RUST_TEST_NOCAPTURE.";
+
+/// Runs a workspace's tests in parallel over a pool of processes, by each module's policy
+#[derive(Debug, Parser)]
+#[command(
+    name = "cargo partest",
+    bin_name = "cargo partest",
+    version,
+    max_term_width = 100,
+    override_usage = "cargo partest [COMMAND] [OPTIONS] [FILTERS]... [-- <LIBTEST FLAGS>]",
+    after_help = EXAMPLES,
+    after_long_help = LONG_EXAMPLES,
+    subcommand_value_name = "COMMAND",
+    disable_help_subcommand = true
+)]
+pub struct Args {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    #[command(flatten)]
+    pub selection: TestSelection,
+    #[command(flatten)]
+    pub running: Running,
+    #[command(flatten)]
+    pub showing: Showing,
+    #[command(flatten)]
+    pub cargo: CargoArgs,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub enum Command {
+    /// Build and run the tests (the default)
+    Run(TestSelection),
+    /// Show what would run where and why, without running it
+    Plan(TestSelection),
+    /// List the tests
+    List(TestSelection),
+    /// List, start or stop the fixtures of `shared` tests by hand
+    Fixtures(FixturesArgs),
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+pub struct FixturesArgs {
+    #[command(subcommand)]
+    pub command: Option<FixturesCommand>,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub enum FixturesCommand {
+    /// Which there are, and which of them are up (the default)
+    List,
+    /// Start them, to stay up until they are stopped
+    Start(FixtureNames),
+    /// Stop those that stay up
+    Stop(FixtureNames),
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+pub struct FixtureNames {
+    /// Only these
+    #[arg(value_name = "NAMES")]
+    pub names: Vec<String>,
+}
+
+#[derive(Debug, Clone, Default, ClapArgs)]
+pub struct TestSelection {
+    /// Only tests with this in their name, or at this path (`mycrate::db`)
+    #[arg(value_name = "FILTERS")]
+    pub filters: Vec<String>,
+    /// libtest's flags and further filters
+    #[arg(last = true, value_name = "LIBTEST FLAGS", hide_short_help = true)]
+    pub libtest: Vec<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "Running")]
+pub struct Running {
+    /// Processes at once [default: the cores]; 0 keeps binaries whole
+    #[arg(
+        short,
+        long,
+        value_name = "N",
+        global = true,
+        allow_negative_numbers = true,
+        value_parser = parse_jobs
+    )]
+    pub jobs: Option<Jobs>,
+    /// One policy for every module: auto, unit, split
+    #[arg(long, value_name = "POLICY", global = true, hide_possible_values = true)]
+    pub policy: Option<PolicyArg>,
+    /// One process for every test
+    #[arg(long, global = true, conflicts_with_all = ["policy", "no_partition"])]
+    pub isolate: bool,
+    /// Keep every binary in one process, as `cargo test` does
+    #[arg(long, global = true, hide_short_help = true, conflicts_with = "policy")]
+    pub no_partition: bool,
+    /// End a test that takes longer than this, such as 30s
+    #[arg(long, value_name = "DURATION", global = true, value_parser = crate::model::duration::parse)]
+    pub timeout: Option<std::time::Duration>,
+    /// End the whole run after this time, such as 30m
+    #[arg(
+        long,
+        value_name = "DURATION",
+        global = true,
+        value_parser = crate::model::duration::parse,
+        hide_short_help = true
+    )]
+    pub run_timeout: Option<std::time::Duration>,
+    /// Run a test that fails again, up to so many times
+    #[arg(long, value_name = "N", global = true)]
+    pub retries: Option<usize>,
+    /// What a test comes to that passes when it is run again: pass, fail
+    #[arg(
+        long,
+        value_name = "OUTCOME",
+        global = true,
+        hide_short_help = true,
+        hide_possible_values = true
+    )]
+    pub flaky: Option<FlakyArg>,
+    /// What to do about leaks: allow, warn, deny
+    #[arg(long, value_name = "ACTION", global = true, hide_possible_values = true)]
+    pub leaks: Option<LeaksArg>,
+    /// Allow today's leaks from now on: list them in partest-baseline.toml
+    #[arg(long, global = true, hide_short_help = true, conflicts_with = "no_agent")]
+    pub write_baseline: bool,
+    /// Leave shared fixtures up for the next run
+    #[arg(long, global = true, hide_short_help = true)]
+    pub keep_fixtures: bool,
+    /// Do not watch the workers from inside; leaks are not looked for then
+    #[arg(long, global = true, hide_short_help = true)]
+    pub no_agent: bool,
+    /// Start nothing new after the first failure
+    #[arg(long, global = true, overrides_with = "no_fail_fast")]
+    pub fail_fast: bool,
+    /// Run everything whatever fails (the default)
+    #[arg(long, global = true, hide_short_help = true)]
+    pub no_fail_fast: bool,
+    /// Give up when so many processes have died under their tests
+    #[arg(long, value_name = "N", global = true, default_value = "100", hide_short_help = true)]
+    pub max_crashes: std::num::NonZeroUsize,
+    /// What it means when no test matches
+    #[arg(
+        long,
+        value_name = "ACTION",
+        global = true,
+        hide_short_help = true,
+        default_value = "fail"
+    )]
+    pub no_tests: NoTests,
+    /// Build the tests, run none
+    #[arg(long, global = true, hide_short_help = true)]
+    pub no_run: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "Showing")]
+pub struct Showing {
+    /// human, or json: one object per line
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        global = true,
+        default_value = "human",
+        hide_possible_values = true,
+        hide_default_value = true
+    )]
+    pub message_format: MessageFormat,
+    /// Coloring: auto, always, never
+    #[arg(
+        long,
+        value_name = "WHEN",
+        global = true,
+        env = "CARGO_TERM_COLOR",
+        hide_env = true,
+        hide_possible_values = true
+    )]
+    pub color: Option<When>,
+    /// Show verdicts in the plan's stable order instead of as they come
+    #[arg(long, global = true, hide_short_help = true)]
+    pub ordered: bool,
+    /// Show every test as it ends (-vv: cargo's command lines too)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// Show failures and the last line only
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+}
+
+/// cargo's own flags, passed on to `cargo test --no-run` as they are.
+#[derive(Debug, Clone, Default, ClapArgs)]
+pub struct CargoArgs {
+    /// Test only this package
+    #[arg(short, long, value_name = "SPEC", global = true, help_heading = "Packages and targets")]
+    pub package: Vec<String>,
+    /// Test every package of the workspace
+    #[arg(long, global = true, alias = "all", help_heading = "Packages and targets")]
+    pub workspace: bool,
+    /// Leave out this package
+    #[arg(
+        long,
+        value_name = "SPEC",
+        global = true,
+        hide_short_help = true,
+        help_heading = "Packages and targets"
+    )]
+    pub exclude: Vec<String>,
+    /// Test the library's unit tests
+    #[arg(long, global = true, help_heading = "Packages and targets")]
+    pub lib: bool,
+    /// Test the unit tests of all binaries
+    #[arg(long, global = true, help_heading = "Packages and targets")]
+    pub bins: bool,
+    /// Test the unit tests of this binary
+    #[arg(
+        long,
+        value_name = "NAME",
+        global = true,
+        hide_short_help = true,
+        help_heading = "Packages and targets"
+    )]
+    pub bin: Vec<String>,
+    /// Test all examples
+    #[arg(long, global = true, hide_short_help = true, help_heading = "Packages and targets")]
+    pub examples: bool,
+    /// Test this example
+    #[arg(
+        long,
+        value_name = "NAME",
+        global = true,
+        hide_short_help = true,
+        help_heading = "Packages and targets"
+    )]
+    pub example: Vec<String>,
+    /// Test all targets that have `test = true`
+    #[arg(long, global = true, hide_short_help = true, help_heading = "Packages and targets")]
+    pub tests: bool,
+    /// Test this integration test
+    #[arg(long, value_name = "NAME", global = true, help_heading = "Packages and targets")]
+    pub test: Vec<String>,
+    /// Test all targets that have `bench = true`
+    #[arg(long, global = true, hide_short_help = true, help_heading = "Packages and targets")]
+    pub benches: bool,
+    /// Test this benchmark
+    #[arg(
+        long,
+        value_name = "NAME",
+        global = true,
+        hide_short_help = true,
+        help_heading = "Packages and targets"
+    )]
+    pub bench: Vec<String>,
+    /// Test all targets
+    #[arg(long, global = true, hide_short_help = true, help_heading = "Packages and targets")]
+    pub all_targets: bool,
+
+    /// Activate these features
+    #[arg(
+        short = 'F',
+        long,
+        value_name = "FEATURES",
+        global = true,
+        help_heading = "Features and build"
+    )]
+    pub features: Vec<String>,
+    /// Activate all features
+    #[arg(long, global = true, help_heading = "Features and build")]
+    pub all_features: bool,
+    /// Do not activate the default features
+    #[arg(long, global = true, help_heading = "Features and build")]
+    pub no_default_features: bool,
+    /// Build with optimizations
+    #[arg(short, long, global = true, help_heading = "Features and build")]
+    pub release: bool,
+    /// Build with this profile
+    #[arg(
+        long,
+        value_name = "NAME",
+        global = true,
+        hide_short_help = true,
+        help_heading = "Features and build"
+    )]
+    pub profile: Option<String>,
+    /// Parallel jobs of the build
+    #[arg(
+        long,
+        value_name = "N",
+        global = true,
+        hide_short_help = true,
+        help_heading = "Features and build"
+    )]
+    pub build_jobs: Option<String>,
+    /// Build for this target triple
+    #[arg(
+        long,
+        value_name = "TRIPLE",
+        global = true,
+        hide_short_help = true,
+        help_heading = "Features and build"
+    )]
+    pub target: Vec<String>,
+    /// Directory for all generated artifacts
+    #[arg(
+        long,
+        value_name = "DIR",
+        global = true,
+        hide_short_help = true,
+        help_heading = "Features and build"
+    )]
+    pub target_dir: Option<PathBuf>,
+    /// Build as much as possible whatever fails
+    #[arg(long, global = true, hide = true)]
+    pub keep_going: bool,
+    /// Ignore `rust-version` of packages
+    #[arg(long, global = true, hide_short_help = true, help_heading = "Features and build")]
+    pub ignore_rust_version: bool,
+    /// Write how long each part of the build took
+    #[arg(long, global = true, hide_short_help = true, help_heading = "Features and build")]
+    pub timings: bool,
+    /// Path to Cargo.toml
+    #[arg(
+        long,
+        value_name = "PATH",
+        global = true,
+        hide_short_help = true,
+        help_heading = "Features and build"
+    )]
+    pub manifest_path: Option<PathBuf>,
+    /// Assert that Cargo.lock stays as it is
+    #[arg(long, global = true, hide_short_help = true, help_heading = "Features and build")]
+    pub locked: bool,
+    /// Run without network access
+    #[arg(long, global = true, hide_short_help = true, help_heading = "Features and build")]
+    pub offline: bool,
+    /// The same as --locked and --offline
+    #[arg(long, global = true, hide_short_help = true, help_heading = "Features and build")]
+    pub frozen: bool,
+    /// Override a configuration value of cargo
+    #[arg(
+        long,
+        value_name = "KEY=VALUE|PATH",
+        global = true,
+        hide_short_help = true,
+        help_heading = "Features and build"
+    )]
+    pub config: Vec<String>,
+    /// Unstable flags of cargo
+    #[arg(
+        short = 'Z',
+        value_name = "FLAG",
+        global = true,
+        hide_short_help = true,
+        help_heading = "Features and build"
+    )]
+    pub unstable: Vec<String>,
+}
+
+impl CargoArgs {
+    /// Whether flags choose targets: then cargo builds no others, and runs no doctests.
+    pub fn chooses_targets(&self) -> bool {
+        self.lib
+            || self.bins
+            || self.examples
+            || self.tests
+            || self.benches
+            || self.all_targets
+            || [&self.bin, &self.example, &self.test, &self.bench]
+                .iter()
+                .any(|names| !names.is_empty())
+    }
+}
+
+/// What stands behind `--`: libtest's own flags, as `cargo test` would pass them on.
+#[derive(Debug, Default, Parser)]
+#[command(
+    name = "cargo partest … --",
+    bin_name = "cargo partest … --",
+    no_binary_name = true,
+    disable_help_flag = true,
+    disable_version_flag = true
+)]
+pub struct LibtestArgs {
+    pub filters: Vec<String>,
+    /// Run only ignored tests
+    #[arg(long, conflicts_with = "include_ignored")]
+    pub ignored: bool,
+    /// Run ignored and other tests
+    #[arg(long)]
+    pub include_ignored: bool,
+    /// Leave out the tests whose name contains this
+    #[arg(long, value_name = "FILTER")]
+    pub skip: Vec<String>,
+    /// Filters are whole names
+    #[arg(long)]
+    pub exact: bool,
+    /// Let the tests' output through as it comes
+    #[arg(long, alias = "no-capture")]
+    pub nocapture: bool,
+    /// Show the output of passed tests too
+    #[arg(long)]
+    pub show_output: bool,
+    /// Threads of one worker, at the most
+    #[arg(long, value_name = "N")]
+    pub test_threads: Option<std::num::NonZeroUsize>,
+    /// Accepted, since `cargo test` accepts it; tests run as tests anyway
+    #[arg(long)]
+    pub test: bool,
+    /// Show failures and the last line only
+    #[arg(short, long)]
+    pub quiet: bool,
+    #[arg(long, value_name = "WHEN")]
+    pub color: Option<When>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Jobs {
+    /// As many as there are cores.
+    Default,
+    /// One process at a time for each whole binary.
+    NoPartition,
+    Exactly(usize),
+    CoresLess(usize),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PolicyArg {
+    Auto,
+    Unit,
+    Split,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LeaksArg {
+    Allow,
+    Warn,
+    Deny,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FlakyArg {
+    Pass,
+    Fail,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum NoTests {
+    Fail,
+    Warn,
+    Pass,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum MessageFormat {
+    Human,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum When {
+    Auto,
+    Always,
+    Never,
+}
+
+impl When {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            When::Auto => "auto",
+            When::Always => "always",
+            When::Never => "never",
+        }
+    }
+}
+
+/// Reads the command line; prints help or a usage error (exit code 2) itself.
+///
+/// cargo hands a subcommand its own name as the first argument; a direct call
+/// does not.
+pub fn parse(words: impl IntoIterator<Item = OsString>) -> Args {
+    let mut words: Vec<OsString> = words.into_iter().collect();
+    if words.get(1).is_some_and(|word| word == "partest") {
+        words.remove(1);
+    }
+    Args::parse_from(words)
+}
+
+/// Reads what stood behind `--`; a wrong flag is a usage error here too.
+pub fn parse_libtest(words: &[String]) -> LibtestArgs {
+    LibtestArgs::parse_from(words)
+}
+
+fn parse_jobs(text: &str) -> Result<Jobs, String> {
+    if matches!(text, "default" | "auto") {
+        return Ok(Jobs::Default);
+    }
+    match text.parse::<isize>() {
+        Ok(0) => Ok(Jobs::NoPartition),
+        Ok(jobs) if jobs > 0 => Ok(Jobs::Exactly(jobs.unsigned_abs())),
+        Ok(jobs) => Ok(Jobs::CoresLess(jobs.unsigned_abs())),
+        Err(_) => Err("expected a number of slots, `default`, or 0 for no partition".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn parse_words(words: &[&str]) -> Result<Args, clap::Error> {
+        Args::try_parse_from(std::iter::once("cargo-partest").chain(words.iter().copied()))
+    }
+
+    #[test]
+    fn clap_finds_no_fault_in_the_definition() {
+        Args::command().debug_assert();
+        LibtestArgs::command().debug_assert();
+    }
+
+    #[test]
+    fn jobs_take_numbers_words_and_no_junk() {
+        let table = [
+            ("4", Ok(Jobs::Exactly(4))),
+            ("0", Ok(Jobs::NoPartition)),
+            ("-1", Ok(Jobs::CoresLess(1))),
+            ("default", Ok(Jobs::Default)),
+            ("auto", Ok(Jobs::Default)),
+            ("", Err(())),
+            ("many", Err(())),
+            ("3x", Err(())),
+            ("1.5", Err(())),
+            ("99999999999999999999", Err(())),
+        ];
+        for (text, expected) in table {
+            assert_eq!(parse_jobs(text).map_err(|_| ()), expected, "-j {text}");
+        }
+    }
+
+    #[test]
+    fn flags_may_stand_before_and_behind_the_command() {
+        for words in [&["-j2", "plan", "db"][..], &["plan", "-j2", "db"], &["plan", "db", "-j2"]] {
+            let args = parse_words(words).unwrap();
+            assert_eq!(args.running.jobs, Some(Jobs::Exactly(2)), "{words:?}");
+            assert!(
+                matches!(&args.command, Some(Command::Plan(s)) if s.filters == ["db"]),
+                "{words:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_wrong_flag_is_told_the_nearest_right_one() {
+        let error = parse_words(&["--no-fail-fats"]).unwrap_err().to_string();
+        assert!(error.contains("--no-fail-fast"), "{error}");
+    }
+
+    #[test]
+    fn what_stands_behind_the_dashes_is_libtests() {
+        let args = parse_words(&["a", "--", "--skip", "b", "--test-threads=3", "c"]).unwrap();
+        let libtest = LibtestArgs::try_parse_from(&args.selection.libtest).unwrap();
+        assert_eq!(args.selection.filters, ["a"]);
+        assert_eq!((libtest.skip, libtest.filters), (vec!["b".into()], vec!["c".to_string()]));
+        assert_eq!(libtest.test_threads.map(|n| n.get()), Some(3));
+    }
+
+    #[test]
+    fn help_fits_a_screen() {
+        let help = Args::command().render_help().to_string();
+        let lines = help.lines().count();
+        assert!(lines <= 54, "{lines} lines of help:\n{help}");
+    }
+}

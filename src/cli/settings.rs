@@ -1,0 +1,309 @@
+//! The command line as meant: no option is left open here.
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use super::args::{
+    self, Args, CargoArgs, FlakyArg, Jobs, LeaksArg, MessageFormat, NoTests, PolicyArg, When,
+};
+use super::cargo_config::Configuration;
+use crate::config::schema::{Flaky, Kind, LeakAction};
+
+/// What to do with fixtures outside of a run, and with which: all, where none is named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ByHand {
+    List,
+    Start(Vec<String>),
+    Stop(Vec<String>),
+}
+
+impl ByHand {
+    pub fn names(&self) -> &[String] {
+        match self {
+            ByHand::List => &[],
+            ByHand::Start(names) | ByHand::Stop(names) => names,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Task {
+    Run,
+    BuildOnly,
+    Plan,
+    List,
+    Fixtures(ByHand),
+}
+
+/// What the command line says about policies, over what the metadata says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PolicyOverride {
+    #[default]
+    None,
+    Kind(Kind),
+    Isolate,
+    /// The flag that asked for it.
+    NoPartition(&'static str),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verbosity {
+    Quiet,
+    Normal,
+    /// Every test as it ends.
+    Verbose,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IgnoredTests {
+    Skip,
+    Include,
+    Only,
+}
+
+/// Which tests are wanted, as libtest would understand the same words.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    pub filters: Vec<String>,
+    pub skip: Vec<String>,
+    pub exact: bool,
+    pub ignored: IgnoredTests,
+}
+
+#[derive(Debug)]
+pub struct Settings {
+    pub task: Task,
+    pub wanted: Wanted,
+    pub slots: usize,
+    /// Whether tests that wait may take more of them: not where somebody has named a number.
+    pub may_overcommit: bool,
+    /// The most threads of one worker, where the user set a bound.
+    pub thread_cap: Option<usize>,
+    /// The most tests of one binary that may run at once, in however many workers, where a
+    /// variable says so: who has set it for a project, in its configuration, say, has not thought
+    /// of several.
+    pub tests_at_once: Option<usize>,
+    pub policy: PolicyOverride,
+    pub timeout: Option<Duration>,
+    pub run_timeout: Option<Duration>,
+    pub retries: Option<usize>,
+    pub flaky: Option<Flaky>,
+    pub leaks: Option<LeakAction>,
+    pub write_baseline: bool,
+    /// Whether fixtures stay up after the run.
+    pub keep_fixtures: bool,
+    /// Whether workers may be watched from inside.
+    pub agent: bool,
+    pub fail_fast: bool,
+    /// So many workers may die under their tests before the run is given up.
+    pub max_crashes: usize,
+    pub no_tests: NoTests,
+    pub format: MessageFormat,
+    pub verbosity: Verbosity,
+    pub color: Color,
+    pub ordered: bool,
+    pub nocapture: bool,
+    pub show_output: bool,
+    pub cargo: CargoArgs,
+    /// What cargo reads besides its arguments.
+    pub configuration: Configuration,
+    pub cargo_verbosity: u8,
+    /// A run inside a test of a run: it leaves the outer one's files alone.
+    pub nested: bool,
+    pub run_id: String,
+}
+
+/// Whether to color each of the two streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Color {
+    pub typed: When,
+    pub stdout: bool,
+    pub stderr: bool,
+}
+
+impl Settings {
+    /// The most slots that a run may fill, where each core may have so many for tests that wait.
+    pub fn most_slots(&self, overcommit: usize) -> usize {
+        if self.may_overcommit { self.slots.saturating_mul(overcommit) } else { self.slots }
+    }
+
+    pub fn new(args: Args, configuration: Configuration) -> Settings {
+        let (task, selection) = match args.command {
+            Some(args::Command::Plan(selection)) => (Task::Plan, selection),
+            Some(args::Command::List(selection)) => (Task::List, selection),
+            Some(args::Command::Run(selection)) => (Task::Run, selection),
+            Some(args::Command::Fixtures(fixtures)) => {
+                (Task::Fixtures(by_hand(fixtures)), args.selection)
+            }
+            None => (Task::Run, args.selection),
+        };
+        let libtest = args::parse_libtest(&selection.libtest);
+        let nested = std::env::var_os("PARTEST_RUN_ID").is_some();
+        let variable = |name| configuration.variable(name)?.into_string().ok();
+        let counted = libtest.test_threads.map(usize::from);
+        let bound = number(variable("RUST_TEST_THREADS")).filter(|_| counted.is_none());
+        let thread_cap = counted.or(bound);
+        Settings {
+            task: if args.running.no_run && task == Task::Run { Task::BuildOnly } else { task },
+            slots: slots(args.running.jobs, nested, thread_cap),
+            may_overcommit: args.running.jobs.is_none() && thread_cap.is_none() && !nested,
+            thread_cap,
+            tests_at_once: bound,
+            policy: policy_override(&args.running),
+            timeout: args.running.timeout,
+            run_timeout: args.running.run_timeout,
+            retries: args.running.retries,
+            flaky: args.running.flaky.map(|flaky| match flaky {
+                FlakyArg::Pass => Flaky::Pass,
+                FlakyArg::Fail => Flaky::Fail,
+            }),
+            leaks: args.running.leaks.map(|action| match action {
+                LeaksArg::Allow => LeakAction::Allow,
+                LeaksArg::Warn => LeakAction::Warn,
+                LeaksArg::Deny => LeakAction::Deny,
+            }),
+            write_baseline: args.running.write_baseline,
+            keep_fixtures: args.running.keep_fixtures,
+            agent: !args.running.no_agent,
+            fail_fast: args.running.fail_fast,
+            max_crashes: args.running.max_crashes.get(),
+            no_tests: args.running.no_tests,
+            format: args.showing.message_format,
+            verbosity: verbosity(&args.showing, libtest.quiet),
+            color: color(args.showing.color.or(libtest.color)),
+            ordered: args.showing.ordered,
+            nocapture: libtest.nocapture || is_set(variable("RUST_TEST_NOCAPTURE")),
+            show_output: libtest.show_output,
+            cargo_verbosity: args.showing.verbose.saturating_sub(1),
+            cargo: args.cargo,
+            configuration,
+            nested,
+            run_id: new_run_id(),
+            wanted: Wanted {
+                filters: [selection.filters, libtest.filters].concat(),
+                skip: libtest.skip,
+                exact: libtest.exact,
+                ignored: match (libtest.ignored, libtest.include_ignored) {
+                    (true, _) => IgnoredTests::Only,
+                    (_, true) => IgnoredTests::Include,
+                    _ => IgnoredTests::Skip,
+                },
+            },
+        }
+    }
+}
+
+fn by_hand(fixtures: args::FixturesArgs) -> ByHand {
+    match fixtures.command {
+        None | Some(args::FixturesCommand::List) => ByHand::List,
+        Some(args::FixturesCommand::Start(start)) => ByHand::Start(start.names),
+        Some(args::FixturesCommand::Stop(stop)) => ByHand::Stop(stop.names),
+    }
+}
+
+/// The number of slots.
+///
+/// Where the user bounds libtest's threads, "not more than N tests at a time" is meant,
+/// so the default follows that bound; an explicit `-j` is kept to the letter. A run inside
+/// a test of a run takes one slot, or nested runs would multiply.
+fn slots(jobs: Option<Jobs>, nested: bool, thread_cap: Option<usize>) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    match jobs {
+        Some(Jobs::Exactly(slots)) => slots,
+        Some(Jobs::NoPartition) => 1,
+        Some(Jobs::CoresLess(less)) => cores.saturating_sub(less).max(1),
+        Some(Jobs::Default) => cores,
+        None if nested => 1,
+        None => cores.min(thread_cap.unwrap_or(cores)),
+    }
+}
+
+fn policy_override(running: &args::Running) -> PolicyOverride {
+    match running.policy {
+        _ if running.no_partition => PolicyOverride::NoPartition("--no-partition"),
+        _ if running.jobs == Some(Jobs::NoPartition) => PolicyOverride::NoPartition("-j 0"),
+        _ if running.isolate => PolicyOverride::Isolate,
+        Some(PolicyArg::Auto) => PolicyOverride::Kind(Kind::Auto),
+        Some(PolicyArg::Unit) => PolicyOverride::Kind(Kind::Unit),
+        Some(PolicyArg::Split) => PolicyOverride::Kind(Kind::Split),
+        None => PolicyOverride::None,
+    }
+}
+
+fn verbosity(showing: &args::Showing, quiet_libtest: bool) -> Verbosity {
+    if showing.quiet || quiet_libtest || is_true("CARGO_TERM_QUIET") {
+        Verbosity::Quiet
+    } else if showing.verbose > 0 || is_true("CARGO_TERM_VERBOSE") {
+        Verbosity::Verbose
+    } else {
+        Verbosity::Normal
+    }
+}
+
+fn color(typed: Option<When>) -> Color {
+    let typed = typed.unwrap_or(When::Auto);
+    let decide = |is_terminal: bool| match typed {
+        When::Always => true,
+        When::Never => false,
+        When::Auto if std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty()) => false,
+        When::Auto => {
+            is_terminal || std::env::var("CLICOLOR_FORCE").is_ok_and(|v| v != "0" && !v.is_empty())
+        }
+    };
+    Color {
+        typed,
+        stdout: decide(std::io::stdout().is_terminal()),
+        stderr: decide(std::io::stderr().is_terminal()),
+    }
+}
+
+fn number(value: Option<String>) -> Option<usize> {
+    value?.parse().ok().filter(|number| *number > 0)
+}
+
+/// As libtest reads `RUST_TEST_NOCAPTURE`: anything but `0`.
+fn is_set(value: Option<String>) -> bool {
+    value.is_some_and(|value| value != "0")
+}
+
+/// As cargo reads its boolean variables.
+fn is_true(name: &str) -> bool {
+    std::env::var(name).is_ok_and(|value| value == "true" || value == "1")
+}
+
+/// 16 hexadecimal digits that differ from run to run, also of runs that start together.
+fn new_run_id() -> String {
+    use std::hash::{BuildHasher, Hasher};
+    // `RandomState` is seeded by the system: the one source of randomness in std.
+    let mut hasher = std::collections::hash_map::RandomState::new().build_hasher();
+    hasher.write_u32(std::process::id());
+    format!("{:016x}", hasher.finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_follow_the_flag_then_the_bound_on_threads_then_the_cores() {
+        let cores = std::thread::available_parallelism().unwrap().get();
+        let table = [
+            ((Some(Jobs::Exactly(8)), false, None), 8),
+            ((Some(Jobs::Exactly(8)), true, Some(1)), 8),
+            ((Some(Jobs::NoPartition), false, None), 1),
+            ((Some(Jobs::CoresLess(10_000)), false, None), 1),
+            ((Some(Jobs::Default), true, None), cores),
+            ((None, false, None), cores),
+            ((None, false, Some(1)), 1),
+            ((None, true, None), 1),
+        ];
+        for ((jobs, nested, cap), expected) in table {
+            assert_eq!(slots(jobs, nested, cap), expected, "{jobs:?} {nested} {cap:?}");
+        }
+    }
+
+    #[test]
+    fn two_runs_have_two_ids() {
+        assert_ne!(new_run_id(), new_run_id());
+    }
+}

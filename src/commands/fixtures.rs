@@ -1,0 +1,176 @@
+//! `cargo partest fixtures`: which there are, and which of them are up; starting and stopping
+//! them without a run.
+
+use std::fmt::Write;
+
+use crate::cli::settings::{ByHand, Settings};
+use crate::config::diagnostic::suggestion;
+use crate::config::policy::{FixtureName, Policy};
+use crate::config::schema::Scope;
+use crate::discovery::inventory::Inventory;
+use crate::error::{Error, Exit, Result};
+use crate::fixture::keep::{Asker, Found, Record, Shelf, stop};
+use crate::fixture::{Failure, Fixture, Values, resolve};
+use crate::process::Groups;
+use crate::report::messages;
+use crate::report::{Paint, print, status, tell};
+use crate::run::interrupt::Interrupts;
+
+/// Does it. `inventory` is there where something is to be started.
+pub fn act(
+    what: &ByHand,
+    settings: &Settings,
+    policy: &Policy,
+    shelf: &Shelf,
+    inventory: Option<(&Inventory, &std::path::Path)>,
+    interrupts: &Interrupts,
+) -> Result<Exit> {
+    let wants = &|| !interrupts.happened();
+    let wanted = wanted(what, policy)?;
+    match (what, inventory) {
+        (ByHand::Start(_), Some((inventory, root))) => {
+            let names = policy.with_needs(&wanted);
+            let fixtures = resolve(&names, policy, inventory, root);
+            start(&names, &fixtures, policy, settings, shelf, inventory, wants)
+        }
+        (ByHand::Stop(_), _) => stop_all(&wanted, policy, settings, shelf, wants),
+        _ => {
+            // A closed pipe has seen enough.
+            let _ = print(&list(policy, shelf));
+            Ok(Exit::AllWell)
+        }
+    }
+}
+
+fn wanted(what: &ByHand, policy: &Policy) -> Result<Vec<FixtureName>> {
+    let all = policy.fixtures();
+    let named = what.names();
+    let known: Vec<&str> = all.iter().map(|fixture| fixture.name.as_str()).collect();
+    if let Some(unknown) = named.iter().find(|name| !known.contains(&name.as_str())) {
+        let help = suggestion(unknown, &known);
+        return Err(Error::Metadata(format!("no fixture is named `{unknown}`: {help}")));
+    }
+    let is_named = |fixture: &FixtureName| named.is_empty() || named.contains(&fixture.name);
+    Ok(all.into_iter().filter(is_named).collect())
+}
+
+fn list(policy: &Policy, shelf: &Shelf) -> String {
+    let records = shelf.all();
+    let mut text = String::new();
+    for fixture in policy.fixtures() {
+        let key = policy.key_of(&fixture);
+        let up: Vec<&Record> = records.iter().filter(|record| is_of(record, &key)).collect();
+        if up.is_empty() {
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "{key}: not running");
+        }
+        for record in up {
+            let values: Vec<String> =
+                record.values.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let slot = record.slot.map(|slot| format!(" of slot {slot}")).unwrap_or_default();
+            let _ = writeln!(text, "{key}{slot}: up, kept by process {}", record.keeper);
+            for value in values {
+                let _ = writeln!(text, "  {value}");
+            }
+        }
+    }
+    if text.is_empty() {
+        text.push_str("no fixture is declared: [package.metadata.partest.fixtures.NAME]\n");
+    }
+    text
+}
+
+fn is_of(record: &Record, key: &str) -> bool {
+    match record.slot {
+        Some(slot) => record.key == format!("{key}.{slot}"),
+        None => record.key == key,
+    }
+}
+
+fn start(
+    names: &[FixtureName],
+    fixtures: &[Fixture],
+    policy: &Policy,
+    settings: &Settings,
+    shelf: &Shelf,
+    inventory: &Inventory,
+    wants: &dyn Fn() -> bool,
+) -> Result<Exit> {
+    // Those of the other slots start when a run fills these.
+    let most = settings.most_slots(policy.overcommit());
+    let asker = Asker { slots: most, wants, groups: &Groups::default() };
+    for (name, fixture) in names.iter().zip(fixtures) {
+        let is_by_slot = policy.fixture(name).is_some_and(|keys| keys.scope == Scope::Slot);
+        let slots = if is_by_slot { (0..settings.slots).map(Some).collect() } else { vec![None] };
+        for slot in slots {
+            let needs = fixture.needs.iter().map(|at| &names[*at]);
+            let values = values_of(needs, slot, policy, shelf);
+            let launch = fixture.launch(inventory, slot, values);
+            let shown = messages::fixture(&fixture.name, slot);
+            let found = match launch {
+                Ok(launch) => shelf.find_or_keep(&launch, &asker),
+                Err(why) => Some(Found::Lost(Failure::at_start(why))),
+            };
+            match found {
+                Some(Found::Lost(failure)) => {
+                    let paint = Paint(settings.color.stderr);
+                    let why = messages::fixture_failed(&shown, &failure.why);
+                    tell(&format!("{}: {why}", paint.bad("error")));
+                    tell(String::from_utf8_lossy(&failure.output).trim_end());
+                    return Ok(Exit::FixtureFailed);
+                }
+                Some(Found::Unwanted) => {
+                    // Those that are up stay up.
+                    let _ = print(&list(policy, shelf));
+                    return Err(Error::Interrupted);
+                }
+                Some(Found::Up(_)) | None => {}
+            }
+        }
+    }
+    let _ = print(&list(policy, shelf));
+    Ok(Exit::AllWell)
+}
+
+/// What these fixtures have handed over.
+fn values_of<'n>(
+    fixtures: impl Iterator<Item = &'n FixtureName>,
+    slot: Option<usize>,
+    policy: &Policy,
+    shelf: &Shelf,
+) -> Values {
+    let records = shelf.all();
+    let mut values = Values::new();
+    for needed in fixtures {
+        let key = policy.key_of(needed);
+        let of_needed = records.iter().filter(|record| is_of(record, &key));
+        for record in of_needed.filter(|record| record.slot.is_none() || record.slot == slot) {
+            values.extend(record.values.iter().cloned());
+        }
+    }
+    values
+}
+
+/// Those that need others are stopped before them.
+fn stop_all(
+    wanted: &[FixtureName],
+    policy: &Policy,
+    settings: &Settings,
+    shelf: &Shelf,
+    wants: &dyn Fn() -> bool,
+) -> Result<Exit> {
+    let records = shelf.all();
+    let mut stopped = 0;
+    for name in policy.with_needs(wanted).iter().rev().filter(|name| wanted.contains(name)) {
+        let key = policy.key_of(name);
+        for record in records.iter().filter(|record| is_of(record, &key)) {
+            if !stop(record, wants).map_err(Error::Fixture)? {
+                return Err(Error::Interrupted);
+            }
+            stopped += 1;
+        }
+    }
+    let paint = Paint(settings.color.stderr);
+    tell(&status(paint, "Stopped", &messages::count(stopped, "fixture")));
+    Ok(Exit::AllWell)
+}

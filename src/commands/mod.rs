@@ -1,0 +1,7 @@
+//! The subcommands, and what comes before them.
+
+pub mod early_tests;
+pub mod fixtures;
+pub mod prepare;
+pub mod run;
+pub mod stall_watch;

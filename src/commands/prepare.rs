@@ -1,0 +1,221 @@
+//! Everything before the first test: the build, what the manifests declare, and the inventory.
+
+use std::sync::Arc;
+use std::thread::{Builder, ScopedJoinHandle};
+
+use super::early_tests::{self, Building, Rest, State};
+use super::stall_watch::Watch;
+use crate::cargo::binary::{Binary, Build, Told};
+use crate::cargo::origins::Origins;
+use crate::cargo::toolchain::Toolchain;
+use crate::cargo::workspace::Workspace;
+use crate::cli::settings::{Settings, Task};
+use crate::config::diagnostic::{Mistake, Severity};
+use crate::config::policy::Policy;
+use crate::discovery::inventory::{self, Inventory, Lists};
+use crate::error::{Error, Result};
+use crate::fixture;
+use crate::model::event::Note;
+use crate::plan::history::History;
+use crate::process;
+use crate::report::messages;
+use crate::report::{Spinner, tell};
+use crate::run::interrupt::Interrupts;
+
+/// Where the lists are kept, below the state directory.
+const LISTS: &str = "inventory.json";
+
+/// What stands when the first tests can be listed.
+pub struct Built {
+    pub workspace: Workspace,
+    pub policy: Policy,
+    pub binaries: Vec<Binary>,
+    pub origins: Origins,
+    pub lists: Lists,
+    pub history: History,
+    pub next: Next,
+}
+
+/// What comes after the binaries that are ready.
+pub enum Next {
+    /// cargo has ended. Looks at what takes long, until the tests are listed.
+    Lists(Watch),
+    /// It builds others beside their tests.
+    Builds(Box<Rest>),
+}
+
+/// Metadata, toolchain, what earlier runs know, and the build, side by side; a mistake in the
+/// metadata ends the build. Returns when cargo has ended, or when tests may run beside it.
+pub fn build(
+    settings: &Settings,
+    interrupts: &Arc<Interrupts>,
+    notes: &mut Vec<Note>,
+) -> Result<Built> {
+    let Build { cargo, news } = Build::start(settings)?;
+    let pid = cargo.id();
+    interrupts.watch_build(Some(pid));
+    let mut cargo = Building::new(cargo);
+    let watch = Watch::start(settings, interrupts);
+    let mut mistakes = Vec::new();
+    let (toolchain, declared, (lists, history)) = std::thread::scope(|scope| {
+        let toolchain = Builder::new().spawn_scoped(scope, || Toolchain::load(settings));
+        let declared = declared(settings, &mut mistakes, notes);
+        if matches!(declared, Err(Error::Metadata(_))) || toolchain.is_err() {
+            process::end_tree(pid);
+        }
+        let of_earlier_runs = declared.as_ref().map(|(workspace, _)| {
+            let lists = workspace.state_dir.join(LISTS);
+            let lists = if settings.nested { Lists::default() } else { Lists::load(lists, notes) };
+            (lists, History::load(&workspace.state_dir, notes))
+        });
+        let of_earlier_runs = of_earlier_runs.unwrap_or_default();
+        (result(toolchain), declared, of_earlier_runs)
+    });
+    let may_run = match (&toolchain, &declared) {
+        (Ok(Ok(_)), Ok((workspace, policy))) => {
+            early_tests::is_allowed(settings, workspace, policy, &cargo).then_some(workspace)
+        }
+        _ => None,
+    };
+    let mut told = Told::default();
+    let state = early_tests::wait(&news, &mut told, may_run, &settings.cargo);
+    let mistakes = mistakes.iter().map(|mistake| mistake.render(settings.color.stderr));
+    if state == State::Ready {
+        let (toolchain, (workspace, policy)) = (toolchain??, declared?);
+        let binaries = told.binaries(&workspace, &toolchain, settings)?;
+        let origins = told.origins(&toolchain);
+        tests_begin(interrupts);
+        interrupts.groups.spare(cargo.keeper().into_iter().collect());
+        interrupts.set_grows(true);
+        let (unsaid, interrupts) = (mistakes.collect(), interrupts.clone());
+        let earlier = Lists::default();
+        let rest = Rest { cargo, news, told, toolchain, lists: earlier, watch, interrupts, unsaid };
+        let next = Next::Builds(Box::new(rest));
+        return Ok(Built { workspace, policy, binaries, origins, lists, history, next });
+    }
+    let status = cargo.wait();
+    interrupts.watch_build(None);
+    end_if(interrupts)?;
+    // Only now: cargo's lines and ours must not get into each other.
+    mistakes.for_each(|mistake| tell(&mistake));
+    if let Err(error @ Error::Metadata(_)) = declared {
+        return Err(error);
+    }
+    let toolchain = toolchain?;
+    if !status.is_ok_and(|status| status.success()) {
+        return Err(Error::Build);
+    }
+    let (mut workspace, policy) = declared?;
+    let toolchain = toolchain?;
+    told.read_packages(&mut workspace, &settings.cargo)?;
+    let binaries = told.binaries(&workspace, &toolchain, settings)?;
+    let origins = told.origins(&toolchain);
+    tests_begin(interrupts);
+    if settings.task == Task::Run {
+        interrupts.watch_terminal();
+    }
+    Ok(Built { workspace, policy, binaries, origins, lists, history, next: Next::Lists(watch) })
+}
+
+/// From now on what comes home is a test's.
+fn tests_begin(interrupts: &Interrupts) {
+    process::adopt_strays();
+    interrupts.guard.tests_begin();
+}
+
+/// What a thread beside the build has found.
+fn result<T>(thread: std::io::Result<ScopedJoinHandle<'_, T>>) -> Result<T> {
+    let lost = |_| Error::Cargo("a thread beside cargo was lost".to_owned());
+    thread.map_err(Error::Thread)?.join().map_err(lost)
+}
+
+/// What the manifests declare, for a task that builds nothing.
+pub fn declared_alone(settings: &Settings) -> Result<(Workspace, Policy)> {
+    let (mut mistakes, mut notes) = (Vec::new(), Vec::new());
+    let declared = declared(settings, &mut mistakes, &mut notes);
+    for mistake in &mistakes {
+        tell(&mistake.render(settings.color.stderr));
+    }
+    declared
+}
+
+/// What the manifests declare, with all that is wrong about it.
+fn declared(
+    settings: &Settings,
+    mistakes: &mut Vec<Mistake>,
+    notes: &mut Vec<Note>,
+) -> Result<(Workspace, Policy)> {
+    let workspace = Workspace::load(settings, notes)?;
+    let policy = workspace.policy(settings, mistakes)?;
+    mistakes.sort_by_key(|mistake| (mistake.severity == Severity::Error, mistake.position()));
+    end_if_wrong(mistakes)?;
+    Ok((workspace, policy))
+}
+
+fn errors_in(mistakes: &[Mistake]) -> usize {
+    mistakes.iter().filter(|mistake| mistake.severity == Severity::Error).count()
+}
+
+/// Takes the binaries and the lists out of what is built.
+pub fn take_inventory(
+    settings: &Settings,
+    built: &mut Built,
+    pool: &rayon::ThreadPool,
+    interrupts: &Interrupts,
+    notes: &mut Vec<Note>,
+) -> Result<Inventory> {
+    let what = messages::count(built.binaries.len(), "binary");
+    // While it builds, cargo draws its own line.
+    let is_built = matches!(built.next, Next::Lists(_));
+    let spinner = is_built.then(|| Spinner::start(settings, "Listing", what));
+    let mut lists = std::mem::take(&mut built.lists);
+    let inventory = inventory::take(
+        std::mem::take(&mut built.binaries),
+        &built.policy,
+        &built.origins,
+        &mut lists,
+        Some(pool),
+        &interrupts.groups,
+    );
+    drop(spinner);
+    match &mut built.next {
+        Next::Lists(_) => lists.keep(&inventory, notes),
+        Next::Builds(rest) => rest.lists = lists,
+    }
+    notes.extend(inventory.notes());
+    end_if(interrupts)?;
+    Ok(inventory)
+}
+
+/// Keys that match no test of the binaries of this run, and fixtures that are none of them.
+pub fn check_paths(settings: &Settings, policy: &Policy, inventory: &Inventory) -> Result<()> {
+    let mut mistakes = Vec::new();
+    fixture::check_tests(policy, inventory, &mut mistakes);
+    for package in 0..policy.packages.len() {
+        if policy.packages[package].declaration.modules.is_empty() {
+            continue;
+        }
+        let own = inventory.listings.iter().filter(|l| l.binary.package == package);
+        let ids: Vec<String> =
+            own.flat_map(|l| l.tests.iter().map(|test| l.binary.id(&test.name))).collect();
+        policy.check_paths(package, &ids, &mut mistakes);
+    }
+    for mistake in &mistakes {
+        tell(&mistake.render(settings.color.stderr));
+    }
+    end_if_wrong(&mistakes)
+}
+
+fn end_if_wrong(mistakes: &[Mistake]) -> Result<()> {
+    match errors_in(mistakes) {
+        0 => Ok(()),
+        count => Err(Error::Metadata(format!(
+            "nothing was run: {} in the metadata",
+            messages::count(count, "mistake")
+        ))),
+    }
+}
+
+fn end_if(interrupts: &Interrupts) -> Result<()> {
+    if interrupts.happened() { Err(Error::Interrupted) } else { Ok(()) }
+}

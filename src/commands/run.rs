@@ -1,0 +1,275 @@
+//! One run, from the plan to the summary: what surrounds the coordinator.
+
+use std::cell::Cell;
+use std::ops::Range;
+
+use super::early_tests::{Place, Rest};
+use crate::cargo::workspace::Workspace;
+use crate::cli::args::MessageFormat;
+use crate::cli::settings::{Settings, Verbosity};
+use crate::config::policy::Policy;
+use crate::discovery::doctests;
+use crate::discovery::filter::{self, Choice};
+use crate::discovery::inventory::Inventory;
+use crate::error::Result;
+use crate::fixture::{self, Shelf};
+use crate::leaks;
+use crate::leaks::baseline::{self, Baseline, Comparison};
+use crate::model::event::{Event, LeftBy, Note, Summary};
+use crate::model::outcome::{Outcome, Verdict};
+use crate::model::output_file::Floods;
+use crate::plan::grouping::{self, Grouped};
+use crate::plan::history::{History, Measured};
+use crate::plan::schedule::{Group, Plan, Slots, TestId};
+use crate::process::{self, ProcessorTime};
+use crate::report::{self, Reports, View};
+use crate::run::coordinator::{Growth, Run, Watched};
+use crate::run::interrupt::Interrupts;
+use crate::worker::Context;
+use crate::worker::agent_file::AgentFile;
+
+/// All that is known before the first test.
+pub struct Known<'r> {
+    pub settings: &'r Settings,
+    pub workspace: &'r Workspace,
+    pub policy: &'r Policy,
+    pub inventory: &'r Inventory,
+    pub choices: Vec<Vec<Choice>>,
+    pub grouped: Grouped,
+    pub slots: Slots,
+    pub history: History,
+    pub notes: Vec<Note>,
+    /// What cargo still builds.
+    pub rest: Option<Box<Rest>>,
+}
+
+/// Runs the tests, reports, and keeps what the next run wants to know.
+pub fn run(
+    mut known: Known<'_>,
+    pool: &rayon::ThreadPool,
+    interrupts: &Interrupts,
+) -> Result<Summary> {
+    let (settings, inventory) = (known.settings, known.inventory);
+    let mut reports = Reports::new(View { inventory, settings });
+    let context = context(&known, interrupts)?;
+    let mut measured = Measured::default();
+    let summary = run_tests(&mut known, &context, pool, interrupts, &mut reports, &mut measured)?;
+    reports.show(&Event::Finished(summary.clone()));
+    // A run inside a test of a run leaves the outer one's files alone.
+    if !settings.nested
+        && summary.total() > 0
+        && let Some(note) = known.history.save(measured, &known.workspace.state_dir, inventory)
+    {
+        reports.show(&Event::Note(note));
+    }
+    reports.end().map(|()| summary)
+}
+
+/// What all workers have in common.
+fn context<'r>(known: &Known<'r>, interrupts: &'r Interrupts) -> Result<Context<'r>> {
+    let Known { settings, workspace, policy, inventory, grouped, slots, .. } = known;
+    let mut context = Context::new(inventory, &interrupts.groups, &settings.run_id);
+    let root = workspace.root();
+    context.agent = settings.agent.then(AgentFile::new).flatten();
+    context.prepared.expect(&grouped.groups, inventory.listings.len());
+    context.slots = slots.count;
+    context.likely_slots = slots.likely;
+    context.run_timeout = settings.run_timeout.or_else(|| policy.run_timeout());
+    context.most_deaths = settings.max_crashes;
+    context.fixtures = fixture::resolve(&grouped.fixtures, policy, inventory, &root);
+    context.shelf =
+        (!settings.nested).then(|| Shelf::new(&workspace.state_dir, settings.keep_fixtures));
+    if !settings.write_baseline {
+        context.baseline = Baseline::load(&baseline::path(&root))?;
+    }
+    context.floods = (!settings.nested).then(|| Floods::new(&workspace.state_dir)).flatten();
+    context.root = root;
+    context.nocapture = settings.nocapture;
+    context.show_output = settings.show_output;
+    Ok(context)
+}
+
+fn run_tests(
+    known: &mut Known<'_>,
+    context: &Context<'_>,
+    pool: &rayon::ThreadPool,
+    interrupts: &Interrupts,
+    reports: &mut Reports<'_>,
+    measured: &mut Measured,
+) -> Result<Summary> {
+    let Known { settings, workspace, policy, inventory, choices, grouped, slots, .. } = known;
+    let (settings, inventory, slots) = (*settings, *inventory, *slots);
+    let place = Place { settings, workspace, policy, inventory };
+    let before = ProcessorTime::now();
+    let left_out = ignored(0, choices);
+    let groups = std::mem::take(&mut grouped.groups);
+    let tests = Cell::new(tests_of(&groups) + left_out.len());
+    let watched = Watched { time: reports.ticks(), slow: settings.verbosity != Verbosity::Quiet };
+    let mut old_and_new = Comparison::new(&context.baseline);
+    let mut notes = std::mem::take(&mut known.notes);
+    let mut telling = Telling { reports, waiting: Some(Vec::new()) };
+    let mut emit = |mut event: Event| {
+        if let Event::Judged { test, verdict } = &mut event {
+            keep_floods(*test, verdict, context, settings);
+            // What ran while cargo built may have waited for a core.
+            let load = verdict.load.filter(|_| telling.waiting.is_none());
+            record(measured, *test, verdict, load);
+            old_and_new.note(inventory, *test, verdict);
+        }
+        match event {
+            Event::Built => {
+                let notes = std::mem::take(&mut notes);
+                telling.begin(announcement(place, tests.get(), slots, notes))
+            }
+            event => telling.tell(event),
+        }
+    };
+    if known.rest.is_none() {
+        emit(Event::Built);
+    }
+    let history = &known.history;
+    let mut grow = |listings: Range<usize>| {
+        let first = listings.start;
+        let choices = filter::choose(inventory, listings, &settings.wanted, place.policy);
+        let ignored = ignored(first, &choices);
+        let grouped = grouping::group(inventory, first, &choices, settings, place.policy, history);
+        context.prepared.expect(&grouped.groups, inventory.listings.len());
+        tests.set(tests.get() + tests_of(&grouped.groups) + ignored.len());
+        Growth { groups: grouped.groups, ignored }
+    };
+    let plan = Plan::new(groups, slots, settings.thread_cap);
+    let mut run = Run::new(context, plan, settings.fail_fast, &mut emit);
+    let rest = known.rest.take().map(|rest| move |told| rest.follow(place, &told));
+    if rest.is_some() {
+        run.grow(&mut grow);
+    }
+    for test in left_out {
+        run.ignore(test);
+    }
+    run.watch(watched);
+    let summary = run.run(pool, interrupts, rest);
+    context.prepared.end_all();
+    if is_crowded(before) {
+        measured.distrust_loads();
+    }
+    let keepers = context.shelf.as_ref().map(Shelf::keepers).unwrap_or_default();
+    let mut stay: Vec<u32> = keepers.iter().map(|(pid, _)| *pid).collect();
+    stay.extend(context.groups.spared());
+    let left = process::living_strays(&stay);
+    let strays = process::end_strays(&stay);
+    context.groups.release();
+    let mut summary = summary?;
+    summary.list_failures += inventory.failures.len();
+    if let Some((path, why)) = context.floods.as_ref().and_then(|floods| floods.failure()) {
+        reports.show(&Event::Note(Note::FloodNotKept { path, why }));
+    }
+    if !keepers.is_empty() {
+        let fixtures = keepers.into_iter().map(|(_, name)| name).collect();
+        reports.show(&Event::Note(Note::Kept { fixtures }));
+    }
+    // What is ended with its tests is no leak.
+    if summary.interrupted || summary.time_was_up {
+        if strays > 0 {
+            reports.show(&Event::Note(Note::Strays { count: strays }));
+        }
+    } else {
+        let leaks = leaks::of_run(left, settings.leaks);
+        if !leaks.is_empty() {
+            summary.add_leaks(&leaks);
+            reports.show(&Event::LeftBehind { by: LeftBy::Run, leaks });
+        }
+    }
+    if let Some(note) = old_and_new.conclude(settings, context) {
+        reports.show(&Event::Note(note));
+    }
+    Ok(summary)
+}
+
+/// The way of the events to the reports: until it is known what the run consists of, they wait.
+struct Telling<'t, 'r> {
+    reports: &'t mut Reports<'r>,
+    waiting: Option<Vec<Event>>,
+}
+
+impl Telling<'_, '_> {
+    /// False once nobody reads the report any more.
+    fn tell(&mut self, event: Event) -> bool {
+        match (&mut self.waiting, event) {
+            // Whoever asks wants to know now.
+            (None, event) | (Some(_), event @ Event::WhatRuns(_)) => self.reports.show(&event),
+            (Some(_), Event::Tick) => true,
+            (Some(waiting), event) => {
+                waiting.push(event);
+                true
+            }
+        }
+    }
+
+    fn begin(&mut self, announcement: impl Iterator<Item = Event>) -> bool {
+        let waited = self.waiting.take().unwrap_or_default();
+        announcement.chain(waited).fold(true, |_, event| self.tell(event))
+    }
+}
+
+/// What every report begins with.
+fn announcement(
+    place: Place<'_>,
+    tests: usize,
+    slots: Slots,
+    notes: Vec<Note>,
+) -> impl Iterator<Item = Event> {
+    let Place { settings, workspace, inventory, .. } = place;
+    let (run_id, binaries) = (settings.run_id.clone(), inventory.listings.len());
+    let started = Event::Started { run_id, tests, binaries, slots: slots.likely };
+    let packages = doctests::left_out(workspace, inventory, &settings.cargo);
+    let doctests = (!packages.is_empty()).then_some(Note::Doctests { packages });
+    [started].into_iter().chain(notes.into_iter().chain(doctests).map(Event::Note))
+}
+
+fn tests_of(groups: &[Group]) -> usize {
+    groups.iter().map(|group| group.tests.len()).sum()
+}
+
+/// Whoever reads a report wants all of what it shows a part of.
+fn keep_floods(test: TestId, verdict: &mut Verdict, context: &Context<'_>, settings: &Settings) {
+    let Some(floods) = &context.floods else { return };
+    let is_shown = !verdict.outcome.is_well() || settings.show_output;
+    let is_for_people = settings.format == MessageFormat::Human;
+    let before = verdict.failed_before.iter_mut().map(|attempt| &mut attempt.output);
+    let last = is_shown.then_some(&mut verdict.output);
+    let name = View { inventory: context.inventory, settings }.id(test);
+    for output in before.chain(last) {
+        if is_for_people && report::is_cut(output) {
+            output.spill(floods);
+        }
+        output.keep(&name);
+    }
+}
+
+/// Whether the machine had hardly anything left to give: then a test that took long may have
+/// waited for a core.
+fn is_crowded(before: Option<ProcessorTime>) -> bool {
+    const IDLE: f64 = 0.15;
+    let idle = before.and_then(|before| Some(ProcessorTime::now()?.idle_since(before)));
+    idle.is_none_or(|idle| idle < IDLE)
+}
+
+/// Of the listings from the `first` one on.
+fn ignored(first: usize, choices: &[Vec<Choice>]) -> Vec<TestId> {
+    let of_listing = |(listing, choices): (usize, &Vec<Choice>)| {
+        let ignored = |(test, choice): (usize, &Choice)| {
+            (*choice == Choice::Ignore).then_some(TestId { listing, test })
+        };
+        choices.iter().enumerate().filter_map(ignored).collect::<Vec<_>>()
+    };
+    (first..).zip(choices).flat_map(of_listing).collect()
+}
+
+/// Only what ran to its end tells how long a test takes.
+fn record(measured: &mut Measured, test: TestId, verdict: &Verdict, load: Option<f64>) {
+    let ran = matches!(verdict.outcome, Outcome::Passed | Outcome::Failed | Outcome::TimedOut);
+    if let Some(took) = verdict.took.filter(|_| ran) {
+        let failed = verdict.outcome != Outcome::Passed;
+        measured.record(test, took, load, failed);
+    }
+}

@@ -1,0 +1,130 @@
+//! The `leaks` and `linger` keys that hold for one test.
+
+use std::time::Duration;
+
+use wildmatch::WildMatch;
+
+use super::schema::{Keys, LEAK_KINDS, LeakAction, LeakKind};
+
+/// How long something may outlive its test where no key says otherwise: a thread that was
+/// told to end needs a moment to do so.
+const LINGER: Duration = Duration::from_millis(100);
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct LeakRules {
+    actions: Vec<(LeakKind, LeakAction, String)>,
+    ignored: Vec<(LeakKind, String, String)>,
+    pub linger: Duration,
+}
+
+impl LeakRules {
+    /// From the keys that cover a test, strongest first. `command_line` beats them all.
+    pub fn new(chain: &[&Keys], command_line: Option<LeakAction>) -> LeakRules {
+        let actions = LEAK_KINDS.iter().map(|(_, kind)| {
+            let (action, rule) = action(chain, command_line, *kind);
+            (*kind, action, rule)
+        });
+        let ignored = chain.iter().filter_map(|keys| keys.leaks.as_ref()).flat_map(|leaks| {
+            let rule = leaks.place.to_string();
+            leaks.value.ignore.iter().map(move |(kind, what)| (*kind, what.clone(), rule.clone()))
+        });
+        let linger = chain.iter().find_map(|keys| keys.linger.as_ref());
+        LeakRules {
+            actions: actions.collect(),
+            ignored: ignored.collect(),
+            linger: linger.map_or(LINGER, |at| at.value),
+        }
+    }
+
+    /// What is to be done about a leak, and which rule says so.
+    pub fn decide(&self, kind: LeakKind, what: &str) -> (LeakAction, String) {
+        let ignores = |(ignored, pattern, _): &&(LeakKind, String, String)| {
+            *ignored == kind && WildMatch::new(pattern).matches(what)
+        };
+        if let Some((_, pattern, rule)) = self.ignored.iter().find(ignores) {
+            return (LeakAction::Allow, format!("{rule}: ignore \"{pattern}\""));
+        }
+        let found = self.actions.iter().find(|(known, _, _)| *known == kind);
+        found
+            .map_or((LeakAction::Warn, DEFAULT.into()), |(_, action, rule)| (*action, rule.clone()))
+    }
+}
+
+const DEFAULT: &str = "default";
+
+fn action(
+    chain: &[&Keys],
+    command_line: Option<LeakAction>,
+    kind: LeakKind,
+) -> (LeakAction, String) {
+    // A pool lives as long as its process by design: only a rule that names it denies it.
+    let is_general = kind != LeakKind::Pool;
+    if let Some(action) = command_line.filter(|action| is_general || *action != LeakAction::Deny) {
+        return (action, "--leaks".to_owned());
+    }
+    let named = chain.iter().filter_map(|keys| keys.leaks.as_ref()).find_map(|leaks| {
+        let action = leaks.value.by_kind.get(&kind).copied();
+        let general = leaks.value.all.filter(|all| is_general || *all == LeakAction::Allow);
+        Some((action.or(general)?, leaks.place.to_string()))
+    });
+    named.unwrap_or((LeakAction::Warn, DEFAULT.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::diagnostic::Source;
+    use crate::config::schema::{Table, read};
+    use std::sync::Arc;
+
+    fn rules(lines: &[&str], command_line: Option<LeakAction>) -> LeakRules {
+        let keys: Vec<Keys> = lines
+            .iter()
+            .map(|line| {
+                let text = format!("[package.metadata.partest]\n{line}\n");
+                let source = Arc::new(Source { path: "Cargo.toml".into(), text });
+                let mut mistakes = Vec::new();
+                let keys = read(&source, Table::Package, &mut mistakes).keys;
+                assert!(mistakes.is_empty(), "{mistakes:?}");
+                keys
+            })
+            .collect();
+        LeakRules::new(&keys.iter().collect::<Vec<_>>(), command_line)
+    }
+
+    #[test]
+    fn the_nearest_rule_decides_kind_by_kind() {
+        let rules = rules(
+            &[
+                r#"leaks = { thread = "deny", ignore = [{ thread = "tokio-*" }] }"#,
+                r#"leaks = { all = "allow", ignore = [{ process = "postgres*" }] }"#,
+            ],
+            None,
+        );
+        let table = [
+            (LeakKind::Thread, "reaper", LeakAction::Deny, "Cargo.toml:2"),
+            (LeakKind::Thread, "tokio-rt", LeakAction::Allow, "Cargo.toml:2: ignore \"tokio-*\""),
+            (LeakKind::Process, "sleep 9", LeakAction::Allow, "Cargo.toml:2"),
+            (
+                LeakKind::Process,
+                "postgres -D x",
+                LeakAction::Allow,
+                "Cargo.toml:2: ignore \"postgres*\"",
+            ),
+        ];
+        for (kind, what, action, rule) in table {
+            assert_eq!(rules.decide(kind, what), (action, rule.to_owned()), "{what}");
+        }
+        assert_eq!(rules.linger, LINGER);
+    }
+
+    #[test]
+    fn a_pool_is_denied_by_name_only() {
+        let decide =
+            |line, command_line| rules(&[line], command_line).decide(LeakKind::Pool, "rayon").0;
+        assert_eq!(decide("leaks = \"deny\"", None), LeakAction::Warn);
+        assert_eq!(decide("leaks = { pool = \"deny\" }", None), LeakAction::Deny);
+        assert_eq!(decide("", Some(LeakAction::Deny)), LeakAction::Warn);
+        assert_eq!(decide("leaks = \"allow\"", None), LeakAction::Allow);
+    }
+}

@@ -1,0 +1,768 @@
+//! The metadata as typed: what stands in `[workspace.metadata.partest]` and
+//! `[package.metadata.partest]`, with its places. What it means is `policy`.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::diagnostic::{Mistake, Place, Source, suggestion};
+use crate::model::duration;
+use crate::model::size;
+
+pub use super::fixtures::{FixtureKeys, Port, Ready, Scope};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Auto,
+    Unit,
+    Split,
+    Shared,
+}
+
+pub const KINDS: [(&str, Kind); 4] =
+    [("auto", Kind::Auto), ("unit", Kind::Unit), ("split", Kind::Split), ("shared", Kind::Shared)];
+
+impl Kind {
+    pub fn as_str(self) -> &'static str {
+        KINDS.iter().find(|(_, kind)| *kind == self).map_or("auto", |(name, _)| name)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Threads {
+    Auto,
+    Exactly(usize),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Recycle {
+    #[default]
+    Never,
+    OnFailure,
+    OnLeak,
+    After(usize),
+}
+
+/// Names that exclude each other across the whole run.
+#[derive(Debug, Clone, PartialEq, Eq, Default, PartialOrd, Ord, Hash)]
+pub struct Locks {
+    pub read: Vec<String>,
+    pub write: Vec<String>,
+}
+
+/// What a test may leave behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LeakKind {
+    /// A thread of the test panicked and nobody looked.
+    Panic,
+    Process,
+    Thread,
+    /// Threads of a well-known pool that lives as long as its process by design.
+    Pool,
+}
+
+pub const LEAK_KINDS: [(&str, LeakKind); 4] = [
+    ("thread", LeakKind::Thread),
+    ("process", LeakKind::Process),
+    ("panic", LeakKind::Panic),
+    ("pool", LeakKind::Pool),
+];
+
+/// Kinds that are to come. Nothing looks for them yet, so a rule about one would promise what
+/// nobody keeps.
+const KINDS_TO_COME: [&str; 6] = ["output", "fd", "socket", "cwd", "env", "tempfile"];
+
+impl LeakKind {
+    pub fn as_str(self) -> &'static str {
+        LEAK_KINDS.iter().find(|(_, kind)| *kind == self).map_or("thread", |(name, _)| name)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LeakAction {
+    Allow,
+    Warn,
+    Deny,
+}
+
+impl LeakAction {
+    pub fn as_str(self) -> &'static str {
+        LEAK_ACTIONS.iter().find(|(_, action)| *action == self).map_or("warn", |(name, _)| name)
+    }
+}
+
+pub const LEAK_ACTIONS: [(&str, LeakAction); 3] =
+    [("allow", LeakAction::Allow), ("warn", LeakAction::Warn), ("deny", LeakAction::Deny)];
+
+/// The `leaks` of one node.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct LeakKeys {
+    /// For every kind that is not named.
+    pub all: Option<LeakAction>,
+    pub by_kind: BTreeMap<LeakKind, LeakAction>,
+    /// Kind and pattern, `*` for any text.
+    pub ignore: Vec<(LeakKind, String)>,
+}
+
+/// How often a test that fails is run again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RetryKeys {
+    pub count: usize,
+    /// Before the first of them.
+    pub delay: Duration,
+    pub backoff: Backoff,
+    pub flaky: Flaky,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Backoff {
+    /// The same delay each time.
+    #[default]
+    Fixed,
+    /// Twice the delay each time.
+    Exponential,
+}
+
+/// What a test comes to that failed first and passed later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Flaky {
+    #[default]
+    Pass,
+    Fail,
+}
+
+/// A value and where it was written.
+#[derive(Debug, Clone)]
+pub struct At<T> {
+    pub value: T,
+    pub place: Place,
+}
+
+/// The keys of one node; what is `None` is left to a shorter key.
+#[derive(Debug, Clone, Default)]
+pub struct Keys {
+    pub policy: Option<At<Kind>>,
+    pub isolate: Option<At<bool>>,
+    pub threads: Option<At<Threads>>,
+    pub slots: Option<At<usize>>,
+    pub locks: Option<At<Locks>>,
+    pub exclusive: Option<At<bool>>,
+    pub timeout: Option<At<Duration>>,
+    pub slow: Option<At<Duration>>,
+    pub retries: Option<At<RetryKeys>>,
+    pub memory: Option<At<u64>>,
+    pub recycle: Option<At<Recycle>>,
+    pub env: Option<At<BTreeMap<String, String>>>,
+    pub fixture: Option<At<Vec<At<String>>>>,
+    pub leaks: Option<At<LeakKeys>>,
+    pub linger: Option<At<Duration>>,
+    pub overrides: bool,
+}
+
+const NODE_KEYS: &[&str] = &[
+    "policy",
+    "isolate",
+    "threads",
+    "slots",
+    "locks",
+    "exclusive",
+    "timeout",
+    "slow",
+    "retries",
+    "memory",
+    "recycle",
+    "env",
+    "leaks",
+    "linger",
+    "fixture",
+    "override",
+];
+const TOP_KEYS: &[&str] =
+    &["modules", "fixtures", "list-timeout", "run-timeout", "overcommit", "early"];
+
+/// One `partest` table.
+#[derive(Debug, Default)]
+pub struct Declaration {
+    pub keys: Keys,
+    pub modules: Vec<(At<String>, Keys)>,
+    pub fixtures: Vec<(At<String>, FixtureKeys)>,
+    pub list_timeout: Option<At<Duration>>,
+    pub run_timeout: Option<At<Duration>>,
+    /// How many tests that wait may run for each core.
+    pub overcommit: Option<At<usize>>,
+    /// Whether tests may start while cargo builds others.
+    pub early: Option<At<bool>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub enum Table {
+    Workspace,
+    Package,
+}
+
+/// Reads the `partest` table of one manifest; mistakes are collected, not thrown, so that
+/// a person sees all of them at once.
+///
+/// A manifest that is no TOML at all gives nothing here: cargo has already said so.
+pub fn read(source: &Arc<Source>, table: Table, mistakes: &mut Vec<Mistake>) -> Declaration {
+    let Ok(document) = DeTable::parse(&source.text) else {
+        return Declaration::default();
+    };
+    let section = match table {
+        Table::Workspace => "workspace",
+        Table::Package => "package",
+    };
+    let found = [section, "metadata", "partest"]
+        .iter()
+        .try_fold(document.get_ref() as &DeTable<'_>, |table, key| {
+            table.get(*key)?.get_ref().as_table()
+        });
+    let mut reader = Reader { source, mistakes };
+    found.map(|table| reader.declaration(table)).unwrap_or_default()
+}
+
+pub(super) struct Reader<'a> {
+    source: &'a Arc<Source>,
+    mistakes: &'a mut Vec<Mistake>,
+}
+
+pub(super) type Value<'i> = Spanned<DeValue<'i>>;
+
+impl Reader<'_> {
+    pub(super) fn place(&self, span: Range<usize>) -> Place {
+        Place { source: self.source.clone(), span }
+    }
+
+    pub(super) fn wrong(&mut self, span: Range<usize>, title: String, help: impl Into<String>) {
+        let mistake = Mistake::error(self.place(span), title).help(help);
+        self.mistakes.push(mistake);
+    }
+
+    pub(super) fn unknown(&mut self, span: Range<usize>, what: &str, word: &str, known: &[&str]) {
+        self.wrong(span, format!("unknown {what} `{word}`"), suggestion(word, known));
+    }
+
+    pub(super) fn wants(&mut self, value: &Value<'_>, key: &str, wanted: &str) {
+        let title = format!("`{key}` is {}, not {wanted}", a(value.get_ref().type_str()));
+        self.wrong(value.span(), title, format!("write {wanted}"));
+    }
+
+    fn declaration(&mut self, table: &DeTable<'_>) -> Declaration {
+        let mut declaration = Declaration::default();
+        for (key, value) in table {
+            match key.get_ref().as_ref() {
+                "modules" => declaration.modules = self.modules(value),
+                "fixtures" => declaration.fixtures = self.fixtures(value),
+                "run-timeout" => declaration.run_timeout = self.timeout(value),
+                "overcommit" => declaration.overcommit = self.count(value, "overcommit", 1),
+                "early" => declaration.early = self.boolean(value, "early"),
+                "list-timeout" => declaration.list_timeout = self.duration(value, "list-timeout"),
+                _ => {
+                    let known: Vec<&str> = [NODE_KEYS, TOP_KEYS].concat();
+                    self.node_key(&mut declaration.keys, key, value, &known);
+                }
+            }
+        }
+        self.check_node(&declaration.keys);
+        declaration
+    }
+
+    fn modules(&mut self, value: &Value<'_>) -> Vec<(At<String>, Keys)> {
+        let Some(table) = value.get_ref().as_table() else {
+            self.wants(value, "modules", "a table of module paths");
+            return Vec::new();
+        };
+        let mut modules = Vec::new();
+        for (path, value) in table {
+            let at = At { value: path.get_ref().to_string(), place: self.place(path.span()) };
+            modules.push((at, self.node(value)));
+        }
+        modules
+    }
+
+    /// `"unit"`, or a table of keys.
+    fn node(&mut self, value: &Value<'_>) -> Keys {
+        let mut keys = Keys::default();
+        match value.get_ref() {
+            DeValue::Table(table) => {
+                for (key, value) in table {
+                    self.node_key(&mut keys, key, value, NODE_KEYS);
+                }
+                self.check_node(&keys);
+            }
+            _ => keys.policy = self.policy(value),
+        }
+        keys
+    }
+
+    fn node_key(
+        &mut self,
+        keys: &mut Keys,
+        key: &Spanned<std::borrow::Cow<'_, str>>,
+        value: &Value<'_>,
+        known: &[&str],
+    ) {
+        match key.get_ref().as_ref() {
+            "policy" => keys.policy = self.policy(value),
+            "isolate" => keys.isolate = self.boolean(value, "isolate"),
+            "exclusive" => keys.exclusive = self.boolean(value, "exclusive"),
+            "override" => keys.overrides = self.boolean(value, "override").is_some_and(|b| b.value),
+            "threads" => keys.threads = self.threads(value),
+            "slots" => keys.slots = self.count(value, "slots", 1),
+            "retries" => keys.retries = self.retries(value),
+            "locks" => keys.locks = self.locks(value),
+            "timeout" => keys.timeout = self.timeout(value),
+            "slow" => keys.slow = self.duration(value, "slow"),
+            "linger" => keys.linger = self.duration(value, "linger"),
+            "memory" => keys.memory = self.size(value, "memory"),
+            "recycle" => keys.recycle = self.recycle(value),
+            "env" => keys.env = self.env(value),
+            "leaks" => keys.leaks = self.leaks(value),
+            "fixture" => keys.fixture = self.fixture_names(value),
+            word => self.unknown(key.span(), "key", word, known),
+        }
+    }
+
+    /// What two keys of one node say together.
+    fn check_node(&mut self, keys: &Keys) {
+        let policy = keys.policy.as_ref().map(|policy| policy.value);
+        if let (Some(isolate), Some(Kind::Unit)) = (&keys.isolate, policy)
+            && isolate.value
+        {
+            let mistake =
+                Mistake::error(isolate.place.clone(), "`isolate` tears what `unit` keeps together")
+                    .help("take out one of the two, or write policy = \"split\"");
+            self.mistakes.push(mistake);
+        }
+        match (&keys.fixture, policy) {
+            (Some(fixture), Some(kind)) if kind != Kind::Shared => {
+                let title = format!("`fixture` does nothing with policy \"{}\"", kind.as_str());
+                let mistake = Mistake::error(fixture.place.clone(), title)
+                    .help("write policy = \"shared\", or take `fixture` out");
+                self.mistakes.push(mistake);
+            }
+            _ => {}
+        }
+    }
+
+    fn policy(&mut self, value: &Value<'_>) -> Option<At<Kind>> {
+        let names: Vec<&str> = KINDS.iter().map(|(name, _)| *name).collect();
+        match value.get_ref() {
+            DeValue::String(word) => {
+                let kind = KINDS.iter().find(|(name, _)| name == word).map(|(_, kind)| *kind);
+                if kind.is_none() {
+                    self.unknown(value.span(), "policy", word, &names);
+                }
+                kind.map(|value_| At { value: value_, place: self.place(value.span()) })
+            }
+            DeValue::Array(_) => {
+                let title = "a node has one policy, not several".to_owned();
+                self.wrong(
+                    value.span(),
+                    title,
+                    "`split` and `shared` exclude each other; keep one",
+                );
+                None
+            }
+            _ => {
+                self.wants(value, "policy", "\"auto\", \"unit\", \"split\" or \"shared\"");
+                None
+            }
+        }
+    }
+
+    fn boolean(&mut self, value: &Value<'_>, key: &str) -> Option<At<bool>> {
+        let found = value.get_ref().as_bool();
+        if found.is_none() {
+            self.wants(value, key, "true or false");
+        }
+        found.map(|found| At { value: found, place: self.place(value.span()) })
+    }
+
+    fn count(&mut self, value: &Value<'_>, key: &str, least: usize) -> Option<At<usize>> {
+        let found = integer(value).filter(|count| *count >= least);
+        if found.is_none() {
+            let title = format!("`{key}` is no whole number from {least} up");
+            self.wrong(value.span(), title, format!("write {key} = {}", least.max(1)));
+        }
+        found.map(|found| At { value: found, place: self.place(value.span()) })
+    }
+
+    fn threads(&mut self, value: &Value<'_>) -> Option<At<Threads>> {
+        let found = match value.get_ref().as_str() {
+            Some("auto") => Some(Threads::Auto),
+            _ => integer(value).filter(|n| *n > 0).map(Threads::Exactly),
+        };
+        if found.is_none() {
+            self.wants(value, "threads", "\"auto\" or a number from 1 up");
+        }
+        found.map(|found| At { value: found, place: self.place(value.span()) })
+    }
+
+    /// A number, or a table with more.
+    fn retries(&mut self, value: &Value<'_>) -> Option<At<RetryKeys>> {
+        let mut retries = RetryKeys::default();
+        let Some(table) = value.get_ref().as_table() else {
+            retries.count = self.count(value, "retries", 0)?.value;
+            return Some(At { value: retries, place: self.place(value.span()) });
+        };
+        for (key, value) in table {
+            match key.get_ref().as_ref() {
+                "count" => retries.count = self.count(value, "count", 0)?.value,
+                "delay" => retries.delay = self.duration(value, "delay")?.value,
+                "backoff" => {
+                    let words = [("fixed", Backoff::Fixed), ("exponential", Backoff::Exponential)];
+                    retries.backoff = self.one_of(value, "backoff", &words)?;
+                }
+                "flaky" => {
+                    let words = [("pass", Flaky::Pass), ("fail", Flaky::Fail)];
+                    retries.flaky = self.one_of(value, "flaky", &words)?;
+                }
+                word => {
+                    let known = ["count", "delay", "backoff", "flaky"];
+                    self.unknown(key.span(), "key of retries", word, &known);
+                }
+            }
+        }
+        Some(At { value: retries, place: self.place(value.span()) })
+    }
+
+    fn one_of<T: Copy>(&mut self, value: &Value<'_>, key: &str, words: &[(&str, T)]) -> Option<T> {
+        let names: Vec<&str> = words.iter().map(|(name, _)| *name).collect();
+        let Some(word) = value.get_ref().as_str() else {
+            self.wants(value, key, &format!("one of \"{}\"", names.join("\", \"")));
+            return None;
+        };
+        let found = words.iter().find(|(name, _)| *name == word).map(|(_, value)| *value);
+        if found.is_none() {
+            self.unknown(value.span(), &format!("value of {key}"), word, &names);
+        }
+        found
+    }
+
+    fn recycle(&mut self, value: &Value<'_>) -> Option<At<Recycle>> {
+        let found = match value.get_ref().as_str() {
+            Some("on-failure") => Some(Recycle::OnFailure),
+            Some("on-leak") => Some(Recycle::OnLeak),
+            Some(word) => {
+                self.unknown(value.span(), "value of recycle", word, &["on-failure", "on-leak"]);
+                return None;
+            }
+            None => integer(value).filter(|n| *n > 0).map(Recycle::After),
+        };
+        if found.is_none() {
+            self.wants(value, "recycle", "\"on-failure\", \"on-leak\" or a number of tests");
+        }
+        found.map(|found| At { value: found, place: self.place(value.span()) })
+    }
+
+    pub(super) fn duration(&mut self, value: &Value<'_>, key: &str) -> Option<At<Duration>> {
+        let Some(text) = value.get_ref().as_str() else {
+            self.wants(value, key, "a duration such as \"30s\"");
+            return None;
+        };
+        match duration::parse(text) {
+            Ok(found) => Some(At { value: found, place: self.place(value.span()) }),
+            Err(why) => {
+                self.wrong(value.span(), format!("`{key}` is no duration"), why);
+                None
+            }
+        }
+    }
+
+    fn size(&mut self, value: &Value<'_>, key: &str) -> Option<At<u64>> {
+        let Some(text) = value.get_ref().as_str() else {
+            self.wants(value, key, "an amount of memory such as \"512MiB\"");
+            return None;
+        };
+        match size::parse(text) {
+            Ok(found) => Some(At { value: found, place: self.place(value.span()) }),
+            Err(why) => {
+                self.wrong(value.span(), format!("`{key}` is no amount of memory"), why);
+                None
+            }
+        }
+    }
+
+    pub(super) fn timeout(&mut self, value: &Value<'_>) -> Option<At<Duration>> {
+        let found = self.duration(value, "timeout")?;
+        if found.value.is_zero() {
+            let help = "leave `timeout` out for a test that may take as long as it likes";
+            self.wrong(value.span(), "a timeout of nothing ends every test".into(), help);
+        }
+        Some(found)
+    }
+
+    fn locks(&mut self, value: &Value<'_>) -> Option<At<Locks>> {
+        let mut locks = Locks::default();
+        match value.get_ref() {
+            DeValue::Table(table) => {
+                for (key, names) in table {
+                    match key.get_ref().as_ref() {
+                        "read" => locks.read = self.strings(names, "read"),
+                        "write" => locks.write = self.strings(names, "write"),
+                        word => self.unknown(key.span(), "key of locks", word, &["read", "write"]),
+                    }
+                }
+            }
+            _ => locks.write = self.strings(value, "locks"),
+        }
+        if let Some(both) = locks.read.iter().find(|name| locks.write.contains(name)) {
+            let title = format!("lock `{both}` is taken for reading and for writing");
+            self.wrong(value.span(), title, "a writer excludes readers anyway: keep it in `write`");
+        }
+        Some(At { value: locks, place: self.place(value.span()) })
+    }
+
+    pub(super) fn strings(&mut self, value: &Value<'_>, key: &str) -> Vec<String> {
+        let strings = value.get_ref().as_array().and_then(|array| {
+            array.iter().map(|item| item.get_ref().as_str().map(str::to_owned)).collect()
+        });
+        if strings.is_none() {
+            self.wants(value, key, "a list of names in quotes");
+        }
+        strings.unwrap_or_default()
+    }
+
+    pub(super) fn env(&mut self, value: &Value<'_>) -> Option<At<BTreeMap<String, String>>> {
+        let Some(table) = value.get_ref().as_table() else {
+            self.wants(value, "env", "a table such as { RUST_LOG = \"debug\" }");
+            return None;
+        };
+        let mut env = BTreeMap::new();
+        for (key, value) in table {
+            let name = key.get_ref().to_string();
+            if name.is_empty() || name.contains(['=', '\0']) {
+                self.wrong(
+                    key.span(),
+                    format!("`{name}` is no name of a variable"),
+                    "use letters, digits and `_`",
+                );
+            }
+            match value.get_ref().as_str() {
+                Some(text) => drop(env.insert(name, text.to_owned())),
+                None => self.wants(value, &name, "a text in quotes"),
+            }
+        }
+        Some(At { value: env, place: self.place(value.span()) })
+    }
+
+    /// `"warn"`, or a table by kind with a list of what to ignore.
+    fn leaks(&mut self, value: &Value<'_>) -> Option<At<LeakKeys>> {
+        let mut leaks = LeakKeys::default();
+        match value.get_ref().as_table() {
+            None => leaks.all = self.leak_action(value),
+            Some(table) => {
+                for (key, value) in table {
+                    match key.get_ref().as_ref() {
+                        "ignore" => self.leak_ignores(value, &mut leaks),
+                        "all" => leaks.all = self.leak_action(value),
+                        word => {
+                            let kind = self.leak_kind(key.span(), word, &["all", "ignore"]);
+                            let action = self.leak_action(value);
+                            leaks.by_kind.extend(kind.zip(action));
+                        }
+                    }
+                }
+            }
+        }
+        Some(At { value: leaks, place: self.place(value.span()) })
+    }
+
+    fn leak_kind(&mut self, span: Range<usize>, word: &str, besides: &[&str]) -> Option<LeakKind> {
+        let found = LEAK_KINDS.iter().find(|(name, _)| *name == word).map(|(_, kind)| *kind);
+        let mut known: Vec<&str> = LEAK_KINDS.iter().map(|(name, _)| *name).collect();
+        match found {
+            None if KINDS_TO_COME.contains(&word) => {
+                let title = format!("leaks of the kind `{word}` are not looked for yet");
+                self.wrong(span, title, format!("take it out; these are: {}", known.join(", ")));
+            }
+            None => {
+                known.extend(besides);
+                self.unknown(span, "kind of leak", word, &known);
+            }
+            Some(_) => {}
+        }
+        found
+    }
+
+    fn leak_action(&mut self, value: &Value<'_>) -> Option<LeakAction> {
+        let Some(word) = value.get_ref().as_str() else {
+            self.wants(value, "leaks", "\"allow\", \"warn\", \"deny\" or a table by kind");
+            return None;
+        };
+        let found = LEAK_ACTIONS.iter().find(|(name, _)| *name == word).map(|(_, action)| *action);
+        if found.is_none() {
+            let known: Vec<&str> = LEAK_ACTIONS.iter().map(|(name, _)| *name).collect();
+            self.unknown(value.span(), "action", word, &known);
+        }
+        found
+    }
+
+    fn leak_ignores(&mut self, value: &Value<'_>, leaks: &mut LeakKeys) {
+        let Some(rules) = value.get_ref().as_array() else {
+            return self.wants(value, "ignore", "a list such as [{ thread = \"pool-*\" }]");
+        };
+        for rule in rules {
+            let Some(table) = rule.get_ref().as_table() else {
+                self.wants(rule, "ignore", "a table such as { thread = \"pool-*\" }");
+                continue;
+            };
+            for (key, pattern) in table {
+                let kind = self.leak_kind(key.span(), key.get_ref(), &[]);
+                match (kind, pattern.get_ref().as_str()) {
+                    (Some(kind), Some(text)) => leaks.ignore.push((kind, text.to_owned())),
+                    (_, None) => self.wants(pattern, key.get_ref(), "a pattern in quotes"),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    pub(super) fn fixture_names(&mut self, value: &Value<'_>) -> Option<At<Vec<At<String>>>> {
+        let items: Vec<&Value<'_>> = match value.get_ref() {
+            DeValue::Array(array) => array.iter().collect(),
+            _ => vec![value],
+        };
+        let mut names = Vec::new();
+        for item in items {
+            match item.get_ref().as_str() {
+                Some(name) => {
+                    names.push(At { value: name.to_owned(), place: self.place(item.span()) })
+                }
+                None => self.wants(item, "fixture", "the name of a fixture in quotes"),
+            }
+        }
+        Some(At { value: names, place: self.place(value.span()) })
+    }
+}
+
+pub(super) fn integer(value: &Value<'_>) -> Option<usize> {
+    let integer = value.get_ref().as_integer()?;
+    usize::from_str_radix(integer.as_str(), integer.radix()).ok()
+}
+
+fn a(kind: &str) -> String {
+    match kind.chars().next() {
+        Some('a' | 'e' | 'i' | 'o' | 'u') => format!("an {kind}"),
+        _ => format!("a {kind}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn read_text(text: &str) -> (Declaration, Vec<String>) {
+        let source = Arc::new(Source { path: "Cargo.toml".into(), text: text.into() });
+        let mut mistakes = Vec::new();
+        let declaration = read(&source, Table::Package, &mut mistakes);
+        let shown = mistakes
+            .iter()
+            .map(|m| format!("{}: {} ({})", m.place, m.title, m.help.as_deref().unwrap_or("")))
+            .collect();
+        (declaration, shown)
+    }
+
+    fn mistakes_of(line: &str) -> Vec<String> {
+        read_text(&format!("[package.metadata.partest.modules]\n{line}\n")).1
+    }
+
+    #[test]
+    fn a_whole_declaration_is_read() {
+        let (found, mistakes) = read_text(
+            r#"
+            [package.metadata.partest]
+            leaks = { thread = "deny", ignore = [{ thread = "tokio-*" }] }
+            linger = "100ms"
+            list-timeout = "5s"
+            [package.metadata.partest.modules]
+            "web::cache" = "split"
+            "web::db" = { policy = "unit", threads = 1, timeout = "30s", recycle = 4 }
+            "cli" = { policy = "split", isolate = true, locks = { read = ["a"], write = ["b"] } }
+            "api" = { policy = "shared", fixture = "server" }
+            [package.metadata.partest.fixtures.server]
+            start = ["server", "--port", "0"]
+            ready = "listening on (?<ADDR>\\S+)"
+            "#,
+        );
+        assert_eq!(mistakes, Vec::<String>::new());
+        let policies: Vec<_> = found
+            .modules
+            .iter()
+            .map(|(path, keys)| (path.value.as_str(), keys.policy.as_ref().unwrap().value))
+            .collect();
+        assert_eq!(
+            policies,
+            [
+                ("api", Kind::Shared),
+                ("cli", Kind::Split),
+                ("web::cache", Kind::Split),
+                ("web::db", Kind::Unit)
+            ]
+        );
+        let locks = found.modules[1].1.locks.clone().unwrap().value;
+        assert_eq!((locks.read, locks.write), (vec!["a".to_owned()], vec!["b".to_owned()]));
+        assert_eq!(found.list_timeout.unwrap().value, Duration::from_secs(5));
+    }
+
+    #[test]
+    fn every_mistake_names_its_line_and_the_nearest_right_word() {
+        let table = [
+            (r#""a" = { treads = 2 }"#, "unknown key `treads` (did you mean `threads`?)"),
+            (r#""a" = "spilt""#, "unknown policy `spilt` (did you mean `split`?)"),
+            (
+                r#""a" = ["split", "shared"]"#,
+                "a node has one policy, not several (`split` and `shared` exclude each other; keep one)",
+            ),
+            (
+                r#""a" = { threads = 0 }"#,
+                "`threads` is an integer, not \"auto\" or a number from 1 up (write \"auto\" or a number from 1 up)",
+            ),
+            (r#""a" = { slots = -1 }"#, "`slots` is no whole number from 1 up (write slots = 1)"),
+            (
+                r#""a" = { timeout = "5" }"#,
+                "`timeout` is no duration (`5` is no duration; write a number and a unit: 100ms, 30s, 2m, 1h)",
+            ),
+            (
+                r#""a" = { recycle = "on-failre" }"#,
+                "unknown value of recycle `on-failre` (did you mean `on-failure`?)",
+            ),
+            (
+                r#""a" = { locks = { read = ["x"], write = ["x"] } }"#,
+                "lock `x` is taken for reading and for writing (a writer excludes readers anyway: keep it in `write`)",
+            ),
+            (r#""a" = { leaks = "dney" }"#, "unknown action `dney` (did you mean `deny`?)"),
+            (
+                r#""a" = { policy = "unit", isolate = true }"#,
+                "`isolate` tears what `unit` keeps together (take out one of the two, or write policy = \"split\")",
+            ),
+            (
+                r#""a" = { policy = "unit", fixture = "db" }"#,
+                "`fixture` does nothing with policy \"unit\" (write policy = \"shared\", or take `fixture` out)",
+            ),
+        ];
+        for (line, expected) in table {
+            assert_eq!(mistakes_of(line), [format!("Cargo.toml:2: {expected}")], "{line}");
+        }
+    }
+
+    #[test]
+    fn several_mistakes_are_told_at_once() {
+        assert_eq!(mistakes_of(r#""a" = { treads = 2, slost = 1, policy = "unit" }"#).len(), 2);
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_the_reader_panic(text in "\\PC{0,200}") {
+            read_text(&text);
+            read_text(&format!("[package.metadata.partest]\n{text}"));
+            read_text(&format!("[package.metadata.partest.modules]\n\"a\" = {text}"));
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Which of the listed tests are wanted: libtest's filters, and ids.
+
+use std::ops::Range;
+
+use super::inventory::{Inventory, Listing, Test};
+use crate::cli::settings::{IgnoredTests, Wanted};
+use crate::config::policy::Policy;
+
+/// What becomes of a listed test in this run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Choice {
+    Run,
+    /// Wanted by name, but `#[ignore]`d: reported, not run.
+    Ignore,
+    LeaveOut,
+}
+
+/// The choice for each test of the listings in these places.
+///
+/// A test that is a fixture is never run as one, whatever the flags say.
+pub fn choose(
+    inventory: &Inventory,
+    listings: Range<usize>,
+    wanted: &Wanted,
+    policy: &Policy,
+) -> Vec<Vec<Choice>> {
+    let fixtures: Vec<(Option<usize>, &str)> =
+        policy.fixture_tests().map(|(package, test)| (package, test.value.as_str())).collect();
+    let of_listing = |listing: &Listing| {
+        let binary = &listing.binary;
+        let is_fixture = |test: &Test| {
+            let is_it = |(package, id): &(Option<usize>, &str)| {
+                package.is_none_or(|package| package == binary.package)
+                    && id.strip_prefix(&*binary.name).and_then(|rest| rest.strip_prefix("::"))
+                        == Some(&test.name)
+            };
+            fixtures.iter().any(is_it)
+        };
+        let choice = |test: &Test| match choose_one(wanted, &binary.name, test) {
+            Choice::Run if !fixtures.is_empty() && is_fixture(test) => Choice::Ignore,
+            choice => choice,
+        };
+        listing.tests.iter().map(choice).collect()
+    };
+    listings.map(|place| of_listing(&inventory.listings[place])).collect()
+}
+
+fn choose_one(wanted: &Wanted, binary: &str, test: &Test) -> Choice {
+    let matches = |filter: &String| matches(filter, wanted.exact, binary, &test.name);
+    let is_wanted = wanted.filters.is_empty() || wanted.filters.iter().any(matches);
+    if !is_wanted || wanted.skip.iter().any(matches) {
+        return Choice::LeaveOut;
+    }
+    match (wanted.ignored, test.is_ignored) {
+        (IgnoredTests::Skip, true) => Choice::Ignore,
+        (IgnoredTests::Only, false) => Choice::LeaveOut,
+        _ => Choice::Run,
+    }
+}
+
+/// A filter is libtest's (a part of the name, or with `--exact` the whole of it), or the
+/// beginning of an id, which starts with the binary's name: `api::auth`.
+fn matches(filter: &str, exact: bool, binary: &str, name: &str) -> bool {
+    let of_id = filter.strip_prefix(binary).and_then(|rest| rest.strip_prefix("::"));
+    match exact {
+        true => name == filter || of_id == Some(name),
+        false => name.contains(filter) || of_id.is_some_and(|rest| name.starts_with(rest)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_match_names_as_libtest_does_and_ids_from_their_beginning() {
+        let table = [
+            ("auth", false, true),
+            ("api", false, false),
+            ("api::", false, true),
+            ("api::auth", false, true),
+            ("api::uth", false, false),
+            ("rejects", false, true),
+            ("rejects", true, false),
+            ("auth::rejects", true, true),
+            ("api::auth::rejects", true, true),
+            ("api::auth", true, false),
+            ("web::auth", false, false),
+        ];
+        for (filter, exact, expected) in table {
+            assert_eq!(
+                matches(filter, exact, "api", "auth::rejects"),
+                expected,
+                "{filter} {exact}"
+            );
+        }
+    }
+
+    #[test]
+    fn ignored_tests_follow_libtests_flags() {
+        use Choice::*;
+        let table = [
+            (IgnoredTests::Skip, Ignore, Run),
+            (IgnoredTests::Include, Run, Run),
+            (IgnoredTests::Only, Run, LeaveOut),
+        ];
+        for (ignored, of_ignored, of_other) in table {
+            let wanted = Wanted { filters: vec![], skip: vec![], exact: false, ignored };
+            let test = |is_ignored| Test { name: "a".into(), is_ignored };
+            assert_eq!(choose_one(&wanted, "api", &test(true)), of_ignored);
+            assert_eq!(choose_one(&wanted, "api", &test(false)), of_other);
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! Which tests there are, and which of them are wanted.
+
+pub mod compiler;
+pub mod doctests;
+pub mod filter;
+pub mod inventory;
+pub mod lister;
+pub mod statics;

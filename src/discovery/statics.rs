@@ -1,0 +1,371 @@
+//! The writable statics of a test binary, by their paths: what `auto` reads as fixtures.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::Read;
+use std::ops::Range;
+use std::path::Path;
+
+use object::read::{Object, ObjectSection, ObjectSymbol, ReadCache, ReadRef};
+use object::{SectionIndex, SectionKind, SymbolKind};
+
+use serde::{Deserialize, Serialize};
+
+use crate::cargo::origins::{Origins, is_rusts};
+
+/// A writable static of the user's code.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Static {
+    /// `mycrate::cache::tests::COUNTER`
+    pub path: String,
+    /// The module that it stands in, with the functions around it taken off; empty where its name
+    /// does not tell, as of a static of C.
+    pub module: String,
+}
+
+/// What could be learnt from a symbol table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Statics {
+    Known {
+        statics: Vec<Static>,
+        /// Whether threads wait for each other somewhere: then tests may wait for tests.
+        has_barrier: bool,
+    },
+    /// No symbols to read: then nothing can be said, and nothing may be split.
+    Unreadable(String),
+}
+
+/// Reads the symbols of an executable, of which those count that are the user's own.
+///
+/// Only sections that a program can write to after its start count: a table of constant
+/// pointers stands in `.data.rel.ro` and is read-only by then. A `thread_local!` is no
+/// fixture: libtest gives every test a thread of its own, so none sees another's.
+pub fn read(executable: &Path, origins: &Origins) -> Statics {
+    match symbols(executable, &origins.crates) {
+        Ok(found) if found.is_empty() => Statics::Unreadable("it has no symbols".into()),
+        Ok(found) => Statics::Known {
+            has_barrier: found.contains(&Symbol::Barrier),
+            statics: statics(&found, origins),
+        },
+        Err(why) => Statics::Unreadable(why),
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Symbol {
+    Function(String),
+    Writable(String),
+    /// A writable variable whose name the compiler has not made.
+    Unmangled(String),
+    /// `Barrier::wait`
+    Barrier,
+    /// `ThreadId` as text: a name that is unique in one process only.
+    ThreadIdAsText,
+    /// `std::env::args`
+    Arguments,
+    /// Something of another crate.
+    Foreign,
+}
+
+fn symbols(executable: &Path, crates: &HashSet<String>) -> Result<Vec<Symbol>, String> {
+    let file = File::open(executable).map_err(|error| error.to_string())?;
+    let cache = ReadCache::new(file);
+    let names = names(&cache);
+    let object =
+        object::File::parse(Source { file: &cache, names }).map_err(|error| error.to_string())?;
+    let writable: HashSet<SectionIndex> =
+        object.sections().filter(is_writable).map(|section| section.index()).collect();
+    let symbol = |symbol: object::Symbol<'_, '_, Source<'_>>| {
+        let name = symbol.name().ok()?;
+        match symbol.kind() {
+            SymbolKind::Text => Some(function(name, crates)),
+            SymbolKind::Data | SymbolKind::Unknown
+                if symbol.section_index().is_some_and(|index| writable.contains(&index)) =>
+            {
+                variable(name, symbol.kind())
+            }
+            _ => None,
+        }
+    };
+    Ok(object.symbols().filter_map(symbol).collect())
+}
+
+/// An executable of which only the parts that are asked for are read, and all names of symbols at
+/// once: each by itself would cost two system calls.
+#[derive(Debug, Clone, Copy)]
+struct Source<'f> {
+    file: &'f ReadCache<File>,
+    names: Option<Names<'f>>,
+}
+
+/// The bytes of all names, and where in the file they begin.
+#[derive(Debug, Clone, Copy)]
+struct Names<'f> {
+    start: u64,
+    bytes: &'f [u8],
+}
+
+impl<'f> Names<'f> {
+    /// The bytes from a place in the file to the next `delimiter`; none where that is elsewhere.
+    fn until(self, from: u64, delimiter: u8) -> Option<&'f [u8]> {
+        let from = usize::try_from(from.checked_sub(self.start)?).ok()?;
+        let bytes = self.bytes.get(from..)?;
+        bytes.get(..memchr::memchr(delimiter, bytes)?)
+    }
+}
+
+impl<'f> ReadRef<'f> for Source<'f> {
+    fn len(self) -> Result<u64, ()> {
+        self.file.len()
+    }
+
+    fn read_bytes_at(self, offset: u64, size: u64) -> Result<&'f [u8], ()> {
+        self.file.read_bytes_at(offset, size)
+    }
+
+    fn read_bytes_at_until(self, range: Range<u64>, delimiter: u8) -> Result<&'f [u8], ()> {
+        match self.names.and_then(|names| names.until(range.start, delimiter)) {
+            Some(found) => Ok(found),
+            None => self.file.read_bytes_at_until(range, delimiter),
+        }
+    }
+}
+
+/// Where ELF files keep the names of their symbols.
+fn names(file: &ReadCache<File>) -> Option<Names<'_>> {
+    let object = object::File::parse(file).ok()?;
+    let (start, size) = object.section_by_name(".strtab")?.file_range()?;
+    Some(Names { start, bytes: file.read_bytes_at(start, size).ok()? })
+}
+
+/// A writable variable. A name of no kind is a place that a linker marks.
+fn variable(name: &str, kind: SymbolKind) -> Option<Symbol> {
+    match is_rusts(name) {
+        true => Some(Symbol::Writable(demangle(name))),
+        false => (kind == SymbolKind::Data).then(|| Symbol::Unmangled(name.to_owned())),
+    }
+}
+
+/// Nearly all functions are of other crates; to demangle them all would be most of the work. What
+/// does not begin with a crate (an implementation's, an instance of a generic function) has a path
+/// that no static stands below by name.
+fn function(name: &str, crates: &HashSet<String>) -> Symbol {
+    if name.contains("7Barrier4wait") {
+        Symbol::Barrier
+    } else if ["ThreadId", "Debug", "fmt"].iter().all(|word| name.contains(word)) {
+        Symbol::ThreadIdAsText
+    } else if name.contains("3std3env4args") || name.contains("3std3env7args_os") {
+        Symbol::Arguments
+    } else if first_crate(name).is_some_and(|name| crates.contains(name)) {
+        Symbol::Function(demangle(name))
+    } else {
+        Symbol::Foreign
+    }
+}
+
+/// The crate that a mangled path begins with: `_ZN3web…` and `_RNvNtCs1234_3web…`; none where
+/// the path begins otherwise, such as an implementation's.
+fn first_crate(mangled: &str) -> Option<&str> {
+    let rest = match mangled.strip_prefix("_ZN") {
+        Some(rest) => rest,
+        None => {
+            let path = mangled.strip_prefix("_R")?;
+            let root = path.trim_start_matches(['N', 'v', 't']).strip_prefix("Cs")?;
+            &root[root.find('_')? + 1..]
+        }
+    };
+    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+    let length: usize = rest[..digits].parse().ok()?;
+    let name = &rest[digits..];
+    // The newer mangling sets off an identifier that begins with a digit or `_` by a `_`.
+    let name =
+        if mangled.starts_with("_R") { name.strip_prefix('_').unwrap_or(name) } else { name };
+    name.get(..length).filter(|name| !name.starts_with("_$"))
+}
+
+fn is_writable<'data>(section: &impl ObjectSection<'data>) -> bool {
+    let by_kind = matches!(section.kind(), SectionKind::Data | SectionKind::UninitializedData);
+    let name = section.name().unwrap_or_default();
+    by_kind && !name.starts_with(".data.rel.ro") && !name.starts_with("__llvm")
+}
+
+/// The path without the hash that tells one build from another.
+fn demangle(name: &str) -> String {
+    format!("{:#}", rustc_demangle::demangle(name))
+}
+
+fn statics(symbols: &[Symbol], origins: &Origins) -> Vec<Static> {
+    let crates = &origins.crates;
+    let functions: HashSet<&str> = symbols
+        .iter()
+        .filter_map(|symbol| match symbol {
+            Symbol::Function(path) => Some(path.as_str()),
+            _ => None,
+        })
+        .collect();
+    let mut statics: Vec<Static> = symbols
+        .iter()
+        .filter_map(|symbol| match symbol {
+            Symbol::Writable(path) => Some(path),
+            _ => None,
+        })
+        .filter(|path| crate_of(path).is_some_and(|name| crates.contains(name)))
+        .filter(|path| !is_known_harmless(path))
+        .map(|path| Static { module: module_of(path, &functions), path: path.clone() })
+        .collect();
+    let unmangled = symbols.iter().filter_map(|symbol| match symbol {
+        Symbol::Unmangled(name) => Some(name.clone()),
+        _ => None,
+    });
+    let own = origins.own_of(unmangled.collect());
+    statics.extend(own.into_iter().map(|path| Static { path, module: String::new() }));
+    if symbols.contains(&Symbol::ThreadIdAsText) {
+        // The counter behind `ThreadId` is a static too, and names made of it are unique in
+        // one process only.
+        let (module, path) = ("std::thread::id", "std::thread::id::ThreadId::new::COUNTER");
+        statics.push(Static { path: path.into(), module: module.into() });
+    }
+    statics.sort();
+    statics.dedup();
+    statics
+}
+
+/// The crate that a path begins with; `<api::Pool as Drop>::drop::COUNT` begins with `api`.
+fn crate_of(path: &str) -> Option<&str> {
+    let path = path.trim_start_matches(['<', '&', '*', '(', '[']);
+    let end = path.find("::")?;
+    let name = &path[..end];
+    name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_').then_some(name)
+}
+
+/// The module that a static stands in: its path without the last word, without closures,
+/// and without functions, as far as the symbol table knows them as such.
+///
+/// A static of a method has no module in its path; the whole crate stands in for it.
+fn module_of(path: &str, functions: &HashSet<&str>) -> String {
+    if path.starts_with('<') || path.contains('<') {
+        return crate_of(path).unwrap_or_default().to_owned();
+    }
+    let mut module = path.rsplit_once("::").map_or("", |(module, _)| module);
+    while let Some((outer, last)) = module.rsplit_once("::") {
+        if !last.starts_with('{') && !functions.contains(module) {
+            break;
+        }
+        module = outer;
+    }
+    module.to_owned()
+}
+
+/// Statics that macros of well-known crates make, and that carry nothing from one test to
+/// the next but a registration.
+fn is_known_harmless(path: &str) -> bool {
+    // tracing's call sites, and what is inside of them:
+    // https://docs.rs/tracing-core/latest/tracing_core/callsite
+    let tracing = path.ends_with("::__CALLSITE") || path.ends_with("::__CALLSITE::META");
+    // The counters of -Cinstrument-coverage stand in sections of their own; older ones in
+    // .data.
+    tracing || path.starts_with("__llvm") || path.starts_with("__prof")
+}
+
+/// Whether the executable is started by glibc's dynamic loader, which reads `LD_PRELOAD`: a
+/// static one is not, nor one of another libc.
+///
+/// Reads the first bytes of the file only, where compilers put the loader's name.
+pub fn has_loader(executable: &Path) -> bool {
+    const WHERE_NAMES_ARE: u64 = 16 * 1024;
+    let mut beginning = Vec::new();
+    let read = File::open(executable)
+        .and_then(|file| file.take(WHERE_NAMES_ARE).read_to_end(&mut beginning));
+    read.is_ok() && memchr::memmem::find(&beginning, b"/ld-linux-").is_some()
+}
+
+/// Whether a binary with `harness = false` looks as if it spoke libtest's list protocol.
+///
+/// It must not be asked by running it: one that ignores its arguments would run its tests.
+/// One that answers `--list --format terse` has that last word in it, and reads its
+/// arguments. The word also stands inside `intersect`, which every binary with Unicode
+/// tables contains.
+pub fn speaks_protocol(executable: &Path) -> bool {
+    let Ok(bytes) = std::fs::read(executable) else { return false };
+    let mut words = memchr::memmem::find_iter(&bytes, b"terse");
+    words.any(|at| !bytes[..at].ends_with(b"in")) && reads_arguments(executable)
+}
+
+/// Without symbols nothing speaks against it.
+fn reads_arguments(executable: &Path) -> bool {
+    let Ok(symbols) = symbols(executable, &HashSet::new()) else { return true };
+    symbols.is_empty() || symbols.contains(&Symbol::Arguments)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(symbols: &[Symbol]) -> Vec<(String, String)> {
+        let found = statics(symbols, &Origins::of(&["web"]));
+        found.into_iter().map(|found| (found.path, found.module)).collect()
+    }
+
+    #[test]
+    fn a_static_stands_in_the_module_around_its_functions() {
+        let function = |path: &str| Symbol::Function(path.into());
+        let writable = |path: &str| Symbol::Writable(path.into());
+        let symbols = [
+            function("web::db::tests::reads"),
+            function("web::db::tests::next"),
+            writable("web::ROOT"),
+            writable("web::db::tests::reads::SEEN"),
+            writable("web::db::tests::next::{{closure}}::COUNT"),
+            writable("web::pool::POOL"),
+            writable("<web::pool::Pool as core::ops::drop::Drop>::drop::DROPS"),
+            writable("std::io::STDOUT"),
+            writable("web::log::__CALLSITE"),
+            writable("web::log::__CALLSITE::META"),
+            writable("web::file::META"),
+            Symbol::Unmangled("counter".into()),
+            Symbol::Unmangled("completed.0".into()),
+            Symbol::Unmangled("stdout@GLIBC_2.2.5".into()),
+        ];
+        let expected = [
+            ("<web::pool::Pool as core::ops::drop::Drop>::drop::DROPS", "web"),
+            ("counter", ""),
+            ("web::ROOT", "web"),
+            ("web::db::tests::next::{{closure}}::COUNT", "web::db::tests"),
+            ("web::db::tests::reads::SEEN", "web::db::tests"),
+            ("web::file::META", "web::file"),
+            ("web::pool::POOL", "web::pool"),
+        ];
+        let expected: Vec<(String, String)> =
+            expected.iter().map(|(path, module)| ((*path).into(), (*module).into())).collect();
+        assert_eq!(found(&symbols), expected);
+    }
+
+    #[test]
+    fn the_crate_of_a_mangled_name_is_read_without_demangling() {
+        let table = [
+            ("_ZN3web2db5tests5reads17h0123456789abcdefE", Some("web")),
+            ("_RNvNtCsjrHSEGnQ3l9_3std6thread5spawn", Some("std")),
+            ("_RNvCs1234_6_1crate4main", Some("1crate")),
+            ("_ZN46_$LT$web..Pool$u20$as$u20$core..ops..Drop$GT$4drop17hE", None),
+            ("_RNvXs_NtCsjrHSEGnQ3l9_3web4poolNtB4_4PoolNtCs_4core5clone5Clone5clone", None),
+            ("main", None),
+            ("_ZN999web", None),
+        ];
+        for (mangled, expected) in table {
+            assert_eq!(first_crate(mangled), expected, "{mangled}");
+        }
+    }
+
+    #[test]
+    fn what_is_unique_in_one_process_only_binds() {
+        assert_eq!(found(&[Symbol::ThreadIdAsText])[0].1, "std::thread::id");
+    }
+
+    #[test]
+    fn a_file_that_is_no_executable_says_so() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "no object").unwrap();
+        let statics = read(file.path(), &Origins::default());
+        assert!(matches!(statics, Statics::Unreadable(_)), "{statics:?}");
+    }
+}

@@ -1,0 +1,208 @@
+//! The leaks that a project already had when it began to deny new ones: a file beside the
+//! workspace's Cargo.toml, kept under version control.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde::{Deserialize, Serialize};
+use wildmatch::WildMatch;
+
+use crate::cli::settings::Settings;
+use crate::config::schema::LeakKind;
+use crate::discovery::inventory::Inventory;
+use crate::error::{Error, Result};
+use crate::model::event::Note;
+use crate::model::outcome::{Outcome, Verdict};
+use crate::plan::schedule::TestId;
+use crate::worker::Context;
+
+/// The name of the file.
+pub const FILE: &str = "partest-baseline.toml";
+
+const HEAD: &str = "\
+# Leaks that were there when this file was written; `cargo partest --write-baseline` writes it
+# anew. They are allowed, all others follow the policy. `*` in `what` stands for any text.
+
+";
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// `package` and `test` name the owner: ids of two packages may be the same.
+    pub package: String,
+    pub test: String,
+    pub kind: String,
+    pub what: String,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entries {
+    #[serde(default)]
+    leak: Vec<Entry>,
+}
+
+#[derive(Debug, Default)]
+pub struct Baseline {
+    entries: Vec<(Entry, AtomicBool)>,
+}
+
+pub fn path(root: &Path) -> PathBuf {
+    root.join(FILE)
+}
+
+impl Baseline {
+    /// Reads the file; none is an empty one. One that cannot be read is an error: what it
+    /// allows would be denied, or the other way round.
+    pub fn load(path: &Path) -> Result<Baseline> {
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Ok(Baseline::default());
+            }
+            Err(source) => return Err(Error::Read { path: path.to_owned(), source }),
+        };
+        let entries: Entries = toml::from_str(&text).map_err(|error| {
+            Error::Metadata(format!("cannot read `{}`: {error}", path.display()))
+        })?;
+        let entries = entries.leak.into_iter().map(|entry| (entry, AtomicBool::new(false)));
+        Ok(Baseline { entries: entries.collect() })
+    }
+
+    /// Whether this leak was there already.
+    pub fn allows(&self, package: &str, test: &str, kind: LeakKind, what: &str) -> bool {
+        let is_it = |entry: &Entry| {
+            entry.package == package
+                && entry.test == test
+                && entry.kind == kind.as_str()
+                && WildMatch::new(&entry.what).matches(what)
+        };
+        let mut found = self.entries.iter().filter(|(entry, _)| is_it(entry)).peekable();
+        let allows = found.peek().is_some();
+        found.for_each(|(_, was_seen)| was_seen.store(true, Ordering::Relaxed));
+        allows
+    }
+
+    /// Entries of tests that ran and did not leave this any more.
+    pub fn unused(&self, ran: impl Fn(&str, &str) -> bool) -> Vec<&Entry> {
+        let unused = self.entries.iter().filter(|(_, was_seen)| !was_seen.load(Ordering::Relaxed));
+        unused.map(|(entry, _)| entry).filter(|entry| ran(&entry.package, &entry.test)).collect()
+    }
+}
+
+/// Writes the file whole or not at all.
+pub fn write(path: &Path, entries: BTreeSet<Entry>) -> std::io::Result<()> {
+    let entries = Entries { leak: entries.into_iter().collect() };
+    let text = toml::to_string(&entries).map_err(std::io::Error::other)?;
+    let dir = path.parent().unwrap_or(Path::new("."));
+    let file = tempfile::NamedTempFile::new_in(dir)?;
+    std::fs::write(file.path(), format!("{HEAD}{text}"))?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}
+
+/// The leaks of this run, to be held against the baseline.
+pub struct Comparison {
+    leaks: BTreeSet<Entry>,
+    /// Package and id of every test that ran to its end; nobody asks without a baseline.
+    ran: BTreeSet<(String, String)>,
+    has_baseline: bool,
+}
+
+impl Comparison {
+    pub fn new(baseline: &Baseline) -> Comparison {
+        let has_baseline = !baseline.entries.is_empty();
+        Comparison { leaks: BTreeSet::new(), ran: BTreeSet::new(), has_baseline }
+    }
+
+    pub fn note(&mut self, inventory: &Inventory, test: TestId, verdict: &Verdict) {
+        if !self.has_baseline && verdict.leaks.is_empty() {
+            return;
+        }
+        let listing = &inventory.listings[test.listing];
+        let package = listing.binary.package_name.clone();
+        let id = listing.binary.id(&listing.tests[test.test].name);
+        self.leaks.extend(verdict.leaks.iter().map(|leak| Entry {
+            package: package.clone(),
+            test: id.clone(),
+            kind: leak.kind.as_str().to_owned(),
+            what: leak.what.clone(),
+        }));
+        if verdict.outcome == Outcome::Passed {
+            self.ran.insert((package, id));
+        }
+    }
+
+    /// What is to be said: the baseline was written, or what it lists is gone.
+    pub fn conclude(self, settings: &Settings, context: &Context<'_>) -> Option<Note> {
+        if settings.write_baseline {
+            let (path, leaks) = (self::path(&context.root), self.leaks.len());
+            return Some(match write(&path, self.leaks) {
+                Ok(()) => Note::BaselineWritten { path, leaks },
+                Err(error) => Note::StateNotWritten { path, why: error.to_string() },
+            });
+        }
+        let did_run =
+            |package: &str, id: &str| self.ran.contains(&(package.to_owned(), id.to_owned()));
+        let unused = context.baseline.unused(did_run).into_iter();
+        let leaks: Vec<String> = unused
+            .map(|entry| format!("{} `{}` of {}", entry.kind, entry.what, entry.test))
+            .collect();
+        (context.agent.is_some() && !leaks.is_empty()).then_some(Note::GoneFromBaseline { leaks })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(test: &str, what: &str) -> Entry {
+        let (package, test, what) = ("web".to_owned(), test.to_owned(), what.to_owned());
+        Entry { package, test, kind: "thread".into(), what }
+    }
+
+    #[test]
+    fn what_was_written_is_allowed_and_what_is_gone_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = path(dir.path());
+        let entries = [entry("web::a", "pool-*"), entry("web::b", "x"), entry("web::c", "x")];
+        write(&path, entries.into_iter().collect()).unwrap();
+        let baseline = Baseline::load(&path).unwrap();
+        assert!(baseline.allows("web", "web::a", LeakKind::Thread, "pool-reaper"));
+        assert!(!baseline.allows("web", "web::a", LeakKind::Process, "pool-reaper"));
+        assert!(!baseline.allows("other", "web::a", LeakKind::Thread, "pool-reaper"));
+        let unused = baseline.unused(|_, test| test != "web::c");
+        assert_eq!(unused, [&entry("web::b", "x")]);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn no_file_is_an_empty_baseline_and_a_wrong_one_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = path(dir.path());
+        assert!(Baseline::load(&path).unwrap().entries.is_empty());
+        std::fs::write(&path, "[[leak]]\ntest = 1\n").unwrap();
+        let error = Baseline::load(&path).unwrap_err().to_string();
+        assert!(error.contains(FILE) && error.contains("line 2"), "{error}");
+    }
+
+    /// What it does not allow is told, so a file that was cut is no file that allows less.
+    #[test]
+    fn a_file_that_is_cut_is_an_error_or_ends_with_an_entry() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = path(dir.path());
+        write(&path, [entry("web::a", "pool"), entry("web::b", "x")].into()).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        for at in 0..whole.len() {
+            std::fs::write(&path, &whole[..at]).unwrap();
+            if let Ok(baseline) = Baseline::load(&path) {
+                assert!(baseline.entries.len() <= 2);
+            }
+            let mut changed = whole.clone();
+            changed[at] ^= 0x15;
+            std::fs::write(&path, &changed).unwrap();
+            let _ = Baseline::load(&path);
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! Plain data that every room speaks of: tests, verdicts, leaks, output, events.
+
+pub mod duration;
+pub mod event;
+pub mod numbers;
+pub mod outcome;
+pub mod output;
+pub mod output_file;
+pub mod size;

@@ -1,0 +1,216 @@
+//! How much of a group's work the next batch takes, and with how many threads.
+
+use std::time::Duration;
+
+use super::schedule::{Form, Group, GroupState, PRICE_OF_A_PROCESS, Plan};
+use crate::config::schema::{Recycle, Scope, Threads};
+
+/// What each name on the command line costs libtest for each test of the binary (0.03 to
+/// 0.05 ms a name at 10,000 tests).
+const PRICE_OF_A_NAME: Duration = Duration::from_nanos(4);
+
+/// A batch should carry this many times what starting it costs.
+const WORTH: u32 = 5;
+
+/// Where nobody has asked for more processes, none is worth less work than this: what tests set
+/// up in theirs without saying so (the first backtrace reads all debug information) is not known,
+/// and costs a process for as little as its start.
+pub const SHORT: Duration = Duration::from_millis(100);
+
+/// Tests in a batch of which nothing is known, at the least.
+const FEWEST_UNKNOWN: usize = 8;
+
+/// Of fewer tests than this none are tried before the others.
+const FEWEST_TO_TRY: usize = 4 * FEWEST_UNKNOWN;
+
+/// However little tests seem to use: nobody measures that exactly.
+const LEAST_LOAD: f64 = 0.05;
+
+/// A batch that could be handed out.
+#[derive(Debug)]
+pub struct Cut {
+    pub group: usize,
+    pub count: usize,
+    pub work: Duration,
+    /// How many cores it is expected to keep busy.
+    pub load: f64,
+    pub threads: usize,
+    pub width: usize,
+    pub is_alone: bool,
+    /// Whether one of its tests failed when it ran last: somebody waits for news of it.
+    pub has_failed: bool,
+    pub is_unknown: bool,
+}
+
+impl Plan {
+    /// What this group would hand out now, or nothing if it may not start.
+    pub(super) fn cut(&self, at: usize) -> Option<Cut> {
+        let state = &self.groups[at];
+        let group = &state.group;
+        if !state.has_work() || (group.form == Form::Unit && state.running > 0) {
+            return None;
+        }
+        if self.held.refuses(group) || (group.exclusive && !self.running.is_empty()) {
+            return None;
+        }
+        if self.more_at_once(group) == 0 {
+            return None;
+        }
+        let cut = self.size(at);
+        let has_room = self.running.is_empty() || self.fits(cut.load);
+        (has_room && cut.width <= self.free.len()).then_some(cut)
+    }
+
+    /// How many more tests of a group's binary may run beside those that do.
+    fn more_at_once(&self, group: &Group) -> usize {
+        let Some(most) = group.at_once else { return usize::MAX };
+        let others = self
+            .running
+            .values()
+            .filter(|batch| self.groups[batch.group].group.listing == group.listing);
+        most.saturating_sub(others.map(|batch| batch.threads).sum())
+    }
+
+    /// How many slots the tests of this group could fill now, with the cores that are left.
+    fn room(&self, at: usize) -> usize {
+        let by_cores = (self.capacity - self.load) / self.groups[at].load().max(LEAST_LOAD);
+        match by_cores.is_finite() {
+            true => self.free.len().min((by_cores + 0.01).floor().max(1.0) as usize),
+            false => self.free.len(),
+        }
+    }
+
+    fn size(&self, at: usize) -> Cut {
+        let state = &self.groups[at];
+        let limit = match state.group.recycle {
+            Recycle::After(tests) => tests,
+            _ => usize::MAX,
+        };
+        if let Some(suspect) = state.alone.first() {
+            return self.sized(at, 1, state.expected(suspect), true);
+        }
+        let whole = state.pending.len().min(limit);
+        match state.group.form {
+            Form::Isolated => self.sized(at, 1, state.work(state.next(1)), false),
+            Form::Unit => self.sized(at, whole, state.work(state.next(whole)), false),
+            Form::Split => {
+                let count = self.split_size(at).min(limit);
+                self.sized(at, count, state.work(state.next(count)), false)
+            }
+        }
+    }
+
+    fn sized(&self, at: usize, count: usize, work: Duration, is_alone: bool) -> Cut {
+        let group = &self.groups[at].group;
+        let is_rest = count == self.groups[at].pending.len();
+        let threads = self.threads(at, count, work, is_rest);
+        let load = self.groups[at].load() * threads as f64;
+        let width = threads.max(group.slots).min(self.slot_count);
+        let next = self.groups[at].next(count.min(self.groups[at].pending.len()));
+        let is_unknown = next.last().is_some_and(|test| test.expected.is_none());
+        let has_failed = next.iter().any(|test| test.failed);
+        Cut { group: at, count, work, load, threads, width, is_alone, has_failed, is_unknown }
+    }
+
+    /// As many threads as bring the work below the fair share of the whole, and the slots
+    /// that nothing else could use: neither another group nor the rest of this one.
+    fn threads(&self, at: usize, count: usize, work: Duration, is_rest: bool) -> usize {
+        let group = &self.groups[at].group;
+        let most = count.min(self.slot_count).min(self.thread_cap);
+        let most = most.min(self.more_at_once(group)).max(1);
+        let room = if self.capacity.is_finite() { self.room(at) } else { most };
+        // What is alone on the machine is so among the tests of its process, too.
+        let is_alone = group.exclusive || group.form == Form::Isolated;
+        if !group.can_thread || is_alone || group.recycle == Recycle::OnFailure {
+            return 1;
+        }
+        // The fixture of a slot is for one test at a time, unless somebody says otherwise.
+        let is_by_slot = group.fixtures.iter().flatten().any(|need| need.scope == Scope::Slot);
+        if is_by_slot && group.threads == Threads::Auto {
+            return 1;
+        }
+        match group.threads {
+            Threads::Exactly(threads) => threads.min(most),
+            Threads::Auto => {
+                let shares = work.as_secs_f64() / self.fair_share.as_secs_f64().max(1e-9);
+                // A little over the fair share is still one share.
+                let needed = if shares.is_finite() { (shares - 0.1).ceil() as usize } else { 1 };
+                let idle = if is_rest && !self.others_wait(at) { self.free.len() } else { 0 };
+                needed.max(idle).min(room).max(group.least_threads).clamp(1, most)
+            }
+        }
+    }
+
+    fn others_wait(&self, at: usize) -> bool {
+        self.waiting > usize::from(self.groups[at].has_work())
+    }
+
+    /// How many tests the next batch of a split group takes: a part of what remains, so
+    /// that batches shrink towards the end and the slots end together.
+    fn split_size(&self, at: usize) -> usize {
+        let state = &self.groups[at];
+        let all = state.pending.len();
+        let others_wait = self.others_wait(at);
+        let is_alone = !others_wait && self.free.len() == self.slot_count && self.slot_count > 1;
+        if is_alone && self.price_of_names(state, all / 2) > PRICE_OF_A_PROCESS {
+            // Threads of one process share out many tests better than any plan.
+            return all;
+        }
+        let room = self.room(at);
+        let share = if others_wait { 1 } else { room };
+        let slots = self.slot_count.min(room + self.running.len());
+        let target = self.remaining.mul_f64(share as f64 / (2 * slots) as f64);
+        let mut count = self.take_until(state, target);
+        if self.capacity.is_finite() && state.loads.is_guess() && all >= FEWEST_TO_TRY {
+            // First a few, to see whether they compute or wait.
+            count = count.min(FEWEST_UNKNOWN.max(all / 16));
+        }
+        let rest = state.work(&state.pending[..all - count]);
+        if state.keeps_together && rest < SHORT {
+            return all;
+        }
+        if is_alone {
+            // With idle slots beside it, a second process costs no time: what is declared
+            // as split is spread.
+            return count.min(all.div_ceil(2));
+        }
+        let rest = all - count;
+        if rest < FEWEST_UNKNOWN.min(count) || !self.cut_pays(state, count) { all } else { count }
+    }
+
+    fn take_until(&self, state: &GroupState, target: Duration) -> usize {
+        let least = if state.keeps_together { SHORT } else { PRICE_OF_A_PROCESS * WORTH };
+        let (mut work, mut count) = (Duration::ZERO, 0);
+        for test in state.pending.iter().rev() {
+            let fewest = if test.expected.is_none() { FEWEST_UNKNOWN } else { 1 };
+            if count >= fewest && work >= target.max(least) {
+                break;
+            }
+            work += state.expected(test);
+            count += 1;
+        }
+        count
+    }
+
+    /// Whether naming some of the tests costs little beside running them.
+    fn cut_pays(&self, state: &GroupState, count: usize) -> bool {
+        let price = PRICE_OF_A_PROCESS + self.price_of_names(state, count);
+        state.work(state.next(count)) >= price * WORTH
+    }
+
+    /// What libtest takes to find so many tests among those of the binary, by their names or
+    /// by the names of the others.
+    fn price_of_names(&self, state: &GroupState, count: usize) -> Duration {
+        let in_binary = state.group.tests_in_binary.max(count);
+        let names = count.min(in_binary - count) as f64;
+        PRICE_OF_A_NAME.mul_f64(names * in_binary as f64)
+    }
+
+    /// Which of several cuts goes first: the greatest.
+    pub(super) fn rank(&self, cut: &Cut) -> impl Ord + use<> {
+        let is_exclusive = self.groups[cut.group].group.exclusive;
+        // Tests that are alone on the machine come last, when it empties anyway.
+        let last = std::cmp::Reverse(cut.group);
+        (!is_exclusive, cut.is_alone, cut.has_failed, cut.is_unknown, cut.work, last)
+    }
+}

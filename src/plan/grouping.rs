@@ -1,0 +1,628 @@
+//! From tests and policies to groups: which tests stay together, which may part. One function
+//! from a test to its group; everything else follows from it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::history::{History, Past};
+use super::schedule::{Form, Group, GroupTest, Need, SHORT, Slots, TestId};
+use crate::cli::settings::Settings;
+use crate::config::policy::{FixtureName, Policy, Rules, Why, covers};
+use crate::config::schema::{Kind, Locks, Recycle, Threads};
+use crate::discovery::filter::Choice;
+use crate::discovery::inventory::{Dispatch, Inventory, Listing};
+use crate::discovery::statics::Statics;
+
+/// What the chosen tests come to.
+#[derive(Debug, Default)]
+pub struct Grouped {
+    pub groups: Vec<Group>,
+    /// What the groups need: they know them by their places here.
+    pub fixtures: Vec<FixtureName>,
+}
+
+/// Groups the tests of the listings from the `first` one on, for which there are `choices`.
+pub fn group(
+    inventory: &Inventory,
+    first: usize,
+    choices: &[Vec<Choice>],
+    settings: &Settings,
+    policy: &Policy,
+    history: &History,
+) -> Grouped {
+    let mut grouped = Grouped::default();
+    let listings = inventory.listings.iter().enumerate().skip(first);
+    for ((index, listing), choices) in listings.zip(choices) {
+        let chosen: Vec<usize> =
+            (0..listing.tests.len()).filter(|test| choices[*test] == Choice::Run).collect();
+        if !chosen.is_empty() {
+            let own = grouped.groups.len();
+            group_listing(index, listing, &chosen, policy, history, &mut grouped);
+            grouped.groups[own..].iter_mut().for_each(|g| g.at_once = settings.tests_at_once);
+            match settings.may_overcommit {
+                true => join_short_ones(&mut grouped.groups, own),
+                // Whoever names a number of slots has processes in mind.
+                false => grouped.groups[own..].iter_mut().for_each(|g| g.is_asked_for = true),
+            }
+        }
+    }
+    grouped
+}
+
+/// How many places the plan gets: the user's number, or that of the cores; more than that where
+/// tests are known to wait, most of their time and long enough to matter, or turn out to. Where
+/// more groups are to come, nobody knows what those do.
+pub fn slots(
+    groups: &[Group],
+    more_to_come: bool,
+    settings: &Settings,
+    overcommit: usize,
+) -> Slots {
+    const LONG: f64 = 0.05;
+    const FILLED: f64 = 0.7;
+    let tests = || groups.iter().flat_map(|group| &group.tests);
+    let known = tests().filter_map(|test| Some((test.expected?.as_secs_f64(), test.load)));
+    let (time, busy) =
+        known.fold((0.0, 0.0), |(time, busy), (took, load)| (time + took, busy + took * load));
+    let cores = settings.slots;
+    let count = settings.most_slots(overcommit);
+    if count == cores {
+        cores.into()
+    } else if time > LONG && busy < FILLED * time {
+        Slots { count, cores: Some(cores), likely: count }
+    } else if more_to_come || tests().any(|test| test.expected.is_none()) {
+        Slots { count, cores: Some(cores), likely: cores }
+    } else {
+        cores.into()
+    }
+}
+
+/// What makes two tests of a binary stand in one group.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    kept_together: Option<String>,
+    isolated: bool,
+    env: BTreeMap<String, String>,
+    fixtures: Vec<Vec<FixtureName>>,
+    /// What splittable tests must agree in to share a batch; for a unit it is summed up
+    /// instead, since a unit is never torn.
+    of_split: Option<(Threads, usize, Locks, bool, Option<u64>, Recycle)>,
+}
+
+fn group_listing(
+    index: usize,
+    listing: &Listing,
+    chosen: &[usize],
+    policy: &Policy,
+    history: &History,
+    grouped: &mut Grouped,
+) {
+    let binary = &listing.binary;
+    let history_key = binary.key();
+    let mut placing = Placing {
+        index,
+        listing,
+        policy,
+        bound: bound_nodes(listing),
+        rules_of: RulesByModule::new(policy, binary.package),
+        places: HashMap::new(),
+        grouped,
+    };
+    // Nearly always the module alone decides, and tests come module by module.
+    let mut last: Option<(Option<&str>, usize, Rc<Rules>)> = None;
+    let mut id = String::new();
+    for &test in chosen {
+        let name = &listing.tests[test].name;
+        id.clear();
+        id.extend([&binary.name, "::", name]);
+        let module = module_of(name);
+        let by_module = !placing.names(&id);
+        let known = last.take().filter(|(of, ..)| by_module && *of == module);
+        let (place, rules) = match known {
+            Some((_, place, rules)) => (place, rules),
+            None => placing.find(&id),
+        };
+        let past = history.past(&history_key, name);
+        placing.grouped.groups[place].tests.push(GroupTest {
+            id: TestId { listing: index, test },
+            expected: past.map(|past| past.took + HAND_OVER),
+            load: past.map_or(1.0, load),
+            failed: past.is_some_and(|past| past.failed),
+            timeout: rules.timeout,
+            slow: rules.slow,
+            retries: rules.retries,
+            leaks: Some(rules.leaks.clone()),
+        });
+        last = by_module.then_some((module, place, rules));
+    }
+}
+
+/// So long a slot waits after each test for libtest's main thread, which prints, joins and starts
+/// the next one. With 10,000 trivial tests two threads on two cores took 0.24 s, three to eight
+/// 0.18 s.
+const HAND_OVER: Duration = Duration::from_micros(20);
+
+/// How much of a core a test keeps busy while it has its slot. What was never measured is taken to
+/// compute, unless it is over so soon that its slot mostly waits for the next one. (Not in
+/// proportion: beside others it takes longer, and the next run would think better of it.)
+fn load(past: Past) -> f64 {
+    const TRIVIAL: Duration = Duration::from_micros(100);
+    past.load.unwrap_or(if past.took < TRIVIAL { 0.25 } else { 1.0 })
+}
+
+/// Of a binary's groups, those from `first` on: what nobody has asked for shares a process while
+/// all of it is short, as it would under `cargo test`.
+fn join_short_ones(groups: &mut Vec<Group>, first: usize) {
+    let mut own = groups.split_off(first);
+    let is_joined = |group: &Group| {
+        let Group { locks, exclusive, .. } = group;
+        !group.is_asked_for && *locks == Locks::default() && !exclusive
+    };
+    let work: Option<Duration> =
+        own.iter().filter(|group| is_joined(group)).map(Group::known_work).sum();
+    if work.is_none_or(|work| work >= SHORT) {
+        return groups.append(&mut own);
+    }
+    for mut group in own {
+        let like = |other: &&mut Group| is_joined(other) && needs_the_same(other, &group);
+        let other = groups[first..].iter_mut().find(like).filter(|_| is_joined(&group));
+        let Some(other) = other else {
+            groups.push(group);
+            continue;
+        };
+        if group.form == Form::Unit {
+            (other.form, other.why) = (Form::Unit, group.why);
+        }
+        other.node = common(&other.node, &group.node);
+        other.tests.append(&mut group.tests);
+        other.tests.sort_by_key(|test| test.id);
+    }
+}
+
+/// Whether one process can serve both.
+fn needs_the_same(one: &Group, other: &Group) -> bool {
+    let needs = |g: &Group| (g.threads, g.least_threads, g.slots, g.memory, g.recycle);
+    needs(one) == needs(other) && one.env == other.env && one.fixtures == other.fixtures
+}
+
+/// The node that both stand below.
+fn common(one: &str, other: &str) -> String {
+    let both = one.split("::").zip(other.split("::")).take_while(|(one, other)| one == other);
+    both.map(|(segment, _)| segment).collect::<Vec<_>>().join("::")
+}
+
+/// Where the tests of one binary belong.
+struct Placing<'p> {
+    index: usize,
+    listing: &'p Listing,
+    policy: &'p Policy,
+    bound: Vec<Bound>,
+    rules_of: RulesByModule<'p>,
+    places: HashMap<Key, usize>,
+    grouped: &'p mut Grouped,
+}
+
+impl Placing<'_> {
+    /// Whether anything speaks of this very test, and not of its module.
+    fn names(&self, id: &str) -> bool {
+        self.rules_of.keys_of_tests.contains(&id) || self.bound.iter().any(|b| b.node == id)
+    }
+
+    /// The place of a test's group, and the rules of the test.
+    fn find(&mut self, id: &str) -> (usize, Rc<Rules>) {
+        let Placing { index, listing, policy, .. } = *self;
+        let rules = self.rules_of.get(id);
+        let (kept_together, why) = kept_together(&rules, id, &self.bound, &listing.binary);
+        let key = key(&rules, kept_together.clone());
+        let grouped = &mut *self.grouped;
+        let place = *self.places.entry(key).or_insert_with(|| {
+            let mut group = new_group(index, listing, &rules, kept_together, why);
+            group.fixtures = needs(&rules.fixtures, policy, &mut grouped.fixtures);
+            grouped.groups.push(group);
+            grouped.groups.len() - 1
+        });
+        sum_up(&mut grouped.groups[place], &rules);
+        (place, rules)
+    }
+}
+
+/// All but the last segment of a test's name.
+fn module_of(name: &str) -> Option<&str> {
+    let at = name.as_bytes().windows(2).rposition(|pair| pair == b"::")?;
+    Some(&name[..at])
+}
+
+/// The rules of a test, looked up once for each module: 10,000 tests have few modules.
+struct RulesByModule<'p> {
+    policy: &'p Policy,
+    package: usize,
+    known: HashMap<String, Rc<Rules>>,
+    keys_of_tests: Vec<&'p str>,
+}
+
+impl<'p> RulesByModule<'p> {
+    fn new(policy: &'p Policy, package: usize) -> Self {
+        let declarations = policy.packages.get(package).map(|p| &p.declaration);
+        let all = declarations.into_iter().chain([&policy.workspace]);
+        let keys_of_tests =
+            all.flat_map(|d| &d.modules).map(|(path, _)| path.value.as_str()).collect();
+        RulesByModule { policy, package, known: HashMap::new(), keys_of_tests }
+    }
+
+    fn get(&mut self, id: &str) -> Rc<Rules> {
+        let module = id.rsplit_once("::").map_or(id, |(module, _)| module);
+        // A key may name a single test.
+        let node = if self.keys_of_tests.contains(&id) { id } else { module };
+        if let Some(rules) = self.known.get(node) {
+            return Rc::clone(rules);
+        }
+        let rules = Rc::new(self.policy.rules(self.package, node));
+        self.known.insert(node.to_owned(), Rc::clone(&rules));
+        rules
+    }
+}
+
+/// The node whose tests must share a process, and why; none for tests that may part.
+fn kept_together(
+    rules: &Rules,
+    id: &str,
+    bound: &[Bound],
+    binary: &crate::cargo::binary::Binary,
+) -> (Option<String>, String) {
+    let module = id.rsplit_once("::").map_or(id, |(module, _)| module);
+    match rules.kind {
+        Kind::Unit => {
+            let node = match rules.node.as_deref() {
+                Some("") => binary.name.clone(),
+                Some(node) => node.to_owned(),
+                None => module.to_owned(),
+            };
+            (Some(node), format!("unit: {}", rules.why))
+        }
+        Kind::Auto => match bound.iter().find(|bound| covers(&bound.node, id)) {
+            Some(bound) => (Some(bound.node.clone()), format!("auto: {}", bound.why)),
+            None => (None, "auto: no writable static".to_owned()),
+        },
+        Kind::Split | Kind::Shared => (None, split_why(rules)),
+    }
+}
+
+fn split_why(rules: &Rules) -> String {
+    let kind = match rules.kind {
+        Kind::Shared => "shared",
+        _ => "split",
+    };
+    match (&rules.why, rules.isolate) {
+        (Why::CommandLine(flag), _) => format!("{kind}: {flag}"),
+        (why, true) => format!("{kind}, isolated: {why}"),
+        (why, false) => format!("{kind}: {why}"),
+    }
+}
+
+/// What a group needs, by the places among all fixtures; new ones are added to these.
+fn needs(
+    levels: &[Vec<FixtureName>],
+    policy: &Policy,
+    all: &mut Vec<FixtureName>,
+) -> Vec<Vec<Need>> {
+    let mut need = |name: &FixtureName| {
+        let fixture = all.iter().position(|known| known == name).unwrap_or_else(|| {
+            all.push(name.clone());
+            all.len() - 1
+        });
+        let scope = policy.fixture(name).map(|keys| keys.scope).unwrap_or_default();
+        Need { fixture, scope }
+    };
+    levels.iter().map(|level| level.iter().map(&mut need).collect()).collect()
+}
+
+fn key(rules: &Rules, kept_together: Option<String>) -> Key {
+    let of_split = kept_together.is_none().then(|| {
+        let locks = rules.locks.clone();
+        (rules.threads, rules.slots, locks, rules.exclusive, rules.memory, rules.recycle)
+    });
+    let isolated = rules.isolate && kept_together.is_none();
+    let (env, fixtures) = (rules.env.clone(), rules.fixtures.clone());
+    Key { kept_together, isolated, env, fixtures, of_split }
+}
+
+fn new_group(
+    index: usize,
+    listing: &Listing,
+    rules: &Rules,
+    kept_together: Option<String>,
+    why: String,
+) -> Group {
+    let form = match kept_together {
+        Some(_) => Form::Unit,
+        None if rules.isolate => Form::Isolated,
+        None => Form::Split,
+    };
+    Group {
+        listing: index,
+        node: kept_together.unwrap_or_else(|| listing.binary.name.clone()),
+        form,
+        is_asked_for: rules.kind != Kind::Auto,
+        why,
+        tests: Vec::new(),
+        tests_in_binary: listing.tests.len(),
+        can_thread: listing.dispatch == Dispatch::Batches,
+        threads: rules.threads,
+        // What waits for another test under `cargo test` must find it running here too.
+        least_threads: match (rules.kind, &listing.statics) {
+            (Kind::Auto, Statics::Known { has_barrier: true, .. }) => usize::MAX,
+            _ => 1,
+        },
+        at_once: None,
+        slots: rules.slots,
+        locks: Locks::default(),
+        exclusive: false,
+        memory: None,
+        recycle: rules.recycle,
+        env: rules.env.clone(),
+        fixtures: Vec::new(),
+    }
+}
+
+/// A unit with nested nodes holds what any of them asks for.
+fn sum_up(group: &mut Group, rules: &Rules) {
+    group.slots = group.slots.max(rules.slots);
+    group.exclusive |= rules.exclusive;
+    // The unit's process serves all of them: the tightest bound would fail the others.
+    group.memory = match (group.memory, rules.memory) {
+        (Some(one), Some(other)) => Some(one.max(other)),
+        (one, other) => one.or(other),
+    };
+    for name in &rules.locks.write {
+        if !group.locks.write.contains(name) {
+            group.locks.write.push(name.clone());
+        }
+    }
+    for name in &rules.locks.read {
+        if !group.locks.read.contains(name) {
+            group.locks.read.push(name.clone());
+        }
+    }
+    let written = &group.locks.write;
+    group.locks.read.retain(|name| !written.contains(name));
+}
+
+/// A node that `auto` keeps together.
+#[derive(Debug, Clone, PartialEq)]
+struct Bound {
+    node: String,
+    why: String,
+}
+
+/// The nodes that writable statics bind, outermost first.
+///
+/// One in a module of tests binds that module, one in an ancestor of such modules the
+/// ancestor's subtree. One in a module without tests, or in another crate of the workspace,
+/// may be reached by every test, and binds the whole binary.
+fn bound_nodes(listing: &Listing) -> Vec<Bound> {
+    let root = &listing.binary.name;
+    let statics = match &listing.statics {
+        // Without a list of its own nothing of the binary can be split anyway.
+        _ if listing.dispatch == Dispatch::Whole => return Vec::new(),
+        Statics::Known { statics, .. } => statics,
+        Statics::Unreadable(why) => {
+            let why = format!("its statics cannot be read ({why})");
+            return vec![Bound { node: root.clone(), why }];
+        }
+    };
+    let modules: Vec<String> = modules_of_tests(listing);
+    let bind = |found: &crate::discovery::statics::Static| {
+        let holds_tests = modules.iter().any(|module| covers(&found.module, module));
+        let node = if holds_tests { found.module.clone() } else { root.clone() };
+        Bound { node, why: format!("static {}", found.path) }
+    };
+    let mut bound: Vec<Bound> = statics.iter().map(bind).collect();
+    bound.sort_by_key(|bound| bound.node.len());
+    bound
+}
+
+fn modules_of_tests(listing: &Listing) -> Vec<String> {
+    let binary = &listing.binary;
+    let mut modules: Vec<Option<&str>> =
+        listing.tests.iter().map(|test| module_of(&test.name)).collect();
+    modules.dedup();
+    let id = |module: Option<&str>| module.map_or(binary.name.clone(), |module| binary.id(module));
+    modules.into_iter().map(id).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cargo::binary::Binary;
+    use crate::cli::args;
+    use crate::cli::cargo_config::Configuration;
+    use crate::config::diagnostic::Source;
+    use crate::config::policy::PackagePolicy;
+    use crate::config::schema::{Table, read};
+    use crate::discovery::inventory::Test;
+    use crate::discovery::statics::Static;
+    use crate::plan::history::Measured;
+    use std::sync::Arc;
+
+    fn settings() -> Settings {
+        let args = args::parse(["cargo-partest", "partest"].map(Into::into));
+        let mut settings = Settings::new(args, Configuration::default());
+        // A run within another has its number from outside.
+        settings.may_overcommit = true;
+        settings
+    }
+
+    /// `NODE(FORM)*TESTS` of every group.
+    fn grouped(names: &[&str], statics: &[(&str, &str)], modules: &str) -> Vec<String> {
+        let source = Arc::new(Source {
+            path: "Cargo.toml".into(),
+            text: format!("[package.metadata.partest.modules]\n{modules}\n"),
+        });
+        let mut mistakes = Vec::new();
+        let declaration = read(&source, Table::Package, &mut mistakes);
+        assert!(mistakes.is_empty(), "{mistakes:?}");
+        let package = PackagePolicy { declaration, ..PackagePolicy::default() };
+        let policy = Policy { packages: vec![package], ..Policy::default() };
+        let found = |(path, module): &(&str, &str)| Static {
+            path: (*path).into(),
+            module: (*module).into(),
+        };
+        let tests = names.iter().map(|n| Test { name: (*n).into(), is_ignored: false }).collect();
+        let statics = statics.iter().map(found).collect();
+        let statics = Statics::Known { statics, has_barrier: false };
+        let listing = Listing::new(Binary::example("web"), Dispatch::Batches, tests, statics);
+        let choices = vec![vec![Choice::Run; names.len()]];
+        let inventory =
+            Inventory { listings: [listing].into_iter().collect(), ..Inventory::default() };
+        let history = History::default();
+        let grouped = group(&inventory, 0, &choices, &settings(), &policy, &history);
+        let show = |g: &Group| format!("{}({:?})*{}", g.node, g.form, g.tests.len());
+        grouped.groups.iter().map(show).collect()
+    }
+
+    /// A thread waits longer for libtest to hand it the next test than such a test takes.
+    #[test]
+    fn trivial_tests_get_more_slots_than_cores_unless_the_user_has_named_a_number() {
+        let slots = |took: Duration, is_named: bool| {
+            let dir = tempfile::tempdir().unwrap();
+            let names: Vec<String> = (0..3_000).map(|at| format!("t{at:04}")).collect();
+            let test = |name: &String| Test { name: name.clone(), is_ignored: false };
+            let tests = names.iter().map(test).collect();
+            let statics = Statics::Known { statics: vec![], has_barrier: false };
+            let listing = Listing::new(Binary::example("web"), Dispatch::Batches, tests, statics);
+            let inventory =
+                Inventory { listings: [listing].into_iter().collect(), ..Inventory::default() };
+            let mut measured = Measured::default();
+            for test in 0..names.len() {
+                measured.record(TestId { listing: 0, test }, took, None, false);
+            }
+            assert_eq!(History::default().save(measured, dir.path(), &inventory), None);
+            let history = History::load(dir.path(), &mut Vec::new());
+            let choices = vec![vec![Choice::Run; names.len()]];
+            let policy = Policy { packages: vec![PackagePolicy::default()], ..Policy::default() };
+            let mut settings = settings();
+            settings.slots = 2;
+            settings.may_overcommit = !is_named;
+            let grouped = group(&inventory, 0, &choices, &settings, &policy, &history);
+            super::slots(&grouped.groups, false, &settings, 4)
+        };
+        let micros = Duration::from_micros;
+        assert_eq!(slots(micros(5), false), Slots { count: 8, cores: Some(2), likely: 8 });
+        assert_eq!(slots(micros(200), false), Slots::from(2), "its work fills the cores");
+        assert_eq!(slots(micros(5), true), Slots::from(2), "to the letter");
+    }
+
+    const TESTS: [&str; 5] =
+        ["cache::tests::a", "cache::tests::b", "db::tests::c", "db::tests::deep::d", "top"];
+
+    #[test]
+    fn without_statics_everything_may_part() {
+        assert_eq!(grouped(&TESTS, &[], ""), ["web(Split)*5"]);
+    }
+
+    #[test]
+    fn a_static_binds_the_node_it_stands_in() {
+        let table: [(&str, &[&str]); 6] = [
+            ("web::cache::tests", &["web::cache::tests(Unit)*2", "web(Split)*3"]),
+            ("web::db", &["web(Split)*3", "web::db(Unit)*2"]),
+            ("web::db::tests::deep", &["web(Split)*4", "web::db::tests::deep(Unit)*1"]),
+            ("web", &["web(Unit)*5"]),
+            ("web::helper", &["web(Unit)*5"]),
+            ("other::pool", &["web(Unit)*5"]),
+        ];
+        for (module, expected) in table {
+            assert_eq!(grouped(&TESTS, &[("X", module)], ""), expected, "static in {module}");
+        }
+    }
+
+    #[test]
+    fn an_outer_static_swallows_an_inner_one() {
+        let statics = [("X", "web::db::tests::deep"), ("Y", "web::db")];
+        assert_eq!(grouped(&TESTS, &statics, ""), ["web(Split)*3", "web::db(Unit)*2"]);
+    }
+
+    #[test]
+    fn a_key_beats_what_auto_reads() {
+        let modules = "\"web::cache::tests\" = \"split\"\n\"web::db\" = \"unit\"";
+        assert_eq!(
+            grouped(&TESTS, &[("X", "web")], modules),
+            ["web(Split)*2", "web::db(Unit)*2", "web(Unit)*1"]
+        );
+    }
+
+    #[test]
+    fn a_nested_key_without_policy_does_not_tear_its_unit() {
+        let modules = "\"web::db\" = \"unit\"\n\"web::db::tests::deep\" = { locks = [\"port\"], timeout = \"1s\" }";
+        assert_eq!(grouped(&TESTS[2..4], &[], modules), ["web::db(Unit)*2"]);
+    }
+
+    #[test]
+    fn a_key_may_name_one_test() {
+        let modules = "\"web::cache::tests::a\" = { policy = \"split\", isolate = true }";
+        assert_eq!(
+            grouped(&TESTS[..2], &[], modules),
+            ["web::cache::tests::a(Isolated)*1", "web(Split)*1"]
+                .map(|s| s.replace("web::cache::tests::a(", "web("))
+        );
+    }
+
+    #[test]
+    fn groups_that_nobody_has_asked_for_share_a_process_while_all_of_it_is_short() {
+        let joined = |took: Duration, declared: &str| {
+            let mut declared = Some(declared).filter(|d| !d.is_empty());
+            let mut group = |node: &str, form| Group {
+                is_asked_for: declared.take_if(|declared| *declared == node).is_some(),
+                node: node.into(),
+                tests: vec![],
+                ..crate::plan::schedule::tests::group(0, form, &[])
+            };
+            let mut groups = vec![
+                group("other", Form::Split),
+                group("web::cache", Form::Unit),
+                group("web", Form::Split),
+                group("web::db", Form::Unit),
+            ];
+            for (at, group) in groups.iter_mut().enumerate() {
+                let tests = crate::plan::schedule::tests::group(0, Form::Split, &[Some(0)]).tests;
+                let id = TestId { listing: 0, test: 9 - at };
+                group.tests = tests
+                    .into_iter()
+                    .map(|t| GroupTest { id, expected: Some(took), ..t })
+                    .collect();
+            }
+            join_short_ones(&mut groups, 1);
+            let in_order = |group: &Group| group.tests.is_sorted_by_key(|test| test.id);
+            assert!(groups.iter().all(in_order));
+            let show = |g: &Group| format!("{}({:?})*{}", g.node, g.form, g.tests.len());
+            groups.iter().map(show).collect::<Vec<_>>()
+        };
+        let short = Duration::from_millis(10);
+        assert_eq!(joined(short, ""), ["other(Split)*1", "web(Unit)*3"]);
+        assert_eq!(joined(short * 4, "").len(), 4, "together it is long");
+        assert_eq!(
+            joined(short, "web::cache"),
+            ["other(Split)*1", "web::cache(Unit)*1", "web(Unit)*2"]
+        );
+    }
+
+    /// The five cases of nose's `test_next_batch`: how many batches come of two contexts.
+    #[test]
+    fn nose_batches_come_out_as_they_did() {
+        let two = ["first::a", "first::b", "second::c"];
+        let batches = |statics: &[(&str, &str)], modules: &str| {
+            let groups = grouped(&two, statics, modules);
+            let count = |group: &String| match group.contains("Split") {
+                // Individually dispatched, there would be a batch for each.
+                true => group.rsplit('*').next().and_then(|n| n.parse().ok()).unwrap_or(0),
+                false => 1,
+            };
+            groups.iter().map(count).sum::<usize>()
+        };
+        assert_eq!(batches(&[("X", "web::first")], ""), 2, "one with fixtures, one without");
+        assert_eq!(batches(&[], ""), 3, "no fixtures at all");
+        assert_eq!(batches(&[("X", "web")], ""), 1, "fixtures of the package");
+        assert_eq!(batches(&[("X", "web")], "\"web\" = \"split\""), 3, "marked as splittable");
+        assert_eq!(batches(&[], "\"web\" = \"unit\""), 1, "marked as a unit");
+    }
+}

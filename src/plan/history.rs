@@ -1,0 +1,398 @@
+//! How long each test took in earlier runs. A file in the target directory: losing it costs
+//! nothing but a worse order.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::schedule::TestId;
+use crate::discovery::inventory::Inventory;
+use crate::model::event::Note;
+use crate::state::{self, Stored};
+
+#[derive(Debug, Default)]
+pub struct History {
+    /// By binary: `web/test/api`.
+    binaries: BTreeMap<String, Durations>,
+}
+
+/// What this run has measured.
+#[derive(Debug, Default)]
+pub struct Measured(Vec<(TestId, News)>);
+
+impl Measured {
+    pub fn record(&mut self, test: TestId, took: Duration, load: Option<f64>, failed: bool) {
+        self.0.push((test, News { took, load, failed }));
+    }
+
+    /// The machine was busy: tests waited for a core, and seem to use less of it than they do.
+    pub fn distrust_loads(&mut self) {
+        self.0.iter_mut().for_each(|(_, news)| news.load = None);
+    }
+}
+
+/// What is known of a test.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Past {
+    pub took: Duration,
+    /// How much of a core it uses while it runs, from 0 to 1: what waits uses little. None
+    /// where it was never measured.
+    pub load: Option<f64>,
+    /// When it ran last.
+    pub failed: bool,
+}
+
+/// What this run has measured of a test; a load only where it could be.
+#[derive(Debug, Clone, Copy)]
+struct News {
+    took: Duration,
+    load: Option<f64>,
+    failed: bool,
+}
+
+/// The tests of one binary, by their names.
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+#[serde(try_from = "Kept", into = "Kept")]
+struct Durations {
+    tests: Vec<(String, Past)>,
+    /// Where the next question is expected: tests are asked for in their order.
+    next: Cell<usize>,
+}
+
+/// Its name in the state directory.
+const FILE: &str = "history.json";
+
+/// No test takes longer: what says so is damaged.
+const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// How much of a duration the newest run decides: an outlier fades within a few runs.
+const WEIGHT_OF_NEWEST: f64 = 0.5;
+
+/// Raised whenever what is kept changes its form.
+const FORMAT: u32 = 4;
+
+/// Few long values instead of many short ones: those are read faster.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    /// A line each.
+    tests: String,
+    nanoseconds: Vec<u64>,
+    /// In hundredths of a core; more than 100 where none was measured.
+    loads: Vec<u8>,
+    /// The places of those that failed when they ran last.
+    failed: Vec<usize>,
+}
+
+impl History {
+    /// From the state directory.
+    pub fn load(state_dir: &Path, notes: &mut Vec<Note>) -> History {
+        let path = state_dir.join(FILE);
+        match state::read(&path, FORMAT) {
+            Stored::Found(binaries) => History { binaries },
+            Stored::Absent => History::default(),
+            Stored::Damaged(why) => {
+                notes.push(Note::DamagedState { path, why });
+                History::default()
+            }
+        }
+    }
+
+    pub fn past(&self, binary: &str, test: &str) -> Option<Past> {
+        self.binaries.get(binary)?.find(test)
+    }
+
+    /// Takes in what was measured, test by test, and forgets the tests that the listed binaries
+    /// no longer have.
+    fn settle(&mut self, news: &[(TestId, News)], inventory: &Inventory) {
+        let mut settled: BTreeMap<String, Durations> = BTreeMap::new();
+        let mut from = 0;
+        for (index, listing) in inventory.listings.iter().enumerate() {
+            let count = news[from..].iter().take_while(|(test, _)| test.listing == index).count();
+            let names: Vec<&str> = listing.tests.iter().map(|test| test.name.as_str()).collect();
+            let measured = news[from..from + count].iter().map(|(id, news)| (id.test, *news));
+            from += count;
+            let key = listing.binary.key();
+            let old = self.binaries.get(&key);
+            let durations = Durations::settled(old, &names, &measured.collect::<Vec<_>>());
+            // Built for two platforms, a target has two binaries.
+            settled.entry(key).or_default().add(durations);
+        }
+        self.binaries.extend(settled);
+    }
+
+    /// Whether this run has measured what could change a plan.
+    fn is_changed_by(&self, news: &[(TestId, News)], inventory: &Inventory) -> bool {
+        let keys: Vec<String> = inventory.listings.iter().map(|l| l.binary.key()).collect();
+        let past = |test: &TestId| {
+            let name = &inventory.listings[test.listing].tests[test.test].name;
+            self.past(&keys[test.listing], name)
+        };
+        news.iter().any(|(test, news)| past(test).is_none_or(|past| news.differs_from(&past)))
+    }
+
+    /// Writes the file, where it would say something new; what went wrong comes back as a note,
+    /// since no verdict hangs on it.
+    pub fn save(
+        mut self,
+        measured: Measured,
+        state_dir: &Path,
+        inventory: &Inventory,
+    ) -> Option<Note> {
+        let Measured(mut news) = measured;
+        news.sort_by_key(|(test, _)| *test);
+        if !self.is_changed_by(&news, inventory) {
+            return None;
+        }
+        self.settle(&news, inventory);
+        let path = state_dir.join(FILE);
+        let error = state::write(&path, FORMAT, self.binaries).err()?;
+        Some(Note::StateNotWritten { path, why: error.to_string() })
+    }
+}
+
+impl TryFrom<Kept> for Durations {
+    type Error = &'static str;
+
+    fn try_from(kept: Kept) -> Result<Durations, &'static str> {
+        let names: Vec<&str> = kept.tests.lines().collect();
+        if [kept.nanoseconds.len(), kept.loads.len()] != [names.len(); 2] {
+            return Err("it has not one duration and load for each test");
+        }
+        if kept.nanoseconds.iter().any(|took| Duration::from_nanos(*took) > LONGEST) {
+            return Err("it has a duration that no test has");
+        }
+        let past = kept.nanoseconds.iter().zip(&kept.loads).map(|(took, load)| Past {
+            took: Duration::from_nanos(*took),
+            load: (*load <= 100).then(|| f64::from(*load) / 100.0),
+            failed: false,
+        });
+        let mut tests: Vec<(String, Past)> =
+            names.into_iter().map(str::to_owned).zip(past).collect();
+        for at in kept.failed {
+            tests.get_mut(at).ok_or("it names a failure of no test")?.1.failed = true;
+        }
+        Ok(Durations::new(tests))
+    }
+}
+
+impl From<Durations> for Kept {
+    fn from(durations: Durations) -> Kept {
+        let nanoseconds =
+            |past: &Past| u64::try_from(past.took.min(LONGEST).as_nanos()).unwrap_or(u64::MAX);
+        let names: Vec<&str> = durations.tests.iter().map(|(name, _)| name.as_str()).collect();
+        Kept {
+            tests: names.join("\n"),
+            nanoseconds: durations.tests.iter().map(|(_, past)| nanoseconds(past)).collect(),
+            loads: durations.tests.iter().map(|(_, past)| hundredths(past.load)).collect(),
+            failed: (0..durations.tests.len()).filter(|at| durations.tests[*at].1.failed).collect(),
+        }
+    }
+}
+
+impl Durations {
+    fn new(mut tests: Vec<(String, Past)>) -> Durations {
+        // As libtest lists them; other harnesses may have their own order.
+        if !tests.is_sorted_by(|(a, _), (b, _)| a < b) {
+            tests.sort_by(|(a, _), (b, _)| a.cmp(b));
+            tests.dedup_by(|(a, _), (b, _)| a == b);
+        }
+        Durations { tests, next: Cell::new(0) }
+    }
+
+    fn find(&self, test: &str) -> Option<Past> {
+        let expected = self.next.get();
+        let at = match self.tests.get(expected) {
+            Some((name, _)) if name == test => expected,
+            _ => self.tests.binary_search_by(|(name, _)| name.as_str().cmp(test)).ok()?,
+        };
+        self.next.set(at + 1);
+        Some(self.tests[at].1)
+    }
+
+    /// The durations of these tests: what was known, and what was measured now, in the order
+    /// of the tests.
+    fn settled(old: Option<&Durations>, names: &[&str], measured: &[(usize, News)]) -> Self {
+        let mut measured = measured.iter().peekable();
+        let mut tests = Vec::with_capacity(names.len());
+        for (at, name) in names.iter().enumerate() {
+            let mut past = old.and_then(|old| old.find(name));
+            while let Some((_, newest)) = measured.next_if(|(test, _)| *test == at) {
+                past = Some(newest.after(past));
+            }
+            tests.extend(past.map(|past| ((*name).to_owned(), past)));
+        }
+        Durations::new(tests)
+    }
+
+    fn add(&mut self, others: Durations) {
+        if self.tests.is_empty() {
+            *self = others;
+        } else {
+            self.tests.extend(others.tests);
+            *self = Durations::new(std::mem::take(&mut self.tests));
+        }
+    }
+}
+
+impl News {
+    /// Whether a plan could come out otherwise. What is kept stays as it is until then, so that
+    /// many small steps are not overlooked.
+    fn differs_from(&self, past: &Past) -> bool {
+        const SHORT: Duration = Duration::from_millis(1);
+        const SHARE: f64 = 0.1;
+        let is_other_load = match (self.load, past.load) {
+            (Some(newest), Some(known)) => (newest - known).abs() > SHARE,
+            (newest, known) => newest.is_some() && known.is_none(),
+        };
+        let step = SHORT.max(past.took.mul_f64(SHARE));
+        self.failed != past.failed || is_other_load || self.took.abs_diff(past.took) > step
+    }
+
+    /// What is known of a test from now on.
+    fn after(self, past: Option<Past>) -> Past {
+        let Some(past) = past else {
+            return Past { took: self.took, load: self.load, failed: self.failed };
+        };
+        let mean = |known: f64, newest: f64| known + (newest - known) * WEIGHT_OF_NEWEST;
+        Past {
+            took: past.took.mul_f64(1.0 - WEIGHT_OF_NEWEST) + self.took.mul_f64(WEIGHT_OF_NEWEST),
+            load: match (past.load, self.load) {
+                (Some(known), Some(newest)) => Some(mean(known, newest)),
+                (known, newest) => known.or(newest),
+            },
+            failed: self.failed,
+        }
+    }
+}
+
+fn hundredths(load: Option<f64>) -> u8 {
+    load.map_or(u8::MAX, |load| (load.clamp(0.0, 1.0) * 100.0).round() as u8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cargo::binary::Binary;
+    use crate::discovery::inventory::{Dispatch, Listing, Test};
+    use crate::discovery::statics::Statics;
+
+    fn inventory(names: &[&str]) -> Inventory {
+        let tests = names.iter().map(|n| Test { name: (*n).into(), is_ignored: false }).collect();
+        let statics = Statics::Unreadable(String::new());
+        let listing = Listing::new(Binary::example("web"), Dispatch::Batches, tests, statics);
+        Inventory { listings: [listing].into_iter().collect(), ..Inventory::default() }
+    }
+
+    fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn durations_come_back_outliers_fade_and_what_is_gone_is_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path();
+        let mut notes = Vec::new();
+        let mut run = |names: &[&str], measured: &[(usize, u64)]| {
+            let history = History::load(path, &mut notes);
+            let mut news = Measured::default();
+            for (test, took) in measured {
+                let id = TestId { listing: 0, test: *test };
+                news.record(id, seconds(*took), (*test == 1).then_some(0.1), *test == 0);
+            }
+            assert_eq!(history.save(news, path, &inventory(names)), None);
+        };
+        // Not in the order of their names, as other harnesses may list them.
+        run(&["b", "a", "gone"], &[(2, 2), (1, 4), (0, 8)]);
+        run(&["b", "a", "new"], &[(1, 2)]);
+        let read = History::load(path, &mut notes);
+        let past = |took, load, failed| Some(Past { took: seconds(took), load, failed });
+        assert_eq!(
+            ["a", "b", "gone", "new"].map(|test| read.past("web/lib/web", test)),
+            [past(3, Some(0.1), false), past(8, None, true), None, None]
+        );
+        assert_eq!(read.past("other", "a"), None);
+        assert!(notes.is_empty());
+    }
+
+    #[test]
+    fn the_file_is_written_only_for_what_could_change_a_plan() {
+        let dir = tempfile::tempdir().unwrap();
+        let names = inventory(&["a"]);
+        let save = |took: u64, load: Option<f64>, failed: bool| {
+            let history = History::load(dir.path(), &mut Vec::new());
+            let mut measured = Measured::default();
+            let took = Duration::from_micros(took);
+            measured.record(TestId { listing: 0, test: 0 }, took, load, failed);
+            assert_eq!(history.save(measured, dir.path(), &names), None);
+        };
+        let path = dir.path().join(FILE);
+        let is_written = |took, load, failed| {
+            let _ = std::fs::remove_file(&path);
+            save(100_000, Some(0.5), false);
+            let before = std::fs::read(&path).unwrap();
+            save(took, load, failed);
+            std::fs::read(&path).unwrap() != before
+        };
+        assert!(!is_written(100_000, Some(0.5), false));
+        assert!(!is_written(109_000, Some(0.45), false));
+        assert!(!is_written(91_000, None, false));
+        assert!(is_written(120_000, Some(0.5), false));
+        assert!(is_written(80_000, None, false));
+        assert!(is_written(100_000, Some(0.3), false));
+        assert!(is_written(100_000, Some(0.5), true));
+    }
+
+    #[test]
+    fn a_damaged_file_is_told_and_one_of_another_version_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("history.json");
+        let table = [
+            ("junk", 1),
+            ("{\"format\":1,\"kept\":{\"x\":{\"y\":-1.0}}}", 0),
+            (
+                "{\"format\":4,\"kept\":{\"x\":{\"tests\":\"a\\nb\",\"nanoseconds\":[1],\"loads\":[1],\"failed\":[]}}}",
+                1,
+            ),
+            (
+                "{\"format\":4,\"kept\":{\"x\":{\"tests\":\"a\",\"nanoseconds\":[-1],\"loads\":[1],\"failed\":[]}}}",
+                1,
+            ),
+            (
+                "{\"format\":4,\"kept\":{\"x\":{\"tests\":\"a\",\"nanoseconds\":[1],\"loads\":[],\"failed\":[]}}}",
+                1,
+            ),
+        ];
+        for (text, expected) in table {
+            std::fs::write(&path, text).unwrap();
+            let mut notes = Vec::new();
+            assert_eq!(History::load(dir.path(), &mut notes).past("x", "a"), None, "{text}");
+            assert_eq!(notes.len(), expected, "{text}: {notes:?}");
+        }
+    }
+    /// A file that is cut or changed anywhere costs a note or an order, and nothing else.
+    #[test]
+    fn a_damaged_file_gives_no_impossible_duration() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("history.json");
+        let whole = r#"{"format":4,"kept":{"x":{"tests":"a\nb","nanoseconds":[250,100],"loads":[1,2],"failed":[0]}}}"#;
+        let load = |text: &[u8]| {
+            std::fs::write(&path, text).unwrap();
+            let history = History::load(dir.path(), &mut Vec::new());
+            let tests = history.binaries.values().flat_map(|durations| &durations.tests);
+            let sum: Duration = tests.map(|(_, past)| past.took).sum();
+            assert!(sum <= 2 * LONGEST);
+        };
+        for at in 0..whole.len() {
+            load(&whole.as_bytes()[..at]);
+            for byte in [0, b'9', b'e', b'-', b'"', b'}', b',', b'\\', 0xff] {
+                let mut text = whole.as_bytes().to_vec();
+                text[at] = byte;
+                load(&text);
+            }
+        }
+        load(&whole.replace("250", "18446744073709551615").into_bytes());
+    }
+}

@@ -1,0 +1,45 @@
+//! What running batches hold besides their slots.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::schedule::Group;
+
+#[derive(Debug, Default)]
+pub struct Held {
+    readers: HashMap<String, usize>,
+    writers: BTreeSet<String>,
+    pub exclusive: bool,
+}
+
+impl Held {
+    pub fn refuses(&self, group: &Group) -> bool {
+        let written = |name: &String| self.writers.contains(name);
+        let read = |name: &String| self.readers.contains_key(name);
+        self.exclusive
+            || group.locks.read.iter().any(written)
+            || group.locks.write.iter().any(|name| written(name) || read(name))
+    }
+
+    pub fn hold(&mut self, group: &Group) {
+        self.exclusive |= group.exclusive;
+        self.writers.extend(group.locks.write.iter().cloned());
+        for name in &group.locks.read {
+            *self.readers.entry(name.clone()).or_default() += 1;
+        }
+    }
+
+    pub fn release(&mut self, group: &Group) {
+        self.exclusive &= !group.exclusive;
+        for name in &group.locks.write {
+            self.writers.remove(name);
+        }
+        for name in &group.locks.read {
+            if let Some(count) = self.readers.get_mut(name) {
+                *count -= 1;
+                if *count == 0 {
+                    self.readers.remove(name);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! Which tests run together, and which batch may start now. No process, no file but the history.
+
+pub mod batch_size;
+pub mod cpu_load;
+pub mod fixtures;
+pub mod grouping;
+pub mod history;
+pub mod locks;
+pub mod schedule;

@@ -1,0 +1,679 @@
+//! The plan without a process: first as sentences over small cases, then by property.
+
+use super::*;
+use crate::config::schema::{RetryKeys, Scope};
+use proptest::prelude::*;
+
+pub fn group(listing: usize, form: Form, expected_ms: &[Option<u64>]) -> Group {
+    let test = |(test, ms): (usize, &Option<u64>)| GroupTest {
+        id: TestId { listing, test },
+        expected: ms.map(Duration::from_millis),
+        load: 1.0,
+        failed: false,
+        timeout: None,
+        slow: Duration::MAX,
+        retries: RetryKeys::default(),
+        leaks: None,
+    };
+    Group {
+        is_asked_for: true,
+        listing,
+        node: format!("g{listing}"),
+        form,
+        why: String::new(),
+        tests: expected_ms.iter().enumerate().map(test).collect(),
+        tests_in_binary: expected_ms.len(),
+        can_thread: true,
+        threads: Threads::Auto,
+        least_threads: 1,
+        at_once: None,
+        slots: 1,
+        locks: Locks::default(),
+        exclusive: false,
+        memory: None,
+        recycle: Recycle::Never,
+        env: BTreeMap::new(),
+        fixtures: Vec::new(),
+    }
+}
+
+fn unknown(count: usize) -> Vec<Option<u64>> {
+    vec![None; count]
+}
+
+fn known(count: usize, ms: u64) -> Vec<Option<u64>> {
+    vec![Some(ms); count]
+}
+
+/// `group*tests/threads` of every batch that may start now.
+fn startable(plan: &mut Plan) -> Vec<String> {
+    let mut found = Vec::new();
+    while let Some(batch) = plan.next() {
+        found.push(format!("{}*{}/{}", batch.group, batch.tests.len(), batch.threads));
+    }
+    found
+}
+
+#[test]
+fn a_binary_alone_in_the_queue_gets_all_slots_as_threads() {
+    let mut plan = Plan::new(vec![group(0, Form::Split, &unknown(10_000))], 4, None);
+    assert_eq!(startable(&mut plan), ["0*10000/4"]);
+    let mut plan = Plan::new(vec![group(0, Form::Unit, &unknown(1000))], 4, None);
+    assert_eq!(startable(&mut plan), ["0*1000/4"]);
+    let mut plan = Plan::new(vec![group(0, Form::Unit, &unknown(1000))], 4, Some(3));
+    assert_eq!(startable(&mut plan), ["0*1000/3"]);
+    let mut plan = Plan::new(vec![group(0, Form::Unit, &unknown(3))], 8, None);
+    assert_eq!(startable(&mut plan), ["0*3/3"], "never more threads than tests");
+}
+
+#[test]
+fn what_is_added_shares_what_is_left_and_what_runs_goes_on() {
+    let mut plan = Plan::new(vec![group(0, Form::Unit, &known(4, 10))], 2, None);
+    assert_eq!(startable(&mut plan), ["0*4/2"]);
+    let later = [group(1, Form::Unit, &known(1, 30)), group(2, Form::Unit, &known(1, 90))];
+    plan.add(later.to_vec());
+    assert!(startable(&mut plan).is_empty() && !plan.is_done());
+    plan.finished(0);
+    assert_eq!(startable(&mut plan), ["2*1/1", "1*1/1"], "the longest first");
+    (1..3).for_each(|batch| plan.finished(batch));
+    assert!(plan.is_done());
+}
+
+#[test]
+fn few_splittable_tests_are_spread_over_two_processes_at_least() {
+    for tests in [unknown(12), known(12, 0), known(12, 100)] {
+        let mut plan = Plan::new(vec![group(0, Form::Split, &tests)], 2, None);
+        let batches = startable(&mut plan);
+        assert!(batches.len() == 2 && batches.iter().all(|b| b.ends_with("/1")), "{batches:?}");
+    }
+}
+
+/// What tests set up without saying so is set up again in every process.
+#[test]
+fn what_nobody_has_asked_for_stays_together_while_it_is_short() {
+    let unasked =
+        |tests: &[Option<u64>]| Group { is_asked_for: false, ..group(0, Form::Split, tests) };
+    let first = |groups: Vec<Group>| startable(&mut Plan::new(groups, 2, None));
+    assert_eq!(first(vec![unasked(&known(12, 8))]), ["0*12/2"]);
+    assert_eq!(first(vec![unasked(&known(12, 15))]), ["0*12/2"], "what is left is short");
+    assert_eq!(first(vec![unasked(&known(12, 50))]), ["0*6/1", "0*2/1"]);
+    assert_eq!(first(vec![unasked(&unknown(12))]).len(), 2, "nobody knows that it is short");
+    let by_exit_code = Group { can_thread: false, ..unasked(&known(12, 8)) };
+    assert_eq!(first(vec![by_exit_code]).len(), 2, "one process would run them one by one");
+}
+
+#[test]
+fn many_small_binaries_run_side_by_side_with_one_thread_each() {
+    let groups = (0..50).map(|at| group(at, Form::Split, &known(20, 1))).collect();
+    let mut plan = Plan::new(groups, 2, None);
+    assert_eq!(startable(&mut plan), ["0*20/1", "1*20/1"]);
+    plan.finished(0);
+    assert_eq!(startable(&mut plan), ["2*20/1"]);
+}
+
+#[test]
+fn a_unit_beyond_its_fair_share_gets_more_threads() {
+    let groups = vec![group(0, Form::Unit, &known(300, 1)), group(1, Form::Unit, &known(100, 1))];
+    let mut plan = Plan::new(groups, 2, None);
+    assert_eq!(startable(&mut plan), ["0*300/2"]);
+    plan.finished(0);
+    assert_eq!(startable(&mut plan), ["1*100/2"], "what nothing else could use is used");
+}
+
+#[test]
+fn threads_as_declared_are_kept() {
+    let mut one = group(0, Form::Unit, &unknown(10));
+    one.threads = Threads::Exactly(1);
+    let mut eight = group(1, Form::Unit, &unknown(10));
+    eight.threads = Threads::Exactly(8);
+    let mut plan = Plan::new(vec![one, eight], 2, None);
+    assert_eq!(startable(&mut plan), ["0*10/1"], "the other wants more than is free");
+    plan.finished(0);
+    assert_eq!(startable(&mut plan), ["1*10/2"], "more than -j means all of them");
+}
+
+#[test]
+fn tests_that_may_wait_for_each_other_run_side_by_side_whatever_history_says() {
+    let mut meeting = group(0, Form::Unit, &known(4, 1));
+    meeting.least_threads = usize::MAX;
+    let groups = vec![meeting, group(1, Form::Unit, &known(1, 300))];
+    let mut plan = Plan::new(groups, 2, None);
+    assert_eq!(startable(&mut plan), ["1*1/1"]);
+    plan.finished(0);
+    assert_eq!(startable(&mut plan), ["0*4/2"]);
+}
+
+#[test]
+fn unknown_comes_before_known_and_long_before_short() {
+    let groups = vec![
+        group(0, Form::Unit, &known(1, 10)),
+        group(1, Form::Unit, &known(1, 500)),
+        group(2, Form::Unit, &unknown(1)),
+        group(3, Form::Unit, &known(1, 90)),
+    ];
+    let mut plan = Plan::new(groups, 4, Some(1));
+    assert_eq!(startable(&mut plan), ["2*1/1", "1*1/1", "3*1/1", "0*1/1"]);
+}
+
+#[test]
+fn split_batches_shrink_towards_the_end() {
+    let groups =
+        vec![group(0, Form::Split, &known(400, 20)), group(1, Form::Unit, &known(1, 3000))];
+    let steps = rehearse(Plan::new(groups, 2, None));
+    let sizes: Vec<usize> =
+        steps.iter().filter(|s| s.batch.group == 0).map(|s| s.batch.tests.len()).collect();
+    assert!(sizes.len() > 3 && sizes.windows(2).all(|pair| pair[0] >= pair[1]), "{sizes:?}");
+    assert_eq!(sizes.iter().sum::<usize>(), 400);
+    let end = steps.iter().map(|step| step.ends).max().unwrap();
+    assert!(end < Duration::from_millis(5800), "fair share 5.5 s, planned {end:?}");
+}
+
+#[test]
+fn tiny_tests_are_not_cut_where_naming_them_costs_more_than_running_them() {
+    let groups = (0..2).map(|at| group(at, Form::Split, &[Some(0); 10_000])).collect();
+    let mut plan = Plan::new(groups, 2, None);
+    assert_eq!(startable(&mut plan), ["0*10000/1", "1*10000/1"]);
+}
+
+#[test]
+fn isolated_tests_get_a_process_each() {
+    let mut plan = Plan::new(vec![group(0, Form::Isolated, &unknown(3))], 2, None);
+    assert_eq!(startable(&mut plan), ["0*1/1", "0*1/1"]);
+}
+
+#[test]
+fn one_unit_uses_one_worker_whatever_the_slots() {
+    let mut unit = group(0, Form::Unit, &unknown(5));
+    unit.threads = Threads::Exactly(1);
+    let mut plan = Plan::new(vec![unit], 8, None);
+    assert_eq!(startable(&mut plan), ["0*5/1"]);
+}
+
+#[test]
+fn locks_are_taken_together_and_readers_share() {
+    let locked = |at, read: &[&str], write: &[&str]| {
+        let mut group = group(at, Form::Unit, &known(1, 10));
+        let own = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        group.locks = Locks { read: own(read), write: own(write) };
+        group
+    };
+    let groups = vec![
+        locked(0, &["a"], &[]),
+        locked(1, &["a"], &["b"]),
+        locked(2, &[], &["a", "c"]),
+        locked(3, &[], &["b"]),
+        locked(4, &["c"], &[]),
+    ];
+    let mut plan = Plan::new(groups, 8, None);
+    assert_eq!(startable(&mut plan), ["0*1/1", "1*1/1", "4*1/1"]);
+    plan.finished(1);
+    assert_eq!(startable(&mut plan), ["3*1/1"]);
+    plan.finished(0);
+    plan.finished(2);
+    assert_eq!(startable(&mut plan), ["2*1/1"]);
+}
+
+#[test]
+fn an_exclusive_batch_is_alone_on_the_machine_and_comes_last() {
+    let mut alone = group(0, Form::Unit, &known(2, 1000));
+    alone.exclusive = true;
+    let mut plan = Plan::new(vec![alone, group(1, Form::Unit, &known(1, 1))], 4, None);
+    assert_eq!(startable(&mut plan), ["1*1/1"]);
+    plan.finished(0);
+    assert_eq!(startable(&mut plan), ["0*2/1"], "its tests do not meet each other either");
+}
+
+#[test]
+fn a_bound_on_the_tests_of_a_binary_holds_for_all_of_its_processes() {
+    let bound = |listing, form, at_once| Group {
+        at_once: Some(at_once),
+        ..group(listing, form, &known(8, 100))
+    };
+    let groups = vec![bound(0, Form::Isolated, 1), bound(0, Form::Unit, 1)];
+    let mut plan = Plan::new([groups, vec![bound(1, Form::Unit, 3)]].concat(), 8, None);
+    assert_eq!(startable(&mut plan), ["1*8/1", "2*8/3"], "two binaries run side by side");
+    plan.finished(0);
+    assert_eq!(startable(&mut plan), ["0*1/1"]);
+    assert!(startable(&mut plan).is_empty());
+}
+
+/// A group whose tests use so much of a core while they run.
+fn loaded(mut group: Group, load: f64) -> Group {
+    group.tests.iter_mut().for_each(|test| test.load = load);
+    group
+}
+
+const TWO_CORES: Slots = Slots { count: 8, cores: Some(2), likely: 8 };
+
+#[test]
+fn tests_that_wait_fill_more_slots_than_there_are_cores() {
+    let unit = || group(0, Form::Unit, &known(200, 100));
+    let mut plan = Plan::new(vec![loaded(unit(), 0.1)], TWO_CORES, None);
+    assert_eq!(startable(&mut plan), ["0*200/8"]);
+    let mut plan = Plan::new(vec![loaded(unit(), 0.5)], TWO_CORES, None);
+    assert_eq!(startable(&mut plan), ["0*200/4"], "as many as keep two cores busy");
+    let mut plan = Plan::new(vec![unit()], TWO_CORES, None);
+    assert_eq!(startable(&mut plan), ["0*200/2"], "what computes has the cores");
+    let many = |load: f64| -> Vec<Group> {
+        (0..20).map(|at| loaded(group(at, Form::Unit, &known(1, 100)), load)).collect()
+    };
+    assert_eq!(startable(&mut Plan::new(many(0.1), TWO_CORES, None)).len(), 8);
+    assert_eq!(startable(&mut Plan::new(many(1.0), TWO_CORES, None)).len(), 2);
+}
+
+#[test]
+fn tests_that_turn_out_to_wait_make_room_for_others() {
+    let tests = || vec![group(0, Form::Split, &unknown(200))];
+    let plan = || Plan::new(tests(), TWO_CORES, None);
+    let taught = |load: f64| {
+        let mut plan = plan();
+        assert_eq!(startable(&mut plan), ["0*12/1", "0*11/1"], "first a few, on the cores");
+        assert!(plan.learns());
+        plan.learn(0, Duration::from_millis(100), load);
+        let threads = |batch: &String| batch.rsplit('/').next()?.parse::<usize>().ok();
+        startable(&mut plan).iter().filter_map(threads).sum::<usize>()
+    };
+    assert_eq!(taught(1.0), 0);
+    assert_eq!(taught(0.5), 2);
+    assert_eq!(taught(0.0), 6);
+    let mut by_number = Plan::new(tests(), 2, None);
+    assert!(!by_number.learns());
+    assert_eq!(startable(&mut by_number), ["0*100/1", "0*25/1"]);
+    let mut locked = tests().remove(0);
+    locked.locks.read = vec!["port".into()];
+    let mut plan = Plan::new(vec![locked], TWO_CORES, None);
+    startable(&mut plan);
+    plan.learn(0, Duration::from_millis(100), 0.0);
+    assert_eq!(startable(&mut plan).len(), 0, "what takes locks is not crowded");
+}
+
+#[test]
+fn what_takes_locks_is_not_crowded() {
+    let locked = |at| {
+        let mut group = loaded(group(at, Form::Unit, &known(1, 100)), 0.1);
+        group.locks.read = vec!["port".into()];
+        group
+    };
+    let mut plan = Plan::new((0..20).map(locked).collect(), TWO_CORES, None);
+    assert_eq!(startable(&mut plan).len(), 2);
+}
+
+#[test]
+fn what_failed_comes_first() {
+    let mut unit = group(0, Form::Unit, &known(3, 1));
+    unit.tests[1].failed = true;
+    let mut plan = Plan::new(vec![group(1, Form::Unit, &known(9, 500)), unit], 1, None);
+    assert_eq!(startable(&mut plan), ["1*3/1"]);
+    let mut split = group(0, Form::Split, &known(100, 50));
+    split.tests[17].failed = true;
+    let mut plan = Plan::new(vec![split], 2, None);
+    assert!(plan.next().unwrap().tests.iter().any(|id| id.test == 17));
+}
+
+#[test]
+fn a_unit_that_lost_its_worker_never_runs_twice_at_once() {
+    let mut plan = Plan::new(vec![group(0, Form::Unit, &unknown(5))], 4, Some(1));
+    let batch = plan.next().unwrap();
+    plan.finished(batch.id);
+    plan.suspect(0, &batch.tests[..2]);
+    plan.give_back(0, &batch.tests[2..]);
+    for expected in ["0*1/1", "0*1/1", "0*3/1"] {
+        assert_eq!(startable(&mut plan), [expected]);
+        let newest = *plan.running.keys().next().unwrap();
+        plan.finished(newest);
+    }
+    assert!(plan.is_done());
+}
+
+#[test]
+fn recycling_bounds_the_tests_of_a_process() {
+    let mut unit = group(0, Form::Unit, &unknown(5));
+    unit.recycle = Recycle::After(2);
+    let steps = rehearse(Plan::new(vec![unit], 4, None));
+    let sizes: Vec<usize> = steps.iter().map(|step| step.batch.tests.len()).collect();
+    assert_eq!(sizes, [2, 2, 1]);
+    assert!(steps.windows(2).all(|pair| pair[0].ends <= pair[1].starts), "one after another");
+}
+
+#[test]
+fn stopping_gives_back_what_never_ran() {
+    let mut plan = Plan::new(vec![group(0, Form::Isolated, &unknown(5))], 2, None);
+    assert_eq!(startable(&mut plan).len(), 2);
+    assert_eq!(plan.stop().len(), 3);
+    assert_eq!(plan.next(), None);
+    plan.finished(0);
+    plan.finished(1);
+    assert!(plan.is_done());
+}
+
+/// Each of two fixtures that a test needs on its slot may be up already, on another one.
+#[test]
+fn halves_of_what_a_test_needs_on_several_slots_hold_up_nothing() {
+    let need = |fixture| Need { fixture, scope: Scope::Slot };
+    let needing = |at, needs: &[usize]| {
+        let mut group = group(at, Form::Unit, &known(1, 10));
+        group.fixtures = vec![needs.iter().copied().map(need).collect()];
+        group
+    };
+    let mut plan =
+        Plan::new(vec![needing(0, &[0]), needing(1, &[1]), needing(2, &[0, 1])], 2, None);
+    let mut done = 0;
+    for _ in 0..40 {
+        while let Some(batch) = plan.next() {
+            plan.finished(batch.id);
+            done += 1;
+        }
+        match plan.next_fixture() {
+            Some(FixtureStep::Start(instance)) => plan.fixture_is_up(instance),
+            Some(FixtureStep::Stop(instance)) => plan.fixture_is_down(instance),
+            None => break,
+        }
+    }
+    assert!(done == 3 && plan.is_done(), "{done} of 3");
+}
+
+fn any_group() -> impl Strategy<Value = Group> {
+    let form = prop_oneof![Just(Form::Unit), Just(Form::Split), Just(Form::Isolated)];
+    let tests = prop::collection::vec(prop::option::of(0_u64..300), 1..40);
+    let threads = prop_oneof![
+        3 => Just(Threads::Auto),
+        1 => (1_usize..9).prop_map(Threads::Exactly)
+    ];
+    let recycle = prop_oneof![
+        4 => Just(Recycle::Never),
+        1 => Just(Recycle::OnFailure),
+        1 => (1_usize..5).prop_map(Recycle::After)
+    ];
+    let names = || prop::collection::btree_set("[a-c]", 0..2);
+    let locks = (names(), names()).prop_map(|(read, write)| Locks {
+        read: read.difference(&write).cloned().collect(),
+        write: write.into_iter().collect(),
+    });
+    let exclusive = prop::bool::weighted(0.1);
+    let load = prop_oneof![Just(1.0), Just(0.5), Just(0.05)];
+    let exclusive = (exclusive, load, prop::bool::ANY);
+    (form, tests, threads, recycle, locks, 1_usize..6, exclusive, any_fixtures()).prop_map(
+        |(
+            form,
+            tests,
+            threads,
+            recycle,
+            locks,
+            slots,
+            (exclusive, load, is_asked_for),
+            fixtures,
+        )| {
+            let mut group = loaded(group(0, form, &tests), load);
+            group.is_asked_for = is_asked_for;
+            (group.threads, group.recycle, group.locks) = (threads, recycle, locks);
+            (group.slots, group.exclusive, group.fixtures) = (slots, exclusive, fixtures);
+            group
+        },
+    )
+}
+
+/// Some of four fixtures, of which the later ones stand above the earlier ones, and the last
+/// two are there for each slot.
+fn any_fixtures() -> impl Strategy<Value = Vec<Vec<Need>>> {
+    let level = |fixtures: Vec<usize>| -> Vec<Need> {
+        let need =
+            |fixture| Need { fixture, scope: if fixture < 2 { Scope::Run } else { Scope::Slot } };
+        fixtures.into_iter().map(need).collect()
+    };
+    let levels = prop_oneof![
+        4 => Just(vec![]),
+        1 => Just(vec![vec![0]]),
+        1 => Just(vec![vec![0, 1]]),
+        1 => Just(vec![vec![0], vec![1]]),
+        1 => Just(vec![vec![2]]),
+        1 => Just(vec![vec![1], vec![2, 3]]),
+    ];
+    levels.prop_map(move |levels| levels.into_iter().map(level).collect())
+}
+
+/// The fixtures that are there while a plan is played, in the order of starting.
+#[derive(Default)]
+struct Fixtures {
+    there: Vec<(Instance, bool)>,
+    lost: BTreeSet<usize>,
+}
+
+impl Fixtures {
+    fn is_up(&self, instance: Instance) -> bool {
+        self.there.contains(&(instance, true))
+    }
+
+    /// Does what the plan asks for. What is started comes up at once, later, or never.
+    fn follow(
+        &mut self,
+        plan: &mut Plan,
+        running: &[Batch],
+        chance: usize,
+    ) -> Result<Option<Vec<TestId>>, TestCaseError> {
+        match plan.next_fixture() {
+            None => return Ok(None),
+            Some(FixtureStep::Start(instance)) => {
+                prop_assert!(!self.lost.contains(&instance.fixture), "tried again");
+                prop_assert!(!self.there.iter().any(|(i, _)| *i == instance), "there twice");
+                self.there.push((instance, false));
+                match chance % 8 {
+                    0 => return self.lose(instance, plan).map(Some),
+                    1..=5 => self.come_up(instance, plan),
+                    _ => {}
+                }
+            }
+            Some(FixtureStep::Stop(instance)) => {
+                let is_used = |batch: &Batch| needs(plan, batch).contains(&instance);
+                prop_assert!(!running.iter().any(is_used), "stopped while it is used");
+                let at = self.there.iter().position(|(i, _)| *i == instance);
+                let above = |group: &Group| {
+                    let needs: Vec<usize> =
+                        group.fixtures.iter().flatten().map(|need| need.fixture).collect();
+                    let later = self.there[at.unwrap() + 1..].iter();
+                    needs.contains(&instance.fixture)
+                        && later.clone().any(|(i, _)| {
+                            i.fixture != instance.fixture && needs.contains(&i.fixture)
+                        })
+                };
+                prop_assert!(!plan.groups().any(above), "not the last in, and first out");
+                self.there.retain(|(i, _)| *i != instance);
+                plan.fixture_is_down(instance);
+            }
+        }
+        Ok(Some(Vec::new()))
+    }
+
+    fn come_up(&mut self, instance: Instance, plan: &mut Plan) {
+        self.there.iter_mut().filter(|(i, _)| *i == instance).for_each(|(_, up)| *up = true);
+        plan.fixture_is_up(instance);
+    }
+
+    fn lose(&mut self, instance: Instance, plan: &mut Plan) -> Result<Vec<TestId>, TestCaseError> {
+        self.there.retain(|(i, _)| *i != instance);
+        self.lost.insert(instance.fixture);
+        Ok(plan.fixture_is_lost(instance).0)
+    }
+}
+
+/// What a batch needs, on the slot that it has.
+fn needs(plan: &Plan, batch: &Batch) -> Vec<Instance> {
+    let all = plan.group(batch.group).fixtures.iter().flatten();
+    let slot = |need: &Need| (need.scope == Scope::Slot).then(|| batch.slots[0]);
+    all.map(|need| Instance { fixture: need.fixture, slot: slot(need) }).collect()
+}
+
+/// Plays a plan with chance deciding which batch ends next and how, and checks at every
+/// step what must always hold.
+fn play(groups: Vec<Group>, slots: Slots, chances: &[u8]) -> Result<(), TestCaseError> {
+    let groups: Vec<Group> = groups
+        .into_iter()
+        .enumerate()
+        .map(|(at, mut group)| {
+            group.listing = at;
+            group.tests.iter_mut().for_each(|test| test.id.listing = at);
+            group
+        })
+        .collect();
+    let expected: BTreeSet<TestId> =
+        groups.iter().flat_map(|group| &group.tests).map(|test| test.id).collect();
+    let mut plan = Plan::new(groups, slots, None);
+    let mut done = BTreeSet::new();
+    let mut running: Vec<Batch> = Vec::new();
+    let mut chances = chances.iter().copied().cycle();
+    let mut steps = 0;
+    let mut fixtures = Fixtures::default();
+    loop {
+        loop {
+            while let Some(batch) = plan.next() {
+                for instance in needs(&plan, &batch) {
+                    prop_assert!(fixtures.is_up(instance), "{instance:?} is not up");
+                }
+                running.push(batch);
+            }
+            let chance = usize::from(chances.next().unwrap_or(0));
+            match fixtures.follow(&mut plan, &running, chance)? {
+                None => break,
+                Some(blocked) => done.extend(blocked),
+            }
+        }
+        if plan.is_done() {
+            break;
+        }
+        check_running(&plan, &running, slots.count)?;
+        // One that takes its time has come up by now.
+        let late = fixtures.there.iter().find(|(_, is_up)| !is_up).map(|(i, _)| *i);
+        if let Some(instance) = late {
+            fixtures.come_up(instance, &mut plan);
+            continue;
+        }
+        prop_assert!(!running.is_empty(), "work waits, nothing runs: a deadlock");
+        let chance = usize::from(chances.next().unwrap_or(0));
+        let batch = running.swap_remove(chance % running.len());
+        plan.finished(batch.id);
+        steps += 1;
+        // Now and then a worker dies: some tests had ended, some ran, some never began.
+        let dies = chance % 5 == 0 && steps < 200;
+        let ended = if dies { (chance / 5) % batch.tests.len() } else { batch.tests.len() };
+        let ran = (ended + batch.threads).min(batch.tests.len());
+        for test in &batch.tests[..ended] {
+            prop_assert!(done.insert(*test), "{test:?} had ended already");
+        }
+        match &batch.tests[ended..ran] {
+            [culprit] => prop_assert!(done.insert(*culprit)),
+            suspects => plan.suspect(batch.group, suspects),
+        }
+        plan.give_back(batch.group, &batch.tests[ran..]);
+        // What has lost its fixture never runs.
+        for fixture in fixtures.lost.clone() {
+            done.extend(plan.fixture_is_lost(Instance { fixture, slot: None }).0);
+        }
+    }
+    prop_assert!(fixtures.there.is_empty(), "left behind: {:?}", fixtures.there);
+    prop_assert_eq!(done, expected);
+    Ok(())
+}
+
+fn check_running(plan: &Plan, running: &[Batch], slots: usize) -> Result<(), TestCaseError> {
+    let used: Vec<usize> = running.iter().flat_map(|batch| batch.slots.clone()).collect();
+    let distinct: BTreeSet<usize> = used.iter().copied().collect();
+    prop_assert_eq!(used.len(), distinct.len(), "a slot is held twice");
+    prop_assert!(used.len() <= slots && distinct.iter().all(|slot| *slot < slots));
+    for (at, batch) in running.iter().enumerate() {
+        let group = plan.group(batch.group);
+        prop_assert!(batch.threads <= batch.slots.len());
+        prop_assert!(batch.tests.is_sorted());
+        prop_assert!(!group.exclusive || running.len() == 1, "exclusive beside another");
+        for other in &running[at + 1..] {
+            let beside = plan.group(other.group);
+            prop_assert!(group.form != Form::Unit || other.group != batch.group, "a torn unit");
+            let clash = |a: &Locks, b: &Locks| {
+                a.write.iter().any(|name| b.write.contains(name) || b.read.contains(name))
+            };
+            prop_assert!(
+                !clash(&group.locks, &beside.locks) && !clash(&beside.locks, &group.locks)
+            );
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn every_test_runs_once_and_nothing_is_held_twice(
+        groups in prop::collection::vec(any_group(), 1..8),
+        slots in 1_usize..9,
+        cores in prop::option::of(1_usize..4),
+        chances in prop::collection::vec(any::<u8>(), 1..64),
+    ) {
+        play(groups, Slots { count: slots, cores, likely: slots }, &chances)?;
+    }
+
+    #[test]
+    fn a_unit_that_nothing_interrupts_is_one_batch(
+        groups in prop::collection::vec(any_group(), 1..8),
+        slots in 1_usize..9,
+    ) {
+        let units = groups.iter().filter(|g| g.form == Form::Unit && !matches!(g.recycle, Recycle::After(_)));
+        let units = units.count();
+        let steps = rehearse(Plan::new(groups.clone(), slots, None));
+        let is_unit = |step: &&Step| {
+            let group = &groups[step.batch.group];
+            group.form == Form::Unit && !matches!(group.recycle, Recycle::After(_))
+        };
+        prop_assert_eq!(steps.iter().filter(is_unit).count(), units);
+    }
+}
+
+/// A generator of numbers that are the same in every run.
+struct Chance(u64);
+
+impl Chance {
+    /// From 0 up to, and without, `bound`.
+    fn below(&mut self, bound: u64) -> u64 {
+        // Steele, Lea and Flood, "Fast splittable pseudorandom number generators" (2014).
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % bound
+    }
+}
+
+/// A suite of units and splittable groups whose durations are known, mostly short ones.
+fn any_suite(chance: &mut Chance) -> Vec<Group> {
+    let groups = 1 + chance.below(30) as usize;
+    let any_group = |at| {
+        let count = 1 + chance.below(60) as usize;
+        let duration = |_| {
+            let scale = [10, 100, 1000][chance.below(3) as usize];
+            Some(1 + chance.below(scale))
+        };
+        let tests: Vec<Option<u64>> = (0..count).map(duration).collect();
+        let form = if chance.below(2) == 0 { Form::Unit } else { Form::Split };
+        group(at, form, &tests)
+    };
+    (0..groups).map(any_group).collect()
+}
+
+/// No plan ends earlier: all slots busy all the time, or the longest test alone.
+fn lower_bound(groups: &[Group], slots: usize) -> Duration {
+    let durations = || groups.iter().flat_map(|group| &group.tests).filter_map(|t| t.expected);
+    let all: Duration = durations().sum();
+    (all / slots as u32).max(durations().max().unwrap_or_default())
+}
+
+#[test]
+fn plans_of_known_suites_end_close_to_the_earliest_time_possible() {
+    let mut chance = Chance(1);
+    let mut ratios: Vec<f64> = (0..1000)
+        .map(|_| {
+            let (groups, slots) = (any_suite(&mut chance), 2 + chance.below(7) as usize);
+            let bound = lower_bound(&groups, slots);
+            let ends = rehearse(Plan::new(groups, slots, None)).iter().map(|s| s.ends).max();
+            ends.unwrap().as_secs_f64() / bound.as_secs_f64()
+        })
+        .collect();
+    ratios.sort_by(f64::total_cmp);
+    let mean = ratios.iter().sum::<f64>() / ratios.len() as f64;
+    println!("mean {mean:.3}, median {:.3}, worst {:.3}", ratios[500], ratios[999]);
+    assert!(mean <= 1.05, "{mean}");
+}

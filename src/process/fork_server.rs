@@ -1,0 +1,210 @@
+//! A prepared process of a test binary: loaded, and stopped before any code of the program has
+//! run. Workers are forked from it, which saves them the loader's work.
+//!
+//! They are our own children all the same, so that everything about them is as if we had
+//! started them. The agent's side, and what a request looks like, is in `agent/prepared.rs` and
+//! `agent/asked.rs`.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::io::IoSlice;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, Shutdown, SocketFlags,
+    SocketType, sendmsg, shutdown, socketpair,
+};
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::{procfs, unix};
+
+#[path = "../agent/asked.rs"]
+mod asked;
+
+use asked::{DESCRIPTORS, HEADER, LONGEST_REQUEST, REQUESTS};
+
+/// How long one may take to be loaded, and then to fork. Loading takes some milliseconds; what
+/// takes that long hangs, and would do so in every worker.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+pub struct Prepared {
+    child: Child,
+    /// Where its forks are asked.
+    requests: OwnedFd,
+    /// Set once it has not served: nobody asks again.
+    is_broken: AtomicBool,
+    /// What a command adds to.
+    environment: BTreeMap<OsString, OsString>,
+}
+
+/// What a prepared process, or one that it has forked, says of itself.
+struct Answer {
+    error: u32,
+    process: Option<Pid>,
+}
+
+impl Prepared {
+    /// Starts the command, which must load the agent. None where that does not work, or where
+    /// forks of the process would have in common what processes of their own do not.
+    ///
+    /// Must be called from a thread that lives as long as the run: all that is forked dies with
+    /// it, as what it starts itself does.
+    pub fn start(mut command: Command) -> Option<Prepared> {
+        let (requests, its) =
+            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+                .ok()?;
+        command.stdin(its).stdout(Stdio::null()).stderr(Stdio::null());
+        command.process_group(0).env(REQUESTS, "0");
+        let child = command.spawn().ok()?;
+        // It holds our copy of the process's end.
+        drop(command);
+        let environment = std::env::vars_os().collect();
+        let prepared = Prepared { child, requests, is_broken: AtomicBool::new(false), environment };
+        let answer = hear_soon(&prepared.requests);
+        let is_ready = answer.is_ok_and(|answer| answer.process == Some(prepared.pid()));
+        (is_ready && procfs::is_alone(prepared.child.id(), DESCRIPTORS)).then_some(prepared)
+    }
+
+    /// Makes a process that does what the command says, with these as its channel, stdout and
+    /// stderr; `channel` is our end of the first. None: there is no such process, and has to be
+    /// started.
+    pub fn fork(
+        &self,
+        command: &Command,
+        channel: &OwnedFd,
+        descriptors: [OwnedFd; 3],
+    ) -> Option<Pid> {
+        let request = self.request(command).filter(|_| !self.is_broken.load(Relaxed))?;
+        match ask(&self.requests, &request, &descriptors) {
+            Ok(()) => {}
+            // It does not fit through the socket.
+            Err(Errno::MSGSIZE) => return None,
+            Err(_) => {
+                self.is_broken.store(true, Relaxed);
+                return None;
+            }
+        }
+        // Now only who has taken the request holds the other end of the channel.
+        drop(descriptors);
+        let answer = hear_soon(channel);
+        if let Ok(Answer { error: 0, process: Some(process) }) = answer {
+            return Some(process);
+        }
+        self.is_broken.store(true, Relaxed);
+        // Who has not answered yet will find nobody to speak to, and ends before its test.
+        if let Some(process) = answer.ok().and_then(|answer| answer.process) {
+            end(process);
+        }
+        None
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    /// None where it would be too long.
+    fn request(&self, command: &Command) -> Option<Vec<u8>> {
+        let mut variables: BTreeMap<&OsStr, &OsStr> =
+            self.environment.iter().map(|(name, value)| (&**name, &**value)).collect();
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => drop(variables.insert(name, value)),
+                None => drop(variables.remove(name)),
+            }
+        }
+        let mut request = vec![0; HEADER];
+        let mut arguments = 0;
+        for word in std::iter::once(command.get_program()).chain(command.get_args()) {
+            put(&mut request, &[word]);
+            arguments += 1;
+        }
+        let length = request.len() - HEADER;
+        for (name, value) in &variables {
+            put(&mut request, &[name, OsStr::new("="), value]);
+        }
+        let numbers = [arguments, variables.len(), length];
+        for (place, number) in request.chunks_exact_mut(4).zip(numbers) {
+            place.copy_from_slice(&u32::try_from(number).ok()?.to_ne_bytes());
+        }
+        (request.len() <= LONGEST_REQUEST).then_some(request)
+    }
+}
+
+impl Drop for Prepared {
+    /// It ends by itself, and tells which of its forks were not used: they are our children.
+    fn drop(&mut self) {
+        let _ = shutdown(&self.requests, Shutdown::Write);
+        let mut spares = Vec::new();
+        while let Ok(answer) = hear_soon(&self.requests) {
+            spares.extend(answer.process);
+        }
+        end(self.pid());
+        spares.into_iter().filter(|spare| *spare != self.pid()).for_each(end);
+    }
+}
+
+/// Ends a child, and waits for it.
+fn end(child: Pid) {
+    // It may have ended by itself, and is not waited for yet: its number is still its own.
+    let _ = kill_process(child, Signal::KILL);
+    let _ = unix::wait_for(child);
+}
+
+fn put(request: &mut Vec<u8>, parts: &[&OsStr]) {
+    parts.iter().for_each(|part| request.extend_from_slice(part.as_bytes()));
+    request.push(0);
+}
+
+fn ask(requests: &OwnedFd, request: &[u8], descriptors: &[OwnedFd; 3]) -> rustix::io::Result<()> {
+    let descriptors = descriptors.each_ref().map(OwnedFd::as_fd);
+    let mut room = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
+    let mut beside = SendAncillaryBuffer::new(&mut room);
+    beside.push(SendAncillaryMessage::ScmRights(&descriptors));
+    loop {
+        match sendmsg(requests, &[IoSlice::new(request)], &mut beside, SendFlags::NOSIGNAL) {
+            Ok(_) => return Ok(()),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Nobody is there who could answer, or nobody does.
+struct Silence;
+
+/// Waits for an answer, but not for ever.
+fn hear_soon(from: &OwnedFd) -> Result<Answer, Silence> {
+    let patience = Timespec::try_from(PATIENCE).ok();
+    loop {
+        match poll(&mut [PollFd::new(from, PollFlags::IN)], patience.as_ref()) {
+            Ok(1..) => return hear(from),
+            Err(Errno::INTR) => {}
+            _ => return Err(Silence),
+        }
+    }
+}
+
+fn hear(from: &OwnedFd) -> Result<Answer, Silence> {
+    let mut answer = [0; 8];
+    loop {
+        match rustix::io::read(from, &mut answer) {
+            Ok(length) if length == answer.len() => break,
+            Err(Errno::INTR) => {}
+            _ => return Err(Silence),
+        }
+    }
+    let number = |at: usize| {
+        let bytes = answer[at..].first_chunk().copied().unwrap_or_default();
+        u32::from_ne_bytes(bytes)
+    };
+    let process = i32::try_from(number(4)).ok().and_then(Pid::from_raw);
+    Ok(Answer { error: number(0), process })
+}

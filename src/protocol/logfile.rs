@@ -1,0 +1,238 @@
+//! The portable channel: libtest's `--logfile` on a pipe for the verdicts, its report on
+//! stdout for the output of failed tests.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Channel, Ended, Heard, Left, Settled};
+use crate::leaks::Orphans;
+use crate::libtest::{LedgerEntry, LedgerReader, LedgerVerdict, ReportReader};
+use crate::model::outcome::Outcome;
+use crate::model::output::Bounded;
+use crate::model::output_file::Floods;
+use crate::process::clock;
+use crate::process::{Look, Stream};
+
+pub struct LedgerFile<'n> {
+    ledger: LedgerReader<'n>,
+    report: ReportReader,
+    stderr: Bounded,
+    stderr_has_begun: bool,
+    flight: Flight,
+    /// What was written since the last test ended, where tests write past the capture and
+    /// run one after another.
+    since: Option<Bounded>,
+    captures: bool,
+    heard_any: bool,
+    is_new: bool,
+    orphans: Orphans,
+    floods: Option<Arc<Floods>>,
+}
+
+impl<'n> LedgerFile<'n> {
+    /// `names` are the names of the tests that were handed out, `by_name` those of the whole
+    /// binary; `threads` is how many of them libtest runs at once.
+    pub fn new(
+        by_name: &'n HashMap<String, usize>,
+        names: &[&str],
+        threads: usize,
+        captures: bool,
+    ) -> Self {
+        let handed_out = names.iter().filter_map(|name| by_name.get(*name).copied());
+        LedgerFile {
+            ledger: LedgerReader::new(by_name, handed_out),
+            report: ReportReader::new(names.iter().copied()),
+            stderr: Bounded::default(),
+            stderr_has_begun: false,
+            flight: Flight::new(names.len(), threads),
+            since: (!captures && threads == 1).then(Bounded::default),
+            captures,
+            heard_any: false,
+            is_new: true,
+            orphans: Orphans::new(Duration::ZERO),
+            floods: None,
+        }
+    }
+
+    /// What it has started may outlive the worker for so long.
+    pub fn with_linger(mut self, linger: Duration) -> Self {
+        self.orphans = Orphans::new(linger);
+        self
+    }
+
+    /// What is too much to be kept goes there.
+    pub fn with_floods(mut self, floods: Option<Arc<Floods>>) -> Self {
+        self.report = self.report.with_floods(floods.clone());
+        self.stderr = Bounded::new(floods.as_ref());
+        self.since = self.since.map(|_| Bounded::new(floods.as_ref()));
+        self.floods = floods;
+        self
+    }
+
+    fn ended(&mut self, entry: LedgerEntry, heard: &mut Vec<Heard>) {
+        self.heard_any = true;
+        let outcome = match entry.verdict {
+            LedgerVerdict::Ok => Outcome::Passed,
+            LedgerVerdict::Failed => Outcome::Failed,
+            LedgerVerdict::Ignored => Outcome::Ignored,
+        };
+        let next = || Bounded::new(self.floods.as_ref());
+        let output =
+            self.since.as_mut().map(|since| std::mem::replace(since, next()).into_output());
+        let test = entry.test;
+        let (reason, settled) = (entry.message, Settled::Now);
+        heard.push(Heard::Ended(Ended {
+            test,
+            outcome,
+            took: None,
+            processor: None,
+            has_started_processes: false,
+            reason,
+            output,
+            settled,
+        }));
+        heard.extend(self.flight.end(test).into_iter().map(Heard::Began));
+    }
+
+    fn wrote(&mut self, bytes: &[u8], heard: &mut Vec<Heard>) {
+        if let Some(since) = &mut self.since {
+            since.push(bytes);
+        }
+        if !self.captures && !bytes.is_empty() {
+            heard.push(Heard::Wrote(bytes.to_vec()));
+        }
+    }
+}
+
+impl Channel for LedgerFile<'_> {
+    fn hear(&mut self, stream: Stream, bytes: &[u8]) -> Vec<Heard> {
+        let mut heard = Vec::new();
+        if std::mem::take(&mut self.is_new) {
+            heard.extend(self.flight.fill().into_iter().map(Heard::Began));
+        }
+        match stream {
+            Stream::Channel => {
+                for entry in self.ledger.read(bytes) {
+                    self.ended(entry, &mut heard);
+                }
+            }
+            Stream::Stdout => {
+                self.report.read(bytes);
+                self.wrote(bytes, &mut heard);
+            }
+            Stream::Stderr => {
+                let bytes = if self.stderr_has_begun { bytes } else { without_deprecation(bytes) };
+                self.stderr_has_begun = true;
+                self.stderr.push(bytes);
+                self.wrote(bytes, &mut heard);
+            }
+        }
+        heard
+    }
+
+    fn look(&mut self, look: &dyn Look) -> Vec<Heard> {
+        self.orphans.look_for_own(look, clock::now());
+        Vec::new()
+    }
+
+    fn has_open(&self) -> bool {
+        self.orphans.are_open()
+    }
+
+    fn finish(self: Box<Self>, _look: &dyn Look) -> Left {
+        let began = self.report.began() || self.heard_any;
+        // A test may print such a line and end the process: libtest's own agrees with its log.
+        let ended = self.report.counted == Some(self.ledger.seen);
+        // It came to its end and told of other tests than it has had lines of, or of none: a test
+        // has closed the ledger, and may have opened something else in its place.
+        let was_lost = self.report.ended() && !ended;
+        let (outputs, mut rest) = self.report.finish();
+        rest.append(self.stderr.into_output());
+        let (strays, nobodys) = self.orphans.into_left().into_iter().unzip();
+        Left { began, ended, outputs, rest, was_lost, nobodys, strays, ..Left::default() }
+    }
+}
+
+/// Which tests run now. libtest starts them in list order, a new one whenever one has ended
+/// and a thread is free; so the ledger's ends tell the beginnings too.
+#[derive(Debug)]
+struct Flight {
+    waiting: VecDeque<usize>,
+    running: Vec<usize>,
+    threads: usize,
+}
+
+impl Flight {
+    fn new(tests: usize, threads: usize) -> Flight {
+        Flight { waiting: (0..tests).collect(), running: Vec::new(), threads: threads.max(1) }
+    }
+
+    /// Notes an end; returns the tests that begin with it.
+    fn end(&mut self, test: usize) -> Vec<usize> {
+        match self.running.iter().position(|running| *running == test) {
+            Some(at) => drop(self.running.remove(at)),
+            // It ended before we knew that it had begun: an order we did not foresee.
+            None => self.waiting.retain(|waiting| *waiting != test),
+        }
+        self.fill()
+    }
+
+    fn fill(&mut self) -> Vec<usize> {
+        let free = self.threads.saturating_sub(self.running.len()).min(self.waiting.len());
+        let begun: Vec<usize> = self.waiting.drain(..free).collect();
+        self.running.extend(&begun);
+        begun
+    }
+}
+
+/// libtest warns about `--logfile` in its very first write to stderr, with or without a
+/// line end (Rust 1.95).
+fn without_deprecation(bytes: &[u8]) -> &[u8] {
+    let rest = bytes.strip_prefix(b"warning: `--logfile` is deprecated").unwrap_or(bytes);
+    if rest.len() < bytes.len() { rest.strip_prefix(b"\n").unwrap_or(rest) } else { bytes }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ends_tell_the_beginnings_too() {
+        let mut flight = Flight::new(4, 2);
+        assert_eq!(flight.fill(), [0, 1]);
+        assert_eq!(flight.end(1), [2]);
+        assert_eq!(flight.end(3), [0; 0], "it had not been seen to begin");
+        assert_eq!(flight.end(2), [0; 0]);
+        assert_eq!(flight.running, [0]);
+    }
+
+    #[test]
+    fn the_deprecation_of_the_ledger_is_not_the_tests_output() {
+        assert_eq!(without_deprecation(b"warning: `--logfile` is deprecatedx"), b"x");
+        assert_eq!(without_deprecation(b"warning: `--logfile` is deprecated\nx"), b"x");
+        assert_eq!(without_deprecation(b"\nx"), b"\nx");
+    }
+
+    #[test]
+    fn what_passes_the_capture_belongs_to_the_test_that_ends_next() {
+        let by_name = HashMap::from([("a".to_owned(), 0), ("b".to_owned(), 1)]);
+        let mut channel = LedgerFile::new(&by_name, &["a", "b"], 1, false);
+        assert_eq!(
+            channel.hear(Stream::Stdout, b"hello"),
+            [Heard::Began(0), Heard::Wrote(b"hello".to_vec())]
+        );
+        let heard = channel.hear(Stream::Channel, b"failed a\n");
+        let ended = Ended {
+            test: 0,
+            outcome: Outcome::Failed,
+            took: None,
+            processor: None,
+            has_started_processes: false,
+            reason: None,
+            output: Some(b"hello".to_vec().into()),
+            settled: Settled::Now,
+        };
+        assert_eq!(heard, [Heard::Ended(ended), Heard::Began(1)]);
+    }
+}

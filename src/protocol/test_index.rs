@@ -1,0 +1,124 @@
+//! Which test is which: libtest's names, the agent's numbers, and the places of the tests in the
+//! worker's list. A number means one test for ever, and a test begins and ends once.
+
+use super::places::Places;
+use crate::model::numbers::{NumberMap, NumberSet};
+
+pub struct Identities<'n> {
+    places: Places<'n>,
+    by_number: NumberMap<u32, usize>,
+    /// Tests that have a number, and so a thread of their own.
+    numbered: NumberSet<usize>,
+    begun: NumberSet<usize>,
+    over: NumberSet<usize>,
+}
+
+/// What a name says of a test whose event has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    First(usize),
+    /// It was heard before.
+    Again(usize),
+}
+
+impl<'n> Identities<'n> {
+    pub fn new(names: Vec<&'n str>) -> Identities<'n> {
+        Identities {
+            places: Places::new(names),
+            by_number: NumberMap::default(),
+            numbered: NumberSet::default(),
+            begun: NumberSet::default(),
+            over: NumberSet::default(),
+        }
+    }
+
+    pub fn count(&self) -> usize {
+        self.places.count()
+    }
+
+    pub fn name(&self, place: usize) -> &'n str {
+        self.places.name(place)
+    }
+
+    /// The place of the test with this number.
+    pub fn of_number(&self, number: u32) -> Option<usize> {
+        self.by_number.get(&number).copied()
+    }
+
+    pub fn numbers(&self) -> impl Iterator<Item = (u32, usize)> {
+        self.by_number.iter().map(|(number, place)| (*number, *place))
+    }
+
+    /// The thread of this number runs that test. What the number meant first stands.
+    pub fn bind(&mut self, number: u32, place: usize) {
+        if !self.by_number.contains_key(&number) && self.numbered.insert(place) {
+            self.by_number.insert(number, place);
+        }
+    }
+
+    pub fn begin(&mut self, name: &str) -> Option<Turn> {
+        let place = self.places.begins(name)?;
+        let is_first = self.begun.insert(place) && !self.over.contains(&place);
+        Some(if is_first { Turn::First(place) } else { Turn::Again(place) })
+    }
+
+    pub fn end(&mut self, name: &str) -> Option<Turn> {
+        let place = self.places.ends(name)?;
+        Some(if self.over.insert(place) { Turn::First(place) } else { Turn::Again(place) })
+    }
+
+    /// Whether a test of this name may begin now.
+    pub fn may_begin(&mut self, name: &str) -> bool {
+        self.places.find(name).is_some_and(|place| !self.begun.contains(&place))
+    }
+
+    /// Whether a test of this name may be ignored now: it has begun, and has no thread. One that
+    /// was not handed out may always be.
+    pub fn may_be_ignored(&mut self, name: &str) -> bool {
+        let Some(place) = self.places.find(name) else { return true };
+        let has_begun = self.begun.contains(&place) && !self.over.contains(&place);
+        has_begun && !self.numbered.contains(&place)
+    }
+
+    /// Whether a verdict for this name may come now, of the test with this number; of one without
+    /// a thread where that is 0.
+    pub fn may_end(&mut self, name: &str, number: u32) -> bool {
+        let Some(place) = self.places.find(name) else { return false };
+        let is_it = match number {
+            0 => self.begun.contains(&place) && !self.numbered.contains(&place),
+            number => self.of_number(number) == Some(place),
+        };
+        is_it && !self.over.contains(&place)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_keeps_its_first_meaning() {
+        let mut identities = Identities::new(vec!["a", "b"]);
+        identities.bind(1, 0);
+        identities.bind(1, 1);
+        identities.bind(2, 0);
+        assert_eq!(identities.of_number(1), Some(0));
+        assert_eq!(identities.of_number(2), None, "`a` has a number already");
+    }
+
+    #[test]
+    fn a_verdict_is_that_of_the_test_with_its_number() {
+        let mut identities = Identities::new(vec!["a", "b", "c"]);
+        for (number, name) in [(1, "a"), (2, "b")] {
+            let Some(Turn::First(place)) = identities.begin(name) else { panic!("{name}") };
+            identities.bind(number, place);
+        }
+        assert!(identities.may_end("a", 1) && !identities.may_end("b", 1));
+        assert!(!identities.may_end("a", 0), "it has a thread");
+        assert!(!identities.may_end("c", 0), "it has not begun");
+        assert_eq!(identities.begin("c"), Some(Turn::First(2)));
+        assert!(identities.may_end("c", 0));
+        identities.end("c");
+        assert!(!identities.may_end("c", 0), "it has ended");
+    }
+}

@@ -1,0 +1,295 @@
+//! `cargo partest plan` and `cargo partest list`: what there is and what would happen.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::messages::count;
+use super::{Paint, View};
+use crate::cli::args::MessageFormat;
+use crate::config::policy::FixtureName;
+use crate::config::schema::{Recycle, Threads};
+use crate::discovery::filter::Choice;
+use crate::discovery::inventory::{Dispatch, Listing};
+use crate::model::duration::seconds;
+use crate::plan::schedule::{Form, Group, Plan, Step, TestId, rehearse};
+
+/// One wanted test a line, ignored ones marked; or one JSON object a line.
+pub fn list(view: View<'_>, choices: &[Vec<Choice>]) -> String {
+    let mut text = String::new();
+    for (index, listing) in view.inventory.listings.iter().enumerate() {
+        for (test, choice) in choices[index].iter().enumerate() {
+            if *choice != Choice::LeaveOut {
+                let line = match view.settings.format {
+                    MessageFormat::Human => human_test(view, listing, index, test),
+                    MessageFormat::Json => json_test(listing, test),
+                };
+                text.push_str(&line);
+                text.push('\n');
+            }
+        }
+    }
+    text
+}
+
+fn human_test(view: View<'_>, listing: &Listing, index: usize, test: usize) -> String {
+    let mark = if listing.tests[test].is_ignored { " (ignored)" } else { "" };
+    format!("{}{mark}", view.id(TestId { listing: index, test }))
+}
+
+#[derive(Serialize)]
+struct ListedLine<'l> {
+    event: &'static str,
+    id: String,
+    package: &'l str,
+    binary: &'l str,
+    kind: &'l str,
+    name: &'l str,
+    ignored: bool,
+}
+
+fn json_test(listing: &Listing, test: usize) -> String {
+    let (binary, test) = (&listing.binary, &listing.tests[test]);
+    to_json(&ListedLine {
+        event: "listed",
+        id: binary.id(&test.name),
+        package: &binary.package_name,
+        binary: &binary.name,
+        kind: binary.kind,
+        name: &test.name,
+        ignored: test.is_ignored,
+    })
+}
+
+fn to_json(line: &impl Serialize) -> String {
+    // These structs hold nothing that JSON could refuse.
+    serde_json::to_string(line).unwrap_or_default()
+}
+
+/// Groups with what decided, then the batches in the order in which they would start.
+pub fn plan(view: View<'_>, plan: Plan, fixtures: &[FixtureName]) -> String {
+    let groups: Vec<Group> = plan.groups().cloned().collect();
+    let steps = rehearse(plan);
+    match view.settings.format {
+        MessageFormat::Human => human_plan(view, &groups, &steps, fixtures),
+        MessageFormat::Json => json_plan(view, &groups, &steps, fixtures),
+    }
+}
+
+fn human_plan(
+    view: View<'_>,
+    groups: &[Group],
+    steps: &[Step],
+    fixtures: &[FixtureName],
+) -> String {
+    let paint = Paint(view.settings.color.stdout);
+    let mut text = String::new();
+    for (index, listing) in view.inventory.listings.iter().enumerate() {
+        let own: Vec<&Group> = groups.iter().filter(|group| group.listing == index).collect();
+        if own.is_empty() {
+            continue;
+        }
+        text.push_str(&heading(paint, listing));
+        let width = own.iter().map(|group| group.node.chars().count()).max().unwrap_or(0);
+        for group in own {
+            text.push_str(&group_line(paint, group, fixtures, width));
+        }
+    }
+    text.push_str(&batches(view, groups, steps));
+    text.push_str(&totals(view, groups, steps));
+    text
+}
+
+fn heading(paint: Paint, listing: &Listing) -> String {
+    let binary = &listing.binary;
+    let how = match listing.dispatch {
+        Dispatch::Batches => "",
+        Dispatch::OneByOne => ", a process for each test: its harness is its own",
+        Dispatch::Whole => ", runs as one test: its harness takes no arguments",
+    };
+    format!("{} ({} of {}{how})\n", paint.strong(&binary.name), binary.kind, binary.package_name)
+}
+
+fn group_line(paint: Paint, group: &Group, fixtures: &[FixtureName], width: usize) -> String {
+    let form = form(group);
+    let tests = count(group.tests.len(), "test");
+    let mut asks = asks(group);
+    let needed = fixtures_of(group, fixtures);
+    if !needed.is_empty() {
+        asks.insert(0, format!("with {}", needed.join(" ")));
+    }
+    let asks = if asks.is_empty() { String::new() } else { format!(", {}", asks.join(", ")) };
+    let why = paint.faint(&format!("[{}]", group.why));
+    format!("  {form:<8}  {:<width$}  {tests:>9}{asks}  {why}\n", group.node)
+}
+
+fn form(group: &Group) -> &'static str {
+    match group.form {
+        Form::Unit => "unit",
+        Form::Isolated => "isolated",
+        Form::Split if !group.fixtures.is_empty() => "shared",
+        Form::Split => "split",
+    }
+}
+
+/// The names of what a group needs, in the order of starting.
+fn fixtures_of<'f>(group: &Group, fixtures: &'f [FixtureName]) -> Vec<&'f str> {
+    let needs = group.fixtures.iter().flatten();
+    needs.map(|need| fixtures[need.fixture].name.as_str()).collect()
+}
+
+/// What a group asks for besides the usual.
+fn asks(group: &Group) -> Vec<String> {
+    let mut asks = Vec::new();
+    if let Threads::Exactly(threads) = group.threads {
+        asks.push(count(threads, "thread"));
+    }
+    if let Some(most) = group.at_once {
+        asks.push(format!("{} of the binary at once: RUST_TEST_THREADS", count(most, "test")));
+    }
+    if group.slots > 1 {
+        asks.push(count(group.slots, "slot"));
+    }
+    if !group.locks.read.is_empty() {
+        asks.push(format!("reads {}", group.locks.read.join(" ")));
+    }
+    if !group.locks.write.is_empty() {
+        asks.push(format!("locks {}", group.locks.write.join(" ")));
+    }
+    if let Some(bytes) = group.memory {
+        asks.push(format!("memory {} MiB", bytes >> 20));
+    }
+    if group.exclusive {
+        asks.push("alone on the machine".into());
+    }
+    match group.recycle {
+        Recycle::Never => {}
+        Recycle::OnFailure => asks.push("fresh process after a failure".into()),
+        Recycle::OnLeak => asks.push("fresh process after a leak".into()),
+        Recycle::After(tests) => asks.push(format!("fresh process after {}", count(tests, "test"))),
+    }
+    let timeouts = group.tests.iter().filter_map(|test| test.timeout);
+    if let Some(timeout) = timeouts.min() {
+        asks.push(format!("timeout {} s", seconds(timeout)));
+    }
+    if !group.env.is_empty() {
+        let names: Vec<&str> = group.env.keys().map(String::as_str).collect();
+        asks.push(format!("env {}", names.join(" ")));
+    }
+    asks
+}
+
+/// Batches shown without `-v`: as many as fit beside the groups on a screen.
+const SHOWN: usize = 20;
+
+fn batches(view: View<'_>, groups: &[Group], steps: &[Step]) -> String {
+    let is_verbose = view.settings.verbosity == crate::cli::settings::Verbosity::Verbose;
+    let shown = if is_verbose { steps.len() } else { SHOWN };
+    let mut text = String::from("\nbatches, in the order in which they would start:\n");
+    for step in steps.iter().take(shown) {
+        let batch = &step.batch;
+        let what = match batch.tests.as_slice() {
+            [only] => view.id(*only),
+            tests => format!("{} {}", groups[batch.group].node, count(tests.len(), "test")),
+        };
+        let threads = match batch.threads {
+            1 => String::new(),
+            threads => format!(", {}", count(threads, "thread")),
+        };
+        let slot = batch.slots.first().copied().unwrap_or(0);
+        push_line(&mut text, &format!("{:>4}  slot {slot}  {what}{threads}", batch.id + 1));
+    }
+    if steps.len() > shown {
+        push_line(&mut text, &format!("      … and {} more (-v shows all)", steps.len() - shown));
+    }
+    text
+}
+
+fn totals(view: View<'_>, groups: &[Group], steps: &[Step]) -> String {
+    let tests: usize = groups.iter().map(|group| group.tests.len()).sum();
+    let known = groups.iter().flat_map(|g| &g.tests).filter(|test| test.expected.is_some()).count();
+    let slots = view.settings.slots;
+    let mut text = format!(
+        "\n{} in {} over {}",
+        count(tests, "test"),
+        count(steps.len(), "process"),
+        count(slots, "slot")
+    );
+    let used: std::collections::BTreeSet<usize> =
+        steps.iter().flat_map(|step| step.batch.slots.iter().copied()).collect();
+    if used.len() < slots && !steps.is_empty() {
+        let _ = write!(text, "; only {} can be used", count(used.len(), "slot"));
+    }
+    let expected: Duration = steps.iter().map(|step| step.ends).max().unwrap_or_default();
+    match known {
+        0 => text.push_str("; no durations are known yet\n"),
+        _ => {
+            let _ = writeln!(text, "; about {} s, as {known} of them are known", seconds(expected));
+        }
+    }
+    text
+}
+
+fn push_line(text: &mut String, line: &str) {
+    text.push_str(line);
+    text.push('\n');
+}
+
+#[derive(Serialize)]
+struct GroupLine<'l> {
+    event: &'static str,
+    package: &'l str,
+    binary: &'l str,
+    kind: &'l str,
+    node: &'l str,
+    policy: &'l str,
+    why: &'l str,
+    fixtures: Vec<&'l str>,
+    tests: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct BatchLine<'l> {
+    event: &'static str,
+    batch: usize,
+    node: &'l str,
+    slots: &'l [usize],
+    threads: usize,
+    tests: Vec<String>,
+}
+
+fn json_plan(view: View<'_>, groups: &[Group], steps: &[Step], fixtures: &[FixtureName]) -> String {
+    let mut text = String::new();
+    for group in groups {
+        let binary = &view.inventory.listings[group.listing].binary;
+        push_line(
+            &mut text,
+            &to_json(&GroupLine {
+                event: "group",
+                package: &binary.package_name,
+                binary: &binary.name,
+                kind: binary.kind,
+                node: &group.node,
+                policy: form(group),
+                why: &group.why,
+                fixtures: fixtures_of(group, fixtures),
+                tests: group.tests.iter().map(|test| view.id(test.id)).collect(),
+            }),
+        );
+    }
+    for step in steps {
+        push_line(
+            &mut text,
+            &to_json(&BatchLine {
+                event: "batch",
+                batch: step.batch.id,
+                node: &groups[step.batch.group].node,
+                slots: &step.batch.slots,
+                threads: step.batch.threads,
+                tests: step.batch.tests.iter().map(|test| view.id(*test)).collect(),
+            }),
+        );
+    }
+    text
+}

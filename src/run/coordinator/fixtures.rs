@@ -1,0 +1,246 @@
+//! The coordinator's part in fixtures: starts and stops them as the plan says, hands on what
+//! they hand over, and knows which tests cannot run or be trusted to fail by themselves.
+
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::Sender;
+
+use super::{Run, Starter, aborted};
+use crate::config::schema::Scope;
+use crate::fixture::{self, Control, Errand, Failure, News, Numbers, Shelf, Values};
+use crate::model::event::{Event, FixtureEvent};
+use crate::model::outcome::{Outcome, Verdict};
+use crate::plan::schedule::{Batch, Group, Instance, TestId};
+use crate::report::messages;
+use crate::worker::{Context, Message, Rest};
+
+/// A fixture that is there.
+pub(super) struct Standing {
+    control: Control,
+    /// What it has handed over.
+    values: Values,
+}
+
+/// What the verdicts of tests say whose fixture is lost.
+#[derive(Clone)]
+pub(super) struct Blocked {
+    reason: String,
+    output: Vec<u8>,
+}
+
+/// Whether the fixture of a test that failed is to blame.
+pub(super) enum Trouble {
+    None,
+    /// It has ended, and how is about to be told.
+    Ended(Instance),
+    Lost(Blocked),
+}
+
+impl Run<'_> {
+    pub(super) fn start_fixture(&mut self, instance: Instance, starter: &Starter<'_>) {
+        self.emit_fixture(instance, FixtureEvent::Starting);
+        let fixture = &self.context.fixtures[instance.fixture];
+        let values = self.values_of(&fixture.needs, instance.slot);
+        let launch = fixture.launch(self.context.inventory, instance.slot, values);
+        let control = launch.and_then(|launch| {
+            Control::new(launch).map_err(|error| format!("it could not be told to stop: {error}"))
+        });
+        match control {
+            Ok((control, errand)) => {
+                self.fixtures.insert(instance, Standing { control, values: Values::new() });
+                (starter.fixture)(instance, errand);
+            }
+            Err(why) => self.fixture_lost(instance, Failure::at_start(why)),
+        }
+    }
+
+    pub(super) fn stop_fixture(&mut self, instance: Instance) {
+        if let Some(standing) = self.fixtures.get(&instance) {
+            standing.control.stop();
+        }
+    }
+
+    /// What these fixtures have handed over, as far as they are up.
+    fn values_of(&self, fixtures: &[usize], slot: Option<usize>) -> Values {
+        let scopes = if slot.is_some() { &[None, slot][..] } else { &[None] };
+        let instances = fixtures.iter().flat_map(|fixture| {
+            scopes.iter().map(|slot| Instance { fixture: *fixture, slot: *slot })
+        });
+        let standing = instances.filter_map(|instance| self.fixtures.get(&instance));
+        standing.flat_map(|standing| standing.values.iter().cloned()).collect()
+    }
+
+    /// What the tests of a group get from their fixtures, and the names of these.
+    pub(super) fn values_for_tests(&self, group: &Group, slot: Option<usize>) -> Values {
+        let fixtures: Vec<usize> =
+            group.fixtures.iter().flatten().map(|need| need.fixture).collect();
+        if fixtures.is_empty() {
+            return Values::new();
+        }
+        let names: Vec<&str> =
+            fixtures.iter().map(|at| self.context.fixtures[*at].name.as_str()).collect();
+        let mut values = self.values_of(&fixtures, slot);
+        values.push(("PARTEST_FIXTURES".to_owned(), names.join(",")));
+        values
+    }
+
+    pub(super) fn take_news(&mut self, instance: Instance, news: News) {
+        match news {
+            News::Ready { values, took } => {
+                if let Some(standing) = self.fixtures.get_mut(&instance) {
+                    standing.values = values;
+                }
+                self.plan.fixture_is_up(instance);
+                self.emit_fixture(instance, FixtureEvent::Ready { took });
+            }
+            News::Lost(failure) => self.fixture_lost(instance, failure),
+            News::GivenBack => {
+                self.fixtures.remove(&instance);
+                self.plan.fixture_is_down(instance);
+                self.emit_fixture(instance, FixtureEvent::GivenBack);
+                self.let_go(instance, None);
+            }
+            News::Stopped { left, remark } => {
+                let leaks = self.context.fixtures[instance.fixture].leaks(left);
+                self.fixtures.remove(&instance);
+                self.plan.fixture_is_down(instance);
+                self.summary.add_leaks(&leaks);
+                self.emit_fixture(instance, FixtureEvent::Stopped { leaks, remark });
+                self.let_go(instance, None);
+            }
+        }
+    }
+
+    /// Its tests cannot run, and those that do cannot be trusted to fail by themselves.
+    fn fixture_lost(&mut self, instance: Instance, failure: Failure) {
+        let Failure { why, output, left } = failure;
+        let leaks = self.context.fixtures[instance.fixture].leaks(left);
+        self.fixtures.remove(&instance);
+        let (waiting, batches) = self.plan.fixture_is_lost(instance);
+        self.summary.add_leaks(&leaks);
+        if self.is_cut_short() {
+            self.emit_fixture(instance, FixtureEvent::Stopped { leaks, remark: None });
+            return self.let_go(instance, None);
+        }
+        self.summary.lost_fixtures += 1;
+        let name = &self.context.fixtures[instance.fixture].name;
+        let reason = messages::fixture_failed(&messages::fixture(name, instance.slot), &why);
+        let blocked = Blocked { reason, output: tail(&output).to_vec() };
+        self.lost.insert(instance, blocked.clone());
+        self.emit_fixture(instance, FixtureEvent::Lost { why, output, leaks });
+        for test in waiting {
+            self.block(test, &blocked);
+        }
+        for batch in batches {
+            if let Some(running) = self.running.get(&batch) {
+                running.is_bereft.store(true, Ordering::Relaxed);
+                self.context.groups.end_batch(batch);
+            }
+        }
+        self.let_go(instance, Some(&blocked));
+    }
+
+    /// A fixture died while these ran, or before they began.
+    pub(super) fn bereft(&mut self, batch: &Batch, rest: Rest) {
+        let lost = self.instances_of(batch).find_map(|instance| self.lost.get(&instance).cloned());
+        let Some(blocked) = lost else { return };
+        for at in 0..rest.running.len() {
+            let verdict = aborted(&rest, at, String::new());
+            self.conclude_judged(rest.running[at].0, with_block(verdict, &blocked));
+        }
+        for test in rest.not_begun {
+            self.block(test, &blocked);
+        }
+    }
+
+    /// Those that serve a batch: another slot may have its own ones.
+    fn instances_of(&self, batch: &Batch) -> impl Iterator<Item = Instance> {
+        let needs = self.plan.group(batch.group).fixtures.iter().flatten();
+        let slot = batch.slots.first().copied();
+        needs.map(move |need| {
+            let slot = slot.filter(|_| need.scope == Scope::Slot);
+            Instance { fixture: need.fixture, slot }
+        })
+    }
+
+    /// Whether a test may have failed because its fixture was not there.
+    pub(super) fn fixture_trouble(&self, test: TestId) -> Trouble {
+        let Some(batch) = self.batch_of(test) else { return Trouble::None };
+        for instance in self.instances_of(batch) {
+            if let Some(blocked) = self.lost.get(&instance) {
+                return Trouble::Lost(blocked.clone());
+            }
+            let standing = self.fixtures.get(&instance);
+            if standing.is_some_and(|standing| standing.control.has_ended()) {
+                return Trouble::Ended(instance);
+            }
+        }
+        Trouble::None
+    }
+
+    /// It is known now how a fixture ended, and with that what the failures mean that waited
+    /// for it: they are its fault, or the tests' own.
+    fn let_go(&mut self, instance: Instance, blocked: Option<&Blocked>) {
+        let held: Vec<_> = self.held.extract_if(.., |(of, _, _)| *of == instance).collect();
+        for (_, test, verdict) in held {
+            let verdict = match blocked {
+                Some(blocked) => with_block(verdict, blocked),
+                None => verdict,
+            };
+            self.conclude_judged(test, verdict);
+        }
+    }
+
+    pub(super) fn block(&mut self, test: TestId, blocked: &Blocked) {
+        let verdict = Verdict::without_run(Outcome::Blocked, None);
+        self.conclude_judged(test, with_block(verdict, blocked));
+    }
+
+    /// Why the tests of a group cannot run any more: what was lost on one slot is started on no
+    /// other one.
+    pub(super) fn lost_of(&self, group: &Group) -> Option<&Blocked> {
+        let needs = |instance: &Instance| {
+            group.fixtures.iter().flatten().any(|need| need.fixture == instance.fixture)
+        };
+        self.lost.iter().find(|(instance, _)| needs(instance)).map(|(_, blocked)| blocked)
+    }
+
+    fn emit_fixture(&mut self, instance: Instance, what: FixtureEvent) {
+        let name = self.context.fixtures[instance.fixture].name.clone();
+        self.emit(Event::Fixture { name, slot: instance.slot, what });
+    }
+}
+
+pub(super) fn run_fixture(
+    instance: Instance,
+    errand: Errand,
+    context: &Context<'_>,
+    sender: &Sender<Message>,
+) {
+    let tell = |news| {
+        // The coordinator hears until the last fixture is gone.
+        let _ = sender.send(Message::Fixture { instance, news });
+    };
+    let (run_id, slots) = (context.run_id, context.slots);
+    let lends = |shelf: &Shelf| shelf.lend(&errand, slots, context.groups, &tell);
+    if context.shelf.as_ref().is_some_and(lends) {
+        return;
+    }
+    let numbers = Numbers { run_id, slots, worker: context.next_worker() };
+    fixture::run(errand, numbers, context.groups, &tell);
+}
+
+/// The verdict of a test whose fixture is lost: what it printed itself, or else the fixture.
+pub(super) fn with_block(verdict: Verdict, blocked: &Blocked) -> Verdict {
+    let output = match verdict.output.is_empty() {
+        true => blocked.output.clone().into(),
+        false => verdict.output,
+    };
+    let reason = Some(blocked.reason.clone());
+    Verdict { outcome: Outcome::Blocked, reason, output, ..verdict }
+}
+
+/// The last words of a fixture, short enough to stand with each of its tests.
+fn tail(output: &[u8]) -> &[u8] {
+    const LONGEST: usize = 4 * 1024;
+    &output[output.len().saturating_sub(LONGEST)..]
+}

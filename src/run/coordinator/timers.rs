@@ -1,0 +1,123 @@
+//! When the coordinator has to do something though nobody tells it anything: the next such moment
+//! is always known, and until then it sleeps.
+
+use std::time::{Duration, Instant};
+
+use super::{GRACE, Next, Run};
+use crate::config::schema::{Backoff, RetryKeys};
+use crate::model::event::{Event, Note};
+use crate::process::Passed;
+use crate::process::clock;
+
+/// How often the reports are told that time has passed, and how exactly it is known what is slow.
+const TICK: Duration = Duration::from_millis(100);
+
+/// What somebody looks at while the run goes on.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Watched {
+    /// The passing of time.
+    pub time: bool,
+    /// Tests that have become slow.
+    pub slow: bool,
+}
+
+impl Run<'_> {
+    /// Waits for one message or the next moment, and deals with it.
+    pub(super) fn hear(&mut self, next: Next<'_>) {
+        let due = self.next_moment();
+        let left = due.map(|at| at.saturating_duration_since(clock::now()));
+        let patience = match self.watched.time {
+            true => Some(left.map_or(TICK, |left| left.min(TICK))),
+            false => left,
+        };
+        match next(patience) {
+            Some(message) => self.take(message),
+            None => self.emit(Event::Tick),
+        }
+        // Also where there is always somebody who tells something.
+        if due.is_some_and(|due| clock::now() >= due) {
+            self.deal_with_what_is_due();
+        }
+    }
+
+    fn next_moment(&self) -> Option<Instant> {
+        let retry_at = self.delayed.iter().map(|(due, _, _)| *due).min();
+        let slow_at = self.slow_at.filter(|_| !self.running.is_empty());
+        [self.kill_at, retry_at, self.ends_at, slow_at].into_iter().flatten().min()
+    }
+
+    fn deal_with_what_is_due(&mut self) {
+        let now = clock::now();
+        let is_due = |at: Option<Instant>| at.is_some_and(|at| now >= at);
+        if is_due(self.slow_at) {
+            self.look_for_slow_ones();
+        }
+        if is_due(self.ends_at) {
+            self.end_in_time();
+        }
+        if is_due(self.kill_at) {
+            self.kill_at = None;
+            self.context.groups.kill_all();
+        }
+    }
+
+    /// Tests whose time to run again has come.
+    pub(super) fn retry_what_is_due(&mut self) {
+        let now = clock::now();
+        for (_, group, test) in self.delayed.extract_if(.., |(due, _, _)| *due <= now) {
+            self.plan.retry(group, test);
+        }
+    }
+
+    /// A batch of this group begins: nobody tells when each of its tests does.
+    pub(super) fn expect_slow_ones(&mut self, group: usize) {
+        /// Of tests that are never slow.
+        const NEVER: Duration = Duration::MAX;
+        let soonest = self.soonest_slow[group].max(TICK);
+        if self.watched.slow && soonest < NEVER {
+            self.slow_at = earlier(self.slow_at, clock::within(soonest));
+        }
+    }
+
+    fn look_for_slow_ones(&mut self) {
+        self.slow_at = None;
+        let groups: Vec<usize> = self.running.values().map(|running| running.batch.group).collect();
+        groups.into_iter().for_each(|group| self.expect_slow_ones(group));
+        for (test, took) in self.context.running.now().into_iter().flat_map(|now| now.tests) {
+            let group = self.batch_of(test).map(|batch| self.plan.group(batch.group));
+            let Some(usual) = group.and_then(|group| group.slow(test)) else { continue };
+            if took < usual {
+                self.slow_at = earlier(self.slow_at, clock::within(usual - took));
+            } else if self.slow.insert(test) {
+                self.emit(Event::Slow { test, took });
+            }
+        }
+    }
+
+    /// The run has taken as long as it may: what runs is ended as at a first Ctrl-C.
+    fn end_in_time(&mut self) {
+        self.ends_at = None;
+        self.summary.time_was_up = true;
+        let limit = self.context.run_timeout.unwrap_or_default();
+        self.emit(Event::Note(Note::TimeWasUp { limit }));
+        self.stop();
+        self.kill_at = Some(clock::within(GRACE));
+        self.context.groups.pass_on(Passed::Terminate);
+    }
+}
+
+fn earlier(one: Option<Instant>, other: Instant) -> Option<Instant> {
+    Some(one.map_or(other, |one| one.min(other)))
+}
+
+/// How long a test waits before it runs again, after so many failures.
+pub(super) fn delay(rules: RetryKeys, failures: usize) -> Duration {
+    /// Nobody waits longer for one test.
+    const LONGEST: Duration = Duration::from_secs(600);
+    let doublings = u32::try_from(failures.saturating_sub(1)).unwrap_or(u32::MAX);
+    let factor = match rules.backoff {
+        Backoff::Fixed => 1,
+        Backoff::Exponential => 2_u32.saturating_pow(doublings),
+    };
+    rules.delay.saturating_mul(factor).min(LONGEST)
+}

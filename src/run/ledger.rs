@@ -1,0 +1,285 @@
+//! The accounts of a run: every test that was handed out gets its own verdict, exactly once.
+
+use crate::model::outcome::{Attempt, Outcome, Verdict};
+use crate::model::output::Output;
+use crate::plan::schedule::TestId;
+
+#[derive(Debug, Default)]
+pub struct Ledger {
+    /// By listing, and by the test's place in it; none for what is not in this run.
+    accounts: Vec<Vec<Option<Account>>>,
+    deaths: Vec<Death>,
+}
+
+#[derive(Debug, Default)]
+struct Account {
+    attempts: u32,
+    failed: Vec<Attempt>,
+    is_judged: bool,
+    /// How often its batch came back whole.
+    fruitless: u32,
+    /// How often its worker died of another's doing.
+    innocent: u32,
+    /// The death that this test is suspected of.
+    suspect_of: Option<usize>,
+}
+
+/// A worker that died, or was ended because it hung, while several tests ran. Each is run again
+/// by itself.
+#[derive(Debug)]
+struct Death {
+    /// What it is for those that it is blamed on.
+    outcome: Outcome,
+    how: String,
+    worker: Option<u64>,
+    output: Output,
+    suspects: Vec<TestId>,
+    /// What came of the suspects that have run alone, and did not die.
+    cleared: Vec<(TestId, Verdict)>,
+    has_culprit: bool,
+}
+
+impl Ledger {
+    pub fn open(&mut self, test: TestId) {
+        if self.accounts.len() <= test.listing {
+            self.accounts.resize_with(test.listing + 1, Vec::new);
+        }
+        let accounts = &mut self.accounts[test.listing];
+        if accounts.len() <= test.test {
+            accounts.resize_with(test.test + 1, || None);
+        }
+        accounts[test.test] = Some(Account::default());
+    }
+
+    fn account(&self, test: TestId) -> Option<&Account> {
+        self.accounts.get(test.listing)?.get(test.test)?.as_ref()
+    }
+
+    fn account_mut(&mut self, test: TestId) -> Option<&mut Account> {
+        self.accounts.get_mut(test.listing)?.get_mut(test.test)?.as_mut()
+    }
+
+    pub fn hand_out(&mut self, test: TestId) {
+        if let Some(account) = self.account_mut(test) {
+            account.attempts += 1;
+        }
+    }
+
+    /// The test was handed out, and did not begin.
+    pub fn take_back(&mut self, test: TestId) {
+        if let Some(account) = self.account_mut(test) {
+            account.attempts = account.attempts.saturating_sub(1);
+        }
+    }
+
+    /// Takes a verdict; returns those that are final now. A second verdict for a test is
+    /// dropped: the first one stands.
+    pub fn judge(&mut self, test: TestId, mut verdict: Verdict) -> Vec<(TestId, Verdict)> {
+        let Some(account) = self.account_mut(test) else { return Vec::new() };
+        if account.is_judged {
+            return Vec::new();
+        }
+        account.is_judged = true;
+        verdict.attempt = account.attempts.max(1);
+        verdict.failed_before = std::mem::take(&mut account.failed);
+        match account.suspect_of {
+            Some(death) => self.clear(death, test, verdict),
+            None => vec![(test, verdict)],
+        }
+    }
+
+    /// Takes a failure that is not the last word, if fewer than `most` came before it; gives it
+    /// back otherwise. Returns how many there are now.
+    pub fn note_failure(
+        &mut self,
+        test: TestId,
+        failure: Attempt,
+        most: usize,
+    ) -> Result<usize, Attempt> {
+        let account = self.account_mut(test).filter(|account| !account.is_judged);
+        match account {
+            Some(account) if account.failed.len() < most => {
+                account.failed.push(failure);
+                let (failures, suspect_of) = (account.failed.len(), account.suspect_of);
+                if let Some(death) = suspect_of {
+                    self.deaths[death].has_culprit = true;
+                }
+                Ok(failures)
+            }
+            _ => Err(failure),
+        }
+    }
+
+    /// Notes that the worker of this test died by no fault of it; returns how often one did.
+    pub fn note_innocent(&mut self, test: TestId) -> u32 {
+        let Some(account) = self.account_mut(test) else { return 0 };
+        account.innocent += 1;
+        account.innocent
+    }
+
+    /// Notes that a worker came to nothing with this test; returns how often one did.
+    pub fn note_fruitless(&mut self, test: TestId) -> u32 {
+        let Some(account) = self.account_mut(test) else { return u32::MAX };
+        account.fruitless += 1;
+        account.fruitless
+    }
+
+    /// What is known of a test that will not run again: its newest failure, or the death that
+    /// it is suspected of.
+    pub fn last_word(&mut self, test: TestId) -> Option<Verdict> {
+        let account = self.account_mut(test)?;
+        if let Some(Attempt { outcome, took, reason, output, .. }) = account.failed.pop() {
+            return Some(Verdict { took, output, ..Verdict::without_run(outcome, reason) });
+        }
+        let suspect_of = account.suspect_of?;
+        let death = &self.deaths[suspect_of];
+        let ran = death.suspects.len() + death.cleared.len();
+        let reason = Some(beside(&death.how, ran));
+        let (worker, output) = (death.worker, death.output.clone());
+        Some(Verdict { worker, output, ..Verdict::without_run(death.outcome, reason) })
+    }
+
+    pub fn is_judged(&self, test: TestId) -> bool {
+        self.account(test).is_some_and(|account| account.is_judged)
+    }
+
+    /// Whether this test has to run alone, to show whether it was the one that caused a death.
+    pub fn is_suspect(&self, test: TestId) -> bool {
+        self.account(test).is_some_and(|account| account.suspect_of.is_some() && !account.is_judged)
+    }
+
+    /// Notes a death with several suspects.
+    pub fn note_death(
+        &mut self,
+        suspects: &[TestId],
+        outcome: Outcome,
+        how: String,
+        worker: Option<u64>,
+        output: Output,
+    ) {
+        let death = self.deaths.len();
+        for test in suspects {
+            if let Some(account) = self.account_mut(*test) {
+                account.suspect_of = Some(death);
+            }
+        }
+        let suspects = suspects.to_vec();
+        let (cleared, has_culprit) = (Vec::new(), false);
+        self.deaths.push(Death { outcome, how, worker, output, suspects, cleared, has_culprit });
+    }
+
+    fn clear(&mut self, death: usize, test: TestId, verdict: Verdict) -> Vec<(TestId, Verdict)> {
+        let death = &mut self.deaths[death];
+        death.suspects.retain(|suspect| *suspect != test);
+        death.has_culprit |= !verdict.outcome.is_well();
+        death.cleared.push((test, verdict));
+        if !death.suspects.is_empty() {
+            return Vec::new();
+        }
+        let mut cleared = std::mem::take(&mut death.cleared);
+        if !death.has_culprit {
+            blame_all(death, &mut cleared);
+        }
+        cleared
+    }
+
+    /// Tests that were opened and never got a verdict.
+    pub fn without_verdict(&self) -> Vec<TestId> {
+        let is_open =
+            |account: &Option<Account>| account.as_ref().is_some_and(|account| !account.is_judged);
+        let of_listing = |(listing, accounts): (usize, &Vec<Option<Account>>)| {
+            let open = (0..accounts.len()).filter(|test| is_open(&accounts[*test]));
+            open.map(|test| TestId { listing, test }).collect::<Vec<_>>()
+        };
+        self.accounts.iter().enumerate().flat_map(of_listing).collect()
+    }
+
+    /// Verdicts that still wait for others of their death, at the end of a stopped run.
+    pub fn release(&mut self) -> Vec<(TestId, Verdict)> {
+        self.deaths.iter_mut().flat_map(|death| std::mem::take(&mut death.cleared)).collect()
+    }
+}
+
+/// How a process ended that several tests ran in.
+pub fn beside(how: &str, tests: usize) -> String {
+    format!("{how} while {tests} tests ran")
+}
+
+/// A process died, and each of its tests passes alone: a pass would hide the death, so all
+/// that ran then share it.
+fn blame_all(death: &Death, cleared: &mut [(TestId, Verdict)]) {
+    let others = cleared.len() - 1;
+    let beside = if others == 1 { "one other test".into() } else { format!("{others} others") };
+    for (_, verdict) in cleared {
+        verdict.outcome = death.outcome;
+        verdict.reason = Some(format!(
+            "{} while it ran beside {beside}; it passes alone, so the order or the company matters",
+            death.how
+        ));
+        verdict.worker = death.worker;
+        verdict.output = death.output.clone();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(test: usize) -> TestId {
+        TestId { listing: 0, test }
+    }
+
+    fn verdict(outcome: Outcome) -> Verdict {
+        Verdict::without_run(outcome, None)
+    }
+
+    fn opened(tests: usize) -> Ledger {
+        let mut ledger = Ledger::default();
+        (0..tests).for_each(|test| ledger.open(id(test)));
+        ledger
+    }
+
+    fn outcomes(judged: Vec<(TestId, Verdict)>) -> Vec<(usize, Outcome)> {
+        judged.into_iter().map(|(test, verdict)| (test.test, verdict.outcome)).collect()
+    }
+
+    #[test]
+    fn a_second_verdict_is_dropped() {
+        let mut ledger = opened(2);
+        assert_eq!(ledger.judge(id(0), verdict(Outcome::Failed)).len(), 1);
+        assert_eq!(ledger.judge(id(0), verdict(Outcome::Passed)).len(), 0);
+        assert_eq!(ledger.judge(id(7), verdict(Outcome::Passed)).len(), 0, "never handed out");
+        assert_eq!(ledger.without_verdict(), [id(1)]);
+    }
+
+    #[test]
+    fn a_culprit_clears_the_other_suspects() {
+        let mut ledger = opened(2);
+        ledger.note_death(
+            &[id(0), id(1)],
+            Outcome::Aborted,
+            "SIGABRT".into(),
+            None,
+            Output::default(),
+        );
+        assert_eq!(outcomes(ledger.judge(id(0), verdict(Outcome::Passed))), []);
+        let judged = outcomes(ledger.judge(id(1), verdict(Outcome::Aborted)));
+        assert_eq!(judged, [(0, Outcome::Passed), (1, Outcome::Aborted)]);
+    }
+
+    #[test]
+    fn a_death_without_a_culprit_is_never_a_pass() {
+        let mut ledger = opened(2);
+        ledger.note_death(
+            &[id(0), id(1)],
+            Outcome::Aborted,
+            "SIGABRT".into(),
+            None,
+            Output::default(),
+        );
+        ledger.judge(id(1), verdict(Outcome::Passed));
+        let judged = ledger.judge(id(0), verdict(Outcome::Passed));
+        assert!(judged[0].1.reason.as_deref().unwrap().starts_with("SIGABRT while it ran beside"));
+        assert_eq!(outcomes(judged), [(1, Outcome::Aborted), (0, Outcome::Aborted)]);
+    }
+}

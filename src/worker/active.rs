@@ -1,0 +1,88 @@
+//! What runs now, for whoever asks: workers keep this, and the coordinator reads it.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::plan::schedule::TestId;
+use crate::process::clock;
+
+/// All workers that live now, by number.
+#[derive(Debug, Default)]
+pub struct Running(Mutex<BTreeMap<u64, Occupied>>);
+
+#[derive(Debug)]
+struct Occupied {
+    slot: usize,
+    tests: Vec<(TestId, Instant)>,
+    held: usize,
+}
+
+/// One slot, and the tests that run in it now. None of them: a process begins or ends.
+#[derive(Debug)]
+pub struct RunsNow {
+    pub slot: usize,
+    pub tests: Vec<(TestId, Duration)>,
+    /// Tests that have ended, and whose verdicts wait for what follows.
+    pub held: usize,
+}
+
+impl Running {
+    /// A worker's own place, which is free again when it is dropped.
+    pub fn enter(&self, worker: u64, slot: usize) -> Place<'_> {
+        self.lock().insert(worker, Occupied { slot, tests: Vec::new(), held: 0 });
+        Place { running: self, worker }
+    }
+
+    /// Whether no worker lives.
+    pub fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
+    pub fn now(&self) -> Vec<RunsNow> {
+        let runs_now = |place: &Occupied| {
+            let tests = place.tests.iter().map(|(test, began)| (*test, clock::since(*began)));
+            RunsNow { slot: place.slot, tests: tests.collect(), held: place.held }
+        };
+        let mut all: Vec<RunsNow> = self.lock().values().map(runs_now).collect();
+        all.sort_by_key(|place| place.slot);
+        all
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Occupied>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+pub struct Place<'r> {
+    running: &'r Running,
+    worker: u64,
+}
+
+impl Place<'_> {
+    pub fn began(&self, test: TestId, now: Instant) {
+        if let Some(place) = self.running.lock().get_mut(&self.worker) {
+            place.tests.push((test, now));
+        }
+    }
+
+    pub fn ended(&self, test: TestId) {
+        if let Some(place) = self.running.lock().get_mut(&self.worker) {
+            place.tests.retain(|(running, _)| *running != test);
+            place.held += 1;
+        }
+    }
+
+    /// The verdict of one that has ended is told.
+    pub fn told(&self) {
+        if let Some(place) = self.running.lock().get_mut(&self.worker) {
+            place.held = place.held.saturating_sub(1);
+        }
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.running.lock().remove(&self.worker);
+    }
+}

@@ -1,0 +1,195 @@
+//! A process for each test, judged by its exit code: for whatever can do no better.
+
+use std::process::ExitStatus;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+use super::spawn_retry::{self, Refused};
+use super::{
+    Cause, Context, GRACE, Job, LOOK_AGAIN, Message, Overdue, Rest, Whose, not_run, prepare, tell,
+};
+use crate::discovery::inventory::{Dispatch, Listing, Test};
+use crate::discovery::lister::Lister;
+use crate::leaks::{Finding, Leak, Orphans};
+use crate::libtest::{self, ReportReader};
+use crate::model::outcome::{Outcome, Verdict};
+use crate::model::output::Bounded;
+use crate::plan::schedule::TestId;
+use crate::process::clock;
+use crate::process::{self, End, Happening, Stream, Supervised};
+
+/// A process for each test of the batch, one after another.
+pub fn run_one_by_one(job: &Job, context: &Context<'_>, told: &Sender<Message>) -> Rest {
+    let mut tests = job.batch.tests.iter().copied();
+    let mut rest = Rest::nothing();
+    for test in tests.by_ref() {
+        if context.stopping.load(Ordering::Relaxed) || job.is_bereft.load(Ordering::Relaxed) {
+            rest.cause = Cause::Stopped;
+            rest.not_begun.push(test);
+            break;
+        }
+        match run_one(job, context, test, told) {
+            Ok(verdict) => {
+                tell(told, Message::Judged { batch: job.batch.id, test, verdict });
+            }
+            Err(refused) => {
+                rest.cause = Cause::of_start(&refused);
+                rest.not_begun.push(test);
+                break;
+            }
+        }
+    }
+    rest.not_begun.extend(tests);
+    rest
+}
+
+fn run_one(
+    job: &Job,
+    context: &Context<'_>,
+    test: TestId,
+    told: &Sender<Message>,
+) -> Result<Verdict, Refused> {
+    let (process, number) = spawn_retry::start(job, context, || start(job, context, test))?;
+    follow(process, number, job, context, test, told).map_err(Refused::Failed)
+}
+
+fn start<'r>(
+    job: &Job,
+    context: &Context<'r>,
+    test: TestId,
+) -> std::io::Result<(Supervised<'r>, u64)> {
+    let listing = &context.inventory.listings[test.listing];
+    let listed = &listing.tests[test.test];
+    listing.binary.check()?;
+    let number = context.next_worker();
+    let mut command = listing.binary.command();
+    prepare(&mut command, job, context, number);
+    if listing.dispatch != Dispatch::Whole {
+        command.args(libtest::select_one(&listed.name, listed.is_ignored));
+    }
+    let process = Supervised::spawn(command, None, context.groups, job.role())?;
+    Ok((process, number))
+}
+
+fn follow(
+    mut process: Supervised<'_>,
+    number: u64,
+    job: &Job,
+    context: &Context<'_>,
+    test: TestId,
+    told: &Sender<Message>,
+) -> std::io::Result<Verdict> {
+    let timeout = job.group.timeout(test);
+    let began = clock::now();
+    let place = context.running.enter(number, job.slot());
+    place.began(test, began);
+    let (mut output, mut report, mut buffer) =
+        (Bounded::new(context.floods.as_ref()), ReportReader::new([]), Vec::new());
+    let mut due = timeout.map(|timeout| clock::after(began, timeout));
+    let mut overdue: Option<Overdue> = None;
+    let (mut took, mut leaks) = (Duration::ZERO, Vec::new());
+    let status = loop {
+        match process.next(due, &mut buffer)? {
+            Happening::Wrote(stream) => {
+                output.push(&buffer);
+                if stream == Stream::Stdout {
+                    report.read(&buffer);
+                }
+            }
+            Happening::Exited => {
+                took = clock::since(began);
+                if overdue.is_none() {
+                    leaks = take_leave(&process, number, job, context, test);
+                }
+            }
+            Happening::LostChannel => {}
+            Happening::WantsTerminal => tell(told, Message::WantsTerminal { batch: job.batch.id }),
+            Happening::Ended(status) => break status,
+            Happening::Nothing => {
+                let (is_late, limit) = (overdue.is_some(), timeout.unwrap_or_default());
+                let stopped_by = process.stopped_by();
+                overdue.get_or_insert(Overdue { tests: vec![test], stopped_by, limit });
+                process.end(if is_late { End::Kill } else { End::Terminate });
+                due = (!is_late).then(|| clock::within(GRACE));
+            }
+        }
+    };
+    if let Some(signal) = process.was_told(status) {
+        tell(told, Message::Signal(signal));
+    }
+    let (outcome, reason) = match overdue {
+        Some(overdue) => (Outcome::TimedOut, Some(overdue.reason())),
+        None => {
+            let listing = &context.inventory.listings[test.listing];
+            let is_known = || is_known(listing, &listing.tests[test.test], context);
+            by_exit_code(status, &report, listing, is_known)
+        }
+    };
+    let output = output.into_output();
+    let by_output = || libtest::reason(&String::from_utf8_lossy(&output));
+    let reason = match outcome {
+        Outcome::Failed => by_output().or(reason),
+        _ => reason,
+    };
+    let (took, worker) = (Some(took), Some(number));
+    Ok(Verdict { took, worker, output, leaks, ..Verdict::without_run(outcome, reason) })
+}
+
+/// The process has exited, and what it started may still be there: it is the test's, is looked at
+/// until its linger has passed, and ended.
+fn take_leave(
+    process: &Supervised<'_>,
+    worker: u64,
+    job: &Job,
+    context: &Context<'_>,
+    test: TestId,
+) -> Vec<Leak> {
+    let listing = &context.inventory.listings[test.listing];
+    let look = context.look(process.pid(), worker, listing);
+    let rules = job.group.leak_rules(test);
+    let mut orphans = Orphans::new(rules.map(|rules| rules.linger).unwrap_or_default());
+    orphans.look_for_own(&look, clock::now());
+    while orphans.are_open() && !context.groups.must_die() {
+        std::thread::sleep(LOOK_AGAIN);
+        orphans.look_for_own(&look, clock::now());
+    }
+    let (pids, findings): (Vec<u32>, Vec<Finding>) = orphans.into_left().into_iter().unzip();
+    process::end_all(&pids);
+    let Some(rules) = rules.filter(|_| !findings.is_empty()) else { return Vec::new() };
+    let of_test = &*listing.tests[test.test].name;
+    let owner = &*listing.binary.id(of_test);
+    context.judged(&findings, rules, Whose { listing, of_test, owner, modules: &[] })
+}
+
+/// What a harness of one's own prints proves nothing, since its tests print as well: its exit
+/// code judges. libtest's exit code is 0 also where a test has ended the process in the middle.
+fn by_exit_code(
+    status: ExitStatus,
+    report: &ReportReader,
+    listing: &Listing,
+    is_known: impl FnOnce() -> bool,
+) -> (Outcome, Option<String>) {
+    let described = || Some(process::describe(status));
+    let is_libtest = listing.dispatch == Dispatch::Batches;
+    let is_named = listing.dispatch != Dispatch::Whole;
+    match status.code() {
+        Some(0) if is_named && report.may_have_run_nothing && !is_known() => {
+            (Outcome::Missing, Some(not_run()))
+        }
+        // libtest always says how it ended; without that the test ended the process.
+        Some(0) if is_libtest && !report.ended() => (Outcome::Aborted, described()),
+        Some(0) => (Outcome::Passed, None),
+        Some(code) if is_libtest && code != 101 => (Outcome::Aborted, described()),
+        Some(_) => (Outcome::Failed, described()),
+        None => (Outcome::Aborted, described()),
+    }
+}
+
+/// Whether the binary knows the test by its name, which it was given. A test that prints what a
+/// harness prints that has nothing to run is one that runs: so the binary is asked.
+fn is_known(listing: &Listing, test: &Test, context: &Context<'_>) -> bool {
+    /// Its list has come before within the time that the user gives it.
+    const LIMIT: Duration = Duration::from_secs(30);
+    Lister { binary: &listing.binary, limit: LIMIT, groups: context.groups }.knows(test)
+}

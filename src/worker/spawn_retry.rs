@@ -1,0 +1,64 @@
+//! Room for one more process: where the system has none, because of what the other workers'
+//! tests have started, a worker waits for them instead of failing its tests.
+
+use std::io;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::{Context, Job};
+use crate::process::clock;
+
+/// Between two attempts, at first and at most.
+const PAUSE: Duration = Duration::from_millis(5);
+const LONGEST_PAUSE: Duration = Duration::from_millis(200);
+
+/// With nothing else running for so long, there will be no more room.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Why a process was not started.
+pub enum Refused {
+    Failed(io::Error),
+    /// The run, or the fixture of its tests, has ended meanwhile.
+    Stopped,
+}
+
+/// Starts something, again and again as long as there is only no room for it and others may
+/// make some.
+pub fn start<T>(
+    job: &Job,
+    context: &Context<'_>,
+    mut attempt: impl FnMut() -> io::Result<T>,
+) -> Result<T, Refused> {
+    let (mut pause, mut alone_since) = (PAUSE, clock::now());
+    loop {
+        let error = match attempt() {
+            Ok(started) => return Ok(started),
+            Err(error) => error,
+        };
+        if context.stopping.load(Ordering::Relaxed) || job.is_bereft.load(Ordering::Relaxed) {
+            return Err(Refused::Stopped);
+        }
+        if !is_want_of_room(&error) || clock::since(alone_since) > PATIENCE {
+            return Err(Refused::Failed(error));
+        }
+        context.note_refusal();
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(LONGEST_PAUSE);
+        if !context.running.is_empty() {
+            alone_since = clock::now();
+        }
+    }
+}
+
+/// Processes, descriptors or memory that somebody may give back.
+#[cfg(unix)]
+fn is_want_of_room(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let wanting = [Errno::AGAIN, Errno::MFILE, Errno::NFILE, Errno::NOMEM];
+    wanting.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+}
+
+#[cfg(not(unix))]
+fn is_want_of_room(_error: &io::Error) -> bool {
+    false
+}
