@@ -37,6 +37,7 @@ mod config;
 mod discovery;
 mod error;
 mod fixture;
+mod frames;
 mod leaks;
 mod libtest;
 mod model;

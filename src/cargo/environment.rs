@@ -12,7 +12,6 @@ use super::binary::BuildScript;
 use super::toolchain::{Platform, Toolchain};
 use super::workspace::Package;
 use crate::cli::cargo_config::Configuration;
-use crate::fixture::Numbers;
 
 pub type Variables = BTreeMap<OsString, OsString>;
 
@@ -63,6 +62,14 @@ pub fn worker_variables(run_id: &str, slot: usize, worker: u64) -> [(&'static st
         ("PARTEST_SLOT", slot.to_string()),
         ("PARTEST_WORKER", worker.to_string()),
     ]
+}
+
+/// What tells the processes of a run apart.
+#[derive(Debug, Clone, Copy)]
+pub struct Numbers<'r> {
+    pub run_id: &'r str,
+    pub slots: usize,
+    pub worker: u64,
 }
 
 /// The same for the process of a fixture; `slot` where each slot has its own.

@@ -1,5 +1,6 @@
 //! The command line as meant: no option is left open here.
 
+use crate::config::policy::PolicyOverride;
 use std::io::IsTerminal;
 use std::time::Duration;
 
@@ -7,7 +8,8 @@ use super::args::{
     self, Args, CargoArgs, FlakyArg, Jobs, LeaksArg, MessageFormat, NoTests, PolicyArg, When,
 };
 use super::cargo_config::Configuration;
-use crate::config::schema::{Flaky, Kind, LeakAction};
+use crate::config::schema::{Flaky, Kind};
+use crate::model::leak::LeakAction;
 
 /// What to do with fixtures outside of a run, and with which: all, where none is named.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,17 +35,6 @@ pub enum Task {
     Plan,
     List,
     Fixtures(ByHand),
-}
-
-/// What the command line says about policies, over what the metadata says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum PolicyOverride {
-    #[default]
-    None,
-    Kind(Kind),
-    Isolate,
-    /// The flag that asked for it.
-    NoPartition(&'static str),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

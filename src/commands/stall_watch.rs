@@ -7,6 +7,7 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
 use crate::cli::settings::{Settings, Verbosity};
+use crate::model::event::Phase;
 use crate::process::AtWork;
 use crate::process::clock;
 use crate::report::messages;
@@ -16,20 +17,11 @@ use crate::run::interrupt::Interrupts;
 /// How often somebody looks.
 const TICK: Duration = Duration::from_secs(1);
 
-/// What a run waits for before its first test.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
-    Building,
-    Listing,
-}
-
-impl Phase {
-    /// What takes longer is told of: a crate may take its time, a list takes milliseconds.
-    fn usual(self) -> Duration {
-        match self {
-            Phase::Building => Duration::from_secs(60),
-            Phase::Listing => Duration::from_secs(5),
-        }
+/// What takes longer is reported: a crate may take its time, a list takes milliseconds.
+fn usual(phase: Phase) -> Duration {
+    match phase {
+        Phase::Building => Duration::from_secs(60),
+        Phase::Listing => Duration::from_secs(5),
     }
 }
 
@@ -50,7 +42,7 @@ impl Watch {
             while ends.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
                 let (phase, now) = (interrupts.phase(), clock::now());
                 if patience.ends(phase, now) {
-                    let is_long = |at_work: &AtWork| at_work.age >= phase.usual();
+                    let is_long = |at_work: &AtWork| at_work.age >= usual(phase);
                     let at_work: Vec<_> =
                         interrupts.at_work().into_iter().filter(is_long).collect();
                     if !at_work.is_empty() {
@@ -80,7 +72,7 @@ impl Patience {
                 is_over
             }
             other => {
-                *other = Some((phase, now, phase.usual()));
+                *other = Some((phase, now, usual(phase)));
                 false
             }
         }

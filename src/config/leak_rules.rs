@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use wildmatch::WildMatch;
 
-use super::schema::{Keys, LEAK_KINDS, LeakAction, LeakKind};
+use super::schema::Keys;
+use crate::model::leak::{LEAK_KINDS, LeakAction, LeakKind};
 
 /// How long something may outlive its test where no key says otherwise: a thread that was
 /// told to end needs a moment to do so.

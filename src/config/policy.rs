@@ -11,11 +11,21 @@ use std::time::Duration;
 
 use super::diagnostic::{Mistake, Place, nearest};
 use super::schema::{
-    At, Declaration, FixtureKeys, Flaky, Keys, Kind, LeakAction, Locks, Recycle, RetryKeys, Scope,
-    Threads,
+    At, Declaration, FixtureKeys, Flaky, Keys, Kind, Locks, Recycle, RetryKeys, Scope, Threads,
 };
-use crate::cli::settings::PolicyOverride;
-use crate::leaks::LeakRules;
+use crate::config::leak_rules::LeakRules;
+use crate::model::leak::LeakAction;
+
+/// What the command line says about policies, over what the metadata says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PolicyOverride {
+    #[default]
+    None,
+    Kind(Kind),
+    Isolate,
+    /// The flag that asked for it.
+    NoPartition(&'static str),
+}
 
 /// The rules of one test.
 #[derive(Debug, Clone)]

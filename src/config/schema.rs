@@ -1,6 +1,10 @@
 //! The metadata as typed: what stands in `[workspace.metadata.partest]` and
 //! `[package.metadata.partest]`, with its places. What it means is `policy`.
 
+use crate::model::leak::LEAK_ACTIONS;
+use crate::model::leak::LEAK_KINDS;
+use crate::model::leak::LeakAction;
+use crate::model::leak::LeakKind;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -54,49 +58,9 @@ pub struct Locks {
     pub write: Vec<String>,
 }
 
-/// What a test may leave behind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum LeakKind {
-    /// A thread of the test panicked and nobody looked.
-    Panic,
-    Process,
-    Thread,
-    /// Threads of a well-known pool that lives as long as its process by design.
-    Pool,
-}
-
-pub const LEAK_KINDS: [(&str, LeakKind); 4] = [
-    ("thread", LeakKind::Thread),
-    ("process", LeakKind::Process),
-    ("panic", LeakKind::Panic),
-    ("pool", LeakKind::Pool),
-];
-
 /// Kinds that are to come. Nothing looks for them yet, so a rule about one would promise what
 /// nobody keeps.
 const KINDS_TO_COME: [&str; 6] = ["output", "fd", "socket", "cwd", "env", "tempfile"];
-
-impl LeakKind {
-    pub fn as_str(self) -> &'static str {
-        LEAK_KINDS.iter().find(|(_, kind)| *kind == self).map_or("thread", |(name, _)| name)
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum LeakAction {
-    Allow,
-    Warn,
-    Deny,
-}
-
-impl LeakAction {
-    pub fn as_str(self) -> &'static str {
-        LEAK_ACTIONS.iter().find(|(_, action)| *action == self).map_or("warn", |(name, _)| name)
-    }
-}
-
-pub const LEAK_ACTIONS: [(&str, LeakAction); 3] =
-    [("allow", LeakAction::Allow), ("warn", LeakAction::Warn), ("deny", LeakAction::Deny)];
 
 /// The `leaks` of one node.
 #[derive(Debug, Clone, Default, PartialEq)]

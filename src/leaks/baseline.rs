@@ -9,12 +9,12 @@ use serde::{Deserialize, Serialize};
 use wildmatch::WildMatch;
 
 use crate::cli::settings::Settings;
-use crate::config::schema::LeakKind;
 use crate::discovery::inventory::Inventory;
 use crate::error::{Error, Result};
 use crate::model::event::Note;
+use crate::model::leak::LeakKind;
 use crate::model::outcome::{Outcome, Verdict};
-use crate::plan::schedule::TestId;
+use crate::model::test::TestId;
 use crate::worker::Context;
 
 /// The name of the file.

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use super::symbols::{Call, Module, Symbols};
 use super::traces::{Finding, Left};
-use super::{Leak, LeakRules};
-use crate::config::schema::{LeakAction, LeakKind};
+use crate::config::leak_rules::LeakRules;
+use crate::frames::Address;
 use crate::model::duration::seconds;
+use crate::model::leak::Leak;
+use crate::model::leak::{LeakAction, LeakKind};
 use crate::process::AtWork;
-use crate::protocol::frames::Address;
 
 /// What is needed to name the places of one worker.
 pub struct Names<'n> {

@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use crate::frames::{Address, Frame};
 use crate::model::numbers::NumberMap;
 use crate::process::clock;
-use crate::protocol::frames::{Address, Frame};
 
 /// Something that a test may have left behind, as far as the worker's own facts go.
 #[derive(Debug, Clone, PartialEq)]

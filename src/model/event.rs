@@ -5,11 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::outcome::{OUTCOMES, Outcome, Unsteady, Verdict};
-use crate::config::schema::LeakAction;
-use crate::leaks::Leak;
-use crate::plan::schedule::TestId;
-use crate::protocol::Way;
-use crate::worker::RunsNow;
+use crate::model::leak::Leak;
+use crate::model::leak::LeakAction;
+use crate::model::test::TestId;
+use crate::model::way::Way;
 
 #[derive(Debug)]
 pub enum Event {
@@ -69,6 +68,22 @@ pub enum Event {
     /// Time has passed and nothing else happened.
     Tick,
     Finished(Summary),
+}
+
+/// One slot, and the tests that run in it now. None of them: a process begins or ends.
+#[derive(Debug)]
+pub struct RunsNow {
+    pub slot: usize,
+    pub tests: Vec<(TestId, Duration)>,
+    /// Tests that have ended, and whose verdicts wait for what follows.
+    pub held: usize,
+}
+
+/// What a run waits for before its first test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    Building,
+    Listing,
 }
 
 /// Who has left something behind.

@@ -2,8 +2,11 @@
 
 pub mod duration;
 pub mod event;
+pub mod leak;
 pub mod numbers;
 pub mod outcome;
 pub mod output;
 pub mod output_file;
 pub mod size;
+pub mod test;
+pub mod way;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::output::Output;
-use crate::leaks::Leak;
+use crate::model::leak::Leak;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Outcome {

@@ -6,13 +6,14 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::history::{History, Past};
-use super::schedule::{Form, Group, GroupTest, Need, SHORT, Slots, TestId};
+use super::schedule::{Form, Group, GroupTest, Need, SHORT, Slots};
 use crate::cli::settings::Settings;
 use crate::config::policy::{FixtureName, Policy, Rules, Why, covers};
 use crate::config::schema::{Kind, Locks, Recycle, Threads};
 use crate::discovery::filter::Choice;
 use crate::discovery::inventory::{Dispatch, Inventory, Listing};
 use crate::discovery::statics::Statics;
+use crate::model::test::TestId;
 
 /// What the chosen tests come to.
 #[derive(Debug, Default)]

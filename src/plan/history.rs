@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::schedule::TestId;
 use crate::discovery::inventory::Inventory;
 use crate::model::event::Note;
+use crate::model::test::TestId;
 use crate::state::{self, Stored};
 
 #[derive(Debug, Default)]

@@ -6,12 +6,13 @@
 //! it may be long. A batch takes all it needs (slots, locks, the machine) at once or not at all,
 //! and whatever nothing holds can always start: so nothing can deadlock.
 
+use crate::model::test::TestId;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::config::leak_rules::LeakRules;
 use crate::config::schema::{Locks, Recycle, RetryKeys, Threads};
-use crate::leaks::LeakRules;
 
 use super::batch_size::Cut;
 pub use super::batch_size::SHORT;
@@ -19,13 +20,6 @@ use super::cpu_load::Loads;
 pub use super::fixtures::{FixtureStep, Instance, Need};
 use super::fixtures::{Readiness, Standing};
 use super::locks::Held;
-
-/// One test: the place of its listing in the inventory, and its place in that.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct TestId {
-    pub listing: usize,
-    pub test: usize,
-}
 
 #[derive(Debug, Clone)]
 pub struct GroupTest {

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{Groups, Hearing};
-use crate::protocol::frames::{IN_PERSONALITY, IN_PRIORITY};
+use crate::frames::{IN_PERSONALITY, IN_PRIORITY};
 
 /// A look at threads and processes, as they are now.
 pub trait Look {

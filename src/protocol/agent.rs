@@ -5,11 +5,11 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::frames::{self, Address, Decoder, Frame, VERSION};
 use super::libtest_event::{Counts, Line, events_in};
 use super::long_line::{LongLine, Shortened};
 use super::test_index::{Identities, Turn};
 use super::{Channel, Culprit, Ended, Fatal, Heard, Left, Settled};
+use crate::frames::{self, Address, Decoder, Frame, VERSION};
 use crate::leaks::{Fate, Finding, Module, Orphans, Subject, Traces, Watches};
 use crate::model::numbers::{NumberMap, NumberSet};
 use crate::model::outcome::Outcome;
@@ -793,8 +793,8 @@ mod model;
 mod tests {
     use proptest::prelude::*;
 
-    use super::frames::kinds;
     use super::*;
+    use crate::frames::kinds;
     use crate::libtest::tests::in_chunks;
     use crate::protocol::long_line::LONGEST;
 

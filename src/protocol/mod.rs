@@ -5,7 +5,6 @@
 //! is too much to be kept in memory goes to a file at once.
 
 mod agent;
-pub mod frames;
 mod libtest_event;
 mod logfile;
 mod long_line;
@@ -15,7 +14,7 @@ mod test_index;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use self::frames::Address;
+use crate::frames::Address;
 use crate::leaks::{Finding, Module};
 use crate::model::outcome::Outcome;
 use crate::model::output::Output;
@@ -23,27 +22,6 @@ use crate::process::{Look, Stream};
 
 pub use agent::{Agent, ThreadStack};
 pub use logfile::LedgerFile;
-
-/// The ways to learn verdicts, best first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Way {
-    /// From inside the worker.
-    Agent,
-    /// From libtest's `--logfile`.
-    LedgerFile,
-    /// From the exit code of a process for each test.
-    ExitCode,
-}
-
-impl Way {
-    /// What serves where this one does not.
-    pub fn next(self) -> Way {
-        match self {
-            Way::Agent => Way::LedgerFile,
-            Way::LedgerFile | Way::ExitCode => Way::ExitCode,
-        }
-    }
-}
 
 /// What a channel heard; tests are told by their places in the worker's list.
 #[derive(Debug, PartialEq)]

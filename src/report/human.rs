@@ -9,13 +9,13 @@ use std::time::Duration;
 use super::messages;
 use super::{Paint, View, harmless, is_quiet, print};
 use crate::cli::settings::Verbosity;
-use crate::config::schema::{LeakAction, LeakKind};
-use crate::leaks::Leak;
 use crate::model::duration::seconds;
 use crate::model::event::{Event, FixtureEvent, LeftBy, Note, Summary};
+use crate::model::leak::Leak;
+use crate::model::leak::{LeakAction, LeakKind};
 use crate::model::outcome::{Outcome, Unsteady, Verdict};
 use crate::model::output::Output;
-use crate::plan::schedule::TestId;
+use crate::model::test::TestId;
 
 /// How many of the slowest tests are named, and from where on a test is slow.
 const SLOWEST: usize = 5;

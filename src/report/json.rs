@@ -7,12 +7,12 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::{View, print};
-use crate::leaks::{Leak, LeakLine};
 use crate::model::event::{Event, FixtureEvent, LeftBy, Summary};
+use crate::model::leak::{Leak, LeakLine};
 use crate::model::outcome::{Attempt, Outcome, Unsteady, Verdict};
 use crate::model::output::Output;
 use crate::model::output_file::Flood;
-use crate::plan::schedule::TestId;
+use crate::model::test::TestId;
 
 pub struct Json<'r> {
     view: View<'r>,

@@ -8,15 +8,15 @@ use super::harmless;
 use crate::cargo::binary::Binary;
 use crate::cargo::command;
 use crate::cli::settings::Settings;
-use crate::commands::stall_watch::Phase;
-use crate::leaks::Leak;
 use crate::model::duration::seconds;
+use crate::model::event::Phase;
 use crate::model::event::{Longest, Note, Summary};
+use crate::model::leak::Leak;
 use crate::model::outcome::{Outcome, Unsteady, Verdict};
 use crate::model::output_file::{self, Flood};
 use crate::model::size;
+use crate::model::way::Way;
 use crate::process::{self, AtWork};
-use crate::protocol::Way;
 
 /// `1 test`, `2 tests`.
 pub fn count(number: usize, thing: &str) -> String {

@@ -14,7 +14,7 @@ use crate::cli::settings::{Settings, Verbosity};
 use crate::discovery::inventory::Inventory;
 use crate::error::{Error, Result};
 use crate::model::event::Event;
-use crate::plan::schedule::TestId;
+use crate::model::test::TestId;
 
 pub use human::is_cut;
 pub use plan::{list, plan};

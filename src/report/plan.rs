@@ -13,7 +13,8 @@ use crate::config::schema::{Recycle, Threads};
 use crate::discovery::filter::Choice;
 use crate::discovery::inventory::{Dispatch, Listing};
 use crate::model::duration::seconds;
-use crate::plan::schedule::{Form, Group, Plan, Step, TestId, rehearse};
+use crate::model::test::TestId;
+use crate::plan::schedule::{Form, Group, Plan, Step, rehearse};
 
 /// One wanted test a line, ignored ones marked; or one JSON object a line.
 pub fn list(view: View<'_>, choices: &[Vec<Choice>]) -> String {

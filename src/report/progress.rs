@@ -11,10 +11,10 @@ use super::messages;
 use super::{Paint, View, is_quiet};
 use crate::cli::settings::{Settings, Verbosity};
 use crate::model::duration::seconds;
+use crate::model::event::RunsNow;
 use crate::model::event::{Event, FixtureEvent, Note};
 use crate::model::outcome::{Outcome, Verdict};
-use crate::plan::schedule::TestId;
-use crate::worker::RunsNow;
+use crate::model::test::TestId;
 
 /// How often the line is drawn, per second: as fast as an eye reads.
 const DRAWS_PER_SECOND: u8 = 10;

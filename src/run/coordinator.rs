@@ -23,10 +23,11 @@ use crate::error::{Error, Result};
 use crate::fixture::{Errand, Failure, News};
 use crate::model::event::{Event, LeftBy, Longest, Note, Summary};
 use crate::model::outcome::{Attempt, Outcome, Verdict};
-use crate::plan::schedule::{Batch, FixtureStep, Form, Group, Instance, Plan, TestId};
+use crate::model::test::TestId;
+use crate::model::way::Way;
+use crate::plan::schedule::{Batch, FixtureStep, Form, Group, Instance, Plan};
 use crate::process::Passed;
 use crate::process::clock;
-use crate::protocol::Way;
 use crate::report::messages;
 use crate::worker::{self, Cause, Context, Job, LeftLater, Message, Overdue, Rest};
 

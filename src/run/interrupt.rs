@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::commands::stall_watch::Phase;
+use crate::model::event::Phase;
 #[cfg(unix)]
 use crate::process::Passed;
 use crate::process::{self, AtWork, Groups, GuardLine, Lines};

@@ -2,7 +2,7 @@
 
 use crate::model::outcome::{Attempt, Outcome, Verdict};
 use crate::model::output::Output;
-use crate::plan::schedule::TestId;
+use crate::model::test::TestId;
 
 #[derive(Debug, Default)]
 pub struct Ledger {

@@ -1,10 +1,11 @@
 //! What runs now, for whoever asks: workers keep this, and the coordinator reads it.
 
+use crate::model::event::RunsNow;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use crate::plan::schedule::TestId;
+use crate::model::test::TestId;
 use crate::process::clock;
 
 /// All workers that live now, by number.
@@ -16,15 +17,6 @@ struct Occupied {
     slot: usize,
     tests: Vec<(TestId, Instant)>,
     held: usize,
-}
-
-/// One slot, and the tests that run in it now. None of them: a process begins or ends.
-#[derive(Debug)]
-pub struct RunsNow {
-    pub slot: usize,
-    pub tests: Vec<(TestId, Duration)>,
-    /// Tests that have ended, and whose verdicts wait for what follows.
-    pub held: usize,
 }
 
 impl Running {

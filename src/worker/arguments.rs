@@ -3,7 +3,7 @@
 
 use crate::discovery::inventory::Listing;
 use crate::libtest::{self, Listed};
-use crate::plan::schedule::TestId;
+use crate::model::test::TestId;
 
 /// What fits on a command line: the platform's limit, less what the environment may take.
 const ARGUMENT_SPACE: usize = if cfg!(windows) {

@@ -11,11 +11,12 @@ use super::{
 };
 use crate::discovery::inventory::{Dispatch, Listing, Test};
 use crate::discovery::lister::Lister;
-use crate::leaks::{Finding, Leak, Orphans};
+use crate::leaks::{Finding, Orphans};
 use crate::libtest::{self, ReportReader};
+use crate::model::leak::Leak;
 use crate::model::outcome::{Outcome, Verdict};
 use crate::model::output::Bounded;
-use crate::plan::schedule::TestId;
+use crate::model::test::TestId;
 use crate::process::clock;
 use crate::process::{self, End, Happening, Stream, Supervised};
 

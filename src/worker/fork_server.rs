@@ -11,9 +11,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::{Context, Job};
 use crate::cargo::environment;
 use crate::fixture::Values;
+use crate::model::way::Way;
 use crate::plan::schedule::{Form, Group};
 use crate::process;
-use crate::protocol::Way;
 
 /// It has to serve so many tests to be worth its own start.
 const FEWEST_TESTS: usize = 4;

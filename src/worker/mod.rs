@@ -22,18 +22,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::cargo::environment;
+use crate::config::leak_rules::LeakRules;
 use crate::discovery::inventory::{Inventory, Listing};
 use crate::error::{self, Result};
 use crate::fixture::{Fixture, News, Shelf, Values};
 use crate::leaks::baseline::Baseline;
-use crate::leaks::{Finding, Leak, LeakRules, Module, Names, Symbols, judge};
+use crate::leaks::{Finding, Module, Names, Symbols, judge};
 use crate::model::event::Note;
+use crate::model::leak::Leak;
 use crate::model::outcome::Verdict;
 use crate::model::output::Output;
 use crate::model::output_file::Floods;
-use crate::plan::schedule::{Batch, Group, Instance, TestId};
+use crate::model::test::TestId;
+use crate::model::way::Way;
+use crate::plan::schedule::{Batch, Group, Instance};
 use crate::process::{self, At, Groups, Passed, Program, Role};
-use crate::protocol::Way;
 use crate::worker::agent_file::AgentFile;
 
 use active::Running;
@@ -41,7 +44,6 @@ use exit_code::run_one_by_one;
 use spawn_retry::Refused;
 use supervise::run_in_parts;
 
-pub use active::RunsNow;
 pub use fork_server::Prepared;
 
 /// What all workers of a run have in common.

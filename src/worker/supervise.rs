@@ -12,17 +12,21 @@ use super::{
     Cause, Context, GRACE, Job, LOOK_AGAIN, LeftLater, Message, Overdue, Rest, Whose, prepare,
     spawn_retry, tell_all,
 };
-use crate::config::schema::{LeakAction, LeakKind, Recycle};
+use crate::config::leak_rules::LeakRules;
+use crate::config::schema::Recycle;
 use crate::discovery::inventory::Listing;
-use crate::leaks::{Finding, Leak, LeakRules, Module, Names, Symbols, essential, is_pool};
+use crate::leaks::{Finding, Module, Names, Symbols, essential, is_pool};
 use crate::libtest;
+use crate::model::leak::Leak;
+use crate::model::leak::{LeakAction, LeakKind};
 use crate::model::outcome::{Outcome, Verdict};
 use crate::model::output::Output;
-use crate::plan::schedule::TestId;
+use crate::model::test::TestId;
+use crate::model::way::Way;
 use crate::process::clock;
 use crate::process::{self, At, Door, End, Happening, Look, Stream, Supervised, Wire};
 use crate::protocol::{
-    Agent, Channel, Culprit, Ended, Fatal, Heard, LedgerFile, Left, Settled, ThreadStack, Way,
+    Agent, Channel, Culprit, Ended, Fatal, Heard, LedgerFile, Left, Settled, ThreadStack,
 };
 
 /// As many processes, one after another, as the platform's limit on arguments asks for.

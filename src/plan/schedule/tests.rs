@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::config::schema::{RetryKeys, Scope};
+use crate::model::test::TestId;
 use proptest::prelude::*;
 
 pub fn group(listing: usize, form: Form, expected_ms: &[Option<u64>]) -> Group {

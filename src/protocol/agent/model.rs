@@ -13,9 +13,9 @@ use proptest::prelude::*;
 
 use super::tests::Nobody;
 use super::{Agent, Culprit, Fatal};
+use crate::frames::kinds;
 use crate::model::outcome::Outcome;
 use crate::process::Stream;
-use crate::protocol::frames::kinds;
 use crate::protocol::{Channel, Heard, Left};
 
 #[allow(dead_code)]

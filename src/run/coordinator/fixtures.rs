@@ -5,11 +5,13 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
 
 use super::{Run, Starter, aborted};
+use crate::cargo::environment::Numbers;
 use crate::config::schema::Scope;
-use crate::fixture::{self, Control, Errand, Failure, News, Numbers, Shelf, Values};
+use crate::fixture::{self, Control, Errand, Failure, News, Shelf, Values};
 use crate::model::event::{Event, FixtureEvent};
 use crate::model::outcome::{Outcome, Verdict};
-use crate::plan::schedule::{Batch, Group, Instance, TestId};
+use crate::model::test::TestId;
+use crate::plan::schedule::{Batch, Group, Instance};
 use crate::report::messages;
 use crate::worker::{Context, Message, Rest};
 

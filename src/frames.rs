@@ -52,7 +52,7 @@
 
 use std::fmt;
 
-#[path = "../agent/kinds.rs"]
+#[path = "agent/kinds.rs"]
 pub mod kinds;
 
 pub use kinds::{IN_PERSONALITY, IN_PRIORITY, SLOTS, VERSION, mark};
