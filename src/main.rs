@@ -7,6 +7,7 @@
 //!
 //! ```text
 //! error        what keeps a run from doing its job, and the exit codes
+//! frames       the wire format of the agent's messages
 //! model/       plain data that every stage speaks of: tests, outcomes, leaks, output, events
 //! process/     child processes, signals, the terminal and the clock, by platform
 //! state        small files in the target directory
@@ -14,10 +15,10 @@
 //! cli/         the command line and cargo's configuration, as typed and as meant
 //! cargo/       cargo's build and metadata, the toolchain, test binaries and their environment
 //! libtest/     the command line and the output of libtest
-//! protocol/    how a worker reports its tests: agent frames, libtest's log file
 //! discovery/   which tests there are, and which are wanted
 //! plan/        which tests run together, and which may start now
 //! leaks/       what tests leave behind, and what the policy makes of it
+//! protocol/    how a worker reports its tests: agent frames, libtest's log file
 //! fixture/     shared fixtures, started once for all of their tests
 //! worker/      one process that runs a batch of tests, supervised
 //! run/         the coordinator, which decides, and the ledger of verdicts
