@@ -52,7 +52,7 @@ pub enum Error {
     Result(std::io::Error),
     #[error("interrupted")]
     Interrupted,
-    #[error("{}", crate::report::messages::internal_error(thread, why))]
+    #[error("internal error: {thread} panicked: {why}; please report it")]
     Internal { thread: String, why: String },
 }
 

@@ -64,7 +64,8 @@ use crate::model::event::{Note, Summary};
 use crate::model::outcome::Outcome;
 use crate::plan::schedule::Plan;
 use crate::process::Lines;
-use crate::report::{Paint, View, tell};
+use crate::process::stderr::write_line;
+use crate::report::{Paint, View};
 use crate::run::interrupt::Interrupts;
 
 fn main() -> ExitCode {
@@ -84,7 +85,7 @@ fn main() -> ExitCode {
         Ok(exit) => exit.into(),
         Err(error) => {
             if !error.is_told() {
-                tell(&format!("{}: {error}", Paint(settings.color.stderr).bad("error")));
+                write_line(&format!("{}: {error}", Paint(settings.color.stderr).bad("error")));
             }
             error.exit().into()
         }
@@ -93,7 +94,7 @@ fn main() -> ExitCode {
 
 /// The table of contents.
 fn run(settings: &Settings, lines: Lines) -> Result<Exit> {
-    let interrupts = Interrupts::catch(lines).map_err(Error::Signals)?;
+    let interrupts = Interrupts::catch(lines, report::show_notice).map_err(Error::Signals)?;
     let pool = make_pool(settings.slots)?;
     let mut notes = Vec::new();
 
@@ -173,7 +174,7 @@ fn overview(
     inventory: &Inventory,
 ) -> Result<Exit> {
     for note in notes {
-        tell(&format!(
+        write_line(&format!(
             "{}: {}",
             Paint(settings.color.stderr).warn("warning"),
             report::messages::note(note)
@@ -214,6 +215,6 @@ fn no_tests(settings: &Settings) -> Exit {
         NoTests::Warn => (paint.warn("warning"), Exit::AllWell),
         NoTests::Fail => (paint.bad("error"), Exit::NoTestMatched),
     };
-    tell(&format!("{word}: {}", report::messages::no_test_matched(settings)));
+    write_line(&format!("{word}: {}", report::messages::no_test_matched(settings)));
     exit
 }

@@ -36,8 +36,8 @@ fn lists_for_ever(flags: &str) -> (Package, Running) {
     (package, run)
 }
 
-const BUILDS: &str = "no test runs yet: cargo builds: `";
-const LISTS: &str = "no test runs yet: binaries are listed: `";
+const BUILDS: &str = "no test runs yet: cargo is building: `";
+const LISTS: &str = "no test runs yet: listing tests: `";
 
 #[test]
 fn a_build_that_hangs_is_named_to_who_asks_and_to_who_interrupts_it() {
@@ -61,7 +61,7 @@ fn a_list_that_hangs_is_named_to_who_asks_and_to_who_interrupts_it() {
     run.send_until_stderr(Signal::USR1, LISTS);
     run.send(Signal::INT);
     let ran = run.wait().exits(130);
-    let told = "interrupted while binaries were being listed, before the first test: `";
+    let told = "interrupted while tests were being listed, before the first test: `";
     for words in [LISTS, told] {
         let line = ran.stderr.lines().find(|line| line.starts_with(words));
         let line = line.unwrap_or_else(|| panic!("no `{words}`; {ran}"));

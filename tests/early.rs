@@ -200,7 +200,7 @@ fn what_is_built_is_told_and_ctrl_c_ends_the_build_and_the_tests() {
     let package = Workspace { compiled: stays, tests, ..BESIDE }.package();
     let run = partest(&package).start();
     let pids = [run.await_log("builds"), run.await_log("runs")];
-    run.send_until_stderr(Signal::USR1, "cargo still builds: `");
+    run.send_until_stderr(Signal::USR1, "cargo is still building: `");
     run.send(Signal::INT);
     let ran = run.wait().exits(130);
     assert!(ran.stderr.contains("interrupted while cargo was building: `"), "{ran}");

@@ -17,10 +17,9 @@ use super::workspace::{Workspace, crate_name};
 use crate::cli::args::CargoArgs;
 use crate::cli::cargo_config::Configuration;
 use crate::cli::settings::Settings;
-use crate::commands::early_tests;
 use crate::error::{Error, Result};
+use crate::model::listing::BinaryName;
 use crate::process::{self, Fostered};
-use crate::report::messages;
 use crate::state::Stamp;
 
 /// One test executable, and all that is needed to start it as `cargo test` would.
@@ -80,10 +79,11 @@ pub struct Told {
 }
 
 impl Build {
-    pub fn start(settings: &Settings) -> Result<Build> {
+    /// Where tests may run `beside_tests`, what the build leaves running is told from what they do.
+    pub fn start(settings: &Settings, beside_tests: bool) -> Result<Build> {
         let command = command::build(settings);
         let program = command.get_program().to_string_lossy().into_owned();
-        let started = match early_tests::is_wanted(settings) {
+        let started = match beside_tests {
             true => Fostered::spawn(command),
             false => Fostered::spawn_alone(command),
         };
@@ -309,10 +309,16 @@ impl Binary {
     pub fn check(&self) -> std::io::Result<()> {
         let now = Stamp::of(&self.executable);
         match now.is_some() && now != self.stamp {
-            true => Err(std::io::Error::other(messages::replaced(self.short_path()))),
+            true => Err(std::io::Error::other(Replaced(self.short_path().to_owned()))),
             // One that is gone is told of by whoever starts it.
             false => Ok(()),
         }
+    }
+
+    /// As messages name it.
+    pub fn full_name(&self) -> BinaryName {
+        let (name, kind) = (self.name.clone(), self.kind.to_string());
+        BinaryName { name, kind, package: self.package_name.clone() }
     }
 
     pub fn short_path(&self) -> &Path {
@@ -320,6 +326,14 @@ impl Binary {
         self.executable.strip_prefix(here).unwrap_or(&self.executable)
     }
 }
+
+/// Why a binary is not started any more.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "`{}` was replaced while the run went on, by another build as a rule; run again what had not begun",
+    .0.display()
+)]
+struct Replaced(PathBuf);
 
 /// Kinds of libraries (`rlib`, `proc-macro`, `cdylib`, …) are told as cargo tells them.
 fn kind_name(kind: &TargetKind) -> &'static str {

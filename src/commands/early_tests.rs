@@ -19,8 +19,8 @@ use crate::cli::settings::{Settings, Task};
 use crate::config::policy::Policy;
 use crate::discovery::inventory::{self, Inventory, Lists};
 use crate::error::{Error, Result};
+use crate::process::stderr::write_line;
 use crate::process::{self, Fostered};
-use crate::report::tell;
 use crate::run::interrupt::Interrupts;
 use crate::worker::Message;
 use crate::worker::agent_file::AgentFile;
@@ -251,7 +251,7 @@ impl Rest {
         if interrupts.happened() {
             return Err(Error::Interrupted);
         }
-        unsaid.iter().for_each(|line| tell(line));
+        unsaid.iter().for_each(|line| write_line(line));
         end?;
         prepare::check_paths(place.settings, place.policy, place.inventory)?;
         interrupts.watch_terminal();

@@ -11,9 +11,11 @@ use crate::discovery::inventory::Inventory;
 use crate::error::{Error, Exit, Result};
 use crate::fixture::keep::{Asker, Found, Record, Shelf, stop};
 use crate::fixture::{Failure, Fixture, Values, resolve};
+use crate::model::fixture::FixtureInstance;
 use crate::process::Groups;
+use crate::process::stderr::write_line;
 use crate::report::messages;
-use crate::report::{Paint, print, status, tell};
+use crate::report::{Paint, print, status};
 use crate::run::interrupt::Interrupts;
 
 /// Does it. `inventory` is there where something is to be started.
@@ -106,7 +108,6 @@ fn start(
             let needs = fixture.needs.iter().map(|at| &names[*at]);
             let values = values_of(needs, slot, policy, shelf);
             let launch = fixture.launch(inventory, slot, values);
-            let shown = messages::fixture(&fixture.name, slot);
             let found = match launch {
                 Ok(launch) => shelf.find_or_keep(&launch, &asker),
                 Err(why) => Some(Found::Lost(Failure::at_start(why))),
@@ -114,9 +115,13 @@ fn start(
             match found {
                 Some(Found::Lost(failure)) => {
                     let paint = Paint(settings.color.stderr);
-                    let why = messages::fixture_failed(&shown, &failure.why);
-                    tell(&format!("{}: {why}", paint.bad("error")));
-                    tell(String::from_utf8_lossy(&failure.output).trim_end());
+                    let instance = FixtureInstance { name: fixture.name.clone(), slot };
+                    let why = &failure.why;
+                    write_line(&format!(
+                        "{}: fixture {instance} failed: {why}",
+                        paint.bad("error")
+                    ));
+                    write_line(String::from_utf8_lossy(&failure.output).trim_end());
                     return Ok(Exit::FixtureFailed);
                 }
                 Some(Found::Unwanted) => {
@@ -171,6 +176,6 @@ fn stop_all(
         }
     }
     let paint = Paint(settings.color.stderr);
-    tell(&status(paint, "Stopped", &messages::count(stopped, "fixture")));
+    write_line(&status(paint, "Stopped", &messages::count(stopped, "fixture")));
     Ok(Exit::AllWell)
 }

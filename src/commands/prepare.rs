@@ -18,8 +18,9 @@ use crate::fixture;
 use crate::model::event::Note;
 use crate::plan::history::History;
 use crate::process;
+use crate::process::stderr::write_line;
+use crate::report::Spinner;
 use crate::report::messages;
-use crate::report::{Spinner, tell};
 use crate::run::interrupt::Interrupts;
 
 /// Where the lists are kept, below the state directory.
@@ -51,7 +52,7 @@ pub fn build(
     interrupts: &Arc<Interrupts>,
     notes: &mut Vec<Note>,
 ) -> Result<Built> {
-    let Build { cargo, news } = Build::start(settings)?;
+    let Build { cargo, news } = Build::start(settings, early_tests::is_wanted(settings))?;
     let pid = cargo.id();
     interrupts.watch_build(Some(pid));
     let mut cargo = Building::new(cargo);
@@ -97,7 +98,7 @@ pub fn build(
     interrupts.watch_build(None);
     end_if(interrupts)?;
     // Only now: cargo's lines and ours must not get into each other.
-    mistakes.for_each(|mistake| tell(&mistake));
+    mistakes.for_each(|mistake| write_line(&mistake));
     if let Err(error @ Error::Metadata(_)) = declared {
         return Err(error);
     }
@@ -134,7 +135,7 @@ pub fn declared_alone(settings: &Settings) -> Result<(Workspace, Policy)> {
     let (mut mistakes, mut notes) = (Vec::new(), Vec::new());
     let declared = declared(settings, &mut mistakes, &mut notes);
     for mistake in &mistakes {
-        tell(&mistake.render(settings.color.stderr));
+        write_line(&mistake.render(settings.color.stderr));
     }
     declared
 }
@@ -201,7 +202,7 @@ pub fn check_paths(settings: &Settings, policy: &Policy, inventory: &Inventory) 
         policy.check_paths(package, &ids, &mut mistakes);
     }
     for mistake in &mistakes {
-        tell(&mistake.render(settings.color.stderr));
+        write_line(&mistake.render(settings.color.stderr));
     }
     end_if_wrong(&mistakes)
 }

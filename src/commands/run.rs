@@ -180,7 +180,12 @@ fn run_tests(
             reports.show(&Event::LeftBehind { by: LeftBy::Run, leaks });
         }
     }
-    if let Some(note) = old_and_new.conclude(settings, context) {
+    let note = match settings.write_baseline {
+        true => Some(old_and_new.save(&context.root)),
+        // Without the agent leaks go unnoticed.
+        false => context.agent.as_ref().and_then(|_| old_and_new.outdated(&context.baseline)),
+    };
+    if let Some(note) = note {
         reports.show(&Event::Note(note));
     }
     Ok(summary)

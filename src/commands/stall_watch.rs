@@ -10,8 +10,8 @@ use crate::cli::settings::{Settings, Verbosity};
 use crate::model::event::Phase;
 use crate::process::AtWork;
 use crate::process::clock;
+use crate::process::stderr::write_line_over_progress;
 use crate::report::messages;
-use crate::report::tell_between;
 use crate::run::interrupt::Interrupts;
 
 /// How often somebody looks.
@@ -46,7 +46,7 @@ impl Watch {
                     let at_work: Vec<_> =
                         interrupts.at_work().into_iter().filter(is_long).collect();
                     if !at_work.is_empty() {
-                        tell_between(&messages::holds_up(phase, &at_work));
+                        write_line_over_progress(&messages::holds_up(phase, &at_work));
                     }
                 }
             }

@@ -17,6 +17,7 @@ use crate::cargo::binary::{Binary, Harness};
 use crate::cargo::origins::Origins;
 use crate::config::policy::Policy;
 use crate::model::event::Note;
+use crate::model::listing::{ListFailure, WholeBinary};
 use crate::process::Groups;
 use crate::state::{self, Stored};
 
@@ -140,10 +141,10 @@ impl FromIterator<Listing> for Listings {
 #[derive(Debug, Default)]
 pub struct Inventory {
     pub listings: Listings,
-    /// Binaries that could not be listed, with the message for each.
-    pub failures: Vec<String>,
-    /// What there is to say of binaries that could be listed, after a fashion.
-    pub remarks: Vec<String>,
+    /// Binaries that could not be listed.
+    pub failures: Vec<ListFailure>,
+    /// Custom harnesses that run as one test although they seem to know `--list`.
+    pub remarks: Vec<WholeBinary>,
 }
 
 impl Inventory {
@@ -307,7 +308,7 @@ fn list(
     origins: &Origins,
     limit: Duration,
     groups: &Groups,
-) -> Result<(Kept, Option<String>), String> {
+) -> Result<(Kept, Option<WholeBinary>), ListFailure> {
     // Its own crate counts in it, and in no other: a test target of any name is linked by nobody.
     let mut origins = origins.clone();
     origins.crates.insert(binary.name.clone());

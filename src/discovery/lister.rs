@@ -11,9 +11,9 @@ use super::inventory::{Dispatch, Test};
 use super::statics;
 use crate::cargo::binary::{Binary, Harness};
 use crate::libtest;
+use crate::model::listing::{ListAnswer, ListEnd, ListFailure, WholeBinary, WholeCause};
 use crate::process::clock;
 use crate::process::{self, Groups, Role};
-use crate::report::messages;
 
 /// What asks for a list, in the order in which it is tried.
 const WORDS: [&[&str]; 3] = [
@@ -40,11 +40,11 @@ pub struct Found {
     pub dispatch: Dispatch,
     pub tests: Vec<Test>,
     /// Why a harness that seems to know lists runs as a whole.
-    pub remark: Option<String>,
+    pub remark: Option<WholeBinary>,
 }
 
 impl Found {
-    fn whole(remark: Option<String>) -> Found {
+    fn whole(remark: Option<WholeBinary>) -> Found {
         let main = Test { name: WHOLE.into(), is_ignored: false };
         Found { dispatch: Dispatch::Whole, tests: vec![main], remark }
     }
@@ -53,16 +53,16 @@ impl Found {
 /// Why there is no list, with what the binary said.
 enum Refusal {
     /// Its answer is an error; it may like other words better.
-    Answered(String),
+    Answered(ListAnswer),
     /// It was ended, or ended itself by a signal. Asked again it would do no better, and where
     /// the user has ended it, nothing more may start.
-    Silent(String),
-    NotStarted(String),
+    Silent(ListAnswer),
+    NotStarted(ListAnswer),
 }
 
 impl Lister<'_> {
     /// An error where the binary cannot be run at all; for libtest also where it does not list.
-    pub fn list(&self) -> Result<Found, String> {
+    pub fn list(&self) -> Result<Found, ListFailure> {
         match self.binary.harness {
             Harness::Libtest => self.list_libtest(),
             // One that ignores its arguments would run all its tests when asked for a list.
@@ -73,43 +73,46 @@ impl Lister<'_> {
         }
     }
 
-    fn list_libtest(&self) -> Result<Found, String> {
+    fn list_libtest(&self) -> Result<Found, ListFailure> {
         match self.both(WORDS[0]) {
             Ok((all, ignored)) => {
                 let tests = put_together(all, ignored);
                 Ok(Found { dispatch: Dispatch::Batches, tests, remark: None })
             }
-            Err(Refusal::Answered(why) | Refusal::Silent(why) | Refusal::NotStarted(why)) => {
-                Err(messages::cannot_list(self.binary, &why))
-            }
+            Err(
+                Refusal::Answered(answer) | Refusal::Silent(answer) | Refusal::NotStarted(answer),
+            ) => Err(self.failure(answer)),
         }
     }
 
-    fn list_custom(&self) -> Result<Found, String> {
+    fn list_custom(&self) -> Result<Found, ListFailure> {
         // What it says to libtest's own words explains most.
-        let mut why: Option<String> = None;
+        let mut cause: Option<WholeCause> = None;
         for words in WORDS {
             match self.both(words) {
                 Ok((all, ignored)) => match self.listed(words, all, ignored) {
                     Ok(found) => return Ok(found),
                     Err(other) => {
-                        why = other.or(why);
+                        cause = other.or(cause);
                         break;
                     }
                 },
-                Err(Refusal::Answered(said)) => {
-                    why.get_or_insert_with(|| messages::when_asked(&said));
+                Err(Refusal::Answered(answer)) => {
+                    cause.get_or_insert(WholeCause::NoList(answer));
                 }
-                Err(Refusal::Silent(said)) => {
-                    why.get_or_insert_with(|| messages::when_asked(&said));
+                Err(Refusal::Silent(answer)) => {
+                    cause.get_or_insert(WholeCause::NoList(answer));
                     break;
                 }
-                Err(Refusal::NotStarted(why)) => {
-                    return Err(messages::cannot_list(self.binary, &why));
-                }
+                Err(Refusal::NotStarted(answer)) => return Err(self.failure(answer)),
             }
         }
-        Ok(Found::whole(why.map(|why| messages::runs_whole(self.binary, &why))))
+        let binary = self.binary.full_name();
+        Ok(Found::whole(cause.map(|cause| WholeBinary { binary, cause })))
+    }
+
+    fn failure(&self, answer: ListAnswer) -> ListFailure {
+        ListFailure { binary: self.binary.full_name(), answer: Box::new(answer) }
     }
 
     /// All tests, and the ignored ones: one after the other, for they may write files.
@@ -126,18 +129,18 @@ impl Lister<'_> {
         words: &[&str],
         all: Vec<String>,
         ignored: Vec<String>,
-    ) -> Result<Found, Option<String>> {
+    ) -> Result<Found, Option<WholeCause>> {
         let is_same = is_same(&all, &ignored);
         let tests = put_together(all, ignored);
         // It knows the words and lists nothing: it may still do something when it is run.
         let first = tests.first().ok_or(None)?;
         // Were all of them taken to be ignored, none would run.
         if is_same {
-            return Err(Some(messages::lists_the_same()));
+            return Err(Some(WholeCause::IgnoresIgnored));
         }
         match self.is_listed(words, first) {
             true => Ok(Found { dispatch: Dispatch::OneByOne, tests, remark: None }),
-            false => Err(Some(messages::takes_no_name(&first.name))),
+            false => Err(Some(WholeCause::UnknownName(first.name.clone()))),
         }
     }
 
@@ -156,17 +159,21 @@ impl Lister<'_> {
     fn ask(&self, words: &[&str]) -> Result<Vec<String>, Refusal> {
         let mut command = self.binary.command();
         command.args(words);
-        let told = |how: &str, said: &[u8]| messages::asked(self.binary, words, how, said);
+        let program = self.binary.short_path().display();
+        let answer = |end: ListEnd, printed: &[u8]| ListAnswer {
+            end,
+            command: format!("{program} {}", words.join(" ")),
+            printed: String::from_utf8_lossy(printed).into_owned(),
+        };
         let printed = process::run(command, self.groups, Role::Lister, clock::within(self.limit));
         let printed = printed.map_err(|error| {
-            Refusal::NotStarted(told(&format!("could not be started: {error}"), b""))
+            Refusal::NotStarted(answer(ListEnd::NotStarted(error.to_string()), b""))
         })?;
         let said = [printed.stderr.as_slice(), printed.stdout.as_slice()].concat();
         let Some(status) = printed.status else {
-            let how = format!("did not end within {:?} (`list-timeout`)", self.limit);
-            return Err(Refusal::Silent(told(&how, &said)));
+            return Err(Refusal::Silent(answer(ListEnd::TimedOut(self.limit), &said)));
         };
-        let ended = || told(&format!("ended with {}", process::describe(status)), &said);
+        let ended = || answer(ListEnd::Exited(process::describe(status)), &said);
         match status.code() {
             Some(0) => Ok(libtest::parse_list(&String::from_utf8_lossy(&printed.stdout))),
             Some(_) => Err(Refusal::Answered(ended())),

@@ -4,7 +4,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::outcome::{OUTCOMES, Outcome, Unsteady, Verdict};
+use super::fixture::{FixtureFailure, FixtureInstance, StopFailure};
+use super::listing::{ListFailure, WholeBinary};
+use super::outcome::{Flakiness, OUTCOMES, Outcome, Verdict};
 use crate::model::leak::Leak;
 use crate::model::leak::LeakAction;
 use crate::model::test::TestId;
@@ -48,9 +50,7 @@ pub enum Event {
         verdict: Verdict,
     },
     Fixture {
-        name: String,
-        /// Where every slot has its own.
-        slot: Option<usize>,
+        instance: FixtureInstance,
         what: FixtureEvent,
     },
     /// Leaks that no verdict has told of: whose they are was not known in time, or is not at all.
@@ -105,14 +105,14 @@ pub enum FixtureEvent {
     },
     /// It failed to start, or died when it was needed: its tests are blocked.
     Lost {
-        why: String,
+        why: FixtureFailure,
         output: Vec<u8>,
         leaks: Vec<Leak>,
     },
     Stopped {
         leaks: Vec<Leak>,
         /// What was wrong with its end.
-        remark: Option<String>,
+        failures: Vec<StopFailure>,
     },
     /// It stays up for the next run.
     GivenBack,
@@ -134,9 +134,9 @@ pub enum Note {
         path: PathBuf,
         why: String,
     },
-    ListFailed(String),
+    ListFailed(ListFailure),
     /// A harness that knows lists runs as one test all the same.
-    RunsWhole(String),
+    RunsWhole(WholeBinary),
     /// This way to learn the verdicts of a binary did not work; the next one serves.
     NoChannel {
         binary: String,
@@ -233,9 +233,9 @@ impl Summary {
 
     pub fn add(&mut self, verdict: &Verdict) {
         self.counts[verdict.outcome as usize] += 1;
-        match verdict.unsteady() {
-            Some(Unsteady::Flaky) => self.flaky += 1,
-            Some(Unsteady::OrderDependent) => self.order_dependent += 1,
+        match verdict.flakiness() {
+            Some(Flakiness::Flaky) => self.flaky += 1,
+            Some(Flakiness::OrderDependent) => self.order_dependent += 1,
             None => {}
         }
         self.add_leaks(&verdict.leaks);

@@ -2,11 +2,16 @@
 
 pub mod duration;
 pub mod event;
+pub mod fixture;
 pub mod leak;
+pub mod listing;
 pub mod numbers;
 pub mod outcome;
 pub mod output;
 pub mod output_file;
+pub mod printable;
+pub mod reason;
+pub mod shell;
 pub mod size;
 pub mod test;
 pub mod way;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::output::Output;
+use super::reason::Reason;
 use crate::model::leak::Leak;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,7 +55,7 @@ impl Outcome {
 pub struct Attempt {
     pub outcome: Outcome,
     pub took: Option<Duration>,
-    pub reason: Option<String>,
+    pub reason: Option<Reason>,
     pub output: Output,
     /// How many other tests its process was handed.
     pub beside: usize,
@@ -62,7 +63,7 @@ pub struct Attempt {
 
 /// Why a test passed in the end that had failed before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unsteady {
+pub enum Flakiness {
     /// It failed and passed in the same surroundings.
     Flaky,
     /// It failed beside others, and passed alone.
@@ -88,7 +89,7 @@ pub struct Verdict {
     pub is_flaky_failure: bool,
     pub worker: Option<u64>,
     /// One line: the place of the panic, the signal, the fixture.
-    pub reason: Option<String>,
+    pub reason: Option<Reason>,
     pub output: Output,
     /// What the test left behind, as far as the rules do not hide it.
     pub leaks: Vec<Leak>,
@@ -97,17 +98,17 @@ pub struct Verdict {
 impl Verdict {
     /// Whether it came after failures, and what these mean: one that failed alone too is
     /// flaky, whatever happened beside others.
-    pub fn unsteady(&self) -> Option<Unsteady> {
+    pub fn flakiness(&self) -> Option<Flakiness> {
         let passed = self.outcome == Outcome::Passed || self.is_flaky_failure;
         let failed_alone = self.failed_before.iter().any(|attempt| attempt.beside == 0);
         match self.failed_before.is_empty() || !passed {
             true => None,
-            false if failed_alone => Some(Unsteady::Flaky),
-            false => Some(Unsteady::OrderDependent),
+            false if failed_alone => Some(Flakiness::Flaky),
+            false => Some(Flakiness::OrderDependent),
         }
     }
 
-    pub fn without_run(outcome: Outcome, reason: Option<String>) -> Verdict {
+    pub fn without_run(outcome: Outcome, reason: Option<Reason>) -> Verdict {
         Verdict {
             outcome,
             took: None,

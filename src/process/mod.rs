@@ -28,6 +28,7 @@ mod portable;
 mod procfs;
 #[cfg(unix)]
 mod signals;
+pub mod stderr;
 #[cfg(target_os = "linux")]
 mod syscalls;
 #[cfg(target_os = "linux")]

@@ -7,14 +7,16 @@ use std::io;
 use std::time::Duration;
 
 use super::messages;
-use super::{Paint, View, harmless, is_quiet, print};
+use super::{Paint, View, is_quiet, print};
 use crate::cli::settings::Verbosity;
 use crate::model::duration::seconds;
 use crate::model::event::{Event, FixtureEvent, LeftBy, Note, Summary};
+use crate::model::fixture::FixtureInstance;
 use crate::model::leak::Leak;
 use crate::model::leak::{LeakAction, LeakKind};
-use crate::model::outcome::{Outcome, Unsteady, Verdict};
+use crate::model::outcome::{Flakiness, Outcome, Verdict};
 use crate::model::output::Output;
+use crate::model::printable::printable;
 use crate::model::test::TestId;
 
 /// How many of the slowest tests are named, and from where on a test is slow.
@@ -86,7 +88,7 @@ impl<'r> Human<'r> {
     pub fn show(&mut self, event: &Event) -> io::Result<()> {
         match event {
             Event::Judged { test, verdict } => self.judged(*test, verdict),
-            Event::Fixture { name, slot, what } => self.fixture(name, *slot, what),
+            Event::Fixture { instance, what } => self.fixture(instance, what),
             Event::LeftBehind { by, leaks } => {
                 let owner = match by {
                     LeftBy::Test(test) => Owner::Test(*test),
@@ -106,21 +108,20 @@ impl<'r> Human<'r> {
         Ok(())
     }
 
-    fn fixture(&mut self, name: &str, slot: Option<usize>, what: &FixtureEvent) {
+    fn fixture(&mut self, instance: &FixtureInstance, what: &FixtureEvent) {
         let (FixtureEvent::Lost { leaks, .. } | FixtureEvent::Stopped { leaks, .. }) = what else {
             return;
         };
-        let name = messages::fixture(name, slot);
         if let FixtureEvent::Lost { why, output, .. } = what {
-            self.lost.push((messages::fixture_failed(&name, why), output.clone()));
+            self.lost.push((format!("fixture {instance} failed: {why}"), output.clone()));
         }
-        let owned = leaks.iter().map(|leak| (Owner::Fixture(name.clone()), leak.clone()));
+        let owned = leaks.iter().map(|leak| (Owner::Fixture(instance.to_string()), leak.clone()));
         self.leaks.extend(owned);
     }
 
     fn judged(&mut self, test: TestId, verdict: &Verdict) {
         let is_shown = !verdict.outcome.is_well()
-            || verdict.unsteady().is_some()
+            || verdict.flakiness().is_some()
             || (self.view.settings.show_output && !verdict.output.is_empty());
         if is_shown {
             self.verdicts.push((test, verdict.clone()));
@@ -139,7 +140,7 @@ impl<'r> Human<'r> {
     fn report(&mut self, summary: &Summary) -> String {
         let mut text = String::new();
         for (why, output) in &self.lost {
-            line(&mut text, &format!("{} {}", self.paint.bad("FAILED"), harmless(why.as_bytes())));
+            line(&mut text, &format!("{} {}", self.paint.bad("FAILED"), printable(why.as_bytes())));
             self.output(&mut text, output);
             line(&mut text, "");
         }
@@ -168,8 +169,8 @@ impl<'r> Human<'r> {
     fn verdict(&self, text: &mut String, test: TestId, verdict: &Verdict) {
         let listing = &self.view.inventory.listings[test.listing];
         let listed = &listing.tests[test.test];
-        if let Some(unsteady) = verdict.unsteady() {
-            return self.unsteady(text, test, verdict, unsteady);
+        if let Some(flakiness) = verdict.flakiness() {
+            return self.flakiness(text, test, verdict, flakiness);
         }
         let word = messages::verdict_word(verdict.outcome);
         let word = match verdict.outcome.is_well() {
@@ -179,7 +180,9 @@ impl<'r> Human<'r> {
         let id = self.paint.strong(&self.view.id(test));
         let took = verdict.took.map(messages::in_brackets).unwrap_or_default();
         let reason = match &verdict.reason {
-            Some(reason) => format!(": {}", harmless(reason.as_bytes()).replace('\n', " ")),
+            Some(reason) => {
+                format!(": {}", printable(reason.to_string().as_bytes()).replace('\n', " "))
+            }
             None => String::new(),
         };
         line(text, &format!("{word} {id}{took}{reason}"));
@@ -199,20 +202,20 @@ impl<'r> Human<'r> {
 
     /// A test that failed first and passed later: the words of its first failure, and the ways
     /// to see it again.
-    fn unsteady(&self, text: &mut String, test: TestId, verdict: &Verdict, unsteady: Unsteady) {
+    fn flakiness(&self, text: &mut String, test: TestId, verdict: &Verdict, flakiness: Flakiness) {
         let listing = &self.view.inventory.listings[test.listing];
         let listed = &listing.tests[test.test];
-        let word = match unsteady {
-            Unsteady::Flaky => "FLAKY",
-            Unsteady::OrderDependent => "ORDER DEPENDENT",
+        let word = match flakiness {
+            Flakiness::Flaky => "FLAKY",
+            Flakiness::OrderDependent => "ORDER DEPENDENT",
         };
         let word = match verdict.outcome.is_well() {
             true => self.paint.warn(word),
             false => self.paint.bad(word),
         };
         let id = self.paint.strong(&self.view.id(test));
-        let what = messages::unsteady(unsteady, verdict);
-        let what = harmless(what.as_bytes()).replace('\n', " ");
+        let what = messages::flakiness(flakiness, verdict);
+        let what = printable(what.as_bytes()).replace('\n', " ");
         line(text, &format!("{word} {id}: {what}"));
         if let Some(first) = verdict.failed_before.first() {
             self.output(text, &first.output);
@@ -221,7 +224,7 @@ impl<'r> Human<'r> {
         let settings = self.view.settings;
         let again = messages::again(settings, &listing.binary, &listed.name, listed.is_ignored);
         line(text, &self.paint.faint(&format!("  alone: {again}")));
-        if unsteady == Unsteady::OrderDependent {
+        if flakiness == Flakiness::OrderDependent {
             let beside = messages::beside_others(settings, &listing.binary);
             line(text, &self.paint.faint(&format!("  beside others: {beside}")));
         }
@@ -230,7 +233,7 @@ impl<'r> Human<'r> {
 
     /// Output stands behind a bar, so that nothing that a test prints looks like ours.
     fn output(&self, text: &mut String, output: &[u8]) {
-        let shown = harmless(output);
+        let shown = printable(output);
         let lines = lines(&shown);
         let surplus = lines.len().saturating_sub(LINES);
         let bar = self.paint.faint("  |");
@@ -247,7 +250,7 @@ impl<'r> Human<'r> {
 
     fn whole(&self, text: &mut String, output: &Output) {
         for (flood, path) in output.kept() {
-            let whole = harmless(messages::whole(flood, path).as_bytes());
+            let whole = printable(messages::whole(flood, path).as_bytes());
             line(text, &self.paint.faint(&format!("  {whole}")));
         }
     }
@@ -316,7 +319,7 @@ impl<'r> Human<'r> {
         };
         let verb = if leak.kind == LeakKind::Panic { "at" } else { "started at" };
         let place = leak.place.as_ref().map(|place| format!(" {verb} {place}"));
-        let what = harmless(leak.what.as_bytes()).replace('\n', " ");
+        let what = printable(leak.what.as_bytes()).replace('\n', " ");
         let rule = self.paint.faint(&format!("[{}: {}]", leak.action.as_str(), leak.rule));
         let place = place.unwrap_or_default();
         line(text, &format!("    {word} `{what}`{place}, {} {rule}", leak.detail));
@@ -348,7 +351,7 @@ fn lines(shown: &str) -> Vec<&str> {
 /// Whether an output has more lines than are shown of it.
 pub fn is_cut(output: &[u8]) -> bool {
     // Most have hardly any.
-    output.len() > LINES && lines(&harmless(output)).len() > LINES
+    output.len() > LINES && lines(&printable(output)).len() > LINES
 }
 
 fn line(text: &mut String, line: &str) {

@@ -6,12 +6,15 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::messages;
 use super::{View, print};
 use crate::model::event::{Event, FixtureEvent, LeftBy, Summary};
+use crate::model::fixture::FixtureInstance;
 use crate::model::leak::{Leak, LeakLine};
-use crate::model::outcome::{Attempt, Outcome, Unsteady, Verdict};
+use crate::model::outcome::{Attempt, Flakiness, Outcome, Verdict};
 use crate::model::output::Output;
 use crate::model::output_file::Flood;
+use crate::model::reason::Reason;
 use crate::model::test::TestId;
 
 pub struct Json<'r> {
@@ -43,7 +46,7 @@ struct TestLine<'l> {
     cpu_seconds: Option<f64>,
     attempt: u32,
     worker: Option<u64>,
-    reason: Option<&'l str>,
+    reason: Option<String>,
     flaky: bool,
     order_dependent: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -67,7 +70,7 @@ struct OutputFile {
 struct AttemptLine<'l> {
     outcome: &'l str,
     seconds: f64,
-    reason: Option<&'l str>,
+    reason: Option<String>,
     /// How many other tests its process was handed.
     beside: usize,
     output: String,
@@ -82,7 +85,7 @@ struct FixtureLine<'l> {
     slot: Option<usize>,
     state: &'l str,
     seconds: Option<f64>,
-    reason: Option<&'l str>,
+    reason: Option<String>,
     leaks: Vec<LeakLine<'l>>,
     output: Option<String>,
 }
@@ -132,7 +135,7 @@ impl<'r> Json<'r> {
                 Ok(())
             }
             Event::Judged { test, verdict } => self.test(*test, verdict),
-            Event::Fixture { name, slot, what } => match fixture_line(name, *slot, what) {
+            Event::Fixture { instance, what } => match fixture_line(instance, what) {
                 Some(line) => write(&Line::Fixture(line)),
                 None => Ok(()),
             },
@@ -168,9 +171,9 @@ impl<'r> Json<'r> {
             cpu_seconds: verdict.processor.map(|time| rounded(time.as_secs_f64())),
             attempt: verdict.attempt,
             worker: verdict.worker,
-            reason: verdict.reason.as_deref(),
-            flaky: verdict.unsteady() == Some(Unsteady::Flaky),
-            order_dependent: verdict.unsteady() == Some(Unsteady::OrderDependent),
+            reason: verdict.reason.as_ref().map(Reason::to_string),
+            flaky: verdict.flakiness() == Some(Flakiness::Flaky),
+            order_dependent: verdict.flakiness() == Some(Flakiness::OrderDependent),
             failed_before: verdict.failed_before.iter().map(attempt_line).collect(),
             leaks: verdict.leaks.iter().map(Leak::line).collect(),
             output: String::from_utf8_lossy(&verdict.output).into_owned(),
@@ -183,7 +186,7 @@ fn attempt_line(attempt: &Attempt) -> AttemptLine<'_> {
     AttemptLine {
         outcome: attempt.outcome.as_str(),
         seconds: rounded(attempt.took.unwrap_or_default().as_secs_f64()),
-        reason: attempt.reason.as_deref(),
+        reason: attempt.reason.as_ref().map(Reason::to_string),
         beside: attempt.beside,
         output: String::from_utf8_lossy(&attempt.output).into_owned(),
         output_files: output_files(&attempt.output),
@@ -199,11 +202,11 @@ fn output_files(output: &Output) -> Vec<OutputFile> {
 }
 
 fn fixture_line<'l>(
-    name: &'l str,
-    slot: Option<usize>,
+    instance: &'l FixtureInstance,
     what: &'l FixtureEvent,
 ) -> Option<FixtureLine<'l>> {
-    let line = FixtureLine { name, slot, ..FixtureLine::default() };
+    let FixtureInstance { name, slot } = instance;
+    let line = FixtureLine { name, slot: *slot, ..FixtureLine::default() };
     Some(match what {
         FixtureEvent::Starting => return None,
         FixtureEvent::GivenBack => FixtureLine { state: "kept", ..line },
@@ -212,14 +215,14 @@ fn fixture_line<'l>(
         }
         FixtureEvent::Lost { why, output, leaks } => FixtureLine {
             state: "failed",
-            reason: Some(why),
+            reason: Some(why.to_string()),
             leaks: leaks.iter().map(Leak::line).collect(),
             output: Some(String::from_utf8_lossy(output).into_owned()),
             ..line
         },
-        FixtureEvent::Stopped { leaks, remark } => FixtureLine {
+        FixtureEvent::Stopped { leaks, failures } => FixtureLine {
             state: "stopped",
-            reason: remark.as_deref(),
+            reason: (!failures.is_empty()).then(|| messages::stop_failures(failures)),
             leaks: leaks.iter().map(Leak::line).collect(),
             ..line
         },

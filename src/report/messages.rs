@@ -1,22 +1,23 @@
 //! Every sentence that a person gets to read, one function for each occasion.
 
 use std::path::Path;
-use std::process::ExitStatus;
 use std::time::Duration;
 
-use super::harmless;
 use crate::cargo::binary::Binary;
 use crate::cargo::command;
 use crate::cli::settings::Settings;
+use crate::error::Error;
 use crate::model::duration::seconds;
-use crate::model::event::Phase;
-use crate::model::event::{Longest, Note, Summary};
+use crate::model::event::{Longest, Note, Phase, Summary};
+use crate::model::fixture::StopFailure;
 use crate::model::leak::Leak;
-use crate::model::outcome::{Outcome, Unsteady, Verdict};
+use crate::model::outcome::{Flakiness, Outcome, Verdict};
 use crate::model::output_file::{self, Flood};
+use crate::model::shell::shell_line;
 use crate::model::size;
 use crate::model::way::Way;
-use crate::process::{self, AtWork};
+use crate::process::AtWork;
+use crate::run::interrupt::{Notice, Occasion};
 
 /// `1 test`, `2 tests`.
 pub fn count(number: usize, thing: &str) -> String {
@@ -37,28 +38,34 @@ pub fn in_brackets(took: Duration) -> String {
     format!(" ({} s)", seconds(took))
 }
 
-/// What there is to tell of a run that has not begun with its tests, or with some of them.
-#[cfg(unix)]
-pub fn what_is_prepared(phase: Phase, at_work: &[AtWork], tests_run: bool) -> String {
-    let what = match (phase, tests_run) {
-        (Phase::Building, false) => "no test runs yet: cargo builds",
-        (Phase::Building, true) => "cargo still builds",
-        (Phase::Listing, false) => "no test runs yet: binaries are listed",
-        (Phase::Listing, true) => "binaries are still listed",
-    };
-    format!("{what}{}", behind_a_colon(at_work))
+/// What the user is told who asks or interrupts before all tests are there.
+pub fn notice(notice: &Notice) -> String {
+    let Notice { occasion, phase, at_work, tests_run } = notice;
+    let at_work = behind_a_colon(at_work);
+    match (occasion, tests_run) {
+        (Occasion::Asked, false) => match phase {
+            Phase::Building => format!("no test runs yet: cargo is building{at_work}"),
+            Phase::Listing => format!("no test runs yet: listing tests{at_work}"),
+        },
+        (Occasion::Asked, true) => match phase {
+            Phase::Building => format!("cargo is still building{at_work}"),
+            Phase::Listing => format!("still listing tests{at_work}"),
+        },
+        (Occasion::Interrupted, false) => {
+            format!("interrupted {}, before the first test{at_work}", during(*phase))
+        }
+        (Occasion::Interrupted, true) => format!(
+            "interrupted {}{at_work}; results of tests that already ran are not reported",
+            during(*phase)
+        ),
+    }
 }
 
-/// The same for who does not want to wait for it any more.
-#[cfg(unix)]
-pub fn interrupted(phase: Phase, at_work: &[AtWork], tests_ran: bool) -> String {
-    let what = match phase {
+fn during(phase: Phase) -> &'static str {
+    match phase {
         Phase::Building => "while cargo was building",
-        Phase::Listing => "while binaries were being listed",
-    };
-    let first = if tests_ran { "" } else { ", before the first test" };
-    let end = if tests_ran { "; what ran beside that is not told" } else { "" };
-    format!("interrupted {what}{first}{}{end}", behind_a_colon(at_work))
+        Phase::Listing => "while tests were being listed",
+    }
 }
 
 /// What takes so long that somebody may wonder.
@@ -110,57 +117,6 @@ pub fn more_slots(more: usize) -> String {
     format!("{:>12} {}", "and", count(more, "more slot"))
 }
 
-pub fn cannot_list(binary: &Binary, why: &str) -> String {
-    format!("cannot list the tests of {}: {why}", what(binary))
-}
-
-/// The line that says that a harness is one test, for a reason of its own.
-pub fn runs_whole(binary: &Binary, why: &str) -> String {
-    format!("{} runs as one test, judged by its exit code: {why}", what(binary))
-}
-
-pub fn when_asked(how: &str) -> String {
-    format!("asked for its tests, {how}")
-}
-
-pub fn lists_the_same() -> String {
-    "it lists the same tests with `--ignored` and without, so that nobody can tell which of them are ignored".to_owned()
-}
-
-pub fn takes_no_name(name: &str) -> String {
-    format!(
-        "it lists `{}`, and does not know it when that is asked for with `--exact`",
-        harmless(name.as_bytes())
-    )
-}
-
-fn what(binary: &Binary) -> String {
-    format!("`{}` ({} of {})", binary.name, binary.kind, binary.package_name)
-}
-
-/// What a binary did that was asked for its tests, and what it said.
-pub fn asked(binary: &Binary, words: &[&str], how: &str, said: &[u8]) -> String {
-    // As much of the output as helps: what went wrong stands at its end.
-    const LINES: usize = 20;
-    let said = String::from_utf8_lossy(said);
-    let lines: Vec<&str> = said.lines().collect();
-    let tail = &lines[lines.len().saturating_sub(LINES)..];
-    let mut text =
-        format!("it {how}\n  command: {} {}", binary.short_path().display(), words.join(" "));
-    for line in tail {
-        text.push_str(&format!("\n  | {line}"));
-    }
-    text
-}
-
-/// Why a binary is not started any more.
-pub fn replaced(path: &Path) -> String {
-    format!(
-        "`{}` was replaced while the run went on, by another build as a rule; run again what had not begun",
-        path.display()
-    )
-}
-
 /// Where all that a test printed stands.
 pub fn whole(flood: &Flood, path: &Path) -> String {
     let here = std::env::current_dir().unwrap_or_default();
@@ -202,7 +158,8 @@ pub fn note(note: &Note) -> String {
             "could not keep below `{}` all that tests printed ({why}); the report has the beginning and the end of it",
             path.display()
         ),
-        Note::ListFailed(message) | Note::RunsWhole(message) => message.clone(),
+        Note::ListFailed(failure) => failure.to_string(),
+        Note::RunsWhole(whole) => whole.to_string(),
         Note::NoChannel { binary, way: Way::Agent } => format!(
             "the agent in `{binary}` was not let in or fell silent: its tests go on without it, and what they leave behind is not looked for"
         ),
@@ -245,7 +202,10 @@ pub fn note(note: &Note) -> String {
             "a test of `{node}` wants the terminal, and its process is stopped for it: it goes on when the run is in the foreground (fg)"
         ),
         Note::Broken { thread, why } => {
-            format!("{}; what had not ended was not run", internal_error(thread, why))
+            format!(
+                "{}; what had not ended was not run",
+                Error::Internal { thread: thread.clone(), why: why.clone() }
+            )
         }
         Note::Kept { fixtures } => format!(
             "left up for the next run: fixture {}; to stop what is up: cargo partest fixtures stop",
@@ -281,20 +241,6 @@ pub fn again(settings: &Settings, binary: &Binary, test: &str, is_ignored: bool)
     words.extend(test.starts_with('-').then(|| "--".to_owned()));
     words.push(test.to_owned());
     shell_line(&words)
-}
-
-/// A command as a shell reads it back.
-fn shell_line(words: &[String]) -> String {
-    words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
-}
-
-/// A word as a shell reads it back.
-fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-+=/.,:@%".contains(c);
-    match !word.is_empty() && word.chars().all(is_plain) {
-        true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', r"'\''")),
-    }
 }
 
 /// `140 passed, 1 failed, 1 ignored`: what did not happen is left out.
@@ -380,23 +326,6 @@ pub fn no_test_matched(settings: &Settings) -> String {
     }
 }
 
-/// What cannot happen, and has.
-pub fn internal_error(thread: &str, why: &str) -> String {
-    format!("internal error: {thread} panicked: {why}; please report it")
-}
-
-/// Of a test that ran when that happened.
-pub fn given_up() -> String {
-    "the run was given up after an internal error".to_owned()
-}
-
-pub fn cut_short(run_timeout: Option<Duration>) -> String {
-    match run_timeout {
-        Some(limit) => format!("the run was ended after {limit:?}"),
-        None => "interrupted".to_owned(),
-    }
-}
-
 pub fn retrying(id: &str, outcome: Outcome, left: usize) -> String {
     let word = verdict_word(outcome).to_lowercase();
     match left {
@@ -405,26 +334,17 @@ pub fn retrying(id: &str, outcome: Outcome, left: usize) -> String {
     }
 }
 
-pub fn flaky_failure(unsteady: Unsteady) -> String {
-    match unsteady {
-        Unsteady::Flaky => "passed only when it ran again, and flaky = \"fail\"".to_owned(),
-        Unsteady::OrderDependent => {
-            "passed only when it ran alone, and flaky = \"fail\"".to_owned()
-        }
-    }
-}
-
 /// What is said behind the name of a test that failed first and passed later.
-pub fn unsteady(unsteady: Unsteady, verdict: &Verdict) -> String {
+pub fn flakiness(flakiness: Flakiness, verdict: &Verdict) -> String {
     let failures = verdict.failed_before.len();
     let first = verdict.failed_before.first();
-    let reason = first.and_then(|attempt| attempt.reason.as_deref());
+    let reason = first.and_then(|attempt| attempt.reason.as_ref());
     let reason = reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
-    match unsteady {
-        Unsteady::Flaky => {
+    match flakiness {
+        Flakiness::Flaky => {
             format!("failed {}, then passed{reason}", count(failures, "time"))
         }
-        Unsteady::OrderDependent => {
+        Flakiness::OrderDependent => {
             let beside = first.map_or(0, |attempt| attempt.beside);
             format!("failed beside {}, passed alone{reason}", count(beside, "other test"))
         }
@@ -439,42 +359,9 @@ pub fn beside_others(settings: &Settings, binary: &Binary) -> String {
     shell_line(&words)
 }
 
-pub fn fixture_failed(name: &str, why: &str) -> String {
-    format!("fixture {name} failed: {why}")
-}
-
-pub fn not_ready(timeout: Duration) -> String {
-    format!(
-        "it was not ready after {timeout:?} (it says so by a line PARTEST_READY, or as `ready` in Cargo.toml tells)"
-    )
-}
-
-pub fn ended_by_itself(status: ExitStatus, was_ready: bool) -> String {
-    let how = process::describe(status);
-    match was_ready {
-        true => format!("it ended with {how} while its tests needed it"),
-        false => format!("it ended with {how} before it was ready"),
-    }
-}
-
-pub fn was_killed(grace: Duration) -> String {
-    format!("it did not stop within {grace:?} and was killed")
-}
-
-/// A fixture's own command to stop it came to this, and printed that.
-pub fn stop_command_failed(words: &[String], how: &str, said: &[u8]) -> String {
-    let said = harmless(said);
-    let last = said.trim_end().lines().next_back();
-    let last = last.map(|line| format!(", and said: {}", line.trim())).unwrap_or_default();
-    format!("its command to stop it {how}: {}{last}", shell_line(words))
-}
-
-/// `server`, `db of slot 1`
-pub fn fixture(name: &str, slot: Option<usize>) -> String {
-    match slot {
-        Some(slot) => format!("{name} of slot {slot}"),
-        None => name.to_owned(),
-    }
+/// What was wrong with the end of a fixture.
+pub fn stop_failures(failures: &[StopFailure]) -> String {
+    failures.iter().map(StopFailure::to_string).collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]
@@ -507,13 +394,6 @@ mod tests {
         );
         let single = Longest { tests: 1, ..unit };
         assert!(longest(&single, &summary).ends_with("no plan could be shorter"));
-    }
-
-    #[test]
-    fn words_come_back_through_a_shell() {
-        assert_eq!(quoted("auth::rejects"), "auth::rejects");
-        assert_eq!(quoted("it's $HOME"), r"'it'\''s $HOME'");
-        assert_eq!(quoted(""), "''");
     }
 
     #[test]

@@ -7,7 +7,7 @@ mod plan;
 mod progress;
 
 use std::cmp::Ordering;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 
 use crate::cli::args::MessageFormat;
 use crate::cli::settings::{Settings, Verbosity};
@@ -15,6 +15,8 @@ use crate::discovery::inventory::Inventory;
 use crate::error::{Error, Result};
 use crate::model::event::Event;
 use crate::model::test::TestId;
+use crate::process::stderr::write_line_over_progress;
+use crate::run::interrupt::Notice;
 
 pub use human::is_cut;
 pub use plan::{list, plan};
@@ -108,16 +110,9 @@ pub fn unless_closed(written: io::Result<()>) -> Result<()> {
     }
 }
 
-/// Says something on stderr; one that is closed is no reason to stop.
-pub fn tell(line: &str) {
-    let _ = writeln!(io::stderr(), "{line}");
-}
-
-/// The same for who does not know whether somebody, such as cargo, draws a line of progress in
-/// the same place.
-pub fn tell_between(line: &str) {
-    let clear = if io::stderr().is_terminal() { "\r\u{1b}[K" } else { "" };
-    tell(&format!("{clear}{}", harmless(line.as_bytes())));
+/// Shows what has to be said besides the events of a run.
+pub fn show_notice(notice: &Notice) {
+    write_line_over_progress(&messages::notice(notice));
 }
 
 /// Styles for one stream: colored, or plain.
@@ -150,38 +145,6 @@ impl Paint {
     }
 }
 
-/// What a test printed, safe to show: without escapes that could move the cursor, set a
-/// title or hide a line.
-pub fn harmless(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(bytes);
-    let plain = console::strip_ansi_codes(&text);
-    let show = |c: char| match c {
-        '\n' | '\t' => c,
-        '\r' => '\n',
-        c if c.is_control() || turns_the_text(c) => '\u{fffd}',
-        c => c,
-    };
-    plain.replace("\r\n", "\n").chars().map(show).collect()
-}
-
-/// What makes a terminal show text in another order than it has.
-fn turns_the_text(c: char) -> bool {
-    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
 fn is_quiet(settings: &Settings) -> bool {
     settings.verbosity == Verbosity::Quiet
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn escapes_of_a_test_do_not_reach_the_terminal() {
-        assert_eq!(harmless("a\u{202e}b\u{2066}".as_bytes()), "a\u{fffd}b\u{fffd}");
-        let shown = harmless(b"\x1b[31mred\x1b[0m\x1b]0;title\x07 a\x08b \xff\r\nnext\rlast");
-        assert!(!shown.contains('\x1b') && !shown.contains('\x07') && !shown.contains('\x08'));
-        assert!(shown.contains("red") && shown.ends_with("\nnext\nlast"), "{shown:?}");
-    }
 }

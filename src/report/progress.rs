@@ -13,6 +13,7 @@ use crate::cli::settings::{Settings, Verbosity};
 use crate::model::duration::seconds;
 use crate::model::event::RunsNow;
 use crate::model::event::{Event, FixtureEvent, Note};
+use crate::model::fixture::FixtureInstance;
 use crate::model::outcome::{Outcome, Verdict};
 use crate::model::test::TestId;
 
@@ -91,7 +92,7 @@ impl Progress {
             Event::Slow { test, took } => self.slow(*test, *took, view),
             Event::Retrying { test, outcome, left } => self.retrying(*test, *outcome, *left, view),
             Event::Judged { test, verdict } => self.judged(*test, verdict, view),
-            Event::Fixture { name, slot, what } => self.fixture(name, *slot, what),
+            Event::Fixture { instance, what } => self.fixture(instance, what),
             Event::Wrote { bytes } => self.pass_through(bytes),
             Event::Note(note) => self.note(note),
             Event::WhatRuns(slots) => self.what_runs(slots, view),
@@ -164,23 +165,28 @@ impl Progress {
         format!("{word} {}{took}", view.id(test))
     }
 
-    fn fixture(&self, name: &str, slot: Option<usize>, what: &FixtureEvent) {
-        let name = messages::fixture(name, slot);
+    fn fixture(&self, instance: &FixtureInstance, what: &FixtureEvent) {
         let is_verbose = self.verbosity == Verbosity::Verbose;
         match what {
             FixtureEvent::Ready { took } if is_verbose => {
-                let what = format!("fixture {name}{}", messages::in_brackets(*took));
+                let what = format!("fixture {instance}{}", messages::in_brackets(*took));
                 self.line(&status(self.paint, "Started", &what));
             }
-            FixtureEvent::Stopped { remark: None, .. } if is_verbose => {
-                self.line(&status(self.paint, "Stopped", &format!("fixture {name}")));
+            FixtureEvent::Stopped { failures, .. } if failures.is_empty() && is_verbose => {
+                self.line(&status(self.paint, "Stopped", &format!("fixture {instance}")));
             }
-            FixtureEvent::Stopped { remark: Some(remark), .. } => {
-                self.line(&format!("{}: fixture {name}: {remark}", self.paint.warn("warning")));
+            FixtureEvent::Stopped { failures, .. } if !failures.is_empty() => {
+                let failures = messages::stop_failures(failures);
+                self.line(&format!(
+                    "{}: fixture {instance}: {failures}",
+                    self.paint.warn("warning")
+                ));
             }
             FixtureEvent::Lost { why, .. } => {
-                let what = messages::fixture_failed(&name, why);
-                self.line(&format!("{}: {what}", self.paint.bad("error")));
+                self.line(&format!(
+                    "{}: fixture {instance} failed: {why}",
+                    self.paint.bad("error")
+                ));
             }
             _ => {}
         }

@@ -16,19 +16,19 @@ use std::time::{Duration, Instant};
 use rayon::ThreadPool;
 
 use super::interrupt::Interrupts;
-use super::ledger::{self, Ledger};
+use super::ledger::Ledger;
 use crate::config::schema::Flaky;
 use crate::discovery::inventory::{Dispatch, Listing};
 use crate::error::{Error, Result};
 use crate::fixture::{Errand, Failure, News};
 use crate::model::event::{Event, LeftBy, Longest, Note, Summary};
 use crate::model::outcome::{Attempt, Outcome, Verdict};
+use crate::model::reason::{Reason, Requeued, WorkerEnd};
 use crate::model::test::TestId;
 use crate::model::way::Way;
 use crate::plan::schedule::{Batch, FixtureStep, Form, Group, Instance, Plan};
 use crate::process::Passed;
 use crate::process::clock;
-use crate::report::messages;
 use crate::worker::{self, Cause, Context, Job, LeftLater, Message, Overdue, Rest};
 
 use cpu_learning::Learning;
@@ -347,9 +347,8 @@ impl<'r> Run<'r> {
         let (outcome, took) = (*outcome, *took);
         let attempt =
             Attempt { outcome, took, reason: reason.clone(), output: output.clone(), beside };
-        let failures = match self.ledger.note_failure(test, attempt, rules.count) {
-            Ok(failures) => failures,
-            Err(_) => return Some(verdict),
+        let Some(failures) = self.ledger.note_failure(test, attempt, rules.count) else {
+            return Some(verdict);
         };
         self.plan.delay(group, test);
         self.delayed.push((clock::within(delay(rules, failures)), group, test));
@@ -472,14 +471,14 @@ impl<'r> Run<'r> {
 
     /// What the policy makes of a test that failed first and passed later.
     fn steady(&self, test: TestId, verdict: Verdict) -> Verdict {
-        let Some(unsteady) = verdict.unsteady() else { return verdict };
+        let Some(flakiness) = verdict.flakiness() else { return verdict };
         let rules = self.group_of(test).map(|group| self.plan.group(group).retries(test));
         match rules.unwrap_or_default().flaky {
             Flaky::Pass => verdict,
             Flaky::Fail => Verdict {
                 outcome: Outcome::Failed,
                 is_flaky_failure: true,
-                reason: Some(messages::flaky_failure(unsteady)),
+                reason: Some(Reason::FlakyFails(flakiness)),
                 ..verdict
             },
         }
@@ -565,13 +564,13 @@ impl<'r> Run<'r> {
             Cause::TimedOut(overdue) => self.timed_out(&batch, overdue.clone(), rest),
             Cause::Recycled => {
                 let tests = [running, rest.not_begun].concat();
-                self.came_back(&batch, tests, "its worker was to be a fresh one");
+                self.came_back(&batch, tests, Requeued::Recycled);
             }
             Cause::NoChannel => self.no_channel(&batch, way, [running, rest.not_begun].concat()),
             Cause::Misheard => self.misheard(&batch, way, [running, rest.not_begun].concat()),
             Cause::Stopped => self.give_back(&batch, rest.not_begun),
             Cause::NotStarted(why) => {
-                let reason = format!("its worker could not be started: {why}");
+                let reason = Reason::WorkerNotStarted(why.clone());
                 for test in [running, rest.not_begun].concat() {
                     let verdict = Verdict::without_run(Outcome::Aborted, Some(reason.clone()));
                     self.judge(test, verdict);
@@ -608,7 +607,7 @@ impl<'r> Run<'r> {
             let verdict = Verdict {
                 worker: rest.worker,
                 output: rest.output.clone(),
-                ..Verdict::without_run(Outcome::Missing, Some(worker::not_run()))
+                ..Verdict::without_run(Outcome::Missing, Some(Reason::NotRun))
             };
             self.judge(*test, verdict);
         }
@@ -616,9 +615,9 @@ impl<'r> Run<'r> {
 
     fn died(&mut self, batch: &Batch, running: &[TestId], how: String, mut rest: Rest) {
         self.deaths += 1;
-        self.blame(batch, running, Outcome::Aborted, &how, &mut rest);
+        self.blame(batch, running, WorkerEnd::Died(how.clone()), &mut rest);
         self.note_fresh_process(batch, &rest.not_begun, &how);
-        self.came_back(batch, rest.not_begun, &how);
+        self.came_back(batch, rest.not_begun, Requeued::WorkerDied(how));
         if self.deaths == self.context.most_deaths {
             self.emit(Event::Note(Note::TooManyDeaths { workers: self.deaths }));
             self.stop();
@@ -631,37 +630,33 @@ impl<'r> Run<'r> {
         let back: Vec<TestId> = innocent.map(|(test, _)| test).collect();
         let back = [back, std::mem::take(&mut rest.not_begun)].concat();
         let suspects: Vec<TestId> = rest.running.iter().map(|(test, _)| *test).collect();
-        self.blame(batch, &suspects, Outcome::TimedOut, &overdue.reason(), &mut rest);
+        let end = WorkerEnd::TimedOut(overdue.timeout.clone());
+        self.blame(batch, &suspects, end, &mut rest);
         let why = if suspects.is_empty() { "its process timed out" } else { "a test timed out" };
         self.note_fresh_process(batch, &back, why);
-        self.came_back(batch, back, &format!("its worker {}", overdue.reason()));
+        self.came_back(batch, back, Requeued::WorkerTimedOut(overdue.timeout));
     }
 
     /// Who ended a process, or made somebody end it, is one of these, which are those that ran: the
     /// only one, or else each runs again by itself.
-    fn blame(
-        &mut self,
-        batch: &Batch,
-        suspects: &[TestId],
-        outcome: Outcome,
-        how: &str,
-        rest: &mut Rest,
-    ) {
+    fn blame(&mut self, batch: &Batch, suspects: &[TestId], end: WorkerEnd, rest: &mut Rest) {
+        let outcome = end.outcome();
         match suspects {
             [] => {}
             [culprit] => {
-                let verdict = Verdict { outcome, ..aborted(rest, 0, how.to_owned()) };
+                let verdict = Verdict { outcome, ..aborted(rest, 0, Reason::WorkerEnded(end)) };
                 self.judge(*culprit, verdict);
             }
             _ if self.stopped || self.lost_of(self.plan.group(batch.group)).is_some() => {
                 for (at, suspect) in suspects.iter().enumerate() {
-                    let reason = ledger::beside(how, suspects.len());
+                    let (end, tests) = (end.clone(), suspects.len());
+                    let reason = Reason::WorkerEndedBeside { end, tests };
                     self.judge(*suspect, Verdict { outcome, ..aborted(rest, at, reason) });
                 }
             }
             suspects => {
                 let output = std::mem::take(&mut rest.output);
-                self.ledger.note_death(suspects, outcome, how.to_owned(), rest.worker, output);
+                self.ledger.note_death(suspects, end, rest.worker, output);
                 self.plan.suspect(batch.group, suspects);
             }
         }
@@ -675,13 +670,12 @@ impl<'r> Run<'r> {
     fn cut_short(&mut self, batch: &Batch, rest: Rest) {
         for at in 0..rest.running.len() {
             let test = rest.running[at].0;
-            let (limit, outcome) = match self.summary.time_was_up {
-                true => (self.context.run_timeout, Outcome::TimedOut),
-                false => (None, Outcome::Aborted),
-            };
-            let reason = match self.summary.is_broken {
-                true => messages::given_up(),
-                false => messages::cut_short(limit),
+            let limit = self.context.run_timeout.filter(|_| self.summary.time_was_up);
+            let outcome = limit.map_or(Outcome::Aborted, |_| Outcome::TimedOut);
+            let reason = match limit {
+                _ if self.summary.is_broken => Reason::RunGivenUp,
+                Some(limit) => Reason::RunTimedOut(limit),
+                None => Reason::Interrupted,
             };
             let verdict = aborted(&rest, at, reason);
             self.judge(test, Verdict { outcome, ..verdict });
@@ -692,7 +686,7 @@ impl<'r> Run<'r> {
     fn no_channel(&mut self, batch: &Batch, way: Way, tests: Vec<TestId>) {
         let listing = self.plan.group(batch.group).listing;
         if way == Way::ExitCode {
-            return self.came_back(batch, tests, "its worker said nothing");
+            return self.came_back(batch, tests, Requeued::SilentWorker);
         }
         // The way of some of them is their own: the binary's serves the others.
         for test in &tests {
@@ -719,7 +713,7 @@ impl<'r> Run<'r> {
     /// what it prints cannot be in the way of another's verdict, and is heard in a simpler way.
     fn misheard(&mut self, batch: &Batch, way: Way, tests: Vec<TestId>) {
         if way == Way::ExitCode {
-            return self.came_back(batch, tests, "its verdict could not be heard");
+            return self.came_back(batch, tests, Requeued::LostVerdict);
         }
         let open = tests.into_iter().filter(|test| !self.ledger.is_judged(*test));
         let open: Vec<TestId> = open.collect();
@@ -732,7 +726,7 @@ impl<'r> Run<'r> {
 
     /// Tests that a worker did not come to. Where these are all that it was handed, no other
     /// worker may fare better, and that must not go on for ever.
-    fn came_back(&mut self, batch: &Batch, tests: Vec<TestId>, how: &str) {
+    fn came_back(&mut self, batch: &Batch, tests: Vec<TestId>, cause: Requeued) {
         if tests.len() < batch.tests.len() || self.stopped {
             return self.give_back(batch, tests);
         }
@@ -740,7 +734,8 @@ impl<'r> Run<'r> {
         let (hopeless, others): (Vec<_>, Vec<_>) = tests.into_iter().partition(is_hopeless);
         self.give_back(batch, others);
         for test in hopeless {
-            let reason = format!("{how} before any test began, {MOST_FRUITLESS} times");
+            let (cause, times) = (cause.clone(), MOST_FRUITLESS);
+            let reason = Reason::NeverBegan { cause, times };
             self.judge(test, Verdict::without_run(Outcome::Aborted, Some(reason)));
         }
     }
@@ -798,7 +793,7 @@ impl<'r> Run<'r> {
         if !self.stopped {
             // Cannot happen while the plan is right; were it to, it must not look like a pass.
             for test in self.ledger.without_verdict() {
-                let reason = Some("no worker ever told what became of it".to_owned());
+                let reason = Some(Reason::NoVerdict);
                 self.judge(test, Verdict::without_run(Outcome::Missing, reason));
             }
         }
@@ -846,7 +841,7 @@ fn way(listing: &Listing, context: &Context<'_>) -> Way {
 }
 
 /// The verdict of the test at this place of those that ran when their worker ended.
-fn aborted(rest: &Rest, at: usize, reason: String) -> Verdict {
+fn aborted(rest: &Rest, at: usize, reason: Reason) -> Verdict {
     Verdict {
         took: rest.running.get(at).map(|(_, took)| *took),
         worker: rest.worker,

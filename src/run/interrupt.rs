@@ -9,11 +9,26 @@ use crate::model::event::Phase;
 #[cfg(unix)]
 use crate::process::Passed;
 use crate::process::{self, AtWork, Groups, GuardLine, Lines};
-#[cfg(unix)]
-use crate::report::messages;
-#[cfg(unix)]
-use crate::report::tell_between;
 use crate::worker::Message;
+
+/// What to tell the user while nothing listens yet, or not to all of the run.
+#[derive(Debug)]
+pub struct Notice {
+    pub occasion: Occasion,
+    pub phase: Phase,
+    /// The processes that are waited for.
+    pub at_work: Vec<AtWork>,
+    /// Whether tests run meanwhile.
+    pub tests_run: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Occasion {
+    /// The user has ended the run.
+    Interrupted,
+    /// Somebody asked what runs now.
+    Asked,
+}
 
 /// What happened so far, for every part of the run to see.
 #[derive(Debug, Default)]
@@ -27,6 +42,8 @@ pub struct Interrupts {
     /// Every process that the run has started.
     pub groups: Groups,
     pub guard: GuardLine,
+    /// Words a notice and shows it.
+    show: Option<fn(&Notice)>,
 }
 
 impl Interrupts {
@@ -79,7 +96,7 @@ impl Interrupts {
         let listen = move || {
             Terminal::may_not_stop_us();
             while let Ok(()) = terminal.next_line() {
-                interrupts.tell();
+                interrupts.tell_what_runs();
             }
         };
         // The run is none the worse without it, and the thread ends with the process.
@@ -96,9 +113,10 @@ impl Interrupts {
 
     /// Catches the signals for as long as the process lives.
     #[cfg(unix)]
-    pub fn catch(lines: Lines) -> std::io::Result<Arc<Interrupts>> {
+    pub fn catch(lines: Lines, show: fn(&Notice)) -> std::io::Result<Arc<Interrupts>> {
         let mut signals = crate::process::Signals::catch(lines.signals)?;
-        let interrupts = Arc::new(Interrupts { guard: lines.guard, ..Interrupts::default() });
+        let interrupts =
+            Arc::new(Interrupts { guard: lines.guard, show: Some(show), ..Interrupts::default() });
         let noted = interrupts.clone();
         std::thread::Builder::new().name("signals".into()).spawn(move || {
             while let Ok(wish) = signals.next() {
@@ -110,7 +128,7 @@ impl Interrupts {
 
     /// Elsewhere Ctrl-C ends us and all that share our console.
     #[cfg(not(unix))]
-    pub fn catch(_lines: Lines) -> std::io::Result<Arc<Interrupts>> {
+    pub fn catch(_lines: Lines, _show: fn(&Notice)) -> std::io::Result<Arc<Interrupts>> {
         Ok(Arc::new(Interrupts::default()))
     }
 }
@@ -122,7 +140,7 @@ impl Interrupts {
         match wish {
             Wish::End(signal) => self.end(signal),
             Wish::Stop => self.stop(),
-            Wish::Know => self.tell(),
+            Wish::Know => self.tell_what_runs(),
             Wish::Orphaned => self.end_soon(Message::Orphaned),
         }
     }
@@ -137,7 +155,7 @@ impl Interrupts {
         }
         let grows = self.grows.load(Ordering::SeqCst);
         if !self.happened() && (grows || !self.is_heard()) {
-            tell_between(&messages::interrupted(self.phase(), &self.at_work(), grows));
+            self.notify(Occasion::Interrupted, grows);
         }
         self.end_soon(Message::Signal(signal));
     }
@@ -165,11 +183,16 @@ impl Interrupts {
         self.groups.go_on();
     }
 
-    fn tell(&self) {
+    fn tell_what_runs(&self) {
         let is_heard = self.send(Message::WhatRuns);
         if !is_heard || self.grows.load(Ordering::SeqCst) {
-            tell_between(&messages::what_is_prepared(self.phase(), &self.at_work(), is_heard));
+            self.notify(Occasion::Asked, is_heard);
         }
+    }
+
+    fn notify(&self, occasion: Occasion, tests_run: bool) {
+        let (phase, at_work) = (self.phase(), self.at_work());
+        self.show.inspect(|show| show(&Notice { occasion, phase, at_work, tests_run }));
     }
 
     /// Whether there are tests.

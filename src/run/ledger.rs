@@ -1,7 +1,8 @@
 //! The accounts of a run: every test that was handed out gets its own verdict, exactly once.
 
-use crate::model::outcome::{Attempt, Outcome, Verdict};
+use crate::model::outcome::{Attempt, Verdict};
 use crate::model::output::Output;
+use crate::model::reason::{Reason, WorkerEnd};
 use crate::model::test::TestId;
 
 #[derive(Debug, Default)]
@@ -28,9 +29,7 @@ struct Account {
 /// by itself.
 #[derive(Debug)]
 struct Death {
-    /// What it is for those that it is blamed on.
-    outcome: Outcome,
-    how: String,
+    end: WorkerEnd,
     worker: Option<u64>,
     output: Output,
     suspects: Vec<TestId>,
@@ -88,14 +87,9 @@ impl Ledger {
         }
     }
 
-    /// Takes a failure that is not the last word, if fewer than `most` came before it; gives it
-    /// back otherwise. Returns how many there are now.
-    pub fn note_failure(
-        &mut self,
-        test: TestId,
-        failure: Attempt,
-        most: usize,
-    ) -> Result<usize, Attempt> {
+    /// Takes a failure that is not final, if fewer than `most` came before it. Returns how many
+    /// there are now; none where it is final.
+    pub fn note_failure(&mut self, test: TestId, failure: Attempt, most: usize) -> Option<usize> {
         let account = self.account_mut(test).filter(|account| !account.is_judged);
         match account {
             Some(account) if account.failed.len() < most => {
@@ -104,9 +98,9 @@ impl Ledger {
                 if let Some(death) = suspect_of {
                     self.deaths[death].has_culprit = true;
                 }
-                Ok(failures)
+                Some(failures)
             }
-            _ => Err(failure),
+            _ => None,
         }
     }
 
@@ -134,9 +128,9 @@ impl Ledger {
         let suspect_of = account.suspect_of?;
         let death = &self.deaths[suspect_of];
         let ran = death.suspects.len() + death.cleared.len();
-        let reason = Some(beside(&death.how, ran));
+        let reason = Reason::WorkerEndedBeside { end: death.end.clone(), tests: ran };
         let (worker, output) = (death.worker, death.output.clone());
-        Some(Verdict { worker, output, ..Verdict::without_run(death.outcome, reason) })
+        Some(Verdict { worker, output, ..Verdict::without_run(death.end.outcome(), Some(reason)) })
     }
 
     pub fn is_judged(&self, test: TestId) -> bool {
@@ -152,8 +146,7 @@ impl Ledger {
     pub fn note_death(
         &mut self,
         suspects: &[TestId],
-        outcome: Outcome,
-        how: String,
+        end: WorkerEnd,
         worker: Option<u64>,
         output: Output,
     ) {
@@ -165,7 +158,7 @@ impl Ledger {
         }
         let suspects = suspects.to_vec();
         let (cleared, has_culprit) = (Vec::new(), false);
-        self.deaths.push(Death { outcome, how, worker, output, suspects, cleared, has_culprit });
+        self.deaths.push(Death { end, worker, output, suspects, cleared, has_culprit });
     }
 
     fn clear(&mut self, death: usize, test: TestId, verdict: Verdict) -> Vec<(TestId, Verdict)> {
@@ -200,22 +193,13 @@ impl Ledger {
     }
 }
 
-/// How a process ended that several tests ran in.
-pub fn beside(how: &str, tests: usize) -> String {
-    format!("{how} while {tests} tests ran")
-}
-
 /// A process died, and each of its tests passes alone: a pass would hide the death, so all
 /// that ran then share it.
 fn blame_all(death: &Death, cleared: &mut [(TestId, Verdict)]) {
     let others = cleared.len() - 1;
-    let beside = if others == 1 { "one other test".into() } else { format!("{others} others") };
     for (_, verdict) in cleared {
-        verdict.outcome = death.outcome;
-        verdict.reason = Some(format!(
-            "{} while it ran beside {beside}; it passes alone, so the order or the company matters",
-            death.how
-        ));
+        verdict.outcome = death.end.outcome();
+        verdict.reason = Some(Reason::PassesAlone { end: death.end.clone(), others });
         verdict.worker = death.worker;
         verdict.output = death.output.clone();
     }
@@ -224,6 +208,7 @@ fn blame_all(death: &Death, cleared: &mut [(TestId, Verdict)]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::outcome::Outcome;
 
     fn id(test: usize) -> TestId {
         TestId { listing: 0, test }
@@ -257,8 +242,7 @@ mod tests {
         let mut ledger = opened(2);
         ledger.note_death(
             &[id(0), id(1)],
-            Outcome::Aborted,
-            "SIGABRT".into(),
+            WorkerEnd::Died("SIGABRT".into()),
             None,
             Output::default(),
         );
@@ -272,14 +256,21 @@ mod tests {
         let mut ledger = opened(2);
         ledger.note_death(
             &[id(0), id(1)],
-            Outcome::Aborted,
-            "SIGABRT".into(),
+            WorkerEnd::Died("SIGABRT".into()),
             None,
             Output::default(),
         );
         ledger.judge(id(1), verdict(Outcome::Passed));
         let judged = ledger.judge(id(0), verdict(Outcome::Passed));
-        assert!(judged[0].1.reason.as_deref().unwrap().starts_with("SIGABRT while it ran beside"));
+        assert!(
+            judged[0]
+                .1
+                .reason
+                .as_ref()
+                .unwrap()
+                .to_string()
+                .starts_with("SIGABRT while it ran beside")
+        );
         assert_eq!(outcomes(judged), [(1, Outcome::Aborted), (0, Outcome::Aborted)]);
     }
 }

@@ -6,9 +6,7 @@ use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use super::spawn_retry::{self, Refused};
-use super::{
-    Cause, Context, GRACE, Job, LOOK_AGAIN, Message, Overdue, Rest, Whose, not_run, prepare, tell,
-};
+use super::{Cause, Context, GRACE, Job, LOOK_AGAIN, Message, Overdue, Rest, Whose, prepare, tell};
 use crate::discovery::inventory::{Dispatch, Listing, Test};
 use crate::discovery::lister::Lister;
 use crate::leaks::{Finding, Orphans};
@@ -16,6 +14,7 @@ use crate::libtest::{self, ReportReader};
 use crate::model::leak::Leak;
 use crate::model::outcome::{Outcome, Verdict};
 use crate::model::output::Bounded;
+use crate::model::reason::{Reason, Timeout, WorkerEnd};
 use crate::model::test::TestId;
 use crate::process::clock;
 use crate::process::{self, End, Happening, Stream, Supervised};
@@ -110,7 +109,8 @@ fn follow(
             Happening::Nothing => {
                 let (is_late, limit) = (overdue.is_some(), timeout.unwrap_or_default());
                 let stopped_by = process.stopped_by();
-                overdue.get_or_insert(Overdue { tests: vec![test], stopped_by, limit });
+                let timeout = Timeout { limit, stopped_by };
+                overdue.get_or_insert(Overdue { tests: vec![test], timeout });
                 process.end(if is_late { End::Kill } else { End::Terminate });
                 due = (!is_late).then(|| clock::within(GRACE));
             }
@@ -120,7 +120,9 @@ fn follow(
         tell(told, Message::Signal(signal));
     }
     let (outcome, reason) = match overdue {
-        Some(overdue) => (Outcome::TimedOut, Some(overdue.reason())),
+        Some(Overdue { timeout, .. }) => {
+            (Outcome::TimedOut, Some(Reason::WorkerEnded(WorkerEnd::TimedOut(timeout))))
+        }
         None => {
             let listing = &context.inventory.listings[test.listing];
             let is_known = || is_known(listing, &listing.tests[test.test], context);
@@ -130,7 +132,7 @@ fn follow(
     let output = output.into_output();
     let by_output = || libtest::reason(&String::from_utf8_lossy(&output));
     let reason = match outcome {
-        Outcome::Failed => by_output().or(reason),
+        Outcome::Failed => by_output().map(Reason::Reported).or(reason),
         _ => reason,
     };
     let (took, worker) = (Some(took), Some(number));
@@ -170,13 +172,13 @@ fn by_exit_code(
     report: &ReportReader,
     listing: &Listing,
     is_known: impl FnOnce() -> bool,
-) -> (Outcome, Option<String>) {
-    let described = || Some(process::describe(status));
+) -> (Outcome, Option<Reason>) {
+    let described = || Some(Reason::WorkerEnded(WorkerEnd::Died(process::describe(status))));
     let is_libtest = listing.dispatch == Dispatch::Batches;
     let is_named = listing.dispatch != Dispatch::Whole;
     match status.code() {
         Some(0) if is_named && report.may_have_run_nothing && !is_known() => {
-            (Outcome::Missing, Some(not_run()))
+            (Outcome::Missing, Some(Reason::NotRun))
         }
         // libtest always says how it ended; without that the test ended the process.
         Some(0) if is_libtest && !report.ended() => (Outcome::Aborted, described()),

@@ -33,6 +33,7 @@ use crate::model::leak::Leak;
 use crate::model::outcome::Verdict;
 use crate::model::output::Output;
 use crate::model::output_file::Floods;
+use crate::model::reason::Timeout;
 use crate::model::test::TestId;
 use crate::model::way::Way;
 use crate::plan::schedule::{Batch, Group, Instance};
@@ -297,21 +298,7 @@ pub enum Cause {
 pub struct Overdue {
     /// Tests that may be why; none where the process hung outside of its tests.
     pub tests: Vec<TestId>,
-    /// The signal that had stopped the process, if one had.
-    pub stopped_by: Option<String>,
-    /// How long it may take.
-    pub limit: Duration,
-}
-
-impl Overdue {
-    /// `timed out after 2s`
-    pub fn reason(&self) -> String {
-        let limit = format!("timed out after {:?}", self.limit);
-        match &self.stopped_by {
-            Some(signal) => format!("{limit}: its process was stopped by {signal}"),
-            None => limit,
-        }
-    }
+    pub timeout: Timeout,
 }
 
 impl Cause {
@@ -388,8 +375,4 @@ fn prepare(command: &mut std::process::Command, job: &Job, context: &Context<'_>
     command.envs(&job.group.env);
     command.envs(job.values.iter().map(|(name, value)| (name, value)));
     command.envs(environment::worker_variables(context.run_id, job.slot(), number));
-}
-
-pub fn not_run() -> String {
-    "the binary listed it and did not run it".to_owned()
 }

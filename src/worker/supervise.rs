@@ -21,6 +21,7 @@ use crate::model::leak::Leak;
 use crate::model::leak::{LeakAction, LeakKind};
 use crate::model::outcome::{Outcome, Verdict};
 use crate::model::output::Output;
+use crate::model::reason::{Reason, Timeout};
 use crate::model::test::TestId;
 use crate::model::way::Way;
 use crate::process::clock;
@@ -244,7 +245,8 @@ impl<'r> Worker<'r> {
             let is_over = clock::after(self.idle_since, self.idle_limit()?) <= now;
             let limit = longest_timeout(self.job, &self.tests)?;
             let stopped_by = self.process.stopped_by();
-            return is_over.then_some(Overdue { tests: Vec::new(), stopped_by, limit });
+            return is_over
+                .then_some(Overdue { tests: Vec::new(), timeout: Timeout { limit, stopped_by } });
         }
         let is_due = |running: &&(usize, Instant)| self.due(running).is_some_and(|due| due <= now);
         let (first, _) = self.running.iter().find(is_due)?;
@@ -256,13 +258,13 @@ impl<'r> Worker<'r> {
         };
         let tests = self.running.iter().filter(hangs).map(|(test, _)| self.tests[*test]).collect();
         let limit = self.timeout(*first).unwrap_or_default();
-        Some(Overdue { tests, stopped_by, limit })
+        Some(Overdue { tests, timeout: Timeout { limit, stopped_by } })
     }
 
     /// A hung worker is asked where its threads are before it is ended. One that is stopped does
     /// not answer.
     fn time_out(&mut self, overdue: Overdue) {
-        match self.channel.stacks_signal().filter(|_| overdue.stopped_by.is_none()) {
+        match self.channel.stacks_signal().filter(|_| overdue.timeout.stopped_by.is_none()) {
             Some(signal) => {
                 self.ending = Some(Cause::TimedOut(overdue));
                 self.awaits_stacks = true;
@@ -386,7 +388,7 @@ impl<'r> Worker<'r> {
             load: load(took, processor.filter(|_| !has_started_processes)),
             worker: Some(self.number),
             output: output.unwrap_or_default(),
-            ..Verdict::without_run(outcome, reason)
+            ..Verdict::without_run(outcome, reason.map(Reason::Reported))
         };
         if outcome == Outcome::Failed {
             self.any_failed = true;
@@ -431,7 +433,7 @@ impl<'r> Worker<'r> {
         let leaks = self.leaks_of(test, findings, modules);
         if let Some(panic) = denied_panic(&leaks).filter(|_| verdict.outcome == Outcome::Passed) {
             verdict.outcome = Outcome::Failed;
-            verdict.reason = Some(format!("a thread of it panicked, and nobody looked: {panic}"));
+            verdict.reason = Some(Reason::DeniedPanic(panic));
         }
         verdict.leaks.extend(leaks);
         verdict
@@ -574,7 +576,7 @@ impl<'r> Worker<'r> {
         let verdict = self.unsettled.get_mut(&test).map(|told| &mut told.verdict).or(last);
         if let Some(verdict) = verdict.filter(|verdict| verdict.outcome == Outcome::Passed) {
             verdict.outcome = Outcome::Aborted;
-            verdict.reason = Some(format!("{how}: a thread that it left behind ended its process"));
+            verdict.reason = Some(Reason::EndedByLeftoverThread(how.to_owned()));
             verdict.output.append(rest.clone());
         }
     }
@@ -679,13 +681,9 @@ impl<'r> Worker<'r> {
         }
         let (outcome, reason) = match cause {
             _ if self.ended < self.tests.len() => return verdict,
-            Cause::Died(how) => {
-                let reason = format!("{how}: its process died after its last test had passed");
-                (Outcome::Aborted, reason)
-            }
-            Cause::TimedOut(overdue) => {
-                let words = "its process did not end after its last test had passed";
-                (Outcome::TimedOut, format!("{}: {words}", overdue.reason()))
+            Cause::Died(how) => (Outcome::Aborted, Reason::DiedAfterPass(how.clone())),
+            Cause::TimedOut(Overdue { timeout, .. }) => {
+                (Outcome::TimedOut, Reason::HungAfterPass(timeout.clone()))
             }
             _ => return verdict,
         };
@@ -847,7 +845,7 @@ fn denied_panic(leaks: &[Leak]) -> Option<String> {
 /// A failure with the reason that its output gives.
 fn explained(verdict: Verdict) -> Verdict {
     let reason = libtest::reason(&String::from_utf8_lossy(&verdict.output));
-    Verdict { reason: reason.or(verdict.reason), ..verdict }
+    Verdict { reason: reason.map(Reason::Reported).or(verdict.reason), ..verdict }
 }
 
 /// How much of a core a test has used.

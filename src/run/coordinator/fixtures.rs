@@ -9,10 +9,11 @@ use crate::cargo::environment::Numbers;
 use crate::config::schema::Scope;
 use crate::fixture::{self, Control, Errand, Failure, News, Shelf, Values};
 use crate::model::event::{Event, FixtureEvent};
+use crate::model::fixture::FixtureInstance;
 use crate::model::outcome::{Outcome, Verdict};
+use crate::model::reason::Reason;
 use crate::model::test::TestId;
 use crate::plan::schedule::{Batch, Group, Instance};
-use crate::report::messages;
 use crate::worker::{Context, Message, Rest};
 
 /// A fixture that is there.
@@ -25,7 +26,7 @@ pub(super) struct Standing {
 /// What the verdicts of tests say whose fixture is lost.
 #[derive(Clone)]
 pub(super) struct Blocked {
-    reason: String,
+    reason: Reason,
     output: Vec<u8>,
 }
 
@@ -101,12 +102,12 @@ impl Run<'_> {
                 self.emit_fixture(instance, FixtureEvent::GivenBack);
                 self.let_go(instance, None);
             }
-            News::Stopped { left, remark } => {
+            News::Stopped { left, failures } => {
                 let leaks = self.context.fixtures[instance.fixture].leaks(left);
                 self.fixtures.remove(&instance);
                 self.plan.fixture_is_down(instance);
                 self.summary.add_leaks(&leaks);
-                self.emit_fixture(instance, FixtureEvent::Stopped { leaks, remark });
+                self.emit_fixture(instance, FixtureEvent::Stopped { leaks, failures });
                 self.let_go(instance, None);
             }
         }
@@ -120,12 +121,15 @@ impl Run<'_> {
         let (waiting, batches) = self.plan.fixture_is_lost(instance);
         self.summary.add_leaks(&leaks);
         if self.is_cut_short() {
-            self.emit_fixture(instance, FixtureEvent::Stopped { leaks, remark: None });
+            self.emit_fixture(instance, FixtureEvent::Stopped { leaks, failures: Vec::new() });
             return self.let_go(instance, None);
         }
         self.summary.lost_fixtures += 1;
-        let name = &self.context.fixtures[instance.fixture].name;
-        let reason = messages::fixture_failed(&messages::fixture(name, instance.slot), &why);
+        let name = self.context.fixtures[instance.fixture].name.clone();
+        let reason = Reason::FixtureFailed {
+            instance: FixtureInstance { name, slot: instance.slot },
+            failure: why.clone(),
+        };
         let blocked = Blocked { reason, output: tail(&output).to_vec() };
         self.lost.insert(instance, blocked.clone());
         self.emit_fixture(instance, FixtureEvent::Lost { why, output, leaks });
@@ -146,7 +150,7 @@ impl Run<'_> {
         let lost = self.instances_of(batch).find_map(|instance| self.lost.get(&instance).cloned());
         let Some(blocked) = lost else { return };
         for at in 0..rest.running.len() {
-            let verdict = aborted(&rest, at, String::new());
+            let verdict = aborted(&rest, at, blocked.reason.clone());
             self.conclude_judged(rest.running[at].0, with_block(verdict, &blocked));
         }
         for test in rest.not_begun {
@@ -208,7 +212,8 @@ impl Run<'_> {
 
     fn emit_fixture(&mut self, instance: Instance, what: FixtureEvent) {
         let name = self.context.fixtures[instance.fixture].name.clone();
-        self.emit(Event::Fixture { name, slot: instance.slot, what });
+        let instance = FixtureInstance { name, slot: instance.slot };
+        self.emit(Event::Fixture { instance, what });
     }
 }
 

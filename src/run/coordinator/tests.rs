@@ -19,6 +19,7 @@ use crate::discovery::inventory::{Inventory, Test};
 use crate::discovery::statics::Statics;
 use crate::fixture::{Failure, Fixture, News, Values};
 use crate::model::event::FixtureEvent;
+use crate::model::reason::Timeout;
 use crate::plan::schedule::Need;
 use crate::plan::schedule::tests::group;
 use crate::process::Groups;
@@ -297,7 +298,7 @@ impl World {
                 self.fixtures.remove(at);
             }
             Move::FixtureStopped(at) => {
-                self.news(at, News::Stopped { left: Vec::new(), remark: None });
+                self.news(at, News::Stopped { left: Vec::new(), failures: Vec::new() });
                 self.fixtures.remove(at);
             }
             Move::FixtureGivenBack(at) => {
@@ -448,11 +449,11 @@ impl World {
                 let former = self.judged.insert(test, verdict);
                 assert_eq!(former, None, "two verdicts of {test:?}: {:?}", self.shown());
             }
-            Event::Fixture { name, what: FixtureEvent::Starting, .. } => {
-                assert!(!self.lost.contains(&name), "tried again: {:?}", self.shown());
+            Event::Fixture { instance, what: FixtureEvent::Starting } => {
+                assert!(!self.lost.contains(&instance.name), "tried again: {:?}", self.shown());
             }
-            Event::Fixture { name, what: FixtureEvent::Lost { .. }, .. } => {
-                self.lost.insert(name);
+            Event::Fixture { instance, what: FixtureEvent::Lost { .. } } => {
+                self.lost.insert(instance.name);
             }
             Event::Failing { test } => assert_ne!(test, UNKNOWN),
             _ => {}
@@ -490,7 +491,8 @@ impl World {
 }
 
 fn overdue(tests: &[TestId]) -> Overdue {
-    Overdue { tests: tests.to_vec(), stopped_by: None, limit: Duration::from_secs(1) }
+    let timeout = Timeout { limit: Duration::from_secs(1), stopped_by: None };
+    Overdue { tests: tests.to_vec(), timeout }
 }
 
 /// A test that no binary has.

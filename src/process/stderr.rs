@@ -1,0 +1,16 @@
+//! Lines on stderr, from whichever thread has something to report.
+
+use std::io::{self, IsTerminal, Write};
+
+use crate::model::printable::printable;
+
+/// Writes a line; one that nobody can read any more is no reason to stop.
+pub fn write_line(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// The same where somebody, such as cargo, may be drawing a line of progress in the same place.
+pub fn write_line_over_progress(line: &str) {
+    let clear = if io::stderr().is_terminal() { "\r\u{1b}[K" } else { "" };
+    write_line(&format!("{clear}{}", printable(line.as_bytes())));
+}
