@@ -63,7 +63,8 @@ use crate::fixture::Shelf;
 use crate::model::event::{Note, Summary};
 use crate::model::outcome::Outcome;
 use crate::plan::schedule::Plan;
-use crate::process::Lines;
+use crate::process::platform;
+use crate::process::platform::Lines;
 use crate::process::stderr::write_line;
 use crate::report::{Paint, View};
 use crate::run::interrupt::Interrupts;
@@ -76,7 +77,7 @@ fn main() -> ExitCode {
     let configuration = Configuration::load(&args.cargo);
     let settings = Settings::new(args, configuration);
     let lines = match settings.task {
-        Task::Run => process::set_up(),
+        Task::Run => platform::set_up(),
         _ => Lines::default(),
     };
     let run = std::panic::AssertUnwindSafe(|| run(&settings, lines));

@@ -19,7 +19,8 @@ use crate::cli::cargo_config::Configuration;
 use crate::cli::settings::Settings;
 use crate::error::{Error, Result};
 use crate::model::listing::BinaryName;
-use crate::process::{self, Fostered};
+use crate::process::platform;
+use crate::process::platform::Fostered;
 use crate::state::Stamp;
 
 /// One test executable, and all that is needed to start it as `cargo test` would.
@@ -99,7 +100,7 @@ impl Build {
         match std::thread::Builder::new().name("cargo".into()).spawn(read) {
             Ok(_) => Ok(Build { cargo, news }),
             Err(error) => {
-                process::end_tree(cargo.id());
+                platform::end_tree(cargo.id());
                 // It has been killed; there is nothing more to learn of it.
                 let _ = cargo.wait();
                 cargo.release();

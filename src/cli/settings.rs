@@ -8,7 +8,7 @@ use super::args::{
     self, Args, CargoArgs, FlakyArg, Jobs, LeaksArg, MessageFormat, NoTests, PolicyArg, When,
 };
 use super::cargo_config::Configuration;
-use crate::config::schema::{Flaky, Kind};
+use crate::config::keys::{Flaky, Kind};
 use crate::model::leak::LeakAction;
 
 /// What to do with fixtures outside of a run, and with which: all, where none is named.

@@ -19,8 +19,9 @@ use crate::cli::settings::{Settings, Task};
 use crate::config::policy::Policy;
 use crate::discovery::inventory::{self, Inventory, Lists};
 use crate::error::{Error, Result};
+use crate::process::platform;
+use crate::process::platform::Fostered;
 use crate::process::stderr::write_line;
-use crate::process::{self, Fostered};
 use crate::run::interrupt::Interrupts;
 use crate::worker::Message;
 use crate::worker::agent_file::AgentFile;
@@ -156,7 +157,7 @@ impl Building {
 impl Drop for Building {
     fn drop(&mut self) {
         if let Some(mut cargo) = self.0.take() {
-            process::end_tree(cargo.id());
+            platform::end_tree(cargo.id());
             // How it ends is of no interest.
             let _ = cargo.wait();
             cargo.release();

@@ -5,14 +5,14 @@ use std::fmt::Write;
 
 use crate::cli::settings::{ByHand, Settings};
 use crate::config::diagnostic::suggestion;
+use crate::config::fixtures::Scope;
 use crate::config::policy::{FixtureName, Policy};
-use crate::config::schema::Scope;
 use crate::discovery::inventory::Inventory;
 use crate::error::{Error, Exit, Result};
 use crate::fixture::keep::{Asker, Found, Record, Shelf, stop};
 use crate::fixture::{Failure, Fixture, Values, resolve};
 use crate::model::fixture::FixtureInstance;
-use crate::process::Groups;
+use crate::process::groups::Groups;
 use crate::process::stderr::write_line;
 use crate::report::messages;
 use crate::report::{Paint, print, status};

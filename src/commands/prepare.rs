@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::fixture;
 use crate::model::event::Note;
 use crate::plan::history::History;
-use crate::process;
+use crate::process::platform;
 use crate::process::stderr::write_line;
 use crate::report::Spinner;
 use crate::report::messages;
@@ -62,7 +62,7 @@ pub fn build(
         let toolchain = Builder::new().spawn_scoped(scope, || Toolchain::load(settings));
         let declared = declared(settings, &mut mistakes, notes);
         if matches!(declared, Err(Error::Metadata(_))) || toolchain.is_err() {
-            process::end_tree(pid);
+            platform::end_tree(pid);
         }
         let of_earlier_runs = declared.as_ref().map(|(workspace, _)| {
             let lists = workspace.state_dir.join(LISTS);
@@ -120,7 +120,7 @@ pub fn build(
 
 /// From now on what comes home is a test's.
 fn tests_begin(interrupts: &Interrupts) {
-    process::adopt_strays();
+    platform::adopt_strays();
     interrupts.guard.tests_begin();
 }
 

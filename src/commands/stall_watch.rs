@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use crate::cli::settings::{Settings, Verbosity};
 use crate::model::event::Phase;
-use crate::process::AtWork;
 use crate::process::clock;
+use crate::process::procfs::AtWork;
 use crate::process::stderr::write_line_over_progress;
 use crate::report::messages;
 use crate::run::interrupt::Interrupts;

@@ -8,7 +8,7 @@ use regex_lite::Regex;
 use serde::{Deserialize, Serialize};
 use toml::de::{DeTable, DeValue};
 
-use super::schema::{At, Reader, Value, integer};
+use super::value::{At, Reader, Value, integer};
 
 /// The keys of one fixture.
 #[derive(Debug, Clone, Default)]

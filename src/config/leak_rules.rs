@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use wildmatch::WildMatch;
 
-use super::schema::Keys;
+use crate::config::keys::Keys;
 use crate::model::leak::{LEAK_KINDS, LeakAction, LeakKind};
 
 /// How long something may outlive its test where no key says otherwise: a thread that was

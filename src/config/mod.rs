@@ -2,6 +2,9 @@
 
 pub mod diagnostic;
 pub mod fixtures;
+pub mod keys;
 pub mod leak_rules;
+pub mod leaks;
 pub mod policy;
 pub mod schema;
+pub mod value;

@@ -10,10 +10,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::diagnostic::{Mistake, Place, nearest};
-use super::schema::{
-    At, Declaration, FixtureKeys, Flaky, Keys, Kind, Locks, Recycle, RetryKeys, Scope, Threads,
-};
+use super::schema::Declaration;
+use crate::config::fixtures::{FixtureKeys, Scope};
+use crate::config::keys::{Flaky, Keys, Kind, Locks, Recycle, RetryKeys, Threads};
 use crate::config::leak_rules::LeakRules;
+use crate::config::value::At;
 use crate::model::leak::LeakAction;
 
 /// What the command line says about policies, over what the metadata says.

@@ -1,131 +1,16 @@
 //! The metadata as typed: what stands in `[workspace.metadata.partest]` and
 //! `[package.metadata.partest]`, with its places. What it means is `policy`.
 
-use crate::model::leak::LEAK_ACTIONS;
-use crate::model::leak::LEAK_KINDS;
-use crate::model::leak::LeakAction;
-use crate::model::leak::LeakKind;
-use std::collections::BTreeMap;
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::diagnostic::{Mistake, Place, Source, suggestion};
-use crate::model::duration;
-use crate::model::size;
-
-pub use super::fixtures::{FixtureKeys, Port, Ready, Scope};
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    Auto,
-    Unit,
-    Split,
-    Shared,
-}
-
-pub const KINDS: [(&str, Kind); 4] =
-    [("auto", Kind::Auto), ("unit", Kind::Unit), ("split", Kind::Split), ("shared", Kind::Shared)];
-
-impl Kind {
-    pub fn as_str(self) -> &'static str {
-        KINDS.iter().find(|(_, kind)| *kind == self).map_or("auto", |(name, _)| name)
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Threads {
-    Auto,
-    Exactly(usize),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Recycle {
-    #[default]
-    Never,
-    OnFailure,
-    OnLeak,
-    After(usize),
-}
-
-/// Names that exclude each other across the whole run.
-#[derive(Debug, Clone, PartialEq, Eq, Default, PartialOrd, Ord, Hash)]
-pub struct Locks {
-    pub read: Vec<String>,
-    pub write: Vec<String>,
-}
-
-/// Kinds that are to come. Nothing looks for them yet, so a rule about one would promise what
-/// nobody keeps.
-const KINDS_TO_COME: [&str; 6] = ["output", "fd", "socket", "cwd", "env", "tempfile"];
-
-/// The `leaks` of one node.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct LeakKeys {
-    /// For every kind that is not named.
-    pub all: Option<LeakAction>,
-    pub by_kind: BTreeMap<LeakKind, LeakAction>,
-    /// Kind and pattern, `*` for any text.
-    pub ignore: Vec<(LeakKind, String)>,
-}
-
-/// How often a test that fails is run again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct RetryKeys {
-    pub count: usize,
-    /// Before the first of them.
-    pub delay: Duration,
-    pub backoff: Backoff,
-    pub flaky: Flaky,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Backoff {
-    /// The same delay each time.
-    #[default]
-    Fixed,
-    /// Twice the delay each time.
-    Exponential,
-}
-
-/// What a test comes to that failed first and passed later.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Flaky {
-    #[default]
-    Pass,
-    Fail,
-}
-
-/// A value and where it was written.
-#[derive(Debug, Clone)]
-pub struct At<T> {
-    pub value: T,
-    pub place: Place,
-}
-
-/// The keys of one node; what is `None` is left to a shorter key.
-#[derive(Debug, Clone, Default)]
-pub struct Keys {
-    pub policy: Option<At<Kind>>,
-    pub isolate: Option<At<bool>>,
-    pub threads: Option<At<Threads>>,
-    pub slots: Option<At<usize>>,
-    pub locks: Option<At<Locks>>,
-    pub exclusive: Option<At<bool>>,
-    pub timeout: Option<At<Duration>>,
-    pub slow: Option<At<Duration>>,
-    pub retries: Option<At<RetryKeys>>,
-    pub memory: Option<At<u64>>,
-    pub recycle: Option<At<Recycle>>,
-    pub env: Option<At<BTreeMap<String, String>>>,
-    pub fixture: Option<At<Vec<At<String>>>>,
-    pub leaks: Option<At<LeakKeys>>,
-    pub linger: Option<At<Duration>>,
-    pub overrides: bool,
-}
+use super::diagnostic::{Mistake, Source};
+use super::fixtures::FixtureKeys;
+use super::keys::{Backoff, Flaky, KINDS, Keys, Kind, Locks, Recycle, RetryKeys, Threads};
+use super::value::{At, Reader, Value, integer};
 
 const NODE_KEYS: &[&str] = &[
     "policy",
@@ -189,32 +74,7 @@ pub fn read(source: &Arc<Source>, table: Table, mistakes: &mut Vec<Mistake>) -> 
     found.map(|table| reader.declaration(table)).unwrap_or_default()
 }
 
-pub(super) struct Reader<'a> {
-    source: &'a Arc<Source>,
-    mistakes: &'a mut Vec<Mistake>,
-}
-
-pub(super) type Value<'i> = Spanned<DeValue<'i>>;
-
 impl Reader<'_> {
-    pub(super) fn place(&self, span: Range<usize>) -> Place {
-        Place { source: self.source.clone(), span }
-    }
-
-    pub(super) fn wrong(&mut self, span: Range<usize>, title: String, help: impl Into<String>) {
-        let mistake = Mistake::error(self.place(span), title).help(help);
-        self.mistakes.push(mistake);
-    }
-
-    pub(super) fn unknown(&mut self, span: Range<usize>, what: &str, word: &str, known: &[&str]) {
-        self.wrong(span, format!("unknown {what} `{word}`"), suggestion(word, known));
-    }
-
-    pub(super) fn wants(&mut self, value: &Value<'_>, key: &str, wanted: &str) {
-        let title = format!("`{key}` is {}, not {wanted}", a(value.get_ref().type_str()));
-        self.wrong(value.span(), title, format!("write {wanted}"));
-    }
-
     fn declaration(&mut self, table: &DeTable<'_>) -> Declaration {
         let mut declaration = Declaration::default();
         for (key, value) in table {
@@ -339,23 +199,6 @@ impl Reader<'_> {
         }
     }
 
-    fn boolean(&mut self, value: &Value<'_>, key: &str) -> Option<At<bool>> {
-        let found = value.get_ref().as_bool();
-        if found.is_none() {
-            self.wants(value, key, "true or false");
-        }
-        found.map(|found| At { value: found, place: self.place(value.span()) })
-    }
-
-    fn count(&mut self, value: &Value<'_>, key: &str, least: usize) -> Option<At<usize>> {
-        let found = integer(value).filter(|count| *count >= least);
-        if found.is_none() {
-            let title = format!("`{key}` is no whole number from {least} up");
-            self.wrong(value.span(), title, format!("write {key} = {}", least.max(1)));
-        }
-        found.map(|found| At { value: found, place: self.place(value.span()) })
-    }
-
     fn threads(&mut self, value: &Value<'_>) -> Option<At<Threads>> {
         let found = match value.get_ref().as_str() {
             Some("auto") => Some(Threads::Auto),
@@ -395,19 +238,6 @@ impl Reader<'_> {
         Some(At { value: retries, place: self.place(value.span()) })
     }
 
-    fn one_of<T: Copy>(&mut self, value: &Value<'_>, key: &str, words: &[(&str, T)]) -> Option<T> {
-        let names: Vec<&str> = words.iter().map(|(name, _)| *name).collect();
-        let Some(word) = value.get_ref().as_str() else {
-            self.wants(value, key, &format!("one of \"{}\"", names.join("\", \"")));
-            return None;
-        };
-        let found = words.iter().find(|(name, _)| *name == word).map(|(_, value)| *value);
-        if found.is_none() {
-            self.unknown(value.span(), &format!("value of {key}"), word, &names);
-        }
-        found
-    }
-
     fn recycle(&mut self, value: &Value<'_>) -> Option<At<Recycle>> {
         let found = match value.get_ref().as_str() {
             Some("on-failure") => Some(Recycle::OnFailure),
@@ -422,43 +252,6 @@ impl Reader<'_> {
             self.wants(value, "recycle", "\"on-failure\", \"on-leak\" or a number of tests");
         }
         found.map(|found| At { value: found, place: self.place(value.span()) })
-    }
-
-    pub(super) fn duration(&mut self, value: &Value<'_>, key: &str) -> Option<At<Duration>> {
-        let Some(text) = value.get_ref().as_str() else {
-            self.wants(value, key, "a duration such as \"30s\"");
-            return None;
-        };
-        match duration::parse(text) {
-            Ok(found) => Some(At { value: found, place: self.place(value.span()) }),
-            Err(why) => {
-                self.wrong(value.span(), format!("`{key}` is no duration"), why);
-                None
-            }
-        }
-    }
-
-    fn size(&mut self, value: &Value<'_>, key: &str) -> Option<At<u64>> {
-        let Some(text) = value.get_ref().as_str() else {
-            self.wants(value, key, "an amount of memory such as \"512MiB\"");
-            return None;
-        };
-        match size::parse(text) {
-            Ok(found) => Some(At { value: found, place: self.place(value.span()) }),
-            Err(why) => {
-                self.wrong(value.span(), format!("`{key}` is no amount of memory"), why);
-                None
-            }
-        }
-    }
-
-    pub(super) fn timeout(&mut self, value: &Value<'_>) -> Option<At<Duration>> {
-        let found = self.duration(value, "timeout")?;
-        if found.value.is_zero() {
-            let help = "leave `timeout` out for a test that may take as long as it likes";
-            self.wrong(value.span(), "a timeout of nothing ends every test".into(), help);
-        }
-        Some(found)
     }
 
     fn locks(&mut self, value: &Value<'_>) -> Option<At<Locks>> {
@@ -480,140 +273,6 @@ impl Reader<'_> {
             self.wrong(value.span(), title, "a writer excludes readers anyway: keep it in `write`");
         }
         Some(At { value: locks, place: self.place(value.span()) })
-    }
-
-    pub(super) fn strings(&mut self, value: &Value<'_>, key: &str) -> Vec<String> {
-        let strings = value.get_ref().as_array().and_then(|array| {
-            array.iter().map(|item| item.get_ref().as_str().map(str::to_owned)).collect()
-        });
-        if strings.is_none() {
-            self.wants(value, key, "a list of names in quotes");
-        }
-        strings.unwrap_or_default()
-    }
-
-    pub(super) fn env(&mut self, value: &Value<'_>) -> Option<At<BTreeMap<String, String>>> {
-        let Some(table) = value.get_ref().as_table() else {
-            self.wants(value, "env", "a table such as { RUST_LOG = \"debug\" }");
-            return None;
-        };
-        let mut env = BTreeMap::new();
-        for (key, value) in table {
-            let name = key.get_ref().to_string();
-            if name.is_empty() || name.contains(['=', '\0']) {
-                self.wrong(
-                    key.span(),
-                    format!("`{name}` is no name of a variable"),
-                    "use letters, digits and `_`",
-                );
-            }
-            match value.get_ref().as_str() {
-                Some(text) => drop(env.insert(name, text.to_owned())),
-                None => self.wants(value, &name, "a text in quotes"),
-            }
-        }
-        Some(At { value: env, place: self.place(value.span()) })
-    }
-
-    /// `"warn"`, or a table by kind with a list of what to ignore.
-    fn leaks(&mut self, value: &Value<'_>) -> Option<At<LeakKeys>> {
-        let mut leaks = LeakKeys::default();
-        match value.get_ref().as_table() {
-            None => leaks.all = self.leak_action(value),
-            Some(table) => {
-                for (key, value) in table {
-                    match key.get_ref().as_ref() {
-                        "ignore" => self.leak_ignores(value, &mut leaks),
-                        "all" => leaks.all = self.leak_action(value),
-                        word => {
-                            let kind = self.leak_kind(key.span(), word, &["all", "ignore"]);
-                            let action = self.leak_action(value);
-                            leaks.by_kind.extend(kind.zip(action));
-                        }
-                    }
-                }
-            }
-        }
-        Some(At { value: leaks, place: self.place(value.span()) })
-    }
-
-    fn leak_kind(&mut self, span: Range<usize>, word: &str, besides: &[&str]) -> Option<LeakKind> {
-        let found = LEAK_KINDS.iter().find(|(name, _)| *name == word).map(|(_, kind)| *kind);
-        let mut known: Vec<&str> = LEAK_KINDS.iter().map(|(name, _)| *name).collect();
-        match found {
-            None if KINDS_TO_COME.contains(&word) => {
-                let title = format!("leaks of the kind `{word}` are not looked for yet");
-                self.wrong(span, title, format!("take it out; these are: {}", known.join(", ")));
-            }
-            None => {
-                known.extend(besides);
-                self.unknown(span, "kind of leak", word, &known);
-            }
-            Some(_) => {}
-        }
-        found
-    }
-
-    fn leak_action(&mut self, value: &Value<'_>) -> Option<LeakAction> {
-        let Some(word) = value.get_ref().as_str() else {
-            self.wants(value, "leaks", "\"allow\", \"warn\", \"deny\" or a table by kind");
-            return None;
-        };
-        let found = LEAK_ACTIONS.iter().find(|(name, _)| *name == word).map(|(_, action)| *action);
-        if found.is_none() {
-            let known: Vec<&str> = LEAK_ACTIONS.iter().map(|(name, _)| *name).collect();
-            self.unknown(value.span(), "action", word, &known);
-        }
-        found
-    }
-
-    fn leak_ignores(&mut self, value: &Value<'_>, leaks: &mut LeakKeys) {
-        let Some(rules) = value.get_ref().as_array() else {
-            return self.wants(value, "ignore", "a list such as [{ thread = \"pool-*\" }]");
-        };
-        for rule in rules {
-            let Some(table) = rule.get_ref().as_table() else {
-                self.wants(rule, "ignore", "a table such as { thread = \"pool-*\" }");
-                continue;
-            };
-            for (key, pattern) in table {
-                let kind = self.leak_kind(key.span(), key.get_ref(), &[]);
-                match (kind, pattern.get_ref().as_str()) {
-                    (Some(kind), Some(text)) => leaks.ignore.push((kind, text.to_owned())),
-                    (_, None) => self.wants(pattern, key.get_ref(), "a pattern in quotes"),
-                    _ => {}
-                }
-            }
-        }
-    }
-
-    pub(super) fn fixture_names(&mut self, value: &Value<'_>) -> Option<At<Vec<At<String>>>> {
-        let items: Vec<&Value<'_>> = match value.get_ref() {
-            DeValue::Array(array) => array.iter().collect(),
-            _ => vec![value],
-        };
-        let mut names = Vec::new();
-        for item in items {
-            match item.get_ref().as_str() {
-                Some(name) => {
-                    names.push(At { value: name.to_owned(), place: self.place(item.span()) })
-                }
-                None => self.wants(item, "fixture", "the name of a fixture in quotes"),
-            }
-        }
-        Some(At { value: names, place: self.place(value.span()) })
-    }
-}
-
-pub(super) fn integer(value: &Value<'_>) -> Option<usize> {
-    let integer = value.get_ref().as_integer()?;
-    usize::from_str_radix(integer.as_str(), integer.radix()).ok()
-}
-
-fn a(kind: &str) -> String {
-    match kind.chars().next() {
-        Some('a' | 'e' | 'i' | 'o' | 'u') => format!("an {kind}"),
-        _ => format!("a {kind}"),
     }
 }
 

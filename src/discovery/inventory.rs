@@ -18,7 +18,7 @@ use crate::cargo::origins::Origins;
 use crate::config::policy::Policy;
 use crate::model::event::Note;
 use crate::model::listing::{ListFailure, WholeBinary};
-use crate::process::Groups;
+use crate::process::groups::Groups;
 use crate::state::{self, Stored};
 
 /// How a binary's tests can be run.

@@ -13,7 +13,10 @@ use crate::cargo::binary::{Binary, Harness};
 use crate::libtest;
 use crate::model::listing::{ListAnswer, ListEnd, ListFailure, WholeBinary, WholeCause};
 use crate::process::clock;
-use crate::process::{self, Groups, Role};
+use crate::process::command;
+use crate::process::event::Role;
+use crate::process::groups::Groups;
+use crate::process::status;
 
 /// What asks for a list, in the order in which it is tried.
 const WORDS: [&[&str]; 3] = [
@@ -165,7 +168,7 @@ impl Lister<'_> {
             command: format!("{program} {}", words.join(" ")),
             printed: String::from_utf8_lossy(printed).into_owned(),
         };
-        let printed = process::run(command, self.groups, Role::Lister, clock::within(self.limit));
+        let printed = command::run(command, self.groups, Role::Lister, clock::within(self.limit));
         let printed = printed.map_err(|error| {
             Refusal::NotStarted(answer(ListEnd::NotStarted(error.to_string()), b""))
         })?;
@@ -173,7 +176,7 @@ impl Lister<'_> {
         let Some(status) = printed.status else {
             return Err(Refusal::Silent(answer(ListEnd::TimedOut(self.limit), &said)));
         };
-        let ended = || answer(ListEnd::Exited(process::describe(status)), &said);
+        let ended = || answer(ListEnd::Exited(status::describe(status)), &said);
         match status.code() {
             Some(0) => Ok(libtest::parse_list(&String::from_utf8_lossy(&printed.stdout))),
             Some(_) => Err(Refusal::Answered(ended())),

@@ -12,8 +12,9 @@ use crate::discovery::inventory::Inventory;
 use crate::error::{Error, Result};
 use crate::model::event::Note;
 use crate::model::leak::LeakKind;
-use crate::model::outcome::{Outcome, Verdict};
+use crate::model::outcome::Outcome;
 use crate::model::test::TestId;
+use crate::model::verdict::Verdict;
 
 /// The name of the file.
 pub const FILE: &str = "partest-baseline.toml";

@@ -11,7 +11,7 @@ use crate::frames::Address;
 use crate::model::duration::seconds;
 use crate::model::leak::Leak;
 use crate::model::leak::{LeakAction, LeakKind};
-use crate::process::AtWork;
+use crate::process::procfs::AtWork;
 
 /// What is needed to name the places of one worker.
 pub struct Names<'n> {

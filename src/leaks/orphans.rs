@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::watch::{Fate, Watches};
 use super::{Finding, Left, Subject};
 use crate::process::clock;
-use crate::process::{Look, Stray};
+use crate::process::look::{Look, Stray};
 
 #[derive(Debug)]
 pub struct Orphans {

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use super::Subject;
-use crate::process::Seen;
+use crate::process::procfs::Seen;
 
 /// Who has worked that much since its linger passed is not on its way to its end. A panic takes
 /// a part of it, where its backtrace is shown and the debug information is large.

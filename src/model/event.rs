@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use super::fixture::{FixtureFailure, FixtureInstance, StopFailure};
 use super::listing::{ListFailure, WholeBinary};
-use super::outcome::{Flakiness, OUTCOMES, Outcome, Verdict};
+use super::outcome::{Flakiness, OUTCOMES, Outcome};
 use crate::model::leak::Leak;
 use crate::model::leak::LeakAction;
 use crate::model::test::TestId;
+use crate::model::verdict::Verdict;
 use crate::model::way::Way;
 
 #[derive(Debug)]

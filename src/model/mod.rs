@@ -14,4 +14,5 @@ pub mod reason;
 pub mod shell;
 pub mod size;
 pub mod test;
+pub mod verdict;
 pub mod way;

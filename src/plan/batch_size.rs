@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::schedule::{Form, Group, GroupState, PRICE_OF_A_PROCESS, Plan};
-use crate::config::schema::{Recycle, Scope, Threads};
+use crate::config::fixtures::Scope;
+use crate::config::keys::{Recycle, Threads};
 
 /// What each name on the command line costs libtest for each test of the binary (0.03 to
 /// 0.05 ms a name at 10,000 tests).

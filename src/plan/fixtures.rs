@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 
 use super::schedule::GroupState;
-use crate::config::schema::Scope;
+use crate::config::fixtures::Scope;
 
 /// What a group's tests need: a fixture, by its place among all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::config::keys::{Locks, Recycle, RetryKeys, Threads};
 use crate::config::leak_rules::LeakRules;
-use crate::config::schema::{Locks, Recycle, RetryKeys, Threads};
 
 use super::batch_size::Cut;
 pub use super::batch_size::SHORT;

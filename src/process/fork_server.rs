@@ -24,7 +24,8 @@ use rustix::net::{
 };
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{procfs, unix};
+use super::child::wait_for;
+use super::procfs;
 
 #[path = "../agent/asked.rs"]
 mod asked;
@@ -155,7 +156,7 @@ impl Drop for Prepared {
 fn end(child: Pid) {
     // It may have ended by itself, and is not waited for yet: its number is still its own.
     let _ = kill_process(child, Signal::KILL);
-    let _ = unix::wait_for(child);
+    let _ = wait_for(child);
 }
 
 fn put(request: &mut Vec<u8>, parts: &[&OsStr]) {

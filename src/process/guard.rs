@@ -26,7 +26,7 @@ use rustix::process::{
 
 use super::clock;
 use super::syscalls::{Mask, Sent, Side, fork, see_children_end};
-use super::{procfs, unix};
+use super::{procfs, reap};
 
 /// What the user's process waits for.
 const WAITED: [i32; 8] = [
@@ -307,7 +307,7 @@ impl Guard {
     }
 
     fn children(&self) -> Vec<u32> {
-        let mut children = unix::children();
+        let mut children = reap::children();
         children.retain(|pid| i32::try_from(*pid) != Ok(self.runner.as_raw_pid()));
         children
     }
@@ -321,7 +321,7 @@ impl Guard {
             if left.is_empty() {
                 return;
             }
-            unix::end_all(&left);
+            reap::end_all(&left);
         }
     }
 

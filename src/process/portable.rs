@@ -9,7 +9,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::clock;
-use super::{End, Groups, Happening, Role, Stream};
+use super::event::{End, Happening, Role, Stream};
+use super::groups::Groups;
 
 /// How often the end of the process is looked for.
 const TICK: Duration = Duration::from_millis(10);
@@ -84,11 +85,6 @@ impl Wire {
 pub fn adopt_strays() {}
 
 #[cfg(not(unix))]
-pub fn io_priority(_pid: u32) -> Option<u32> {
-    None
-}
-
-#[cfg(not(unix))]
 pub fn end_all(_children: &[u32]) {}
 
 #[cfg(not(unix))]
@@ -105,6 +101,10 @@ pub fn spawn_detached(_command: Command) -> io::Result<Child> {
 #[cfg(not(unix))]
 pub fn limit_memory(_command: &mut Command, _bytes: u64) {}
 
+/// Ctrl-C reaches it by itself, and nothing else ends it early.
+#[cfg(not(unix))]
+pub fn end_tree(_pid: u32) {}
+
 #[cfg(not(unix))]
 pub fn ask_to_end(_pid: u32) {}
 
@@ -120,7 +120,7 @@ fn ends_of(wire: Option<Wire>) -> (Sender<Chunk>, Receiver<Chunk>) {
 }
 
 #[cfg(unix)]
-use super::unix::Wire;
+use super::channel_pipe::Wire;
 
 #[cfg(unix)]
 fn ends_of(_wire: Option<Wire>) -> (Sender<Chunk>, Receiver<Chunk>) {
@@ -203,7 +203,7 @@ impl<'g> Supervised<'g> {
     }
 
     #[cfg(not(unix))]
-    pub fn hears_its_input(&self) -> super::Hearing {
+    pub fn hears_its_input(&self) -> crate::process::event::Hearing {
         super::Hearing::Unknown
     }
 
@@ -229,7 +229,7 @@ impl<'g> Supervised<'g> {
 
     /// A console tells everybody by itself.
     #[cfg(not(unix))]
-    pub fn was_told(&self, _status: ExitStatus) -> Option<super::Passed> {
+    pub fn was_told(&self, _status: ExitStatus) -> Option<crate::process::event::Passed> {
         None
     }
 

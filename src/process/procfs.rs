@@ -8,29 +8,9 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Groups, Hearing};
-use crate::frames::{IN_PERSONALITY, IN_PRIORITY};
-
-/// A look at threads and processes, as they are now.
-pub trait Look {
-    /// A thread of the worker; none where it is not there any more.
-    fn thread(&self, tid: u32) -> Option<Seen>;
-
-    /// A process that is there, and neither ended nor about to be.
-    fn process(&self, pid: u32) -> Option<Seen>;
-
-    /// The name of a thread of the worker that is there.
-    fn name_of(&self, tid: u32) -> Option<String>;
-
-    /// What a process that lives is called: its command line, or whose fork it is.
-    fn command_of(&self, pid: u32) -> Option<String>;
-
-    /// Processes of the worker that came home to us, having lost their parents.
-    fn strays(&self) -> Vec<Stray>;
-
-    /// The worker's own children, but for those that are known.
-    fn children(&self, is_known: &dyn Fn(u32) -> bool) -> Vec<Stray>;
-}
+/// The kernel's unit of time, of which there are a hundred in a second; since the system was
+/// started.
+pub type Ticks = u64;
 
 /// A thread or a process, as it was when it was looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,147 +25,53 @@ pub struct Seen {
     pub age: Duration,
 }
 
-/// The kernel's unit of time, of which there are a hundred in a second; since the system was
-/// started.
-pub type Ticks = u64;
-
-/// A process that nobody has told of, or that has lost its parent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stray {
-    pub pid: u32,
-    pub born: Ticks,
-    /// How long ago that was.
-    pub age: Duration,
-    /// Its process group and its session, each by the number of the process that began it. As
-    /// long as there is one of them, no other process gets that number.
-    pub kin: [u32; 2],
-    /// The agent's mark, which it has inherited from its test.
-    pub mark: Option<u32>,
-    /// Whether it comes from this worker beyond doubt: its environment says so, or it is in the
-    /// worker's group or session, or the worker's own child. It may have left all of that.
-    pub is_ours: bool,
-}
-
-/// A look at one worker.
-pub struct At<'w> {
-    pub pid: u32,
-    /// Its number, which its processes carry in their environment.
-    pub worker: u64,
-    pub run_id: &'w str,
-    pub groups: &'w Groups,
-    /// The program that it runs, and what that is called.
-    pub program: Program<'w>,
-}
-
-#[derive(Clone, Copy)]
-pub struct Program<'w> {
-    pub executable: &'w Path,
-    pub name: &'w str,
-}
-
-impl Look for At<'_> {
-    fn thread(&self, tid: u32) -> Option<Seen> {
-        Stat::read(&format!("{}/task/{tid}", self.pid))?.seen()
-    }
-
-    fn process(&self, pid: u32) -> Option<Seen> {
-        Stat::of(pid)?.seen().filter(|_| !is_killed(pid))
-    }
-
-    fn name_of(&self, tid: u32) -> Option<String> {
-        let name = fs::read(format!("/proc/{}/task/{tid}/comm", self.pid)).ok()?;
-        Some(String::from_utf8_lossy(&name).trim_end_matches('\n').to_owned())
-    }
-
-    fn command_of(&self, pid: u32) -> Option<String> {
-        let stat = Stat::of(pid)?;
-        stat.seen().filter(|_| !is_killed(pid))?;
-        // Its words are those of the worker, which differ from run to run.
-        let is_fork = stat.is_fork() && runs(pid, self.program.executable);
-        Some(if is_fork { format!("fork of {}", self.program.name) } else { command_line(pid) })
-    }
-
-    fn strays(&self) -> Vec<Stray> {
-        let spared = self.groups.spared();
-        let is_other = |pid: &u32| !self.groups.has(*pid) && !spared.contains(pid);
-        let others = adopted().into_iter().filter(is_other);
-        // One that is older is none of this worker's, whatever it carries.
-        let born = Stat::of(self.pid).and_then(|stat| stat.born()).unwrap_or_default();
-        others.filter_map(|pid| self.stray(pid)).filter(|stray| stray.born >= born).collect()
-    }
-
-    fn children(&self, is_known: &dyn Fn(u32) -> bool) -> Vec<Stray> {
-        let children = children_of(&self.pid.to_string()).into_iter();
-        let unknown = children.filter(|pid| !is_known(*pid));
-        let own = |pid| Some(Stray { is_ours: true, ..self.stray(pid)? });
-        unknown.filter_map(own).collect()
-    }
-}
-
-impl At<'_> {
-    fn stray(&self, pid: u32) -> Option<Stray> {
-        let stat = Stat::of(pid)?;
-        // One that has ended has nothing to tell, and waits for us to let it go.
-        stat.seen()?;
-        let (kin, born) = (stat.kin()?, stat.born()?);
-        let origin = origin_of(pid, self.run_id);
-        // The worker is not reaped yet, so that its number is its own.
-        let is_ours = origin == Origin::Worker(self.worker) || kin.contains(&self.pid);
-        if !is_ours && matches!(origin, Origin::Worker(_)) {
-            return None;
-        }
-        let mark = mark_of(pid).filter(|_| origin != Origin::OtherRun);
-        Some(Stray { pid, born, age: age(born), kin, mark, is_ours })
-    }
-}
-
 /// What the kernel tells of a process or a thread in one line (proc(5), `/proc/PID/stat`).
-struct Stat(String);
+pub(super) struct Stat(String);
 
 impl Stat {
-    fn of(pid: u32) -> Option<Stat> {
+    pub(super) fn of(pid: u32) -> Option<Stat> {
         Stat::read(&pid.to_string())
     }
 
-    fn read(task: &str) -> Option<Stat> {
+    pub(super) fn read(task: &str) -> Option<Stat> {
         fs::read_to_string(format!("/proc/{task}/stat")).ok().map(Stat)
     }
 
     /// By the numbers of proc(5). The name in brackets, which may hold anything, is the second.
-    fn field(&self, number: usize) -> Option<&str> {
+    pub(super) fn field(&self, number: usize) -> Option<&str> {
         self.0.rsplit_once(')')?.1.split_whitespace().nth(number - 3)
     }
 
-    fn number(&self, field: usize) -> Option<u64> {
+    pub(super) fn number(&self, field: usize) -> Option<u64> {
         self.field(field)?.parse().ok()
     }
 
-    fn state(&self) -> Option<char> {
+    pub(super) fn state(&self) -> Option<char> {
         self.field(3)?.chars().next()
     }
 
     #[cfg(target_os = "linux")]
-    fn parent(&self) -> Option<u32> {
+    pub(super) fn parent(&self) -> Option<u32> {
         self.field(4)?.parse().ok()
     }
 
     /// Its group and its session.
-    fn kin(&self) -> Option<[u32; 2]> {
+    pub(super) fn kin(&self) -> Option<[u32; 2]> {
         Some([self.field(5)?.parse().ok()?, self.field(6)?.parse().ok()?])
     }
 
-    fn born(&self) -> Option<Ticks> {
+    pub(super) fn born(&self) -> Option<Ticks> {
         self.number(22)
     }
 
     /// Whether it was forked and has not become another program since.
-    fn is_fork(&self) -> bool {
+    pub(super) fn is_fork(&self) -> bool {
         const PF_FORKNOEXEC: u64 = 0x40;
         self.number(9).is_some_and(|flags| flags & PF_FORKNOEXEC != 0)
     }
 
     /// None where it has ended.
-    fn seen(&self) -> Option<Seen> {
+    pub(super) fn seen(&self) -> Option<Seen> {
         let state = self.state().filter(|state| !matches!(state, 'Z' | 'X'))?;
         // Not `D`: so waits who maps or frees memory, also on the way to its end.
         let rests = matches!(state, 'S' | 'T' | 't');
@@ -195,30 +81,30 @@ impl Stat {
 }
 
 #[cfg(target_os = "linux")]
-fn in_ticks(ticks: Ticks) -> Duration {
+pub(super) fn in_ticks(ticks: Ticks) -> Duration {
     Duration::from_millis(ticks * 1000 / rustix::param::clock_ticks_per_second().max(1))
 }
 
 /// How long ago something was started.
 #[cfg(target_os = "linux")]
-fn age(born: Ticks) -> Duration {
+pub(super) fn age(born: Ticks) -> Duration {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
     let now = Duration::try_from(now).unwrap_or_default();
     now.saturating_sub(in_ticks(born))
 }
 
 #[cfg(not(target_os = "linux"))]
-fn in_ticks(_ticks: Ticks) -> Duration {
+pub(super) fn in_ticks(_ticks: Ticks) -> Duration {
     Duration::ZERO
 }
 
 #[cfg(not(target_os = "linux"))]
-fn age(_born: Ticks) -> Duration {
+pub(super) fn age(_born: Ticks) -> Duration {
     Duration::ZERO
 }
 
 /// Whether a process was started as this program.
-fn runs(pid: u32, executable: &Path) -> bool {
+pub(super) fn runs(pid: u32, executable: &Path) -> bool {
     let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let first = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
     !first.is_empty() && executable.as_os_str().as_encoded_bytes() == first
@@ -295,7 +181,7 @@ impl ProcessorTime {
 }
 
 /// Whether SIGKILL is on its way: on a busy machine it takes a while to arrive.
-fn is_killed(pid: u32) -> bool {
+pub(super) fn is_killed(pid: u32) -> bool {
     const SIGKILL: u64 = 1 << 8;
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let pending = status.lines().filter_map(|line| {
@@ -305,7 +191,7 @@ fn is_killed(pid: u32) -> bool {
     pending.fold(0, |all, mask| all | mask) & SIGKILL != 0
 }
 
-fn command_line(pid: u32) -> String {
+pub(super) fn command_line(pid: u32) -> String {
     let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let words = bytes.split(|byte| *byte == 0).filter(|word| !word.is_empty());
     let words: Vec<String> = words.map(|word| String::from_utf8_lossy(word).into_owned()).collect();
@@ -318,7 +204,7 @@ fn command_line(pid: u32) -> String {
 
 /// The environment of a process. It is empty for an instant while a program is loaded, and for
 /// ever once the process has ended.
-fn environment(pid: u32) -> Option<Vec<u8>> {
+pub(super) fn environment(pid: u32) -> Option<Vec<u8>> {
     const TRIES: usize = 5;
     (0..TRIES).find_map(|_| {
         let bytes = fs::read(format!("/proc/{pid}/environ")).ok()?;
@@ -424,7 +310,7 @@ pub fn is_alone(pid: u32, descriptors: usize) -> bool {
 /// Nobody looks at the lists of the other threads, which hold the workers that these have
 /// started. A thread that was looked at in /proc has to be removed from there when it ends, and
 /// on a busy machine our parent then waits for that longer than a small run takes.
-fn adopted() -> Vec<u32> {
+pub(super) fn adopted() -> Vec<u32> {
     children_in(Path::new(&format!("/proc/self/task/{}/children", std::process::id())))
 }
 
@@ -434,165 +320,15 @@ pub fn living_strays(but: &[u32]) -> Vec<AtWork> {
     strays.filter_map(at_work).collect()
 }
 
-fn children_in(list: &Path) -> Vec<u32> {
+pub(super) fn children_in(list: &Path) -> Vec<u32> {
     let list = fs::read_to_string(list).unwrap_or_default();
     list.split_whitespace().flat_map(str::parse).collect()
-}
-
-/// Whether a process, or what it has started, waits for the end of its input: then that is
-/// enough to make it stop, and a signal on top would cut its cleaning up short.
-pub fn hearing(pid: u32) -> Hearing {
-    if !cfg!(target_os = "linux") {
-        return Hearing::Unknown;
-    }
-    let mut family = vec![pid];
-    let mut found = Hearing::Deaf;
-    while let Some(pid) = family.pop() {
-        match hearing_of(pid) {
-            Hearing::Listens => return Hearing::Listens,
-            Hearing::Unknown => found = Hearing::Unknown,
-            Hearing::Deaf => {}
-        }
-        family.extend(children_of(&pid.to_string()));
-    }
-    found
-}
-
-/// What each thread of a process waits for (proc(5), `/proc/PID/syscall`: the number of the
-/// call, then its arguments).
-fn hearing_of(pid: u32) -> Hearing {
-    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-    let mut found = Hearing::Deaf;
-    for thread in threads {
-        let Ok(call) = fs::read_to_string(thread.path().join("syscall")) else {
-            found = Hearing::Unknown;
-            continue;
-        };
-        let mut words = call.split_whitespace();
-        let (number, first) = (words.next().unwrap_or_default(), words.next());
-        match waits_in(number) {
-            Some(Waits::ToRead) if first == Some("0x0") => return Hearing::Listens,
-            Some(Waits::ForEvents) if watches_input(pid) => return Hearing::Listens,
-            // What it waits for stands in its memory; or it runs, and may read next.
-            Some(Waits::ForAny) | None => found = Hearing::Unknown,
-            Some(_) => {}
-        }
-    }
-    found
-}
-
-enum Waits {
-    ToRead,
-    /// `epoll_wait`
-    ForEvents,
-    /// `poll`, `select`
-    ForAny,
-    Otherwise,
-}
-
-/// The system calls of x86-64 and aarch64, as the kernel numbers them; none for a thread that
-/// runs.
-fn waits_in(number: &str) -> Option<Waits> {
-    let number: u32 = number.parse().ok()?;
-    let (read, events, any): (&[u32], &[u32], &[u32]) = if cfg!(target_arch = "x86_64") {
-        (&[0, 19], &[232, 281, 441], &[7, 23, 270, 271])
-    } else {
-        (&[63, 65], &[22, 441], &[72, 73])
-    };
-    Some(match number {
-        call if read.contains(&call) => Waits::ToRead,
-        call if events.contains(&call) => Waits::ForEvents,
-        call if any.contains(&call) => Waits::ForAny,
-        _ => Waits::Otherwise,
-    })
-}
-
-/// Whether one of its `epoll`s watches descriptor 0 (proc(5), `/proc/PID/fdinfo`).
-fn watches_input(pid: u32) -> bool {
-    let infos = fs::read_dir(format!("/proc/{pid}/fdinfo")).into_iter().flatten().flatten();
-    let texts = infos.filter_map(|info| fs::read_to_string(info.path()).ok());
-    let is_input = |line: &str| {
-        let mut words = line.split_whitespace();
-        words.next() == Some("tfd:") && words.next() == Some("0")
-    };
-    texts.into_iter().any(|text| text.lines().any(is_input))
-}
-
-/// The mark that a process carries: where the agent may put it, and else in the second place.
-fn mark_of(pid: u32) -> Option<u32> {
-    mark_in_personality(pid).or_else(|| mark_in_priority(pid))
-}
-
-fn mark_in_personality(pid: u32) -> Option<u32> {
-    let word = fs::read_to_string(format!("/proc/{pid}/personality")).ok()?;
-    let word = u32::from_str_radix(word.trim(), 16).ok()?;
-    let [low, high] = IN_PERSONALITY;
-    let mark = ((word & low) >> 8) | ((word & high) >> 20);
-    (mark > 0).then_some(mark)
-}
-
-fn mark_in_priority(pid: u32) -> Option<u32> {
-    /// Hints below it are for disks.
-    const LOWEST: u32 = 8;
-    let mark = (super::io_priority(pid)? & IN_PRIORITY) >> 3;
-    (mark >= LOWEST).then_some(mark)
-}
-
-/// Where a process comes from, by its environment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Origin {
-    /// A test of this worker.
-    Worker(u64),
-    /// A test that ran `cargo partest` itself: whatever mark it has is of that run.
-    OtherRun,
-    Unknown,
-}
-
-fn origin_of(pid: u32, run_id: &str) -> Origin {
-    let environment = environment(pid).unwrap_or_default();
-    let value = |name: &str| {
-        let variable = environment
-            .split(|byte| *byte == 0)
-            .find_map(|variable| variable.strip_prefix(name.as_bytes())?.strip_prefix(b"="))?;
-        std::str::from_utf8(variable).ok()
-    };
-    match value("PARTEST_RUN_ID") {
-        Some(run) if run != run_id => Origin::OtherRun,
-        Some(_) => value("PARTEST_WORKER")
-            .and_then(|worker| worker.parse().ok())
-            .map_or(Origin::Unknown, Origin::Worker),
-        None => Origin::Unknown,
-    }
 }
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
     use std::process::Command;
-
-    /// Started, and become another program: what the kernel tells of it is whole.
-    fn sleeper(command: &mut Command) -> std::process::Child {
-        let child = command.stdout(std::process::Stdio::null()).spawn().unwrap();
-        while command_line(child.id()) != "sleep 1000" {
-            std::thread::yield_now();
-        }
-        child
-    }
-
-    #[test]
-    fn a_process_lives_until_it_has_ended() {
-        let mut child = sleeper(Command::new("sleep").arg("1000"));
-        let groups = Groups::default();
-        let program = Program { executable: Path::new("shop"), name: "shop" };
-        let look = At { pid: std::process::id(), worker: 0, run_id: "", groups: &groups, program };
-        let command = look.command_of(child.id());
-        child.kill().unwrap();
-        let lives = look.process(child.id()).is_some();
-        child.wait().unwrap();
-        assert_eq!(command.as_deref(), Some("sleep 1000"));
-        assert!(!lives, "a killed one is not there any more");
-        assert_eq!(look.command_of(child.id()), None);
-    }
 
     /// Whether a shell is alone after it has said a line.
     fn alone(script: &str, descriptors: usize) -> bool {
@@ -617,16 +353,5 @@ mod tests {
         assert!(!alone("exec 7</dev/null; echo; read end", 0));
         assert!(!alone("sleep 600 & echo; read end; kill $!", 0));
         assert!(!is_alone(std::process::id(), 0), "we have other threads");
-    }
-
-    #[test]
-    fn a_process_is_known_by_its_environment() {
-        let mut command = Command::new("sleep");
-        command.arg("1000").env("PARTEST_RUN_ID", "ours").env("PARTEST_WORKER", "7");
-        let mut child = sleeper(&mut command);
-        let found = [origin_of(child.id(), "ours"), origin_of(child.id(), "other")];
-        child.kill().unwrap();
-        child.wait().unwrap();
-        assert_eq!(found, [Origin::Worker(7), Origin::OtherRun]);
     }
 }

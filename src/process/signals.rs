@@ -4,7 +4,7 @@ use std::io;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1};
 
-use super::Passed;
+use super::event::Passed;
 
 const HEARD: [i32; 6] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGUSR1];
 
@@ -77,7 +77,8 @@ mod twice {
     use rustix::pipe::{PipeFlags, pipe_with};
 
     use super::super::syscalls::{Sent, hear};
-    use super::{HEARD, Wish, io};
+    use super::Wish;
+    use super::{HEARD, io};
 
     /// `timeout` sends its signal twice, to the process and to the group, and means it once.
     /// Nobody who waits to see what the first one does is so quick.

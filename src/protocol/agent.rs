@@ -16,7 +16,9 @@ use crate::model::outcome::Outcome;
 use crate::model::output::Bounded;
 use crate::model::output_file::Floods;
 use crate::process::clock;
-use crate::process::{Look, Seen, Stray, Stream};
+use crate::process::event::Stream;
+use crate::process::look::{Look, Stray};
+use crate::process::procfs::Seen;
 
 pub struct Agent<'n> {
     /// The worker's place, which is part of its tests' marks.

@@ -12,7 +12,8 @@ use crate::model::outcome::Outcome;
 use crate::model::output::Bounded;
 use crate::model::output_file::Floods;
 use crate::process::clock;
-use crate::process::{Look, Stream};
+use crate::process::event::Stream;
+use crate::process::look::Look;
 
 pub struct LedgerFile<'n> {
     ledger: LedgerReader<'n>,

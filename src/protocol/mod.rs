@@ -18,7 +18,8 @@ use crate::frames::Address;
 use crate::leaks::{Finding, Module};
 use crate::model::outcome::Outcome;
 use crate::model::output::Output;
-use crate::process::{Look, Stream};
+use crate::process::event::Stream;
+use crate::process::look::Look;
 
 pub use agent::{Agent, ThreadStack};
 pub use logfile::LedgerFile;

@@ -14,10 +14,11 @@ use crate::model::event::{Event, FixtureEvent, LeftBy, Note, Summary};
 use crate::model::fixture::FixtureInstance;
 use crate::model::leak::Leak;
 use crate::model::leak::{LeakAction, LeakKind};
-use crate::model::outcome::{Flakiness, Outcome, Verdict};
+use crate::model::outcome::{Flakiness, Outcome};
 use crate::model::output::Output;
 use crate::model::printable::printable;
 use crate::model::test::TestId;
+use crate::model::verdict::Verdict;
 
 /// How many of the slowest tests are named, and from where on a test is slow.
 const SLOWEST: usize = 5;

@@ -11,11 +11,12 @@ use super::{View, print};
 use crate::model::event::{Event, FixtureEvent, LeftBy, Summary};
 use crate::model::fixture::FixtureInstance;
 use crate::model::leak::{Leak, LeakLine};
-use crate::model::outcome::{Attempt, Flakiness, Outcome, Verdict};
+use crate::model::outcome::{Flakiness, Outcome};
 use crate::model::output::Output;
 use crate::model::output_file::Flood;
 use crate::model::reason::Reason;
 use crate::model::test::TestId;
+use crate::model::verdict::{Attempt, Verdict};
 
 pub struct Json<'r> {
     view: View<'r>,

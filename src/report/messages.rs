@@ -11,12 +11,13 @@ use crate::model::duration::seconds;
 use crate::model::event::{Longest, Note, Phase, Summary};
 use crate::model::fixture::StopFailure;
 use crate::model::leak::Leak;
-use crate::model::outcome::{Flakiness, Outcome, Verdict};
+use crate::model::outcome::{Flakiness, Outcome};
 use crate::model::output_file::{self, Flood};
 use crate::model::shell::shell_line;
 use crate::model::size;
+use crate::model::verdict::Verdict;
 use crate::model::way::Way;
-use crate::process::AtWork;
+use crate::process::procfs::AtWork;
 use crate::run::interrupt::{Notice, Occasion};
 
 /// `1 test`, `2 tests`.

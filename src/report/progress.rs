@@ -14,8 +14,9 @@ use crate::model::duration::seconds;
 use crate::model::event::RunsNow;
 use crate::model::event::{Event, FixtureEvent, Note};
 use crate::model::fixture::FixtureInstance;
-use crate::model::outcome::{Outcome, Verdict};
+use crate::model::outcome::Outcome;
 use crate::model::test::TestId;
+use crate::model::verdict::Verdict;
 
 /// How often the line is drawn, per second: as fast as an eye reads.
 const DRAWS_PER_SECOND: u8 = 10;

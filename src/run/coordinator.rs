@@ -17,18 +17,19 @@ use rayon::ThreadPool;
 
 use super::interrupt::Interrupts;
 use super::ledger::Ledger;
-use crate::config::schema::Flaky;
+use crate::config::keys::Flaky;
 use crate::discovery::inventory::{Dispatch, Listing};
 use crate::error::{Error, Result};
 use crate::fixture::{Errand, Failure, News};
 use crate::model::event::{Event, LeftBy, Longest, Note, Summary};
-use crate::model::outcome::{Attempt, Outcome, Verdict};
+use crate::model::outcome::Outcome;
 use crate::model::reason::{Reason, Requeued, WorkerEnd};
 use crate::model::test::TestId;
+use crate::model::verdict::{Attempt, Verdict};
 use crate::model::way::Way;
 use crate::plan::schedule::{Batch, FixtureStep, Form, Group, Instance, Plan};
-use crate::process::Passed;
 use crate::process::clock;
+use crate::process::event::Passed;
 use crate::worker::{self, Cause, Context, Job, LeftLater, Message, Overdue, Rest};
 
 use cpu_learning::Learning;

@@ -7,8 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::model::event::Phase;
 #[cfg(unix)]
-use crate::process::Passed;
-use crate::process::{self, AtWork, Groups, GuardLine, Lines};
+use crate::process::event::Passed;
+use crate::process::groups::Groups;
+use crate::process::platform::{GuardLine, Lines};
+use crate::process::procfs;
+use crate::process::procfs::AtWork;
 use crate::worker::Message;
 
 /// What to tell the user while nothing listens yet, or not to all of the run.
@@ -62,12 +65,12 @@ impl Interrupts {
     pub fn at_work(&self) -> Vec<AtWork> {
         let pids = match self.build().filter(|_| self.phase() == Phase::Building) {
             None => self.groups.listers(),
-            Some(cargo) => match process::children_of(&cargo.to_string()) {
+            Some(cargo) => match procfs::children_of(&cargo.to_string()) {
                 none if none.is_empty() => vec![cargo],
                 children => children,
             },
         };
-        let mut at_work: Vec<AtWork> = pids.into_iter().filter_map(process::at_work).collect();
+        let mut at_work: Vec<AtWork> = pids.into_iter().filter_map(procfs::at_work).collect();
         at_work.sort_by_key(|at_work| std::cmp::Reverse(at_work.age));
         at_work
     }
@@ -90,7 +93,7 @@ impl Interrupts {
     /// builds, somebody may be asked for a password.
     #[cfg(target_os = "linux")]
     pub fn watch_terminal(self: &Arc<Self>) {
-        use crate::process::Terminal;
+        use crate::process::platform::Terminal;
         let Some(terminal) = Terminal::of_a_person() else { return };
         let interrupts = self.clone();
         let listen = move || {
@@ -114,7 +117,7 @@ impl Interrupts {
     /// Catches the signals for as long as the process lives.
     #[cfg(unix)]
     pub fn catch(lines: Lines, show: fn(&Notice)) -> std::io::Result<Arc<Interrupts>> {
-        let mut signals = crate::process::Signals::catch(lines.signals)?;
+        let mut signals = crate::process::platform::Signals::catch(lines.signals)?;
         let interrupts =
             Arc::new(Interrupts { guard: lines.guard, show: Some(show), ..Interrupts::default() });
         let noted = interrupts.clone();
@@ -135,8 +138,8 @@ impl Interrupts {
 
 #[cfg(unix)]
 impl Interrupts {
-    fn fulfil(&self, wish: crate::process::Wish) {
-        use crate::process::Wish;
+    fn fulfil(&self, wish: crate::process::platform::Wish) {
+        use crate::process::platform::Wish;
         match wish {
             Wish::End(signal) => self.end(signal),
             Wish::Stop => self.stop(),
@@ -163,7 +166,7 @@ impl Interrupts {
     fn end_soon(&self, message: Message) {
         self.count.fetch_add(1, Ordering::SeqCst);
         if let Some(build) = self.build() {
-            crate::process::end_tree(build);
+            crate::process::platform::end_tree(build);
         }
         // Binaries that are being listed have nothing to clean up.
         if !self.send(message) {
@@ -173,7 +176,7 @@ impl Interrupts {
 
     /// Returns when somebody has let the run go on. For the run no time has passed then.
     fn stop(&self) {
-        use crate::process::{go_on_tree, stop_here, stop_tree};
+        use crate::process::platform::{go_on_tree, stop_here, stop_tree};
         crate::process::clock::pause();
         self.groups.stop();
         self.build().into_iter().for_each(stop_tree);

@@ -1,9 +1,9 @@
 //! The accounts of a run: every test that was handed out gets its own verdict, exactly once.
 
-use crate::model::outcome::{Attempt, Verdict};
 use crate::model::output::Output;
 use crate::model::reason::{Reason, WorkerEnd};
 use crate::model::test::TestId;
+use crate::model::verdict::{Attempt, Verdict};
 
 #[derive(Debug, Default)]
 pub struct Ledger {

@@ -12,12 +12,16 @@ use crate::discovery::lister::Lister;
 use crate::leaks::{Finding, Orphans};
 use crate::libtest::{self, ReportReader};
 use crate::model::leak::Leak;
-use crate::model::outcome::{Outcome, Verdict};
+use crate::model::outcome::Outcome;
 use crate::model::output::Bounded;
 use crate::model::reason::{Reason, Timeout, WorkerEnd};
 use crate::model::test::TestId;
+use crate::model::verdict::Verdict;
 use crate::process::clock;
-use crate::process::{self, End, Happening, Stream, Supervised};
+use crate::process::event::{End, Happening, Stream};
+use crate::process::platform;
+use crate::process::platform::Supervised;
+use crate::process::status;
 
 /// A process for each test of the batch, one after another.
 pub fn run_one_by_one(job: &Job, context: &Context<'_>, told: &Sender<Message>) -> Rest {
@@ -158,7 +162,7 @@ fn take_leave(
         orphans.look_for_own(&look, clock::now());
     }
     let (pids, findings): (Vec<u32>, Vec<Finding>) = orphans.into_left().into_iter().unzip();
-    process::end_all(&pids);
+    platform::end_all(&pids);
     let Some(rules) = rules.filter(|_| !findings.is_empty()) else { return Vec::new() };
     let of_test = &*listing.tests[test.test].name;
     let owner = &*listing.binary.id(of_test);
@@ -173,7 +177,7 @@ fn by_exit_code(
     listing: &Listing,
     is_known: impl FnOnce() -> bool,
 ) -> (Outcome, Option<Reason>) {
-    let described = || Some(Reason::WorkerEnded(WorkerEnd::Died(process::describe(status))));
+    let described = || Some(Reason::WorkerEnded(WorkerEnd::Died(status::describe(status))));
     let is_libtest = listing.dispatch == Dispatch::Batches;
     let is_named = listing.dispatch != Dispatch::Whole;
     match status.code() {

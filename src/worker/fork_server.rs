@@ -13,7 +13,7 @@ use crate::cargo::environment;
 use crate::fixture::Values;
 use crate::model::way::Way;
 use crate::plan::schedule::{Form, Group};
-use crate::process;
+use crate::process::platform;
 
 /// It has to serve so many tests to be worth its own start.
 const FEWEST_TESTS: usize = 4;
@@ -40,7 +40,7 @@ struct Standing {
     /// Which of the slots it serves.
     part: usize,
     /// None while it is started, and where that did not work.
-    process: Option<Arc<process::Prepared>>,
+    process: Option<Arc<platform::Prepared>>,
 }
 
 impl Prepared {
@@ -57,7 +57,7 @@ impl Prepared {
     }
 
     /// The one that a batch's process can be forked from.
-    pub fn for_job(&self, job: &Job, context: &Context<'_>) -> Option<Arc<process::Prepared>> {
+    pub fn for_job(&self, job: &Job, context: &Context<'_>) -> Option<Arc<platform::Prepared>> {
         let of_binary = self.0.get(job.group.listing)?;
         let runner = &context.inventory.listings[job.group.listing].binary.runner;
         // A limit is set before a program is loaded; a runner may be anything.
@@ -122,7 +122,7 @@ impl OfBinary {
 }
 
 /// Where it is loaded without the agent, it lists its tests, as it has done before.
-fn start(job: &Job, context: &Context<'_>) -> Option<process::Prepared> {
+fn start(job: &Job, context: &Context<'_>) -> Option<platform::Prepared> {
     let binary = &context.inventory.listings[job.group.listing].binary;
     let mut command = binary.command();
     command.envs(&job.group.env);
@@ -130,5 +130,5 @@ fn start(job: &Job, context: &Context<'_>) -> Option<process::Prepared> {
     command.envs(environment::worker_variables(context.run_id, job.slot(), 0));
     context.agent.as_ref()?.preload(&mut command);
     command.args(["--list", "--format", "terse"]);
-    process::Prepared::start(command)
+    platform::Prepared::start(command)
 }

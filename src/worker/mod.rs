@@ -30,14 +30,17 @@ use crate::leaks::baseline::Baseline;
 use crate::leaks::{Finding, Module, Names, Symbols, judge};
 use crate::model::event::Note;
 use crate::model::leak::Leak;
-use crate::model::outcome::Verdict;
 use crate::model::output::Output;
 use crate::model::output_file::Floods;
 use crate::model::reason::Timeout;
 use crate::model::test::TestId;
+use crate::model::verdict::Verdict;
 use crate::model::way::Way;
 use crate::plan::schedule::{Batch, Group, Instance};
-use crate::process::{self, At, Groups, Passed, Program, Role};
+use crate::process::event::{Passed, Role};
+use crate::process::groups::Groups;
+use crate::process::look::{At, Program};
+use crate::process::platform;
 use crate::worker::agent_file::AgentFile;
 
 use active::Running;
@@ -370,7 +373,7 @@ impl Rest {
 
 fn prepare(command: &mut std::process::Command, job: &Job, context: &Context<'_>, number: u64) {
     if let Some(bytes) = job.group.memory {
-        process::limit_memory(command, bytes);
+        platform::limit_memory(command, bytes);
     }
     command.envs(&job.group.env);
     command.envs(job.values.iter().map(|(name, value)| (name, value)));

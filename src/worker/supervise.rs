@@ -12,20 +12,25 @@ use super::{
     Cause, Context, GRACE, Job, LOOK_AGAIN, LeftLater, Message, Overdue, Rest, Whose, prepare,
     spawn_retry, tell_all,
 };
+use crate::config::keys::Recycle;
 use crate::config::leak_rules::LeakRules;
-use crate::config::schema::Recycle;
 use crate::discovery::inventory::Listing;
 use crate::leaks::{Finding, Module, Names, Symbols, essential, is_pool};
 use crate::libtest;
 use crate::model::leak::Leak;
 use crate::model::leak::{LeakAction, LeakKind};
-use crate::model::outcome::{Outcome, Verdict};
+use crate::model::outcome::Outcome;
 use crate::model::output::Output;
 use crate::model::reason::{Reason, Timeout};
 use crate::model::test::TestId;
+use crate::model::verdict::Verdict;
 use crate::model::way::Way;
 use crate::process::clock;
-use crate::process::{self, At, Door, End, Happening, Look, Stream, Supervised, Wire};
+use crate::process::event::{End, Happening, Stream};
+use crate::process::look::{At, Look};
+use crate::process::platform;
+use crate::process::platform::{Door, Supervised, Wire};
+use crate::process::status;
 use crate::protocol::{
     Agent, Channel, Culprit, Ended, Fatal, Heard, LedgerFile, Left, Settled, ThreadStack,
 };
@@ -513,7 +518,7 @@ impl<'r> Worker<'r> {
         }
         let channel = std::mem::replace(&mut self.channel, Box::new(Deaf));
         let left = channel.finish(&self.look());
-        process::end_all(&left.strays);
+        platform::end_all(&left.strays);
         self.left = Some(left);
     }
 
@@ -710,7 +715,7 @@ impl<'r> Worker<'r> {
         if ended_by_itself(status, left) && !all_told {
             return Cause::Misheard;
         }
-        Cause::Died(process::describe(status))
+        Cause::Died(status::describe(status))
     }
 
     /// Whether the process ended by itself, and its channel before it.
@@ -756,7 +761,7 @@ fn who_ended(status: ExitStatus, left: &Left) -> Option<usize> {
     let is_it = |culprit: &&Culprit| match culprit.by {
         // The system keeps the lowest eight bits.
         Fatal::Exit(code) => status.code() == Some(code & 0xff),
-        Fatal::Signal(signal) => process::signal_of(status) == Some(signal),
+        Fatal::Signal(signal) => status::signal_of(status) == Some(signal),
     };
     left.culprits.iter().find(is_it).map(|culprit| culprit.test)
 }
@@ -768,7 +773,7 @@ fn spawn<'r>(
     context: &'r Context<'r>,
     wire: Option<Wire>,
 ) -> std::io::Result<Supervised<'r>> {
-    let fork = |prepared: Arc<process::Prepared>| {
+    let fork = |prepared: Arc<platform::Prepared>| {
         Supervised::fork(&prepared, &command, context.groups, job.role())
     };
     let process = match context.prepared.for_job(job, context).and_then(fork) {

@@ -1,7 +1,8 @@
 //! The plan without a process: first as sentences over small cases, then by property.
 
 use super::*;
-use crate::config::schema::{RetryKeys, Scope};
+use crate::config::fixtures::Scope;
+use crate::config::keys::RetryKeys;
 use crate::model::test::TestId;
 use proptest::prelude::*;
 

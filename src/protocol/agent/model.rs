@@ -15,7 +15,7 @@ use super::tests::Nobody;
 use super::{Agent, Culprit, Fatal};
 use crate::frames::kinds;
 use crate::model::outcome::Outcome;
-use crate::process::Stream;
+use crate::process::event::Stream;
 use crate::protocol::{Channel, Heard, Left};
 
 #[allow(dead_code)]

@@ -3,9 +3,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::model::outcome::Verdict;
+use crate::model::verdict::Verdict;
 use crate::plan::schedule::Plan;
-use crate::process::ProcessorTime;
+use crate::process::procfs::ProcessorTime;
 
 /// The kernel counts in hundredths of a second: less of it tells nothing.
 const LONG_ENOUGH: Duration = Duration::from_millis(50);

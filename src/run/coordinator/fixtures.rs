@@ -6,13 +6,14 @@ use std::sync::mpsc::Sender;
 
 use super::{Run, Starter, aborted};
 use crate::cargo::environment::Numbers;
-use crate::config::schema::Scope;
+use crate::config::fixtures::Scope;
 use crate::fixture::{self, Control, Errand, Failure, News, Shelf, Values};
 use crate::model::event::{Event, FixtureEvent};
 use crate::model::fixture::FixtureInstance;
-use crate::model::outcome::{Outcome, Verdict};
+use crate::model::outcome::Outcome;
 use crate::model::reason::Reason;
 use crate::model::test::TestId;
+use crate::model::verdict::Verdict;
 use crate::plan::schedule::{Batch, Group, Instance};
 use crate::worker::{Context, Message, Rest};
 

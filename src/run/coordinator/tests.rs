@@ -14,7 +14,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::cargo::binary::Binary;
-use crate::config::schema::{Recycle, RetryKeys, Scope};
+use crate::config::fixtures::Scope;
+use crate::config::keys::{Recycle, RetryKeys};
 use crate::discovery::inventory::{Inventory, Test};
 use crate::discovery::statics::Statics;
 use crate::fixture::{Failure, Fixture, News, Values};
@@ -22,7 +23,7 @@ use crate::model::event::FixtureEvent;
 use crate::model::reason::Timeout;
 use crate::plan::schedule::Need;
 use crate::plan::schedule::tests::group;
-use crate::process::Groups;
+use crate::process::groups::Groups;
 
 /// A run that takes more messages than this never ends.
 const MOST_STEPS: usize = 5_000;

@@ -4,10 +4,10 @@
 use std::time::{Duration, Instant};
 
 use super::{GRACE, Next, Run};
-use crate::config::schema::{Backoff, RetryKeys};
+use crate::config::keys::{Backoff, RetryKeys};
 use crate::model::event::{Event, Note};
-use crate::process::Passed;
 use crate::process::clock;
+use crate::process::event::Passed;
 
 /// How often the reports are told that time has passed, and how exactly it is known what is slow.
 const TICK: Duration = Duration::from_millis(100);

@@ -1,0 +1,186 @@
+//! Values of the metadata, read with their places in Cargo.toml.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use toml::Spanned;
+use toml::de::DeValue;
+
+use super::diagnostic::{Mistake, Place, Source, suggestion};
+use crate::model::{duration, size};
+
+/// A value and where it was written.
+#[derive(Debug, Clone)]
+pub struct At<T> {
+    pub value: T,
+    pub place: Place,
+}
+
+/// The keys of one node; what is `None` is left to a shorter key.
+pub(super) struct Reader<'a> {
+    pub(super) source: &'a Arc<Source>,
+    pub(super) mistakes: &'a mut Vec<Mistake>,
+}
+
+pub(super) type Value<'i> = Spanned<DeValue<'i>>;
+
+impl Reader<'_> {
+    pub(super) fn place(&self, span: Range<usize>) -> Place {
+        Place { source: self.source.clone(), span }
+    }
+
+    pub(super) fn wrong(&mut self, span: Range<usize>, title: String, help: impl Into<String>) {
+        let mistake = Mistake::error(self.place(span), title).help(help);
+        self.mistakes.push(mistake);
+    }
+
+    pub(super) fn unknown(&mut self, span: Range<usize>, what: &str, word: &str, known: &[&str]) {
+        self.wrong(span, format!("unknown {what} `{word}`"), suggestion(word, known));
+    }
+
+    pub(super) fn wants(&mut self, value: &Value<'_>, key: &str, wanted: &str) {
+        let title = format!("`{key}` is {}, not {wanted}", a(value.get_ref().type_str()));
+        self.wrong(value.span(), title, format!("write {wanted}"));
+    }
+
+    pub(super) fn boolean(&mut self, value: &Value<'_>, key: &str) -> Option<At<bool>> {
+        let found = value.get_ref().as_bool();
+        if found.is_none() {
+            self.wants(value, key, "true or false");
+        }
+        found.map(|found| At { value: found, place: self.place(value.span()) })
+    }
+
+    pub(super) fn count(
+        &mut self,
+        value: &Value<'_>,
+        key: &str,
+        least: usize,
+    ) -> Option<At<usize>> {
+        let found = integer(value).filter(|count| *count >= least);
+        if found.is_none() {
+            let title = format!("`{key}` is no whole number from {least} up");
+            self.wrong(value.span(), title, format!("write {key} = {}", least.max(1)));
+        }
+        found.map(|found| At { value: found, place: self.place(value.span()) })
+    }
+
+    pub(super) fn one_of<T: Copy>(
+        &mut self,
+        value: &Value<'_>,
+        key: &str,
+        words: &[(&str, T)],
+    ) -> Option<T> {
+        let names: Vec<&str> = words.iter().map(|(name, _)| *name).collect();
+        let Some(word) = value.get_ref().as_str() else {
+            self.wants(value, key, &format!("one of \"{}\"", names.join("\", \"")));
+            return None;
+        };
+        let found = words.iter().find(|(name, _)| *name == word).map(|(_, value)| *value);
+        if found.is_none() {
+            self.unknown(value.span(), &format!("value of {key}"), word, &names);
+        }
+        found
+    }
+
+    pub(super) fn duration(&mut self, value: &Value<'_>, key: &str) -> Option<At<Duration>> {
+        let Some(text) = value.get_ref().as_str() else {
+            self.wants(value, key, "a duration such as \"30s\"");
+            return None;
+        };
+        match duration::parse(text) {
+            Ok(found) => Some(At { value: found, place: self.place(value.span()) }),
+            Err(why) => {
+                self.wrong(value.span(), format!("`{key}` is no duration"), why);
+                None
+            }
+        }
+    }
+
+    pub(super) fn size(&mut self, value: &Value<'_>, key: &str) -> Option<At<u64>> {
+        let Some(text) = value.get_ref().as_str() else {
+            self.wants(value, key, "an amount of memory such as \"512MiB\"");
+            return None;
+        };
+        match size::parse(text) {
+            Ok(found) => Some(At { value: found, place: self.place(value.span()) }),
+            Err(why) => {
+                self.wrong(value.span(), format!("`{key}` is no amount of memory"), why);
+                None
+            }
+        }
+    }
+
+    pub(super) fn timeout(&mut self, value: &Value<'_>) -> Option<At<Duration>> {
+        let found = self.duration(value, "timeout")?;
+        if found.value.is_zero() {
+            let help = "leave `timeout` out for a test that may take as long as it likes";
+            self.wrong(value.span(), "a timeout of nothing ends every test".into(), help);
+        }
+        Some(found)
+    }
+
+    pub(super) fn strings(&mut self, value: &Value<'_>, key: &str) -> Vec<String> {
+        let strings = value.get_ref().as_array().and_then(|array| {
+            array.iter().map(|item| item.get_ref().as_str().map(str::to_owned)).collect()
+        });
+        if strings.is_none() {
+            self.wants(value, key, "a list of names in quotes");
+        }
+        strings.unwrap_or_default()
+    }
+
+    pub(super) fn env(&mut self, value: &Value<'_>) -> Option<At<BTreeMap<String, String>>> {
+        let Some(table) = value.get_ref().as_table() else {
+            self.wants(value, "env", "a table such as { RUST_LOG = \"debug\" }");
+            return None;
+        };
+        let mut env = BTreeMap::new();
+        for (key, value) in table {
+            let name = key.get_ref().to_string();
+            if name.is_empty() || name.contains(['=', '\0']) {
+                self.wrong(
+                    key.span(),
+                    format!("`{name}` is no name of a variable"),
+                    "use letters, digits and `_`",
+                );
+            }
+            match value.get_ref().as_str() {
+                Some(text) => drop(env.insert(name, text.to_owned())),
+                None => self.wants(value, &name, "a text in quotes"),
+            }
+        }
+        Some(At { value: env, place: self.place(value.span()) })
+    }
+
+    pub(super) fn fixture_names(&mut self, value: &Value<'_>) -> Option<At<Vec<At<String>>>> {
+        let items: Vec<&Value<'_>> = match value.get_ref() {
+            DeValue::Array(array) => array.iter().collect(),
+            _ => vec![value],
+        };
+        let mut names = Vec::new();
+        for item in items {
+            match item.get_ref().as_str() {
+                Some(name) => {
+                    names.push(At { value: name.to_owned(), place: self.place(item.span()) })
+                }
+                None => self.wants(item, "fixture", "the name of a fixture in quotes"),
+            }
+        }
+        Some(At { value: names, place: self.place(value.span()) })
+    }
+}
+
+pub(super) fn integer(value: &Value<'_>) -> Option<usize> {
+    let integer = value.get_ref().as_integer()?;
+    usize::from_str_radix(integer.as_str(), integer.radix()).ok()
+}
+
+fn a(kind: &str) -> String {
+    match kind.chars().next() {
+        Some('a' | 'e' | 'i' | 'o' | 'u') => format!("an {kind}"),
+        _ => format!("a {kind}"),
+    }
+}

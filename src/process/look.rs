@@ -1,0 +1,211 @@
+//! What is to be seen of one worker: its threads, and the processes of its tests.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use super::groups::Groups;
+use super::io_priority::io_priority;
+use super::procfs::{
+    Seen, Stat, Ticks, adopted, age, children_of, command_line, environment, is_killed, runs,
+};
+use crate::frames::{IN_PERSONALITY, IN_PRIORITY};
+
+/// A look at threads and processes, as they are now.
+pub trait Look {
+    /// A thread of the worker; none where it is not there any more.
+    fn thread(&self, tid: u32) -> Option<Seen>;
+
+    /// A process that is there, and neither ended nor about to be.
+    fn process(&self, pid: u32) -> Option<Seen>;
+
+    /// The name of a thread of the worker that is there.
+    fn name_of(&self, tid: u32) -> Option<String>;
+
+    /// What a process that lives is called: its command line, or whose fork it is.
+    fn command_of(&self, pid: u32) -> Option<String>;
+
+    /// Processes of the worker that came home to us, having lost their parents.
+    fn strays(&self) -> Vec<Stray>;
+
+    /// The worker's own children, but for those that are known.
+    fn children(&self, is_known: &dyn Fn(u32) -> bool) -> Vec<Stray>;
+}
+
+/// A process that nobody has told of, or that has lost its parent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stray {
+    pub pid: u32,
+    pub born: Ticks,
+    /// How long ago that was.
+    pub age: Duration,
+    /// Its process group and its session, each by the number of the process that began it. As
+    /// long as there is one of them, no other process gets that number.
+    pub kin: [u32; 2],
+    /// The agent's mark, which it has inherited from its test.
+    pub mark: Option<u32>,
+    /// Whether it comes from this worker beyond doubt: its environment says so, or it is in the
+    /// worker's group or session, or the worker's own child. It may have left all of that.
+    pub is_ours: bool,
+}
+
+/// A look at one worker.
+pub struct At<'w> {
+    pub pid: u32,
+    /// Its number, which its processes carry in their environment.
+    pub worker: u64,
+    pub run_id: &'w str,
+    pub groups: &'w Groups,
+    /// The program that it runs, and what that is called.
+    pub program: Program<'w>,
+}
+
+#[derive(Clone, Copy)]
+pub struct Program<'w> {
+    pub executable: &'w Path,
+    pub name: &'w str,
+}
+
+impl Look for At<'_> {
+    fn thread(&self, tid: u32) -> Option<Seen> {
+        Stat::read(&format!("{}/task/{tid}", self.pid))?.seen()
+    }
+
+    fn process(&self, pid: u32) -> Option<Seen> {
+        Stat::of(pid)?.seen().filter(|_| !is_killed(pid))
+    }
+
+    fn name_of(&self, tid: u32) -> Option<String> {
+        let name = fs::read(format!("/proc/{}/task/{tid}/comm", self.pid)).ok()?;
+        Some(String::from_utf8_lossy(&name).trim_end_matches('\n').to_owned())
+    }
+
+    fn command_of(&self, pid: u32) -> Option<String> {
+        let stat = Stat::of(pid)?;
+        stat.seen().filter(|_| !is_killed(pid))?;
+        // Its words are those of the worker, which differ from run to run.
+        let is_fork = stat.is_fork() && runs(pid, self.program.executable);
+        Some(if is_fork { format!("fork of {}", self.program.name) } else { command_line(pid) })
+    }
+
+    fn strays(&self) -> Vec<Stray> {
+        let spared = self.groups.spared();
+        let is_other = |pid: &u32| !self.groups.has(*pid) && !spared.contains(pid);
+        let others = adopted().into_iter().filter(is_other);
+        // One that is older is none of this worker's, whatever it carries.
+        let born = Stat::of(self.pid).and_then(|stat| stat.born()).unwrap_or_default();
+        others.filter_map(|pid| self.stray(pid)).filter(|stray| stray.born >= born).collect()
+    }
+
+    fn children(&self, is_known: &dyn Fn(u32) -> bool) -> Vec<Stray> {
+        let children = children_of(&self.pid.to_string()).into_iter();
+        let unknown = children.filter(|pid| !is_known(*pid));
+        let own = |pid| Some(Stray { is_ours: true, ..self.stray(pid)? });
+        unknown.filter_map(own).collect()
+    }
+}
+
+impl At<'_> {
+    fn stray(&self, pid: u32) -> Option<Stray> {
+        let stat = Stat::of(pid)?;
+        // One that has ended has nothing to tell, and waits for us to let it go.
+        stat.seen()?;
+        let (kin, born) = (stat.kin()?, stat.born()?);
+        let origin = origin_of(pid, self.run_id);
+        // The worker is not reaped yet, so that its number is its own.
+        let is_ours = origin == Origin::Worker(self.worker) || kin.contains(&self.pid);
+        if !is_ours && matches!(origin, Origin::Worker(_)) {
+            return None;
+        }
+        let mark = mark_of(pid).filter(|_| origin != Origin::OtherRun);
+        Some(Stray { pid, born, age: age(born), kin, mark, is_ours })
+    }
+}
+
+/// The mark that a process carries: where the agent may put it, and else in the second place.
+fn mark_of(pid: u32) -> Option<u32> {
+    mark_in_personality(pid).or_else(|| mark_in_priority(pid))
+}
+
+fn mark_in_personality(pid: u32) -> Option<u32> {
+    let word = fs::read_to_string(format!("/proc/{pid}/personality")).ok()?;
+    let word = u32::from_str_radix(word.trim(), 16).ok()?;
+    let [low, high] = IN_PERSONALITY;
+    let mark = ((word & low) >> 8) | ((word & high) >> 20);
+    (mark > 0).then_some(mark)
+}
+
+fn mark_in_priority(pid: u32) -> Option<u32> {
+    /// Hints below it are for disks.
+    const LOWEST: u32 = 8;
+    let mark = (io_priority(pid)? & IN_PRIORITY) >> 3;
+    (mark >= LOWEST).then_some(mark)
+}
+
+/// Where a process comes from, by its environment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// A test of this worker.
+    Worker(u64),
+    /// A test that ran `cargo partest` itself: whatever mark it has is of that run.
+    OtherRun,
+    Unknown,
+}
+
+fn origin_of(pid: u32, run_id: &str) -> Origin {
+    let environment = environment(pid).unwrap_or_default();
+    let value = |name: &str| {
+        let variable = environment
+            .split(|byte| *byte == 0)
+            .find_map(|variable| variable.strip_prefix(name.as_bytes())?.strip_prefix(b"="))?;
+        std::str::from_utf8(variable).ok()
+    };
+    match value("PARTEST_RUN_ID") {
+        Some(run) if run != run_id => Origin::OtherRun,
+        Some(_) => value("PARTEST_WORKER")
+            .and_then(|worker| worker.parse().ok())
+            .map_or(Origin::Unknown, Origin::Worker),
+        None => Origin::Unknown,
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    /// Started, and become another program: what the kernel tells of it is whole.
+    fn sleeper(command: &mut Command) -> std::process::Child {
+        let child = command.stdout(std::process::Stdio::null()).spawn().unwrap();
+        while command_line(child.id()) != "sleep 1000" {
+            std::thread::yield_now();
+        }
+        child
+    }
+
+    #[test]
+    fn a_process_lives_until_it_has_ended() {
+        let mut child = sleeper(Command::new("sleep").arg("1000"));
+        let groups = Groups::default();
+        let program = Program { executable: Path::new("shop"), name: "shop" };
+        let look = At { pid: std::process::id(), worker: 0, run_id: "", groups: &groups, program };
+        let command = look.command_of(child.id());
+        child.kill().unwrap();
+        let lives = look.process(child.id()).is_some();
+        child.wait().unwrap();
+        assert_eq!(command.as_deref(), Some("sleep 1000"));
+        assert!(!lives, "a killed one is not there any more");
+        assert_eq!(look.command_of(child.id()), None);
+    }
+
+    #[test]
+    fn a_process_is_known_by_its_environment() {
+        let mut command = Command::new("sleep");
+        command.arg("1000").env("PARTEST_RUN_ID", "ours").env("PARTEST_WORKER", "7");
+        let mut child = sleeper(&mut command);
+        let found = [origin_of(child.id(), "ours"), origin_of(child.id(), "other")];
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(found, [Origin::Worker(7), Origin::OtherRun]);
+    }
+}

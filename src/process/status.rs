@@ -1,0 +1,26 @@
+//! How processes end.
+
+use std::process::ExitStatus;
+
+/// The signal that ended a process, where one did.
+pub fn signal_of(status: ExitStatus) -> Option<i32> {
+    #[cfg(unix)]
+    return std::os::unix::process::ExitStatusExt::signal(&status);
+    #[cfg(not(unix))]
+    {
+        let _ = status;
+        None
+    }
+}
+
+/// How the end of a process reads: `exit code 3`, `SIGSEGV`.
+pub fn describe(status: ExitStatus) -> String {
+    #[cfg(unix)]
+    if let Some(signal) = signal_of(status) {
+        return super::signal::signal_name(signal);
+    }
+    match status.code() {
+        Some(code) => format!("exit code {code}"),
+        None => "an unknown end".to_owned(),
+    }
+}

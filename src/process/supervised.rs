@@ -1,0 +1,470 @@
+//! Supervision by `poll`: streams, and on Linux a pidfd for the end of the process.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::process::ExitStatus;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+use rustix::process::{Signal, kill_process_group};
+use signal_hook::consts::{SIGINT, SIGQUIT};
+#[cfg(target_os = "linux")]
+use signal_hook::consts::{SIGTSTP, SIGTTIN, SIGTTOU};
+
+use super::awaited_input;
+use super::channel_pipe::Door;
+use super::child::Process;
+use super::clock;
+use super::log_path::{self, HEAD_AT_ONCE, Ledger};
+use super::procfs;
+use super::reap::{SOON, has_ended, reap_traced, stopped_by};
+use super::signal::{go_on_group, kill_group, signal_group, signal_name};
+use super::spawn::pidfd;
+#[cfg(target_os = "linux")]
+use super::terminal::{Given, Lease};
+use crate::process::event::{End, Happening, Hearing, Passed, Role, Stream};
+use crate::process::groups::Groups;
+
+/// What a pipe can hold at the most when its writer has ended; more than that comes from
+/// somebody else, who must not hold us up.
+const PIPE_CAPACITY: usize = 64 * 1024;
+
+/// The same for the agent's pipe, with the largest pages that there are; nobody but the worker
+/// writes to it.
+const CHANNEL_CAPACITY: usize = 1024 * 1024;
+
+/// Without a pidfd the end of a process is looked for this often.
+const TICK: Duration = Duration::from_millis(10);
+
+/// How often somebody glances at a process, for what nobody tells.
+const GLANCE: Duration = Duration::from_millis(100);
+
+pub struct Supervised<'g> {
+    process: Process,
+    groups: &'g Groups,
+    pub(super) sources: Vec<Source>,
+    pub(super) pidfd: Option<OwnedFd>,
+    /// Open at least until libtest has opened it, so that the pipe has no end before.
+    pub(super) ledger: Option<Ledger>,
+    /// The channel is lost, and nobody has been told yet.
+    lost_channel: bool,
+    has_exited: bool,
+    /// Whether the exit has been told.
+    is_told: bool,
+    /// What was read last, copied out of here: a fresh buffer would have to be zeroed.
+    room: Vec<u8>,
+    /// When a little was read last.
+    trickled: Option<Instant>,
+    /// The deadline that has passed, and is told once what came before it is read.
+    passed: Option<Instant>,
+    glanced_at: Instant,
+    /// Whether it was told that it waits for the terminal.
+    #[cfg(target_os = "linux")]
+    wants_terminal: bool,
+    /// Whether it had the terminal when it ended.
+    had_terminal: bool,
+    /// The terminal, while it has that.
+    #[cfg(target_os = "linux")]
+    lease: Option<Lease>,
+    is_reaped: bool,
+}
+
+pub(super) struct Source {
+    pub(super) stream: Stream,
+    pub(super) file: File,
+    /// How much may still be read after the process has ended.
+    pub(super) allowance: usize,
+    /// How much of what came before a deadline is still to be read, once that has passed.
+    pub(super) before: usize,
+}
+
+impl<'g> Supervised<'g> {
+    /// The channel is read first: what it tells decides whose the other bytes are.
+    pub(super) fn new(
+        process: Process,
+        streams: [(Stream, Option<OwnedFd>); 3],
+        ledger: Option<Ledger>,
+        groups: &'g Groups,
+        role: Role,
+    ) -> io::Result<Self> {
+        groups.insert(process.id(), role);
+        let pidfd = pidfd(process.pid());
+        let mut supervised = Supervised {
+            process,
+            groups,
+            sources: Vec::with_capacity(streams.len()),
+            pidfd,
+            ledger,
+            lost_channel: false,
+            has_exited: false,
+            is_told: false,
+            room: vec![0; PIPE_CAPACITY],
+            trickled: None,
+            passed: None,
+            glanced_at: Instant::now(),
+            #[cfg(target_os = "linux")]
+            wants_terminal: false,
+            had_terminal: false,
+            #[cfg(target_os = "linux")]
+            lease: None,
+            is_reaped: false,
+        };
+        for (stream, fd) in streams {
+            let Some(fd) = fd else { continue };
+            rustix::fs::fcntl_setfl(&fd, OFlags::NONBLOCK)?;
+            let allowance =
+                if stream == Stream::Channel { CHANNEL_CAPACITY } else { PIPE_CAPACITY };
+            supervised.sources.push(Source { stream, file: File::from(fd), allowance, before: 0 });
+        }
+        Ok(supervised)
+    }
+
+    /// Waits for what happens next, at the longest until `until`.
+    ///
+    /// Neither its end nor a deadline waits for anybody who keeps writing: of what comes after
+    /// them nothing is told first.
+    pub fn next(&mut self, until: Option<Instant>, buffer: &mut Vec<u8>) -> io::Result<Happening> {
+        self.nap();
+        loop {
+            if std::mem::take(&mut self.lost_channel) {
+                self.sources.retain(|source| source.stream != Stream::Channel);
+                return Ok(Happening::LostChannel);
+            }
+            let ready = self.wait(until)?;
+            if self.glance() {
+                return Ok(Happening::WantsTerminal);
+            }
+            let had_exited = self.has_exited;
+            if ready.has_exited {
+                self.has_exited = true;
+                self.close_ledger();
+            }
+            let is_late = !self.has_exited && self.has_passed(until);
+            if let Some(stream) = self.read(&ready.readable, is_late, buffer)? {
+                return Ok(Happening::Wrote(stream));
+            }
+            if had_exited && ready.readable.is_empty() {
+                if !std::mem::replace(&mut self.is_told, true) {
+                    return Ok(Happening::Exited);
+                }
+                return self.reap().map(Happening::Ended);
+            }
+            if is_late && self.sources.iter().all(|source| source.before == 0) {
+                self.passed = None;
+                return Ok(Happening::Nothing);
+            }
+        }
+    }
+
+    /// Whether it is too late for this deadline. What was written before that is noticed still
+    /// counts as in time: where the machine is busy, it has waited for us.
+    fn has_passed(&mut self, until: Option<Instant>) -> bool {
+        let Some(until) = until.filter(|until| clock::now() >= *until) else { return false };
+        if self.passed.replace(until) != Some(until) {
+            for source in &mut self.sources {
+                // Where nobody tells, as much as a pipe holds as a rule.
+                let waiting = rustix::io::ioctl_fionread(&source.file);
+                let waiting = waiting.map_or(PIPE_CAPACITY as u64, |waiting| waiting);
+                source.before = usize::try_from(waiting).unwrap_or(usize::MAX);
+            }
+        }
+        true
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// The signal that has stopped it, where it is stopped.
+    pub fn stopped_by(&self) -> Option<String> {
+        stopped_by(self.process.pid()).map(signal_name)
+    }
+
+    /// Whether it, or what it has started, waits for the end of its input.
+    pub fn hears_its_input(&self) -> Hearing {
+        awaited_input::hearing(self.process.id())
+    }
+
+    /// Its input comes to an end.
+    pub fn close_input(&mut self) {
+        match &mut self.process {
+            Process::Started(child) => drop(child.stdin.take()),
+            #[cfg(target_os = "linux")]
+            Process::Forked(_) => {}
+        }
+    }
+
+    /// Sends a signal to the process alone.
+    pub fn signal(&self, signal: i32) {
+        let pid = self.process.pid();
+        // SAFETY: the number is the one that the agent has said it listens to; it is below
+        // the kernel's highest signal, and any such number may be sent.
+        let signal = unsafe { Signal::from_raw_unchecked(signal) };
+        let _ = rustix::process::kill_process(pid, signal);
+    }
+
+    /// Where the process waits for a word before it ends: a pipe of its own, by the number that
+    /// it has there. None where nobody can get at it.
+    #[cfg(target_os = "linux")]
+    pub fn door(&self, descriptor: u32) -> Option<Door> {
+        use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+        let path = format!("/proc/{}/fd/{descriptor}", self.pid());
+        let flags = OFlags::NONBLOCK.bits().cast_signed();
+        let mut options = File::options();
+        let file = options.write(true).custom_flags(flags).open(path).ok()?;
+        let is_pipe = file.metadata().ok()?.file_type().is_fifo();
+        let door = is_pipe.then_some(Door(file.into()))?;
+        door.knock();
+        Some(door)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub fn door(&self, _descriptor: u32) -> Option<Door> {
+        None
+    }
+
+    pub fn end(&mut self, how: End) {
+        if !self.is_reaped {
+            match how {
+                End::Terminate => signal_group(self.process.id(), Passed::Terminate),
+                End::Kill => kill_group(self.process.id()),
+            }
+        }
+    }
+
+    fn wait(&mut self, until: Option<Instant>) -> io::Result<Ready> {
+        let mut fds: Vec<PollFd<'_>> = self
+            .sources
+            .iter()
+            .map(|source| PollFd::from_borrowed_fd(source.file.as_fd(), PollFlags::IN))
+            .collect();
+        let pidfd: Option<BorrowedFd<'_>> = self.pidfd.as_ref().map(AsFd::as_fd);
+        if let Some(pidfd) = pidfd.filter(|_| !self.has_exited) {
+            fds.push(PollFd::from_borrowed_fd(pidfd, PollFlags::IN));
+        }
+        match poll(&mut fds, self.patience(until).as_ref()) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let is_ready = |fd: &PollFd<'_>| !fd.revents().is_empty();
+        let readable: Vec<usize> =
+            (0..self.sources.len()).filter(|at| is_ready(&fds[*at])).collect();
+        let has_exited = match fds.get(self.sources.len()) {
+            Some(pidfd) => is_ready(pidfd),
+            None => false,
+        };
+        drop(fds);
+        let has_exited = has_exited || (self.pidfd.is_none() && self.is_zombie());
+        Ok(Ready { readable, has_exited })
+    }
+
+    /// How long `poll` may sleep: not at all once the process has ended.
+    fn patience(&self, until: Option<Instant>) -> Option<Timespec> {
+        let most = match () {
+            () if self.has_exited => Duration::ZERO,
+            () if self.pidfd.is_none() => TICK,
+            () => GLANCE.saturating_sub(self.glanced_at.elapsed()),
+        };
+        let left = until.map(|until| until.saturating_duration_since(clock::now()));
+        Timespec::try_from(left.map_or(most, |left| left.min(most))).ok()
+    }
+
+    /// Deals with what no descriptor tells. True once, if it waits for the terminal in vain.
+    fn glance(&mut self) -> bool {
+        if self.has_exited || self.glanced_at.elapsed() < GLANCE {
+            return false;
+        }
+        self.glanced_at = Instant::now();
+        reap_traced(self.process.id());
+        self.lend_terminal()
+    }
+
+    /// Who touches the terminal is stopped with the whole group, and goes on once it has that.
+    #[cfg(target_os = "linux")]
+    fn lend_terminal(&mut self) -> bool {
+        self.lease.take_if(|lease| lease.is_over());
+        match stopped_by(self.process.pid()) {
+            Some(SIGTTIN | SIGTTOU) => {}
+            // A person has pressed Ctrl-Z, and means all of the run.
+            Some(SIGTSTP) if self.lease.take().is_some() => {
+                let _ = kill_process_group(rustix::process::getpgrp(), Signal::TSTP);
+                return false;
+            }
+            _ => return false,
+        }
+        if !self.lease.as_ref().is_some_and(Lease::is_handed_on) {
+            // One that it has and cannot use was taken from it.
+            self.lease = None;
+            match Lease::give(self.process.pid()) {
+                Given::Now(lease) => self.lease = Some(lease),
+                Given::Later => return false,
+                Given::Not => return !std::mem::replace(&mut self.wants_terminal, true),
+            }
+        }
+        go_on_group(self.process.id());
+        false
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn lend_terminal(&mut self) -> bool {
+        false
+    }
+
+    /// What a person at the terminal has told the process alone, because it had that, and meant
+    /// for the run.
+    pub fn was_told(&self, status: ExitStatus) -> Option<Passed> {
+        use std::os::unix::process::ExitStatusExt;
+        match status.signal().filter(|_| self.had_terminal) {
+            Some(SIGINT) => Some(Passed::Interrupt),
+            Some(SIGQUIT) => Some(Passed::Quit),
+            _ => None,
+        }
+    }
+
+    fn read(
+        &mut self,
+        readable: &[usize],
+        is_late: bool,
+        buffer: &mut Vec<u8>,
+    ) -> io::Result<Option<Stream>> {
+        buffer.clear();
+        let awaits_head =
+            cfg!(target_os = "linux") && self.ledger.as_ref().is_some_and(Ledger::is_open);
+        for at in self.in_order(readable, awaits_head) {
+            let source = &mut self.sources[at];
+            let is_head = awaits_head && source.stream == Stream::Stdout;
+            let limit = match (self.has_exited, is_late) {
+                (true, _) => source.allowance,
+                (false, true) if source.before == 0 => continue,
+                (false, true) => source.before,
+                (false, false) if is_head => HEAD_AT_ONCE,
+                (false, false) => PIPE_CAPACITY,
+            };
+            let limit = limit.min(PIPE_CAPACITY);
+            match source.file.read(&mut self.room[..limit]) {
+                Ok(0) => {
+                    let ended = self.sources.remove(at);
+                    self.note_end(ended.stream);
+                    // The places behind it have moved; the next poll tells them anew.
+                    break;
+                }
+                Ok(count) => {
+                    buffer.extend_from_slice(&self.room[..count]);
+                    self.trickled = (count < PIPE_CAPACITY / 2 && !is_head).then(Instant::now);
+                    if self.has_exited {
+                        source.allowance -= count;
+                    }
+                    source.before = source.before.saturating_sub(count);
+                    let stream = source.stream;
+                    if is_head {
+                        self.hear_head(buffer);
+                    }
+                    return Ok(Some(stream));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => source.before = 0,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+
+    /// The channel is read first, but for the first line of libtest's report: behind that nobody
+    /// but the worker may open the channel.
+    fn in_order(&self, readable: &[usize], awaits_head: bool) -> Vec<usize> {
+        let mut readable = readable.to_vec();
+        if awaits_head {
+            readable.sort_by_key(|at| self.sources[*at].stream != Stream::Stdout);
+        }
+        readable
+    }
+
+    fn hear_head(&mut self, printed: &[u8]) {
+        if self.ledger.as_mut().is_some_and(|ledger| ledger.hears_the_head(printed)) {
+            self.close_ledger();
+        }
+    }
+
+    /// libtest has opened its log, or never will. Where another process may have opened it too,
+    /// nothing that came through it proves anything.
+    fn close_ledger(&mut self) {
+        let Some(ledger) = &mut self.ledger else { return };
+        if !ledger.is_open() {
+            return;
+        }
+        ledger.close();
+        if cfg!(not(target_os = "linux")) {
+            // There the worker has inherited it, and the pipe has no end while we have it.
+            self.ledger = None;
+            return;
+        }
+        let channel = self.sources.iter().find(|source| source.stream == Stream::Channel);
+        let is_lost =
+            |channel: &Source| !log_path::is_workers_alone(self.process.id(), &channel.file);
+        self.lost_channel |= channel.is_some_and(is_lost);
+    }
+
+    /// libtest closes its log when it has told all of its tests. Before that a test has closed
+    /// it, and what it is told by next may be a file of somebody else's.
+    fn note_end(&mut self, stream: Stream) {
+        let is_ledger = stream == Stream::Channel && self.ledger.is_some();
+        self.lost_channel |= is_ledger && procfs::has_descriptors(self.process.id());
+    }
+
+    /// Where bytes come in drops, several are waited for: being woken for each would cost as
+    /// much as a tiny test. The end of the process is noticed at once all the same.
+    fn nap(&mut self) {
+        const NAP: Duration = Duration::from_millis(1);
+        let is_trickling = self.trickled.take().is_some_and(|at| at.elapsed() < NAP);
+        if self.has_exited || !is_trickling {
+            return;
+        }
+        let patience = Timespec::try_from(NAP).ok();
+        // Whatever comes of it, the next poll tells.
+        let _ = match &self.pidfd {
+            Some(pidfd) => poll(&mut [PollFd::new(pidfd, PollFlags::IN)], patience.as_ref()),
+            None => poll(&mut [], patience.as_ref()),
+        };
+    }
+
+    /// The leader of the group has ended but is not reaped yet, so its number is still its
+    /// own, and what is left of its group can be ended safely.
+    fn reap(&mut self) -> io::Result<ExitStatus> {
+        kill_group(self.process.id());
+        #[cfg(target_os = "linux")]
+        {
+            self.had_terminal = self.lease.take().is_some();
+        }
+        self.groups.remove(self.process.id());
+        self.is_reaped = true;
+        self.process.wait()
+    }
+
+    /// Whether the process has ended, without reaping it.
+    fn is_zombie(&self) -> bool {
+        has_ended(self.process.id())
+    }
+}
+
+impl Drop for Supervised<'_> {
+    fn drop(&mut self) {
+        if !self.is_reaped {
+            kill_group(self.process.id());
+            self.groups.remove(self.process.id());
+            while !has_ended(self.process.id()) {
+                reap_traced(self.process.id());
+                std::thread::sleep(SOON);
+            }
+            // Nothing can be done about an error here: the process is dead either way.
+            let _ = self.process.wait();
+        }
+    }
+}
+
+struct Ready {
+    readable: Vec<usize>,
+    has_exited: bool,
+}
