@@ -8,12 +8,18 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::binary::BuildScript;
 use super::toolchain::{Platform, Toolchain};
 use super::workspace::Package;
 use crate::cli::cargo_config::Configuration;
 
 pub type Variables = BTreeMap<OsString, OsString>;
+
+/// What a build script left for the tests of its package.
+#[derive(Debug)]
+pub struct BuildScript {
+    pub out_dir: PathBuf,
+    pub env: Vec<(String, String)>,
+}
 
 /// What surrounds one test binary.
 pub struct Surroundings<'a> {

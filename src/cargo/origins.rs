@@ -15,7 +15,6 @@ use cargo_metadata::{Artifact, BuildScript, PackageId, Target, TargetKind};
 use object::read::archive::ArchiveFile;
 use object::read::{Object, ObjectSymbol, ReadCache};
 
-use super::binary::linked_path;
 use super::workspace::crate_name;
 
 #[derive(Debug, Clone, Default)]
@@ -51,6 +50,13 @@ fn is_linked(target: &Target) -> bool {
 fn is_own(package: &PackageId) -> bool {
     // `path+file:///shop#0.1.0`, and of older cargos `shop 0.1.0 (path+file:///shop)`.
     package.repr.starts_with("path+") || package.repr.contains("(path+")
+}
+
+/// `native=/path` and its kin name a kind before the path.
+pub fn linked_path(text: &str) -> PathBuf {
+    let kinds = ["native=", "dependency=", "crate=", "framework=", "all="];
+    let path = kinds.iter().find_map(|kind| text.strip_prefix(kind)).unwrap_or(text);
+    PathBuf::from(path)
 }
 
 impl Origins {

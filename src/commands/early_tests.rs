@@ -11,13 +11,14 @@ use cargo_metadata::{Message as News, Target, TargetKind};
 
 use super::prepare;
 use super::stall_watch::Watch;
-use crate::cargo::binary::Told;
+use crate::cargo::build_output::Told;
 use crate::cargo::toolchain::Toolchain;
 use crate::cargo::workspace::{Package, Workspace};
 use crate::cli::args::CargoArgs;
 use crate::cli::settings::{Settings, Task};
 use crate::config::policy::Policy;
-use crate::discovery::inventory::{self, Inventory, Lists};
+use crate::discovery::inventory::{self, Inventory};
+use crate::discovery::inventory_cache::InventoryCache;
 use crate::error::{Error, Result};
 use crate::process::platform;
 use crate::process::platform::Fostered;
@@ -171,7 +172,7 @@ pub struct Rest {
     pub news: Receiver<News>,
     pub told: Told,
     pub toolchain: Toolchain,
-    pub lists: Lists,
+    pub lists: InventoryCache,
     /// Looks at what takes long.
     pub watch: Watch,
     pub interrupts: Arc<Interrupts>,
@@ -205,7 +206,7 @@ impl Rest {
         }
         if end.is_ok() {
             let mut notes = Vec::new();
-            std::mem::take(&mut self.lists).keep(place.inventory, &mut notes);
+            std::mem::take(&mut self.lists).save(&place.inventory.listings, &mut notes);
             let all = place.inventory.listings.len();
             // As in `list`.
             let _ = told.send(Message::Listed { listings: all..all, notes });

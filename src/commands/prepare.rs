@@ -5,14 +5,17 @@ use std::thread::{Builder, ScopedJoinHandle};
 
 use super::early_tests::{self, Building, Rest, State};
 use super::stall_watch::Watch;
-use crate::cargo::binary::{Binary, Build, Told};
+use crate::cargo::binary::Binary;
+use crate::cargo::build::Build;
+use crate::cargo::build_output::Told;
 use crate::cargo::origins::Origins;
 use crate::cargo::toolchain::Toolchain;
 use crate::cargo::workspace::Workspace;
 use crate::cli::settings::{Settings, Task};
 use crate::config::diagnostic::{Mistake, Severity};
 use crate::config::policy::Policy;
-use crate::discovery::inventory::{self, Inventory, Lists};
+use crate::discovery::inventory::{self, Inventory};
+use crate::discovery::inventory_cache::InventoryCache;
 use crate::error::{Error, Result};
 use crate::fixture;
 use crate::model::event::Note;
@@ -32,7 +35,7 @@ pub struct Built {
     pub policy: Policy,
     pub binaries: Vec<Binary>,
     pub origins: Origins,
-    pub lists: Lists,
+    pub lists: InventoryCache,
     pub history: History,
     pub next: Next,
 }
@@ -66,7 +69,11 @@ pub fn build(
         }
         let of_earlier_runs = declared.as_ref().map(|(workspace, _)| {
             let lists = workspace.state_dir.join(LISTS);
-            let lists = if settings.nested { Lists::default() } else { Lists::load(lists, notes) };
+            let lists = if settings.nested {
+                InventoryCache::default()
+            } else {
+                InventoryCache::load(lists, notes)
+            };
             (lists, History::load(&workspace.state_dir, notes))
         });
         let of_earlier_runs = of_earlier_runs.unwrap_or_default();
@@ -89,7 +96,7 @@ pub fn build(
         interrupts.groups.spare(cargo.keeper().into_iter().collect());
         interrupts.set_grows(true);
         let (unsaid, interrupts) = (mistakes.collect(), interrupts.clone());
-        let earlier = Lists::default();
+        let earlier = InventoryCache::default();
         let rest = Rest { cargo, news, told, toolchain, lists: earlier, watch, interrupts, unsaid };
         let next = Next::Builds(Box::new(rest));
         return Ok(Built { workspace, policy, binaries, origins, lists, history, next });
@@ -180,7 +187,7 @@ pub fn take_inventory(
     );
     drop(spinner);
     match &mut built.next {
-        Next::Lists(_) => lists.keep(&inventory, notes),
+        Next::Lists(_) => lists.save(&inventory.listings, notes),
         Next::Builds(rest) => rest.lists = lists,
     }
     notes.extend(inventory.notes());

@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
-use super::inventory::{Inventory, Listing, Test};
+use super::inventory::Inventory;
+use super::listing::Listing;
+use super::test_list::Test;
 use crate::cli::settings::{IgnoredTests, Wanted};
 use crate::config::policy::Policy;
 

@@ -7,8 +7,8 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use super::inventory::{Dispatch, Test};
 use super::statics;
+use super::test_list::{Dispatch, Test};
 use crate::cargo::binary::{Binary, Harness};
 use crate::libtest;
 use crate::model::listing::{ListAnswer, ListEnd, ListFailure, WholeBinary, WholeCause};

@@ -11,8 +11,10 @@ use crate::cli::settings::Settings;
 use crate::config::keys::{Kind, Locks, Recycle, Threads};
 use crate::config::policy::{FixtureName, Policy, Rules, Why, covers};
 use crate::discovery::filter::Choice;
-use crate::discovery::inventory::{Dispatch, Inventory, Listing};
+use crate::discovery::inventory::Inventory;
+use crate::discovery::listing::Listing;
 use crate::discovery::statics::Statics;
+use crate::discovery::test_list::Dispatch;
 use crate::model::test::TestId;
 
 /// What the chosen tests come to.
@@ -441,8 +443,8 @@ mod tests {
     use crate::config::diagnostic::Source;
     use crate::config::policy::PackagePolicy;
     use crate::config::schema::{Table, read};
-    use crate::discovery::inventory::Test;
     use crate::discovery::statics::Static;
+    use crate::discovery::test_list::Test;
     use crate::plan::history::Measured;
     use std::sync::Arc;
 
@@ -472,7 +474,7 @@ mod tests {
         let tests = names.iter().map(|n| Test { name: (*n).into(), is_ignored: false }).collect();
         let statics = statics.iter().map(found).collect();
         let statics = Statics::Known { statics, has_barrier: false };
-        let listing = Listing::new(Binary::example("web"), Dispatch::Batches, tests, statics);
+        let listing = Listing::example(Binary::example("web"), Dispatch::Batches, tests, statics);
         let choices = vec![vec![Choice::Run; names.len()]];
         let inventory =
             Inventory { listings: [listing].into_iter().collect(), ..Inventory::default() };
@@ -491,7 +493,8 @@ mod tests {
             let test = |name: &String| Test { name: name.clone(), is_ignored: false };
             let tests = names.iter().map(test).collect();
             let statics = Statics::Known { statics: vec![], has_barrier: false };
-            let listing = Listing::new(Binary::example("web"), Dispatch::Batches, tests, statics);
+            let listing =
+                Listing::example(Binary::example("web"), Dispatch::Batches, tests, statics);
             let inventory =
                 Inventory { listings: [listing].into_iter().collect(), ..Inventory::default() };
             let mut measured = Measured::default();

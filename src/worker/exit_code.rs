@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use super::spawn_retry::{self, Refused};
 use super::{Cause, Context, GRACE, Job, LOOK_AGAIN, Message, Overdue, Rest, Whose, prepare, tell};
-use crate::discovery::inventory::{Dispatch, Listing, Test};
 use crate::discovery::lister::Lister;
+use crate::discovery::listing::Listing;
+use crate::discovery::test_list::{Dispatch, Test};
 use crate::leaks::{Finding, Orphans};
 use crate::libtest::{self, ReportReader};
 use crate::model::leak::Leak;

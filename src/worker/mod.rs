@@ -23,7 +23,8 @@ use std::time::Duration;
 
 use crate::cargo::environment;
 use crate::config::leak_rules::LeakRules;
-use crate::discovery::inventory::{Inventory, Listing};
+use crate::discovery::inventory::Inventory;
+use crate::discovery::listing::Listing;
 use crate::error::{self, Result};
 use crate::fixture::{Fixture, News, Shelf, Values};
 use crate::leaks::baseline::Baseline;

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::config::keys::Recycle;
 use crate::config::leak_rules::LeakRules;
-use crate::discovery::inventory::Listing;
+use crate::discovery::listing::Listing;
 use crate::leaks::{Finding, Module, Names, Symbols, essential, is_pool};
 use crate::libtest;
 use crate::model::leak::Leak;

@@ -16,8 +16,9 @@ use super::*;
 use crate::cargo::binary::Binary;
 use crate::config::fixtures::Scope;
 use crate::config::keys::{Recycle, RetryKeys};
-use crate::discovery::inventory::{Inventory, Test};
+use crate::discovery::inventory::Inventory;
 use crate::discovery::statics::Statics;
+use crate::discovery::test_list::Test;
 use crate::fixture::{Failure, Fixture, News, Values};
 use crate::model::event::FixtureEvent;
 use crate::model::reason::Timeout;
@@ -530,7 +531,7 @@ fn inventory(groups: &[Group]) -> Inventory {
         };
         let statics = Statics::Known { statics: vec![], has_barrier: false };
         let tests = group.tests.iter().map(test).collect();
-        Listing::new(Binary::example("web"), Dispatch::Batches, tests, statics)
+        Listing::example(Binary::example("web"), Dispatch::Batches, tests, statics)
     });
     Inventory { listings: listings.collect(), ..Inventory::default() }
 }

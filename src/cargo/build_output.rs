@@ -1,0 +1,171 @@
+//! What cargo reports about the targets it has built, and the test binaries among them.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use cargo_metadata::{Artifact, Message, PackageId, Target, TargetKind};
+
+use super::binary::{Binary, Harness};
+use super::environment::{self, BuildScript, Surroundings};
+use super::origins::{Origins, linked_path};
+use super::toolchain::Toolchain;
+use super::workspace::{Workspace, crate_name};
+use crate::cli::args::CargoArgs;
+use crate::cli::cargo_config::Configuration;
+use crate::cli::settings::Settings;
+use crate::error::{Error, Result};
+use crate::state::Stamp;
+
+/// What cargo has told about what it built.
+#[derive(Default)]
+pub struct Told {
+    /// Test binaries that nobody has asked for yet.
+    tests: Vec<Artifact>,
+    scripts: HashMap<PackageId, BuildScript>,
+    linked_paths: Vec<PathBuf>,
+    /// The executables of `bin` targets that are not tests.
+    binaries: HashMap<PackageId, Vec<(String, PathBuf)>>,
+    /// The targets of all that is not a test: a program and a library may have one name.
+    others: HashMap<PackageId, Vec<Target>>,
+    origins: Origins,
+}
+
+impl Told {
+    pub fn take(&mut self, message: Message) {
+        match message {
+            Message::CompilerArtifact(artifact) => self.artifact(artifact),
+            Message::BuildScriptExecuted(script) => {
+                let paths = script.linked_paths.iter().map(|path| linked_path(path.as_str()));
+                self.linked_paths.extend(paths);
+                self.origins.add_script(&script);
+                let script_left = BuildScript { out_dir: script.out_dir.into(), env: script.env };
+                self.scripts.insert(script.package_id, script_left);
+            }
+            _ => {}
+        }
+    }
+
+    fn artifact(&mut self, artifact: Artifact) {
+        if artifact.profile.test {
+            self.tests.extend(artifact.executable.is_some().then_some(artifact));
+            return;
+        }
+        self.origins.add(&artifact);
+        let (package, target) = (artifact.package_id, artifact.target);
+        if let Some(executable) = artifact.executable
+            && target.kind.contains(&TargetKind::Bin)
+        {
+            let binaries = self.binaries.entry(package.clone()).or_default();
+            binaries.push((target.name.clone(), executable.into()));
+        }
+        self.others.entry(package).or_default().push(target);
+    }
+
+    /// Whether there are test binaries that nobody has asked for yet.
+    pub fn has_tests(&self) -> bool {
+        !self.tests.is_empty()
+    }
+
+    /// Whether a target has been built that is not a test.
+    pub fn has(&self, package: &PackageId, target: &Target) -> bool {
+        let is_same = |built: &Target| built.name == target.name && built.kind == target.kind;
+        self.others.get(package).is_some_and(|targets| targets.iter().any(is_same))
+    }
+
+    /// Whether the build script of a package has run, or has not had to.
+    pub fn has_run_script(&self, package: &PackageId) -> bool {
+        self.scripts.contains_key(package)
+    }
+
+    /// The test binaries since the last time, in an order that does not depend on the build's.
+    /// An error for one of a package that the workspace does not know: see `read_packages`.
+    pub fn binaries(
+        &mut self,
+        workspace: &Workspace,
+        toolchain: &Toolchain,
+        settings: &Settings,
+    ) -> Result<Vec<Binary>> {
+        let tests = std::mem::take(&mut self.tests);
+        let binary = |artifact: &Artifact| {
+            let id = &artifact.package_id;
+            let package = workspace.position(id);
+            let package = package.ok_or_else(|| Error::Cargo(format!("nobody knows `{id}`")))?;
+            Ok(self.binary(artifact, package, workspace, toolchain, &settings.configuration))
+        };
+        let mut binaries: Vec<Binary> = tests.iter().map(binary).collect::<Result<_>>()?;
+        binaries.sort_by(Binary::compare);
+        Ok(binaries)
+    }
+
+    /// Whose all that is which the test binaries are made of, as far as they are told of.
+    pub fn origins(&self, toolchain: &Toolchain) -> Origins {
+        self.origins.clone().beside(toolchain.library_dirs())
+    }
+
+    /// Adds those packages to the workspace that are built and stand outside of it.
+    pub fn read_packages(&self, workspace: &mut Workspace, args: &CargoArgs) -> Result<()> {
+        let mut packages =
+            self.tests.iter().map(|test| (&test.package_id, test.manifest_path.as_std_path()));
+        packages.try_for_each(|(id, manifest)| workspace.add(id, manifest, args))
+    }
+
+    fn binary(
+        &self,
+        artifact: &Artifact,
+        index: usize,
+        workspace: &Workspace,
+        toolchain: &Toolchain,
+        configuration: &Configuration,
+    ) -> Binary {
+        let package = &workspace.packages[index];
+        let target = &artifact.target;
+        let kind = target.kind.first().cloned().unwrap_or(TargetKind::Lib);
+        let executable: PathBuf = artifact.executable.clone().map(Into::into).unwrap_or_default();
+        let platform = toolchain.platform_of(&executable);
+        let sees_binaries = matches!(kind, TargetKind::Test | TargetKind::Bench);
+        let own_binaries = self.binaries.get(&artifact.package_id).filter(|_| sees_binaries);
+        let env = environment::variables(&Surroundings {
+            package,
+            executable: &executable,
+            build_script: self.scripts.get(&artifact.package_id),
+            linked_paths: &self.linked_paths,
+            binaries: own_binaries.map(Vec::as_slice).unwrap_or_default(),
+            configuration,
+            toolchain,
+            platform,
+        });
+        let harness = match package.has_custom_harness(&kind, &target.name) {
+            true => Harness::Custom,
+            false => Harness::Libtest,
+        };
+        Binary {
+            package: index,
+            package_name: package.cargo.name.to_string(),
+            name: crate_name(&target.name),
+            target: target.name.clone(),
+            kind: kind_name(&kind),
+            stamp: Stamp::of(&executable),
+            executable,
+            dir: package.dir().to_owned(),
+            env,
+            runner: platform.runner.clone(),
+            harness,
+        }
+    }
+}
+
+/// Kinds of libraries (`rlib`, `proc-macro`, `cdylib`, …) are told as cargo tells them.
+fn kind_name(kind: &TargetKind) -> &'static str {
+    match kind {
+        TargetKind::Bin => "bin",
+        TargetKind::Test => "test",
+        TargetKind::Bench => "bench",
+        TargetKind::Example => "example",
+        TargetKind::ProcMacro => "proc-macro",
+        TargetKind::RLib => "rlib",
+        TargetKind::DyLib => "dylib",
+        TargetKind::CDyLib => "cdylib",
+        TargetKind::StaticLib => "staticlib",
+        _ => "lib",
+    }
+}

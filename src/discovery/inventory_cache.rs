@@ -1,0 +1,123 @@
+//! The test lists of earlier runs, each valid as long as its binary stays as it was, so that a
+//! second run starts no binary to list it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::listing::{Listing, Listings};
+use super::test_list::TestList;
+use crate::cargo::binary::Harness;
+use crate::model::event::Note;
+use crate::state::{self, Stored};
+
+/// The version of the file's format. To be raised whenever the format or its meaning changes.
+const FORMAT: u32 = 6;
+
+/// The test list of one executable.
+#[derive(Debug, Serialize, Deserialize)]
+struct Entry {
+    identity: String,
+    list: TestList,
+}
+
+impl Entry {
+    /// None where a list may change while its binary does not: a custom harness may read its
+    /// tests from files.
+    fn of(listing: &Listing) -> Option<Entry> {
+        let is_fixed = listing.binary.harness == Harness::Libtest;
+        let identity = listing.identity.clone().filter(|_| is_fixed)?;
+        Some(Entry { identity, list: listing.list() })
+    }
+}
+
+type Entries = BTreeMap<PathBuf, Entry>;
+
+/// The test lists of earlier runs.
+#[derive(Debug, Default)]
+pub struct InventoryCache {
+    /// None for a run that must leave no trace.
+    path: Option<PathBuf>,
+    /// By executable, without those that this run has taken out.
+    entries: Entries,
+    /// Whether the run has listed a binary whose list may be cached.
+    is_outdated: bool,
+}
+
+impl InventoryCache {
+    pub fn load(path: PathBuf, notes: &mut Vec<Note>) -> InventoryCache {
+        let entries = match state::read(&path, FORMAT) {
+            Stored::Found(entries) => entries,
+            Stored::Absent => Entries::default(),
+            Stored::Damaged(why) => {
+                notes.push(Note::DamagedState { path: path.clone(), why });
+                Entries::default()
+            }
+        };
+        InventoryCache { path: Some(path), entries, is_outdated: false }
+    }
+
+    /// Takes out the test list of an executable, if it still has the same identity.
+    pub(super) fn take(&mut self, executable: &Path, identity: Option<&str>) -> Option<TestList> {
+        let entry = self.entries.remove(executable)?;
+        (identity? == entry.identity).then_some(entry.list)
+    }
+
+    /// Says that a binary had to be listed.
+    pub(super) fn note_listed(&mut self, listing: &Listing) {
+        self.is_outdated |= Entry::of(listing).is_some();
+    }
+
+    /// Writes the file if any binary had to be listed.
+    ///
+    /// Lists of other binaries stay as long as those exist: a run of one package must not
+    /// cost the next run of the workspace its lists.
+    pub fn save(self, listings: &Listings, notes: &mut Vec<Note>) {
+        let InventoryCache { path, mut entries, is_outdated } = self;
+        let Some(path) = path.filter(|_| is_outdated) else { return };
+        entries.retain(|executable, _| executable.exists());
+        let own = listings.iter().filter_map(|listing| {
+            Entry::of(listing).map(|entry| (listing.binary.executable.clone(), entry))
+        });
+        entries.extend(own);
+        if let Err(error) = state::write(&path, FORMAT, &entries) {
+            notes.push(Note::StateNotWritten { path, why: error.to_string() });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::discovery::statics::Statics;
+    use crate::discovery::test_list::{Dispatch, Test};
+
+    /// A damaged file is reported or ignored; its entries never pass for those of other binaries.
+    #[test]
+    fn a_damaged_cache_costs_a_note_and_a_new_list() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("listings.json");
+        let tests = vec![Test { name: "a: b".into(), is_ignored: true }];
+        let (dispatch, statics) = (Dispatch::Batches, Statics::Unreadable("no".into()));
+        let list = TestList { dispatch, tests, statics, takes_agent: true };
+        let entry = Entry { identity: "id".into(), list };
+        state::write(&path, FORMAT, Entries::from([(PathBuf::from("/bin"), entry)])).unwrap();
+        let mut notes = Vec::new();
+        let load = |notes: &mut Vec<Note>| InventoryCache::load(path.clone(), notes).entries;
+        assert_eq!(load(&mut notes).len(), 1);
+        assert!(notes.is_empty());
+        let whole = std::fs::read(&path).unwrap();
+        for at in 0..whole.len() {
+            std::fs::write(&path, &whole[..at]).unwrap();
+            assert!(load(&mut notes).is_empty());
+            assert_eq!(notes.len(), at + 1, "a truncated file is reported");
+            for byte in [0, b'"', b'}', b'9', 0xff] {
+                let mut changed = whole.clone();
+                changed[at] = byte;
+                std::fs::write(&path, &changed).unwrap();
+                load(&mut Vec::new());
+            }
+        }
+    }
+}

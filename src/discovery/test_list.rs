@@ -1,0 +1,69 @@
+//! The tests of one executable.
+
+use serde::{Deserialize, Serialize};
+
+use super::statics::Statics;
+
+/// How a binary's tests can be run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Dispatch {
+    /// libtest: many tests in a process, each with a verdict of its own.
+    Batches,
+    /// A process for each test, judged by its exit code.
+    OneByOne,
+    /// The binary is one test, and takes no arguments.
+    Whole,
+}
+
+/// A test as its harness lists it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Test {
+    pub name: String,
+    pub is_ignored: bool,
+}
+
+/// What is known about an executable before any of its tests run.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct TestList {
+    pub dispatch: Dispatch,
+    /// In the order in which libtest runs them.
+    #[serde(with = "names")]
+    pub tests: Vec<Test>,
+    pub statics: Statics,
+    /// Whether its loader would load the agent, and its Rust is new enough for that.
+    pub takes_agent: bool,
+}
+
+/// Tests as one text and a list of numbers: few long values are read faster than many short
+/// ones.
+mod names {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::Test;
+
+    #[derive(Serialize, Deserialize)]
+    struct Names {
+        /// A line each.
+        names: String,
+        /// Their places.
+        ignored: Vec<usize>,
+    }
+
+    pub fn serialize<S: Serializer>(tests: &[Test], serializer: S) -> Result<S::Ok, S::Error> {
+        let names: Vec<&str> = tests.iter().map(|test| test.name.as_str()).collect();
+        let ignored = (0..tests.len()).filter(|at| tests[*at].is_ignored).collect();
+        Names { names: names.join("\n"), ignored }.serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Test>, D::Error> {
+        let Names { names, ignored } = Names::deserialize(from)?;
+        let test = |name: &str| Test { name: name.to_owned(), is_ignored: false };
+        let mut tests: Vec<Test> = names.lines().map(test).collect();
+        for at in ignored {
+            let unknown = || D::Error::custom("an ignored test that it does not list");
+            tests.get_mut(at).ok_or_else(unknown)?.is_ignored = true;
+        }
+        Ok(tests)
+    }
+}
