@@ -59,19 +59,20 @@ use crate::commands::prepare::{Built, Next};
 use crate::commands::run::Known;
 use crate::discovery::inventory::Inventory;
 use crate::error::{Error, Exit, Result};
-use crate::fixture::Shelf;
+use crate::fixture::keep::Shelf;
 use crate::model::event::{Note, Summary};
 use crate::model::outcome::Outcome;
 use crate::plan::schedule::Plan;
 use crate::process::platform;
 use crate::process::platform::Lines;
 use crate::process::stderr::write_line;
-use crate::report::{Paint, View};
+use crate::report::text::Paint;
+use crate::report::view::View;
 use crate::run::interrupt::Interrupts;
 
 fn main() -> ExitCode {
-    if fixture::is_keeper(std::env::args_os()) {
-        return fixture::hold();
+    if fixture::keep::is_keeper(std::env::args_os()) {
+        return fixture::keep::hold();
     }
     let args = cli::args::parse(std::env::args_os());
     let configuration = Configuration::load(&args.cargo);
@@ -95,7 +96,8 @@ fn main() -> ExitCode {
 
 /// The table of contents.
 fn run(settings: &Settings, lines: Lines) -> Result<Exit> {
-    let interrupts = Interrupts::catch(lines, report::show_notice).map_err(Error::Signals)?;
+    let interrupts =
+        Interrupts::catch(lines, report::reports::show_notice).map_err(Error::Signals)?;
     let pool = make_pool(settings.slots)?;
     let mut notes = Vec::new();
 
@@ -115,7 +117,7 @@ fn run(settings: &Settings, lines: Lines) -> Result<Exit> {
         Next::Builds(rest) => Some(rest),
         Next::Lists(watch) => {
             drop(watch);
-            commands::prepare::check_paths(settings, &policy, &inventory)?;
+            commands::check::check_paths(settings, &policy, &inventory)?;
             None
         }
     };
@@ -133,10 +135,15 @@ fn run(settings: &Settings, lines: Lines) -> Result<Exit> {
     let view = View { inventory: &inventory, settings };
 
     match settings.task {
-        Task::List => overview(settings, &notes, report::list(view, &choices), &inventory),
+        Task::List => overview(settings, &notes, report::plan::list(view, &choices), &inventory),
         Task::Plan => {
             let plan = Plan::new(grouped.groups, slots, settings.thread_cap);
-            overview(settings, &notes, report::plan(view, plan, &grouped.fixtures), &inventory)
+            overview(
+                settings,
+                &notes,
+                report::plan::plan(view, plan, &grouped.fixtures),
+                &inventory,
+            )
         }
         Task::Run | Task::BuildOnly | Task::Fixtures(_) => {
             let pool = if slots.count > settings.slots { make_pool(slots.count)? } else { pool };
@@ -181,7 +188,7 @@ fn overview(
             report::messages::note(note)
         ));
     }
-    report::unless_closed(report::print(&text))?;
+    report::text::unless_closed(report::text::print(&text))?;
     Ok(if inventory.failures.is_empty() { Exit::AllWell } else { Exit::OwnError })
 }
 

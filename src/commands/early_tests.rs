@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use cargo_metadata::{Message as News, Target, TargetKind};
 
-use super::prepare;
+use super::check;
 use super::stall_watch::Watch;
 use crate::cargo::build_output::Told;
 use crate::cargo::toolchain::Toolchain;
@@ -24,8 +24,8 @@ use crate::process::platform;
 use crate::process::platform::Fostered;
 use crate::process::stderr::write_line;
 use crate::run::interrupt::Interrupts;
-use crate::worker::Message;
 use crate::worker::agent_file::AgentFile;
+use crate::worker::inbox::Message;
 
 /// cargo tells of all that needs no building within a few milliseconds. When it says nothing for
 /// so long, it compiles.
@@ -255,7 +255,7 @@ impl Rest {
         }
         unsaid.iter().for_each(|line| write_line(line));
         end?;
-        prepare::check_paths(place.settings, place.policy, place.inventory)?;
+        check::check_paths(place.settings, place.policy, place.inventory)?;
         interrupts.watch_terminal();
         Ok(())
     }

@@ -9,13 +9,16 @@ use crate::config::fixtures::Scope;
 use crate::config::policy::{FixtureName, Policy};
 use crate::discovery::inventory::Inventory;
 use crate::error::{Error, Exit, Result};
+use crate::fixture::definition::{Fixture, resolve};
+use crate::fixture::handover::Values;
 use crate::fixture::keep::{Asker, Found, Record, Shelf, stop};
-use crate::fixture::{Failure, Fixture, Values, resolve};
+use crate::fixture::task::Failure;
 use crate::model::fixture::FixtureInstance;
 use crate::process::groups::Groups;
 use crate::process::stderr::write_line;
 use crate::report::messages;
-use crate::report::{Paint, print, status};
+use crate::report::progress::status;
+use crate::report::text::{Paint, print};
 use crate::run::interrupt::Interrupts;
 
 /// Does it. `inventory` is there where something is to be started.

@@ -1,5 +1,6 @@
 //! The subcommands, and what comes before them.
 
+pub mod check;
 pub mod early_tests;
 pub mod fixtures;
 pub mod prepare;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::thread::{Builder, ScopedJoinHandle};
 
+use super::check::end_if_wrong;
 use super::early_tests::{self, Building, Rest, State};
 use super::stall_watch::Watch;
 use crate::cargo::binary::Binary;
@@ -17,13 +18,12 @@ use crate::config::policy::Policy;
 use crate::discovery::inventory::{self, Inventory};
 use crate::discovery::inventory_cache::InventoryCache;
 use crate::error::{Error, Result};
-use crate::fixture;
 use crate::model::event::Note;
 use crate::plan::history::History;
 use crate::process::platform;
 use crate::process::stderr::write_line;
-use crate::report::Spinner;
 use crate::report::messages;
+use crate::report::progress::Spinner;
 use crate::run::interrupt::Interrupts;
 
 /// Where the lists are kept, below the state directory.
@@ -160,10 +160,6 @@ fn declared(
     Ok((workspace, policy))
 }
 
-fn errors_in(mistakes: &[Mistake]) -> usize {
-    mistakes.iter().filter(|mistake| mistake.severity == Severity::Error).count()
-}
-
 /// Takes the binaries and the lists out of what is built.
 pub fn take_inventory(
     settings: &Settings,
@@ -193,35 +189,6 @@ pub fn take_inventory(
     notes.extend(inventory.notes());
     end_if(interrupts)?;
     Ok(inventory)
-}
-
-/// Keys that match no test of the binaries of this run, and fixtures that are none of them.
-pub fn check_paths(settings: &Settings, policy: &Policy, inventory: &Inventory) -> Result<()> {
-    let mut mistakes = Vec::new();
-    fixture::check_tests(policy, inventory, &mut mistakes);
-    for package in 0..policy.packages.len() {
-        if policy.packages[package].declaration.modules.is_empty() {
-            continue;
-        }
-        let own = inventory.listings.iter().filter(|l| l.binary.package == package);
-        let ids: Vec<String> =
-            own.flat_map(|l| l.tests.iter().map(|test| l.binary.id(&test.name))).collect();
-        policy.check_paths(package, &ids, &mut mistakes);
-    }
-    for mistake in &mistakes {
-        write_line(&mistake.render(settings.color.stderr));
-    }
-    end_if_wrong(&mistakes)
-}
-
-fn end_if_wrong(mistakes: &[Mistake]) -> Result<()> {
-    match errors_in(mistakes) {
-        0 => Ok(()),
-        count => Err(Error::Metadata(format!(
-            "nothing was run: {} in the metadata",
-            messages::count(count, "mistake")
-        ))),
-    }
 }
 
 fn end_if(interrupts: &Interrupts) -> Result<()> {

@@ -1,5 +1,8 @@
 //! One run, from the plan to the summary: what surrounds the coordinator.
 
+use crate::fixture::definition;
+use crate::leaks::classify;
+use crate::report::human;
 use std::cell::Cell;
 use std::ops::Range;
 
@@ -12,25 +15,26 @@ use crate::discovery::doctests;
 use crate::discovery::filter::{self, Choice};
 use crate::discovery::inventory::Inventory;
 use crate::error::Result;
-use crate::fixture::{self, Shelf};
-use crate::leaks;
+use crate::fixture::keep::Shelf;
 use crate::leaks::baseline::{self, Baseline, Comparison};
 use crate::model::event::{Event, LeftBy, Note, Summary};
 use crate::model::outcome::Outcome;
 use crate::model::output_file::Floods;
 use crate::model::test::TestId;
 use crate::model::verdict::Verdict;
+use crate::plan::group::{Group, Slots};
 use crate::plan::grouping::{self, Grouped};
 use crate::plan::history::{History, Measured};
-use crate::plan::schedule::{Group, Plan, Slots};
+use crate::plan::schedule::Plan;
 use crate::process::platform;
 use crate::process::procfs;
 use crate::process::procfs::ProcessorTime;
-use crate::report::{self, Reports, View};
-use crate::run::coordinator::{Growth, Run, Watched};
+use crate::report::reports::Reports;
+use crate::report::view::View;
+use crate::run::coordinator::state::{Growth, Run, Watched};
 use crate::run::interrupt::Interrupts;
-use crate::worker::Context;
 use crate::worker::agent_file::AgentFile;
+use crate::worker::context::Context;
 
 /// All that is known before the first test.
 pub struct Known<'r> {
@@ -80,7 +84,7 @@ fn context<'r>(known: &Known<'r>, interrupts: &'r Interrupts) -> Result<Context<
     context.likely_slots = slots.likely;
     context.run_timeout = settings.run_timeout.or_else(|| policy.run_timeout());
     context.most_deaths = settings.max_crashes;
-    context.fixtures = fixture::resolve(&grouped.fixtures, policy, inventory, &root);
+    context.fixtures = definition::resolve(&grouped.fixtures, policy, inventory, &root);
     context.shelf =
         (!settings.nested).then(|| Shelf::new(&workspace.state_dir, settings.keep_fixtures));
     if !settings.write_baseline {
@@ -177,7 +181,7 @@ fn run_tests(
             reports.show(&Event::Note(Note::Strays { count: strays }));
         }
     } else {
-        let leaks = leaks::of_run(left, settings.leaks);
+        let leaks = classify::of_run(left, settings.leaks);
         if !leaks.is_empty() {
             summary.add_leaks(&leaks);
             reports.show(&Event::LeftBehind { by: LeftBy::Run, leaks });
@@ -248,7 +252,7 @@ fn keep_floods(test: TestId, verdict: &mut Verdict, context: &Context<'_>, setti
     let last = is_shown.then_some(&mut verdict.output);
     let name = View { inventory: context.inventory, settings }.id(test);
     for output in before.chain(last) {
-        if is_for_people && report::is_cut(output) {
+        if is_for_people && human::is_cut(output) {
             output.spill(floods);
         }
         output.keep(&name);

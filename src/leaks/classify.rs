@@ -5,9 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::symbols::{Call, Module, Symbols};
-use super::traces::{Finding, Left};
 use crate::config::leak_rules::LeakRules;
 use crate::frames::Address;
+use crate::leaks::finding::{Finding, Left};
 use crate::model::duration::seconds;
 use crate::model::leak::Leak;
 use crate::model::leak::{LeakAction, LeakKind};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::watch::{Fate, Watches};
-use super::{Finding, Left, Subject};
+use crate::leaks::finding::{Finding, Left, Subject};
 use crate::process::clock;
 use crate::process::look::{Look, Stray};
 

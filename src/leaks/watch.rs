@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use super::Subject;
+use crate::leaks::finding::Subject;
 use crate::process::procfs::Seen;
 
 /// Who has worked that much since its linger passed is not on its way to its end. A panic takes

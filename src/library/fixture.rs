@@ -19,7 +19,7 @@ use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use super::owner::lock;
+use super::lock::lock;
 
 /// In a fixture's own process: its name.
 const FIXTURE: &str = "PARTEST_FIXTURE";

@@ -3,7 +3,9 @@
 
 pub mod fixture;
 pub mod joiner;
+pub mod lock;
 pub mod owner;
 pub mod spawn;
+pub mod task;
 pub mod threads;
 pub mod watch;

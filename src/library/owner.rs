@@ -8,11 +8,12 @@
 use std::cell::OnceCell;
 use std::env;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::thread;
 use std::time::Duration;
 
-use super::spawn::Task;
+use super::lock::lock;
+use super::task::Task;
 use super::threads::{self, Alive, Identity, ThreadInfo};
 
 /// A test, which is the thread that libtest made for it and whatever it has started.
@@ -32,11 +33,6 @@ thread_local! {
 
 /// Every test that has asked for anything here and is not over.
 static TESTS: Mutex<Vec<Weak<Test>>> = Mutex::new(Vec::new());
-
-/// Nothing here is left half done by a panic.
-pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 impl Test {
     /// The test that the calling thread belongs to: as it inherited, or else itself.

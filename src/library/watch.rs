@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::joiner::wait;
 use super::owner::{Before, Test};
-use super::spawn::Task;
+use super::task::Task;
 use super::threads::ThreadInfo;
 
 /// Looks after this test's threads until the end of the test:

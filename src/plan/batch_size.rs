@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::schedule::{Form, Group, GroupState, PRICE_OF_A_PROCESS, Plan};
+use super::candidate::{Cut, PRICE_OF_A_PROCESS};
+use super::group::{Form, Group};
+use super::group_state::GroupState;
+use super::schedule::Plan;
 use crate::config::fixtures::Scope;
 use crate::config::keys::{Recycle, Threads};
 
@@ -26,22 +29,6 @@ const FEWEST_TO_TRY: usize = 4 * FEWEST_UNKNOWN;
 
 /// However little tests seem to use: nobody measures that exactly.
 const LEAST_LOAD: f64 = 0.05;
-
-/// A batch that could be handed out.
-#[derive(Debug)]
-pub struct Cut {
-    pub group: usize,
-    pub count: usize,
-    pub work: Duration,
-    /// How many cores it is expected to keep busy.
-    pub load: f64,
-    pub threads: usize,
-    pub width: usize,
-    pub is_alone: bool,
-    /// Whether one of its tests failed when it ran last: somebody waits for news of it.
-    pub has_failed: bool,
-    pub is_unknown: bool,
-}
 
 impl Plan {
     /// What this group would hand out now, or nothing if it may not start.

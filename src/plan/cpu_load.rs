@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use super::schedule::{ASSUMED, GroupTest};
+use super::group::GroupTest;
+
+/// What a test is taken to last where there is no history at all: only the proportions
+/// between groups matter then, and this says "as many tests, as much work".
+pub(super) const ASSUMED: Duration = Duration::from_millis(1);
 
 /// Sums over the tests of a group. What was never measured is taken to compute, until others of
 /// its kind have been measured.

@@ -7,22 +7,9 @@
 
 use std::collections::BTreeSet;
 
-use super::schedule::GroupState;
+use super::group::{Instance, Need};
+use super::group_state::GroupState;
 use crate::config::fixtures::Scope;
-
-/// What a group's tests need: a fixture, by its place among all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Need {
-    pub fixture: usize,
-    pub scope: Scope,
-}
-
-/// One of the processes of a fixture: the only one, or that of a slot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Instance {
-    pub fixture: usize,
-    pub slot: Option<usize>,
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FixtureStep {
@@ -52,13 +39,6 @@ pub struct Standing {
     there: Vec<(Instance, State)>,
     /// Asked for, and not yet handed out to be started.
     wanted: BTreeSet<Instance>,
-}
-
-impl Need {
-    fn instance(&self, slot: usize) -> Instance {
-        let slot = (self.scope == Scope::Slot).then_some(slot);
-        Instance { fixture: self.fixture, slot }
-    }
 }
 
 impl Standing {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::schedule::Group;
+use super::group::Group;
 
 #[derive(Debug, Default)]
 pub struct Held {

@@ -1,9 +1,13 @@
 //! Which tests run together, and which batch may start now. No process, no file but the history.
 
 pub mod batch_size;
+pub mod candidate;
 pub mod cpu_load;
 pub mod fixtures;
+pub mod group;
+pub mod group_state;
 pub mod grouping;
 pub mod history;
 pub mod locks;
 pub mod schedule;
+pub mod simulate;

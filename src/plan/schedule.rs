@@ -7,155 +7,16 @@
 //! and whatever nothing holds can always start: so nothing can deadlock.
 
 use crate::model::test::TestId;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::keys::{Locks, Recycle, RetryKeys, Threads};
-use crate::config::leak_rules::LeakRules;
-
-use super::batch_size::Cut;
-pub use super::batch_size::SHORT;
-use super::cpu_load::Loads;
-pub use super::fixtures::{FixtureStep, Instance, Need};
-use super::fixtures::{Readiness, Standing};
+use super::candidate::Cut;
+use super::cpu_load::ASSUMED;
+use super::fixtures::{FixtureStep, Readiness, Standing};
+use super::group::{Batch, Group, GroupTest, Instance, Slots};
+use super::group_state::GroupState;
 use super::locks::Held;
-
-#[derive(Debug, Clone)]
-pub struct GroupTest {
-    pub id: TestId,
-    /// From history; none for a test that was never measured.
-    pub expected: Option<Duration>,
-    /// How much of a core it uses while it runs, from 0 to 1; what waits uses little.
-    pub load: f64,
-    /// When it ran last.
-    pub failed: bool,
-    pub timeout: Option<Duration>,
-    /// From when on it is called slow.
-    pub slow: Duration,
-    pub retries: RetryKeys,
-    /// What may be left behind; none where nobody looks.
-    pub leaks: Option<Arc<LeakRules>>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
-    /// All tests in one process.
-    Unit,
-    /// In batches that the plan sizes.
-    Split,
-    /// One process for every test.
-    Isolated,
-}
-
-/// Tests of one binary that are dispatched by the same rules.
-#[derive(Debug, Clone)]
-pub struct Group {
-    pub listing: usize,
-    /// The node of the module tree that the tests stand in.
-    pub node: String,
-    pub form: Form,
-    /// Whether it was asked for as it is, by a policy or a number of slots: otherwise what is
-    /// short stays together.
-    pub is_asked_for: bool,
-    /// What decided, for people.
-    pub why: String,
-    pub tests: Vec<GroupTest>,
-    /// How many tests the binary has in all: libtest's price for a filter grows with it.
-    pub tests_in_binary: usize,
-    /// Whether a worker can run several tests at once.
-    pub can_thread: bool,
-    pub threads: Threads,
-    /// With `threads = "auto"`: not fewer than this, as far as there are slots.
-    pub least_threads: usize,
-    /// The most tests of its binary that may run at once, in however many workers.
-    pub at_once: Option<usize>,
-    pub slots: usize,
-    pub locks: Locks,
-    pub exclusive: bool,
-    /// Bytes that a worker may use.
-    pub memory: Option<u64>,
-    pub recycle: Recycle,
-    pub env: BTreeMap<String, String>,
-    /// What must be up before its tests run, level by level.
-    pub fixtures: Vec<Vec<Need>>,
-}
-
-impl Group {
-    /// A group's tests are sorted by their ids.
-    fn find(&self, id: TestId) -> Option<&GroupTest> {
-        self.tests.binary_search_by_key(&id, |test| test.id).ok().map(|at| &self.tests[at])
-    }
-
-    pub fn has(&self, id: TestId) -> bool {
-        self.find(id).is_some()
-    }
-
-    /// How long its tests take together, if that is known of all, and none failed when it ran
-    /// last.
-    pub fn known_work(&self) -> Option<Duration> {
-        self.tests.iter().map(|test| test.expected.filter(|_| !test.failed)).sum()
-    }
-
-    pub fn timeout(&self, id: TestId) -> Option<Duration> {
-        self.find(id)?.timeout
-    }
-
-    pub fn slow(&self, id: TestId) -> Option<Duration> {
-        Some(self.find(id)?.slow)
-    }
-
-    pub fn retries(&self, id: TestId) -> RetryKeys {
-        self.find(id).map(|test| test.retries).unwrap_or_default()
-    }
-
-    pub fn leak_rules(&self, id: TestId) -> Option<&LeakRules> {
-        self.find(id)?.leaks.as_deref()
-    }
-}
-
-/// What one worker is handed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Batch {
-    pub id: usize,
-    pub group: usize,
-    /// In the order in which the binary lists them, which is the order it runs them in.
-    pub tests: Vec<TestId>,
-    pub threads: usize,
-    /// The places it takes; the first is the worker's `PARTEST_SLOT`.
-    pub slots: Vec<usize>,
-    /// A suspect of a dead worker, run again by itself.
-    pub is_alone: bool,
-}
-
-/// The places that a plan may fill.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Slots {
-    /// The most that may be filled at once.
-    pub count: usize,
-    /// Where there are more slots than cores, for tests that wait: how many cores they may keep
-    /// busy together. None where the slots are the user's own number.
-    pub cores: Option<usize>,
-    /// How many will be filled, as far as anybody knows before the run.
-    pub likely: usize,
-}
-
-impl From<usize> for Slots {
-    fn from(count: usize) -> Slots {
-        Slots { count, cores: None, likely: count }
-    }
-}
-
-impl Batch {
-    /// A batch's tests are sorted by their ids.
-    pub fn place_of(&self, test: TestId) -> Option<usize> {
-        self.tests.binary_search(&test).ok()
-    }
-
-    pub fn has(&self, test: TestId) -> bool {
-        self.place_of(test).is_some()
-    }
-}
 
 #[derive(Debug)]
 pub struct Plan {
@@ -182,31 +43,6 @@ pub struct Plan {
     /// The work that no worker has yet.
     pub(super) remaining: Duration,
 }
-
-#[derive(Debug)]
-pub(super) struct GroupState {
-    pub(super) group: Arc<Group>,
-    /// The next to go stands last: what failed when it ran last, what is unknown, then the
-    /// longest.
-    pub(super) pending: Vec<GroupTest>,
-    pub(super) alone: Vec<GroupTest>,
-    /// Tests that are to run again, and not yet.
-    delayed: Vec<GroupTest>,
-    pub(super) running: usize,
-    pub(super) loads: Loads,
-    /// What a test is taken to last of which nothing is known.
-    assumed: Duration,
-    /// Whether one process serves its tests best while they are short.
-    pub(super) keeps_together: bool,
-}
-
-/// What a worker costs before its first test: start, and libtest's own look at its tests
-/// (1.4 to 4.4 ms, measured with 10 and 10,000 tests).
-pub(super) const PRICE_OF_A_PROCESS: Duration = Duration::from_millis(2);
-
-/// What a test is taken to last where there is no history at all: only the proportions
-/// between groups matter then, and this says "as many tests, as much work".
-pub(super) const ASSUMED: Duration = Duration::from_millis(1);
 
 impl Plan {
     /// `thread_cap` bounds the threads of one worker.
@@ -430,7 +266,7 @@ impl Plan {
         waiting.map(|test| test.id).collect()
     }
 
-    fn tests_of(&self, group: usize, ids: &[TestId]) -> Vec<GroupTest> {
+    pub(super) fn tests_of(&self, group: usize, ids: &[TestId]) -> Vec<GroupTest> {
         let group = &self.groups[group].group;
         ids.iter().filter_map(|id| group.find(*id)).cloned().collect()
     }
@@ -468,76 +304,6 @@ impl Plan {
     }
 }
 
-impl GroupState {
-    fn new(group: Group, assumed: Duration) -> GroupState {
-        let pending = group.tests.clone();
-        let loads = Loads::of(&pending);
-        let keeps_together =
-            !group.is_asked_for && group.can_thread && group.known_work().is_some();
-        let mut state = GroupState {
-            group: Arc::new(group),
-            pending,
-            alone: Vec::new(),
-            delayed: Vec::new(),
-            running: 0,
-            loads,
-            assumed,
-            keeps_together,
-        };
-        state.sort();
-        state
-    }
-
-    fn sort(&mut self) {
-        // The tests are large: their keys are sorted instead of them.
-        self.pending.sort_by_cached_key(|test| {
-            (test.failed, test.expected.is_none(), test.expected, std::cmp::Reverse(test.id))
-        });
-    }
-
-    /// How many cores a thread of it keeps busy. What takes locks, or the machine, is not to
-    /// be crowded.
-    pub(super) fn load(&self) -> f64 {
-        let Locks { read, write } = &self.group.locks;
-        match self.group.exclusive || !read.is_empty() || !write.is_empty() {
-            true => 1.0,
-            false => self.loads.mean(),
-        }
-    }
-
-    pub(super) fn expected(&self, test: &GroupTest) -> Duration {
-        test.expected.unwrap_or(self.assumed)
-    }
-
-    pub(super) fn work(&self, tests: &[GroupTest]) -> Duration {
-        tests.iter().map(|test| self.expected(test)).sum()
-    }
-
-    /// That of all tests that no worker has.
-    fn waiting_work(&self) -> Duration {
-        self.work(&self.pending) + self.work(&self.alone) + self.work(&self.delayed)
-    }
-
-    /// The next tests to go.
-    pub(super) fn next(&self, count: usize) -> &[GroupTest] {
-        &self.pending[self.pending.len() - count..]
-    }
-
-    pub(super) fn needs(&self, fixture: usize) -> bool {
-        self.group.fixtures.iter().flatten().any(|need| need.fixture == fixture)
-    }
-
-    /// Something that could start now.
-    pub(super) fn has_work(&self) -> bool {
-        !self.pending.is_empty() || !self.alone.is_empty()
-    }
-
-    /// Nothing of it runs, waits, or is to run again.
-    pub(super) fn is_over(&self) -> bool {
-        self.running == 0 && !self.has_work() && self.delayed.is_empty()
-    }
-}
-
 /// What a test without history is taken to last: the mean of those that have one.
 fn assumed(groups: &[Group]) -> Duration {
     let known: Vec<Duration> =
@@ -545,47 +311,6 @@ fn assumed(groups: &[Group]) -> Duration {
     match u32::try_from(known.len()) {
         Ok(count @ 1..) => known.iter().sum::<Duration>() / count,
         _ => ASSUMED,
-    }
-}
-
-/// One step of a plan that was played through without running anything.
-#[derive(Debug, Clone)]
-pub struct Step {
-    pub batch: Batch,
-    #[cfg_attr(not(test), expect(dead_code, reason = "the tests of the plan read it"))]
-    pub starts: Duration,
-    pub ends: Duration,
-}
-
-/// Plays a plan through with every test taking as long as expected.
-pub fn rehearse(mut plan: Plan) -> Vec<Step> {
-    let mut steps: Vec<Step> = Vec::new();
-    let mut running: Vec<(Duration, usize)> = Vec::new();
-    let mut now = Duration::ZERO;
-    loop {
-        while let Some(batch) = plan.next() {
-            let tests = plan.tests_of(batch.group, &batch.tests);
-            let threads = u32::try_from(batch.threads).unwrap_or(1).max(1);
-            let ends = now + PRICE_OF_A_PROCESS + plan.groups[batch.group].work(&tests) / threads;
-            running.push((ends, batch.id));
-            steps.push(Step { batch, starts: now, ends });
-        }
-        // Nobody knows how long a fixture takes to come up, or to go.
-        match plan.next_fixture() {
-            Some(FixtureStep::Start(instance)) => {
-                plan.fixture_is_up(instance);
-                continue;
-            }
-            Some(FixtureStep::Stop(instance)) => {
-                plan.fixture_is_down(instance);
-                continue;
-            }
-            None => {}
-        }
-        let Some(first) = (0..running.len()).min_by_key(|at| running[*at]) else { return steps };
-        let (ended, batch) = running.swap_remove(first);
-        now = ended;
-        plan.finished(batch);
     }
 }
 

@@ -5,15 +5,16 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Channel, Ended, Heard, Left, Settled};
-use crate::leaks::Orphans;
-use crate::libtest::{LedgerEntry, LedgerReader, LedgerVerdict, ReportReader};
+use crate::leaks::orphans::Orphans;
+use crate::libtest::logfile::{LedgerEntry, LedgerReader, LedgerVerdict};
+use crate::libtest::report::ReportReader;
 use crate::model::outcome::Outcome;
 use crate::model::output::Bounded;
 use crate::model::output_file::Floods;
 use crate::process::clock;
 use crate::process::event::Stream;
 use crate::process::look::Look;
+use crate::protocol::channel::{Channel, Ended, Heard, Left, Settled};
 
 pub struct LedgerFile<'n> {
     ledger: LedgerReader<'n>,

@@ -7,7 +7,6 @@ use std::io;
 use std::time::Duration;
 
 use super::messages;
-use super::{Paint, View, is_quiet, print};
 use crate::cli::settings::Verbosity;
 use crate::model::duration::seconds;
 use crate::model::event::{Event, FixtureEvent, LeftBy, Note, Summary};
@@ -19,6 +18,8 @@ use crate::model::output::Output;
 use crate::model::printable::printable;
 use crate::model::test::TestId;
 use crate::model::verdict::Verdict;
+use crate::report::text::{Paint, is_quiet, print};
+use crate::report::view::View;
 
 /// How many of the slowest tests are named, and from where on a test is slow.
 const SLOWEST: usize = 5;

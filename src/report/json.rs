@@ -7,7 +7,6 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::messages;
-use super::{View, print};
 use crate::model::event::{Event, FixtureEvent, LeftBy, Summary};
 use crate::model::fixture::FixtureInstance;
 use crate::model::leak::{Leak, LeakLine};
@@ -17,6 +16,8 @@ use crate::model::output_file::Flood;
 use crate::model::reason::Reason;
 use crate::model::test::TestId;
 use crate::model::verdict::{Attempt, Verdict};
+use crate::report::text::print;
+use crate::report::view::View;
 
 pub struct Json<'r> {
     view: View<'r>,

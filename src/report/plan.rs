@@ -6,16 +6,19 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::messages::count;
-use super::{Paint, View};
 use crate::cli::args::MessageFormat;
 use crate::config::keys::{Recycle, Threads};
 use crate::config::policy::FixtureName;
 use crate::discovery::filter::Choice;
-use crate::discovery::listing::Listing;
+use crate::discovery::inventory::Listing;
 use crate::discovery::test_list::Dispatch;
 use crate::model::duration::seconds;
 use crate::model::test::TestId;
-use crate::plan::schedule::{Form, Group, Plan, Step, rehearse};
+use crate::plan::group::{Form, Group};
+use crate::plan::schedule::Plan;
+use crate::plan::simulate::{Step, rehearse};
+use crate::report::text::Paint;
+use crate::report::view::View;
 
 /// One wanted test a line, ignored ones marked; or one JSON object a line.
 pub fn list(view: View<'_>, choices: &[Vec<Choice>]) -> String {

@@ -8,7 +8,6 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::messages;
-use super::{Paint, View, is_quiet};
 use crate::cli::settings::{Settings, Verbosity};
 use crate::model::duration::seconds;
 use crate::model::event::RunsNow;
@@ -17,6 +16,8 @@ use crate::model::fixture::FixtureInstance;
 use crate::model::outcome::Outcome;
 use crate::model::test::TestId;
 use crate::model::verdict::Verdict;
+use crate::report::text::{Paint, is_quiet};
+use crate::report::view::View;
 
 /// How often the line is drawn, per second: as fast as an eye reads.
 const DRAWS_PER_SECOND: u8 = 10;

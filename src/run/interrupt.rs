@@ -12,7 +12,7 @@ use crate::process::groups::Groups;
 use crate::process::platform::{GuardLine, Lines};
 use crate::process::procfs;
 use crate::process::procfs::AtWork;
-use crate::worker::Message;
+use crate::worker::inbox::Message;
 
 /// What to tell the user while nothing listens yet, or not to all of the run.
 #[derive(Debug)]

@@ -1,8 +1,9 @@
 //! The words that choose a batch's tests, in as many parts as the platform's limit on arguments
 //! asks for.
 
-use crate::discovery::listing::Listing;
-use crate::libtest::{self, Listed};
+use crate::discovery::inventory::Listing;
+use crate::libtest;
+use crate::libtest::select::Listed;
 use crate::model::test::TestId;
 
 /// What fits on a command line: the platform's limit, less what the environment may take.
@@ -43,7 +44,7 @@ fn selection(listing: &Listing, tests: &[TestId]) -> Vec<String> {
             is_chosen,
         })
         .collect();
-    libtest::select(&listed).args
+    libtest::select::select(&listed).args
 }
 
 #[cfg(test)]
@@ -59,7 +60,7 @@ mod tests {
             |at: usize| Test { name: format!("{at}::{}", "x".repeat(200)), is_ignored: false };
         let statics = Statics::Known { statics: vec![], has_barrier: false };
         let tests = (0..20_000).map(test).collect();
-        let listing = Listing::example(Binary::example("web"), Dispatch::Batches, tests, statics);
+        let listing = Listing::new(Binary::example("web"), Dispatch::Batches, tests, statics);
         // Neither all nor most of them, for which there are shorter words.
         let chosen = (0..20_000).step_by(2).map(|test| TestId { listing: 0, test });
         let chosen: Vec<TestId> = chosen.collect();

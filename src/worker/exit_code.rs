@@ -6,12 +6,13 @@ use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use super::spawn_retry::{self, Refused};
-use super::{Cause, Context, GRACE, Job, LOOK_AGAIN, Message, Overdue, Rest, Whose, prepare, tell};
+use crate::discovery::inventory::Listing;
 use crate::discovery::lister::Lister;
-use crate::discovery::listing::Listing;
 use crate::discovery::test_list::{Dispatch, Test};
-use crate::leaks::{Finding, Orphans};
-use crate::libtest::{self, ReportReader};
+use crate::leaks::finding::Finding;
+use crate::leaks::orphans::Orphans;
+use crate::libtest;
+use crate::libtest::report::ReportReader;
 use crate::model::leak::Leak;
 use crate::model::outcome::Outcome;
 use crate::model::output::Bounded;
@@ -23,6 +24,9 @@ use crate::process::event::{End, Happening, Stream};
 use crate::process::platform;
 use crate::process::platform::Supervised;
 use crate::process::status;
+use crate::worker::context::{Context, Whose};
+use crate::worker::inbox::{Cause, Message, Overdue, Rest, tell};
+use crate::worker::job::{GRACE, Job, LOOK_AGAIN, prepare};
 
 /// A process for each test of the batch, one after another.
 pub fn run_one_by_one(job: &Job, context: &Context<'_>, told: &Sender<Message>) -> Rest {
@@ -39,7 +43,7 @@ pub fn run_one_by_one(job: &Job, context: &Context<'_>, told: &Sender<Message>) 
                 tell(told, Message::Judged { batch: job.batch.id, test, verdict });
             }
             Err(refused) => {
-                rest.cause = Cause::of_start(&refused);
+                rest.cause = spawn_retry::cause(&refused);
                 rest.not_begun.push(test);
                 break;
             }
@@ -69,9 +73,9 @@ fn start<'r>(
     listing.binary.check()?;
     let number = context.next_worker();
     let mut command = listing.binary.command();
-    prepare(&mut command, job, context, number);
+    prepare(&mut command, job, context.run_id, number);
     if listing.dispatch != Dispatch::Whole {
-        command.args(libtest::select_one(&listed.name, listed.is_ignored));
+        command.args(libtest::select::select_one(&listed.name, listed.is_ignored));
     }
     let process = Supervised::spawn(command, None, context.groups, job.role())?;
     Ok((process, number))
@@ -135,7 +139,7 @@ fn follow(
         }
     };
     let output = output.into_output();
-    let by_output = || libtest::reason(&String::from_utf8_lossy(&output));
+    let by_output = || libtest::report::reason(&String::from_utf8_lossy(&output));
     let reason = match outcome {
         Outcome::Failed => by_output().map(Reason::Reported).or(reason),
         _ => reason,

@@ -8,12 +8,14 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Context, Job};
+use crate::cargo::binary::Binary;
 use crate::cargo::environment;
-use crate::fixture::Values;
+use crate::fixture::handover::Values;
 use crate::model::way::Way;
-use crate::plan::schedule::{Form, Group};
+use crate::plan::group::{Form, Group};
 use crate::process::platform;
+use crate::worker::agent_file::AgentFile;
+use crate::worker::job::Job;
 
 /// It has to serve so many tests to be worth its own start.
 const FEWEST_TESTS: usize = 4;
@@ -57,11 +59,16 @@ impl Prepared {
     }
 
     /// The one that a batch's process can be forked from.
-    pub fn for_job(&self, job: &Job, context: &Context<'_>) -> Option<Arc<platform::Prepared>> {
+    pub fn for_job(
+        &self,
+        job: &Job,
+        binary: &Binary,
+        agent: Option<&AgentFile>,
+        run_id: &str,
+    ) -> Option<Arc<platform::Prepared>> {
         let of_binary = self.0.get(job.group.listing)?;
-        let runner = &context.inventory.listings[job.group.listing].binary.runner;
         // A limit is set before a program is loaded; a runner may be anything.
-        if job.way != Way::Agent || job.group.memory.is_some() || !runner.is_empty() {
+        if job.way != Way::Agent || job.group.memory.is_some() || !binary.runner.is_empty() {
             return None;
         }
         let (env, values) = (&job.group.env, &job.values);
@@ -81,7 +88,7 @@ impl Prepared {
         standing.push(Standing { env, values, part, process: None });
         // The other slots do not wait for it.
         drop(standing);
-        let process = start(job, context).map(Arc::new)?;
+        let process = start(job, binary, agent?, run_id).map(Arc::new)?;
         let mut standing = of_binary.lock();
         if let Some(own) = standing.iter_mut().find(|one| is_own(one)) {
             own.process = Some(process.clone());
@@ -122,13 +129,17 @@ impl OfBinary {
 }
 
 /// Where it is loaded without the agent, it lists its tests, as it has done before.
-fn start(job: &Job, context: &Context<'_>) -> Option<platform::Prepared> {
-    let binary = &context.inventory.listings[job.group.listing].binary;
+fn start(
+    job: &Job,
+    binary: &Binary,
+    agent: &AgentFile,
+    run_id: &str,
+) -> Option<platform::Prepared> {
     let mut command = binary.command();
     command.envs(&job.group.env);
     command.envs(job.values.iter().map(|(name, value)| (name, value)));
-    command.envs(environment::worker_variables(context.run_id, job.slot(), 0));
-    context.agent.as_ref()?.preload(&mut command);
+    command.envs(environment::worker_variables(run_id, job.slot(), 0));
+    agent.preload(&mut command);
     command.args(["--list", "--format", "terse"]);
     platform::Prepared::start(command)
 }

@@ -1,12 +1,14 @@
 //! Room for one more process: where the system has none, because of what the other workers'
 //! tests have started, a worker waits for them instead of failing its tests.
 
+use crate::worker::inbox::Cause;
 use std::io;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::{Context, Job};
 use crate::process::clock;
+use crate::worker::context::Context;
+use crate::worker::job::Job;
 
 /// Between two attempts, at first and at most.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -61,4 +63,14 @@ fn is_want_of_room(error: &io::Error) -> bool {
 #[cfg(not(unix))]
 fn is_want_of_room(_error: &io::Error) -> bool {
     false
+}
+
+/// What it means for the batch.
+pub fn cause(refused: &Refused) -> Cause {
+    let Refused::Failed(error) = refused else { return Cause::Stopped };
+    match error.kind() {
+        // A platform without pipes that have a path.
+        std::io::ErrorKind::Unsupported => Cause::NoChannel,
+        _ => Cause::NotStarted(error.to_string()),
+    }
 }

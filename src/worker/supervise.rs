@@ -1,26 +1,27 @@
 //! Many tests in one process: follows whatever channel the worker speaks through.
 
+mod ending;
+
+mod leaks;
+
+mod start;
+
+use crate::protocol::channel::NullChannel;
+use crate::worker::supervise::start::channel;
+use crate::worker::supervise::start::spawn;
+use crate::worker::supervise::start::wire;
 use std::collections::BTreeMap;
-use std::process::ExitStatus;
-use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use super::active::Place;
 use super::arguments::parts;
-use super::{
-    Cause, Context, GRACE, Job, LOOK_AGAIN, LeftLater, Message, Overdue, Rest, Whose, prepare,
-    spawn_retry, tell_all,
-};
+use super::spawn_retry;
 use crate::config::keys::Recycle;
-use crate::config::leak_rules::LeakRules;
-use crate::discovery::listing::Listing;
-use crate::leaks::{Finding, Module, Names, Symbols, essential, is_pool};
+use crate::discovery::inventory::Listing;
+use crate::leaks::finding::Finding;
 use crate::libtest;
-use crate::model::leak::Leak;
-use crate::model::leak::{LeakAction, LeakKind};
 use crate::model::outcome::Outcome;
-use crate::model::output::Output;
 use crate::model::reason::{Reason, Timeout};
 use crate::model::test::TestId;
 use crate::model::verdict::Verdict;
@@ -29,11 +30,11 @@ use crate::process::clock;
 use crate::process::event::{End, Happening, Stream};
 use crate::process::look::{At, Look};
 use crate::process::platform;
-use crate::process::platform::{Door, Supervised, Wire};
-use crate::process::status;
-use crate::protocol::{
-    Agent, Channel, Culprit, Ended, Fatal, Heard, LedgerFile, Left, Settled, ThreadStack,
-};
+use crate::process::platform::{Door, Supervised};
+use crate::protocol::channel::{Channel, Ended, Heard, Left, Settled};
+use crate::worker::context::Context;
+use crate::worker::inbox::{Cause, Message, Overdue, Rest, tell_all};
+use crate::worker::job::{GRACE, Job, LOOK_AGAIN, prepare};
 
 /// As many processes, one after another, as the platform's limit on arguments asks for.
 pub fn run_in_parts(job: &Job, context: &Context<'_>, told: &Sender<Message>) -> Rest {
@@ -46,7 +47,7 @@ pub fn run_in_parts(job: &Job, context: &Context<'_>, told: &Sender<Message>) ->
         rest = match spawn_retry::start(job, context, start) {
             Ok(worker) => worker.follow(told),
             Err(refused) => {
-                Rest { cause: Cause::of_start(&refused), not_begun: tests, ..Rest::nothing() }
+                Rest { cause: spawn_retry::cause(&refused), not_begun: tests, ..Rest::nothing() }
             }
         };
         if rest.cause != Cause::Done || !rest.running.is_empty() || !rest.not_begun.is_empty() {
@@ -118,7 +119,7 @@ impl<'r> Worker<'r> {
         listing.binary.check()?;
         let number = context.next_worker();
         let mut command = listing.binary.command();
-        prepare(&mut command, job, context, number);
+        prepare(&mut command, job, context.run_id, number);
         let wire = wire(job.way, &mut command, context)?;
         command.args(["--test-threads", &job.batch.threads.to_string()]);
         if !captures {
@@ -349,21 +350,6 @@ impl<'r> Worker<'r> {
         }
     }
 
-    /// Nobody waits for the threads of a pool, which stay as long as there is a process.
-    fn spare_pools(&mut self) {
-        let open = self.channel.open_threads();
-        if self.door.is_none() || open.is_empty() {
-            return;
-        }
-        let pools = self.context.with_symbols(|symbols| {
-            let mut names = self.names(symbols, self.channel.modules(), "");
-            let pools = open.iter().filter(|(_, stack)| is_pool(&names.calls(stack)));
-            pools.map(|(number, _)| *number).collect::<Vec<_>>()
-        });
-        self.channel.stay(&pools);
-        self.let_go();
-    }
-
     /// Takes an end, also one that comes after the worker was told to end itself: what it
     /// says of the tests beside the one that hangs holds as well.
     fn test_ended(&mut self, ended: Ended, told: &mut Vec<Message>) {
@@ -427,65 +413,6 @@ impl<'r> Worker<'r> {
         }
     }
 
-    /// Adds what a test has left behind. A denied panic of a thread is its own failure.
-    fn with_leaks(
-        &self,
-        test: usize,
-        mut verdict: Verdict,
-        findings: &[Finding],
-        modules: &[Module],
-    ) -> Verdict {
-        let leaks = self.leaks_of(test, findings, modules);
-        if let Some(panic) = denied_panic(&leaks).filter(|_| verdict.outcome == Outcome::Passed) {
-            verdict.outcome = Outcome::Failed;
-            verdict.reason = Some(Reason::DeniedPanic(panic));
-        }
-        verdict.leaks.extend(leaks);
-        verdict
-    }
-
-    fn leaks_of(&self, test: usize, findings: &[Finding], modules: &[Module]) -> Vec<Leak> {
-        let id = self.tests[test];
-        match self.job.group.leak_rules(id) {
-            Some(rules) if !findings.is_empty() => {
-                let of_test = &self.listing.tests[id.test].name;
-                let owner = &self.listing.binary.id(of_test);
-                let whose = Whose { listing: self.listing, of_test, owner, modules };
-                self.context.judged(findings, rules, whose)
-            }
-            _ => Vec::new(),
-        }
-    }
-
-    /// What one of the tests has left behind: the strictest of their rules holds. It is no leak
-    /// where it may be of a test that was ended with its process.
-    fn leaks_of_unit(&self, left: &Left) -> Vec<Leak> {
-        if !self.running.is_empty() {
-            return Vec::new();
-        }
-        let rules: Vec<&LeakRules> =
-            self.tests.iter().filter_map(|test| self.job.group.leak_rules(*test)).collect();
-        let judged = |finding: &Finding| {
-            let findings = std::slice::from_ref(finding);
-            let leaks = rules.iter().flat_map(|rules| {
-                let (owner, modules) = (&*self.job.group.node, &*left.modules);
-                let whose = Whose { listing: self.listing, of_test: "", owner, modules };
-                self.context.judged(findings, rules, whose)
-            });
-            leaks.max_by_key(|leak| leak.action)
-        };
-        left.nobodys.iter().filter_map(judged).collect()
-    }
-
-    fn names<'n>(
-        &'n self,
-        symbols: &'n mut Symbols,
-        modules: &'n [Module],
-        of_test: &'n str,
-    ) -> Names<'n> {
-        self.context.names(symbols, self.listing, modules, of_test)
-    }
-
     /// Tells a verdict, or keeps it until the end of the process has said its part.
     fn route(&mut self, test: usize, kept: Told, told: &mut Vec<Message>) {
         let Told { verdict, has_output } = kept;
@@ -516,7 +443,7 @@ impl<'r> Worker<'r> {
             std::thread::sleep(LOOK_AGAIN);
             self.look_around(told);
         }
-        let channel = std::mem::replace(&mut self.channel, Box::new(Deaf));
+        let channel = std::mem::replace(&mut self.channel, Box::new(NullChannel));
         let left = channel.finish(&self.look());
         platform::end_all(&left.strays);
         self.left = Some(left);
@@ -524,210 +451,6 @@ impl<'r> Worker<'r> {
 
     fn look(&self) -> At<'r> {
         self.context.look(self.process.pid(), self.number, self.listing)
-    }
-
-    fn finish(mut self, status: ExitStatus, told: &mut Vec<Message>) -> Rest {
-        let mut left = self.left.take().unwrap_or_default();
-        self.retract(&left.retracted);
-        let cause = self.ending.take().unwrap_or_else(|| self.cause(status, &left));
-        let culprit = match &cause {
-            Cause::Died(_) => who_ended(status, &left),
-            _ => None,
-        };
-        if let (Cause::Died(how), Some(test)) = (&cause, culprit) {
-            self.blame_ended(test, how, &left.rest);
-        }
-        if let ([_], [_, ..]) = (&*self.tests, &*left.nobodys) {
-            // Whose else could it be?
-            left.findings.entry(0).or_default().append(&mut left.nobodys);
-        }
-        self.settle_all(&mut left, told);
-        for (test, verdict) in std::mem::take(&mut self.failed) {
-            let mut verdict = self.with_late_leaks(test, verdict, &mut left);
-            let output = left.outputs.remove(&test);
-            verdict.output = output.unwrap_or_else(|| match left.ended {
-                true => Output::default(),
-                false => output_was_lost(&cause).into_bytes().into(),
-            });
-            self.judge(test, explained(verdict), told);
-        }
-        if let Some((test, verdict)) = self.last_pass.take() {
-            let output = left.outputs.remove(&test);
-            let is_innocent = culprit.is_some();
-            let verdict = match is_innocent {
-                true => Verdict { output: output.unwrap_or(verdict.output), ..verdict },
-                false => self.last_verdict(verdict, output, &cause, &left.rest),
-            };
-            self.judge(test, verdict, told);
-        }
-        self.rest(cause, culprit, left)
-    }
-
-    /// Verdicts that are not to be believed after all: these tests run again.
-    fn retract(&mut self, tests: &[usize]) {
-        for test in tests {
-            if self.unsettled.remove(test).is_some() {
-                self.begun[*test] = false;
-                self.ended -= 1;
-            }
-        }
-    }
-
-    /// What a test has left behind ended the process when the test was over: then its pass is
-    /// none. Of a test that still runs there is no verdict to be changed.
-    fn blame_ended(&mut self, test: usize, how: &str, rest: &Output) {
-        let last = self.last_pass.as_mut().filter(|(last, _)| *last == test);
-        let last = last.map(|(_, verdict)| verdict);
-        let verdict = self.unsettled.get_mut(&test).map(|told| &mut told.verdict).or(last);
-        if let Some(verdict) = verdict.filter(|verdict| verdict.outcome == Outcome::Passed) {
-            verdict.outcome = Outcome::Aborted;
-            verdict.reason = Some(Reason::EndedByLeftoverThread(how.to_owned()));
-            verdict.output.append(rest.clone());
-        }
-    }
-
-    /// Everything that a test left behind is known now.
-    fn settle_all(&mut self, left: &mut Left, told: &mut Vec<Message>) {
-        for (test, kept) in std::mem::take(&mut self.unsettled) {
-            let verdict = self.with_late_leaks(test, kept.verdict, left);
-            self.route(test, Told { verdict, ..kept }, told);
-        }
-        // What came home late belongs to a test that seemed to have settled.
-        if let Some((test, verdict)) = self.last_pass.take() {
-            let verdict = self.with_late_leaks(test, verdict, left);
-            self.route(test, Told { verdict, has_output: true }, told);
-        }
-    }
-
-    fn with_late_leaks(&self, test: usize, verdict: Verdict, left: &mut Left) -> Verdict {
-        let findings = left.findings.remove(&test).unwrap_or_default();
-        self.with_leaks(test, verdict, &findings, &left.modules)
-    }
-
-    /// What verdicts that have been told did not tell of. What a test has started that was ended
-    /// with its process is no leak.
-    fn left_later(&self, left: &mut Left) -> Vec<LeftLater> {
-        let is_running = |test: usize| self.running.iter().any(|(running, _)| *running == test);
-        let mut findings: Vec<_> = std::mem::take(&mut left.findings).into_iter().collect();
-        findings.sort_by_key(|(test, _)| *test);
-        let ended = findings.iter().filter(|(test, _)| self.begun[*test] && !is_running(*test));
-        let of_tests = ended.map(|(test, findings)| LeftLater {
-            test: Some(self.tests[*test]),
-            leaks: self.leaks_of(*test, findings, &left.modules),
-        });
-        let of_unit = LeftLater { test: None, leaks: self.leaks_of_unit(left) };
-        of_tests.chain([of_unit]).filter(|left| !left.leaks.is_empty()).collect()
-    }
-
-    fn rest(&self, cause: Cause, culprit: Option<usize>, mut left: Left) -> Rest {
-        let left_behind = self.left_later(&mut left);
-        let now = clock::now();
-        // Where the one that ended the process is known, the others are not suspects.
-        let is_suspect = |test: usize| culprit.is_none_or(|culprit| culprit == test);
-        let is_over = matches!(cause, Cause::TimedOut(_));
-        let running = self.running.iter().filter(|(test, _)| is_over || is_suspect(*test));
-        let running: Vec<(TestId, Duration)> =
-            running.map(|(test, began)| (self.tests[*test], now - *began)).collect();
-        let is_innocent = |test: &usize| !is_over && !is_suspect(*test);
-        let innocent = self.running.iter().map(|(test, _)| *test).filter(is_innocent);
-        let innocent = innocent.map(|test| self.tests[test]).collect();
-        let not_begun = (0..self.tests.len()).filter(|test| !self.begun[*test]);
-        let not_begun = not_begun.map(|test| self.tests[test]).collect();
-        let mut output = Output::from(self.shown_stacks(&left));
-        output.append(left.rest);
-        for (test, _) in &self.running {
-            left.outputs.remove(test).into_iter().for_each(|own| output.append(own));
-        }
-        let worker = Some(self.number);
-        Rest { cause, worker, running, not_begun, innocent, output, left_behind }
-    }
-
-    /// Where the threads of a hung worker were, by test.
-    fn shown_stacks(&self, left: &Left) -> Vec<u8> {
-        if left.stacks.is_empty() {
-            return Vec::new();
-        }
-        let modules = &left.modules;
-        let text = self.context.with_symbols(|symbols| {
-            let mut names = self.names(symbols, modules, "");
-            // As long as tests run, the main thread only waits for them.
-            let has_tests = left.stacks.iter().any(|stack| stack.test.is_some());
-            let shown = left.stacks.iter().filter(|stack| stack.test.is_some() || !has_tests);
-            let stacks = shown.map(|stack| self.shown_stack(stack, &mut names));
-            stacks.collect::<String>()
-        });
-        text.into_bytes()
-    }
-
-    fn shown_stack(&self, stack: &ThreadStack, names: &mut Names<'_>) -> String {
-        let of_test = stack.test.map(|test| {
-            let name = &self.listing.tests[self.tests[test].test].name;
-            format!(" of {}", self.listing.binary.id(name))
-        });
-        let mut text = format!("thread `{}`{}:\n", stack.name, of_test.unwrap_or_default());
-        for call in essential(&names.calls(&stack.stack)) {
-            let place = call.place.as_ref().map(|place| format!(" at {place}")).unwrap_or_default();
-            text.push_str(&format!("  {}{place}\n", call.function));
-        }
-        text.push('\n');
-        text
-    }
-
-    /// The last test that passed answers for an end that came when all had their verdicts.
-    fn last_verdict(
-        &self,
-        mut verdict: Verdict,
-        output: Option<Output>,
-        cause: &Cause,
-        rest: &Output,
-    ) -> Verdict {
-        if let Some(output) = output {
-            verdict.output = output;
-        }
-        let (outcome, reason) = match cause {
-            _ if self.ended < self.tests.len() => return verdict,
-            Cause::Died(how) => (Outcome::Aborted, Reason::DiedAfterPass(how.clone())),
-            Cause::TimedOut(Overdue { timeout, .. }) => {
-                (Outcome::TimedOut, Reason::HungAfterPass(timeout.clone()))
-            }
-            _ => return verdict,
-        };
-        Verdict { outcome, reason: Some(reason), output: rest.clone(), ..verdict }
-    }
-
-    /// What the end of the process means. An exit code alone proves nothing: only together
-    /// with the verdicts and libtest's own last line it does.
-    fn cause(&self, status: ExitStatus, left: &Left) -> Cause {
-        let code_fits = match status.code() {
-            Some(0) => !self.any_failed,
-            // libtest's exit code when tests have failed.
-            Some(101) => self.any_failed,
-            _ => false,
-        };
-        let all_told = self.ended == self.tests.len();
-        let adds_up = left.counted.is_none_or(|counted| counted == left.heard);
-        if code_fits && (all_told || left.ended && adds_up && left.retracted.is_empty()) {
-            return Cause::Done;
-        }
-        if self.is_silent(status, left) && !all_told {
-            return Cause::NoChannel;
-        }
-        if ended_by_itself(status, left) && !all_told {
-            return Cause::Misheard;
-        }
-        Cause::Died(status::describe(status))
-    }
-
-    /// Whether the process ended by itself, and its channel before it.
-    fn is_silent(&self, status: ExitStatus, left: &Left) -> bool {
-        match self.job.way {
-            Way::Agent => matches!(status.code(), Some(0 | 101)) && (!left.began || left.was_lost),
-            _ if status.code() == Some(0) => left.was_lost,
-            _ => {
-                let is_lost = !left.began || left.was_lost || has_lost_ledger(&left.rest);
-                status.code() == Some(101) && is_lost
-            }
-        }
     }
 }
 
@@ -750,106 +473,9 @@ fn idle_limit(job: &Job, tests: &[TestId]) -> Option<Duration> {
     Some(longest.saturating_add(linger))
 }
 
-/// Whether libtest's own main function ended the process, and no test did.
-fn ended_by_itself(status: ExitStatus, left: &Left) -> bool {
-    let is_libtests = matches!(status.code(), Some(0 | 101));
-    is_libtests && left.said_goodbye && who_ended(status, left).is_none()
-}
-
-/// The test that did what the process ended with.
-fn who_ended(status: ExitStatus, left: &Left) -> Option<usize> {
-    let is_it = |culprit: &&Culprit| match culprit.by {
-        // The system keeps the lowest eight bits.
-        Fatal::Exit(code) => status.code() == Some(code & 0xff),
-        Fatal::Signal(signal) => status::signal_of(status) == Some(signal),
-    };
-    left.culprits.iter().find(is_it).map(|culprit| culprit.test)
-}
-
-/// Forks the process where one is prepared for that, and starts it where none is.
-fn spawn<'r>(
-    mut command: std::process::Command,
-    job: &Job,
-    context: &'r Context<'r>,
-    wire: Option<Wire>,
-) -> std::io::Result<Supervised<'r>> {
-    let fork = |prepared: Arc<platform::Prepared>| {
-        Supervised::fork(&prepared, &command, context.groups, job.role())
-    };
-    let process = match context.prepared.for_job(job, context).and_then(fork) {
-        Some(process) => process?,
-        None => {
-            let wire = match (wire, &context.agent) {
-                (None, Some(agent)) => {
-                    agent.prepare(&mut command);
-                    Some(Wire::agent_pipe()?)
-                }
-                (wire, _) => wire,
-            };
-            Supervised::spawn(command, wire, context.groups, job.role())?
-        }
-    };
-    context.prepared.served(job);
-    Ok(process)
-}
-
-/// The arguments that tell the worker of its channel; and the channel, unless it is the agent's.
-fn wire(
-    way: Way,
-    command: &mut std::process::Command,
-    context: &Context<'_>,
-) -> std::io::Result<Option<Wire>> {
-    if way == Way::Agent && context.agent.is_some() {
-        command.args(["--format", "json", "-Zunstable-options", "--report-time"]);
-        return Ok(None);
-    }
-    let wire = Wire::ledger_pipe()?;
-    command.args(["--logfile", &wire.path()]);
-    Ok(Some(wire))
-}
-
-fn channel<'r>(
-    job: &'r Job,
-    context: &Context<'_>,
-    listing: &'r Listing,
-    tests: &[TestId],
-    captures: bool,
-) -> Box<dyn Channel + 'r> {
-    let names: Vec<&str> = tests.iter().map(|id| listing.tests[id.test].name.as_str()).collect();
-    match job.way {
-        Way::Agent => {
-            let linger = |id: &TestId| job.group.leak_rules(*id).map(|rules| rules.linger);
-            let lingers = tests.iter().map(|id| linger(id).unwrap_or_default()).collect();
-            let agent = Agent::new(job.slot(), names, lingers, captures).among(context.slots);
-            Box::new(agent.with_floods(context.floods.clone()))
-        }
-        _ => {
-            let (names_of_all, threads) = (listing.by_name(), job.batch.threads);
-            let file = LedgerFile::new(names_of_all, &names, threads, captures);
-            let rules = tests.iter().filter_map(|id| job.group.leak_rules(*id));
-            let linger = rules.map(|rules| rules.linger).max().unwrap_or_default();
-            Box::new(file.with_linger(linger).with_floods(context.floods.clone()))
-        }
-    }
-}
-
-/// libtest's words when it can no longer write to its `--logfile`: a test has closed
-/// descriptors that are not its own.
-fn has_lost_ledger(output: &[u8]) -> bool {
-    const WORDS: &str = "error: io error when listing tests";
-    String::from_utf8_lossy(output).contains(WORDS)
-}
-
-fn denied_panic(leaks: &[Leak]) -> Option<String> {
-    let is_denied = |leak: &&Leak| leak.kind == LeakKind::Panic && leak.action == LeakAction::Deny;
-    let leak = leaks.iter().find(is_denied)?;
-    let place = leak.place.as_ref().map(|place| format!(" ({place})"));
-    Some(format!("{}{}", leak.what, place.unwrap_or_default()))
-}
-
 /// A failure with the reason that its output gives.
 fn explained(verdict: Verdict) -> Verdict {
-    let reason = libtest::reason(&String::from_utf8_lossy(&verdict.output));
+    let reason = libtest::report::reason(&String::from_utf8_lossy(&verdict.output));
     Verdict { reason: reason.map(Reason::Reported).or(verdict.reason), ..verdict }
 }
 
@@ -859,25 +485,4 @@ fn load(took: Option<Duration>, processor: Option<Duration>) -> Option<f64> {
     const LEAST: Duration = Duration::from_millis(2);
     let took = took.filter(|took| *took >= LEAST)?;
     Some((processor?.as_secs_f64() / took.as_secs_f64()).min(1.0))
-}
-
-/// Stands in for a channel that has been taken apart.
-struct Deaf;
-
-impl Channel for Deaf {
-    fn hear(&mut self, _stream: Stream, _bytes: &[u8]) -> Vec<Heard> {
-        Vec::new()
-    }
-
-    fn finish(self: Box<Self>, _look: &dyn Look) -> Left {
-        Left::default()
-    }
-}
-
-/// What a test that failed before its worker died had printed is gone with the worker.
-fn output_was_lost(cause: &Cause) -> String {
-    match cause {
-        Cause::Died(how) => format!("(its output was lost when its worker ended with {how})\n"),
-        _ => "(its output was lost when its worker was ended)\n".to_owned(),
-    }
 }

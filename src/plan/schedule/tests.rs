@@ -3,8 +3,14 @@
 use super::*;
 use crate::config::fixtures::Scope;
 use crate::config::keys::RetryKeys;
+use crate::config::keys::{Locks, Recycle, Threads};
 use crate::model::test::TestId;
+use crate::plan::group::Form;
+use crate::plan::group::Need;
+use crate::plan::simulate::Step;
+use crate::plan::simulate::rehearse;
 use proptest::prelude::*;
+use std::collections::BTreeMap;
 
 pub fn group(listing: usize, form: Form, expected_ms: &[Option<u64>]) -> Group {
     let test = |(test, ms): (usize, &Option<u64>)| GroupTest {

@@ -11,12 +11,13 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
+use super::Agent;
 use super::tests::Nobody;
-use super::{Agent, Culprit, Fatal};
 use crate::frames::kinds;
 use crate::model::outcome::Outcome;
 use crate::process::event::Stream;
-use crate::protocol::{Channel, Heard, Left};
+use crate::protocol::channel::{Channel, Heard, Left};
+use crate::protocol::channel::{Culprit, Fatal};
 
 #[allow(dead_code)]
 #[path = "../../agent/events.rs"]

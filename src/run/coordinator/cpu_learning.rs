@@ -73,8 +73,8 @@ impl Learning {
 mod tests {
     use super::*;
     use crate::model::outcome::Outcome;
+    use crate::plan::group::{Form, Slots};
     use crate::plan::schedule::tests::group;
-    use crate::plan::schedule::{Form, Slots};
 
     #[test]
     fn a_plan_is_taught_what_waits_unless_the_machine_is_busy() {

@@ -1,43 +1,25 @@
 //! The coordinator's part in fixtures: starts and stops them as the plan says, hands on what
 //! they hand over, and knows which tests cannot run or be trusted to fail by themselves.
 
+use crate::fixture::process;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
 
-use super::{Run, Starter, aborted};
+use super::state::{Blocked, Run, Standing, Starter, Trouble, aborted};
 use crate::cargo::environment::Numbers;
 use crate::config::fixtures::Scope;
-use crate::fixture::{self, Control, Errand, Failure, News, Shelf, Values};
+use crate::fixture::handover::Values;
+use crate::fixture::keep::Shelf;
+use crate::fixture::task::{Control, Errand, Failure, News};
 use crate::model::event::{Event, FixtureEvent};
 use crate::model::fixture::FixtureInstance;
 use crate::model::outcome::Outcome;
 use crate::model::reason::Reason;
 use crate::model::test::TestId;
 use crate::model::verdict::Verdict;
-use crate::plan::schedule::{Batch, Group, Instance};
-use crate::worker::{Context, Message, Rest};
-
-/// A fixture that is there.
-pub(super) struct Standing {
-    control: Control,
-    /// What it has handed over.
-    values: Values,
-}
-
-/// What the verdicts of tests say whose fixture is lost.
-#[derive(Clone)]
-pub(super) struct Blocked {
-    reason: Reason,
-    output: Vec<u8>,
-}
-
-/// Whether the fixture of a test that failed is to blame.
-pub(super) enum Trouble {
-    None,
-    /// It has ended, and how is about to be told.
-    Ended(Instance),
-    Lost(Blocked),
-}
+use crate::plan::group::{Batch, Group, Instance};
+use crate::worker::context::Context;
+use crate::worker::inbox::{Message, Rest};
 
 impl Run<'_> {
     pub(super) fn start_fixture(&mut self, instance: Instance, starter: &Starter<'_>) {
@@ -234,7 +216,7 @@ pub(super) fn run_fixture(
         return;
     }
     let numbers = Numbers { run_id, slots, worker: context.next_worker() };
-    fixture::run(errand, numbers, context.groups, &tell);
+    process::run(errand, numbers, context.groups, &tell);
 }
 
 /// The verdict of a test whose fixture is lost: what it printed itself, or else the fixture.

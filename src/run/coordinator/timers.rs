@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{GRACE, Next, Run};
+use super::state::{GRACE, Next, Run};
 use crate::config::keys::{Backoff, RetryKeys};
 use crate::model::event::{Event, Note};
 use crate::process::clock;
@@ -11,15 +11,6 @@ use crate::process::event::Passed;
 
 /// How often the reports are told that time has passed, and how exactly it is known what is slow.
 const TICK: Duration = Duration::from_millis(100);
-
-/// What somebody looks at while the run goes on.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Watched {
-    /// The passing of time.
-    pub time: bool,
-    /// Tests that have become slow.
-    pub slow: bool,
-}
 
 impl Run<'_> {
     /// Waits for one message or the next moment, and deals with it.

@@ -1,6 +1,9 @@
 //! What becomes of tests that are suspected of a death.
 
 use super::*;
+use crate::plan::schedule::Plan;
+use crate::worker::context::Context;
+use crate::worker::inbox::{Cause, Rest};
 
 /// A worker dies while two of its tests run, and those that come next say nothing of theirs: the
 /// two still run alone. Beside others they could become suspects of another death, and nobody

@@ -1,5 +1,10 @@
 //! How long the run sleeps while nobody tells it anything.
 
+use crate::plan::schedule::Plan;
+use crate::run::coordinator::state::Growth;
+use crate::run::coordinator::state::Watched;
+use crate::worker::context::Context;
+use crate::worker::inbox::{Cause, Rest};
 use std::cell::Cell;
 
 use super::*;

@@ -7,6 +7,16 @@
 mod suspects;
 mod waits;
 
+use crate::discovery::inventory::Listing;
+use crate::discovery::test_list::Dispatch;
+use crate::plan::group::Group;
+use crate::plan::schedule::Plan;
+use crate::process::event::Passed;
+use crate::run::coordinator::state::Growth;
+use crate::worker::context::Context;
+use crate::worker::inbox::Cause;
+use crate::worker::inbox::Overdue;
+use crate::worker::inbox::Rest;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -19,10 +29,12 @@ use crate::config::keys::{Recycle, RetryKeys};
 use crate::discovery::inventory::Inventory;
 use crate::discovery::statics::Statics;
 use crate::discovery::test_list::Test;
-use crate::fixture::{Failure, Fixture, News, Values};
+use crate::fixture::definition::Fixture;
+use crate::fixture::handover::Values;
+use crate::fixture::task::{Failure, News};
 use crate::model::event::FixtureEvent;
 use crate::model::reason::Timeout;
-use crate::plan::schedule::Need;
+use crate::plan::group::Need;
 use crate::plan::schedule::tests::group;
 use crate::process::groups::Groups;
 
@@ -525,13 +537,13 @@ impl FakeWorker {
 
 fn inventory(groups: &[Group]) -> Inventory {
     let listings = groups.iter().map(|group| {
-        let test = |test: &crate::plan::schedule::GroupTest| Test {
+        let test = |test: &crate::plan::group::GroupTest| Test {
             name: format!("t{}", test.id.test),
             is_ignored: false,
         };
         let statics = Statics::Known { statics: vec![], has_barrier: false };
         let tests = group.tests.iter().map(test).collect();
-        Listing::example(Binary::example("web"), Dispatch::Batches, tests, statics)
+        Listing::new(Binary::example("web"), Dispatch::Batches, tests, statics)
     });
     Inventory { listings: listings.collect(), ..Inventory::default() }
 }

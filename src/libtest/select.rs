@@ -1,0 +1,93 @@
+//! The arguments that choose tests.
+
+/// How a batch is named on the command line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Selection {
+    pub args: Vec<String>,
+}
+
+/// Which of a binary's tests there are, seen from one batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Universe {
+    /// No flag: ignored tests are not run.
+    NotIgnored,
+    /// `--ignored`
+    Ignored,
+    /// `--include-ignored`
+    All,
+}
+
+/// One test of a binary, as the choice of a batch sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct Listed<'a> {
+    pub name: &'a str,
+    pub is_ignored: bool,
+    pub is_chosen: bool,
+}
+
+/// The arguments that make libtest run exactly the chosen tests, in the form that costs it
+/// least: every name costs it time in proportion to the number of tests in the binary.
+pub fn select(tests: &[Listed<'_>]) -> Selection {
+    let universe = universe(tests);
+    let is_in = |test: &&Listed<'_>| match universe {
+        Universe::NotIgnored => !test.is_ignored,
+        Universe::Ignored => test.is_ignored,
+        Universe::All => true,
+    };
+    let inside: Vec<&Listed<'_>> = tests.iter().filter(is_in).collect();
+    let (chosen, others): (Vec<_>, Vec<_>) = inside.into_iter().partition(|test| test.is_chosen);
+    let mut args: Vec<String> = match universe {
+        Universe::NotIgnored => vec![],
+        Universe::Ignored => vec!["--ignored".into()],
+        Universe::All => vec!["--include-ignored".into()],
+    };
+    if others.is_empty() {
+        return Selection { args };
+    }
+    if let Some(filter) = module_filter(&chosen, &others) {
+        args.push(filter);
+    } else if others.len() < chosen.len() {
+        args.push("--exact".into());
+        args.extend(others.iter().flat_map(|test| ["--skip".to_owned(), test.name.to_owned()]));
+    } else {
+        args.push("--exact".into());
+        args.extend(chosen.iter().map(|test| test.name.to_owned()));
+    }
+    Selection { args }
+}
+
+/// The arguments that make any harness run one test and nothing else.
+pub fn select_one(name: &str, is_ignored: bool) -> Vec<String> {
+    let mut args: Vec<String> = Vec::new();
+    args.extend(is_ignored.then(|| "--ignored".into()));
+    args.push("--exact".into());
+    // A name that looks like a flag.
+    args.extend(name.starts_with('-').then(|| "--".into()));
+    args.push(name.to_owned());
+    args
+}
+
+fn universe(tests: &[Listed<'_>]) -> Universe {
+    let mut chosen = tests.iter().filter(|test| test.is_chosen);
+    let ignored = tests.iter().filter(|test| test.is_chosen && test.is_ignored).count();
+    match ignored {
+        0 => Universe::NotIgnored,
+        _ if chosen.all(|test| test.is_ignored) => Universe::Ignored,
+        _ => Universe::All,
+    }
+}
+
+/// One substring that stands in every chosen name and in no other: the path of the module
+/// that holds them all.
+fn module_filter(chosen: &[&Listed<'_>], others: &[&Listed<'_>]) -> Option<String> {
+    // One name needs no substring.
+    let (first, rest) = chosen.split_first().filter(|(_, rest)| !rest.is_empty())?;
+    let mut common = first.name;
+    for test in rest {
+        let same = common.bytes().zip(test.name.bytes()).take_while(|(a, b)| a == b).count();
+        common = common.get(..same).or_else(|| common.get(..same - 1))?;
+    }
+    let filter = &common[..common.rfind("::")? + 2];
+    let unambiguous = !others.iter().any(|test| test.name.contains(filter));
+    (unambiguous && !filter.starts_with('-')).then(|| filter.to_owned())
+}

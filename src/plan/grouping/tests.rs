@@ -1,0 +1,187 @@
+use super::*;
+use crate::cargo::binary::Binary;
+use crate::cli::args;
+use crate::cli::cargo_config::Configuration;
+use crate::config::diagnostic::Source;
+use crate::config::policy::PackagePolicy;
+use crate::config::schema::{Table, read};
+use crate::discovery::statics::Static;
+use crate::discovery::test_list::Test;
+use crate::plan::history::Measured;
+use std::sync::Arc;
+
+fn settings() -> Settings {
+    let args = args::parse(["cargo-partest", "partest"].map(Into::into));
+    let mut settings = Settings::new(args, Configuration::default());
+    // A run within another has its number from outside.
+    settings.may_overcommit = true;
+    settings
+}
+
+/// `NODE(FORM)*TESTS` of every group.
+fn grouped(names: &[&str], statics: &[(&str, &str)], modules: &str) -> Vec<String> {
+    let source = Arc::new(Source {
+        path: "Cargo.toml".into(),
+        text: format!("[package.metadata.partest.modules]\n{modules}\n"),
+    });
+    let mut mistakes = Vec::new();
+    let declaration = read(&source, Table::Package, &mut mistakes);
+    assert!(mistakes.is_empty(), "{mistakes:?}");
+    let package = PackagePolicy { declaration, ..PackagePolicy::default() };
+    let policy = Policy { packages: vec![package], ..Policy::default() };
+    let found =
+        |(path, module): &(&str, &str)| Static { path: (*path).into(), module: (*module).into() };
+    let tests = names.iter().map(|n| Test { name: (*n).into(), is_ignored: false }).collect();
+    let statics = statics.iter().map(found).collect();
+    let statics = Statics::Known { statics, has_barrier: false };
+    let listing = Listing::new(Binary::example("web"), Dispatch::Batches, tests, statics);
+    let choices = vec![vec![Choice::Run; names.len()]];
+    let inventory = Inventory { listings: [listing].into_iter().collect(), ..Inventory::default() };
+    let history = History::default();
+    let grouped = group(&inventory, 0, &choices, &settings(), &policy, &history);
+    let show = |g: &Group| format!("{}({:?})*{}", g.node, g.form, g.tests.len());
+    grouped.groups.iter().map(show).collect()
+}
+
+/// A thread waits longer for libtest to hand it the next test than such a test takes.
+#[test]
+fn trivial_tests_get_more_slots_than_cores_unless_the_user_has_named_a_number() {
+    let slots = |took: Duration, is_named: bool| {
+        let dir = tempfile::tempdir().unwrap();
+        let names: Vec<String> = (0..3_000).map(|at| format!("t{at:04}")).collect();
+        let test = |name: &String| Test { name: name.clone(), is_ignored: false };
+        let tests = names.iter().map(test).collect();
+        let statics = Statics::Known { statics: vec![], has_barrier: false };
+        let listing = Listing::new(Binary::example("web"), Dispatch::Batches, tests, statics);
+        let inventory =
+            Inventory { listings: [listing].into_iter().collect(), ..Inventory::default() };
+        let mut measured = Measured::default();
+        for test in 0..names.len() {
+            measured.record(TestId { listing: 0, test }, took, None, false);
+        }
+        assert_eq!(History::default().save(measured, dir.path(), &inventory), None);
+        let history = History::load(dir.path(), &mut Vec::new());
+        let choices = vec![vec![Choice::Run; names.len()]];
+        let policy = Policy { packages: vec![PackagePolicy::default()], ..Policy::default() };
+        let mut settings = settings();
+        settings.slots = 2;
+        settings.may_overcommit = !is_named;
+        let grouped = group(&inventory, 0, &choices, &settings, &policy, &history);
+        super::slots(&grouped.groups, false, &settings, 4)
+    };
+    let micros = Duration::from_micros;
+    assert_eq!(slots(micros(5), false), Slots { count: 8, cores: Some(2), likely: 8 });
+    assert_eq!(slots(micros(200), false), Slots::from(2), "its work fills the cores");
+    assert_eq!(slots(micros(5), true), Slots::from(2), "to the letter");
+}
+
+const TESTS: [&str; 5] =
+    ["cache::tests::a", "cache::tests::b", "db::tests::c", "db::tests::deep::d", "top"];
+
+#[test]
+fn without_statics_everything_may_part() {
+    assert_eq!(grouped(&TESTS, &[], ""), ["web(Split)*5"]);
+}
+
+#[test]
+fn a_static_binds_the_node_it_stands_in() {
+    let table: [(&str, &[&str]); 6] = [
+        ("web::cache::tests", &["web::cache::tests(Unit)*2", "web(Split)*3"]),
+        ("web::db", &["web(Split)*3", "web::db(Unit)*2"]),
+        ("web::db::tests::deep", &["web(Split)*4", "web::db::tests::deep(Unit)*1"]),
+        ("web", &["web(Unit)*5"]),
+        ("web::helper", &["web(Unit)*5"]),
+        ("other::pool", &["web(Unit)*5"]),
+    ];
+    for (module, expected) in table {
+        assert_eq!(grouped(&TESTS, &[("X", module)], ""), expected, "static in {module}");
+    }
+}
+
+#[test]
+fn an_outer_static_swallows_an_inner_one() {
+    let statics = [("X", "web::db::tests::deep"), ("Y", "web::db")];
+    assert_eq!(grouped(&TESTS, &statics, ""), ["web(Split)*3", "web::db(Unit)*2"]);
+}
+
+#[test]
+fn a_key_beats_what_auto_reads() {
+    let modules = "\"web::cache::tests\" = \"split\"\n\"web::db\" = \"unit\"";
+    assert_eq!(
+        grouped(&TESTS, &[("X", "web")], modules),
+        ["web(Split)*2", "web::db(Unit)*2", "web(Unit)*1"]
+    );
+}
+
+#[test]
+fn a_nested_key_without_policy_does_not_tear_its_unit() {
+    let modules = "\"web::db\" = \"unit\"\n\"web::db::tests::deep\" = { locks = [\"port\"], timeout = \"1s\" }";
+    assert_eq!(grouped(&TESTS[2..4], &[], modules), ["web::db(Unit)*2"]);
+}
+
+#[test]
+fn a_key_may_name_one_test() {
+    let modules = "\"web::cache::tests::a\" = { policy = \"split\", isolate = true }";
+    assert_eq!(
+        grouped(&TESTS[..2], &[], modules),
+        ["web::cache::tests::a(Isolated)*1", "web(Split)*1"]
+            .map(|s| s.replace("web::cache::tests::a(", "web("))
+    );
+}
+
+#[test]
+fn groups_that_nobody_has_asked_for_share_a_process_while_all_of_it_is_short() {
+    let joined = |took: Duration, declared: &str| {
+        let mut declared = Some(declared).filter(|d| !d.is_empty());
+        let mut group = |node: &str, form| Group {
+            is_asked_for: declared.take_if(|declared| *declared == node).is_some(),
+            node: node.into(),
+            tests: vec![],
+            ..crate::plan::schedule::tests::group(0, form, &[])
+        };
+        let mut groups = vec![
+            group("other", Form::Split),
+            group("web::cache", Form::Unit),
+            group("web", Form::Split),
+            group("web::db", Form::Unit),
+        ];
+        for (at, group) in groups.iter_mut().enumerate() {
+            let tests = crate::plan::schedule::tests::group(0, Form::Split, &[Some(0)]).tests;
+            let id = TestId { listing: 0, test: 9 - at };
+            group.tests =
+                tests.into_iter().map(|t| GroupTest { id, expected: Some(took), ..t }).collect();
+        }
+        join_short_ones(&mut groups, 1);
+        let in_order = |group: &Group| group.tests.is_sorted_by_key(|test| test.id);
+        assert!(groups.iter().all(in_order));
+        let show = |g: &Group| format!("{}({:?})*{}", g.node, g.form, g.tests.len());
+        groups.iter().map(show).collect::<Vec<_>>()
+    };
+    let short = Duration::from_millis(10);
+    assert_eq!(joined(short, ""), ["other(Split)*1", "web(Unit)*3"]);
+    assert_eq!(joined(short * 4, "").len(), 4, "together it is long");
+    assert_eq!(
+        joined(short, "web::cache"),
+        ["other(Split)*1", "web::cache(Unit)*1", "web(Unit)*2"]
+    );
+}
+
+/// The five cases of nose's `test_next_batch`: how many batches come of two contexts.
+#[test]
+fn nose_batches_come_out_as_they_did() {
+    let two = ["first::a", "first::b", "second::c"];
+    let batches = |statics: &[(&str, &str)], modules: &str| {
+        let groups = grouped(&two, statics, modules);
+        let count = |group: &String| match group.contains("Split") {
+            // Individually dispatched, there would be a batch for each.
+            true => group.rsplit('*').next().and_then(|n| n.parse().ok()).unwrap_or(0),
+            false => 1,
+        };
+        groups.iter().map(count).sum::<usize>()
+    };
+    assert_eq!(batches(&[("X", "web::first")], ""), 2, "one with fixtures, one without");
+    assert_eq!(batches(&[], ""), 3, "no fixtures at all");
+    assert_eq!(batches(&[("X", "web")], ""), 1, "fixtures of the package");
+    assert_eq!(batches(&[("X", "web")], "\"web\" = \"split\""), 3, "marked as splittable");
+    assert_eq!(batches(&[], "\"web\" = \"unit\""), 1, "marked as a unit");
+}

@@ -1,0 +1,49 @@
+//! A plan played through without running anything.
+
+use std::time::Duration;
+
+use super::candidate::PRICE_OF_A_PROCESS;
+use super::fixtures::FixtureStep;
+use super::group::Batch;
+use super::schedule::Plan;
+
+/// One step of a plan that was played through without running anything.
+#[derive(Debug, Clone)]
+pub struct Step {
+    pub batch: Batch,
+    #[cfg_attr(not(test), expect(dead_code, reason = "the tests of the plan read it"))]
+    pub starts: Duration,
+    pub ends: Duration,
+}
+
+/// Plays a plan through with every test taking as long as expected.
+pub fn rehearse(mut plan: Plan) -> Vec<Step> {
+    let mut steps: Vec<Step> = Vec::new();
+    let mut running: Vec<(Duration, usize)> = Vec::new();
+    let mut now = Duration::ZERO;
+    loop {
+        while let Some(batch) = plan.next() {
+            let tests = plan.tests_of(batch.group, &batch.tests);
+            let threads = u32::try_from(batch.threads).unwrap_or(1).max(1);
+            let ends = now + PRICE_OF_A_PROCESS + plan.groups[batch.group].work(&tests) / threads;
+            running.push((ends, batch.id));
+            steps.push(Step { batch, starts: now, ends });
+        }
+        // Nobody knows how long a fixture takes to come up, or to go.
+        match plan.next_fixture() {
+            Some(FixtureStep::Start(instance)) => {
+                plan.fixture_is_up(instance);
+                continue;
+            }
+            Some(FixtureStep::Stop(instance)) => {
+                plan.fixture_is_down(instance);
+                continue;
+            }
+            None => {}
+        }
+        let Some(first) = (0..running.len()).min_by_key(|at| running[*at]) else { return steps };
+        let (ended, batch) = running.swap_remove(first);
+        now = ended;
+        plan.finished(batch);
+    }
+}

@@ -1,0 +1,294 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::frames::kinds;
+use crate::libtest::tests::in_chunks;
+use crate::protocol::long_line::LONGEST;
+
+/// Nothing lives, and nothing has come home.
+pub struct Nobody;
+
+impl Look for Nobody {
+    fn thread(&self, _tid: u32) -> Option<Seen> {
+        Some(Seen { rests: true, worked: Duration::ZERO, age: Duration::ZERO })
+    }
+    fn process(&self, _pid: u32) -> Option<Seen> {
+        None
+    }
+    fn name_of(&self, _tid: u32) -> Option<String> {
+        None
+    }
+    fn command_of(&self, _pid: u32) -> Option<String> {
+        None
+    }
+    fn strays(&self) -> Vec<Stray> {
+        Vec::new()
+    }
+    fn children(&self, _is_known: &dyn Fn(u32) -> bool) -> Vec<Stray> {
+        Vec::new()
+    }
+}
+
+const NAMES: [&str; 3] = ["a", "b c", "größe"];
+
+fn agent() -> Agent<'static> {
+    Agent::new(7, NAMES.to_vec(), vec![Duration::ZERO; 3], true)
+}
+
+fn frame(kind: u8, fields: &[u8]) -> Vec<u8> {
+    let length = (fields.len() as u32 + 1).to_ne_bytes();
+    [&length[..], &[kind], fields].concat()
+}
+
+fn libtest(text: &str) -> Vec<u8> {
+    frame(kinds::LIBTEST, &[&0_u32.to_ne_bytes(), text.as_bytes()].concat())
+}
+
+fn event(event: &str, name: &str) -> String {
+    format!("{{\"type\":\"test\",\"event\":\"{event}\",\"name\":\"{name}\",\"exec_time\":1e-3}}\n")
+}
+
+fn started(test: u32, name: &str) -> Frame {
+    let event = event("started", name).into_bytes();
+    Frame::TestStarted { test, thread: 5, tid: 100, line: 0, event }
+}
+
+/// All that an agent may say, in any order, and what no agent says.
+fn any_bytes() -> impl Strategy<Value = Vec<u8>> {
+    let word = prop::sample::select(vec!["started", "ok", "failed", "ignored", "timeout", "x"]);
+    let name = prop::sample::select(vec!["a", "b c", "größe", "nobody"]);
+    let line = (word, name).prop_map(|(word, name)| libtest(&event(word, name)));
+    let torn = ("\\PC{0,20}").prop_map(|text| libtest(&text));
+    let suite = prop::sample::select(vec!["started", "ok", "failed"]);
+    let suite = suite.prop_map(|e| libtest(&format!("{{\"type\":\"suite\",\"event\":\"{e}\"}}\n")));
+    let noise = (0_u8..30, prop::collection::vec(0_u8..4, 0..60));
+    let noise = noise.prop_map(|(kind, fields)| frame(kind, &fields));
+    let numbers = (0_u8..30, prop::collection::vec(0_u32..4, 0..8));
+    let numbers = numbers.prop_map(|(kind, numbers)| {
+        frame(kind, &numbers.iter().flat_map(|n| n.to_ne_bytes()).collect::<Vec<_>>())
+    });
+    let raw = prop::collection::vec(any::<u8>(), 0..12);
+    prop_oneof![8 => line, 2 => torn, 2 => suite, 2 => noise, 4 => numbers, 1 => raw]
+}
+
+/// What was heard, without the times; and what is left.
+fn hear(chunks: &[&[u8]]) -> (Vec<String>, bool, bool) {
+    let mut agent = Box::new(agent());
+    let mut heard = Vec::new();
+    for chunk in chunks {
+        heard.extend(agent.hear(Stream::Channel, chunk));
+    }
+    let _ = (agent.due(), agent.has_stacks());
+    heard.extend(agent.look(&Nobody));
+    check(&heard);
+    let left = agent.finish(&Nobody);
+    let shown = heard.iter().map(|heard| match heard {
+        Heard::Settled { test, .. } => format!("settled {test}"),
+        heard => format!("{heard:?}"),
+    });
+    (shown.collect(), left.began, left.was_lost)
+}
+
+/// A test begins once, ends once, and settles after its end.
+fn check(heard: &[Heard]) {
+    let (mut begun, mut ended, mut settled) = ([0; 3], [0; 3], [0; 3]);
+    for heard in heard {
+        match heard {
+            Heard::Began(test) => begun[*test] += 1,
+            Heard::Ended(end) => ended[end.test] += 1,
+            Heard::Settled { test, .. } => {
+                settled[*test] += 1;
+                assert_eq!(ended[*test], 1, "settled before its end");
+            }
+            Heard::Wrote(_) | Heard::Leaving { .. } => {}
+        }
+    }
+    let all = [begun, ended, settled].concat();
+    assert!(all.iter().all(|times| *times <= 1), "{all:?}");
+}
+
+proptest! {
+    #[test]
+    fn whatever_comes_a_test_ends_once_and_chunks_make_no_difference(
+        frames in prop::collection::vec(any_bytes(), 0..40),
+        cuts in prop::collection::vec(0_usize..2000, 0..12),
+        cut_off in 0_usize..20,
+    ) {
+        let mut bytes = frames.concat();
+        bytes.truncate(bytes.len().saturating_sub(cut_off));
+        let whole = hear(&[&bytes]);
+        prop_assert_eq!(&hear(&in_chunks(&bytes, cuts)), &whole);
+        prop_assert_eq!(&hear(&bytes.chunks(1).collect::<Vec<_>>()), &whole);
+    }
+
+}
+
+proptest! {
+    // Each is a few MiB.
+    #![proptest_config(ProptestConfig { cases: 6, ..ProptestConfig::default() })]
+    #[test]
+    fn a_line_that_is_too_long_is_still_json(
+        piece in "[a-zé\"\\\\\u{1b}\n ]{1,40}[a-z ]{16}",
+        more in 0_usize..100_000,
+    ) {
+        let printed = piece.repeat((5 * LONGEST + more) / piece.len());
+        let text = serde_json::to_string(&printed).unwrap();
+        let line = format!("{{\"type\":\"test\",\"event\":\"failed\",\"name\":\"a\",\"stdout\":{text}}}\n");
+        let mut agent = agent();
+        agent.take(started(1, "a"), &mut Vec::new());
+        let mut heard = Vec::new();
+        for chunk in line.as_bytes().chunks(60_000) {
+            agent.pieces(1, chunk, &mut heard);
+            prop_assert!(agent.line.bytes.len() <= 4 * LONGEST);
+        }
+        let Some(Heard::Ended(ended)) = heard.first() else { panic!("no verdict") };
+        prop_assert_eq!(ended.outcome, Outcome::Failed);
+        let output = String::from_utf8_lossy(ended.output.as_ref().unwrap());
+        prop_assert!(output.contains("bytes left out"));
+        prop_assert!(output.as_bytes().starts_with(&printed.as_bytes()[..1000]));
+        prop_assert!(output.as_bytes().ends_with(&printed.as_bytes()[printed.len() - 1000..]));
+    }
+}
+
+/// On a busy machine the news of a thread may come long before its first turn. Until then it
+/// has no number, by which it could be looked at.
+#[test]
+fn a_thread_that_waits_for_its_first_turn_is_not_gone() {
+    let mut agent = agent();
+    let mut heard = Vec::new();
+    agent.take(started(1, "a"), &mut heard);
+    let (thread, creator, stack) = (6, 5, vec![]);
+    let detached = false;
+    let told = Frame::ThreadStarted { thread, tid: 0, creator, test: 1, detached, stack };
+    agent.take(told, &mut heard);
+    agent.pieces(1, event("ok", "a").as_bytes(), &mut heard);
+    let nobody = Strays(Vec::new());
+    (0..3).for_each(|_| drop(agent.look(&nobody)));
+    assert!(agent.has_open());
+    agent.take(Frame::ThreadRuns { thread, tid: 101 }, &mut heard);
+    (0..2).for_each(|_| drop(agent.look(&Nobody)));
+    assert!(!agent.has_open());
+    assert_eq!(Box::new(agent).finish(&Nobody).findings[&0].len(), 1);
+}
+
+/// These have come home, and live.
+struct Strays(Vec<Stray>);
+
+impl Look for Strays {
+    fn thread(&self, _tid: u32) -> Option<Seen> {
+        None
+    }
+    fn process(&self, pid: u32) -> Option<Seen> {
+        let is_there = self.0.iter().any(|stray| stray.pid == pid);
+        is_there.then_some(Seen {
+            rests: true,
+            worked: Duration::ZERO,
+            age: Duration::from_secs(3_600),
+        })
+    }
+    fn name_of(&self, _tid: u32) -> Option<String> {
+        None
+    }
+    fn command_of(&self, pid: u32) -> Option<String> {
+        Some(format!("number {pid}"))
+    }
+    fn strays(&self) -> Vec<Stray> {
+        self.0.clone()
+    }
+    fn children(&self, _is_known: &dyn Fn(u32) -> bool) -> Vec<Stray> {
+        Vec::new()
+    }
+}
+
+fn stray(pid: u32, kin: u32, mark: Option<u32>) -> Stray {
+    Stray { pid, born: 0, age: Duration::ZERO, kin: [kin; 2], mark, is_ours: true }
+}
+
+const MANY: usize = 300;
+
+/// Of many tests that have all run, these have started a process each, of their own numbers.
+fn ran(starters: &[u32], names: &'static [String]) -> Box<Agent<'static>> {
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut agent = Agent::new(7, names.clone(), vec![Duration::ZERO; MANY], true);
+    let mut heard = Vec::new();
+    for (test, name) in (1..).zip(names) {
+        let event_of = event("started", name).into_bytes();
+        let started = Frame::TestStarted { test, thread: test, tid: 100, line: 0, event: event_of };
+        agent.take(started, &mut heard);
+        if starters.contains(&test) {
+            let (process, thread, stack) = (1_000 + test, test, vec![]);
+            agent.take(Frame::ProcessStarted { process, thread, test, stack }, &mut heard);
+            agent.take(Frame::ProcessReaped { process }, &mut heard);
+        }
+        agent.pieces(test, event("ok", name).as_bytes(), &mut heard);
+    }
+    Box::new(agent)
+}
+
+fn many_names() -> &'static [String] {
+    static NAMES: std::sync::LazyLock<Vec<String>> =
+        std::sync::LazyLock::new(|| (0..MANY).map(|test| format!("t{test}")).collect());
+    &NAMES
+}
+
+/// Whose these strays are, by their numbers: their test's number, or 0.
+fn owners(starters: &[u32], strays: &[Stray]) -> Vec<(u32, usize)> {
+    let (mut agent, look) = (ran(starters, many_names()), Strays(strays.to_vec()));
+    agent.exited();
+    agent.look(&look);
+    while agent.has_open() {
+        agent.look(&look);
+    }
+    let mut left = agent.finish(&look);
+    left.findings.insert(usize::MAX, left.nobodys);
+    let pid = |finding: &Finding| match finding.what {
+        crate::leaks::finding::Left::Process { pid, .. } => pid,
+        _ => 0,
+    };
+    let of_test = |(test, findings): (&usize, &Vec<Finding>)| {
+        let number = test.wrapping_add(1);
+        findings.iter().map(|finding| (pid(finding), number)).collect::<Vec<_>>()
+    };
+    let mut owners: Vec<_> = left.findings.iter().flat_map(of_test).collect();
+    owners.sort_unstable();
+    owners
+}
+
+/// Where there are more workers than marks, one that has left its environment may be another's.
+#[test]
+fn a_mark_that_two_workers_may_have_says_nothing_of_a_stranger() {
+    let stranger = Stray { is_ours: false, ..stray(9, 1, Some(frames::mark(7, 5))) };
+    let whose = |slots: usize| ran(&[5], many_names()).among(slots).home_of(&stranger);
+    assert_eq!((whose(8), whose(9)), (Some(4), None));
+}
+
+/// The marks of tests 5 and 132 are the same.
+#[test]
+fn a_late_stray_is_laid_at_nobodys_door_where_it_may_be_anothers() {
+    let mark = Some(frames::mark(7, 5));
+    assert_eq!(mark, Some(frames::mark(7, 132)));
+    let late = stray(9, 1, mark);
+    assert_eq!(owners(&[5, 132], &[late]), [(9, 0)], "of one of the two");
+    assert_eq!(owners(&[5], &[late]), [(9, 5)], "the other has started nothing");
+    assert_eq!(owners(&[], &[late]), [(9, 0)]);
+    assert_eq!(owners(&[], &[stray(9, 1, Some(frames::mark(7, 130)))]), [(9, 0)], "130 and 3");
+    assert_eq!(owners(&[], &[stray(9, 1, Some(frames::mark(7, 100)))]), [(9, 0)], "and 227");
+}
+
+#[test]
+fn a_session_tells_whose_a_stray_is_unless_its_mark_says_otherwise() {
+    let of = |test| Some(frames::mark(7, test));
+    let strays = [stray(9, 1_005, of(5)), stray(10, 1_132, of(132)), stray(11, 1_005, None)];
+    assert_eq!(owners(&[5, 132], &strays), [(9, 5), (10, 132), (11, 5)]);
+    // The number of the session was test 5's, and is given out again.
+    assert_eq!(owners(&[5, 6], &[stray(9, 1_005, of(6))]), [(9, 6)]);
+}
+
+#[test]
+fn nothing_is_kept_of_a_broken_channel() {
+    let mut agent = agent();
+    for _ in 0..100 {
+        agent.hear(Stream::Channel, &[0; 64 * 1024]);
+    }
+    assert!(agent.is_broken && agent.decoder.kept() <= 64 * 1024);
+}

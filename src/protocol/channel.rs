@@ -1,0 +1,177 @@
+//! What a channel is: the one face of all ways to learn verdicts.
+//!
+//! It is given what the worker wrote, and says what that means. It does no I/O: only what is too much to
+//! be kept in memory goes to a file at once.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use crate::frames::Address;
+use crate::leaks::finding::Finding;
+use crate::leaks::symbols::Module;
+use crate::model::outcome::Outcome;
+use crate::model::output::Output;
+use crate::process::event::Stream;
+use crate::process::look::Look;
+
+/// Where one thread of the worker was when it was asked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ThreadStack {
+    pub test: Option<usize>,
+    pub name: String,
+    pub stack: Vec<u64>,
+}
+
+/// What a channel heard; tests are told by their places in the worker's list.
+#[derive(Debug, PartialEq)]
+pub enum Heard {
+    Began(usize),
+    Ended(Ended),
+    /// What an ended test had left open has come to its end, well or not.
+    Settled {
+        test: usize,
+        findings: Vec<Finding>,
+    },
+    /// Written past the capture.
+    Wrote(Vec<u8>),
+    /// All tests have ended, and the process waits for a word to this descriptor of it before it
+    /// ends as well.
+    Leaving {
+        descriptor: u32,
+    },
+}
+
+/// Whether all is known about a test that has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    Now,
+    /// It has left something open; `Heard::Settled` or the end of the process follows.
+    Later,
+}
+
+#[derive(Debug, PartialEq)]
+pub struct Ended {
+    pub test: usize,
+    pub outcome: Outcome,
+    /// Where the channel knows better than whoever sees its messages come.
+    pub took: Option<Duration>,
+    /// Processor time of the test's threads, as far as they have ended.
+    pub processor: Option<Duration>,
+    /// Whether it has started processes, whose processor time is not in there.
+    pub has_started_processes: bool,
+    pub reason: Option<String>,
+    /// What the test printed; none where that comes with the end of the process, if at all.
+    pub output: Option<Output>,
+    pub settled: Settled,
+}
+
+/// What is known when the process has ended.
+#[derive(Debug, Default)]
+pub struct Left {
+    /// Whether the worker understood its arguments and began with its tests.
+    pub began: bool,
+    /// Whether libtest came to its own end.
+    pub ended: bool,
+    /// The output of tests that came late.
+    pub outputs: HashMap<usize, Output>,
+    /// What the worker wrote that belongs to no test in particular.
+    pub rest: Output,
+    /// Whether the channel was cut before its end, and not by the process's own.
+    pub was_lost: bool,
+    /// What tests have left behind that were not settled before.
+    pub findings: HashMap<usize, Vec<Finding>>,
+    /// Those of the strays that are this worker's: they have to be ended.
+    pub strays: Vec<u32>,
+    /// What one of the tests has left behind, and nobody can say which.
+    pub nobodys: Vec<Finding>,
+    /// Where the addresses of findings and stacks belong.
+    pub modules: Vec<Module>,
+    pub stacks: Vec<ThreadStack>,
+    /// Whether the process said that it ends, having run all of its own code.
+    pub said_goodbye: bool,
+    /// How many verdicts were heard, and how many tests libtest says it ran, where it came to
+    /// its end.
+    pub heard: usize,
+    pub counted: Option<usize>,
+    /// Tests whose verdicts were heard, and are not to be believed.
+    pub retracted: Vec<usize>,
+    /// Tests that have done what ends a process.
+    pub culprits: Vec<Culprit>,
+}
+
+/// A test that has done what ends a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Culprit {
+    pub test: usize,
+    pub by: Fatal,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fatal {
+    /// A call of `exit`, or of its kin, with this code.
+    Exit(i32),
+    /// A signal that is a crash.
+    Signal(i32),
+}
+
+pub trait Channel {
+    /// Takes the next bytes of a stream.
+    fn hear(&mut self, stream: Stream, bytes: &[u8]) -> Vec<Heard>;
+
+    /// When it wants to look at the worker's threads and processes.
+    fn due(&self) -> Option<Instant> {
+        None
+    }
+
+    /// Looks at them.
+    fn look(&mut self, _look: &dyn Look) -> Vec<Heard> {
+        Vec::new()
+    }
+
+    /// The signal that makes the worker tell where its threads are.
+    fn stacks_signal(&self) -> Option<i32> {
+        None
+    }
+
+    /// Whether all threads have told where they are.
+    fn has_stacks(&self) -> bool {
+        true
+    }
+
+    /// Whether something that tests have started is within its linger, or may be about to end.
+    fn has_open(&self) -> bool {
+        false
+    }
+
+    /// Of that, the threads: their numbers, and where they were started.
+    fn open_threads(&self) -> Vec<(u32, Vec<Address>)> {
+        Vec::new()
+    }
+
+    /// These threads are not going to end before their process, by design.
+    fn stay(&mut self, _threads: &[u32]) {}
+
+    /// The process has exited; what it has started is looked at once more.
+    fn exited(&mut self) {}
+
+    /// Where the addresses of findings belong, as far as is known yet.
+    fn modules(&self) -> &[Module] {
+        &[]
+    }
+
+    /// The process has ended, and there is nothing to wait for any more.
+    fn finish(self: Box<Self>, look: &dyn Look) -> Left;
+}
+
+/// Stands in for a channel that has been taken apart.
+pub struct NullChannel;
+
+impl Channel for NullChannel {
+    fn hear(&mut self, _stream: Stream, _bytes: &[u8]) -> Vec<Heard> {
+        Vec::new()
+    }
+
+    fn finish(self: Box<Self>, _look: &dyn Look) -> Left {
+        Left::default()
+    }
+}

@@ -1,0 +1,69 @@
+//! All reports of a run: the same events, folded in several ways.
+
+use std::io;
+
+use super::human::Human;
+use super::json::Json;
+use super::messages;
+use super::progress::Progress;
+use super::text::unless_closed;
+use super::view::View;
+use crate::cli::args::MessageFormat;
+use crate::error::Result;
+use crate::model::event::Event;
+use crate::process::stderr::write_line_over_progress;
+use crate::run::interrupt::Notice;
+
+/// All reports of a run.
+pub struct Reports<'r> {
+    view: View<'r>,
+    progress: Progress,
+    result: Sink<'r>,
+    /// Why the result cannot be written any more.
+    failure: Option<io::Error>,
+}
+
+/// What goes to stdout.
+enum Sink<'r> {
+    Human(Human<'r>),
+    Json(Json<'r>),
+}
+
+impl<'r> Reports<'r> {
+    pub fn new(view: View<'r>) -> Reports<'r> {
+        let result = match view.settings.format {
+            MessageFormat::Human => Sink::Human(Human::new(view)),
+            MessageFormat::Json => Sink::Json(Json::new(view)),
+        };
+        let progress = Progress::new(view.settings);
+        Reports { view, progress, result, failure: None }
+    }
+
+    /// Whether the passing of time changes anything that is shown.
+    pub fn ticks(&self) -> bool {
+        self.progress.is_drawn()
+    }
+
+    /// Shows an event; false once nobody reads the result any more.
+    pub fn show(&mut self, event: &Event) -> bool {
+        self.progress.show(event, &self.view);
+        let shown = match &mut self.result {
+            Sink::Human(human) => human.show(event),
+            Sink::Json(json) => json.show(event),
+        };
+        if let Err(error) = shown {
+            self.failure.get_or_insert(error);
+        }
+        self.failure.is_none()
+    }
+
+    /// Whether all of the result was written, or as much of it as somebody wanted to read.
+    pub fn end(self) -> Result<()> {
+        self.failure.map_or(Ok(()), |error| unless_closed(Err(error)))
+    }
+}
+
+/// Shows what has to be said besides the events of a run.
+pub fn show_notice(notice: &Notice) {
+    write_line_over_progress(&messages::notice(notice));
+}

@@ -1,0 +1,31 @@
+//! What a report may know besides the events.
+
+use std::cmp::Ordering;
+
+use crate::cli::settings::Settings;
+use crate::discovery::inventory::Inventory;
+use crate::model::test::TestId;
+
+/// What a report may know besides the events.
+#[derive(Clone, Copy)]
+pub struct View<'r> {
+    pub inventory: &'r Inventory,
+    pub settings: &'r Settings,
+}
+
+impl View<'_> {
+    pub fn id(&self, test: TestId) -> String {
+        let listing = &self.inventory.listings[test.listing];
+        listing.binary.id(&listing.tests[test.test].name)
+    }
+
+    /// The order of tests in every report. That of their places hangs on what was built first.
+    pub fn compare(&self, one: TestId, other: TestId) -> Ordering {
+        let listings = &self.inventory.listings;
+        let binaries = match one.listing == other.listing {
+            true => Ordering::Equal,
+            false => listings[one.listing].binary.compare(&listings[other.listing].binary),
+        };
+        binaries.then(one.cmp(&other))
+    }
+}

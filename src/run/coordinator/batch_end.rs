@@ -1,0 +1,194 @@
+//! The end of a worker: which tests it decides, and who is to blame for it.
+
+use super::state::{Run, Running, aborted};
+use crate::model::event::{Event, LeftBy, Note};
+use crate::model::outcome::Outcome;
+use crate::model::reason::{Reason, Requeued, WorkerEnd};
+use crate::model::test::TestId;
+use crate::model::verdict::Verdict;
+use crate::model::way::Way;
+use crate::plan::group::{Batch, Form};
+use crate::process::clock;
+use crate::worker::inbox::{Cause, LeftLater, Overdue, Rest};
+use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// So often a test may be begun, and ended by the death of its worker that another caused: three
+/// starts are enough for anybody.
+const MOST_INNOCENT: u32 = 2;
+
+impl Run<'_> {
+    pub(super) fn batch_finished(&mut self, id: usize, mut rest: Rest) {
+        let Some(running) = self.running.remove(&id) else { return };
+        let Running { batch, way, began, told, is_bereft } = running;
+        let forgotten = reconcile(&mut rest, &batch, &told);
+        rest.not_begun.iter().for_each(|test| self.ledger.take_back(*test));
+        self.spare(&batch, &mut rest);
+        self.ending = Some(batch.clone());
+        self.plan.finished(id);
+        self.emit(Event::BatchEnded { batch: id });
+        let took = clock::since(began);
+        self.busy += took * u32::try_from(batch.slots.len()).unwrap_or(1);
+        self.note_length(&batch, took);
+        self.left_behind(&batch, std::mem::take(&mut rest.left_behind));
+        self.missing(&forgotten, &rest);
+        let running: Vec<TestId> = rest.running.iter().map(|(test, _)| *test).collect();
+        if is_bereft.load(Ordering::Relaxed) {
+            return self.bereft(&batch, rest);
+        }
+        match &rest.cause {
+            Cause::Done => self.missing(&[running, rest.not_begun.clone()].concat(), &rest),
+            Cause::Died(_) if self.is_cut_short() => self.cut_short(&batch, rest),
+            Cause::Died(how) => self.died(&batch, &running, how.clone(), rest),
+            Cause::TimedOut(overdue) => self.timed_out(&batch, overdue.clone(), rest),
+            Cause::Recycled => {
+                let tests = [running, rest.not_begun].concat();
+                self.came_back(&batch, tests, Requeued::Recycled);
+            }
+            Cause::NoChannel => self.no_channel(&batch, way, [running, rest.not_begun].concat()),
+            Cause::Misheard => self.misheard(&batch, way, [running, rest.not_begun].concat()),
+            Cause::Stopped => self.give_back(&batch, rest.not_begun),
+            Cause::NotStarted(why) => {
+                let reason = Reason::WorkerNotStarted(why.clone());
+                for test in [running, rest.not_begun].concat() {
+                    let verdict = Verdict::without_run(Outcome::Aborted, Some(reason.clone()));
+                    self.judge(test, verdict);
+                }
+            }
+        }
+    }
+
+    /// Tests whose worker died of another's doing go back to the others; who has met that too
+    /// often runs by itself.
+    pub(super) fn spare(&mut self, batch: &Batch, rest: &mut Rest) {
+        let mut innocent = std::mem::take(&mut rest.innocent);
+        let may_run = !self.is_cut_short() && !self.stopped;
+        if may_run && self.lost_of(self.plan.group(batch.group)).is_none() {
+            let is_unlucky = |test: &mut TestId| self.ledger.note_innocent(*test) >= MOST_INNOCENT;
+            let unlucky: Vec<TestId> = innocent.extract_if(.., is_unlucky).collect();
+            self.plan.suspect(batch.group, &unlucky);
+        }
+        rest.not_begun.append(&mut innocent);
+    }
+
+    pub(super) fn left_behind(&mut self, batch: &Batch, left: Vec<LeftLater>) {
+        for LeftLater { test, leaks } in left {
+            let unit = || LeftBy::Unit(self.plan.group(batch.group).node.clone());
+            let by = test.map_or_else(unit, LeftBy::Test);
+            self.summary.add_leaks(&leaks);
+            self.emit(Event::LeftBehind { by, leaks });
+        }
+    }
+
+    pub(super) fn died(&mut self, batch: &Batch, running: &[TestId], how: String, mut rest: Rest) {
+        self.deaths += 1;
+        self.blame(batch, running, WorkerEnd::Died(how.clone()), &mut rest);
+        self.note_fresh_process(batch, &rest.not_begun, &how);
+        self.came_back(batch, rest.not_begun, Requeued::WorkerDied(how));
+        if self.deaths == self.context.most_deaths {
+            self.emit(Event::Note(Note::TooManyDeaths { workers: self.deaths }));
+            self.stop();
+        }
+    }
+
+    pub(super) fn timed_out(&mut self, batch: &Batch, overdue: Overdue, mut rest: Rest) {
+        let is_suspect = |(test, _): &(TestId, Duration)| overdue.tests.contains(test);
+        let innocent = rest.running.extract_if(.., |running| !is_suspect(running));
+        let back: Vec<TestId> = innocent.map(|(test, _)| test).collect();
+        let back = [back, std::mem::take(&mut rest.not_begun)].concat();
+        let suspects: Vec<TestId> = rest.running.iter().map(|(test, _)| *test).collect();
+        let end = WorkerEnd::TimedOut(overdue.timeout.clone());
+        self.blame(batch, &suspects, end, &mut rest);
+        let why = if suspects.is_empty() { "its process timed out" } else { "a test timed out" };
+        self.note_fresh_process(batch, &back, why);
+        self.came_back(batch, back, Requeued::WorkerTimedOut(overdue.timeout));
+    }
+
+    /// Who ended a process, or made somebody end it, is one of these, which are those that ran: the
+    /// only one, or else each runs again by itself.
+    pub(super) fn blame(
+        &mut self,
+        batch: &Batch,
+        suspects: &[TestId],
+        end: WorkerEnd,
+        rest: &mut Rest,
+    ) {
+        let outcome = end.outcome();
+        match suspects {
+            [] => {}
+            [culprit] => {
+                let verdict = Verdict { outcome, ..aborted(rest, 0, Reason::WorkerEnded(end)) };
+                self.judge(*culprit, verdict);
+            }
+            _ if self.stopped || self.lost_of(self.plan.group(batch.group)).is_some() => {
+                for (at, suspect) in suspects.iter().enumerate() {
+                    let (end, tests) = (end.clone(), suspects.len());
+                    let reason = Reason::WorkerEndedBeside { end, tests };
+                    self.judge(*suspect, Verdict { outcome, ..aborted(rest, at, reason) });
+                }
+            }
+            suspects => {
+                let output = std::mem::take(&mut rest.output);
+                self.ledger.note_death(suspects, end, rest.worker, output);
+                self.plan.suspect(batch.group, suspects);
+            }
+        }
+    }
+
+    pub(super) fn no_channel(&mut self, batch: &Batch, way: Way, tests: Vec<TestId>) {
+        let listing = self.plan.group(batch.group).listing;
+        if way == Way::ExitCode {
+            return self.came_back(batch, tests, Requeued::SilentWorker);
+        }
+        // The way of some of them is their own: the binary's serves the others.
+        for test in &tests {
+            if let Some(own) = self.misheard.get_mut(test).filter(|own| **own == way) {
+                *own = way.next();
+            }
+        }
+        // Several workers of one binary may find it out at the same time.
+        if self.ways[listing] == way {
+            self.ways[listing] = way.next();
+            let binary = self.context.inventory.listings[listing].binary.name.clone();
+            self.emit(Event::Note(Note::NoChannel { binary, way }));
+        }
+        self.give_back(batch, tests);
+    }
+
+    /// These tests ran, and nobody knows what came of them: each runs again by itself, so that
+    /// what it prints cannot be in the way of another's verdict, and is heard in a simpler way.
+    pub(super) fn misheard(&mut self, batch: &Batch, way: Way, tests: Vec<TestId>) {
+        if way == Way::ExitCode {
+            return self.came_back(batch, tests, Requeued::LostVerdict);
+        }
+        let open = tests.into_iter().filter(|test| !self.ledger.is_judged(*test));
+        let open: Vec<TestId> = open.collect();
+        self.misheard.extend(open.iter().map(|test| (*test, way.next())));
+        if self.stopped || self.lost_of(self.plan.group(batch.group)).is_some() {
+            return self.give_back(batch, open);
+        }
+        self.plan.suspect(batch.group, &open);
+    }
+
+    /// The rest of a unit goes on in a process that knows nothing of the first one's
+    /// fixtures.
+    pub(super) fn note_fresh_process(&mut self, batch: &Batch, rest: &[TestId], why: &str) {
+        let group = self.plan.group(batch.group);
+        if group.form == Form::Unit && !rest.is_empty() && !self.stopped {
+            let note = Note::SetUpAgain { node: group.node.clone(), why: why.to_owned() };
+            self.emit(Event::Note(note));
+        }
+    }
+}
+
+/// Holds what a worker says at its end against what it was handed: a test whose verdict it has
+/// not told is in one of its lists, once. Returns those that are in none.
+fn reconcile(rest: &mut Rest, batch: &Batch, told: &[bool]) -> Vec<TestId> {
+    let untold = batch.tests.iter().zip(told).filter(|(_, is_told)| !**is_told);
+    let mut open: BTreeSet<TestId> = untold.map(|(test, _)| *test).collect();
+    rest.running.retain(|(test, _)| open.remove(test));
+    rest.innocent.retain(|test| open.remove(test));
+    rest.not_begun.retain(|test| open.remove(test));
+    open.into_iter().collect()
+}

@@ -1,0 +1,282 @@
+//! The loop of the coordinator: hands out what may start, and takes what is reported.
+
+use super::fixtures::run_fixture;
+use super::state::{Next, Run, Running, Starter};
+use crate::error::{Error, Result};
+use crate::fixture::task::{Errand, Failure, News};
+use crate::model::event::{Event, Longest, Note, Summary};
+use crate::model::outcome::Outcome;
+use crate::model::reason::Reason;
+use crate::model::test::TestId;
+use crate::model::verdict::Verdict;
+use crate::model::way::Way;
+use crate::plan::fixtures::FixtureStep;
+use crate::plan::group::{Batch, Form, Instance};
+use crate::process::clock;
+use crate::run::coordinator::state::Growth;
+use crate::run::interrupt::Interrupts;
+use crate::worker::batch;
+use crate::worker::inbox;
+use crate::worker::inbox::Message;
+use crate::worker::job::Job;
+use rayon::ThreadPool;
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::time::{Duration, Instant};
+
+impl<'r> Run<'r> {
+    /// Runs the plan to its end.
+    ///
+    /// `rest` follows what cargo still builds, where it does. An error where that failed: then
+    /// nothing that ran beside it counts.
+    pub fn run(
+        self,
+        pool: &ThreadPool,
+        interrupts: &Interrupts,
+        rest: Option<impl FnOnce(Sender<Message>) + Send>,
+    ) -> Result<Summary> {
+        let (sender, messages) = channel();
+        interrupts.listen(sender.clone());
+        let context = self.context;
+        // The coordinator stays outside of the pool; inside it would take a slot. Fixtures do
+        // too: they take none.
+        std::thread::scope(|threads| {
+            if let Some(rest) = rest {
+                let sender = sender.clone();
+                let builder = std::thread::Builder::new().name("rest".into());
+                let follow = move || {
+                    let follow = AssertUnwindSafe(|| rest(sender.clone()));
+                    if catch_unwind(follow).is_err() {
+                        // Without a word of it the run would wait for ever.
+                        let lost = Error::Cargo("the thread that listens to cargo was lost".into());
+                        let _ = sender.send(Message::Built(Err(lost)));
+                    }
+                };
+                builder.spawn_scoped(threads, follow).map_err(Error::Thread)?;
+            }
+            pool.in_place_scope(|scope| {
+                let worker = |job: Job| {
+                    let sender = sender.clone();
+                    scope.spawn(move |_| batch::run(&job, context, &sender));
+                };
+                let fixture = |instance: Instance, errand: Errand| {
+                    let sender = sender.clone();
+                    let refused = sender.clone();
+                    let run = move || {
+                        let name = context.fixtures[instance.fixture].name.clone();
+                        let thread = format!("the thread of fixture {name}");
+                        let run = || run_fixture(instance, errand, context, &sender);
+                        if inbox::guarded(&thread, &sender, run).is_none() {
+                            let news = News::Lost(Failure::at_start(format!("{thread} is lost")));
+                            let _ = sender.send(Message::Fixture { instance, news });
+                        }
+                    };
+                    if let Err(error) = std::thread::Builder::new().spawn_scoped(threads, run) {
+                        let why = format!("no thread could be started for it: {error}");
+                        let news = News::Lost(Failure::at_start(why));
+                        let _ = refused.send(Message::Fixture { instance, news });
+                    }
+                };
+                let starter = Starter { worker: &worker, fixture: &fixture };
+                let mut next = |patience: Option<Duration>| match patience {
+                    Some(patience) => messages.recv_timeout(patience).ok(),
+                    None => messages.recv().ok(),
+                };
+                let follow = AssertUnwindSafe(|| self.follow(&starter, &mut next));
+                catch_unwind(follow).unwrap_or_else(|panic| {
+                    // Nobody would tell the others to end.
+                    context.stopping.store(true, Ordering::Relaxed);
+                    context.groups.kill_all();
+                    Err(Error::panicked("the coordinator", &*panic))
+                })
+            })
+        })
+    }
+
+    /// The same with whatever starts workers and fixtures, and gives their messages.
+    pub(super) fn follow(mut self, starter: &Starter<'_>, next: Next<'_>) -> Result<Summary> {
+        let began = clock::now();
+        if self.grow.is_none() {
+            self.bound();
+        }
+        self.learning.begin(&self.plan);
+        loop {
+            self.start_what_may(starter);
+            if self.plan.is_done() && self.grow.is_none() {
+                return match self.undone.take() {
+                    Some(error) => Err(error),
+                    None => Ok(self.finish(began)),
+                };
+            }
+            self.hear(next);
+        }
+    }
+
+    /// From now on the run may take so long. How long a build takes is nobody's fault here.
+    pub(super) fn bound(&mut self) {
+        self.ends_at = self.context.run_timeout.map(clock::within);
+    }
+
+    pub(super) fn start_what_may(&mut self, starter: &Starter<'_>) {
+        self.retry_what_is_due();
+        self.learning.teach(&mut self.plan);
+        loop {
+            while let Some(batch) = self.plan.next() {
+                (starter.worker)(self.hand_out(batch));
+            }
+            match self.plan.next_fixture() {
+                Some(FixtureStep::Start(instance)) => self.start_fixture(instance, starter),
+                Some(FixtureStep::Stop(instance)) => self.stop_fixture(instance),
+                None => return,
+            }
+        }
+    }
+
+    pub(super) fn hand_out(&mut self, batch: Batch) -> Job {
+        let group = self.plan.group(batch.group).clone();
+        batch.tests.iter().for_each(|test| self.ledger.hand_out(*test));
+        let way = self.way_of(&batch.tests);
+        let what = match batch.tests.as_slice() {
+            [only] => self.id(*only),
+            _ => group.node.clone(),
+        };
+        self.emit(Event::BatchStarted { batch: batch.id, what });
+        let filled = batch.slots.iter().max().map_or(0, |highest| highest + 1);
+        self.summary.slots = self.summary.slots.max(filled);
+        let is_bereft = Arc::new(AtomicBool::new(false));
+        let (began, told) = (clock::now(), vec![false; batch.tests.len()]);
+        let running =
+            Running { batch: batch.clone(), way, began, told, is_bereft: is_bereft.clone() };
+        self.running.insert(batch.id, running);
+        self.expect_slow_ones(batch.group);
+        let values = self.values_for_tests(&group, batch.slots.first().copied());
+        Job { batch, group, way, values, is_bereft }
+    }
+
+    pub(super) fn take(&mut self, message: Message) {
+        match message {
+            Message::Signal(signal) => self.interrupt(signal),
+            Message::Orphaned => self.orphaned(),
+            Message::WhatRuns => self.emit(Event::WhatRuns(self.context.running.now())),
+
+            Message::Failing { test } if self.batch_of(test).is_none() => {}
+            Message::Failing { test } => self.emit(Event::Failing { test }),
+            Message::Judged { batch, test, verdict } if self.takes_word(batch, test) => {
+                if let Some(running) = self.running.get(&batch) {
+                    self.learning.note(&self.plan, running.batch.group, &verdict);
+                }
+                self.judge(test, verdict);
+            }
+            Message::Judged { .. } => {}
+            Message::Fixture { instance, news } => self.take_news(instance, news),
+            Message::Wrote { bytes } => self.emit(Event::Wrote { bytes }),
+            Message::Listed { listings, notes } => {
+                let is_failure = |note: &&Note| matches!(note, Note::ListFailed(_));
+                self.summary.list_failures += notes.iter().filter(is_failure).count();
+                notes.into_iter().for_each(|note| self.emit(Event::Note(note)));
+                self.listed(listings);
+            }
+            Message::Built(end) => self.built(end),
+            Message::Finished { batch, rest } => self.batch_finished(batch, rest),
+            Message::WantsTerminal { batch } => {
+                if let Some(running) = self.running.get(&batch) {
+                    let node = self.plan.group(running.batch.group).node.clone();
+                    self.emit(Event::Note(Note::WantsTerminal { node }));
+                }
+            }
+            Message::Broken { thread, why } => self.broken(thread, why),
+            Message::Several(messages) => messages.into_iter().for_each(|one| self.take(one)),
+        }
+    }
+
+    /// A worker has one say about each of the tests that it was handed.
+    pub(super) fn takes_word(&mut self, batch: usize, test: TestId) -> bool {
+        let Some(running) = self.running.get_mut(&batch) else { return false };
+        let place = running.batch.place_of(test);
+        place.is_some_and(|at| !std::mem::replace(&mut running.told[at], true))
+    }
+
+    pub(super) fn listed(&mut self, listings: Range<usize>) {
+        let Some(grow) = &mut self.grow else { return };
+        let Growth { groups, ignored } = grow(listings);
+        if self.stopped {
+            self.summary.not_run += groups.iter().map(|group| group.tests.len()).sum::<usize>();
+            self.take_in(self.plan.groups().count());
+        } else {
+            let first = self.plan.groups().count();
+            self.plan.add(groups);
+            self.take_in(first);
+            self.learning.begin(&self.plan);
+        }
+        ignored.into_iter().for_each(|test| self.ignore(test));
+    }
+
+    pub(super) fn built(&mut self, end: Result<()>) {
+        self.grow = None;
+        match end {
+            Ok(()) => {
+                self.bound();
+                self.emit(Event::Built);
+            }
+            Err(error) => {
+                self.undone = Some(error);
+                self.stop();
+                self.context.groups.kill_all();
+            }
+        }
+    }
+
+    pub(super) fn note_length(&mut self, batch: &Batch, took: Duration) {
+        if self.longest.as_ref().is_none_or(|longest| took > longest.took) {
+            let group = self.plan.group(batch.group);
+            let (what, tests) = match batch.tests.as_slice() {
+                [only] => (self.id(*only), 1),
+                tests => (group.node.clone(), tests.len()),
+            };
+            let is_unit = group.form == Form::Unit;
+            self.longest = Some(Longest { what, took, tests, is_unit });
+        }
+    }
+
+    pub(super) fn finish(mut self, began: Instant) -> Summary {
+        let used: BTreeSet<usize> = self.plan.groups().map(|group| group.listing).collect();
+        let unwatched = used.iter().filter(|listing| self.ways[**listing] != Way::Agent).count();
+        if unwatched > 0 {
+            self.emit(Event::Note(Note::Unwatched { binaries: unwatched }));
+        }
+        if !self.stopped {
+            // Cannot happen while the plan is right; were it to, it must not look like a pass.
+            for test in self.ledger.without_verdict() {
+                let reason = Some(Reason::NoVerdict);
+                self.judge(test, Verdict::without_run(Outcome::Missing, reason));
+            }
+        }
+        for (test, verdict) in self.ledger.release() {
+            self.conclude(test, verdict);
+        }
+        let took = clock::since(began);
+        let offered = took.as_secs_f64() * self.summary.slots as f64;
+        let fill = if offered > 0.0 { self.busy.as_secs_f64() / offered } else { 0.0 };
+        let workers = self.context.workers();
+        let fill = fill.min(1.0);
+        // What was stopped did not end when its plan did.
+        let longest = self.longest.filter(|_| !self.stopped);
+        let longest = longest.filter(|longest| holds_up(longest, took, fill));
+        Summary { took, workers, fill, longest, ..self.summary }
+    }
+}
+
+/// Whether one batch is why the run did not end earlier: it ran for most of the time, and the
+/// other slots had nothing to do for much of it.
+fn holds_up(longest: &Longest, took: Duration, fill: f64) -> bool {
+    const WORTH_A_WORD: Duration = Duration::from_secs(2);
+    const MOST: f64 = 0.7;
+    took >= WORTH_A_WORD && fill < MOST && longest.took.as_secs_f64() >= MOST * took.as_secs_f64()
+}
+
+#[cfg(test)]
+mod tests;

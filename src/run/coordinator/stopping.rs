@@ -1,0 +1,69 @@
+//! A run that ends before its plan does.
+
+use super::state::{GRACE, ORPHANS_GRACE, Run, aborted};
+use crate::model::event::{Event, Note};
+use crate::model::outcome::Outcome;
+use crate::model::reason::Reason;
+use crate::model::verdict::Verdict;
+use crate::plan::group::Batch;
+use crate::process::clock;
+use crate::process::event::Passed;
+use crate::worker::inbox::Rest;
+use std::sync::atomic::Ordering;
+
+impl Run<'_> {
+    /// Nothing new starts from now on.
+    pub(super) fn stop(&mut self) {
+        self.stopped = true;
+        self.context.stopping.store(true, Ordering::Relaxed);
+        self.delayed.clear();
+        for test in self.plan.stop() {
+            self.leave(test);
+        }
+    }
+
+    pub(super) fn interrupt(&mut self, signal: Passed) {
+        let is_first = self.interrupted.replace(signal).is_none();
+        self.summary.interrupted = true;
+        self.stop();
+        if is_first {
+            self.kill_at = Some(clock::within(GRACE));
+            self.context.groups.pass_on(signal);
+        } else {
+            self.context.groups.kill_all();
+        }
+    }
+
+    /// What a lost thread would have told is not known, so nothing can go on.
+    pub(super) fn broken(&mut self, thread: String, why: String) {
+        self.summary.is_broken = true;
+        self.emit(Event::Note(Note::Broken { thread, why }));
+        self.stop();
+        self.context.groups.kill_all();
+    }
+
+    /// Nobody waits for us any more, and soon the guard ends whatever is left.
+    pub(super) fn orphaned(&mut self) {
+        self.interrupt(Passed::Terminate);
+        if let Some(at) = &mut self.kill_at {
+            *at = (*at).min(clock::within(ORPHANS_GRACE));
+        }
+    }
+
+    /// The user ended the run while these ran, or its time was up.
+    pub(super) fn cut_short(&mut self, batch: &Batch, rest: Rest) {
+        for at in 0..rest.running.len() {
+            let test = rest.running[at].0;
+            let limit = self.context.run_timeout.filter(|_| self.summary.time_was_up);
+            let outcome = limit.map_or(Outcome::Aborted, |_| Outcome::TimedOut);
+            let reason = match limit {
+                _ if self.summary.is_broken => Reason::RunGivenUp,
+                Some(limit) => Reason::RunTimedOut(limit),
+                None => Reason::Interrupted,
+            };
+            let verdict = aborted(&rest, at, reason);
+            self.judge(test, Verdict { outcome, ..verdict });
+        }
+        self.give_back(batch, rest.not_begun);
+    }
+}

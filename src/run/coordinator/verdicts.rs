@@ -1,0 +1,146 @@
+//! What becomes of a test: its one verdict, another attempt, or the way back to the plan.
+
+use super::fixtures::with_block;
+use super::state::{Run, Trouble};
+use super::timers::delay;
+use crate::config::keys::Flaky;
+use crate::model::event::Event;
+use crate::model::outcome::Outcome;
+use crate::model::reason::{Reason, Requeued};
+use crate::model::test::TestId;
+use crate::model::verdict::{Attempt, Verdict};
+use crate::plan::group::Batch;
+use crate::process::clock;
+use crate::worker::inbox::Rest;
+
+/// A batch that comes back whole so often, with no verdict and no suspect, is given up: its
+/// process dies before any test begins, and would do so for ever.
+const MOST_FRUITLESS: u32 = 3;
+
+impl Run<'_> {
+    pub(super) fn judge(&mut self, test: TestId, verdict: Verdict) {
+        if verdict.outcome.is_well() || self.context.fixtures.is_empty() {
+            return self.conclude_judged(test, verdict);
+        }
+        match self.fixture_trouble(test) {
+            Trouble::None => self.conclude_judged(test, verdict),
+            Trouble::Ended(instance) => self.held.push((instance, test, verdict)),
+            Trouble::Lost(blocked) => self.conclude_judged(test, with_block(verdict, &blocked)),
+        }
+    }
+
+    pub(super) fn conclude_judged(&mut self, test: TestId, verdict: Verdict) {
+        let Some(verdict) = self.try_again(test, verdict) else { return };
+        for (test, verdict) in self.ledger.judge(test, verdict) {
+            let verdict = self.steady(test, verdict);
+            self.conclude(test, verdict);
+        }
+    }
+
+    /// What the policy makes of a test that failed first and passed later.
+    pub(super) fn steady(&self, test: TestId, verdict: Verdict) -> Verdict {
+        let Some(flakiness) = verdict.flakiness() else { return verdict };
+        let rules = self.group_of(test).map(|group| self.plan.group(group).retries(test));
+        match rules.unwrap_or_default().flaky {
+            Flaky::Pass => verdict,
+            Flaky::Fail => Verdict {
+                outcome: Outcome::Failed,
+                is_flaky_failure: true,
+                reason: Some(Reason::FlakyFails(flakiness)),
+                ..verdict
+            },
+        }
+    }
+
+    pub(super) fn conclude(&mut self, test: TestId, verdict: Verdict) {
+        self.summary.add(&verdict);
+        let is_bad = !verdict.outcome.is_well();
+        self.emit(Event::Judged { test, verdict });
+        if is_bad && self.fail_fast {
+            self.stop();
+        }
+    }
+
+    /// Gives a failure back that is the last word; for another one, the test is run again.
+    pub(super) fn try_again(&mut self, test: TestId, verdict: Verdict) -> Option<Verdict> {
+        if self.stopped || !verdict.outcome.is_failure() {
+            return Some(verdict);
+        }
+        let Some(group) = self.group_of(test) else { return Some(verdict) };
+        let rules = self.plan.group(group).retries(test);
+        if self.lost_of(self.plan.group(group)).is_some() {
+            // It could not run again: on another slot its fixture is gone for good.
+            return Some(verdict);
+        }
+        let beside = self.beside(test);
+        let Verdict { outcome, took, reason, output, .. } = &verdict;
+        let (outcome, took) = (*outcome, *took);
+        let attempt =
+            Attempt { outcome, took, reason: reason.clone(), output: output.clone(), beside };
+        let Some(failures) = self.ledger.note_failure(test, attempt, rules.count) else {
+            return Some(verdict);
+        };
+        self.plan.delay(group, test);
+        self.delayed.push((clock::within(delay(rules, failures)), group, test));
+        self.emit(Event::Retrying { test, outcome, left: rules.count - failures });
+        None
+    }
+
+    /// A test will get no chance, or no other one: then what is known of it is the last word.
+    pub(super) fn leave(&mut self, test: TestId) {
+        match self.ledger.last_word(test) {
+            Some(verdict) => self.conclude_judged(test, verdict),
+            None => self.summary.not_run += 1,
+        }
+    }
+
+    /// The worker ended and says nothing about these.
+    pub(super) fn missing(&mut self, tests: &[TestId], rest: &Rest) {
+        for test in tests {
+            let verdict = Verdict {
+                worker: rest.worker,
+                output: rest.output.clone(),
+                ..Verdict::without_run(Outcome::Missing, Some(Reason::NotRun))
+            };
+            self.judge(*test, verdict);
+        }
+    }
+
+    /// Tests that a worker did not come to. Where these are all that it was handed, no other
+    /// worker may fare better, and that must not go on for ever.
+    pub(super) fn came_back(&mut self, batch: &Batch, tests: Vec<TestId>, cause: Requeued) {
+        if tests.len() < batch.tests.len() || self.stopped {
+            return self.give_back(batch, tests);
+        }
+        let is_hopeless = |test: &TestId| self.ledger.note_fruitless(*test) >= MOST_FRUITLESS;
+        let (hopeless, others): (Vec<_>, Vec<_>) = tests.into_iter().partition(is_hopeless);
+        self.give_back(batch, others);
+        for test in hopeless {
+            let (cause, times) = (cause.clone(), MOST_FRUITLESS);
+            let reason = Reason::NeverBegan { cause, times };
+            self.judge(test, Verdict::without_run(Outcome::Aborted, Some(reason)));
+        }
+    }
+
+    pub(super) fn give_back(&mut self, batch: &Batch, tests: Vec<TestId>) {
+        let open = tests.into_iter().filter(|test| !self.ledger.is_judged(*test));
+        let open: Vec<TestId> = open.collect();
+        if self.stopped {
+            open.into_iter().for_each(|test| self.leave(test));
+        } else if let Some(blocked) = self.lost_of(self.plan.group(batch.group)).cloned() {
+            open.into_iter().for_each(|test| self.block(test, &blocked));
+        } else {
+            let (alone, others): (Vec<_>, Vec<_>) =
+                open.into_iter().partition(|test| self.runs_alone(*test));
+            self.plan.suspect(batch.group, &alone);
+            self.plan.give_back(batch.group, &others);
+        }
+    }
+
+    /// Who is suspected of a death runs alone, whatever comes between: beside others it could become
+    /// the suspect of another one, and nobody would ask for the first any more. Who is heard in a
+    /// way of its own does too: the others would have to go the same way.
+    pub(super) fn runs_alone(&self, test: TestId) -> bool {
+        self.ledger.is_suspect(test) || self.misheard.contains_key(&test)
+    }
+}

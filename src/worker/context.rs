@@ -1,0 +1,155 @@
+//! What all workers of a run have in common.
+
+use crate::config::leak_rules::LeakRules;
+use crate::discovery::inventory::Inventory;
+use crate::discovery::inventory::Listing;
+use crate::fixture::definition::Fixture;
+use crate::fixture::keep::Shelf;
+use crate::leaks::baseline::Baseline;
+use crate::leaks::classify::Names;
+use crate::leaks::classify::judge;
+use crate::leaks::finding::Finding;
+use crate::leaks::symbols::Module;
+use crate::leaks::symbols::Symbols;
+use crate::model::leak::Leak;
+use crate::model::output_file::Floods;
+use crate::process::groups::Groups;
+use crate::process::look::At;
+use crate::process::look::Program;
+use crate::worker::active::Running;
+use crate::worker::agent_file::AgentFile;
+use crate::worker::fork_server::Prepared;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// What all workers of a run have in common.
+pub struct Context<'r> {
+    pub inventory: &'r Inventory,
+    pub groups: &'r Groups,
+    pub run_id: &'r str,
+    pub slots: usize,
+    /// How many of them will be filled, as far as is known before the run.
+    pub likely_slots: usize,
+    /// How long the whole run may take.
+    pub run_timeout: Option<Duration>,
+    /// So many workers may die under their tests before the run is given up.
+    pub most_deaths: usize,
+    /// What the tests need, by the places that their groups know.
+    pub fixtures: Vec<Fixture>,
+    /// Those that stay up between runs; none in a run inside of another.
+    pub shelf: Option<Shelf>,
+    pub nocapture: bool,
+    pub show_output: bool,
+    /// What is put into workers to hear more of them.
+    pub agent: Option<AgentFile>,
+    /// Where the whole of what tests print goes when it is too much to be kept; nowhere in a
+    /// run inside of another.
+    pub floods: Option<Arc<Floods>>,
+    /// Leaks that are allowed because they are old.
+    pub baseline: Baseline,
+    /// The workspace's directory.
+    pub root: PathBuf,
+    symbols: Mutex<Symbols>,
+    /// Set when nothing new may start: for workers that start a process for every test.
+    pub stopping: AtomicBool,
+    pub running: Running,
+    /// Where processes are forked from.
+    pub prepared: Prepared,
+    next_worker: AtomicU64,
+    /// Numbers of processes that could not be started at first.
+    refusals: AtomicU64,
+}
+
+impl<'r> Context<'r> {
+    pub fn new(inventory: &'r Inventory, groups: &'r Groups, run_id: &'r str) -> Self {
+        Context {
+            inventory,
+            groups,
+            run_id,
+            slots: 1,
+            likely_slots: 1,
+            run_timeout: None,
+            most_deaths: usize::MAX,
+            fixtures: Vec::new(),
+            shelf: None,
+            nocapture: false,
+            show_output: false,
+            agent: None,
+            floods: None,
+            baseline: Baseline::default(),
+            root: PathBuf::new(),
+            symbols: Mutex::default(),
+            stopping: AtomicBool::new(false),
+            running: Running::default(),
+            prepared: Prepared::default(),
+            next_worker: AtomicU64::new(0),
+            refusals: AtomicU64::new(0),
+        }
+    }
+
+    /// Debug information is read once for all workers, and only when something has to be
+    /// named.
+    pub(super) fn with_symbols<T>(&self, name: impl FnOnce(&mut Symbols) -> T) -> T {
+        name(&mut self.symbols.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What is to be seen of a worker and of what it has started.
+    pub(super) fn look(&self, pid: u32, worker: u64, listing: &'r Listing) -> At<'r> {
+        let (run_id, groups, binary) = (self.run_id, self.groups, &listing.binary);
+        let program = Program { executable: &binary.executable, name: &binary.name };
+        At { pid, worker, run_id, groups, program }
+    }
+
+    pub(super) fn names<'n>(
+        &'n self,
+        symbols: &'n mut Symbols,
+        listing: &'n Listing,
+        modules: &'n [Module],
+        of_test: &'n str,
+    ) -> Names<'n> {
+        let (executable, root) = (&*listing.binary.executable, &*self.root);
+        Names { symbols, modules, executable, root, of_test }
+    }
+
+    pub(super) fn judged(
+        &self,
+        findings: &[Finding],
+        rules: &LeakRules,
+        whose: Whose<'_>,
+    ) -> Vec<Leak> {
+        let Whose { listing, of_test, owner, modules } = whose;
+        let package = &listing.binary.package_name;
+        let was_there = |kind, what: &str| self.baseline.allows(package, owner, kind, what);
+        self.with_symbols(|symbols| {
+            judge(findings, rules, was_there, &mut self.names(symbols, listing, modules, of_test))
+        })
+    }
+
+    /// A number for a process that is about to be started.
+    pub fn next_worker(&self) -> u64 {
+        self.next_worker.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// How many processes were started so far.
+    pub fn workers(&self) -> u64 {
+        self.next_worker.load(Ordering::Relaxed) - self.refusals.load(Ordering::Relaxed)
+    }
+
+    /// A number was used for nothing; it will not come again.
+    pub(super) fn note_refusal(&self) {
+        self.refusals.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Whose a finding is.
+#[derive(Clone, Copy)]
+pub(super) struct Whose<'w> {
+    pub(super) listing: &'w Listing,
+    /// The test's name; empty where it is not known.
+    pub(super) of_test: &'w str,
+    /// What a baseline calls it.
+    pub(super) owner: &'w str,
+    pub(super) modules: &'w [Module],
+}

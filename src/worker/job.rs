@@ -1,0 +1,51 @@
+//! A batch with what its worker needs to know.
+
+use crate::cargo::environment;
+use crate::fixture::handover::Values;
+use crate::model::way::Way;
+use crate::plan::group::Batch;
+use crate::plan::group::Group;
+use crate::process::event::Role;
+use crate::process::platform;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+/// How soon things are looked at again that may be about to end.
+pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// A batch with what its worker needs to know.
+pub struct Job {
+    pub batch: Batch,
+    pub group: Arc<Group>,
+    pub way: Way,
+    /// What its fixtures have handed over.
+    pub values: Values,
+    /// Set when one of its fixtures has died: what has not begun must not.
+    pub is_bereft: Arc<AtomicBool>,
+}
+
+impl Job {
+    pub(super) fn role(&self) -> Role {
+        Role::Worker { batch: self.batch.id }
+    }
+}
+
+impl Job {
+    /// The one that its worker is told of.
+    pub(super) fn slot(&self) -> usize {
+        self.batch.slots.first().copied().unwrap_or(0)
+    }
+}
+
+/// Between SIGTERM and SIGKILL: time for a handler that removes its temporary files.
+pub(super) const GRACE: Duration = Duration::from_secs(1);
+
+pub(super) fn prepare(command: &mut std::process::Command, job: &Job, run_id: &str, number: u64) {
+    if let Some(bytes) = job.group.memory {
+        platform::limit_memory(command, bytes);
+    }
+    command.envs(&job.group.env);
+    command.envs(job.values.iter().map(|(name, value)| (name, value)));
+    command.envs(environment::worker_variables(run_id, job.slot(), number));
+}

@@ -1,0 +1,258 @@
+//! The end of a worker: what it means for its tests.
+
+use super::{Told, Worker, explained};
+use crate::leaks::classify::{Names, essential};
+use crate::model::outcome::Outcome;
+use crate::model::output::Output;
+use crate::model::reason::Reason;
+use crate::model::test::TestId;
+use crate::model::verdict::Verdict;
+use crate::model::way::Way;
+use crate::process::clock;
+use crate::process::status;
+use crate::protocol::channel::{Channel, Culprit, Fatal, Left, ThreadStack};
+use crate::worker::inbox::{Cause, LeftLater, Message, Overdue, Rest};
+use std::process::ExitStatus;
+use std::time::Duration;
+
+impl Worker<'_> {
+    pub(super) fn finish(mut self, status: ExitStatus, told: &mut Vec<Message>) -> Rest {
+        let mut left = self.left.take().unwrap_or_default();
+        self.retract(&left.retracted);
+        let cause = self.ending.take().unwrap_or_else(|| self.cause(status, &left));
+        let culprit = match &cause {
+            Cause::Died(_) => who_ended(status, &left),
+            _ => None,
+        };
+        if let (Cause::Died(how), Some(test)) = (&cause, culprit) {
+            self.blame_ended(test, how, &left.rest);
+        }
+        if let ([_], [_, ..]) = (&*self.tests, &*left.nobodys) {
+            // Whose else could it be?
+            left.findings.entry(0).or_default().append(&mut left.nobodys);
+        }
+        self.settle_all(&mut left, told);
+        for (test, verdict) in std::mem::take(&mut self.failed) {
+            let mut verdict = self.with_late_leaks(test, verdict, &mut left);
+            let output = left.outputs.remove(&test);
+            verdict.output = output.unwrap_or_else(|| match left.ended {
+                true => Output::default(),
+                false => output_was_lost(&cause).into_bytes().into(),
+            });
+            self.judge(test, explained(verdict), told);
+        }
+        if let Some((test, verdict)) = self.last_pass.take() {
+            let output = left.outputs.remove(&test);
+            let is_innocent = culprit.is_some();
+            let verdict = match is_innocent {
+                true => Verdict { output: output.unwrap_or(verdict.output), ..verdict },
+                false => self.last_verdict(verdict, output, &cause, &left.rest),
+            };
+            self.judge(test, verdict, told);
+        }
+        self.rest(cause, culprit, left)
+    }
+
+    /// Verdicts that are not to be believed after all: these tests run again.
+    pub(super) fn retract(&mut self, tests: &[usize]) {
+        for test in tests {
+            if self.unsettled.remove(test).is_some() {
+                self.begun[*test] = false;
+                self.ended -= 1;
+            }
+        }
+    }
+
+    /// What a test has left behind ended the process when the test was over: then its pass is
+    /// none. Of a test that still runs there is no verdict to be changed.
+    pub(super) fn blame_ended(&mut self, test: usize, how: &str, rest: &Output) {
+        let last = self.last_pass.as_mut().filter(|(last, _)| *last == test);
+        let last = last.map(|(_, verdict)| verdict);
+        let verdict = self.unsettled.get_mut(&test).map(|told| &mut told.verdict).or(last);
+        if let Some(verdict) = verdict.filter(|verdict| verdict.outcome == Outcome::Passed) {
+            verdict.outcome = Outcome::Aborted;
+            verdict.reason = Some(Reason::EndedByLeftoverThread(how.to_owned()));
+            verdict.output.append(rest.clone());
+        }
+    }
+
+    /// Everything that a test left behind is known now.
+    pub(super) fn settle_all(&mut self, left: &mut Left, told: &mut Vec<Message>) {
+        for (test, kept) in std::mem::take(&mut self.unsettled) {
+            let verdict = self.with_late_leaks(test, kept.verdict, left);
+            self.route(test, Told { verdict, ..kept }, told);
+        }
+        // What came home late belongs to a test that seemed to have settled.
+        if let Some((test, verdict)) = self.last_pass.take() {
+            let verdict = self.with_late_leaks(test, verdict, left);
+            self.route(test, Told { verdict, has_output: true }, told);
+        }
+    }
+
+    pub(super) fn with_late_leaks(
+        &self,
+        test: usize,
+        verdict: Verdict,
+        left: &mut Left,
+    ) -> Verdict {
+        let findings = left.findings.remove(&test).unwrap_or_default();
+        self.with_leaks(test, verdict, &findings, &left.modules)
+    }
+
+    /// What verdicts that have been told did not tell of. What a test has started that was ended
+    /// with its process is no leak.
+    pub(super) fn left_later(&self, left: &mut Left) -> Vec<LeftLater> {
+        let is_running = |test: usize| self.running.iter().any(|(running, _)| *running == test);
+        let mut findings: Vec<_> = std::mem::take(&mut left.findings).into_iter().collect();
+        findings.sort_by_key(|(test, _)| *test);
+        let ended = findings.iter().filter(|(test, _)| self.begun[*test] && !is_running(*test));
+        let of_tests = ended.map(|(test, findings)| LeftLater {
+            test: Some(self.tests[*test]),
+            leaks: self.leaks_of(*test, findings, &left.modules),
+        });
+        let of_unit = LeftLater { test: None, leaks: self.leaks_of_unit(left) };
+        of_tests.chain([of_unit]).filter(|left| !left.leaks.is_empty()).collect()
+    }
+
+    pub(super) fn rest(&self, cause: Cause, culprit: Option<usize>, mut left: Left) -> Rest {
+        let left_behind = self.left_later(&mut left);
+        let now = clock::now();
+        // Where the one that ended the process is known, the others are not suspects.
+        let is_suspect = |test: usize| culprit.is_none_or(|culprit| culprit == test);
+        let is_over = matches!(cause, Cause::TimedOut(_));
+        let running = self.running.iter().filter(|(test, _)| is_over || is_suspect(*test));
+        let running: Vec<(TestId, Duration)> =
+            running.map(|(test, began)| (self.tests[*test], now - *began)).collect();
+        let is_innocent = |test: &usize| !is_over && !is_suspect(*test);
+        let innocent = self.running.iter().map(|(test, _)| *test).filter(is_innocent);
+        let innocent = innocent.map(|test| self.tests[test]).collect();
+        let not_begun = (0..self.tests.len()).filter(|test| !self.begun[*test]);
+        let not_begun = not_begun.map(|test| self.tests[test]).collect();
+        let mut output = Output::from(self.shown_stacks(&left));
+        output.append(left.rest);
+        for (test, _) in &self.running {
+            left.outputs.remove(test).into_iter().for_each(|own| output.append(own));
+        }
+        let worker = Some(self.number);
+        Rest { cause, worker, running, not_begun, innocent, output, left_behind }
+    }
+
+    /// Where the threads of a hung worker were, by test.
+    pub(super) fn shown_stacks(&self, left: &Left) -> Vec<u8> {
+        if left.stacks.is_empty() {
+            return Vec::new();
+        }
+        let modules = &left.modules;
+        let text = self.context.with_symbols(|symbols| {
+            let mut names = self.names(symbols, modules, "");
+            // As long as tests run, the main thread only waits for them.
+            let has_tests = left.stacks.iter().any(|stack| stack.test.is_some());
+            let shown = left.stacks.iter().filter(|stack| stack.test.is_some() || !has_tests);
+            let stacks = shown.map(|stack| self.shown_stack(stack, &mut names));
+            stacks.collect::<String>()
+        });
+        text.into_bytes()
+    }
+
+    pub(super) fn shown_stack(&self, stack: &ThreadStack, names: &mut Names<'_>) -> String {
+        let of_test = stack.test.map(|test| {
+            let name = &self.listing.tests[self.tests[test].test].name;
+            format!(" of {}", self.listing.binary.id(name))
+        });
+        let mut text = format!("thread `{}`{}:\n", stack.name, of_test.unwrap_or_default());
+        for call in essential(&names.calls(&stack.stack)) {
+            let place = call.place.as_ref().map(|place| format!(" at {place}")).unwrap_or_default();
+            text.push_str(&format!("  {}{place}\n", call.function));
+        }
+        text.push('\n');
+        text
+    }
+
+    /// The last test that passed answers for an end that came when all had their verdicts.
+    pub(super) fn last_verdict(
+        &self,
+        mut verdict: Verdict,
+        output: Option<Output>,
+        cause: &Cause,
+        rest: &Output,
+    ) -> Verdict {
+        if let Some(output) = output {
+            verdict.output = output;
+        }
+        let (outcome, reason) = match cause {
+            _ if self.ended < self.tests.len() => return verdict,
+            Cause::Died(how) => (Outcome::Aborted, Reason::DiedAfterPass(how.clone())),
+            Cause::TimedOut(Overdue { timeout, .. }) => {
+                (Outcome::TimedOut, Reason::HungAfterPass(timeout.clone()))
+            }
+            _ => return verdict,
+        };
+        Verdict { outcome, reason: Some(reason), output: rest.clone(), ..verdict }
+    }
+
+    /// What the end of the process means. An exit code alone proves nothing: only together
+    /// with the verdicts and libtest's own last line it does.
+    pub(super) fn cause(&self, status: ExitStatus, left: &Left) -> Cause {
+        let code_fits = match status.code() {
+            Some(0) => !self.any_failed,
+            // libtest's exit code when tests have failed.
+            Some(101) => self.any_failed,
+            _ => false,
+        };
+        let all_told = self.ended == self.tests.len();
+        let adds_up = left.counted.is_none_or(|counted| counted == left.heard);
+        if code_fits && (all_told || left.ended && adds_up && left.retracted.is_empty()) {
+            return Cause::Done;
+        }
+        if self.is_silent(status, left) && !all_told {
+            return Cause::NoChannel;
+        }
+        if ended_by_itself(status, left) && !all_told {
+            return Cause::Misheard;
+        }
+        Cause::Died(status::describe(status))
+    }
+
+    /// Whether the process ended by itself, and its channel before it.
+    pub(super) fn is_silent(&self, status: ExitStatus, left: &Left) -> bool {
+        match self.job.way {
+            Way::Agent => matches!(status.code(), Some(0 | 101)) && (!left.began || left.was_lost),
+            _ if status.code() == Some(0) => left.was_lost,
+            _ => {
+                let is_lost = !left.began || left.was_lost || has_lost_ledger(&left.rest);
+                status.code() == Some(101) && is_lost
+            }
+        }
+    }
+}
+
+/// Whether libtest's own main function ended the process, and no test did.
+fn ended_by_itself(status: ExitStatus, left: &Left) -> bool {
+    let is_libtests = matches!(status.code(), Some(0 | 101));
+    is_libtests && left.said_goodbye && who_ended(status, left).is_none()
+}
+
+/// The test that did what the process ended with.
+fn who_ended(status: ExitStatus, left: &Left) -> Option<usize> {
+    let is_it = |culprit: &&Culprit| match culprit.by {
+        // The system keeps the lowest eight bits.
+        Fatal::Exit(code) => status.code() == Some(code & 0xff),
+        Fatal::Signal(signal) => status::signal_of(status) == Some(signal),
+    };
+    left.culprits.iter().find(is_it).map(|culprit| culprit.test)
+}
+
+/// libtest's words when it can no longer write to its `--logfile`: a test has closed
+/// descriptors that are not its own.
+fn has_lost_ledger(output: &[u8]) -> bool {
+    const WORDS: &str = "error: io error when listing tests";
+    String::from_utf8_lossy(output).contains(WORDS)
+}
+
+/// What a test that failed before its worker died had printed is gone with the worker.
+fn output_was_lost(cause: &Cause) -> String {
+    match cause {
+        Cause::Died(how) => format!("(its output was lost when its worker ended with {how})\n"),
+        _ => "(its output was lost when its worker was ended)\n".to_owned(),
+    }
+}

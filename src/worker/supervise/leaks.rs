@@ -1,0 +1,102 @@
+//! What the tests of a worker have left behind.
+
+use super::Worker;
+use crate::config::leak_rules::LeakRules;
+use crate::leaks::classify::{Names, is_pool};
+use crate::leaks::finding::Finding;
+use crate::leaks::symbols::{Module, Symbols};
+use crate::model::leak::Leak;
+use crate::model::leak::{LeakAction, LeakKind};
+use crate::model::outcome::Outcome;
+use crate::model::reason::Reason;
+use crate::model::verdict::Verdict;
+use crate::protocol::channel::{Channel, Left};
+use crate::worker::context::Whose;
+
+impl<'r> Worker<'r> {
+    /// Nobody waits for the threads of a pool, which stay as long as there is a process.
+    pub(super) fn spare_pools(&mut self) {
+        let open = self.channel.open_threads();
+        if self.door.is_none() || open.is_empty() {
+            return;
+        }
+        let pools = self.context.with_symbols(|symbols| {
+            let mut names = self.names(symbols, self.channel.modules(), "");
+            let pools = open.iter().filter(|(_, stack)| is_pool(&names.calls(stack)));
+            pools.map(|(number, _)| *number).collect::<Vec<_>>()
+        });
+        self.channel.stay(&pools);
+        self.let_go();
+    }
+
+    /// Adds what a test has left behind. A denied panic of a thread is its own failure.
+    pub(super) fn with_leaks(
+        &self,
+        test: usize,
+        mut verdict: Verdict,
+        findings: &[Finding],
+        modules: &[Module],
+    ) -> Verdict {
+        let leaks = self.leaks_of(test, findings, modules);
+        if let Some(panic) = denied_panic(&leaks).filter(|_| verdict.outcome == Outcome::Passed) {
+            verdict.outcome = Outcome::Failed;
+            verdict.reason = Some(Reason::DeniedPanic(panic));
+        }
+        verdict.leaks.extend(leaks);
+        verdict
+    }
+
+    pub(super) fn leaks_of(
+        &self,
+        test: usize,
+        findings: &[Finding],
+        modules: &[Module],
+    ) -> Vec<Leak> {
+        let id = self.tests[test];
+        match self.job.group.leak_rules(id) {
+            Some(rules) if !findings.is_empty() => {
+                let of_test = &self.listing.tests[id.test].name;
+                let owner = &self.listing.binary.id(of_test);
+                let whose = Whose { listing: self.listing, of_test, owner, modules };
+                self.context.judged(findings, rules, whose)
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// What one of the tests has left behind: the strictest of their rules holds. It is no leak
+    /// where it may be of a test that was ended with its process.
+    pub(super) fn leaks_of_unit(&self, left: &Left) -> Vec<Leak> {
+        if !self.running.is_empty() {
+            return Vec::new();
+        }
+        let rules: Vec<&LeakRules> =
+            self.tests.iter().filter_map(|test| self.job.group.leak_rules(*test)).collect();
+        let judged = |finding: &Finding| {
+            let findings = std::slice::from_ref(finding);
+            let leaks = rules.iter().flat_map(|rules| {
+                let (owner, modules) = (&*self.job.group.node, &*left.modules);
+                let whose = Whose { listing: self.listing, of_test: "", owner, modules };
+                self.context.judged(findings, rules, whose)
+            });
+            leaks.max_by_key(|leak| leak.action)
+        };
+        left.nobodys.iter().filter_map(judged).collect()
+    }
+
+    pub(super) fn names<'n>(
+        &'n self,
+        symbols: &'n mut Symbols,
+        modules: &'n [Module],
+        of_test: &'n str,
+    ) -> Names<'n> {
+        self.context.names(symbols, self.listing, modules, of_test)
+    }
+}
+
+fn denied_panic(leaks: &[Leak]) -> Option<String> {
+    let is_denied = |leak: &&Leak| leak.kind == LeakKind::Panic && leak.action == LeakAction::Deny;
+    let leak = leaks.iter().find(is_denied)?;
+    let place = leak.place.as_ref().map(|place| format!(" ({place})"));
+    Some(format!("{}{}", leak.what, place.unwrap_or_default()))
+}

@@ -1,0 +1,86 @@
+//! How a worker is started, and how its verdicts are heard.
+
+use crate::discovery::inventory::Listing;
+use crate::model::test::TestId;
+use crate::model::way::Way;
+use crate::process::platform;
+use crate::process::platform::{Supervised, Wire};
+use crate::protocol::agent::Agent;
+use crate::protocol::channel::Channel;
+use crate::protocol::logfile::LedgerFile;
+use crate::worker::context::Context;
+use crate::worker::job::Job;
+use std::sync::Arc;
+
+/// Forks the process where one is prepared for that, and starts it where none is.
+pub(super) fn spawn<'r>(
+    mut command: std::process::Command,
+    job: &Job,
+    context: &'r Context<'r>,
+    wire: Option<Wire>,
+) -> std::io::Result<Supervised<'r>> {
+    let fork = |prepared: Arc<platform::Prepared>| {
+        Supervised::fork(&prepared, &command, context.groups, job.role())
+    };
+    let process = match forked(job, context).and_then(fork) {
+        Some(process) => process?,
+        None => {
+            let wire = match (wire, &context.agent) {
+                (None, Some(agent)) => {
+                    agent.prepare(&mut command);
+                    Some(Wire::agent_pipe()?)
+                }
+                (wire, _) => wire,
+            };
+            Supervised::spawn(command, wire, context.groups, job.role())?
+        }
+    };
+    context.prepared.served(job);
+    Ok(process)
+}
+
+/// The process that this worker can be forked from.
+pub(super) fn forked(job: &Job, context: &Context<'_>) -> Option<Arc<platform::Prepared>> {
+    let binary = &context.inventory.listings[job.group.listing].binary;
+    context.prepared.for_job(job, binary, context.agent.as_ref(), context.run_id)
+}
+
+/// The arguments that tell the worker of its channel; and the channel, unless it is the agent's.
+pub(super) fn wire(
+    way: Way,
+    command: &mut std::process::Command,
+    context: &Context<'_>,
+) -> std::io::Result<Option<Wire>> {
+    if way == Way::Agent && context.agent.is_some() {
+        command.args(["--format", "json", "-Zunstable-options", "--report-time"]);
+        return Ok(None);
+    }
+    let wire = Wire::ledger_pipe()?;
+    command.args(["--logfile", &wire.path()]);
+    Ok(Some(wire))
+}
+
+pub(super) fn channel<'r>(
+    job: &'r Job,
+    context: &Context<'_>,
+    listing: &'r Listing,
+    tests: &[TestId],
+    captures: bool,
+) -> Box<dyn Channel + 'r> {
+    let names: Vec<&str> = tests.iter().map(|id| listing.tests[id.test].name.as_str()).collect();
+    match job.way {
+        Way::Agent => {
+            let linger = |id: &TestId| job.group.leak_rules(*id).map(|rules| rules.linger);
+            let lingers = tests.iter().map(|id| linger(id).unwrap_or_default()).collect();
+            let agent = Agent::new(job.slot(), names, lingers, captures).among(context.slots);
+            Box::new(agent.with_floods(context.floods.clone()))
+        }
+        _ => {
+            let (names_of_all, threads) = (listing.by_name(), job.batch.threads);
+            let file = LedgerFile::new(names_of_all, &names, threads, captures);
+            let rules = tests.iter().filter_map(|id| job.group.leak_rules(*id));
+            let linger = rules.map(|rules| rules.linger).max().unwrap_or_default();
+            Box::new(file.with_linger(linger).with_floods(context.floods.clone()))
+        }
+    }
+}
