@@ -24,6 +24,7 @@ mod endings;
 mod environment;
 mod events;
 mod frame;
+mod getenv;
 mod kinds;
 mod libtest;
 mod marks;

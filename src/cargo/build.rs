@@ -8,8 +8,7 @@ use cargo_metadata::Message;
 use super::command;
 use crate::cli::settings::Settings;
 use crate::error::{Error, Result};
-use crate::process::platform;
-use crate::process::platform::Fostered;
+use crate::process::platform::{self, Fostered};
 
 /// cargo at work.
 pub struct Build {

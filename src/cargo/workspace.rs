@@ -7,8 +7,7 @@ use std::sync::Arc;
 use cargo_metadata::{Metadata, PackageId, TargetKind};
 use toml::de::DeTable;
 
-use super::command;
-use super::metadata_cache;
+use super::{command, metadata_cache};
 use crate::cli::args::CargoArgs;
 use crate::cli::settings::Settings;
 use crate::config::diagnostic::{Mistake, Source};

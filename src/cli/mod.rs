@@ -2,4 +2,5 @@
 
 pub mod args;
 pub mod cargo_config;
+pub mod libtest_args;
 pub mod settings;

@@ -1,6 +1,5 @@
 //! The command line as meant: no option is left open here.
 
-use crate::config::policy::PolicyOverride;
 use std::io::IsTerminal;
 use std::time::Duration;
 
@@ -8,7 +7,9 @@ use super::args::{
     self, Args, CargoArgs, FlakyArg, Jobs, LeaksArg, MessageFormat, NoTests, PolicyArg, When,
 };
 use super::cargo_config::Configuration;
+use super::libtest_args;
 use crate::config::keys::{Flaky, Kind};
+use crate::config::policy::PolicyOverride;
 use crate::model::leak::LeakAction;
 
 /// What to do with fixtures outside of a run, and with which: all, where none is named.
@@ -128,7 +129,7 @@ impl Settings {
             }
             None => (Task::Run, args.selection),
         };
-        let libtest = args::parse_libtest(&selection.libtest);
+        let libtest = libtest_args::parse_libtest(&selection.libtest);
         let nested = std::env::var_os("PARTEST_RUN_ID").is_some();
         let variable = |name| configuration.variable(name)?.into_string().ok();
         let counted = libtest.test_threads.map(usize::from);

@@ -1,8 +1,5 @@
 //! One run, from the plan to the summary: what surrounds the coordinator.
 
-use crate::fixture::definition;
-use crate::leaks::classify;
-use crate::report::human;
 use std::cell::Cell;
 use std::ops::Range;
 
@@ -15,8 +12,10 @@ use crate::discovery::doctests;
 use crate::discovery::filter::{self, Choice};
 use crate::discovery::inventory::Inventory;
 use crate::error::Result;
+use crate::fixture::definition;
 use crate::fixture::keep::Shelf;
 use crate::leaks::baseline::{self, Baseline, Comparison};
+use crate::leaks::classify;
 use crate::model::event::{Event, LeftBy, Note, Summary};
 use crate::model::outcome::Outcome;
 use crate::model::output_file::Floods;
@@ -27,8 +26,8 @@ use crate::plan::grouping::{self, Grouped};
 use crate::plan::history::{History, Measured};
 use crate::plan::schedule::Plan;
 use crate::process::platform;
-use crate::process::procfs;
-use crate::process::procfs::ProcessorTime;
+use crate::process::procfs::{self, ProcessorTime};
+use crate::report::human;
 use crate::report::reports::Reports;
 use crate::report::view::View;
 use crate::run::coordinator::state::{Growth, Run, Watched};

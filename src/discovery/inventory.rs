@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use rayon::prelude::*;
 
-use super::compiler;
 use super::inventory_cache::InventoryCache;
 use super::lister::{Found, Lister};
 use super::listing::{Listing, Listings};
-use super::statics;
 use super::test_list::TestList;
+use super::{compiler, statics};
 use crate::cargo::binary::Binary;
 use crate::cargo::origins::Origins;
 use crate::config::policy::Policy;

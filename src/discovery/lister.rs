@@ -12,11 +12,9 @@ use super::test_list::{Dispatch, Test};
 use crate::cargo::binary::{Binary, Harness};
 use crate::libtest;
 use crate::model::listing::{ListAnswer, ListEnd, ListFailure, WholeBinary, WholeCause};
-use crate::process::clock;
-use crate::process::command;
 use crate::process::event::Role;
 use crate::process::groups::Groups;
-use crate::process::status;
+use crate::process::{clock, command, status};
 
 /// What asks for a list, in the order in which it is tried.
 const WORDS: [&[&str]; 3] = [
@@ -154,7 +152,7 @@ impl Lister<'_> {
     }
 
     fn is_listed(&self, words: &[&str], test: &Test) -> bool {
-        let choice = libtest::select_one(&test.name, test.is_ignored);
+        let choice = libtest::select::select_one(&test.name, test.is_ignored);
         let choice: Vec<&str> = choice.iter().map(String::as_str).collect();
         self.ask(&[words, &choice].concat()).is_ok_and(|listed| listed.contains(&test.name))
     }
@@ -178,7 +176,7 @@ impl Lister<'_> {
         };
         let ended = || answer(ListEnd::Exited(status::describe(status)), &said);
         match status.code() {
-            Some(0) => Ok(libtest::parse_list(&String::from_utf8_lossy(&printed.stdout))),
+            Some(0) => Ok(libtest::list::parse_list(&String::from_utf8_lossy(&printed.stdout))),
             Some(_) => Err(Refusal::Answered(ended())),
             None => Err(Refusal::Silent(ended())),
         }

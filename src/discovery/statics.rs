@@ -8,7 +8,6 @@ use std::path::Path;
 
 use object::read::{Object, ObjectSection, ObjectSymbol, ReadCache, ReadRef};
 use object::{SectionIndex, SectionKind, SymbolKind};
-
 use serde::{Deserialize, Serialize};
 
 use crate::cargo::origins::{Origins, is_rusts};

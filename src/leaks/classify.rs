@@ -9,8 +9,7 @@ use crate::config::leak_rules::LeakRules;
 use crate::frames::Address;
 use crate::leaks::finding::{Finding, Left};
 use crate::model::duration::seconds;
-use crate::model::leak::Leak;
-use crate::model::leak::{LeakAction, LeakKind};
+use crate::model::leak::{Leak, LeakAction, LeakKind};
 use crate::process::procfs::AtWork;
 
 /// What is needed to name the places of one worker.

@@ -1,13 +1,11 @@
 //! What the agent told about threads, panics and processes of one worker, by test. Pure: facts
 //! in, findings out; names of functions and rules come later.
 
-use crate::leaks::finding::Finding;
-use crate::leaks::finding::Left;
-use crate::leaks::finding::Subject;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::frames::{Address, Frame};
+use crate::leaks::finding::{Finding, Left, Subject};
 use crate::model::numbers::NumberMap;
 use crate::process::clock;
 

@@ -1,9 +1,10 @@
 //! What libtest prints for people.
 
-use crate::model::output::{Bounded, Output};
-use crate::model::output_file::Floods;
 use std::collections::HashMap;
 use std::sync::Arc;
+
+use crate::model::output::{Bounded, Output};
+use crate::model::output_file::Floods;
 
 /// What one worker printed, taken apart while it comes: the captured output of each failed
 /// test, and whatever else there was.

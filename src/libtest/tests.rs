@@ -1,10 +1,12 @@
+use std::collections::HashMap;
+
+use proptest::prelude::*;
+
 use super::list::*;
 use super::logfile::*;
 use super::report::*;
 use super::select::*;
 use crate::model::output::Bounded;
-use proptest::prelude::*;
-use std::collections::HashMap;
 
 #[test]
 fn a_list_is_read_around_chatter() {

@@ -276,14 +276,14 @@ fn hundredths(load: Option<f64>) -> u8 {
 mod tests {
     use super::*;
     use crate::cargo::binary::Binary;
-    use crate::discovery::inventory::Listing;
+    use crate::discovery::listing::Listing;
     use crate::discovery::statics::Statics;
     use crate::discovery::test_list::{Dispatch, Test};
 
     fn inventory(names: &[&str]) -> Inventory {
         let tests = names.iter().map(|n| Test { name: (*n).into(), is_ignored: false }).collect();
         let statics = Statics::Unreadable(String::new());
-        let listing = Listing::new(Binary::example("web"), Dispatch::Batches, tests, statics);
+        let listing = Listing::example(Binary::example("web"), Dispatch::Batches, tests, statics);
         Inventory { listings: [listing].into_iter().collect(), ..Inventory::default() }
     }
 

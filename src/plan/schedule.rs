@@ -6,7 +6,6 @@
 //! it may be long. A batch takes all it needs (slots, locks, the machine) at once or not at all,
 //! and whatever nothing holds can always start: so nothing can deadlock.
 
-use crate::model::test::TestId;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +16,7 @@ use super::fixtures::{FixtureStep, Readiness, Standing};
 use super::group::{Batch, Group, GroupTest, Instance, Slots};
 use super::group_state::GroupState;
 use super::locks::Held;
+use crate::model::test::TestId;
 
 #[derive(Debug)]
 pub struct Plan {

@@ -4,7 +4,6 @@
 //! There is one for the whole process, since it is the process that is stopped.
 
 #![cfg_attr(not(unix), allow(dead_code, reason = "nobody stops a run there"))]
-
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::event::{Passed, Role};
+
 #[cfg(target_os = "linux")]
 use super::foster::Fostered;
 #[cfg(not(target_os = "linux"))]

@@ -24,9 +24,8 @@ use rustix::process::{
     set_child_subreaper, setpgid, setrlimit, wait, waitpid,
 };
 
-use super::clock;
 use super::syscalls::{Mask, Sent, Side, fork, see_children_end};
-use super::{procfs, reap};
+use super::{clock, procfs, reap};
 
 /// What the user's process waits for.
 const WAITED: [i32; 8] = [

@@ -1,6 +1,7 @@
 //! What happens between fork and exec.
 
 use std::io;
+
 #[cfg(not(target_os = "linux"))]
 use std::os::fd::BorrowedFd;
 use std::os::fd::OwnedFd;

@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use super::channel_pipe::{HandOver, Wire};
 use super::child::Process;
 use super::event::{Role, Stream};
+
 #[cfg(target_os = "linux")]
 use super::fork_server::Prepared;
 use super::groups::Groups;

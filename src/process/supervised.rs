@@ -11,6 +11,7 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::process::{Signal, kill_process_group};
 use signal_hook::consts::{SIGINT, SIGQUIT};
+
 #[cfg(target_os = "linux")]
 use signal_hook::consts::{SIGTSTP, SIGTTIN, SIGTTOU};
 

@@ -5,7 +5,6 @@ mod orphans;
 
 mod events;
 
-use crate::protocol::channel::ThreadStack;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,7 +24,7 @@ use crate::model::output_file::Floods;
 use crate::process::clock;
 use crate::process::event::Stream;
 use crate::process::look::{Look, Stray};
-use crate::protocol::channel::{Channel, Culprit, Fatal, Heard, Left};
+use crate::protocol::channel::{Channel, Culprit, Fatal, Heard, Left, ThreadStack};
 
 pub struct Agent<'n> {
     /// The worker's place, which is part of its tests' marks.

@@ -10,7 +10,7 @@ use crate::cli::args::MessageFormat;
 use crate::config::keys::{Recycle, Threads};
 use crate::config::policy::FixtureName;
 use crate::discovery::filter::Choice;
-use crate::discovery::inventory::Listing;
+use crate::discovery::listing::Listing;
 use crate::discovery::test_list::Dispatch;
 use crate::model::duration::seconds;
 use crate::model::test::TestId;

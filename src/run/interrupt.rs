@@ -6,6 +6,7 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::model::event::Phase;
+
 #[cfg(unix)]
 use crate::process::event::Passed;
 use crate::process::groups::Groups;

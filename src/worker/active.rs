@@ -1,10 +1,10 @@
 //! What runs now, for whoever asks: workers keep this, and the coordinator reads it.
 
-use crate::model::event::RunsNow;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use crate::model::event::RunsNow;
 use crate::model::test::TestId;
 use crate::process::clock;
 

@@ -1,7 +1,7 @@
 //! The words that choose a batch's tests, in as many parts as the platform's limit on arguments
 //! asks for.
 
-use crate::discovery::inventory::Listing;
+use crate::discovery::listing::Listing;
 use crate::libtest;
 use crate::libtest::select::Listed;
 use crate::model::test::TestId;
@@ -60,7 +60,7 @@ mod tests {
             |at: usize| Test { name: format!("{at}::{}", "x".repeat(200)), is_ignored: false };
         let statics = Statics::Known { statics: vec![], has_barrier: false };
         let tests = (0..20_000).map(test).collect();
-        let listing = Listing::new(Binary::example("web"), Dispatch::Batches, tests, statics);
+        let listing = Listing::example(Binary::example("web"), Dispatch::Batches, tests, statics);
         // Neither all nor most of them, for which there are shorter words.
         let chosen = (0..20_000).step_by(2).map(|test| TestId { listing: 0, test });
         let chosen: Vec<TestId> = chosen.collect();

@@ -1,17 +1,13 @@
 //! One batch, run to its end: in one process, or in one for each test.
 
-use crate::model::way::Way;
-use crate::worker::context::Context;
-use crate::worker::inbox::Cause;
-use crate::worker::inbox::Message;
-use crate::worker::inbox::Rest;
-use crate::worker::inbox::guarded;
-use crate::worker::inbox::tell;
-use crate::worker::job::Job;
 use std::sync::mpsc::Sender;
 
 use super::exit_code::run_one_by_one;
 use super::supervise::run_in_parts;
+use crate::model::way::Way;
+use crate::worker::context::Context;
+use crate::worker::inbox::{Cause, Message, Rest, guarded, tell};
+use crate::worker::job::Job;
 
 /// Runs one batch to its end. Everything it learns goes through `told`, last of all
 /// `Finished`.

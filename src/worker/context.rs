@@ -1,28 +1,26 @@
 //! What all workers of a run have in common.
 
-use crate::config::leak_rules::LeakRules;
-use crate::discovery::inventory::Inventory;
-use crate::discovery::inventory::Listing;
-use crate::fixture::definition::Fixture;
-use crate::fixture::keep::Shelf;
-use crate::leaks::baseline::Baseline;
-use crate::leaks::classify::Names;
-use crate::leaks::classify::judge;
-use crate::leaks::finding::Finding;
-use crate::leaks::symbols::Module;
-use crate::leaks::symbols::Symbols;
-use crate::model::leak::Leak;
-use crate::model::output_file::Floods;
-use crate::process::groups::Groups;
-use crate::process::look::At;
-use crate::process::look::Program;
-use crate::worker::active::Running;
-use crate::worker::agent_file::AgentFile;
-use crate::worker::fork_server::Prepared;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+use crate::config::leak_rules::LeakRules;
+use crate::discovery::inventory::Inventory;
+use crate::discovery::listing::Listing;
+use crate::fixture::definition::Fixture;
+use crate::fixture::keep::Shelf;
+use crate::leaks::baseline::Baseline;
+use crate::leaks::classify::{Names, judge};
+use crate::leaks::finding::Finding;
+use crate::leaks::symbols::{Module, Symbols};
+use crate::model::leak::Leak;
+use crate::model::output_file::Floods;
+use crate::process::groups::Groups;
+use crate::process::look::{At, Program};
+use crate::worker::active::Running;
+use crate::worker::agent_file::AgentFile;
+use crate::worker::fork_server::Prepared;
 
 /// What all workers of a run have in common.
 pub struct Context<'r> {

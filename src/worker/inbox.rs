@@ -1,5 +1,11 @@
 //! What reaches the coordinator.
 
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+use crate::error::{self, Result};
 use crate::fixture::task::News;
 use crate::model::event::Note;
 use crate::model::leak::Leak;
@@ -9,12 +15,6 @@ use crate::model::test::TestId;
 use crate::model::verdict::Verdict;
 use crate::plan::group::Instance;
 use crate::process::event::Passed;
-use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::Sender;
-use std::time::Duration;
-
-use crate::error::{self, Result};
 
 /// What reaches the coordinator.
 #[derive(Debug)]

@@ -1,15 +1,15 @@
 //! A batch with what its worker needs to know.
 
-use crate::cargo::environment;
-use crate::fixture::handover::Values;
-use crate::model::way::Way;
-use crate::plan::group::Batch;
-use crate::plan::group::Group;
-use crate::process::event::Role;
-use crate::process::platform;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
+
+use crate::cargo::environment;
+use crate::fixture::handover::Values;
+use crate::model::way::Way;
+use crate::plan::group::{Batch, Group};
+use crate::process::event::Role;
+use crate::process::platform;
 
 /// How soon things are looked at again that may be about to end.
 pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(20);

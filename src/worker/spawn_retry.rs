@@ -1,13 +1,13 @@
 //! Room for one more process: where the system has none, because of what the other workers'
 //! tests have started, a worker waits for them instead of failing its tests.
 
-use crate::worker::inbox::Cause;
 use std::io;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::process::clock;
 use crate::worker::context::Context;
+use crate::worker::inbox::Cause;
 use crate::worker::job::Job;
 
 /// Between two attempts, at first and at most.

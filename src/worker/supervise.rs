@@ -6,10 +6,6 @@ mod leaks;
 
 mod start;
 
-use crate::protocol::channel::NullChannel;
-use crate::worker::supervise::start::channel;
-use crate::worker::supervise::start::spawn;
-use crate::worker::supervise::start::wire;
 use std::collections::BTreeMap;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
@@ -18,7 +14,7 @@ use super::active::Place;
 use super::arguments::parts;
 use super::spawn_retry;
 use crate::config::keys::Recycle;
-use crate::discovery::inventory::Listing;
+use crate::discovery::listing::Listing;
 use crate::leaks::finding::Finding;
 use crate::libtest;
 use crate::model::outcome::Outcome;
@@ -28,13 +24,13 @@ use crate::model::verdict::Verdict;
 use crate::model::way::Way;
 use crate::process::clock;
 use crate::process::event::{End, Happening, Stream};
-use crate::process::look::{At, Look};
-use crate::process::platform;
-use crate::process::platform::{Door, Supervised};
-use crate::protocol::channel::{Channel, Ended, Heard, Left, Settled};
+use crate::process::look::At;
+use crate::process::platform::{self, Door, Supervised};
+use crate::protocol::channel::{Channel, Ended, Heard, Left, NullChannel, Settled};
 use crate::worker::context::Context;
 use crate::worker::inbox::{Cause, Message, Overdue, Rest, tell_all};
 use crate::worker::job::{GRACE, Job, LOOK_AGAIN, prepare};
+use crate::worker::supervise::start::{channel, spawn, wire};
 
 /// As many processes, one after another, as the platform's limit on arguments asks for.
 pub fn run_in_parts(job: &Job, context: &Context<'_>, told: &Sender<Message>) -> Rest {

@@ -1,5 +1,7 @@
-use super::*;
 use clap::CommandFactory;
+
+use super::*;
+use crate::cli::libtest_args::LibtestArgs;
 
 fn parse_words(words: &[&str]) -> Result<Args, clap::Error> {
     Args::try_parse_from(std::iter::once("cargo-partest").chain(words.iter().copied()))

@@ -5,8 +5,7 @@ use super::super::schema::Declaration;
 use super::{PackagePolicy, Policy};
 use crate::config::fixtures::{FixtureKeys, Scope};
 use crate::config::keys::{Keys, Kind};
-use crate::config::policy::FixtureName;
-use crate::config::policy::covers;
+use crate::config::policy::{FixtureName, covers};
 use crate::config::value::At;
 
 impl Policy {

@@ -1,6 +1,5 @@
 use super::*;
-use crate::leaks::finding::Finding;
-use crate::leaks::finding::Subject;
+use crate::leaks::finding::{Finding, Subject};
 
 fn test_of(number: u32) -> Option<usize> {
     number.checked_sub(1).map(|test| test as usize)

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use super::*;
 use crate::cargo::binary::Binary;
 use crate::cli::args;
@@ -8,7 +10,6 @@ use crate::config::schema::{Table, read};
 use crate::discovery::statics::Static;
 use crate::discovery::test_list::Test;
 use crate::plan::history::Measured;
-use std::sync::Arc;
 
 fn settings() -> Settings {
     let args = args::parse(["cargo-partest", "partest"].map(Into::into));
@@ -34,7 +35,7 @@ fn grouped(names: &[&str], statics: &[(&str, &str)], modules: &str) -> Vec<Strin
     let tests = names.iter().map(|n| Test { name: (*n).into(), is_ignored: false }).collect();
     let statics = statics.iter().map(found).collect();
     let statics = Statics::Known { statics, has_barrier: false };
-    let listing = Listing::new(Binary::example("web"), Dispatch::Batches, tests, statics);
+    let listing = Listing::example(Binary::example("web"), Dispatch::Batches, tests, statics);
     let choices = vec![vec![Choice::Run; names.len()]];
     let inventory = Inventory { listings: [listing].into_iter().collect(), ..Inventory::default() };
     let history = History::default();
@@ -52,7 +53,7 @@ fn trivial_tests_get_more_slots_than_cores_unless_the_user_has_named_a_number() 
         let test = |name: &String| Test { name: name.clone(), is_ignored: false };
         let tests = names.iter().map(test).collect();
         let statics = Statics::Known { statics: vec![], has_barrier: false };
-        let listing = Listing::new(Binary::example("web"), Dispatch::Batches, tests, statics);
+        let listing = Listing::example(Binary::example("web"), Dispatch::Batches, tests, statics);
         let inventory =
             Inventory { listings: [listing].into_iter().collect(), ..Inventory::default() };
         let mut measured = Measured::default();

@@ -1,16 +1,15 @@
 //! The plan without a process: first as sentences over small cases, then by property.
 
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
 use super::*;
 use crate::config::fixtures::Scope;
-use crate::config::keys::RetryKeys;
-use crate::config::keys::{Locks, Recycle, Threads};
+use crate::config::keys::{Locks, Recycle, RetryKeys, Threads};
 use crate::model::test::TestId;
-use crate::plan::group::Form;
-use crate::plan::group::Need;
-use crate::plan::simulate::Step;
-use crate::plan::simulate::rehearse;
-use proptest::prelude::*;
-use std::collections::BTreeMap;
+use crate::plan::group::{Form, Need};
+use crate::plan::simulate::{Step, rehearse};
 
 pub fn group(listing: usize, form: Form, expected_ms: &[Option<u64>]) -> Group {
     let test = |(test, ms): (usize, &Option<u64>)| GroupTest {

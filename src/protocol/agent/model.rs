@@ -16,8 +16,7 @@ use super::tests::Nobody;
 use crate::frames::kinds;
 use crate::model::outcome::Outcome;
 use crate::process::event::Stream;
-use crate::protocol::channel::{Channel, Heard, Left};
-use crate::protocol::channel::{Culprit, Fatal};
+use crate::protocol::channel::{Channel, Culprit, Fatal, Heard, Left};
 
 #[allow(dead_code)]
 #[path = "../../agent/events.rs"]

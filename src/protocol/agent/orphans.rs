@@ -1,14 +1,14 @@
 //! Processes that nobody has told of: whose they are, and when they end.
 
+use std::time::{Duration, Instant};
+
 use super::{Agent, Homes};
-use crate::frames::{self};
+use crate::frames;
 use crate::leaks::finding::Subject;
 use crate::leaks::watch::Fate;
 use crate::process::clock;
 use crate::process::look::{Look, Stray};
 use crate::process::procfs::Seen;
-use crate::protocol::channel::Channel;
-use std::time::{Duration, Instant};
 
 impl Agent<'_> {
     /// Strays become their tests'. One whose test is not known yet is looked at again; in the

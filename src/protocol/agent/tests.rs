@@ -3,6 +3,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::frames::kinds;
 use crate::libtest::tests::in_chunks;
+use crate::model::outcome::Outcome;
+use crate::process::procfs::Seen;
 use crate::protocol::long_line::LONGEST;
 
 /// Nothing lives, and nothing has come home.

@@ -1,5 +1,9 @@
 //! The end of a worker: which tests it decides, and who is to blame for it.
 
+use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
 use super::state::{Run, Running, aborted};
 use crate::model::event::{Event, LeftBy, Note};
 use crate::model::outcome::Outcome;
@@ -10,9 +14,6 @@ use crate::model::way::Way;
 use crate::plan::group::{Batch, Form};
 use crate::process::clock;
 use crate::worker::inbox::{Cause, LeftLater, Overdue, Rest};
-use std::collections::BTreeSet;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 /// So often a test may be begun, and ended by the death of its worker that another caused: three
 /// starts are enough for anybody.

@@ -1,7 +1,6 @@
 //! The coordinator's part in fixtures: starts and stops them as the plan says, hands on what
 //! they hand over, and knows which tests cannot run or be trusted to fail by themselves.
 
-use crate::fixture::process;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
 
@@ -10,6 +9,7 @@ use crate::cargo::environment::Numbers;
 use crate::config::fixtures::Scope;
 use crate::fixture::handover::Values;
 use crate::fixture::keep::Shelf;
+use crate::fixture::process;
 use crate::fixture::task::{Control, Errand, Failure, News};
 use crate::model::event::{Event, FixtureEvent};
 use crate::model::fixture::FixtureInstance;

@@ -1,5 +1,15 @@
 //! The loop of the coordinator: hands out what may start, and takes what is reported.
 
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::time::{Duration, Instant};
+
+use rayon::ThreadPool;
+
 use super::fixtures::run_fixture;
 use super::state::{Next, Run, Running, Starter};
 use crate::error::{Error, Result};
@@ -16,17 +26,8 @@ use crate::process::clock;
 use crate::run::coordinator::state::Growth;
 use crate::run::interrupt::Interrupts;
 use crate::worker::batch;
-use crate::worker::inbox;
-use crate::worker::inbox::Message;
+use crate::worker::inbox::{self, Message};
 use crate::worker::job::Job;
-use rayon::ThreadPool;
-use std::collections::BTreeSet;
-use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Sender, channel};
-use std::time::{Duration, Instant};
 
 impl<'r> Run<'r> {
     /// Runs the plan to its end.

@@ -1,12 +1,17 @@
 //! What the coordinator knows of a run: the one owner of plan and ledger.
 
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
 use super::cpu_learning::Learning;
-use crate::discovery::inventory::Listing;
+use crate::discovery::listing::Listing;
 use crate::discovery::test_list::Dispatch;
 use crate::error::Error;
 use crate::fixture::handover::Values;
-use crate::fixture::task::Control;
-use crate::fixture::task::Errand;
+use crate::fixture::task::{Control, Errand};
 use crate::model::event::{Event, Longest, Summary};
 use crate::model::outcome::Outcome;
 use crate::model::reason::Reason;
@@ -20,11 +25,6 @@ use crate::run::ledger::Ledger;
 use crate::worker::context::Context;
 use crate::worker::inbox::{Message, Rest};
 use crate::worker::job::Job;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::ops::Range;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::time::{Duration, Instant};
 
 /// After the first Ctrl-C tests may clean up for so long.
 pub(super) const GRACE: Duration = Duration::from_secs(5);

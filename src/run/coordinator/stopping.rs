@@ -1,5 +1,7 @@
 //! A run that ends before its plan does.
 
+use std::sync::atomic::Ordering;
+
 use super::state::{GRACE, ORPHANS_GRACE, Run, aborted};
 use crate::model::event::{Event, Note};
 use crate::model::outcome::Outcome;
@@ -9,7 +11,6 @@ use crate::plan::group::Batch;
 use crate::process::clock;
 use crate::process::event::Passed;
 use crate::worker::inbox::Rest;
-use std::sync::atomic::Ordering;
 
 impl Run<'_> {
     /// Nothing new starts from now on.

@@ -1,5 +1,8 @@
 //! The end of a worker: what it means for its tests.
 
+use std::process::ExitStatus;
+use std::time::Duration;
+
 use super::{Told, Worker, explained};
 use crate::leaks::classify::{Names, essential};
 use crate::model::outcome::Outcome;
@@ -8,12 +11,9 @@ use crate::model::reason::Reason;
 use crate::model::test::TestId;
 use crate::model::verdict::Verdict;
 use crate::model::way::Way;
-use crate::process::clock;
-use crate::process::status;
-use crate::protocol::channel::{Channel, Culprit, Fatal, Left, ThreadStack};
+use crate::process::{clock, status};
+use crate::protocol::channel::{Culprit, Fatal, Left, ThreadStack};
 use crate::worker::inbox::{Cause, LeftLater, Message, Overdue, Rest};
-use std::process::ExitStatus;
-use std::time::Duration;
 
 impl Worker<'_> {
     pub(super) fn finish(mut self, status: ExitStatus, told: &mut Vec<Message>) -> Rest {

@@ -5,12 +5,11 @@ use crate::config::leak_rules::LeakRules;
 use crate::leaks::classify::{Names, is_pool};
 use crate::leaks::finding::Finding;
 use crate::leaks::symbols::{Module, Symbols};
-use crate::model::leak::Leak;
-use crate::model::leak::{LeakAction, LeakKind};
+use crate::model::leak::{Leak, LeakAction, LeakKind};
 use crate::model::outcome::Outcome;
 use crate::model::reason::Reason;
 use crate::model::verdict::Verdict;
-use crate::protocol::channel::{Channel, Left};
+use crate::protocol::channel::Left;
 use crate::worker::context::Whose;
 
 impl<'r> Worker<'r> {

@@ -1,16 +1,16 @@
 //! How a worker is started, and how its verdicts are heard.
 
-use crate::discovery::inventory::Listing;
+use std::sync::Arc;
+
+use crate::discovery::listing::Listing;
 use crate::model::test::TestId;
 use crate::model::way::Way;
-use crate::process::platform;
-use crate::process::platform::{Supervised, Wire};
+use crate::process::platform::{self, Supervised, Wire};
 use crate::protocol::agent::Agent;
 use crate::protocol::channel::Channel;
 use crate::protocol::logfile::LedgerFile;
 use crate::worker::context::Context;
 use crate::worker::job::Job;
-use std::sync::Arc;
 
 /// Forks the process where one is prepared for that, and starts it where none is.
 pub(super) fn spawn<'r>(

@@ -7,16 +7,6 @@
 mod suspects;
 mod waits;
 
-use crate::discovery::inventory::Listing;
-use crate::discovery::test_list::Dispatch;
-use crate::plan::group::Group;
-use crate::plan::schedule::Plan;
-use crate::process::event::Passed;
-use crate::run::coordinator::state::Growth;
-use crate::worker::context::Context;
-use crate::worker::inbox::Cause;
-use crate::worker::inbox::Overdue;
-use crate::worker::inbox::Rest;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -27,16 +17,22 @@ use crate::cargo::binary::Binary;
 use crate::config::fixtures::Scope;
 use crate::config::keys::{Recycle, RetryKeys};
 use crate::discovery::inventory::Inventory;
+use crate::discovery::listing::Listing;
 use crate::discovery::statics::Statics;
-use crate::discovery::test_list::Test;
+use crate::discovery::test_list::{Dispatch, Test};
 use crate::fixture::definition::Fixture;
 use crate::fixture::handover::Values;
 use crate::fixture::task::{Failure, News};
 use crate::model::event::FixtureEvent;
 use crate::model::reason::Timeout;
-use crate::plan::group::Need;
+use crate::plan::group::{Group, Need};
+use crate::plan::schedule::Plan;
 use crate::plan::schedule::tests::group;
+use crate::process::event::Passed;
 use crate::process::groups::Groups;
+use crate::run::coordinator::state::Growth;
+use crate::worker::context::Context;
+use crate::worker::inbox::{Cause, Overdue, Rest};
 
 /// A run that takes more messages than this never ends.
 const MOST_STEPS: usize = 5_000;
@@ -543,7 +539,7 @@ fn inventory(groups: &[Group]) -> Inventory {
         };
         let statics = Statics::Known { statics: vec![], has_barrier: false };
         let tests = group.tests.iter().map(test).collect();
-        Listing::new(Binary::example("web"), Dispatch::Batches, tests, statics)
+        Listing::example(Binary::example("web"), Dispatch::Batches, tests, statics)
     });
     Inventory { listings: listings.collect(), ..Inventory::default() }
 }

@@ -1,13 +1,12 @@
 //! How long the run sleeps while nobody tells it anything.
 
-use crate::plan::schedule::Plan;
-use crate::run::coordinator::state::Growth;
-use crate::run::coordinator::state::Watched;
-use crate::worker::context::Context;
-use crate::worker::inbox::{Cause, Rest};
 use std::cell::Cell;
 
 use super::*;
+use crate::plan::schedule::Plan;
+use crate::run::coordinator::state::{Growth, Watched};
+use crate::worker::context::Context;
+use crate::worker::inbox::{Cause, Rest};
 
 /// Plays a run of one batch in which a test runs on and on, until it is called slow or the run has
 /// waited so often; returns how long the run was ready to wait each time.
