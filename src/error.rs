@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-/// How the command ends (README, "Exit codes").
+/// How the command ends (docs/json-and-exit-codes.md).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {

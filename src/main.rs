@@ -191,7 +191,7 @@ fn overview(
     Ok(if inventory.failures.is_empty() { Exit::AllWell } else { Exit::OwnError })
 }
 
-/// The exit code (README, "Exit codes"): the gravest thing that happened.
+/// The exit code (docs/json-and-exit-codes.md): the gravest thing that happened.
 fn exit(settings: &Settings, summary: &Summary) -> Exit {
     if summary.interrupted {
         Exit::Interrupted
