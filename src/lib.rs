@@ -1,9 +1,9 @@
-//! What tests use besides plain Rust, whether `cargo partest` runs them, `cargo test` or
-//! nextest: threads that belong to their test, fixtures that are started once, and the place of
-//! a test in the run.
+//! The library of `cargo partest`: threads that belong to their test, fixtures that are started
+//! once and shared by many tests, and where in a run a test stands. It works the same whether
+//! `cargo partest`, `cargo test` or nextest runs the tests.
 //!
-//! Nobody has to: `cargo partest` runs unchanged tests. This library has no dependencies; a
-//! crate's tests use it as
+//! Nobody needs it: `cargo partest` runs unchanged tests. It depends on nothing but the standard
+//! library, if it is used as
 //!
 //! ```toml
 //! [dev-dependencies]
@@ -12,14 +12,13 @@
 //!
 //! # Threads
 //!
-//! A thread that panics fails nobody's test unless somebody joins it, and the end of the process
-//! takes along whatever a test has forgotten: Rust never waits for threads, as if all were
-//! daemons. So a forgotten thread holds up nothing, and nobody notices it.
+//! If a thread panics and nobody joins it, no test fails. If a test forgets a thread, nobody
+//! notices either: Rust does not wait for threads at the end of a process.
 //!
 //! ```
 //! use std::time::Duration;
 //!
-//! // At the end of the test: fails for threads that panicked, reports those that are alive.
+//! // At the end of the test: fails for threads that panicked, reports those still alive.
 //! let _threads = partest::watch();
 //!
 //! // Waits for the threads that are started here, and fails if they take longer.
@@ -27,25 +26,25 @@
 //!     partest::spawn(|| assert_eq!(6 * 7, 42));
 //! });
 //!
-//! // This test's threads, not those that were there before.
+//! // Counts the threads that this test started and that are alive.
 //! assert_eq!(partest::active_count(), 0);
 //! ```
 //!
-//! | for | there is |
+//! | for | use |
 //! |---|---|
-//! | a thread whose panic counts, also if nobody joins it | [`spawn`], [`Builder`] |
+//! | a thread whose panic counts, even if nobody joins it | [`spawn`], [`Builder`] |
 //! | an expected panic, without output and without failure | [`Builder::silent`] |
-//! | a failure by threads, and a report on those left behind, under plain `cargo test` | [`watch`], with wording and sink: [`Watch::format`], [`Watch::sink`] |
+//! | a failure for threads that panicked and a report on threads left behind, under `cargo test` | [`watch`]; its wording and destination: [`Watch::format`], [`Watch::sink`] |
 //! | waiting for threads | [`join_threads`], [`ThreadJoiner`] |
-//! | counting threads | [`active`], [`active_count`], [`sees_every_thread`] |
+//! | listing and counting threads | [`active`], [`active_count`], [`sees_every_thread`] |
 //!
 //! # Fixtures
 //!
-//! [`fixture!`] declares what many tests share, say a server or a database: once, as ordinary
-//! Rust. `cargo partest` starts it once for the whole run, in a process of its own; under
-//! `cargo test` each test binary starts its own when a test first asks for it.
+//! [`fixture!`] declares what many tests share, such as a server or a database, in Rust.
+//! `cargo partest` starts it once for the whole run, in a process of its own; under `cargo test`
+//! each test binary starts its own when a test first asks for it.
 //!
-//! ```no_run
+//! ```
 //! partest::fixture! {
 //!     /// The server that all tests here talk to.
 //!     static SERVER = fn server(setup) {
@@ -54,89 +53,61 @@
 //!         std::thread::spawn(move || for _client in listener.incoming() {});
 //!         setup.ready();
 //!         setup.wait();
-//!         // Whatever is to be taken down goes here.
+//!         // Code to take it down goes here.
 //!     }
 //! }
 //!
+//! # /*
 //! #[test]
+//! # */
 //! fn answers() {
 //!     let address: std::net::SocketAddr = SERVER.get("SERVER_ADDR");
 //!     std::net::TcpStream::connect(address).unwrap();
 //! }
-//! # fn main() {}
+//! # fn main() {
+//! #     if std::env::args().any(|arg| arg == "--ignored") { SERVER.serve() } else { answers() }
+//! # }
 //! ```
 //!
 //! # The run
 //!
-//! [`is_active`], [`run_id`], [`slot`] and [`worker`] tell where in a run a test stands, to choose
-//! a port or a database by it.
+//! [`is_active`], [`run_id`], [`slot`] and [`worker`] tell where in a run a test stands, for
+//! example to choose a port or a database. Outside of a run they return `false` and `None`.
+//!
+//! # Stability
+//!
+//! Versions follow semver. Structs with public fields are `#[non_exhaustive]`, since reports may
+//! learn more; the texts of messages may change in any version. Items that are hidden from this
+//! documentation are for the macros of this crate only.
 
 #![forbid(unsafe_code)]
+#![deny(missing_docs, missing_debug_implementations, rustdoc::broken_intra_doc_links)]
 
 mod library;
 
-use std::env;
-
+pub use library::active::{active, active_count, sees_every_thread};
 pub use library::fixture::{Setup, Shared};
-pub use library::joiner::{StillAlive, ThreadJoiner, join_threads};
-pub use library::owner::{active, active_count, sees_every_thread};
+pub use library::joiner::{JoinTimeout, ThreadJoiner, join_threads};
+pub use library::run::{is_active, run_id, slot, worker};
 pub use library::spawn::{Builder, JoinHandle, spawn};
 pub use library::threads::ThreadInfo;
 pub use library::watch::{LeftBehind, Watch, watch};
 
-/// Whether this process was started by `cargo partest`.
-///
-/// ```
-/// let patience = if partest::is_active() { 30 } else { 300 };
-/// # let _ = patience;
-/// ```
-pub fn is_active() -> bool {
-    env::var_os("PARTEST").is_some_and(|value| value == "1")
-}
-
-/// The id of the run, the same in all of its workers, or `None` outside of one.
-///
-/// ```
-/// let schema = match partest::run_id() {
-///     Some(run) => format!("test_{run}"),
-///     None => "test".to_owned(),
-/// };
-/// # assert!(schema.starts_with("test"));
-/// ```
-pub fn run_id() -> Option<String> {
-    env::var("PARTEST_RUN_ID").ok()
-}
-
-/// The slot of this worker, from 0 to one less than the run's `-j`, or `None`
-/// outside of a run.
-///
-/// No two workers that live at the same time have the same slot, so it is a safe
-/// way to share out ports, databases or directories.
-///
-/// ```
-/// let database = format!("test_{}", partest::slot().unwrap_or(0));
-/// # assert!(database.starts_with("test_"));
-/// ```
-pub fn slot() -> Option<usize> {
-    env::var("PARTEST_SLOT").ok()?.parse().ok()
-}
-
-/// The number of this worker, unique in its run, or `None` outside of a run.
-///
-/// ```
-/// let log = format!("worker-{}.log", partest::worker().unwrap_or(0));
-/// # assert!(log.ends_with(".log"));
-/// ```
-pub fn worker() -> Option<u64> {
-    env::var("PARTEST_WORKER").ok()?.parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
+    use super::*;
+
+    /// Taking one of these away would break users.
     #[test]
-    fn slot_and_worker_are_told_exactly_when_a_run_is_on() {
-        assert_eq!(super::slot().is_some(), super::is_active());
-        assert_eq!(super::worker().is_some(), super::is_active());
-        assert_eq!(super::run_id().is_some(), super::is_active());
+    fn all_but_the_guard_may_be_sent_and_shared() {
+        fn is_send_and_sync<T: Send + Sync>() {}
+        is_send_and_sync::<Builder>();
+        is_send_and_sync::<JoinHandle<std::cell::Cell<u8>>>();
+        is_send_and_sync::<JoinTimeout>();
+        is_send_and_sync::<LeftBehind>();
+        is_send_and_sync::<Setup>();
+        is_send_and_sync::<Shared>();
+        is_send_and_sync::<ThreadInfo>();
+        is_send_and_sync::<ThreadJoiner>();
     }
 }

@@ -125,7 +125,7 @@ fn check_block(web: &Web, block: &Block, declared: &mut String) -> Checked {
             web.declare(declared);
             commands(&block.text).try_for_each(|command| succeeds(web, command))
         }
-        ["sh", "repository"] => commands(&block.text).try_for_each(|command| exists(command)),
+        ["sh", "repository"] => commands(&block.text).try_for_each(exists),
         ["sh"] if block.text == "cargo test\n" => Ok(()),
         ["json", event] => {
             let found: Value = serde_json::from_str(&block.text).map_err(|e| e.to_string())?;

@@ -207,9 +207,9 @@ fn a_fixture_is_set_up_once_for_a_test_binary_and_taken_down_after_it() {
     assert!(its_process("set-ups"), "{ran}");
     await_that("the fixture's end", || ran.log("tear-downs") == ran.log("set-ups"));
     let says = |text: &str| assert!(ran.stdout.contains(text), "{text:?} {ran}");
-    says("fixture `server` has not set SERVER_PORT, but [SERVER_ADDR, SERVER_NAME]");
-    says("which is no u16: invalid digit found in string");
-    says("fixture `kitchen` has ended (exit status: 101)");
+    says("fixture `server` did not set SERVER_PORT; it set [SERVER_ADDR, SERVER_NAME]");
+    says("which is not a valid u16: invalid digit found in string");
+    says("fixture `kitchen` is not running any more (exit status: 101). Its output:");
     says("there is no gas");
 }
 

@@ -7,16 +7,16 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::owner::{Before, Test};
+use super::test::{Snapshot, Test};
 use super::threads::ThreadInfo;
 
-/// Waits, from its creation to its end, for the threads that this test starts: a guard, whose
-/// drop waits for those that are still alive and panics if some are when the time is over.
+/// A guard that waits for the threads that this test starts while the guard exists.
 ///
-/// There is one deadline for all of them, which begins with the waiting. What is waited for
-/// is a difference of sets: a thread that was there before may end or stay, as it likes.
+/// [`join`](ThreadJoiner::join), [`left_behind`](ThreadJoiner::left_behind) or the drop wait for
+/// those that are still alive then. One timeout, counted from then, holds for all of them.
+/// Threads that existed before the guard are not waited for.
 ///
-/// Joiners nest: an inner one that only reports, and an outer one that cleans up.
+/// Joiners nest: an inner one may report what an outer one cleans up.
 ///
 /// ```
 /// use partest::ThreadJoiner;
@@ -38,80 +38,110 @@ use super::threads::ThreadInfo;
 /// # std::io::Result::Ok(())
 /// ```
 ///
-/// Which threads are known is what [`sees_every_thread`](crate::sees_every_thread) says. Where
-/// it is not known whose a thread is, the joiner waits for it all the same, but does not fail or
-/// name it if it stays: it may be that of a test that runs beside this one.
+/// Which threads are known is what [`sees_every_thread`](crate::sees_every_thread) says. If it is
+/// unknown which test a thread belongs to, the joiner waits for it too, but neither names it nor
+/// fails if it stays: it may belong to a test that runs at the same time.
+///
+/// # Panics
+///
+/// The drop of a joiner that has not waited yet panics if threads are still alive when the time is
+/// over; if the test is panicking already, it prints their names to stderr instead:
+///
+/// ```should_panic
+/// use std::time::Duration;
+///
+/// let _joiner = partest::ThreadJoiner::new(Duration::from_millis(20));
+/// partest::spawn(std::thread::park);
+/// ```
 #[derive(Debug)]
-#[must_use = "it waits when it is dropped, which is at once"]
+#[must_use = "without a name it is dropped, and waits, at once"]
 pub struct ThreadJoiner {
-    time: Duration,
+    timeout: Duration,
     test: Arc<Test>,
-    before: Before,
-    is_done: bool,
+    before: Snapshot,
+    has_waited: bool,
 }
 
 impl ThreadJoiner {
-    /// Looks after the threads that are started from now on, and will wait for them no longer
-    /// than this.
-    pub fn new(time: Duration) -> ThreadJoiner {
+    /// Creates a joiner for the threads that are started from now on. Once it waits, it does so
+    /// for at most `timeout`.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let _joiner = partest::ThreadJoiner::new(Duration::from_secs(5));
+    /// partest::spawn(|| std::thread::sleep(Duration::from_millis(20)));
+    /// // The drop waits for it.
+    /// ```
+    pub fn new(timeout: Duration) -> ThreadJoiner {
         let test = Test::current();
-        let before = test.before_now();
-        ThreadJoiner { time, test, before, is_done: false }
+        let before = test.snapshot();
+        ThreadJoiner { timeout, test, before, has_waited: false }
     }
 
-    /// Waits now.
+    /// Waits until all of the threads have ended, or the time is over.
     ///
     /// # Errors
     ///
-    /// Names every thread that is still alive when the time is over.
+    /// If threads are still alive when the time is over: all of them, by name.
     ///
     /// ```
-    /// # use std::time::Duration;
+    /// use std::time::Duration;
+    ///
     /// let joiner = partest::ThreadJoiner::new(Duration::from_millis(20));
     /// partest::Builder::new().name("stuck").spawn(std::thread::park)?;
     /// let error = joiner.join().unwrap_err();
     /// assert!(error.to_string().starts_with("timeout joining thread stuck"));
     /// # std::io::Result::Ok(())
     /// ```
-    pub fn join(self) -> Result<(), StillAlive> {
-        let time = self.time;
+    pub fn join(self) -> Result<(), JoinTimeout> {
+        let timeout = self.timeout;
         match self.left_behind() {
             threads if threads.is_empty() => Ok(()),
-            threads => Err(StillAlive { threads, time }),
+            threads => Err(JoinTimeout { threads, timeout }),
         }
     }
 
-    /// Waits now, and returns the threads that are still alive when the time is over, sorted
-    /// by name.
+    /// Waits until all of the threads have ended, or the time is over, and returns those that are
+    /// still alive then, sorted by name. It does not fail for them.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let joiner = partest::ThreadJoiner::new(Duration::from_secs(5));
+    /// partest::spawn(|| ());
+    /// assert!(joiner.left_behind().is_empty());
+    /// ```
     pub fn left_behind(mut self) -> Vec<ThreadInfo> {
-        self.is_done = true;
-        wait(&self.test, &self.before, self.time)
+        self.has_waited = true;
+        wait(&self.test, &self.before, self.timeout)
     }
 }
 
 impl Drop for ThreadJoiner {
     fn drop(&mut self) {
-        if self.is_done {
+        if self.has_waited {
             return;
         }
-        let threads = wait(&self.test, &self.before, self.time);
+        let threads = wait(&self.test, &self.before, self.timeout);
         if threads.is_empty() {
             return;
         }
-        let error = StillAlive { threads, time: self.time };
-        // A panic that is under way is what the test failed by; this stands beside it.
+        let error = JoinTimeout { threads, timeout: self.timeout };
+        // The test fails with the panic that it is unwinding from; a second one would abort.
         if thread::panicking() { eprintln!("{error}") } else { panic!("{error}") }
     }
 }
 
-/// The threads that are still alive when the time is over.
-pub fn wait(test: &Test, before: &Before, time: Duration) -> Vec<ThreadInfo> {
+/// Waits for the test's threads that are not in the snapshot, and returns those that are still
+/// alive when the time is over.
+pub fn wait(test: &Test, before: &Snapshot, timeout: Duration) -> Vec<ThreadInfo> {
     const LONGEST_PAUSE: Duration = Duration::from_millis(10);
     let began = Instant::now();
     let mut pause = Duration::from_micros(200);
     loop {
         let found = test.threads(before);
-        let remaining = time.saturating_sub(began.elapsed());
+        let remaining = timeout.saturating_sub(began.elapsed());
         let is_all = found.own.is_empty() && !found.has_unknown;
         if is_all || remaining.is_zero() {
             return found.own;
@@ -121,27 +151,38 @@ pub fn wait(test: &Test, before: &Before, time: Duration) -> Vec<ThreadInfo> {
     }
 }
 
-/// Threads that outlived the time that a [`ThreadJoiner`] had for them.
+/// The error of a [`ThreadJoiner`]: threads that were still alive when its time was over.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// let joiner = partest::ThreadJoiner::new(Duration::from_millis(20));
+/// partest::spawn(std::thread::park);
+/// let error = joiner.join().unwrap_err();
+/// assert_eq!((error.threads.len(), error.timeout), (1, Duration::from_millis(20)));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct StillAlive {
-    /// All of them, sorted by name.
+pub struct JoinTimeout {
+    /// The threads, sorted by name.
     pub threads: Vec<ThreadInfo>,
-    /// How long was waited.
-    pub time: Duration,
+    /// How long the joiner waited for them.
+    pub timeout: Duration,
 }
 
-impl fmt::Display for StillAlive {
+impl fmt::Display for JoinTimeout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<String> = self.threads.iter().map(ToString::to_string).collect();
         let word = if names.len() == 1 { "thread" } else { "threads" };
-        write!(f, "timeout joining {word} {}: still alive after {:?}", names.join(", "), self.time)
+        let (names, timeout) = (names.join(", "), self.timeout);
+        write!(f, "timeout joining {word} {names}: still alive after {timeout:?}")
     }
 }
 
-impl Error for StillAlive {}
+impl Error for JoinTimeout {}
 
-/// Runs the body and waits for the threads that it started, no longer than this for all of them.
+/// Runs `body`, waits for at most `timeout` until all of the threads that it started have ended,
+/// and returns what it returned.
 ///
 /// ```
 /// use std::time::Duration;
@@ -156,20 +197,21 @@ impl Error for StillAlive {}
 ///
 /// # Panics
 ///
-/// When some are alive when the time is over, with all their names:
+/// If threads are still alive when the time is over, with the names of all of them:
 ///
 /// ```should_panic
-/// # use std::time::Duration;
+/// use std::time::Duration;
+///
 /// partest::join_threads(Duration::from_millis(20), || {
 ///     partest::spawn(std::thread::park);
 /// });
 /// ```
 ///
-/// A panic of the body is passed on as it is; threads that are still alive then are told of on
-/// stderr.
+/// If `body` panics, that panic goes on unchanged, after the wait; the names of threads that are
+/// still alive are then printed to stderr.
 #[track_caller]
-pub fn join_threads<T>(time: Duration, body: impl FnOnce() -> T) -> T {
-    let joiner = ThreadJoiner::new(time);
+pub fn join_threads<T>(timeout: Duration, body: impl FnOnce() -> T) -> T {
+    let joiner = ThreadJoiner::new(timeout);
     let outcome = panic::catch_unwind(AssertUnwindSafe(body));
     match (outcome, joiner.join()) {
         (Ok(value), Ok(())) => value,

@@ -1,8 +1,8 @@
-//! Mutexes that a panic leaves as they are.
+//! Mutexes here are locked although a thread may have panicked while it held them.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Nothing here is left half done by a panic.
+/// Locks a mutex, poisoned or not: no code of this library leaves its data half changed.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

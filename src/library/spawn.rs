@@ -2,33 +2,33 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
-use std::sync::atomic::Ordering::SeqCst;
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, Once};
 use std::thread;
 
 use super::lock::lock;
-use super::owner::Test;
-use super::task::{Panic, Task, message};
-use super::threads::{self};
+use super::task::{Panic, Task};
+use super::test::Test;
+use super::threads;
 
 thread_local! {
     static IS_SILENT: Cell<bool> = const { Cell::new(false) };
-    /// The newest panic of a thread of ours, as the hook saw it.
-    static SAID: RefCell<Option<Panic>> = const { RefCell::new(None) };
+    /// The thread's latest panic, as the hook saw it.
+    static LATEST_PANIC: RefCell<Option<Panic>> = const { RefCell::new(None) };
 }
 
-/// Puts ours in front of the panic hook that is there, once.
-fn prepare_hook() {
-    static IS_PREPARED: Once = Once::new();
+/// Puts a hook in front of the current panic hook, once.
+fn install_panic_hook() {
+    static INSTALLED: Once = Once::new();
     // A panicking thread may not change hooks.
     if !thread::panicking() {
-        IS_PREPARED.call_once(|| {
+        INSTALLED.call_once(|| {
             let former = panic::take_hook();
             panic::set_hook(Box::new(move |info| {
                 if !IS_SILENT.try_with(Cell::get).unwrap_or(false) {
-                    let _ = SAID.try_with(|said| *said.borrow_mut() = Some(read(info)));
+                    let panic = Panic::from(info);
+                    let _ = LATEST_PANIC.try_with(|latest| *latest.borrow_mut() = Some(panic));
                     former(info);
                 }
             }));
@@ -36,36 +36,32 @@ fn prepare_hook() {
     }
 }
 
-fn read(info: &PanicHookInfo<'_>) -> Panic {
-    Panic { message: message(info.payload()), place: info.location().map(ToString::to_string) }
-}
+/// Marks the task as finished when the body returns or unwinds. The panic itself goes on to the
+/// end of the thread, where the standard library and the agent see it as it is.
+struct FinishOnDrop(Arc<Task>);
 
-/// Tells the task when the body ends or unwinds. The panic itself goes on to the thread's very
-/// end, where the standard library and the agent see it as it is.
-struct Notice(Arc<Task>);
-
-impl Drop for Notice {
+impl Drop for FinishOnDrop {
     fn drop(&mut self) {
-        if thread::panicking() {
-            let said = SAID.try_with(|said| said.borrow_mut().take()).ok().flatten();
-            let unknown = || Panic { message: "without a message".to_owned(), place: None };
-            self.0.note(said.unwrap_or_else(unknown));
-        }
-        self.0.has_ended.store(true, SeqCst);
+        let panic = thread::panicking().then(|| {
+            let latest = LATEST_PANIC.try_with(|latest| latest.borrow_mut().take());
+            latest.ok().flatten().unwrap_or_else(Panic::unknown)
+        });
+        self.0.finish(panic);
     }
 }
 
-/// Starts a thread whose panic counts against the test that started it, also when nobody joins
+/// Starts a thread whose panic counts against the test that started it, even if nobody joins
 /// the thread. Returns when the thread has started.
 ///
-/// Who sees to the counting:
+/// What makes it count:
 ///
-/// - under `cargo partest`, the runner, which charges a panic that nobody joined to this test,
-///   even if the test was over by then (`leaks = { panic = "deny" }` makes it a failure);
-/// - under `cargo test`, a guard: see [`watch`](crate::watch). What comes after the end of the
-///   test is too late there.
+/// - under `cargo partest`, the runner: it charges a panic that nobody joined to this test, even
+///   if the test had finished by then (`leaks = { panic = "deny" }` makes it a failure);
+/// - under `cargo test` and nextest, a guard: see [`watch`](crate::watch). A panic after the end
+///   of the test is too late there.
 ///
-/// A thread that is joined tells its panic to whoever joins it, and to nobody else.
+/// A panic of a thread that is joined is returned by [`JoinHandle::join`], and counts nowhere
+/// else.
 ///
 /// ```
 /// let answer = partest::spawn(|| 6 * 7);
@@ -74,7 +70,7 @@ impl Drop for Notice {
 ///
 /// # Panics
 ///
-/// When the system has no room for another thread; [`Builder::spawn`] returns that as an error.
+/// If the system cannot start another thread; [`Builder::spawn`] returns that as an error.
 pub fn spawn<F, T>(body: F) -> JoinHandle<T>
 where
     F: FnOnce() -> T + Send + 'static,
@@ -86,7 +82,8 @@ where
     }
 }
 
-/// A thread to be started, with a name, a size of its stack, or in silence.
+/// Settings of a thread to be started: its name, the size of its stack, and whether its panic is
+/// expected.
 ///
 /// ```
 /// let builder = partest::Builder::new().name("door").stack_size(64 * 1024);
@@ -95,7 +92,7 @@ where
 /// # std::io::Result::Ok(())
 /// ```
 #[derive(Debug, Default)]
-#[must_use = "nothing starts before `spawn`"]
+#[must_use = "no thread starts before `spawn` is called"]
 pub struct Builder {
     name: Option<String>,
     stack_size: Option<usize>,
@@ -103,26 +100,27 @@ pub struct Builder {
 }
 
 impl Builder {
+    /// A thread without a name, with the standard library's size of the stack, whose panic
+    /// counts.
     pub fn new() -> Builder {
         Builder::default()
     }
 
-    /// Names the thread, for reports.
+    /// Names the thread, as reports and the system show it.
     pub fn name(self, name: impl Into<String>) -> Builder {
         Builder { name: Some(name.into()), ..self }
     }
 
-    /// The size of the thread's stack, in bytes.
+    /// Sets the size of the thread's stack, in bytes.
     pub fn stack_size(self, bytes: usize) -> Builder {
         Builder { stack_size: Some(bytes), ..self }
     }
 
-    /// A panic of this thread is expected: it prints nothing and counts against nobody. Joining
-    /// the thread still returns it.
+    /// Expects a panic of this thread: it prints nothing and counts against no test. Joining the
+    /// thread still returns it.
     ///
-    /// It is the panic hook that prints, so this asks for the hook that this library puts in
-    /// front when its first thread starts. A test that sets a hook of its own afterwards hears
-    /// of every panic.
+    /// It is the panic hook that prints. This library installs one in front of the current hook
+    /// when it starts its first thread; a hook that is installed after that sees all panics.
     ///
     /// ```
     /// let _threads = partest::watch(); // would panic at the end if a thread had failed
@@ -134,18 +132,30 @@ impl Builder {
         Builder { is_silent: true, ..self }
     }
 
-    /// Starts the thread; see [`spawn`].
+    /// Starts the thread, and returns when it has started. See [`spawn`] for what becomes of its
+    /// panic.
+    ///
+    /// ```
+    /// let thread = partest::Builder::new().name("adds").spawn(|| 1 + 1)?;
+    /// assert_eq!(thread.thread().name(), Some("adds"));
+    /// assert_eq!(thread.join().unwrap(), 2);
+    /// # std::io::Result::Ok(())
+    /// ```
     ///
     /// # Errors
     ///
-    /// When the system has no room for another thread.
+    /// If the system cannot start another thread.
+    ///
+    /// # Panics
+    ///
+    /// If the name contains a null byte.
     pub fn spawn<F, T>(self, body: F) -> io::Result<JoinHandle<T>>
     where
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        prepare_hook();
-        let builder = self.of_std();
+        install_panic_hook();
+        let builder = self.to_std();
         let is_silent = self.is_silent;
         let test = Test::current();
         let task = Arc::new(Task::new(self.name));
@@ -157,21 +167,21 @@ impl Builder {
             let (test, task, result) = of_thread;
             test.adopt();
             drop(test);
-            let _ = task.identity.set(threads::own());
-            // The one who started it waits for this.
+            task.set_identity(threads::own());
+            // The thread that called `spawn` waits for this.
             let _ = started.send(());
-            let _notice = Notice(task);
+            let _finish = FinishOnDrop(task);
             let value = if is_silent { run_silently(body) } else { Ok(body()) };
             *lock(&result) = Some(value);
         });
         let handle = handle.inspect_err(|_| test.remove(&task))?;
         let thread = handle.thread().clone();
-        lock(&task.state).handle = Some(handle);
+        task.set_handle(handle);
         let _ = start.recv();
         Ok(JoinHandle { task, test, thread, result })
     }
 
-    fn of_std(&self) -> thread::Builder {
+    fn to_std(&self) -> thread::Builder {
         let mut builder = thread::Builder::new();
         if let Some(name) = &self.name {
             builder = builder.name(name.clone());
@@ -188,8 +198,8 @@ fn run_silently<T>(body: impl FnOnce() -> T) -> thread::Result<T> {
     panic::catch_unwind(AssertUnwindSafe(body))
 }
 
-/// A thread of [`spawn`], to be waited for, as [`std::thread::JoinHandle`]. Dropping it lets the
-/// thread go on alone.
+/// The handle of a thread that [`spawn`] started, to wait for it, like
+/// [`std::thread::JoinHandle`]. Dropping it lets the thread go on alone.
 #[derive(Debug)]
 pub struct JoinHandle<T> {
     task: Arc<Task>,
@@ -199,32 +209,47 @@ pub struct JoinHandle<T> {
 }
 
 impl<T> JoinHandle<T> {
-    /// Waits for the thread's end.
+    /// Waits for the end of the thread, and returns what its body returned.
     ///
     /// # Errors
     ///
-    /// The panic of the thread, which counts against nobody any more.
+    /// If the thread panicked: the panic's payload. It then counts against no test.
     ///
     /// ```
     /// let fails = partest::spawn(|| panic!("just for fun"));
     /// assert_eq!(*fails.join().unwrap_err().downcast::<&str>().unwrap(), "just for fun");
     /// ```
     pub fn join(self) -> thread::Result<T> {
-        let handle = lock(&self.task.state).handle.take();
-        let joined = handle.map_or(Ok(()), thread::JoinHandle::join);
-        lock(&self.task.state).is_joined = true;
+        let joined = self.task.join();
         self.test.remove(&self.task);
         joined?;
         let result = lock(&self.result).take();
         result.unwrap_or_else(|| Err(Box::new("the thread left no result")))
     }
 
-    /// Whether the thread's work is done, so that [`join`](JoinHandle::join) will not take long.
+    /// Whether the thread's body has returned or panicked, so that [`join`](JoinHandle::join)
+    /// does not block for long.
+    ///
+    /// ```
+    /// let (finish, finished) = std::sync::mpsc::channel::<()>();
+    /// let thread = partest::spawn(move || finished.recv());
+    /// assert!(!thread.is_finished());
+    /// # drop(finish);
+    /// # thread.join().unwrap().unwrap_err();
+    /// ```
+    #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.task.has_ended()
+        self.task.has_finished()
     }
 
-    /// The thread itself, for its name, its id or to unpark it.
+    /// The thread itself: for its name or its id, or to unpark it.
+    ///
+    /// ```
+    /// let thread = partest::spawn(std::thread::park);
+    /// thread.thread().unpark();
+    /// thread.join().unwrap();
+    /// ```
+    #[must_use]
     pub fn thread(&self) -> &thread::Thread {
         &self.thread
     }
@@ -232,11 +257,7 @@ impl<T> JoinHandle<T> {
 
 impl<T> Drop for JoinHandle<T> {
     fn drop(&mut self) {
-        let mut state = lock(&self.task.state);
-        state.is_abandoned = true;
-        // A guard wants to know how it ends.
-        if !self.test.is_watched() {
-            state.handle = None;
-        }
+        // A guard asks later how the thread ended.
+        self.task.detach(self.test.is_watched());
     }
 }

@@ -1,29 +1,40 @@
-//! The threads of this process, as the system lists them. Whose they are is not known here.
+//! The threads of this process, as the system lists them. Which test they belong to is not known
+//! here.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// A thread for as long as the process lives: numbers are given out again, but not to two
-/// threads that began at one time. Sorts by age, the oldest first.
+/// Identifies a thread for as long as the process lives: the system uses thread ids again, but not
+/// for two threads that started at the same time. Sorts by age, the oldest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Identity {
-    /// Ticks since the machine started.
-    pub born: u64,
+    /// When it started, in ticks since the system did.
+    pub started: u64,
     pub tid: u32,
 }
 
-/// A thread, as reports name it.
+/// A thread that was alive when it was asked for, as reports name it. Its `Display` is
+/// `NAME (tid 123)`, or without the id where the system has none.
+///
+/// ```
+/// let thread = partest::Builder::new().name("reaper").spawn(std::thread::park)?;
+/// let info = &partest::active()[0];
+/// assert_eq!(info.name.as_deref(), Some("reaper"));
+/// assert!(info.to_string().starts_with("reaper"));
+/// # thread.thread().unpark();
+/// # thread.join().unwrap();
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ThreadInfo {
-    /// Its name, or `None` where it was given none. Linux keeps 15 bytes of it; threads of
-    /// [`Builder`](crate::Builder) are known by their whole name.
+    /// Its name, or `None` if it was given none. Linux keeps only the first 15 bytes of a name;
+    /// threads of [`Builder`](crate::Builder) are known by their whole name.
     pub name: Option<String>,
-    /// The system's number of it; `None` elsewhere than on Linux.
+    /// The system's thread id, on Linux; `None` on other systems.
     pub tid: Option<u32>,
 }
 
-/// `name (tid 123)`
 impl fmt::Display for ThreadInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name.as_deref().unwrap_or("unnamed"))?;
@@ -31,7 +42,7 @@ impl fmt::Display for ThreadInfo {
     }
 }
 
-/// By name, the nameless last.
+/// Sorts by name, the unnamed last.
 pub fn sort(threads: &mut [ThreadInfo]) {
     threads.sort_by(|a, b| {
         let key = |thread: &ThreadInfo| (thread.name.is_none(), thread.name.clone(), thread.tid);
@@ -39,13 +50,12 @@ pub fn sort(threads: &mut [ThreadInfo]) {
     });
 }
 
-/// The calling thread, where the system tells.
+/// The calling thread; `None` if the system does not tell.
 pub fn own() -> Option<Identity> {
     own_with_name().map(|(identity, _)| identity)
 }
 
 /// Every thread of the process that has not ended, with the name that the system has for it.
-/// `None`: the system does not tell.
 pub type Alive = BTreeMap<Identity, String>;
 
 #[cfg(target_os = "linux")]
@@ -61,14 +71,16 @@ mod system {
 
     const TASKS: &str = "/proc/self/task";
 
-    /// A list ends early where a thread comes to its end just when the kernel stands at it
-    /// (`next_tid` in Linux's fs/proc/base.c): it is read again until as many have been seen
-    /// alive as there are at its end, and where threads end all the time, often enough.
+    /// The threads that are alive; `None` if the system does not tell.
+    ///
+    /// The kernel cuts its list short if a thread ends just when the list has come to it
+    /// (`next_tid` in Linux's fs/proc/base.c). So it is read again until it has as many threads as
+    /// there are, or, if threads end all the time, a limited number of times.
     pub fn alive() -> Option<Alive> {
         const TRIES: u32 = 20;
         let mut alive = Alive::new();
         for _ in 0..TRIES {
-            // One that has ended since is not there any more, and not missed.
+            // A thread that has ended since it was listed is not alive.
             let read = |task: std::io::Result<fs::DirEntry>| {
                 fs::read(task.ok()?.path().join("stat")).ok().and_then(|stat| parse(&stat))
             };
@@ -82,14 +94,15 @@ mod system {
         Some(alive)
     }
 
-    /// How many threads there are: a directory each, besides the two names of their own that
-    /// directories have.
+    /// The number of threads: each is a directory and so a link to this one, which has two links
+    /// of its own.
     fn count() -> Option<u64> {
         Some(fs::metadata(TASKS).ok()?.nlink().saturating_sub(2))
     }
 
-    /// `TID (NAME) STATE …`, where the name may hold anything. `None` for a thread that has ended:
-    /// who joined it must not see it any more, although the kernel lists it a while longer.
+    /// Reads `TID (NAME) STATE …`, where the name may contain anything. `None` for a thread that
+    /// has ended: after a join it must not be seen any more, although the kernel lists it a while
+    /// longer.
     pub fn parse(stat: &[u8]) -> Option<(Identity, String)> {
         const FLAGS: usize = 9;
         const START_TIME: usize = 22;
@@ -105,7 +118,7 @@ mod system {
             return None;
         }
         let identity =
-            Identity { born: field(START_TIME)?.parse().ok()?, tid: tid.trim().parse().ok()? };
+            Identity { started: field(START_TIME)?.parse().ok()?, tid: tid.trim().parse().ok()? };
         Some((identity, name.to_owned()))
     }
 }
@@ -130,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn threads_sort_by_name_with_the_nameless_last() {
+    fn threads_sort_by_name_with_the_unnamed_last() {
         let thread = |name: Option<&str>, tid| ThreadInfo { name: name.map(str::to_owned), tid };
         let mut threads =
             [thread(None, Some(2)), thread(Some("b"), Some(4)), thread(Some("a"), None)];
@@ -140,12 +153,12 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_name_may_hold_anything() {
+    fn a_name_may_contain_anything() {
         let stat = |name: &str, flags: u32| {
             format!("77 ({name}) S 1 2 3 4 5 {flags} 7 8 9 10 11 12 13 14 15 16 17 18 999 20\n")
         };
         let read = |text: String| system::parse(text.as_bytes());
-        let identity = Identity { born: 999, tid: 77 };
+        let identity = Identity { started: 999, tid: 77 };
         assert_eq!(read(stat("a) R (b", 64)), Some((identity, "a) R (b".to_owned())));
         assert_eq!(read(stat("ends", 64 | 4)), None);
         assert_eq!(read("77 (cut".to_owned()), None);
@@ -153,31 +166,31 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn no_thread_is_overlooked_while_others_end() {
+    fn no_thread_is_missed_while_others_end() {
         use std::sync::atomic::{AtomicBool, Ordering};
-        static IS_OVER: AtomicBool = AtomicBool::new(false);
-        let restless: Vec<_> = (0..4)
+        static STOP: AtomicBool = AtomicBool::new(false);
+        let churning: Vec<_> = (0..4)
             .map(|_| {
                 std::thread::spawn(|| {
-                    while !IS_OVER.load(Ordering::Relaxed) {
+                    while !STOP.load(Ordering::Relaxed) {
                         std::thread::spawn(|| {}).join().unwrap();
                     }
                 })
             })
             .collect();
         for _ in 0..300 {
-            let (tell, told) = std::sync::mpsc::channel();
+            let (sender, receiver) = std::sync::mpsc::channel();
             let thread = std::thread::spawn(move || {
-                tell.send(own()).unwrap();
+                sender.send(own()).unwrap();
                 std::thread::park();
             });
-            let id = told.recv().unwrap().unwrap();
+            let id = receiver.recv().unwrap().unwrap();
             assert!(alive().unwrap().contains_key(&id));
             thread.thread().unpark();
             thread.join().unwrap();
         }
-        IS_OVER.store(true, Ordering::Relaxed);
-        restless.into_iter().for_each(|thread| thread.join().unwrap());
+        STOP.store(true, Ordering::Relaxed);
+        churning.into_iter().for_each(|thread| thread.join().unwrap());
     }
 
     #[cfg(target_os = "linux")]

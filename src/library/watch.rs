@@ -1,26 +1,27 @@
-//! The guard that looks after a test's threads where no runner does.
+//! The guard that watches a test's threads where no runner does.
 
 use std::fmt;
 use std::io::Write;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 use std::time::Duration;
 
 use super::joiner::wait;
-use super::owner::{Before, Test};
+use super::run;
 use super::task::Task;
+use super::test::{Snapshot, Test};
 use super::threads::ThreadInfo;
 
-/// Looks after this test's threads until the end of the test:
+/// Watches this test's threads until the guard that it returns is dropped, at the end of the
+/// test:
 ///
-/// - a thread of [`spawn`](crate::spawn) that panicked, and that nobody joined, makes the test
-///   fail, with what it said and where;
+/// - if a thread of [`spawn`](crate::spawn) panicked and nobody joined it, the test fails, with
+///   the message and the location of the panic;
 /// - threads that are still alive are reported; the test passes all the same.
 ///
-/// Its place is the first line of a test: what comes first is dropped last. It is all one needs
-/// under plain `cargo test` or nextest. `cargo partest` finds both by itself, for unchanged
-/// tests; a guard does no harm there.
+/// It belongs on the first line of a test, because what is declared first is dropped last. That
+/// is all one needs under plain `cargo test` or nextest. `cargo partest` finds both by itself, in
+/// unchanged tests; a guard does no harm there.
 ///
 /// ```
 /// let _threads = partest::watch();
@@ -28,7 +29,7 @@ use super::threads::ThreadInfo;
 /// assert_eq!(ready.join().unwrap(), "ready");
 /// ```
 ///
-/// The thread that panics here is seen by nobody but the guard:
+/// Only the guard makes this panic a failure of the test:
 ///
 /// ```should_panic
 /// let _threads = partest::watch();
@@ -37,18 +38,39 @@ use super::threads::ThreadInfo;
 /// });
 /// ```
 ///
-/// What a thread does after its test has ended cannot be charged to it by any guard: under
-/// `cargo test` a later panic is lost, and only `cargo partest` tells whose it was. Neither can
-/// a panic of a thread that was started by other means; join it, or use
+/// What a thread does after the end of its test is too late for any guard: under `cargo test` a
+/// later panic is lost, and only `cargo partest` tells which test it belongs to. The panic of a
+/// thread that was started by other means is not seen either; join it, or use
 /// [`spawn`](crate::spawn).
 pub fn watch() -> Watch {
     let test = Test::current();
-    test.watches.fetch_add(1, SeqCst);
+    test.watch();
     Watch { test, linger: Duration::ZERO, format: Box::new(report), sink: Box::new(print) }
 }
 
 /// The guard of [`watch`].
-#[must_use = "it looks after the threads until it is dropped, which is at once"]
+///
+/// It stays on the thread that created it, and so is neither [`Send`] nor [`Sync`].
+///
+/// ```
+/// use std::time::Duration;
+///
+/// let _threads = partest::watch().linger(Duration::from_secs(1)).format(|left| {
+///     format!("{} left {} threads behind", left.test, left.threads.len())
+/// });
+/// partest::spawn(|| std::thread::sleep(Duration::from_millis(20)));
+/// ```
+///
+/// ```compile_fail
+/// let threads = partest::watch();
+/// std::thread::spawn(move || drop(threads));
+/// ```
+///
+/// # Panics
+///
+/// The drop panics if a thread failed, with all failures; if the test is panicking already, it
+/// prints them to stderr instead.
+#[must_use = "without a name it is dropped at once, and watches nothing"]
 pub struct Watch {
     test: Arc<Test>,
     linger: Duration,
@@ -63,14 +85,25 @@ impl fmt::Debug for Watch {
 }
 
 impl Watch {
-    /// How long threads may outlive the test before they are reported; the end of the test waits
-    /// for them so long. Zero, unless this is called.
+    /// Sets how long threads may outlive the test before they are reported as left behind; the
+    /// end of the test waits for them that long. The default is zero.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let threads = partest::watch()
+    ///     .linger(Duration::from_secs(5))
+    ///     .sink(|report| panic!("the thread ends in time: {report}"));
+    /// partest::spawn(|| std::thread::sleep(Duration::from_millis(20)));
+    /// drop(threads);
+    /// ```
     pub fn linger(mut self, time: Duration) -> Watch {
         self.linger = time;
         self
     }
 
-    /// The wording of the report on threads that were left behind.
+    /// Sets the wording of the report on threads that were left behind. The default is the
+    /// `Display` of [`LeftBehind`].
     ///
     /// ```
     /// let _threads = partest::watch().format(|left| {
@@ -82,7 +115,9 @@ impl Watch {
         self
     }
 
-    /// Where the report on threads that were left behind goes; to stdout, unless this is called.
+    /// Sets where the report on threads that were left behind goes. By default it is printed to
+    /// stdout: under `cargo partest` as part of the test's output, elsewhere past libtest's
+    /// capture, so that it is seen although the test passes.
     ///
     /// ```
     /// use std::sync::{Arc, Mutex};
@@ -105,17 +140,25 @@ impl Watch {
     }
 }
 
-/// The threads that a test has left behind.
+/// The threads that a test left behind, for [`Watch::format`]. Its `Display` is the report's
+/// default wording.
+///
+/// ```
+/// let threads = partest::watch().format(|left| left.to_string()).sink(|report| {
+///     assert!(report.starts_with("The following test left new threads behind:\n"));
+/// });
+/// partest::spawn(std::thread::park);
+/// drop(threads);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LeftBehind {
-    /// The test, named as `cargo partest` does: `BINARY::path::name`.
+    /// The name of the test as `cargo partest` reports it: `BINARY::path::name`.
     pub test: String,
-    /// Its threads that are alive, sorted by name.
+    /// Its threads that are still alive, sorted by name.
     pub threads: Vec<ThreadInfo>,
 }
 
-/// The report's usual wording.
 impl fmt::Display for LeftBehind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "The following test left new threads behind:\n  {}", self.test)?;
@@ -128,23 +171,23 @@ fn report(left: &LeftBehind) -> String {
     left.to_string()
 }
 
-/// Where it is seen although the test passes. Under `cargo partest`, which tells of threads in
-/// its own words, it stays with the test's output, since what a worker prints past the capture
-/// belongs to nobody there.
+/// Prints the report so that it is seen although the test passes. Under `cargo partest`, which
+/// reports threads by itself, it becomes part of the test's output: what a worker prints past the
+/// capture belongs to no test there.
 fn print(text: &str) {
-    if crate::is_active() {
+    if run::is_active() {
         println!("{text}");
     } else {
-        // Not by a macro, whose output libtest would keep; and not in the middle of a line of its
-        // own. Who has closed stdout does not want to know.
+        // libtest captures what macros print, and may have begun a line of its own. If stdout is
+        // closed nobody reads it.
         let _ = writeln!(std::io::stdout().lock(), "\n{text}");
     }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        let threads = wait(&self.test, &Before::default(), self.linger);
-        self.test.watches.fetch_sub(1, SeqCst);
+        let threads = wait(&self.test, &Snapshot::default(), self.linger);
+        self.test.unwatch();
         let failures = if self.test.is_watched() { Vec::new() } else { failures(&self.test) };
         if !threads.is_empty() {
             let left = LeftBehind { test: self.test.name.clone(), threads };
@@ -154,7 +197,7 @@ impl Drop for Watch {
             return;
         }
         let text = format!("a thread of this test failed: {}", failures.join("; "));
-        // A test may fail by itself and by its threads: both are told.
+        // A test may fail by itself and by its threads: both are reported.
         if thread::panicking() { eprintln!("{text}") } else { panic!("{text}") }
     }
 }
