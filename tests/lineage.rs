@@ -1,6 +1,6 @@
 //! What came before, and what this owes to it: the rows N1 to N20 of nose's multiprocess plugin,
 //! each with its intent, and B3, B7 and B8 of a post on threads and processes in integration tests.
-//! N6 stands in `src/units.rs`; N3, N7, N8 and N11 to N13, with nose's own example, in `nose.rs`;
+//! N6 stands in `src/plan/grouping/tests.rs`; N3, N7, N8 and N11 to N13, with nose's own example, in `nose.rs`;
 //! N26 and N28 to N31, what shared fixtures do when something goes wrong, in `shared.rs`; N17
 //! needs what does not exist yet.
 

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 use super::clock;
 use super::event::{End, Happening, Role, Stream};
 use super::groups::Groups;
+#[cfg(not(unix))]
+use super::no_fork_server::Prepared;
 
 /// How often the end of the process is looked for.
 const TICK: Duration = Duration::from_millis(10);
@@ -77,6 +79,34 @@ impl Wire {
 
     pub fn path(&self) -> String {
         String::new()
+    }
+}
+
+/// What a process waits at before it ends: nothing here does.
+#[cfg(not(unix))]
+pub enum Door {}
+
+#[cfg(not(unix))]
+impl Door {
+    /// The process ends.
+    pub fn open(self) {
+        match self {}
+    }
+}
+
+#[cfg(not(unix))]
+impl<'g> Supervised<'g> {
+    pub fn door(&self, _descriptor: u32) -> Option<Door> {
+        None
+    }
+
+    pub fn fork(
+        prepared: &Prepared,
+        _command: &Command,
+        _groups: &'g Groups,
+        _role: Role,
+    ) -> Option<io::Result<Self>> {
+        match *prepared {}
     }
 }
 
@@ -204,7 +234,7 @@ impl<'g> Supervised<'g> {
 
     #[cfg(not(unix))]
     pub fn hears_its_input(&self) -> crate::process::event::Hearing {
-        super::Hearing::Unknown
+        crate::process::event::Hearing::Unknown
     }
 
     #[cfg(not(unix))]

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+#[cfg(target_os = "linux")]
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal};
 
+#[cfg(target_os = "linux")]
 use super::procfs;
 
 /// How often a process is looked at that was killed.

@@ -8,7 +8,9 @@ use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
 
-use rustix::process::{Pid, Signal};
+use rustix::process::Pid;
+#[cfg(target_os = "linux")]
+use rustix::process::Signal;
 
 pub(super) fn before_exec(parent: u32, inherited: Option<i32>) -> io::Result<()> {
     #[cfg(target_os = "linux")]

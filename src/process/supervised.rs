@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
-use rustix::process::{Signal, kill_process_group};
+use rustix::process::Signal;
+#[cfg(target_os = "linux")]
+use rustix::process::kill_process_group;
 use signal_hook::consts::{SIGINT, SIGQUIT};
 
 #[cfg(target_os = "linux")]
@@ -22,7 +24,9 @@ use super::clock;
 use super::log_path::{self, HEAD_AT_ONCE, Ledger};
 use super::procfs;
 use super::reap::{SOON, has_ended, reap_traced, stopped_by};
-use super::signal::{go_on_group, kill_group, signal_group, signal_name};
+#[cfg(target_os = "linux")]
+use super::signal::go_on_group;
+use super::signal::{kill_group, signal_group, signal_name};
 use super::spawn::pidfd;
 #[cfg(target_os = "linux")]
 use super::terminal::{Given, Lease};
