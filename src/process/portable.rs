@@ -18,7 +18,7 @@ use super::no_fork_server::Prepared;
 const TICK: Duration = Duration::from_millis(10);
 
 /// What it has written on its way out is read within that time.
-const SOON: Duration = Duration::from_millis(1);
+const SOON: Duration = Duration::from_millis(200);
 
 /// How much may still be told after the end of the process: what its pipes have held. More than
 /// that comes from somebody else, who must not hold us up.
