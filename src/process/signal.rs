@@ -38,9 +38,16 @@ fn send(pid: u32, signal: Signal) {
     }
 }
 
-/// Asks them to end.
+/// Asks a process and all that it has started to end. Each is stopped first: it neither starts
+/// anything more nor reports the end of a child as a failure.
 pub fn end_tree(pid: u32) {
-    signal_tree(pid, Signal::TERM);
+    signal_one(pid, Signal::STOP);
+    for child in procfs::children_of(&pid.to_string()) {
+        end_tree(child);
+    }
+    signal_one(pid, Signal::TERM);
+    // It takes the signal only when it goes on.
+    signal_one(pid, Signal::CONT);
 }
 
 pub fn stop_tree(pid: u32) {
@@ -56,20 +63,47 @@ fn signal_tree(pid: u32, signal: Signal) {
     for child in procfs::children_of(&pid.to_string()) {
         signal_tree(child, signal);
     }
-    let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return };
-    // It may have ended by itself.
-    let _ = rustix::process::kill_process(pid, signal);
+    signal_one(pid, signal);
 }
 
 /// Asks a process that is no child of ours to end.
 pub fn ask_to_end(pid: u32) {
+    signal_one(pid, Signal::TERM);
+}
+
+fn signal_one(pid: u32, signal: Signal) {
     if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
         // It may have ended by itself.
-        let _ = rustix::process::kill_process(pid, Signal::TERM);
+        let _ = rustix::process::kill_process(pid, signal);
     }
 }
 
 pub fn signal_name(signal: i32) -> String {
     signal_hook::low_level::signal_name(signal)
         .map_or_else(|| format!("signal {signal}"), str::to_owned)
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::io::{BufRead, BufReader, Read};
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    #[test]
+    fn a_process_that_is_ended_with_its_children_does_not_report_their_end() {
+        // While the many others are signalled there is time to notice the end of the first.
+        let script = "sleep 1000 & first=$!; i=0
+            while [ $i -lt 100 ]; do sleep 1000 & i=$((i + 1)); done
+            echo ready; wait $first; echo a child was lost";
+        let mut shell =
+            Command::new("sh").args(["-c", script]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut printed = BufReader::new(shell.stdout.take().unwrap());
+        let mut line = String::new();
+        printed.read_line(&mut line).unwrap();
+        end_tree(shell.id());
+        shell.wait().unwrap();
+        printed.read_to_string(&mut line).unwrap();
+        assert_eq!(line, "ready\n");
+    }
 }
