@@ -17,7 +17,8 @@ use super::no_fork_server::Prepared;
 /// How often the end of the process is looked for.
 const TICK: Duration = Duration::from_millis(10);
 
-/// What it has written on its way out is read within that time.
+/// What it has written on its way out is read within that time, on a busy machine too. Only who leaves
+/// a child with one of the pipes costs all of it: where they are closed, nothing is waited for.
 const SOON: Duration = Duration::from_millis(200);
 
 /// How much may still be told after the end of the process: what its pipes have held. More than
