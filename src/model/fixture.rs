@@ -27,9 +27,10 @@ impl fmt::Display for FixtureInstance {
 /// between runs to the run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Error)]
 pub enum FixtureFailure {
-    /// What kept it from being started, or its values from being read.
+    /// Whatever else: it could not be started, what it handed over could not be read, or it was kept
+    /// from an earlier run and is gone.
     #[error("{0}")]
-    Start(String),
+    Other(String),
     #[error(
         "it was not ready after {0:?} (it says so by a line PARTEST_READY, or as `ready` in Cargo.toml tells)"
     )]

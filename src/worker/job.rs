@@ -29,9 +29,7 @@ impl Job {
     pub(super) fn role(&self) -> Role {
         Role::Worker { batch: self.batch.id }
     }
-}
 
-impl Job {
     /// The one that its worker is told of.
     pub(super) fn slot(&self) -> usize {
         self.batch.slots.first().copied().unwrap_or(0)

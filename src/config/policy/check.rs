@@ -1,11 +1,11 @@
 //! What is wrong about policies: names that nothing bears, promises that exclude each other.
 
-use super::super::diagnostic::{Mistake, nearest};
-use super::super::schema::Declaration;
 use super::{PackagePolicy, Policy};
+use crate::config::diagnostic::{Mistake, nearest};
 use crate::config::fixtures::{FixtureKeys, Scope};
 use crate::config::keys::{Keys, Kind};
 use crate::config::policy::{FixtureName, covers};
+use crate::config::schema::Declaration;
 use crate::config::value::At;
 
 impl Policy {

@@ -1,13 +1,13 @@
 //! libtest's events, found in what its main thread writes.
 
-use super::super::libtest_event::{Counts, Line, events_in};
-use super::super::long_line::Shortened;
-use super::super::test_index::Turn;
 use super::{Agent, Certainty, MOST_BY_OTHERS, only_place};
 use crate::model::outcome::Outcome;
 use crate::model::output::Bounded;
 use crate::process::clock;
 use crate::protocol::channel::{Ended, Heard, Settled};
+use crate::protocol::libtest_event::{Counts, Line, events_in};
+use crate::protocol::long_line::Shortened;
+use crate::protocol::test_index::Turn;
 
 impl Agent<'_> {
     /// libtest has created a thread for a test, or none for one that it ignores.
