@@ -38,20 +38,20 @@ impl Stat {
     }
 
     /// By the numbers of proc(5). The name in brackets, which may hold anything, is the second.
-    pub(super) fn field(&self, number: usize) -> Option<&str> {
+    fn field(&self, number: usize) -> Option<&str> {
         self.0.rsplit_once(')')?.1.split_whitespace().nth(number - 3)
     }
 
-    pub(super) fn number(&self, field: usize) -> Option<u64> {
+    fn number(&self, field: usize) -> Option<u64> {
         self.field(field)?.parse().ok()
     }
 
-    pub(super) fn state(&self) -> Option<char> {
+    fn state(&self) -> Option<char> {
         self.field(3)?.chars().next()
     }
 
     #[cfg(target_os = "linux")]
-    pub(super) fn parent(&self) -> Option<u32> {
+    fn parent(&self) -> Option<u32> {
         self.field(4)?.parse().ok()
     }
 
@@ -81,7 +81,7 @@ impl Stat {
 }
 
 #[cfg(target_os = "linux")]
-pub(super) fn in_ticks(ticks: Ticks) -> Duration {
+fn in_ticks(ticks: Ticks) -> Duration {
     Duration::from_millis(ticks * 1000 / rustix::param::clock_ticks_per_second().max(1))
 }
 
@@ -94,7 +94,7 @@ pub(super) fn age(born: Ticks) -> Duration {
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn in_ticks(_ticks: Ticks) -> Duration {
+fn in_ticks(_ticks: Ticks) -> Duration {
     Duration::ZERO
 }
 
@@ -320,7 +320,7 @@ pub fn living_strays(but: &[u32]) -> Vec<AtWork> {
     strays.filter_map(at_work).collect()
 }
 
-pub(super) fn children_in(list: &Path) -> Vec<u32> {
+fn children_in(list: &Path) -> Vec<u32> {
     let list = fs::read_to_string(list).unwrap_or_default();
     list.split_whitespace().flat_map(str::parse).collect()
 }
