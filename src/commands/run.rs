@@ -23,7 +23,7 @@ use crate::model::test::TestId;
 use crate::model::verdict::Verdict;
 use crate::plan::group::{Group, Slots};
 use crate::plan::grouping::{self, Grouped};
-use crate::plan::history::{History, Measured};
+use crate::plan::history::{History, Measurements};
 use crate::plan::schedule::Plan;
 use crate::process::platform;
 use crate::process::procfs::{self, ProcessorTime};
@@ -59,7 +59,7 @@ pub fn run(
     let (settings, inventory) = (known.settings, known.inventory);
     let mut reports = Reports::new(View { inventory, settings });
     let context = context(&known, interrupts)?;
-    let mut measured = Measured::default();
+    let mut measured = Measurements::default();
     let summary = run_tests(&mut known, &context, pool, interrupts, &mut reports, &mut measured)?;
     reports.show(&Event::Finished(summary.clone()));
     // A run inside a test of a run leaves the outer one's files alone.
@@ -102,7 +102,7 @@ fn run_tests(
     pool: &rayon::ThreadPool,
     interrupts: &Interrupts,
     reports: &mut Reports<'_>,
-    measured: &mut Measured,
+    measured: &mut Measurements,
 ) -> Result<Summary> {
     let Known { settings, workspace, policy, inventory, choices, grouped, slots, .. } = known;
     let (settings, inventory, slots) = (*settings, *inventory, *slots);
@@ -278,7 +278,7 @@ fn ignored(first: usize, choices: &[Vec<Choice>]) -> Vec<TestId> {
 }
 
 /// Only what ran to its end tells how long a test takes.
-fn record(measured: &mut Measured, test: TestId, verdict: &Verdict, load: Option<f64>) {
+fn record(measured: &mut Measurements, test: TestId, verdict: &Verdict, load: Option<f64>) {
     let ran = matches!(verdict.outcome, Outcome::Passed | Outcome::Failed | Outcome::TimedOut);
     if let Some(took) = verdict.took.filter(|_| ran) {
         let failed = verdict.outcome != Outcome::Passed;

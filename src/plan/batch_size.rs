@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::candidate::{Cut, PRICE_OF_A_PROCESS};
-use super::group::{Form, Group};
+use super::candidate::{Candidate, PROCESS_COST};
+use super::group::{Isolation, Group};
 use super::group_state::GroupState;
 use super::schedule::Plan;
 use crate::config::fixtures::Scope;
@@ -11,10 +11,10 @@ use crate::config::keys::{Recycle, Threads};
 
 /// What each name on the command line costs libtest for each test of the binary (0.03 to
 /// 0.05 ms a name at 10,000 tests).
-const PRICE_OF_A_NAME: Duration = Duration::from_nanos(4);
+const NAME_COST: Duration = Duration::from_nanos(4);
 
 /// A batch should carry this many times what starting it costs.
-const WORTH: u32 = 5;
+const LEAST_WORK_FACTOR: u32 = 5;
 
 /// Where nobody has asked for more processes, none is worth less work than this: what tests set
 /// up in theirs without saying so (the first backtrace reads all debug information) is not known,
@@ -32,21 +32,21 @@ const LEAST_LOAD: f64 = 0.05;
 
 impl Plan {
     /// What this group would hand out now, or nothing if it may not start.
-    pub(super) fn cut(&self, at: usize) -> Option<Cut> {
+    pub(super) fn candidate(&self, at: usize) -> Option<Candidate> {
         let state = &self.groups[at];
         let group = &state.group;
-        if !state.has_work() || (group.form == Form::Unit && state.running > 0) {
+        if !state.has_work() || (group.isolation == Isolation::Unit && state.running > 0) {
             return None;
         }
-        if self.held.refuses(group) || (group.exclusive && !self.running.is_empty()) {
+        if self.held_locks.refuses(group) || (group.exclusive && !self.running.is_empty()) {
             return None;
         }
         if self.more_at_once(group) == 0 {
             return None;
         }
-        let cut = self.size(at);
-        let has_room = self.running.is_empty() || self.fits(cut.load);
-        (has_room && cut.width <= self.free.len()).then_some(cut)
+        let candidate = self.size(at);
+        let has_room = self.running.is_empty() || self.fits(candidate.load);
+        (has_room && candidate.width <= self.free.len()).then_some(candidate)
     }
 
     /// How many more tests of a group's binary may run beside those that do.
@@ -68,7 +68,7 @@ impl Plan {
         }
     }
 
-    fn size(&self, at: usize) -> Cut {
+    fn size(&self, at: usize) -> Candidate {
         let state = &self.groups[at];
         let limit = match state.group.recycle {
             Recycle::After(tests) => tests,
@@ -78,17 +78,17 @@ impl Plan {
             return self.sized(at, 1, state.expected(suspect), true);
         }
         let whole = state.pending.len().min(limit);
-        match state.group.form {
-            Form::Isolated => self.sized(at, 1, state.work(state.next(1)), false),
-            Form::Unit => self.sized(at, whole, state.work(state.next(whole)), false),
-            Form::Split => {
+        match state.group.isolation {
+            Isolation::PerTest => self.sized(at, 1, state.work(state.next(1)), false),
+            Isolation::Unit => self.sized(at, whole, state.work(state.next(whole)), false),
+            Isolation::Split => {
                 let count = self.split_size(at).min(limit);
                 self.sized(at, count, state.work(state.next(count)), false)
             }
         }
     }
 
-    fn sized(&self, at: usize, count: usize, work: Duration, is_alone: bool) -> Cut {
+    fn sized(&self, at: usize, count: usize, work: Duration, is_alone: bool) -> Candidate {
         let group = &self.groups[at].group;
         let is_rest = count == self.groups[at].pending.len();
         let threads = self.threads(at, count, work, is_rest);
@@ -97,7 +97,7 @@ impl Plan {
         let next = self.groups[at].next(count.min(self.groups[at].pending.len()));
         let is_unknown = next.last().is_some_and(|test| test.expected.is_none());
         let has_failed = next.iter().any(|test| test.failed);
-        Cut { group: at, count, work, load, threads, width, is_alone, has_failed, is_unknown }
+        Candidate { group: at, count, work, load, threads, width, is_alone, has_failed, is_unknown }
     }
 
     /// As many threads as bring the work below the fair share of the whole, and the slots
@@ -108,7 +108,7 @@ impl Plan {
         let most = most.min(self.more_at_once(group)).max(1);
         let room = if self.capacity.is_finite() { self.room(at) } else { most };
         // What is alone on the machine is so among the tests of its process, too.
-        let is_alone = group.exclusive || group.form == Form::Isolated;
+        let is_alone = group.exclusive || group.isolation == Isolation::PerTest;
         if !group.can_thread || is_alone || group.recycle == Recycle::OnFailure {
             return 1;
         }
@@ -140,7 +140,7 @@ impl Plan {
         let all = state.pending.len();
         let others_wait = self.others_wait(at);
         let is_alone = !others_wait && self.free.len() == self.slot_count && self.slot_count > 1;
-        if is_alone && self.price_of_names(state, all / 2) > PRICE_OF_A_PROCESS {
+        if is_alone && self.cost_of_names(state, all / 2) > PROCESS_COST {
             // Threads of one process share out many tests better than any plan.
             return all;
         }
@@ -149,12 +149,12 @@ impl Plan {
         let slots = self.slot_count.min(room + self.running.len());
         let target = self.remaining.mul_f64(share as f64 / (2 * slots) as f64);
         let mut count = self.take_until(state, target);
-        if self.capacity.is_finite() && state.loads.is_guess() && all >= FEWEST_TO_TRY {
+        if self.capacity.is_finite() && state.cpu_load.is_guess() && all >= FEWEST_TO_TRY {
             // First a few, to see whether they compute or wait.
             count = count.min(FEWEST_UNKNOWN.max(all / 16));
         }
         let rest = state.work(&state.pending[..all - count]);
-        if state.keeps_together && rest < SHORT {
+        if state.coalesces && rest < SHORT {
             return all;
         }
         if is_alone {
@@ -163,11 +163,11 @@ impl Plan {
             return count.min(all.div_ceil(2));
         }
         let rest = all - count;
-        if rest < FEWEST_UNKNOWN.min(count) || !self.cut_pays(state, count) { all } else { count }
+        if rest < FEWEST_UNKNOWN.min(count) || !self.splitting_pays(state, count) { all } else { count }
     }
 
     fn take_until(&self, state: &GroupState, target: Duration) -> usize {
-        let least = if state.keeps_together { SHORT } else { PRICE_OF_A_PROCESS * WORTH };
+        let least = if state.coalesces { SHORT } else { PROCESS_COST * LEAST_WORK_FACTOR };
         let (mut work, mut count) = (Duration::ZERO, 0);
         for test in state.pending.iter().rev() {
             let fewest = if test.expected.is_none() { FEWEST_UNKNOWN } else { 1 };
@@ -181,24 +181,24 @@ impl Plan {
     }
 
     /// Whether naming some of the tests costs little beside running them.
-    fn cut_pays(&self, state: &GroupState, count: usize) -> bool {
-        let price = PRICE_OF_A_PROCESS + self.price_of_names(state, count);
-        state.work(state.next(count)) >= price * WORTH
+    fn splitting_pays(&self, state: &GroupState, count: usize) -> bool {
+        let price = PROCESS_COST + self.cost_of_names(state, count);
+        state.work(state.next(count)) >= price * LEAST_WORK_FACTOR
     }
 
     /// What libtest takes to find so many tests among those of the binary, by their names or
     /// by the names of the others.
-    fn price_of_names(&self, state: &GroupState, count: usize) -> Duration {
+    fn cost_of_names(&self, state: &GroupState, count: usize) -> Duration {
         let in_binary = state.group.tests_in_binary.max(count);
         let names = count.min(in_binary - count) as f64;
-        PRICE_OF_A_NAME.mul_f64(names * in_binary as f64)
+        NAME_COST.mul_f64(names * in_binary as f64)
     }
 
-    /// Which of several cuts goes first: the greatest.
-    pub(super) fn rank(&self, cut: &Cut) -> impl Ord + use<> {
-        let is_exclusive = self.groups[cut.group].group.exclusive;
+    /// Which of several candidates goes first: the greatest.
+    pub(super) fn rank(&self, candidate: &Candidate) -> impl Ord + use<> {
+        let is_exclusive = self.groups[candidate.group].group.exclusive;
         // Tests that are alone on the machine come last, when it empties anyway.
-        let last = std::cmp::Reverse(cut.group);
-        (!is_exclusive, cut.is_alone, cut.has_failed, cut.is_unknown, cut.work, last)
+        let last = std::cmp::Reverse(candidate.group);
+        (!is_exclusive, candidate.is_alone, candidate.has_failed, candidate.is_unknown, candidate.work, last)
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// A batch that could be handed out.
 #[derive(Debug)]
-pub struct Cut {
+pub struct Candidate {
     pub group: usize,
     pub count: usize,
     pub work: Duration,
@@ -20,4 +20,4 @@ pub struct Cut {
 
 /// What a worker costs before its first test: start, and libtest's own look at its tests
 /// (1.4 to 4.4 ms, measured with 10 and 10,000 tests).
-pub(super) const PRICE_OF_A_PROCESS: Duration = Duration::from_millis(2);
+pub(super) const PROCESS_COST: Duration = Duration::from_millis(2);

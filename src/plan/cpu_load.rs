@@ -11,7 +11,7 @@ pub(super) const ASSUMED: Duration = Duration::from_millis(1);
 /// Sums over the tests of a group. What was never measured is taken to compute, until others of
 /// its kind have been measured.
 #[derive(Debug, Default)]
-pub struct Loads {
+pub struct CpuLoad {
     known: Sum,
     /// How many tests nobody has measured before this run.
     unknown: usize,
@@ -37,9 +37,9 @@ impl Sum {
     }
 }
 
-impl Loads {
-    pub fn of(tests: &[GroupTest]) -> Loads {
-        let mut loads = Loads::default();
+impl CpuLoad {
+    pub fn of(tests: &[GroupTest]) -> CpuLoad {
+        let mut loads = CpuLoad::default();
         for test in tests {
             match test.expected {
                 Some(expected) => loads.known.add(expected, test.load),

@@ -34,17 +34,17 @@ pub enum Readiness {
 }
 
 #[derive(Debug, Default)]
-pub struct Standing {
+pub struct FixtureStates {
     /// Those that are there, in the order of starting.
-    there: Vec<(Instance, State)>,
+    started: Vec<(Instance, State)>,
     /// Asked for, and not yet handed out to be started.
     wanted: BTreeSet<Instance>,
 }
 
-impl Standing {
+impl FixtureStates {
     /// Nothing is up, and nothing is on its way.
     pub fn is_empty(&self) -> bool {
-        self.there.is_empty() && self.wanted.is_empty()
+        self.started.is_empty() && self.wanted.is_empty()
     }
 
     /// Whether the next batch of a group can run on one of these slots.
@@ -56,7 +56,7 @@ impl Standing {
         }
         // A slot of its own for every test that waits is enough; the ones that have most of what
         // it takes come first, since halves on several slots would serve nobody.
-        let is_new = |instance: &Instance| !self.there.iter().any(|(there, _)| there == instance);
+        let is_new = |instance: &Instance| !self.started.iter().any(|(there, _)| there == instance);
         let lacks = |slot: &usize| {
             levels.iter().flatten().filter(|need| is_new(&need.instance(*slot))).count()
         };
@@ -82,7 +82,7 @@ impl Standing {
     }
 
     fn is_up(&self, instance: Instance) -> bool {
-        self.there.contains(&(instance, State::Up))
+        self.started.contains(&(instance, State::Up))
     }
 
     pub fn want(&mut self, instances: Vec<Instance>) {
@@ -92,28 +92,28 @@ impl Standing {
     /// What is to be started or stopped now.
     pub(super) fn next(&mut self, groups: &[GroupState]) -> Option<FixtureStep> {
         if let Some(instance) = self.wanted.pop_first() {
-            self.there.push((instance, State::Starting));
+            self.started.push((instance, State::Starting));
             return Some(FixtureStep::Start(instance));
         }
         let may_stop = |at: &usize| self.may_stop(*at, groups);
-        let at = (0..self.there.len()).rev().find(may_stop)?;
-        self.there[at].1 = State::Stopping;
-        Some(FixtureStep::Stop(self.there[at].0))
+        let at = (0..self.started.len()).rev().find(may_stop)?;
+        self.started[at].1 = State::Stopping;
+        Some(FixtureStep::Stop(self.started[at].0))
     }
 
     fn may_stop(&self, at: usize, groups: &[GroupState]) -> bool {
-        let (instance, state) = self.there[at];
+        let (instance, state) = self.started[at];
         let users = || groups.iter().filter(|group| group.needs(instance.fixture));
         let is_used = users().any(|group| !group.is_over());
         let is_beside = |later: &Instance| {
             later.fixture != instance.fixture && users().any(|group| group.needs(later.fixture))
         };
-        let later_ones = self.there[at + 1..].iter().any(|(later, _)| is_beside(later));
+        let later_ones = self.started[at + 1..].iter().any(|(later, _)| is_beside(later));
         state != State::Stopping && !is_used && !later_ones
     }
 
     pub fn is_ready(&mut self, instance: Instance) {
-        for (there, state) in &mut self.there {
+        for (there, state) in &mut self.started {
             if *there == instance && *state == State::Starting {
                 *state = State::Up;
             }
@@ -121,7 +121,7 @@ impl Standing {
     }
 
     pub fn is_gone(&mut self, instance: Instance) {
-        self.there.retain(|(there, _)| *there != instance);
+        self.started.retain(|(there, _)| *there != instance);
     }
 
     /// It failed, or it died: it is not tried again.

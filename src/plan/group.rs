@@ -27,13 +27,13 @@ pub struct GroupTest {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
+pub enum Isolation {
     /// All tests in one process.
     Unit,
     /// In batches that the plan sizes.
     Split,
     /// One process for every test.
-    Isolated,
+    PerTest,
 }
 
 /// Tests of one binary that are dispatched by the same rules.
@@ -42,10 +42,10 @@ pub struct Group {
     pub listing: usize,
     /// The node of the module tree that the tests stand in.
     pub node: String,
-    pub form: Form,
+    pub isolation: Isolation,
     /// Whether it was asked for as it is, by a policy or a number of slots: otherwise what is
     /// short stays together.
-    pub is_asked_for: bool,
+    pub has_explicit_policy: bool,
     /// What decided, for people.
     pub why: String,
     pub tests: Vec<GroupTest>,

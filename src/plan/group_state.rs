@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::cpu_load::Loads;
+use super::cpu_load::CpuLoad;
 use super::group::{Group, GroupTest};
 use crate::config::keys::Locks;
 
@@ -17,28 +17,28 @@ pub(super) struct GroupState {
     /// Tests that are to run again, and not yet.
     pub(super) delayed: Vec<GroupTest>,
     pub(super) running: usize,
-    pub(super) loads: Loads,
+    pub(super) cpu_load: CpuLoad,
     /// What a test is taken to last of which nothing is known.
     pub(super) assumed: Duration,
     /// Whether one process serves its tests best while they are short.
-    pub(super) keeps_together: bool,
+    pub(super) coalesces: bool,
 }
 
 impl GroupState {
     pub(super) fn new(group: Group, assumed: Duration) -> GroupState {
         let pending = group.tests.clone();
-        let loads = Loads::of(&pending);
-        let keeps_together =
-            !group.is_asked_for && group.can_thread && group.known_work().is_some();
+        let cpu_load = CpuLoad::of(&pending);
+        let coalesces =
+            !group.has_explicit_policy && group.can_thread && group.known_work().is_some();
         let mut state = GroupState {
             group: Arc::new(group),
             pending,
             alone: Vec::new(),
             delayed: Vec::new(),
             running: 0,
-            loads,
+            cpu_load,
             assumed,
-            keeps_together,
+            coalesces,
         };
         state.sort();
         state
@@ -57,7 +57,7 @@ impl GroupState {
         let Locks { read, write } = &self.group.locks;
         match self.group.exclusive || !read.is_empty() || !write.is_empty() {
             true => 1.0,
-            false => self.loads.mean(),
+            false => self.cpu_load.mean(),
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::history::{History, Past};
+use super::history::{History, Record};
 use crate::cli::settings::Settings;
 use crate::config::keys::{Kind, Locks, Recycle, Threads};
 use crate::config::policy::{FixtureName, Policy, Rules, Why, covers};
@@ -16,7 +16,7 @@ use crate::discovery::statics::Statics;
 use crate::discovery::test_list::Dispatch;
 use crate::model::test::TestId;
 use crate::plan::batch_size::SHORT;
-use crate::plan::group::{Form, Group, GroupTest, Need, Slots};
+use crate::plan::group::{Isolation, Group, GroupTest, Need, Slots};
 
 /// What the chosen tests come to.
 #[derive(Debug, Default)]
@@ -45,9 +45,9 @@ pub fn group(
             group_listing(index, listing, &chosen, policy, history, &mut grouped);
             grouped.groups[own..].iter_mut().for_each(|g| g.at_once = settings.tests_at_once);
             match settings.may_overcommit {
-                true => join_short_ones(&mut grouped.groups, own),
+                true => coalesce(&mut grouped.groups, own),
                 // Whoever names a number of slots has processes in mind.
-                false => grouped.groups[own..].iter_mut().for_each(|g| g.is_asked_for = true),
+                false => grouped.groups[own..].iter_mut().for_each(|g| g.has_explicit_policy = true),
             }
         }
     }
@@ -84,7 +84,7 @@ pub fn slots(
 
 /// What makes two tests of a binary stand in one group.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Key {
+struct GroupKey {
     kept_together: Option<String>,
     isolated: bool,
     env: BTreeMap<String, String>,
@@ -104,7 +104,7 @@ fn group_listing(
 ) {
     let binary = &listing.binary;
     let history_key = binary.key();
-    let mut placing = Placing {
+    let mut placing = Placement {
         index,
         listing,
         policy,
@@ -150,18 +150,18 @@ const HAND_OVER: Duration = Duration::from_micros(20);
 /// How much of a core a test keeps busy while it has its slot. What was never measured is taken to
 /// compute, unless it is over so soon that its slot mostly waits for the next one. (Not in
 /// proportion: beside others it takes longer, and the next run would think better of it.)
-fn load(past: Past) -> f64 {
+fn load(past: Record) -> f64 {
     const TRIVIAL: Duration = Duration::from_micros(100);
     past.load.unwrap_or(if past.took < TRIVIAL { 0.25 } else { 1.0 })
 }
 
 /// Of a binary's groups, those from `first` on: what nobody has asked for shares a process while
 /// all of it is short, as it would under `cargo test`.
-fn join_short_ones(groups: &mut Vec<Group>, first: usize) {
+fn coalesce(groups: &mut Vec<Group>, first: usize) {
     let mut own = groups.split_off(first);
     let is_joined = |group: &Group| {
         let Group { locks, exclusive, .. } = group;
-        !group.is_asked_for && *locks == Locks::default() && !exclusive
+        !group.has_explicit_policy && *locks == Locks::default() && !exclusive
     };
     let work: Option<Duration> =
         own.iter().filter(|group| is_joined(group)).map(Group::known_work).sum();
@@ -169,14 +169,14 @@ fn join_short_ones(groups: &mut Vec<Group>, first: usize) {
         return groups.append(&mut own);
     }
     for mut group in own {
-        let like = |other: &&mut Group| is_joined(other) && needs_the_same(other, &group);
+        let like = |other: &&mut Group| is_joined(other) && have_equal_needs(other, &group);
         let other = groups[first..].iter_mut().find(like).filter(|_| is_joined(&group));
         let Some(other) = other else {
             groups.push(group);
             continue;
         };
-        if group.form == Form::Unit {
-            (other.form, other.why) = (Form::Unit, group.why);
+        if group.isolation == Isolation::Unit {
+            (other.isolation, other.why) = (Isolation::Unit, group.why);
         }
         other.node = common(&other.node, &group.node);
         other.tests.append(&mut group.tests);
@@ -185,7 +185,7 @@ fn join_short_ones(groups: &mut Vec<Group>, first: usize) {
 }
 
 /// Whether one process can serve both.
-fn needs_the_same(one: &Group, other: &Group) -> bool {
+fn have_equal_needs(one: &Group, other: &Group) -> bool {
     let needs = |g: &Group| (g.threads, g.least_threads, g.slots, g.memory, g.recycle);
     needs(one) == needs(other) && one.env == other.env && one.fixtures == other.fixtures
 }
@@ -197,17 +197,17 @@ fn common(one: &str, other: &str) -> String {
 }
 
 /// Where the tests of one binary belong.
-struct Placing<'p> {
+struct Placement<'p> {
     index: usize,
     listing: &'p Listing,
     policy: &'p Policy,
-    bound: Vec<Bound>,
+    bound: Vec<BoundNode>,
     rules_of: RulesByModule<'p>,
-    places: HashMap<Key, usize>,
+    places: HashMap<GroupKey, usize>,
     grouped: &'p mut Grouped,
 }
 
-impl Placing<'_> {
+impl Placement<'_> {
     /// Whether anything speaks of this very test, and not of its module.
     fn names(&self, id: &str) -> bool {
         self.rules_of.keys_of_tests.contains(&id) || self.bound.iter().any(|b| b.node == id)
@@ -215,7 +215,7 @@ impl Placing<'_> {
 
     /// The place of a test's group, and the rules of the test.
     fn find(&mut self, id: &str) -> (usize, Rc<Rules>) {
-        let Placing { index, listing, policy, .. } = *self;
+        let Placement { index, listing, policy, .. } = *self;
         let rules = self.rules_of.get(id);
         let (kept_together, why) = kept_together(&rules, id, &self.bound, &listing.binary);
         let key = key(&rules, kept_together.clone());
@@ -271,7 +271,7 @@ impl<'p> RulesByModule<'p> {
 fn kept_together(
     rules: &Rules,
     id: &str,
-    bound: &[Bound],
+    bound: &[BoundNode],
     binary: &crate::cargo::binary::Binary,
 ) -> (Option<String>, String) {
     let module = id.rsplit_once("::").map_or(id, |(module, _)| module);
@@ -321,14 +321,14 @@ fn needs(
     levels.iter().map(|level| level.iter().map(&mut need).collect()).collect()
 }
 
-fn key(rules: &Rules, kept_together: Option<String>) -> Key {
+fn key(rules: &Rules, kept_together: Option<String>) -> GroupKey {
     let of_split = kept_together.is_none().then(|| {
         let locks = rules.locks.clone();
         (rules.threads, rules.slots, locks, rules.exclusive, rules.memory, rules.recycle)
     });
     let isolated = rules.isolate && kept_together.is_none();
     let (env, fixtures) = (rules.env.clone(), rules.fixtures.clone());
-    Key { kept_together, isolated, env, fixtures, of_split }
+    GroupKey { kept_together, isolated, env, fixtures, of_split }
 }
 
 fn new_group(
@@ -338,16 +338,16 @@ fn new_group(
     kept_together: Option<String>,
     why: String,
 ) -> Group {
-    let form = match kept_together {
-        Some(_) => Form::Unit,
-        None if rules.isolate => Form::Isolated,
-        None => Form::Split,
+    let isolation = match kept_together {
+        Some(_) => Isolation::Unit,
+        None if rules.isolate => Isolation::PerTest,
+        None => Isolation::Split,
     };
     Group {
         listing: index,
         node: kept_together.unwrap_or_else(|| listing.binary.name.clone()),
-        form,
-        is_asked_for: rules.kind != Kind::Auto,
+        isolation,
+        has_explicit_policy: rules.kind != Kind::Auto,
         why,
         tests: Vec::new(),
         tests_in_binary: listing.tests.len(),
@@ -394,7 +394,7 @@ fn sum_up(group: &mut Group, rules: &Rules) {
 
 /// A node that `auto` keeps together.
 #[derive(Debug, Clone, PartialEq)]
-struct Bound {
+struct BoundNode {
     node: String,
     why: String,
 }
@@ -404,7 +404,7 @@ struct Bound {
 /// One in a module of tests binds that module, one in an ancestor of such modules the
 /// ancestor's subtree. One in a module without tests, or in another crate of the workspace,
 /// may be reached by every test, and binds the whole binary.
-fn bound_nodes(listing: &Listing) -> Vec<Bound> {
+fn bound_nodes(listing: &Listing) -> Vec<BoundNode> {
     let root = &listing.binary.name;
     let statics = match &listing.statics {
         // Without a list of its own nothing of the binary can be split anyway.
@@ -412,16 +412,16 @@ fn bound_nodes(listing: &Listing) -> Vec<Bound> {
         Statics::Known { statics, .. } => statics,
         Statics::Unreadable(why) => {
             let why = format!("its statics cannot be read ({why})");
-            return vec![Bound { node: root.clone(), why }];
+            return vec![BoundNode { node: root.clone(), why }];
         }
     };
     let modules: Vec<String> = modules_of_tests(listing);
     let bind = |found: &crate::discovery::statics::Static| {
         let holds_tests = modules.iter().any(|module| covers(&found.module, module));
         let node = if holds_tests { found.module.clone() } else { root.clone() };
-        Bound { node, why: format!("static {}", found.path) }
+        BoundNode { node, why: format!("static {}", found.path) }
     };
-    let mut bound: Vec<Bound> = statics.iter().map(bind).collect();
+    let mut bound: Vec<BoundNode> = statics.iter().map(bind).collect();
     bound.sort_by_key(|bound| bound.node.len());
     bound
 }

@@ -21,11 +21,11 @@ pub struct History {
 
 /// What this run has measured.
 #[derive(Debug, Default)]
-pub struct Measured(Vec<(TestId, News)>);
+pub struct Measurements(Vec<(TestId, Measurement)>);
 
-impl Measured {
+impl Measurements {
     pub fn record(&mut self, test: TestId, took: Duration, load: Option<f64>, failed: bool) {
-        self.0.push((test, News { took, load, failed }));
+        self.0.push((test, Measurement { took, load, failed }));
     }
 
     /// The machine was busy: tests waited for a core, and seem to use less of it than they do.
@@ -36,7 +36,7 @@ impl Measured {
 
 /// What is known of a test.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Past {
+pub struct Record {
     pub took: Duration,
     /// How much of a core it uses while it runs, from 0 to 1: what waits uses little. None
     /// where it was never measured.
@@ -47,7 +47,7 @@ pub struct Past {
 
 /// What this run has measured of a test; a load only where it could be.
 #[derive(Debug, Clone, Copy)]
-struct News {
+struct Measurement {
     took: Duration,
     load: Option<f64>,
     failed: bool,
@@ -55,9 +55,9 @@ struct News {
 
 /// The tests of one binary, by their names.
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
-#[serde(try_from = "Kept", into = "Kept")]
+#[serde(try_from = "Columns", into = "Columns")]
 struct Durations {
-    tests: Vec<(String, Past)>,
+    tests: Vec<(String, Record)>,
     /// Where the next question is expected: tests are asked for in their order.
     next: Cell<usize>,
 }
@@ -76,7 +76,7 @@ const FORMAT: u32 = 4;
 
 /// Few long values instead of many short ones: those are read faster.
 #[derive(Serialize, Deserialize)]
-struct Kept {
+struct Columns {
     /// A line each.
     tests: String,
     nanoseconds: Vec<u64>,
@@ -100,13 +100,13 @@ impl History {
         }
     }
 
-    pub fn past(&self, binary: &str, test: &str) -> Option<Past> {
+    pub fn past(&self, binary: &str, test: &str) -> Option<Record> {
         self.binaries.get(binary)?.find(test)
     }
 
     /// Takes in what was measured, test by test, and forgets the tests that the listed binaries
     /// no longer have.
-    fn settle(&mut self, news: &[(TestId, News)], inventory: &Inventory) {
+    fn settle(&mut self, news: &[(TestId, Measurement)], inventory: &Inventory) {
         let mut settled: BTreeMap<String, Durations> = BTreeMap::new();
         let mut from = 0;
         for (index, listing) in inventory.listings.iter().enumerate() {
@@ -124,7 +124,7 @@ impl History {
     }
 
     /// Whether this run has measured what could change a plan.
-    fn is_changed_by(&self, news: &[(TestId, News)], inventory: &Inventory) -> bool {
+    fn is_changed_by(&self, news: &[(TestId, Measurement)], inventory: &Inventory) -> bool {
         let keys: Vec<String> = inventory.listings.iter().map(|l| l.binary.key()).collect();
         let past = |test: &TestId| {
             let name = &inventory.listings[test.listing].tests[test.test].name;
@@ -137,11 +137,11 @@ impl History {
     /// since no verdict hangs on it.
     pub fn save(
         mut self,
-        measured: Measured,
+        measured: Measurements,
         state_dir: &Path,
         inventory: &Inventory,
     ) -> Option<Note> {
-        let Measured(mut news) = measured;
+        let Measurements(mut news) = measured;
         news.sort_by_key(|(test, _)| *test);
         if !self.is_changed_by(&news, inventory) {
             return None;
@@ -153,10 +153,10 @@ impl History {
     }
 }
 
-impl TryFrom<Kept> for Durations {
+impl TryFrom<Columns> for Durations {
     type Error = &'static str;
 
-    fn try_from(kept: Kept) -> Result<Durations, &'static str> {
+    fn try_from(kept: Columns) -> Result<Durations, &'static str> {
         let names: Vec<&str> = kept.tests.lines().collect();
         if [kept.nanoseconds.len(), kept.loads.len()] != [names.len(); 2] {
             return Err("it has not one duration and load for each test");
@@ -164,12 +164,12 @@ impl TryFrom<Kept> for Durations {
         if kept.nanoseconds.iter().any(|took| Duration::from_nanos(*took) > LONGEST) {
             return Err("it has a duration that no test has");
         }
-        let past = kept.nanoseconds.iter().zip(&kept.loads).map(|(took, load)| Past {
+        let past = kept.nanoseconds.iter().zip(&kept.loads).map(|(took, load)| Record {
             took: Duration::from_nanos(*took),
             load: (*load <= 100).then(|| f64::from(*load) / 100.0),
             failed: false,
         });
-        let mut tests: Vec<(String, Past)> =
+        let mut tests: Vec<(String, Record)> =
             names.into_iter().map(str::to_owned).zip(past).collect();
         for at in kept.failed {
             tests.get_mut(at).ok_or("it names a failure of no test")?.1.failed = true;
@@ -178,12 +178,12 @@ impl TryFrom<Kept> for Durations {
     }
 }
 
-impl From<Durations> for Kept {
-    fn from(durations: Durations) -> Kept {
+impl From<Durations> for Columns {
+    fn from(durations: Durations) -> Columns {
         let nanoseconds =
-            |past: &Past| u64::try_from(past.took.min(LONGEST).as_nanos()).unwrap_or(u64::MAX);
+            |past: &Record| u64::try_from(past.took.min(LONGEST).as_nanos()).unwrap_or(u64::MAX);
         let names: Vec<&str> = durations.tests.iter().map(|(name, _)| name.as_str()).collect();
-        Kept {
+        Columns {
             tests: names.join("\n"),
             nanoseconds: durations.tests.iter().map(|(_, past)| nanoseconds(past)).collect(),
             loads: durations.tests.iter().map(|(_, past)| hundredths(past.load)).collect(),
@@ -193,7 +193,7 @@ impl From<Durations> for Kept {
 }
 
 impl Durations {
-    fn new(mut tests: Vec<(String, Past)>) -> Durations {
+    fn new(mut tests: Vec<(String, Record)>) -> Durations {
         // As libtest lists them; other harnesses may have their own order.
         if !tests.is_sorted_by(|(a, _), (b, _)| a < b) {
             tests.sort_by(|(a, _), (b, _)| a.cmp(b));
@@ -202,7 +202,7 @@ impl Durations {
         Durations { tests, next: Cell::new(0) }
     }
 
-    fn find(&self, test: &str) -> Option<Past> {
+    fn find(&self, test: &str) -> Option<Record> {
         let expected = self.next.get();
         let at = match self.tests.get(expected) {
             Some((name, _)) if name == test => expected,
@@ -214,7 +214,7 @@ impl Durations {
 
     /// The durations of these tests: what was known, and what was measured now, in the order
     /// of the tests.
-    fn settled(old: Option<&Durations>, names: &[&str], measured: &[(usize, News)]) -> Self {
+    fn settled(old: Option<&Durations>, names: &[&str], measured: &[(usize, Measurement)]) -> Self {
         let mut measured = measured.iter().peekable();
         let mut tests = Vec::with_capacity(names.len());
         for (at, name) in names.iter().enumerate() {
@@ -237,10 +237,10 @@ impl Durations {
     }
 }
 
-impl News {
+impl Measurement {
     /// Whether a plan could come out otherwise. What is kept stays as it is until then, so that
     /// many small steps are not overlooked.
-    fn differs_from(&self, past: &Past) -> bool {
+    fn differs_from(&self, past: &Record) -> bool {
         const SHORT: Duration = Duration::from_millis(1);
         const SHARE: f64 = 0.1;
         let is_other_load = match (self.load, past.load) {
@@ -252,12 +252,12 @@ impl News {
     }
 
     /// What is known of a test from now on.
-    fn after(self, past: Option<Past>) -> Past {
+    fn after(self, past: Option<Record>) -> Record {
         let Some(past) = past else {
-            return Past { took: self.took, load: self.load, failed: self.failed };
+            return Record { took: self.took, load: self.load, failed: self.failed };
         };
         let mean = |known: f64, newest: f64| known + (newest - known) * WEIGHT_OF_NEWEST;
-        Past {
+        Record {
             took: past.took.mul_f64(1.0 - WEIGHT_OF_NEWEST) + self.took.mul_f64(WEIGHT_OF_NEWEST),
             load: match (past.load, self.load) {
                 (Some(known), Some(newest)) => Some(mean(known, newest)),
@@ -298,7 +298,7 @@ mod tests {
         let mut notes = Vec::new();
         let mut run = |names: &[&str], measured: &[(usize, u64)]| {
             let history = History::load(path, &mut notes);
-            let mut news = Measured::default();
+            let mut news = Measurements::default();
             for (test, took) in measured {
                 let id = TestId { listing: 0, test: *test };
                 news.record(id, seconds(*took), (*test == 1).then_some(0.1), *test == 0);
@@ -309,7 +309,7 @@ mod tests {
         run(&["b", "a", "gone"], &[(2, 2), (1, 4), (0, 8)]);
         run(&["b", "a", "new"], &[(1, 2)]);
         let read = History::load(path, &mut notes);
-        let past = |took, load, failed| Some(Past { took: seconds(took), load, failed });
+        let past = |took, load, failed| Some(Record { took: seconds(took), load, failed });
         assert_eq!(
             ["a", "b", "gone", "new"].map(|test| read.past("web/lib/web", test)),
             [past(3, Some(0.1), false), past(8, None, true), None, None]
@@ -324,7 +324,7 @@ mod tests {
         let names = inventory(&["a"]);
         let save = |took: u64, load: Option<f64>, failed: bool| {
             let history = History::load(dir.path(), &mut Vec::new());
-            let mut measured = Measured::default();
+            let mut measured = Measurements::default();
             let took = Duration::from_micros(took);
             measured.record(TestId { listing: 0, test: 0 }, took, load, failed);
             assert_eq!(history.save(measured, dir.path(), &names), None);

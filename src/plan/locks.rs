@@ -5,13 +5,13 @@ use std::collections::{BTreeSet, HashMap};
 use super::group::Group;
 
 #[derive(Debug, Default)]
-pub struct Held {
+pub struct HeldLocks {
     readers: HashMap<String, usize>,
     writers: BTreeSet<String>,
     pub exclusive: bool,
 }
 
-impl Held {
+impl HeldLocks {
     pub fn refuses(&self, group: &Group) -> bool {
         let written = |name: &String| self.writers.contains(name);
         let read = |name: &String| self.readers.contains_key(name);

@@ -10,12 +10,12 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::candidate::Cut;
+use super::candidate::Candidate;
 use super::cpu_load::ASSUMED;
-use super::fixtures::{FixtureStep, Readiness, Standing};
+use super::fixtures::{FixtureStep, Readiness, FixtureStates};
 use super::group::{Batch, Group, GroupTest, Instance, Slots};
 use super::group_state::GroupState;
-use super::locks::Held;
+use super::locks::HeldLocks;
 use crate::model::test::TestId;
 
 #[derive(Debug)]
@@ -29,8 +29,8 @@ pub struct Plan {
     learns: bool,
     pub(super) thread_cap: usize,
     pub(super) free: BTreeSet<usize>,
-    pub(super) held: Held,
-    standing: Standing,
+    pub(super) held_locks: HeldLocks,
+    fixtures: FixtureStates,
     pub(super) running: HashMap<usize, Batch>,
     loads: HashMap<usize, f64>,
     next_batch: usize,
@@ -54,8 +54,8 @@ impl Plan {
             slot_count,
             thread_cap: thread_cap.unwrap_or(usize::MAX).max(1),
             free: (0..slot_count).collect(),
-            held: Held::default(),
-            standing: Standing::default(),
+            held_locks: HeldLocks::default(),
+            fixtures: FixtureStates::default(),
             running: HashMap::new(),
             next_batch: 0,
             waiting: 0,
@@ -83,14 +83,14 @@ impl Plan {
             self.remaining += work;
             self.groups.push(state);
         }
-        self.share_out();
+        self.update_fair_share();
     }
 
     /// How much of all the work a slot gets, where as many are filled as that can fill without
     /// more cores than there are.
-    fn share_out(&mut self) {
+    fn update_fair_share(&mut self) {
         let busy = self.groups.iter().zip(&self.work);
-        let busy: f64 = busy.map(|(state, work)| work.as_secs_f64() * state.loads.mean()).sum();
+        let busy: f64 = busy.map(|(state, work)| work.as_secs_f64() * state.cpu_load.mean()).sum();
         let work: Duration = self.work.iter().sum();
         let fillable = self.capacity * work.as_secs_f64() / busy.max(1e-9);
         self.fair_share = work.div_f64(fillable.min(self.slot_count as f64).max(1.0));
@@ -107,7 +107,7 @@ impl Plan {
     /// Nothing runs, nothing waits, and no fixture is up.
     pub fn is_done(&self) -> bool {
         self.running.is_empty()
-            && self.standing.is_empty()
+            && self.fixtures.is_empty()
             && self.groups.iter().all(GroupState::is_over)
     }
 
@@ -117,20 +117,20 @@ impl Plan {
             return None;
         }
         self.waiting = self.groups.iter().filter(|state| state.has_work()).count();
-        let mut cuts: Vec<Cut> = (0..self.groups.len()).filter_map(|at| self.cut(at)).collect();
+        let mut candidates: Vec<Candidate> = (0..self.groups.len()).filter_map(|at| self.candidate(at)).collect();
         let mut waits = false;
-        while let Some(best) = self.best(&cuts) {
-            let cut = cuts.swap_remove(best);
-            if waits && self.groups[cut.group].group.exclusive {
+        while let Some(best) = self.best(&candidates) {
+            let candidate = candidates.swap_remove(best);
+            if waits && self.groups[candidate.group].group.exclusive {
                 // Its turn comes when the machine empties, and it is about to be used.
                 continue;
             }
-            match self.standing.readiness(&self.groups[cut.group], &self.free) {
-                Readiness::Ready(slot) => return Some(self.dispatch(cut, slot)),
+            match self.fixtures.readiness(&self.groups[candidate.group], &self.free) {
+                Readiness::Ready(slot) => return Some(self.dispatch(candidate, slot)),
                 // Its slot goes to the next best, while its fixtures come up.
                 Readiness::Waits(fixtures) => {
                     waits = true;
-                    self.standing.want(fixtures);
+                    self.fixtures.want(fixtures);
                 }
             }
         }
@@ -157,8 +157,8 @@ impl Plan {
     /// nothing is known.
     pub fn learn(&mut self, group: usize, took: Duration, load: f64) {
         let state = &mut self.groups[group];
-        state.loads.learn(took, load);
-        if let Some(mean) = state.loads.new_mean() {
+        state.cpu_load.learn(took, load);
+        if let Some(mean) = state.cpu_load.new_mean() {
             self.remaining = self.remaining.saturating_sub(state.waiting_work());
             state.assumed = mean;
             self.remaining += state.waiting_work();
@@ -169,30 +169,30 @@ impl Plan {
             self.loads.insert(batch.id, load * batch.threads as f64);
         }
         self.load = self.loads.values().sum();
-        self.share_out();
+        self.update_fair_share();
     }
 
-    fn best(&self, cuts: &[Cut]) -> Option<usize> {
-        (0..cuts.len()).max_by(|a, b| self.rank(&cuts[*a]).cmp(&self.rank(&cuts[*b])))
+    fn best(&self, candidates: &[Candidate]) -> Option<usize> {
+        (0..candidates.len()).max_by(|a, b| self.rank(&candidates[*a]).cmp(&self.rank(&candidates[*b])))
     }
 
     /// The next fixture that has to be started or stopped; asked for after `next`.
     pub fn next_fixture(&mut self) -> Option<FixtureStep> {
-        self.standing.next(&self.groups)
+        self.fixtures.next(&self.groups)
     }
 
     pub fn fixture_is_up(&mut self, instance: Instance) {
-        self.standing.is_ready(instance);
+        self.fixtures.is_ready(instance);
     }
 
     pub fn fixture_is_down(&mut self, instance: Instance) {
-        self.standing.is_gone(instance);
+        self.fixtures.is_gone(instance);
     }
 
     /// A fixture failed or died: returns the tests that wait for it, which will not run, and
     /// the batches that run with it.
     pub fn fixture_is_lost(&mut self, instance: Instance) -> (Vec<TestId>, Vec<usize>) {
-        self.standing.is_lost(instance);
+        self.fixtures.is_lost(instance);
         let mut blocked = Vec::new();
         for state in self.groups.iter_mut().filter(|state| state.needs(instance.fixture)) {
             let alone = std::mem::take(&mut state.alone);
@@ -219,11 +219,11 @@ impl Plan {
         self.free.extend(&batch.slots);
         let state = &mut self.groups[batch.group];
         state.running -= 1;
-        self.held.release(&state.group);
+        self.held_locks.release(&state.group);
     }
 
     /// Tests that a worker had been handed and never began.
-    pub fn give_back(&mut self, group: usize, tests: &[TestId]) {
+    pub fn requeue(&mut self, group: usize, tests: &[TestId]) {
         let tests = self.tests_of(group, tests);
         let state = &mut self.groups[group];
         self.remaining += state.work(&tests);
@@ -232,7 +232,7 @@ impl Plan {
     }
 
     /// Tests that ran when their worker died: each is run again by itself.
-    pub fn suspect(&mut self, group: usize, tests: &[TestId]) {
+    pub fn requeue_alone(&mut self, group: usize, tests: &[TestId]) {
         let tests = self.tests_of(group, tests);
         let state = &mut self.groups[group];
         self.remaining += state.work(&tests);
@@ -257,7 +257,7 @@ impl Plan {
     /// Starts nothing more; returns the tests that will not run.
     pub fn stop(&mut self) -> Vec<TestId> {
         self.remaining = Duration::ZERO;
-        self.standing.forget_wanted();
+        self.fixtures.forget_wanted();
         let waiting = self.groups.iter_mut().flat_map(|state| {
             let alone = std::mem::take(&mut state.alone);
             let delayed = std::mem::take(&mut state.delayed);
@@ -272,19 +272,19 @@ impl Plan {
     }
 
     /// `slot` is where the group's own fixtures are, if it has any of the slot's.
-    fn dispatch(&mut self, cut: Cut, slot: Option<usize>) -> Batch {
-        let state = &mut self.groups[cut.group];
-        let taken: Vec<GroupTest> = match cut.is_alone {
+    fn dispatch(&mut self, candidate: Candidate, slot: Option<usize>) -> Batch {
+        let state = &mut self.groups[candidate.group];
+        let taken: Vec<GroupTest> = match candidate.is_alone {
             true => vec![state.alone.remove(0)],
-            false => state.pending.split_off(state.pending.len() - cut.count),
+            false => state.pending.split_off(state.pending.len() - candidate.count),
         };
         state.running += 1;
-        self.held.hold(&state.group);
-        self.remaining = self.remaining.saturating_sub(cut.work);
-        self.load += cut.load;
-        self.loads.insert(self.next_batch, cut.load);
+        self.held_locks.hold(&state.group);
+        self.remaining = self.remaining.saturating_sub(candidate.work);
+        self.load += candidate.load;
+        self.loads.insert(self.next_batch, candidate.load);
         let others = self.free.iter().copied().filter(|free| Some(*free) != slot);
-        let slots: Vec<usize> = slot.into_iter().chain(others).take(cut.width).collect();
+        let slots: Vec<usize> = slot.into_iter().chain(others).take(candidate.width).collect();
         for slot in &slots {
             self.free.remove(slot);
         }
@@ -292,11 +292,11 @@ impl Plan {
         tests.sort_unstable();
         let batch = Batch {
             id: self.next_batch,
-            group: cut.group,
+            group: candidate.group,
             tests,
-            threads: cut.threads,
+            threads: candidate.threads,
             slots,
-            is_alone: cut.is_alone,
+            is_alone: candidate.is_alone,
         };
         self.next_batch += 1;
         self.running.insert(batch.id, batch.clone());

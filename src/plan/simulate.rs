@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::candidate::PRICE_OF_A_PROCESS;
+use super::candidate::PROCESS_COST;
 use super::fixtures::FixtureStep;
 use super::group::Batch;
 use super::schedule::Plan;
@@ -17,7 +17,7 @@ pub struct Step {
 }
 
 /// Plays a plan through with every test taking as long as expected.
-pub fn rehearse(mut plan: Plan) -> Vec<Step> {
+pub fn simulate(mut plan: Plan) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
     let mut running: Vec<(Duration, usize)> = Vec::new();
     let mut now = Duration::ZERO;
@@ -25,7 +25,7 @@ pub fn rehearse(mut plan: Plan) -> Vec<Step> {
         while let Some(batch) = plan.next() {
             let tests = plan.tests_of(batch.group, &batch.tests);
             let threads = u32::try_from(batch.threads).unwrap_or(1).max(1);
-            let ends = now + PRICE_OF_A_PROCESS + plan.groups[batch.group].work(&tests) / threads;
+            let ends = now + PROCESS_COST + plan.groups[batch.group].work(&tests) / threads;
             running.push((ends, batch.id));
             steps.push(Step { batch, starts: now, ends });
         }

@@ -14,9 +14,9 @@ use crate::discovery::listing::Listing;
 use crate::discovery::test_list::Dispatch;
 use crate::model::duration::seconds;
 use crate::model::test::TestId;
-use crate::plan::group::{Form, Group};
+use crate::plan::group::{Isolation, Group};
 use crate::plan::schedule::Plan;
-use crate::plan::simulate::{Step, rehearse};
+use crate::plan::simulate::{Step, simulate};
 use crate::report::text::Paint;
 use crate::report::view::View;
 
@@ -75,7 +75,7 @@ fn to_json(line: &impl Serialize) -> String {
 /// Groups with what decided, then the batches in the order in which they would start.
 pub fn plan(view: View<'_>, plan: Plan, fixtures: &[FixtureName]) -> String {
     let groups: Vec<Group> = plan.groups().cloned().collect();
-    let steps = rehearse(plan);
+    let steps = simulate(plan);
     match view.settings.format {
         MessageFormat::Human => human_plan(view, &groups, &steps, fixtures),
         MessageFormat::Json => json_plan(view, &groups, &steps, fixtures),
@@ -130,11 +130,11 @@ fn group_line(paint: Paint, group: &Group, fixtures: &[FixtureName], width: usiz
 }
 
 fn form(group: &Group) -> &'static str {
-    match group.form {
-        Form::Unit => "unit",
-        Form::Isolated => "isolated",
-        Form::Split if !group.fixtures.is_empty() => "shared",
-        Form::Split => "split",
+    match group.isolation {
+        Isolation::Unit => "unit",
+        Isolation::PerTest => "isolated",
+        Isolation::Split if !group.fixtures.is_empty() => "shared",
+        Isolation::Split => "split",
     }
 }
 

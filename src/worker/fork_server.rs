@@ -12,7 +12,7 @@ use crate::cargo::binary::Binary;
 use crate::cargo::environment;
 use crate::fixture::handover::Values;
 use crate::model::way::Way;
-use crate::plan::group::{Form, Group};
+use crate::plan::group::{Isolation, Group};
 use crate::process::platform;
 use crate::worker::agent_file::AgentFile;
 use crate::worker::job::Job;
@@ -51,7 +51,7 @@ impl Prepared {
         while self.0.count() < listings {
             self.0.push(OfBinary::default());
         }
-        for group in groups.iter().filter(|group| group.form == Form::Isolated) {
+        for group in groups.iter().filter(|group| group.isolation == Isolation::PerTest) {
             if let Some(of_binary) = self.0.get(group.listing) {
                 of_binary.left.fetch_add(group.tests.len(), Ordering::Relaxed);
             }
@@ -100,7 +100,7 @@ impl Prepared {
     /// want one.
     pub fn served(&self, job: &Job) {
         let Some(of_binary) = self.0.get(job.group.listing) else { return };
-        if job.group.form != Form::Isolated {
+        if job.group.isolation != Isolation::PerTest {
             return;
         }
         let count = job.batch.tests.len();

@@ -9,7 +9,7 @@ use crate::config::policy::PackagePolicy;
 use crate::config::schema::{Table, read};
 use crate::discovery::statics::Static;
 use crate::discovery::test_list::Test;
-use crate::plan::history::Measured;
+use crate::plan::history::Measurements;
 
 fn settings() -> Settings {
     let args = args::parse(["cargo-partest", "partest"].map(Into::into));
@@ -40,7 +40,7 @@ fn grouped(names: &[&str], statics: &[(&str, &str)], modules: &str) -> Vec<Strin
     let inventory = Inventory { listings: [listing].into_iter().collect(), ..Inventory::default() };
     let history = History::default();
     let grouped = group(&inventory, 0, &choices, &settings(), &policy, &history);
-    let show = |g: &Group| format!("{}({:?})*{}", g.node, g.form, g.tests.len());
+    let show = |g: &Group| format!("{}({:?})*{}", g.node, g.isolation, g.tests.len());
     grouped.groups.iter().map(show).collect()
 }
 
@@ -56,7 +56,7 @@ fn trivial_tests_get_more_slots_than_cores_unless_the_user_has_named_a_number() 
         let listing = Listing::example(Binary::example("web"), Dispatch::Batches, tests, statics);
         let inventory =
             Inventory { listings: [listing].into_iter().collect(), ..Inventory::default() };
-        let mut measured = Measured::default();
+        let mut measured = Measurements::default();
         for test in 0..names.len() {
             measured.record(TestId { listing: 0, test }, took, None, false);
         }
@@ -125,7 +125,7 @@ fn a_key_may_name_one_test() {
     let modules = "\"web::cache::tests::a\" = { policy = \"split\", isolate = true }";
     assert_eq!(
         grouped(&TESTS[..2], &[], modules),
-        ["web::cache::tests::a(Isolated)*1", "web(Split)*1"]
+        ["web::cache::tests::a(PerTest)*1", "web(Split)*1"]
             .map(|s| s.replace("web::cache::tests::a(", "web("))
     );
 }
@@ -134,28 +134,28 @@ fn a_key_may_name_one_test() {
 fn groups_that_nobody_has_asked_for_share_a_process_while_all_of_it_is_short() {
     let joined = |took: Duration, declared: &str| {
         let mut declared = Some(declared).filter(|d| !d.is_empty());
-        let mut group = |node: &str, form| Group {
-            is_asked_for: declared.take_if(|declared| *declared == node).is_some(),
+        let mut group = |node: &str, isolation| Group {
+            has_explicit_policy: declared.take_if(|declared| *declared == node).is_some(),
             node: node.into(),
             tests: vec![],
-            ..crate::plan::schedule::tests::group(0, form, &[])
+            ..crate::plan::schedule::tests::group(0, isolation, &[])
         };
         let mut groups = vec![
-            group("other", Form::Split),
-            group("web::cache", Form::Unit),
-            group("web", Form::Split),
-            group("web::db", Form::Unit),
+            group("other", Isolation::Split),
+            group("web::cache", Isolation::Unit),
+            group("web", Isolation::Split),
+            group("web::db", Isolation::Unit),
         ];
         for (at, group) in groups.iter_mut().enumerate() {
-            let tests = crate::plan::schedule::tests::group(0, Form::Split, &[Some(0)]).tests;
+            let tests = crate::plan::schedule::tests::group(0, Isolation::Split, &[Some(0)]).tests;
             let id = TestId { listing: 0, test: 9 - at };
             group.tests =
                 tests.into_iter().map(|t| GroupTest { id, expected: Some(took), ..t }).collect();
         }
-        join_short_ones(&mut groups, 1);
+        coalesce(&mut groups, 1);
         let in_order = |group: &Group| group.tests.is_sorted_by_key(|test| test.id);
         assert!(groups.iter().all(in_order));
-        let show = |g: &Group| format!("{}({:?})*{}", g.node, g.form, g.tests.len());
+        let show = |g: &Group| format!("{}({:?})*{}", g.node, g.isolation, g.tests.len());
         groups.iter().map(show).collect::<Vec<_>>()
     };
     let short = Duration::from_millis(10);

@@ -8,10 +8,10 @@ use super::*;
 use crate::config::fixtures::Scope;
 use crate::config::keys::{Locks, Recycle, RetryKeys, Threads};
 use crate::model::test::TestId;
-use crate::plan::group::{Form, Need};
-use crate::plan::simulate::{Step, rehearse};
+use crate::plan::group::{Isolation, Need};
+use crate::plan::simulate::{Step, simulate};
 
-pub fn group(listing: usize, form: Form, expected_ms: &[Option<u64>]) -> Group {
+pub fn group(listing: usize, isolation: Isolation, expected_ms: &[Option<u64>]) -> Group {
     let test = |(test, ms): (usize, &Option<u64>)| GroupTest {
         id: TestId { listing, test },
         expected: ms.map(Duration::from_millis),
@@ -23,10 +23,10 @@ pub fn group(listing: usize, form: Form, expected_ms: &[Option<u64>]) -> Group {
         leaks: None,
     };
     Group {
-        is_asked_for: true,
+        has_explicit_policy: true,
         listing,
         node: format!("g{listing}"),
-        form,
+        isolation,
         why: String::new(),
         tests: expected_ms.iter().enumerate().map(test).collect(),
         tests_in_binary: expected_ms.len(),
@@ -63,21 +63,21 @@ fn startable(plan: &mut Plan) -> Vec<String> {
 
 #[test]
 fn a_binary_alone_in_the_queue_gets_all_slots_as_threads() {
-    let mut plan = Plan::new(vec![group(0, Form::Split, &unknown(10_000))], 4, None);
+    let mut plan = Plan::new(vec![group(0, Isolation::Split, &unknown(10_000))], 4, None);
     assert_eq!(startable(&mut plan), ["0*10000/4"]);
-    let mut plan = Plan::new(vec![group(0, Form::Unit, &unknown(1000))], 4, None);
+    let mut plan = Plan::new(vec![group(0, Isolation::Unit, &unknown(1000))], 4, None);
     assert_eq!(startable(&mut plan), ["0*1000/4"]);
-    let mut plan = Plan::new(vec![group(0, Form::Unit, &unknown(1000))], 4, Some(3));
+    let mut plan = Plan::new(vec![group(0, Isolation::Unit, &unknown(1000))], 4, Some(3));
     assert_eq!(startable(&mut plan), ["0*1000/3"]);
-    let mut plan = Plan::new(vec![group(0, Form::Unit, &unknown(3))], 8, None);
+    let mut plan = Plan::new(vec![group(0, Isolation::Unit, &unknown(3))], 8, None);
     assert_eq!(startable(&mut plan), ["0*3/3"], "never more threads than tests");
 }
 
 #[test]
 fn what_is_added_shares_what_is_left_and_what_runs_goes_on() {
-    let mut plan = Plan::new(vec![group(0, Form::Unit, &known(4, 10))], 2, None);
+    let mut plan = Plan::new(vec![group(0, Isolation::Unit, &known(4, 10))], 2, None);
     assert_eq!(startable(&mut plan), ["0*4/2"]);
-    let later = [group(1, Form::Unit, &known(1, 30)), group(2, Form::Unit, &known(1, 90))];
+    let later = [group(1, Isolation::Unit, &known(1, 30)), group(2, Isolation::Unit, &known(1, 90))];
     plan.add(later.to_vec());
     assert!(startable(&mut plan).is_empty() && !plan.is_done());
     plan.finished(0);
@@ -89,7 +89,7 @@ fn what_is_added_shares_what_is_left_and_what_runs_goes_on() {
 #[test]
 fn few_splittable_tests_are_spread_over_two_processes_at_least() {
     for tests in [unknown(12), known(12, 0), known(12, 100)] {
-        let mut plan = Plan::new(vec![group(0, Form::Split, &tests)], 2, None);
+        let mut plan = Plan::new(vec![group(0, Isolation::Split, &tests)], 2, None);
         let batches = startable(&mut plan);
         assert!(batches.len() == 2 && batches.iter().all(|b| b.ends_with("/1")), "{batches:?}");
     }
@@ -99,7 +99,7 @@ fn few_splittable_tests_are_spread_over_two_processes_at_least() {
 #[test]
 fn what_nobody_has_asked_for_stays_together_while_it_is_short() {
     let unasked =
-        |tests: &[Option<u64>]| Group { is_asked_for: false, ..group(0, Form::Split, tests) };
+        |tests: &[Option<u64>]| Group { has_explicit_policy: false, ..group(0, Isolation::Split, tests) };
     let first = |groups: Vec<Group>| startable(&mut Plan::new(groups, 2, None));
     assert_eq!(first(vec![unasked(&known(12, 8))]), ["0*12/2"]);
     assert_eq!(first(vec![unasked(&known(12, 15))]), ["0*12/2"], "what is left is short");
@@ -111,7 +111,7 @@ fn what_nobody_has_asked_for_stays_together_while_it_is_short() {
 
 #[test]
 fn many_small_binaries_run_side_by_side_with_one_thread_each() {
-    let groups = (0..50).map(|at| group(at, Form::Split, &known(20, 1))).collect();
+    let groups = (0..50).map(|at| group(at, Isolation::Split, &known(20, 1))).collect();
     let mut plan = Plan::new(groups, 2, None);
     assert_eq!(startable(&mut plan), ["0*20/1", "1*20/1"]);
     plan.finished(0);
@@ -120,7 +120,7 @@ fn many_small_binaries_run_side_by_side_with_one_thread_each() {
 
 #[test]
 fn a_unit_beyond_its_fair_share_gets_more_threads() {
-    let groups = vec![group(0, Form::Unit, &known(300, 1)), group(1, Form::Unit, &known(100, 1))];
+    let groups = vec![group(0, Isolation::Unit, &known(300, 1)), group(1, Isolation::Unit, &known(100, 1))];
     let mut plan = Plan::new(groups, 2, None);
     assert_eq!(startable(&mut plan), ["0*300/2"]);
     plan.finished(0);
@@ -129,9 +129,9 @@ fn a_unit_beyond_its_fair_share_gets_more_threads() {
 
 #[test]
 fn threads_as_declared_are_kept() {
-    let mut one = group(0, Form::Unit, &unknown(10));
+    let mut one = group(0, Isolation::Unit, &unknown(10));
     one.threads = Threads::Exactly(1);
-    let mut eight = group(1, Form::Unit, &unknown(10));
+    let mut eight = group(1, Isolation::Unit, &unknown(10));
     eight.threads = Threads::Exactly(8);
     let mut plan = Plan::new(vec![one, eight], 2, None);
     assert_eq!(startable(&mut plan), ["0*10/1"], "the other wants more than is free");
@@ -141,9 +141,9 @@ fn threads_as_declared_are_kept() {
 
 #[test]
 fn tests_that_may_wait_for_each_other_run_side_by_side_whatever_history_says() {
-    let mut meeting = group(0, Form::Unit, &known(4, 1));
+    let mut meeting = group(0, Isolation::Unit, &known(4, 1));
     meeting.least_threads = usize::MAX;
-    let groups = vec![meeting, group(1, Form::Unit, &known(1, 300))];
+    let groups = vec![meeting, group(1, Isolation::Unit, &known(1, 300))];
     let mut plan = Plan::new(groups, 2, None);
     assert_eq!(startable(&mut plan), ["1*1/1"]);
     plan.finished(0);
@@ -153,10 +153,10 @@ fn tests_that_may_wait_for_each_other_run_side_by_side_whatever_history_says() {
 #[test]
 fn unknown_comes_before_known_and_long_before_short() {
     let groups = vec![
-        group(0, Form::Unit, &known(1, 10)),
-        group(1, Form::Unit, &known(1, 500)),
-        group(2, Form::Unit, &unknown(1)),
-        group(3, Form::Unit, &known(1, 90)),
+        group(0, Isolation::Unit, &known(1, 10)),
+        group(1, Isolation::Unit, &known(1, 500)),
+        group(2, Isolation::Unit, &unknown(1)),
+        group(3, Isolation::Unit, &known(1, 90)),
     ];
     let mut plan = Plan::new(groups, 4, Some(1));
     assert_eq!(startable(&mut plan), ["2*1/1", "1*1/1", "3*1/1", "0*1/1"]);
@@ -165,8 +165,8 @@ fn unknown_comes_before_known_and_long_before_short() {
 #[test]
 fn split_batches_shrink_towards_the_end() {
     let groups =
-        vec![group(0, Form::Split, &known(400, 20)), group(1, Form::Unit, &known(1, 3000))];
-    let steps = rehearse(Plan::new(groups, 2, None));
+        vec![group(0, Isolation::Split, &known(400, 20)), group(1, Isolation::Unit, &known(1, 3000))];
+    let steps = simulate(Plan::new(groups, 2, None));
     let sizes: Vec<usize> =
         steps.iter().filter(|s| s.batch.group == 0).map(|s| s.batch.tests.len()).collect();
     assert!(sizes.len() > 3 && sizes.windows(2).all(|pair| pair[0] >= pair[1]), "{sizes:?}");
@@ -177,20 +177,20 @@ fn split_batches_shrink_towards_the_end() {
 
 #[test]
 fn tiny_tests_are_not_cut_where_naming_them_costs_more_than_running_them() {
-    let groups = (0..2).map(|at| group(at, Form::Split, &[Some(0); 10_000])).collect();
+    let groups = (0..2).map(|at| group(at, Isolation::Split, &[Some(0); 10_000])).collect();
     let mut plan = Plan::new(groups, 2, None);
     assert_eq!(startable(&mut plan), ["0*10000/1", "1*10000/1"]);
 }
 
 #[test]
 fn isolated_tests_get_a_process_each() {
-    let mut plan = Plan::new(vec![group(0, Form::Isolated, &unknown(3))], 2, None);
+    let mut plan = Plan::new(vec![group(0, Isolation::PerTest, &unknown(3))], 2, None);
     assert_eq!(startable(&mut plan), ["0*1/1", "0*1/1"]);
 }
 
 #[test]
 fn one_unit_uses_one_worker_whatever_the_slots() {
-    let mut unit = group(0, Form::Unit, &unknown(5));
+    let mut unit = group(0, Isolation::Unit, &unknown(5));
     unit.threads = Threads::Exactly(1);
     let mut plan = Plan::new(vec![unit], 8, None);
     assert_eq!(startable(&mut plan), ["0*5/1"]);
@@ -199,7 +199,7 @@ fn one_unit_uses_one_worker_whatever_the_slots() {
 #[test]
 fn locks_are_taken_together_and_readers_share() {
     let locked = |at, read: &[&str], write: &[&str]| {
-        let mut group = group(at, Form::Unit, &known(1, 10));
+        let mut group = group(at, Isolation::Unit, &known(1, 10));
         let own = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         group.locks = Locks { read: own(read), write: own(write) };
         group
@@ -222,9 +222,9 @@ fn locks_are_taken_together_and_readers_share() {
 
 #[test]
 fn an_exclusive_batch_is_alone_on_the_machine_and_comes_last() {
-    let mut alone = group(0, Form::Unit, &known(2, 1000));
+    let mut alone = group(0, Isolation::Unit, &known(2, 1000));
     alone.exclusive = true;
-    let mut plan = Plan::new(vec![alone, group(1, Form::Unit, &known(1, 1))], 4, None);
+    let mut plan = Plan::new(vec![alone, group(1, Isolation::Unit, &known(1, 1))], 4, None);
     assert_eq!(startable(&mut plan), ["1*1/1"]);
     plan.finished(0);
     assert_eq!(startable(&mut plan), ["0*2/1"], "its tests do not meet each other either");
@@ -232,12 +232,12 @@ fn an_exclusive_batch_is_alone_on_the_machine_and_comes_last() {
 
 #[test]
 fn a_bound_on_the_tests_of_a_binary_holds_for_all_of_its_processes() {
-    let bound = |listing, form, at_once| Group {
+    let bound = |listing, isolation, at_once| Group {
         at_once: Some(at_once),
-        ..group(listing, form, &known(8, 100))
+        ..group(listing, isolation, &known(8, 100))
     };
-    let groups = vec![bound(0, Form::Isolated, 1), bound(0, Form::Unit, 1)];
-    let mut plan = Plan::new([groups, vec![bound(1, Form::Unit, 3)]].concat(), 8, None);
+    let groups = vec![bound(0, Isolation::PerTest, 1), bound(0, Isolation::Unit, 1)];
+    let mut plan = Plan::new([groups, vec![bound(1, Isolation::Unit, 3)]].concat(), 8, None);
     assert_eq!(startable(&mut plan), ["1*8/1", "2*8/3"], "two binaries run side by side");
     plan.finished(0);
     assert_eq!(startable(&mut plan), ["0*1/1"]);
@@ -254,7 +254,7 @@ const TWO_CORES: Slots = Slots { count: 8, cores: Some(2), likely: 8 };
 
 #[test]
 fn tests_that_wait_fill_more_slots_than_there_are_cores() {
-    let unit = || group(0, Form::Unit, &known(200, 100));
+    let unit = || group(0, Isolation::Unit, &known(200, 100));
     let mut plan = Plan::new(vec![loaded(unit(), 0.1)], TWO_CORES, None);
     assert_eq!(startable(&mut plan), ["0*200/8"]);
     let mut plan = Plan::new(vec![loaded(unit(), 0.5)], TWO_CORES, None);
@@ -262,7 +262,7 @@ fn tests_that_wait_fill_more_slots_than_there_are_cores() {
     let mut plan = Plan::new(vec![unit()], TWO_CORES, None);
     assert_eq!(startable(&mut plan), ["0*200/2"], "what computes has the cores");
     let many = |load: f64| -> Vec<Group> {
-        (0..20).map(|at| loaded(group(at, Form::Unit, &known(1, 100)), load)).collect()
+        (0..20).map(|at| loaded(group(at, Isolation::Unit, &known(1, 100)), load)).collect()
     };
     assert_eq!(startable(&mut Plan::new(many(0.1), TWO_CORES, None)).len(), 8);
     assert_eq!(startable(&mut Plan::new(many(1.0), TWO_CORES, None)).len(), 2);
@@ -270,7 +270,7 @@ fn tests_that_wait_fill_more_slots_than_there_are_cores() {
 
 #[test]
 fn tests_that_turn_out_to_wait_make_room_for_others() {
-    let tests = || vec![group(0, Form::Split, &unknown(200))];
+    let tests = || vec![group(0, Isolation::Split, &unknown(200))];
     let plan = || Plan::new(tests(), TWO_CORES, None);
     let taught = |load: f64| {
         let mut plan = plan();
@@ -297,7 +297,7 @@ fn tests_that_turn_out_to_wait_make_room_for_others() {
 #[test]
 fn what_takes_locks_is_not_crowded() {
     let locked = |at| {
-        let mut group = loaded(group(at, Form::Unit, &known(1, 100)), 0.1);
+        let mut group = loaded(group(at, Isolation::Unit, &known(1, 100)), 0.1);
         group.locks.read = vec!["port".into()];
         group
     };
@@ -307,11 +307,11 @@ fn what_takes_locks_is_not_crowded() {
 
 #[test]
 fn what_failed_comes_first() {
-    let mut unit = group(0, Form::Unit, &known(3, 1));
+    let mut unit = group(0, Isolation::Unit, &known(3, 1));
     unit.tests[1].failed = true;
-    let mut plan = Plan::new(vec![group(1, Form::Unit, &known(9, 500)), unit], 1, None);
+    let mut plan = Plan::new(vec![group(1, Isolation::Unit, &known(9, 500)), unit], 1, None);
     assert_eq!(startable(&mut plan), ["1*3/1"]);
-    let mut split = group(0, Form::Split, &known(100, 50));
+    let mut split = group(0, Isolation::Split, &known(100, 50));
     split.tests[17].failed = true;
     let mut plan = Plan::new(vec![split], 2, None);
     assert!(plan.next().unwrap().tests.iter().any(|id| id.test == 17));
@@ -319,11 +319,11 @@ fn what_failed_comes_first() {
 
 #[test]
 fn a_unit_that_lost_its_worker_never_runs_twice_at_once() {
-    let mut plan = Plan::new(vec![group(0, Form::Unit, &unknown(5))], 4, Some(1));
+    let mut plan = Plan::new(vec![group(0, Isolation::Unit, &unknown(5))], 4, Some(1));
     let batch = plan.next().unwrap();
     plan.finished(batch.id);
-    plan.suspect(0, &batch.tests[..2]);
-    plan.give_back(0, &batch.tests[2..]);
+    plan.requeue_alone(0, &batch.tests[..2]);
+    plan.requeue(0, &batch.tests[2..]);
     for expected in ["0*1/1", "0*1/1", "0*3/1"] {
         assert_eq!(startable(&mut plan), [expected]);
         let newest = *plan.running.keys().next().unwrap();
@@ -334,9 +334,9 @@ fn a_unit_that_lost_its_worker_never_runs_twice_at_once() {
 
 #[test]
 fn recycling_bounds_the_tests_of_a_process() {
-    let mut unit = group(0, Form::Unit, &unknown(5));
+    let mut unit = group(0, Isolation::Unit, &unknown(5));
     unit.recycle = Recycle::After(2);
-    let steps = rehearse(Plan::new(vec![unit], 4, None));
+    let steps = simulate(Plan::new(vec![unit], 4, None));
     let sizes: Vec<usize> = steps.iter().map(|step| step.batch.tests.len()).collect();
     assert_eq!(sizes, [2, 2, 1]);
     assert!(steps.windows(2).all(|pair| pair[0].ends <= pair[1].starts), "one after another");
@@ -344,7 +344,7 @@ fn recycling_bounds_the_tests_of_a_process() {
 
 #[test]
 fn stopping_gives_back_what_never_ran() {
-    let mut plan = Plan::new(vec![group(0, Form::Isolated, &unknown(5))], 2, None);
+    let mut plan = Plan::new(vec![group(0, Isolation::PerTest, &unknown(5))], 2, None);
     assert_eq!(startable(&mut plan).len(), 2);
     assert_eq!(plan.stop().len(), 3);
     assert_eq!(plan.next(), None);
@@ -358,7 +358,7 @@ fn stopping_gives_back_what_never_ran() {
 fn halves_of_what_a_test_needs_on_several_slots_hold_up_nothing() {
     let need = |fixture| Need { fixture, scope: Scope::Slot };
     let needing = |at, needs: &[usize]| {
-        let mut group = group(at, Form::Unit, &known(1, 10));
+        let mut group = group(at, Isolation::Unit, &known(1, 10));
         group.fixtures = vec![needs.iter().copied().map(need).collect()];
         group
     };
@@ -380,7 +380,7 @@ fn halves_of_what_a_test_needs_on_several_slots_hold_up_nothing() {
 }
 
 fn any_group() -> impl Strategy<Value = Group> {
-    let form = prop_oneof![Just(Form::Unit), Just(Form::Split), Just(Form::Isolated)];
+    let isolation = prop_oneof![Just(Isolation::Unit), Just(Isolation::Split), Just(Isolation::PerTest)];
     let tests = prop::collection::vec(prop::option::of(0_u64..300), 1..40);
     let threads = prop_oneof![
         3 => Just(Threads::Auto),
@@ -399,19 +399,19 @@ fn any_group() -> impl Strategy<Value = Group> {
     let exclusive = prop::bool::weighted(0.1);
     let load = prop_oneof![Just(1.0), Just(0.5), Just(0.05)];
     let exclusive = (exclusive, load, prop::bool::ANY);
-    (form, tests, threads, recycle, locks, 1_usize..6, exclusive, any_fixtures()).prop_map(
+    (isolation, tests, threads, recycle, locks, 1_usize..6, exclusive, any_fixtures()).prop_map(
         |(
-            form,
+            isolation,
             tests,
             threads,
             recycle,
             locks,
             slots,
-            (exclusive, load, is_asked_for),
+            (exclusive, load, has_explicit_policy),
             fixtures,
         )| {
-            let mut group = loaded(group(0, form, &tests), load);
-            group.is_asked_for = is_asked_for;
+            let mut group = loaded(group(0, isolation, &tests), load);
+            group.has_explicit_policy = has_explicit_policy;
             (group.threads, group.recycle, group.locks) = (threads, recycle, locks);
             (group.slots, group.exclusive, group.fixtures) = (slots, exclusive, fixtures);
             group
@@ -567,9 +567,9 @@ fn play(groups: Vec<Group>, slots: Slots, chances: &[u8]) -> Result<(), TestCase
         }
         match &batch.tests[ended..ran] {
             [culprit] => prop_assert!(done.insert(*culprit)),
-            suspects => plan.suspect(batch.group, suspects),
+            suspects => plan.requeue_alone(batch.group, suspects),
         }
-        plan.give_back(batch.group, &batch.tests[ran..]);
+        plan.requeue(batch.group, &batch.tests[ran..]);
         // What has lost its fixture never runs.
         for fixture in fixtures.lost.clone() {
             done.extend(plan.fixture_is_lost(Instance { fixture, slot: None }).0);
@@ -592,7 +592,7 @@ fn check_running(plan: &Plan, running: &[Batch], slots: usize) -> Result<(), Tes
         prop_assert!(!group.exclusive || running.len() == 1, "exclusive beside another");
         for other in &running[at + 1..] {
             let beside = plan.group(other.group);
-            prop_assert!(group.form != Form::Unit || other.group != batch.group, "a torn unit");
+            prop_assert!(group.isolation != Isolation::Unit || other.group != batch.group, "a torn unit");
             let clash = |a: &Locks, b: &Locks| {
                 a.write.iter().any(|name| b.write.contains(name) || b.read.contains(name))
             };
@@ -620,12 +620,12 @@ proptest! {
         groups in prop::collection::vec(any_group(), 1..8),
         slots in 1_usize..9,
     ) {
-        let units = groups.iter().filter(|g| g.form == Form::Unit && !matches!(g.recycle, Recycle::After(_)));
+        let units = groups.iter().filter(|g| g.isolation == Isolation::Unit && !matches!(g.recycle, Recycle::After(_)));
         let units = units.count();
-        let steps = rehearse(Plan::new(groups.clone(), slots, None));
+        let steps = simulate(Plan::new(groups.clone(), slots, None));
         let is_unit = |step: &&Step| {
             let group = &groups[step.batch.group];
-            group.form == Form::Unit && !matches!(group.recycle, Recycle::After(_))
+            group.isolation == Isolation::Unit && !matches!(group.recycle, Recycle::After(_))
         };
         prop_assert_eq!(steps.iter().filter(is_unit).count(), units);
     }
@@ -655,8 +655,8 @@ fn any_suite(chance: &mut Chance) -> Vec<Group> {
             Some(1 + chance.below(scale))
         };
         let tests: Vec<Option<u64>> = (0..count).map(duration).collect();
-        let form = if chance.below(2) == 0 { Form::Unit } else { Form::Split };
-        group(at, form, &tests)
+        let isolation = if chance.below(2) == 0 { Isolation::Unit } else { Isolation::Split };
+        group(at, isolation, &tests)
     };
     (0..groups).map(any_group).collect()
 }
@@ -675,7 +675,7 @@ fn plans_of_known_suites_end_close_to_the_earliest_time_possible() {
         .map(|_| {
             let (groups, slots) = (any_suite(&mut chance), 2 + chance.below(7) as usize);
             let bound = lower_bound(&groups, slots);
-            let ends = rehearse(Plan::new(groups, slots, None)).iter().map(|s| s.ends).max();
+            let ends = simulate(Plan::new(groups, slots, None)).iter().map(|s| s.ends).max();
             ends.unwrap().as_secs_f64() / bound.as_secs_f64()
         })
         .collect();

@@ -11,7 +11,7 @@ use crate::model::reason::{Reason, Requeued, WorkerEnd};
 use crate::model::test::TestId;
 use crate::model::verdict::Verdict;
 use crate::model::way::Way;
-use crate::plan::group::{Batch, Form};
+use crate::plan::group::{Batch, Isolation};
 use crate::process::clock;
 use crate::worker::inbox::{Cause, LeftLater, Overdue, Rest};
 
@@ -68,7 +68,7 @@ impl Run<'_> {
         if may_run && self.lost_of(self.plan.group(batch.group)).is_none() {
             let is_unlucky = |test: &mut TestId| self.ledger.note_innocent(*test) >= MOST_INNOCENT;
             let unlucky: Vec<TestId> = innocent.extract_if(.., is_unlucky).collect();
-            self.plan.suspect(batch.group, &unlucky);
+            self.plan.requeue_alone(batch.group, &unlucky);
         }
         rest.not_begun.append(&mut innocent);
     }
@@ -132,7 +132,7 @@ impl Run<'_> {
             suspects => {
                 let output = std::mem::take(&mut rest.output);
                 self.ledger.note_death(suspects, end, rest.worker, output);
-                self.plan.suspect(batch.group, suspects);
+                self.plan.requeue_alone(batch.group, suspects);
             }
         }
     }
@@ -169,14 +169,14 @@ impl Run<'_> {
         if self.stopped || self.lost_of(self.plan.group(batch.group)).is_some() {
             return self.give_back(batch, open);
         }
-        self.plan.suspect(batch.group, &open);
+        self.plan.requeue_alone(batch.group, &open);
     }
 
     /// The rest of a unit goes on in a process that knows nothing of the first one's
     /// fixtures.
     pub(super) fn note_fresh_process(&mut self, batch: &Batch, rest: &[TestId], why: &str) {
         let group = self.plan.group(batch.group);
-        if group.form == Form::Unit && !rest.is_empty() && !self.stopped {
+        if group.isolation == Isolation::Unit && !rest.is_empty() && !self.stopped {
             let note = Note::SetUpAgain { node: group.node.clone(), why: why.to_owned() };
             self.emit(Event::Note(note));
         }

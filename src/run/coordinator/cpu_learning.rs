@@ -73,14 +73,14 @@ impl Learning {
 mod tests {
     use super::*;
     use crate::model::outcome::Outcome;
-    use crate::plan::group::{Form, Slots};
+    use crate::plan::group::{Isolation, Slots};
     use crate::plan::schedule::tests::group;
 
     #[test]
     fn a_plan_is_taught_what_waits_unless_the_machine_is_busy() {
         let began = |load: Option<f64>, idle_since: fn(ProcessorTime) -> Option<f64>| {
             let slots = Slots { count: 8, cores: Some(2), likely: 2 };
-            let groups = vec![group(0, Form::Split, &[None; 200])];
+            let groups = vec![group(0, Isolation::Split, &[None; 200])];
             let mut plan = Plan::new(groups, slots, None);
             let now = ProcessorTime::now().map(|now| (Instant::now() - LONG_ENOUGH, now));
             let mut learning = Learning { idle_since, looked: now, ..Learning::default() };

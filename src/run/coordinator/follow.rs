@@ -21,7 +21,7 @@ use crate::model::test::TestId;
 use crate::model::verdict::Verdict;
 use crate::model::way::Way;
 use crate::plan::fixtures::FixtureStep;
-use crate::plan::group::{Batch, Form, Instance};
+use crate::plan::group::{Batch, Isolation, Instance};
 use crate::process::clock;
 use crate::run::coordinator::state::Growth;
 use crate::run::interrupt::Interrupts;
@@ -238,7 +238,7 @@ impl<'r> Run<'r> {
                 [only] => (self.id(*only), 1),
                 tests => (group.node.clone(), tests.len()),
             };
-            let is_unit = group.form == Form::Unit;
+            let is_unit = group.isolation == Isolation::Unit;
             self.longest = Some(Longest { what, took, tests, is_unit });
         }
     }

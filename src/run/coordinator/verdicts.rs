@@ -132,8 +132,8 @@ impl Run<'_> {
         } else {
             let (alone, others): (Vec<_>, Vec<_>) =
                 open.into_iter().partition(|test| self.runs_alone(*test));
-            self.plan.suspect(batch.group, &alone);
-            self.plan.give_back(batch.group, &others);
+            self.plan.requeue_alone(batch.group, &alone);
+            self.plan.requeue(batch.group, &others);
         }
     }
 

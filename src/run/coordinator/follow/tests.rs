@@ -637,8 +637,8 @@ fn tests(count: usize) -> Vec<Option<u64>> {
 
 /// Of a plan whose first group has one test more than its binary, with real workers' threads.
 fn run_for_real(emit: &mut dyn FnMut(Event) -> bool) -> Result<Summary> {
-    let groups = vec![group(0, Form::Unit, &tests(3)), group(1, Form::Unit, &tests(2))];
-    let inventory = inventory(&[group(0, Form::Unit, &tests(2)), groups[1].clone()]);
+    let groups = vec![group(0, Isolation::Unit, &tests(3)), group(1, Isolation::Unit, &tests(2))];
+    let inventory = inventory(&[group(0, Isolation::Unit, &tests(2)), groups[1].clone()]);
     let (own_groups, interrupts) = (Groups::default(), Interrupts::default());
     let mut context = Context::new(&inventory, &own_groups, "run");
     context.slots = 2;
@@ -677,16 +677,16 @@ fn a_coordinator_that_is_lost_ends_the_run() {
 
 #[test]
 fn a_run_without_trouble_passes() {
-    let setting = Setting::new(vec![group(0, Form::Split, &tests(3))], 2);
+    let setting = Setting::new(vec![group(0, Isolation::Split, &tests(3))], 2);
     let choices = setting.play(&inventory(&setting.groups), Choices::default(), 0);
     assert!(choices.asked.iter().all(|asked| *asked <= 2));
 }
 
 #[test]
 fn every_trouble_with_one_worker_leaves_the_accounts_right() {
-    for form in [Form::Unit, Form::Split, Form::Isolated] {
+    for isolation in [Isolation::Unit, Isolation::Split, Isolation::PerTest] {
         for count in 1..=3 {
-            let setting = Setting::new(vec![group(0, form, &tests(count))], 1);
+            let setting = Setting::new(vec![group(0, isolation, &tests(count))], 1);
             let runs = setting.play_all(2);
             assert!(runs > 200, "{runs}");
         }
@@ -696,23 +696,23 @@ fn every_trouble_with_one_worker_leaves_the_accounts_right() {
 /// Verdicts are misheard, and whatever is tried next may fail as well.
 #[test]
 fn every_trouble_of_hearing_leaves_the_accounts_right() {
-    for form in [Form::Unit, Form::Split] {
-        let setting = Setting::new(vec![group(0, form, &tests(2))], 1);
+    for isolation in [Isolation::Unit, Isolation::Split] {
+        let setting = Setting::new(vec![group(0, isolation, &tests(2))], 1);
         Setting { first_way: Way::Agent, ..setting }.play_all(2);
     }
 }
 
 #[test]
 fn every_trouble_with_two_workers_leaves_the_accounts_right() {
-    for form in [Form::Unit, Form::Split, Form::Isolated] {
-        let groups = vec![group(0, form, &tests(2)), group(1, Form::Split, &tests(1))];
+    for isolation in [Isolation::Unit, Isolation::Split, Isolation::PerTest] {
+        let groups = vec![group(0, isolation, &tests(2)), group(1, Isolation::Split, &tests(1))];
         Setting::new(groups, 2).play_all(2);
     }
 }
 
 #[test]
 fn every_trouble_with_retries_leaves_the_accounts_right() {
-    let setting = Setting::new(vec![with_retries(group(0, Form::Unit, &tests(2)), 1)], 2);
+    let setting = Setting::new(vec![with_retries(group(0, Isolation::Unit, &tests(2)), 1)], 2);
     setting.play_all(2);
     let setting = Setting { fail_fast: true, ..setting };
     setting.play_all(2);
@@ -720,14 +720,14 @@ fn every_trouble_with_retries_leaves_the_accounts_right() {
 
 #[test]
 fn every_trouble_of_fixtures_leaves_the_accounts_right() {
-    let one = with_fixtures(group(0, Form::Split, &tests(2)), &[&[(0, Scope::Run)]]);
+    let one = with_fixtures(group(0, Isolation::Split, &tests(2)), &[&[(0, Scope::Run)]]);
     Setting::new(vec![with_retries(one, 1)], 2).play_all(1);
-    let slots = with_fixtures(group(0, Form::Isolated, &tests(2)), &[&[(0, Scope::Slot)]]);
+    let slots = with_fixtures(group(0, Isolation::PerTest, &tests(2)), &[&[(0, Scope::Slot)]]);
     Setting::new(vec![slots], 2).play_all(2);
     let nested: &[&[(usize, Scope)]] = &[&[(0, Scope::Run)], &[(1, Scope::Run)]];
     let groups = vec![
-        with_fixtures(group(0, Form::Unit, &tests(1)), nested),
-        with_fixtures(group(1, Form::Unit, &tests(1)), &nested[..1]),
+        with_fixtures(group(0, Isolation::Unit, &tests(1)), nested),
+        with_fixtures(group(1, Isolation::Unit, &tests(1)), &nested[..1]),
     ];
     Setting::new(groups, 1).play_all(1);
 }
@@ -735,9 +735,9 @@ fn every_trouble_of_fixtures_leaves_the_accounts_right() {
 #[test]
 fn every_trouble_while_more_becomes_ready_leaves_the_accounts_right() {
     let groups = vec![
-        with_retries(group(0, Form::Unit, &tests(2)), 1),
-        group(1, Form::Split, &tests(2)),
-        group(2, Form::Isolated, &tests(1)),
+        with_retries(group(0, Isolation::Unit, &tests(2)), 1),
+        group(1, Isolation::Split, &tests(2)),
+        group(2, Isolation::PerTest, &tests(1)),
     ];
     for known in [0, 1] {
         let setting = Setting { known, ..Setting::new(groups.clone(), 2) };
@@ -750,13 +750,13 @@ fn every_trouble_while_more_becomes_ready_leaves_the_accounts_right() {
 
 #[test]
 fn every_trouble_before_the_run_is_given_up_leaves_the_accounts_right() {
-    let setting = Setting::new(vec![group(0, Form::Unit, &tests(3))], 2);
+    let setting = Setting::new(vec![group(0, Isolation::Unit, &tests(3))], 2);
     Setting { most_deaths: 1, ..setting.clone() }.play_all(2);
     Setting { fail_fast: true, ..setting }.play_all(2);
 }
 
 fn any_group() -> impl Strategy<Value = Group> {
-    let form = prop_oneof![Just(Form::Unit), Just(Form::Split), Just(Form::Isolated)];
+    let isolation = prop_oneof![Just(Isolation::Unit), Just(Isolation::Split), Just(Isolation::PerTest)];
     let recycle = prop_oneof![
         3 => Just(Recycle::Never),
         1 => (1_usize..4).prop_map(Recycle::After),
@@ -769,9 +769,9 @@ fn any_group() -> impl Strategy<Value = Group> {
         &[&[(2, Scope::Slot)]],
         &[&[(1, Scope::Run)], &[(2, Scope::Slot), (3, Scope::Slot)]],
     ];
-    (form, 1_usize..9, recycle, 0_usize..3, 0_usize..6, prop::bool::weighted(0.2)).prop_map(
-        move |(form, count, recycle, retries, fixtures, exclusive)| {
-            let group = with_retries(group(0, form, &tests(count)), retries);
+    (isolation, 1_usize..9, recycle, 0_usize..3, 0_usize..6, prop::bool::weighted(0.2)).prop_map(
+        move |(isolation, count, recycle, retries, fixtures, exclusive)| {
+            let group = with_retries(group(0, isolation, &tests(count)), retries);
             let group = with_fixtures(group, levels[fixtures]);
             Group { recycle, exclusive, ..group }
         },

@@ -10,7 +10,7 @@ use crate::worker::inbox::{Cause, Rest};
 /// would ask for the first any more.
 #[test]
 fn suspects_run_alone_although_their_worker_says_nothing() {
-    let setting = Setting::new(vec![group(0, Form::Unit, &tests(4))], 1);
+    let setting = Setting::new(vec![group(0, Isolation::Unit, &tests(4))], 1);
     let (inventory, groups) = (inventory(&setting.groups), Groups::default());
     let context = Context::new(&inventory, &groups, "run");
     let jobs = RefCell::new(VecDeque::new());

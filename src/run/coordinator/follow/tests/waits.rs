@@ -12,7 +12,7 @@ use crate::worker::inbox::{Cause, Rest};
 /// waited so often; returns how long the run was ready to wait each time.
 fn waits(watched: Watched, slow: Duration) -> (Vec<Option<Duration>>, bool) {
     const MOST: usize = 20;
-    let mut only = group(0, Form::Unit, &tests(2));
+    let mut only = group(0, Isolation::Unit, &tests(2));
     only.tests.iter_mut().for_each(|test| test.slow = slow);
     let setting = Setting::new(vec![only], 1);
     let (inventory, groups) = (inventory(&setting.groups), Groups::default());
@@ -73,7 +73,7 @@ fn the_run_sleeps_until_somebody_tells_something_where_nobody_looks() {
 /// A build that takes longer than a run may, with tests beside it, and then a test that does.
 #[test]
 fn the_time_of_a_run_begins_when_all_is_built() {
-    let setting = Setting::new(vec![group(0, Form::Unit, &tests(1))], 1);
+    let setting = Setting::new(vec![group(0, Isolation::Unit, &tests(1))], 1);
     let (inventory, groups) = (inventory(&setting.groups), Groups::default());
     let mut context = Context::new(&inventory, &groups, "run");
     context.run_timeout = Some(SHORT);
