@@ -59,7 +59,7 @@ use crate::commands::prepare::{Built, Next};
 use crate::commands::run::Known;
 use crate::discovery::inventory::Inventory;
 use crate::error::{Error, Exit, Result};
-use crate::fixture::keep::Shelf;
+use crate::fixture::kept::KeptFixtures;
 use crate::model::event::{Note, Summary};
 use crate::model::outcome::Outcome;
 use crate::plan::schedule::Plan;
@@ -70,8 +70,8 @@ use crate::report::view::View;
 use crate::run::interrupt::Interrupts;
 
 fn main() -> ExitCode {
-    if fixture::keep::is_keeper(std::env::args_os()) {
-        return fixture::keep::hold();
+    if fixture::kept::is_daemon(std::env::args_os()) {
+        return fixture::kept::run_daemon();
     }
     let args = cli::args::parse(std::env::args_os());
     let configuration = Configuration::load(&args.cargo);
@@ -102,8 +102,8 @@ fn run(settings: &Settings, lines: Lines) -> Result<Exit> {
 
     if let Task::Fixtures(what @ (ByHand::List | ByHand::Stop(_))) = &settings.task {
         let (workspace, policy) = commands::prepare::declared_alone(settings)?;
-        let shelf = Shelf::new(&workspace.state_dir, false);
-        return commands::fixtures::act(what, settings, &policy, &shelf, None, &interrupts);
+        let kept_fixtures = KeptFixtures::new(&workspace.state_dir, false);
+        return commands::fixtures::act(what, settings, &policy, &kept_fixtures, None, &interrupts);
     }
     let mut built = commands::prepare::build(settings, &interrupts, &mut notes)?;
     if settings.task == Task::BuildOnly {
@@ -121,10 +121,10 @@ fn run(settings: &Settings, lines: Lines) -> Result<Exit> {
         }
     };
     if let Task::Fixtures(what) = &settings.task {
-        let shelf = Shelf::new(&workspace.state_dir, true);
+        let kept_fixtures = KeptFixtures::new(&workspace.state_dir, true);
         let root = workspace.root();
         let inventory = Some((&inventory, &*root));
-        return commands::fixtures::act(what, settings, &policy, &shelf, inventory, &interrupts);
+        return commands::fixtures::act(what, settings, &policy, &kept_fixtures, inventory, &interrupts);
     }
     let all = 0..inventory.listings.len();
     let choices = discovery::filter::choose(&inventory, all, &settings.wanted, &policy);

@@ -11,7 +11,7 @@ use crate::discovery::inventory::Inventory;
 use crate::error::{Error, Exit, Result};
 use crate::fixture::definition::{Fixture, resolve};
 use crate::fixture::handover::Values;
-use crate::fixture::keep::{Asker, Found, Record, Shelf, stop};
+use crate::fixture::kept::{Request, Found, Record, KeptFixtures, stop};
 use crate::fixture::task::Failure;
 use crate::model::fixture::FixtureInstance;
 use crate::process::groups::Groups;
@@ -26,7 +26,7 @@ pub fn act(
     what: &ByHand,
     settings: &Settings,
     policy: &Policy,
-    shelf: &Shelf,
+    kept_fixtures: &KeptFixtures,
     inventory: Option<(&Inventory, &std::path::Path)>,
     interrupts: &Interrupts,
 ) -> Result<Exit> {
@@ -36,12 +36,12 @@ pub fn act(
         (ByHand::Start(_), Some((inventory, root))) => {
             let names = policy.with_needs(&wanted);
             let fixtures = resolve(&names, policy, inventory, root);
-            start(&names, &fixtures, policy, settings, shelf, inventory, wants)
+            start(&names, &fixtures, policy, settings, kept_fixtures, inventory, wants)
         }
-        (ByHand::Stop(_), _) => stop_all(&wanted, policy, settings, shelf, wants),
+        (ByHand::Stop(_), _) => stop_all(&wanted, policy, settings, kept_fixtures, wants),
         _ => {
             // A closed pipe has seen enough.
-            let _ = print(&list(policy, shelf));
+            let _ = print(&list(policy, kept_fixtures));
             Ok(Exit::AllWell)
         }
     }
@@ -59,8 +59,8 @@ fn wanted(what: &ByHand, policy: &Policy) -> Result<Vec<FixtureName>> {
     Ok(all.into_iter().filter(is_named).collect())
 }
 
-fn list(policy: &Policy, shelf: &Shelf) -> String {
-    let records = shelf.all();
+fn list(policy: &Policy, kept_fixtures: &KeptFixtures) -> String {
+    let records = kept_fixtures.all();
     let mut text = String::new();
     for fixture in policy.fixtures() {
         let key = policy.key_of(&fixture);
@@ -73,7 +73,7 @@ fn list(policy: &Policy, shelf: &Shelf) -> String {
             let values: Vec<String> =
                 record.values.iter().map(|(name, value)| format!("{name}={value}")).collect();
             let slot = record.slot.map(|slot| format!(" of slot {slot}")).unwrap_or_default();
-            let _ = writeln!(text, "{key}{slot}: up, kept by process {}", record.keeper);
+            let _ = writeln!(text, "{key}{slot}: up, kept by process {}", record.daemon);
             for value in values {
                 let _ = writeln!(text, "  {value}");
             }
@@ -97,22 +97,22 @@ fn start(
     fixtures: &[Fixture],
     policy: &Policy,
     settings: &Settings,
-    shelf: &Shelf,
+    kept_fixtures: &KeptFixtures,
     inventory: &Inventory,
     wants: &dyn Fn() -> bool,
 ) -> Result<Exit> {
     // Those of the other slots start when a run fills these.
     let most = settings.most_slots(policy.overcommit());
-    let asker = Asker { slots: most, wants, groups: &Groups::default() };
+    let request = Request { slots: most, wants, groups: &Groups::default() };
     for (name, fixture) in names.iter().zip(fixtures) {
         let is_by_slot = policy.fixture(name).is_some_and(|keys| keys.scope == Scope::Slot);
         let slots = if is_by_slot { (0..settings.slots).map(Some).collect() } else { vec![None] };
         for slot in slots {
             let needs = fixture.needs.iter().map(|at| &names[*at]);
-            let values = values_of(needs, slot, policy, shelf);
+            let values = values_of(needs, slot, policy, kept_fixtures);
             let launch = fixture.launch(inventory, slot, values);
             let found = match launch {
-                Ok(launch) => shelf.find_or_keep(&launch, &asker),
+                Ok(launch) => kept_fixtures.find_or_start(&launch, &request),
                 Err(why) => Some(Found::Lost(Failure::at_start(why))),
             };
             match found {
@@ -129,14 +129,14 @@ fn start(
                 }
                 Some(Found::Unwanted) => {
                     // Those that are up stay up.
-                    let _ = print(&list(policy, shelf));
+                    let _ = print(&list(policy, kept_fixtures));
                     return Err(Error::Interrupted);
                 }
                 Some(Found::Up(_)) | None => {}
             }
         }
     }
-    let _ = print(&list(policy, shelf));
+    let _ = print(&list(policy, kept_fixtures));
     Ok(Exit::AllWell)
 }
 
@@ -145,9 +145,9 @@ fn values_of<'n>(
     fixtures: impl Iterator<Item = &'n FixtureName>,
     slot: Option<usize>,
     policy: &Policy,
-    shelf: &Shelf,
+    kept_fixtures: &KeptFixtures,
 ) -> Values {
-    let records = shelf.all();
+    let records = kept_fixtures.all();
     let mut values = Values::new();
     for needed in fixtures {
         let key = policy.key_of(needed);
@@ -164,10 +164,10 @@ fn stop_all(
     wanted: &[FixtureName],
     policy: &Policy,
     settings: &Settings,
-    shelf: &Shelf,
+    kept_fixtures: &KeptFixtures,
     wants: &dyn Fn() -> bool,
 ) -> Result<Exit> {
-    let records = shelf.all();
+    let records = kept_fixtures.all();
     let mut stopped = 0;
     for name in policy.with_needs(wanted).iter().rev().filter(|name| wanted.contains(name)) {
         let key = policy.key_of(name);

@@ -13,7 +13,7 @@ use crate::discovery::filter::{self, Choice};
 use crate::discovery::inventory::Inventory;
 use crate::error::Result;
 use crate::fixture::definition;
-use crate::fixture::keep::Shelf;
+use crate::fixture::kept::KeptFixtures;
 use crate::leaks::baseline::{self, Baseline, Comparison};
 use crate::leaks::classify;
 use crate::model::event::{Event, LeftBy, Note, Summary};
@@ -84,8 +84,8 @@ fn context<'r>(known: &Known<'r>, interrupts: &'r Interrupts) -> Result<Context<
     context.run_timeout = settings.run_timeout.or_else(|| policy.run_timeout());
     context.most_deaths = settings.max_crashes;
     context.fixtures = definition::resolve(&grouped.fixtures, policy, inventory, &root);
-    context.shelf =
-        (!settings.nested).then(|| Shelf::new(&workspace.state_dir, settings.keep_fixtures));
+    context.kept_fixtures =
+        (!settings.nested).then(|| KeptFixtures::new(&workspace.state_dir, settings.keep_fixtures));
     if !settings.write_baseline {
         context.baseline = Baseline::load(&baseline::path(&root))?;
     }
@@ -159,8 +159,8 @@ fn run_tests(
     if is_crowded(before) {
         measured.distrust_loads();
     }
-    let keepers = context.shelf.as_ref().map(Shelf::keepers).unwrap_or_default();
-    let mut stay: Vec<u32> = keepers.iter().map(|(pid, _)| *pid).collect();
+    let daemons = context.kept_fixtures.as_ref().map(KeptFixtures::daemons).unwrap_or_default();
+    let mut stay: Vec<u32> = daemons.iter().map(|(pid, _)| *pid).collect();
     stay.extend(context.groups.spared());
     let left = procfs::living_strays(&stay);
     let strays = platform::end_strays(&stay);
@@ -170,8 +170,8 @@ fn run_tests(
     if let Some((path, why)) = context.floods.as_ref().and_then(|floods| floods.failure()) {
         reports.show(&Event::Note(Note::FloodNotKept { path, why }));
     }
-    if !keepers.is_empty() {
-        let fixtures = keepers.into_iter().map(|(_, name)| name).collect();
+    if !daemons.is_empty() {
+        let fixtures = daemons.into_iter().map(|(_, name)| name).collect();
         reports.show(&Event::Note(Note::Kept { fixtures }));
     }
     // What is ended with its tests is no leak.

@@ -115,7 +115,7 @@ pub enum FixtureEvent {
         failures: Vec<StopFailure>,
     },
     /// It stays up for the next run.
-    GivenBack,
+    Released,
 }
 
 /// Something that the user should know and that is no verdict.

@@ -211,7 +211,7 @@ fn fixture_line<'l>(
     let line = FixtureLine { name, slot: *slot, ..FixtureLine::default() };
     Some(match what {
         FixtureEvent::Starting => return None,
-        FixtureEvent::GivenBack => FixtureLine { state: "kept", ..line },
+        FixtureEvent::Released => FixtureLine { state: "kept", ..line },
         FixtureEvent::Ready { took } => {
             FixtureLine { state: "ready", seconds: Some(rounded(took.as_secs_f64())), ..line }
         }

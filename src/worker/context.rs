@@ -9,7 +9,7 @@ use crate::config::leak_rules::LeakRules;
 use crate::discovery::inventory::Inventory;
 use crate::discovery::listing::Listing;
 use crate::fixture::definition::Fixture;
-use crate::fixture::keep::Shelf;
+use crate::fixture::kept::KeptFixtures;
 use crate::leaks::baseline::Baseline;
 use crate::leaks::classify::{Names, judge};
 use crate::leaks::finding::Finding;
@@ -37,7 +37,7 @@ pub struct Context<'r> {
     /// What the tests need, by the places that their groups know.
     pub fixtures: Vec<Fixture>,
     /// Those that stay up between runs; none in a run inside of another.
-    pub shelf: Option<Shelf>,
+    pub kept_fixtures: Option<KeptFixtures>,
     pub nocapture: bool,
     pub show_output: bool,
     /// What is put into workers to hear more of them.
@@ -71,7 +71,7 @@ impl<'r> Context<'r> {
             run_timeout: None,
             most_deaths: usize::MAX,
             fixtures: Vec::new(),
-            shelf: None,
+            kept_fixtures: None,
             nocapture: false,
             show_output: false,
             agent: None,

@@ -6,7 +6,7 @@ use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use crate::error::{self, Result};
-use crate::fixture::task::News;
+use crate::fixture::task::FixtureUpdate;
 use crate::model::event::Note;
 use crate::model::leak::Leak;
 use crate::model::output::Output;
@@ -36,7 +36,7 @@ pub enum Message {
     },
     Fixture {
         instance: Instance,
-        news: News,
+        update: FixtureUpdate,
     },
     /// What a worker wrote, where the user wants to see it as it comes.
     Wrote {

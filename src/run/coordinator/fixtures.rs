@@ -8,9 +8,9 @@ use super::state::{Blocked, Run, Standing, Starter, Trouble, aborted};
 use crate::cargo::environment::Numbers;
 use crate::config::fixtures::Scope;
 use crate::fixture::handover::Values;
-use crate::fixture::keep::Shelf;
+use crate::fixture::kept::KeptFixtures;
 use crate::fixture::process;
-use crate::fixture::task::{Control, Errand, Failure, News};
+use crate::fixture::task::{FixtureHandle, FixtureTask, Failure, FixtureUpdate};
 use crate::model::event::{Event, FixtureEvent};
 use crate::model::fixture::FixtureInstance;
 use crate::model::outcome::Outcome;
@@ -27,13 +27,13 @@ impl Run<'_> {
         let fixture = &self.context.fixtures[instance.fixture];
         let values = self.values_of(&fixture.needs, instance.slot);
         let launch = fixture.launch(self.context.inventory, instance.slot, values);
-        let control = launch.and_then(|launch| {
-            Control::new(launch).map_err(|error| format!("it could not be told to stop: {error}"))
+        let handle = launch.and_then(|launch| {
+            FixtureHandle::new(launch).map_err(|error| format!("it could not be told to stop: {error}"))
         });
-        match control {
-            Ok((control, errand)) => {
-                self.fixtures.insert(instance, Standing { control, values: Values::new() });
-                (starter.fixture)(instance, errand);
+        match handle {
+            Ok((handle, task)) => {
+                self.fixtures.insert(instance, Standing { handle, values: Values::new() });
+                (starter.fixture)(instance, task);
             }
             Err(why) => self.fixture_lost(instance, Failure::at_start(why)),
         }
@@ -41,7 +41,7 @@ impl Run<'_> {
 
     pub(super) fn stop_fixture(&mut self, instance: Instance) {
         if let Some(standing) = self.fixtures.get(&instance) {
-            standing.control.stop();
+            standing.handle.stop();
         }
     }
 
@@ -69,23 +69,23 @@ impl Run<'_> {
         values
     }
 
-    pub(super) fn take_news(&mut self, instance: Instance, news: News) {
-        match news {
-            News::Ready { values, took } => {
+    pub(super) fn take_fixture_update(&mut self, instance: Instance, update: FixtureUpdate) {
+        match update {
+            FixtureUpdate::Ready { values, took } => {
                 if let Some(standing) = self.fixtures.get_mut(&instance) {
                     standing.values = values;
                 }
                 self.plan.fixture_is_up(instance);
                 self.emit_fixture(instance, FixtureEvent::Ready { took });
             }
-            News::Lost(failure) => self.fixture_lost(instance, failure),
-            News::GivenBack => {
+            FixtureUpdate::Lost(failure) => self.fixture_lost(instance, failure),
+            FixtureUpdate::Released => {
                 self.fixtures.remove(&instance);
                 self.plan.fixture_is_down(instance);
-                self.emit_fixture(instance, FixtureEvent::GivenBack);
+                self.emit_fixture(instance, FixtureEvent::Released);
                 self.let_go(instance, None);
             }
-            News::Stopped { left, failures } => {
+            FixtureUpdate::Stopped { left, failures } => {
                 let leaks = self.context.fixtures[instance.fixture].leaks(left);
                 self.fixtures.remove(&instance);
                 self.plan.fixture_is_down(instance);
@@ -159,7 +159,7 @@ impl Run<'_> {
                 return Trouble::Lost(blocked.clone());
             }
             let standing = self.fixtures.get(&instance);
-            if standing.is_some_and(|standing| standing.control.has_ended()) {
+            if standing.is_some_and(|standing| standing.handle.has_ended()) {
                 return Trouble::Ended(instance);
             }
         }
@@ -202,21 +202,21 @@ impl Run<'_> {
 
 pub(super) fn run_fixture(
     instance: Instance,
-    errand: Errand,
+    task: FixtureTask,
     context: &Context<'_>,
     sender: &Sender<Message>,
 ) {
-    let tell = |news| {
+    let tell = |update| {
         // The coordinator hears until the last fixture is gone.
-        let _ = sender.send(Message::Fixture { instance, news });
+        let _ = sender.send(Message::Fixture { instance, update });
     };
     let (run_id, slots) = (context.run_id, context.slots);
-    let lends = |shelf: &Shelf| shelf.lend(&errand, slots, context.groups, &tell);
-    if context.shelf.as_ref().is_some_and(lends) {
+    let leases = |kept_fixtures: &KeptFixtures| kept_fixtures.lease(&task, slots, context.groups, &tell);
+    if context.kept_fixtures.as_ref().is_some_and(leases) {
         return;
     }
     let numbers = Numbers { run_id, slots, worker: context.next_worker() };
-    process::run(errand, numbers, context.groups, &tell);
+    process::run(task, numbers, context.groups, &tell);
 }
 
 /// The verdict of a test whose fixture is lost: what it printed itself, or else the fixture.

@@ -13,7 +13,7 @@ use rayon::ThreadPool;
 use super::fixtures::run_fixture;
 use super::state::{Next, Run, Running, Starter};
 use crate::error::{Error, Result};
-use crate::fixture::task::{Errand, Failure, News};
+use crate::fixture::task::{FixtureTask, Failure, FixtureUpdate};
 use crate::model::event::{Event, Longest, Note, Summary};
 use crate::model::outcome::Outcome;
 use crate::model::reason::Reason;
@@ -64,22 +64,22 @@ impl<'r> Run<'r> {
                     let sender = sender.clone();
                     scope.spawn(move |_| batch::run(&job, context, &sender));
                 };
-                let fixture = |instance: Instance, errand: Errand| {
+                let fixture = |instance: Instance, task: FixtureTask| {
                     let sender = sender.clone();
                     let refused = sender.clone();
                     let run = move || {
                         let name = context.fixtures[instance.fixture].name.clone();
                         let thread = format!("the thread of fixture {name}");
-                        let run = || run_fixture(instance, errand, context, &sender);
+                        let run = || run_fixture(instance, task, context, &sender);
                         if inbox::guarded(&thread, &sender, run).is_none() {
-                            let news = News::Lost(Failure::at_start(format!("{thread} is lost")));
-                            let _ = sender.send(Message::Fixture { instance, news });
+                            let update = FixtureUpdate::Lost(Failure::at_start(format!("{thread} is lost")));
+                            let _ = sender.send(Message::Fixture { instance, update });
                         }
                     };
                     if let Err(error) = std::thread::Builder::new().spawn_scoped(threads, run) {
                         let why = format!("no thread could be started for it: {error}");
-                        let news = News::Lost(Failure::at_start(why));
-                        let _ = refused.send(Message::Fixture { instance, news });
+                        let update = FixtureUpdate::Lost(Failure::at_start(why));
+                        let _ = refused.send(Message::Fixture { instance, update });
                     }
                 };
                 let starter = Starter { worker: &worker, fixture: &fixture };
@@ -173,7 +173,7 @@ impl<'r> Run<'r> {
                 self.judge(test, verdict);
             }
             Message::Judged { .. } => {}
-            Message::Fixture { instance, news } => self.take_news(instance, news),
+            Message::Fixture { instance, update } => self.take_fixture_update(instance, update),
             Message::Wrote { bytes } => self.emit(Event::Wrote { bytes }),
             Message::Listed { listings, notes } => {
                 let is_failure = |note: &&Note| matches!(note, Note::ListFailed(_));

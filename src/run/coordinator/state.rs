@@ -11,7 +11,7 @@ use crate::discovery::listing::Listing;
 use crate::discovery::test_list::Dispatch;
 use crate::error::Error;
 use crate::fixture::handover::Values;
-use crate::fixture::task::{Control, Errand};
+use crate::fixture::task::{FixtureHandle, FixtureTask};
 use crate::model::event::{Event, Longest, Summary};
 use crate::model::outcome::Outcome;
 use crate::model::reason::Reason;
@@ -109,12 +109,12 @@ pub(super) type Next<'n> = &'n mut dyn FnMut(Option<Duration>) -> Option<Message
 /// What starts workers and fixtures, each in a thread that lives as long as they do.
 pub(super) struct Starter<'s> {
     pub(super) worker: &'s dyn Fn(Job),
-    pub(super) fixture: &'s dyn Fn(Instance, Errand),
+    pub(super) fixture: &'s dyn Fn(Instance, FixtureTask),
 }
 
 /// A fixture that is there.
 pub(super) struct Standing {
-    pub(super) control: Control,
+    pub(super) handle: FixtureHandle,
     /// What it has handed over.
     pub(super) values: Values,
 }

@@ -22,7 +22,7 @@ use crate::discovery::statics::Statics;
 use crate::discovery::test_list::{Dispatch, Test};
 use crate::fixture::definition::Fixture;
 use crate::fixture::handover::Values;
-use crate::fixture::task::{Failure, News};
+use crate::fixture::task::{Failure, FixtureUpdate};
 use crate::model::event::FixtureEvent;
 use crate::model::reason::Timeout;
 use crate::plan::group::{Group, Need};
@@ -126,7 +126,7 @@ struct FakeWorker {
 
 struct FakeFixture {
     instance: Instance,
-    errand: Errand,
+    task: FixtureTask,
     is_ready: bool,
     has_ended: bool,
 }
@@ -193,8 +193,8 @@ impl World {
         self.workers.push(FakeWorker { batch, needs, way, told: Vec::new(), untold });
     }
 
-    fn start_fixture(&mut self, instance: Instance, errand: Errand) {
-        self.fixtures.push(FakeFixture { instance, errand, is_ready: false, has_ended: false });
+    fn start_fixture(&mut self, instance: Instance, task: FixtureTask) {
+        self.fixtures.push(FakeFixture { instance, task, is_ready: false, has_ended: false });
     }
 
     /// Time passes without a message only where all have said what they have to say.
@@ -233,7 +233,7 @@ impl World {
 
     fn moves_without_trouble(&self) -> Vec<Move> {
         let fixtures = self.fixtures.iter().enumerate().filter_map(|(at, fixture)| {
-            match (fixture.errand.must_stop(), fixture.is_ready) {
+            match (fixture.task.must_stop(), fixture.is_ready) {
                 (true, _) => Some(Move::FixtureStopped(at)),
                 (false, false) => Some(Move::FixtureReady(at)),
                 // It has ended, and nobody needs it: that is told as well.
@@ -263,7 +263,7 @@ impl World {
         }
         for (at, fixture) in self.fixtures.iter().enumerate() {
             moves.push(Move::FixtureLost(at));
-            moves.extend(fixture.errand.must_stop().then_some(Move::FixtureGivenBack(at)));
+            moves.extend(fixture.task.must_stop().then_some(Move::FixtureGivenBack(at)));
             let may_end = fixture.is_ready && !fixture.has_ended;
             moves.extend(may_end.then_some(Move::FixtureEnds(at)));
         }
@@ -297,22 +297,22 @@ impl World {
             Move::FixtureReady(at) => {
                 self.fixtures[at].is_ready = true;
                 let (values, took) = (Values::new(), Duration::ZERO);
-                self.news(at, News::Ready { values, took });
+                self.update(at, FixtureUpdate::Ready { values, took });
             }
             Move::FixtureEnds(at) => {
-                self.fixtures[at].errand.pretend_end();
+                self.fixtures[at].task.pretend_end();
                 self.fixtures[at].has_ended = true;
             }
             Move::FixtureLost(at) => {
-                self.news(at, News::Lost(Failure::at_start("of the test".into())));
+                self.update(at, FixtureUpdate::Lost(Failure::at_start("of the test".into())));
                 self.fixtures.remove(at);
             }
             Move::FixtureStopped(at) => {
-                self.news(at, News::Stopped { left: Vec::new(), failures: Vec::new() });
+                self.update(at, FixtureUpdate::Stopped { left: Vec::new(), failures: Vec::new() });
                 self.fixtures.remove(at);
             }
             Move::FixtureGivenBack(at) => {
-                self.news(at, News::GivenBack);
+                self.update(at, FixtureUpdate::Released);
                 self.fixtures.remove(at);
             }
             Move::Interrupt => self.said.push_back(Message::Signal(Passed::Interrupt)),
@@ -329,9 +329,9 @@ impl World {
         }
     }
 
-    fn news(&mut self, at: usize, news: News) {
+    fn update(&mut self, at: usize, update: FixtureUpdate) {
         let instance = self.fixtures[at].instance;
-        self.said.push_back(Message::Fixture { instance, news });
+        self.said.push_back(Message::Fixture { instance, update });
     }
 
     fn work(&mut self, at: usize, deed: Deed) {
@@ -591,8 +591,8 @@ impl Setting {
             run.grow(&mut grow);
         }
         let worker = |job: Job| world.borrow_mut().start(job);
-        let fixture = |instance: Instance, errand: Errand| {
-            world.borrow_mut().start_fixture(instance, errand);
+        let fixture = |instance: Instance, task: FixtureTask| {
+            world.borrow_mut().start_fixture(instance, task);
         };
         let starter = Starter { worker: &worker, fixture: &fixture };
         let mut next = |patience: Option<Duration>| world.borrow_mut().next(patience);
