@@ -78,7 +78,7 @@ fn context<'r>(known: &Known<'r>, interrupts: &'r Interrupts) -> Result<Context<
     let mut context = Context::new(inventory, &interrupts.groups, &settings.run_id);
     let root = workspace.root();
     context.agent = settings.agent.then(AgentFile::new).flatten();
-    context.prepared.expect(&grouped.groups, inventory.listings.len());
+    context.fork_servers.expect(&grouped.groups, inventory.listings.len());
     context.slots = slots.count;
     context.likely_slots = slots.likely;
     context.run_timeout = settings.run_timeout.or_else(|| policy.run_timeout());
@@ -140,7 +140,7 @@ fn run_tests(
         let choices = filter::choose(inventory, listings, &settings.wanted, place.policy);
         let ignored = ignored(first, &choices);
         let grouped = grouping::group(inventory, first, &choices, settings, place.policy, history);
-        context.prepared.expect(&grouped.groups, inventory.listings.len());
+        context.fork_servers.expect(&grouped.groups, inventory.listings.len());
         tests.set(tests.get() + tests_of(&grouped.groups) + ignored.len());
         Growth { groups: grouped.groups, ignored }
     };
@@ -155,7 +155,7 @@ fn run_tests(
     }
     run.watch(watched);
     let summary = run.run(pool, interrupts, rest);
-    context.prepared.end_all();
+    context.fork_servers.end_all();
     if is_crowded(before) {
         measured.distrust_loads();
     }

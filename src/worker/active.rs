@@ -10,7 +10,7 @@ use crate::process::clock;
 
 /// All workers that live now, by number.
 #[derive(Debug, Default)]
-pub struct Running(Mutex<BTreeMap<u64, Occupied>>);
+pub struct ActiveWorkers(Mutex<BTreeMap<u64, Occupied>>);
 
 #[derive(Debug)]
 struct Occupied {
@@ -19,11 +19,11 @@ struct Occupied {
     held: usize,
 }
 
-impl Running {
+impl ActiveWorkers {
     /// A worker's own place, which is free again when it is dropped.
-    pub fn enter(&self, worker: u64, slot: usize) -> Place<'_> {
+    pub fn enter(&self, worker: u64, slot: usize) -> ActiveWorker<'_> {
         self.lock().insert(worker, Occupied { slot, tests: Vec::new(), held: 0 });
-        Place { running: self, worker }
+        ActiveWorker { running: self, worker }
     }
 
     /// Whether no worker lives.
@@ -46,12 +46,12 @@ impl Running {
     }
 }
 
-pub struct Place<'r> {
-    running: &'r Running,
+pub struct ActiveWorker<'r> {
+    running: &'r ActiveWorkers,
     worker: u64,
 }
 
-impl Place<'_> {
+impl ActiveWorker<'_> {
     pub fn began(&self, test: TestId, now: Instant) {
         if let Some(place) = self.running.lock().get_mut(&self.worker) {
             place.tests.push((test, now));
@@ -66,14 +66,14 @@ impl Place<'_> {
     }
 
     /// The verdict of one that has ended is told.
-    pub fn told(&self) {
+    pub fn reported(&self) {
         if let Some(place) = self.running.lock().get_mut(&self.worker) {
             place.held = place.held.saturating_sub(1);
         }
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for ActiveWorker<'_> {
     fn drop(&mut self) {
         self.running.lock().remove(&self.worker);
     }

@@ -6,19 +6,19 @@ use super::exit_code::run_one_by_one;
 use super::supervise::run_in_parts;
 use crate::model::way::Way;
 use crate::worker::context::Context;
-use crate::worker::inbox::{Cause, Message, Rest, guarded, tell};
+use crate::worker::inbox::{EndCause, Message, BatchEnd, guarded, send};
 use crate::worker::job::Job;
 
 /// Runs one batch to its end. Everything it learns goes through `told`, last of all
 /// `Finished`.
-pub fn run(job: &Job, context: &Context<'_>, told: &Sender<Message>) {
+pub fn run(job: &Job, context: &Context<'_>, inbox: &Sender<Message>) {
     let thread = format!("the thread of slot {}", job.slot());
-    let rest = guarded(&thread, told, || match job.way {
-        Way::Agent | Way::LedgerFile => run_in_parts(job, context, told),
-        Way::ExitCode => run_one_by_one(job, context, told),
+    let rest = guarded(&thread, inbox, || match job.way {
+        Way::Agent | Way::LedgerFile => run_in_parts(job, context, inbox),
+        Way::ExitCode => run_one_by_one(job, context, inbox),
     });
     let nothing =
-        || Rest { cause: Cause::Stopped, not_begun: job.batch.tests.clone(), ..Rest::nothing() };
+        || BatchEnd { cause: EndCause::Stopped, not_begun: job.batch.tests.clone(), ..BatchEnd::done() };
     let rest = rest.unwrap_or_else(nothing);
-    tell(told, Message::Finished { batch: job.batch.id, rest });
+    send(inbox, Message::Finished { batch: job.batch.id, rest });
 }

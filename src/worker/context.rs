@@ -18,9 +18,9 @@ use crate::model::leak::Leak;
 use crate::model::output_file::Floods;
 use crate::process::groups::Groups;
 use crate::process::look::{At, Program};
-use crate::worker::active::Running;
+use crate::worker::active::ActiveWorkers;
 use crate::worker::agent_file::AgentFile;
-use crate::worker::fork_server::Prepared;
+use crate::worker::fork_server::ForkServers;
 
 /// What all workers of a run have in common.
 pub struct Context<'r> {
@@ -52,12 +52,12 @@ pub struct Context<'r> {
     symbols: Mutex<Symbols>,
     /// Set when nothing new may start: for workers that start a process for every test.
     pub stopping: AtomicBool,
-    pub running: Running,
+    pub running: ActiveWorkers,
     /// Where processes are forked from.
-    pub prepared: Prepared,
+    pub fork_servers: ForkServers,
     next_worker: AtomicU64,
     /// Numbers of processes that could not be started at first.
-    refusals: AtomicU64,
+    unused_numbers: AtomicU64,
 }
 
 impl<'r> Context<'r> {
@@ -80,10 +80,10 @@ impl<'r> Context<'r> {
             root: PathBuf::new(),
             symbols: Mutex::default(),
             stopping: AtomicBool::new(false),
-            running: Running::default(),
-            prepared: Prepared::default(),
+            running: ActiveWorkers::default(),
+            fork_servers: ForkServers::default(),
             next_worker: AtomicU64::new(0),
-            refusals: AtomicU64::new(0),
+            unused_numbers: AtomicU64::new(0),
         }
     }
 
@@ -111,13 +111,13 @@ impl<'r> Context<'r> {
         Names { symbols, modules, executable, root, of_test }
     }
 
-    pub(super) fn judged(
+    pub(super) fn classified(
         &self,
         findings: &[Finding],
         rules: &LeakRules,
-        whose: Whose<'_>,
+        owner_of: LeakOwner<'_>,
     ) -> Vec<Leak> {
-        let Whose { listing, of_test, owner, modules } = whose;
+        let LeakOwner { listing, of_test, owner, modules } = owner_of;
         let package = &listing.binary.package_name;
         let was_there = |kind, what: &str| self.baseline.allows(package, owner, kind, what);
         self.with_symbols(|symbols| {
@@ -132,18 +132,18 @@ impl<'r> Context<'r> {
 
     /// How many processes were started so far.
     pub fn workers(&self) -> u64 {
-        self.next_worker.load(Ordering::Relaxed) - self.refusals.load(Ordering::Relaxed)
+        self.next_worker.load(Ordering::Relaxed) - self.unused_numbers.load(Ordering::Relaxed)
     }
 
     /// A number was used for nothing; it will not come again.
-    pub(super) fn note_refusal(&self) {
-        self.refusals.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn note_unused_number(&self) {
+        self.unused_numbers.fetch_add(1, Ordering::Relaxed);
     }
 }
 
-/// Whose a finding is.
+/// LeakOwner a finding is.
 #[derive(Clone, Copy)]
-pub(super) struct Whose<'w> {
+pub(super) struct LeakOwner<'w> {
     pub(super) listing: &'w Listing,
     /// The test's name; empty where it is not known.
     pub(super) of_test: &'w str,

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
-use super::spawn_retry::{self, Refused};
+use super::spawn_retry::{self, SpawnError};
 use crate::discovery::lister::Lister;
 use crate::discovery::listing::Listing;
 use crate::discovery::test_list::{Dispatch, Test};
@@ -22,26 +22,26 @@ use crate::model::verdict::Verdict;
 use crate::process::event::{End, Happening, Stream};
 use crate::process::platform::{self, Supervised};
 use crate::process::{clock, status};
-use crate::worker::context::{Context, Whose};
-use crate::worker::inbox::{Cause, Message, Overdue, Rest, tell};
+use crate::worker::context::{Context, LeakOwner};
+use crate::worker::inbox::{EndCause, Message, Overdue, BatchEnd, send};
 use crate::worker::job::{GRACE, Job, LOOK_AGAIN, prepare};
 
 /// A process for each test of the batch, one after another.
-pub fn run_one_by_one(job: &Job, context: &Context<'_>, told: &Sender<Message>) -> Rest {
+pub fn run_one_by_one(job: &Job, context: &Context<'_>, inbox: &Sender<Message>) -> BatchEnd {
     let mut tests = job.batch.tests.iter().copied();
-    let mut rest = Rest::nothing();
+    let mut rest = BatchEnd::done();
     for test in tests.by_ref() {
-        if context.stopping.load(Ordering::Relaxed) || job.is_bereft.load(Ordering::Relaxed) {
-            rest.cause = Cause::Stopped;
+        if context.stopping.load(Ordering::Relaxed) || job.fixture_is_lost.load(Ordering::Relaxed) {
+            rest.cause = EndCause::Stopped;
             rest.not_begun.push(test);
             break;
         }
-        match run_one(job, context, test, told) {
+        match run_one(job, context, test, inbox) {
             Ok(verdict) => {
-                tell(told, Message::Judged { batch: job.batch.id, test, verdict });
+                send(inbox, Message::Judged { batch: job.batch.id, test, verdict });
             }
-            Err(refused) => {
-                rest.cause = spawn_retry::cause(&refused);
+            Err(error) => {
+                rest.cause = spawn_retry::cause(&error);
                 rest.not_begun.push(test);
                 break;
             }
@@ -55,10 +55,10 @@ fn run_one(
     job: &Job,
     context: &Context<'_>,
     test: TestId,
-    told: &Sender<Message>,
-) -> Result<Verdict, Refused> {
+    inbox: &Sender<Message>,
+) -> Result<Verdict, SpawnError> {
     let (process, number) = spawn_retry::start(job, context, || start(job, context, test))?;
-    follow(process, number, job, context, test, told).map_err(Refused::Failed)
+    follow(process, number, job, context, test, inbox).map_err(SpawnError::Failed)
 }
 
 fn start<'r>(
@@ -85,7 +85,7 @@ fn follow(
     job: &Job,
     context: &Context<'_>,
     test: TestId,
-    told: &Sender<Message>,
+    inbox: &Sender<Message>,
 ) -> std::io::Result<Verdict> {
     let timeout = job.group.timeout(test);
     let began = clock::now();
@@ -107,11 +107,11 @@ fn follow(
             Happening::Exited => {
                 took = clock::since(began);
                 if overdue.is_none() {
-                    leaks = take_leave(&process, number, job, context, test);
+                    leaks = end_leftovers(&process, number, job, context, test);
                 }
             }
             Happening::LostChannel => {}
-            Happening::WantsTerminal => tell(told, Message::WantsTerminal { batch: job.batch.id }),
+            Happening::WantsTerminal => send(inbox, Message::WantsTerminal { batch: job.batch.id }),
             Happening::Ended(status) => break status,
             Happening::Nothing => {
                 let (is_late, limit) = (overdue.is_some(), timeout.unwrap_or_default());
@@ -124,7 +124,7 @@ fn follow(
         }
     };
     if let Some(signal) = process.was_told(status) {
-        tell(told, Message::Signal(signal));
+        send(inbox, Message::Signal(signal));
     }
     let (outcome, reason) = match overdue {
         Some(Overdue { timeout, .. }) => {
@@ -148,7 +148,7 @@ fn follow(
 
 /// The process has exited, and what it started may still be there: it is the test's, is looked at
 /// until its linger has passed, and ended.
-fn take_leave(
+fn end_leftovers(
     process: &Supervised<'_>,
     worker: u64,
     job: &Job,
@@ -169,7 +169,7 @@ fn take_leave(
     let Some(rules) = rules.filter(|_| !findings.is_empty()) else { return Vec::new() };
     let of_test = &*listing.tests[test.test].name;
     let owner = &*listing.binary.id(of_test);
-    context.judged(&findings, rules, Whose { listing, of_test, owner, modules: &[] })
+    context.classified(&findings, rules, LeakOwner { listing, of_test, owner, modules: &[] })
 }
 
 /// What a harness of one's own prints proves nothing, since its tests print as well: its exit

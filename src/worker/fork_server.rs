@@ -25,17 +25,17 @@ const SLOTS_EACH: usize = 4;
 
 /// Those of all binaries, by their listings.
 #[derive(Default)]
-pub struct Prepared(boxcar::Vec<OfBinary>);
+pub struct ForkServers(boxcar::Vec<BinaryServers>);
 
 #[derive(Default)]
-struct OfBinary {
+struct BinaryServers {
     /// Tests that will each want a process.
     left: AtomicUsize,
-    standing: Mutex<Vec<Standing>>,
+    standing: Mutex<Vec<ForkServer>>,
 }
 
 /// One with all that its forks have in common.
-struct Standing {
+struct ForkServer {
     /// What was there when libraries were loaded, beside the numbers of slot and worker.
     env: BTreeMap<String, String>,
     values: Values,
@@ -45,11 +45,11 @@ struct Standing {
     process: Option<Arc<platform::Prepared>>,
 }
 
-impl Prepared {
+impl ForkServers {
     /// These groups are to run; `listings` are all that there are by now.
     pub fn expect(&self, groups: &[Group], listings: usize) {
         while self.0.count() < listings {
-            self.0.push(OfBinary::default());
+            self.0.push(BinaryServers::default());
         }
         for group in groups.iter().filter(|group| group.isolation == Isolation::PerTest) {
             if let Some(of_binary) = self.0.get(group.listing) {
@@ -73,8 +73,8 @@ impl Prepared {
         }
         let (env, values) = (&job.group.env, &job.values);
         let part = job.slot() / SLOTS_EACH;
-        let fits = |one: &Standing| one.env == *env && one.values == *values;
-        let is_own = |one: &Standing| one.part == part && fits(one);
+        let fits = |one: &ForkServer| one.env == *env && one.values == *values;
+        let is_own = |one: &ForkServer| one.part == part && fits(one);
         let mut standing = of_binary.lock();
         if let Some(own) = standing.iter().find(|one| is_own(one)) {
             return own.process.clone();
@@ -85,7 +85,7 @@ impl Prepared {
             return standing.iter().filter(|one| fits(one)).find_map(|one| one.process.clone());
         }
         let (env, values) = (env.clone(), values.clone());
-        standing.push(Standing { env, values, part, process: None });
+        standing.push(ForkServer { env, values, part, process: None });
         // The other slots do not wait for it.
         drop(standing);
         let process = start(job, binary, agent?, run_id).map(Arc::new)?;
@@ -117,8 +117,8 @@ impl Prepared {
     }
 }
 
-impl OfBinary {
-    fn lock(&self) -> MutexGuard<'_, Vec<Standing>> {
+impl BinaryServers {
+    fn lock(&self) -> MutexGuard<'_, Vec<ForkServer>> {
         self.standing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

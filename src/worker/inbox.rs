@@ -44,7 +44,7 @@ pub enum Message {
     },
     Finished {
         batch: usize,
-        rest: Rest,
+        rest: BatchEnd,
     },
     /// cargo has built more test binaries, and they are listed, in these places.
     Listed {
@@ -68,8 +68,8 @@ pub enum Message {
 
 /// What is left of a batch when its worker has ended.
 #[derive(Debug)]
-pub struct Rest {
-    pub cause: Cause,
+pub struct BatchEnd {
+    pub cause: EndCause,
     pub worker: Option<u64>,
     /// Tests that had begun and have no verdict, with how long they ran.
     pub running: Vec<(TestId, Duration)>,
@@ -79,19 +79,19 @@ pub struct Rest {
     /// What the worker wrote that belongs to no test in particular.
     pub output: Output,
     /// What its tests have left behind, as far as no verdict tells of it.
-    pub left_behind: Vec<LeftLater>,
+    pub left_behind: Vec<LateLeaks>,
 }
 
-/// What was found when the verdict of its test had been told, or where nobody can say whose it is.
+/// What was found when the verdict of its test had been inbox, or where nobody can say whose it is.
 #[derive(Debug)]
-pub struct LeftLater {
+pub struct LateLeaks {
     /// None: one of the tests of the batch.
     pub test: Option<TestId>,
     pub leaks: Vec<Leak>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Cause {
+pub enum EndCause {
     /// It ended by itself after its last test.
     Done,
     /// `SIGSEGV`, `exit code 0`, …
@@ -118,10 +118,10 @@ pub struct Overdue {
     pub timeout: Timeout,
 }
 
-impl Rest {
-    pub fn nothing() -> Rest {
-        Rest {
-            cause: Cause::Done,
+impl BatchEnd {
+    pub fn done() -> BatchEnd {
+        BatchEnd {
+            cause: EndCause::Done,
             worker: None,
             running: Vec::new(),
             not_begun: Vec::new(),
@@ -134,25 +134,25 @@ impl Rest {
 
 /// What all threads of a run work in: one that panics ends the run, since what it was to tell
 /// would be waited for in vain. None if it did.
-pub fn guarded<T>(thread: &str, told: &Sender<Message>, work: impl FnOnce() -> T) -> Option<T> {
+pub fn guarded<T>(thread: &str, inbox: &Sender<Message>, work: impl FnOnce() -> T) -> Option<T> {
     let done = catch_unwind(AssertUnwindSafe(work));
     done.inspect_err(|panic| {
         let (thread, why) = (thread.to_owned(), error::said(&**panic));
-        tell(told, Message::Broken { thread, why });
+        send(inbox, Message::Broken { thread, why });
     })
     .ok()
 }
 
 /// The coordinator hears until the last worker has finished; if it is gone, the run has
 /// been given up and nobody needs to know.
-pub fn tell(told: &Sender<Message>, what: Message) {
-    let _ = told.send(what);
+pub fn send(inbox: &Sender<Message>, what: Message) {
+    let _ = inbox.send(what);
 }
 
-pub fn tell_all(told: &Sender<Message>, mut what: Vec<Message>) {
+pub fn send_all(inbox: &Sender<Message>, mut what: Vec<Message>) {
     match what.len() {
         0 => {}
-        1 => what.drain(..).for_each(|what| tell(told, what)),
-        _ => tell(told, Message::Several(what)),
+        1 => what.drain(..).for_each(|what| send(inbox, what)),
+        _ => send(inbox, Message::Several(what)),
     }
 }

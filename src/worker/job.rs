@@ -22,7 +22,7 @@ pub struct Job {
     /// What its fixtures have handed over.
     pub values: Values,
     /// Set when one of its fixtures has died: what has not begun must not.
-    pub is_bereft: Arc<AtomicBool>,
+    pub fixture_is_lost: Arc<AtomicBool>,
 }
 
 impl Job {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::process::clock;
 use crate::worker::context::Context;
-use crate::worker::inbox::Cause;
+use crate::worker::inbox::EndCause;
 use crate::worker::job::Job;
 
 /// Between two attempts, at first and at most.
@@ -18,7 +18,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(200);
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Why a process was not started.
-pub enum Refused {
+pub enum SpawnError {
     Failed(io::Error),
     /// The run, or the fixture of its tests, has ended meanwhile.
     Stopped,
@@ -30,20 +30,20 @@ pub fn start<T>(
     job: &Job,
     context: &Context<'_>,
     mut attempt: impl FnMut() -> io::Result<T>,
-) -> Result<T, Refused> {
+) -> Result<T, SpawnError> {
     let (mut pause, mut alone_since) = (PAUSE, clock::now());
     loop {
         let error = match attempt() {
             Ok(started) => return Ok(started),
             Err(error) => error,
         };
-        if context.stopping.load(Ordering::Relaxed) || job.is_bereft.load(Ordering::Relaxed) {
-            return Err(Refused::Stopped);
+        if context.stopping.load(Ordering::Relaxed) || job.fixture_is_lost.load(Ordering::Relaxed) {
+            return Err(SpawnError::Stopped);
         }
         if !is_want_of_room(&error) || clock::since(alone_since) > PATIENCE {
-            return Err(Refused::Failed(error));
+            return Err(SpawnError::Failed(error));
         }
-        context.note_refusal();
+        context.note_unused_number();
         std::thread::sleep(pause);
         pause = (pause * 2).min(LONGEST_PAUSE);
         if !context.running.is_empty() {
@@ -66,11 +66,11 @@ fn is_want_of_room(_error: &io::Error) -> bool {
 }
 
 /// What it means for the batch.
-pub fn cause(refused: &Refused) -> Cause {
-    let Refused::Failed(error) = refused else { return Cause::Stopped };
+pub fn cause(error: &SpawnError) -> EndCause {
+    let SpawnError::Failed(error) = error else { return EndCause::Stopped };
     match error.kind() {
         // A platform without pipes that have a path.
-        std::io::ErrorKind::Unsupported => Cause::NoChannel,
-        _ => Cause::NotStarted(error.to_string()),
+        std::io::ErrorKind::Unsupported => EndCause::NoChannel,
+        _ => EndCause::NotStarted(error.to_string()),
     }
 }

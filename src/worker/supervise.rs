@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
-use super::active::Place;
+use super::active::ActiveWorker;
 use super::arguments::parts;
 use super::spawn_retry;
 use crate::config::keys::Recycle;
@@ -28,25 +28,25 @@ use crate::process::look::At;
 use crate::process::platform::{self, Door, Supervised};
 use crate::protocol::channel::{Channel, Ended, Heard, Left, NullChannel, Settled};
 use crate::worker::context::Context;
-use crate::worker::inbox::{Cause, Message, Overdue, Rest, tell_all};
+use crate::worker::inbox::{EndCause, Message, Overdue, BatchEnd, send_all};
 use crate::worker::job::{GRACE, Job, LOOK_AGAIN, prepare};
 use crate::worker::supervise::start::{channel, spawn, wire};
 
 /// As many processes, one after another, as the platform's limit on arguments asks for.
-pub fn run_in_parts(job: &Job, context: &Context<'_>, told: &Sender<Message>) -> Rest {
+pub fn run_in_parts(job: &Job, context: &Context<'_>, inbox: &Sender<Message>) -> BatchEnd {
     let listing = &context.inventory.listings[job.group.listing];
     let parts = parts(listing, &job.batch.tests);
     let mut parts = parts.into_iter();
-    let mut rest = Rest::nothing();
+    let mut rest = BatchEnd::done();
     for (tests, args) in parts.by_ref() {
         let start = || Worker::start(job, context, listing, tests.clone(), &args);
         rest = match spawn_retry::start(job, context, start) {
-            Ok(worker) => worker.follow(told),
-            Err(refused) => {
-                Rest { cause: spawn_retry::cause(&refused), not_begun: tests, ..Rest::nothing() }
+            Ok(worker) => worker.follow(inbox),
+            Err(error) => {
+                BatchEnd { cause: spawn_retry::cause(&error), not_begun: tests, ..BatchEnd::done() }
             }
         };
-        if rest.cause != Cause::Done || !rest.running.is_empty() || !rest.not_begun.is_empty() {
+        if rest.cause != EndCause::Done || !rest.running.is_empty() || !rest.not_begun.is_empty() {
             break;
         }
     }
@@ -75,18 +75,18 @@ struct Worker<'r> {
     /// How long it may do that.
     idle_limit: Option<Duration>,
     /// The same for whoever asks.
-    place: Place<'r>,
+    active: ActiveWorker<'r>,
     /// Which of the tests have begun.
     begun: Vec<bool>,
     ended: usize,
     any_failed: bool,
     /// Ended tests that have left something open: with their verdicts so far.
-    unsettled: BTreeMap<usize, Told>,
+    unsettled: BTreeMap<usize, PendingVerdict>,
     /// Failures that wait for their output, which comes with the end of the process.
     failed: BTreeMap<usize, Verdict>,
     /// The newest pass: not told before the process has ended well.
     last_pass: Option<(usize, Verdict)>,
-    ending: Option<Cause>,
+    ending: Option<EndCause>,
     kill_at: Option<Instant>,
     /// Waiting for stacks before the process is ended.
     awaits_stacks: bool,
@@ -98,7 +98,7 @@ struct Worker<'r> {
 }
 
 /// A verdict, and whether its output came with it.
-struct Told {
+struct PendingVerdict {
     verdict: Verdict,
     has_output: bool,
 }
@@ -141,7 +141,7 @@ impl<'r> Worker<'r> {
             running: Vec::new(),
             idle_since: clock::now(),
             idle_limit,
-            place: context.running.enter(number, job.slot()),
+            active: context.running.enter(number, job.slot()),
             begun: vec![false; tests.len()],
             tests,
             ended: 0,
@@ -158,30 +158,30 @@ impl<'r> Worker<'r> {
         })
     }
 
-    fn follow(mut self, told: &Sender<Message>) -> Rest {
+    fn follow(mut self, inbox: &Sender<Message>) -> BatchEnd {
         let mut buffer = Vec::new();
         // What one happening tells goes out together: the coordinator is woken once for it.
         let mut together = Vec::new();
         // What begins with the process itself.
         self.take(Stream::Channel, &[], &mut together);
         loop {
-            tell_all(told, std::mem::take(&mut together));
+            send_all(inbox, std::mem::take(&mut together));
             match self.process.next(self.deadline(), &mut buffer) {
                 Ok(Happening::Wrote(stream)) => self.take(stream, &buffer, &mut together),
-                Ok(Happening::Exited) => self.take_leave(&mut together),
+                Ok(Happening::Exited) => self.end_leftovers(&mut together),
                 Ok(Happening::WantsTerminal) => {
                     together.push(Message::WantsTerminal { batch: self.job.batch.id });
                 }
                 Ok(Happening::Ended(status)) => {
                     together.extend(self.process.was_told(status).map(Message::Signal));
                     let rest = self.finish(status, &mut together);
-                    tell_all(told, together);
+                    send_all(inbox, together);
                     return rest;
                 }
                 Ok(Happening::Nothing) => self.time_has_passed(&mut together),
                 Ok(Happening::LostChannel) => self.lost_channel(),
                 Err(error) => {
-                    self.ending = Some(Cause::Died(format!("lost sight of it: {error}")));
+                    self.ending = Some(EndCause::Died(format!("lost sight of it: {error}")));
                     self.process.end(End::Kill);
                 }
             }
@@ -219,7 +219,7 @@ impl<'r> Worker<'r> {
     }
 
     /// A deadline has passed: of a look, of a test, or of the grace that followed.
-    fn time_has_passed(&mut self, told: &mut Vec<Message>) {
+    fn time_has_passed(&mut self, messages: &mut Vec<Message>) {
         let now = clock::now();
         if self.ending.is_some() {
             return self.end_at_last();
@@ -227,15 +227,15 @@ impl<'r> Worker<'r> {
         if let Some(overdue) = self.overdue(now) {
             self.time_out(overdue);
         } else if self.next_look().is_some_and(|look| look <= now) {
-            self.look_around(told);
+            self.look_for_leaks(messages);
         }
     }
 
-    fn look_around(&mut self, told: &mut Vec<Message>) {
+    fn look_for_leaks(&mut self, messages: &mut Vec<Message>) {
         self.looked_at = Some(clock::now());
         let heard = self.channel.look(&self.look());
-        self.deal_with(heard, told);
-        self.let_go();
+        self.handle(heard, messages);
+        self.release_process();
     }
 
     /// Why the process has to end now, if it has.
@@ -268,23 +268,23 @@ impl<'r> Worker<'r> {
     fn time_out(&mut self, overdue: Overdue) {
         match self.channel.stacks_signal().filter(|_| overdue.timeout.stopped_by.is_none()) {
             Some(signal) => {
-                self.ending = Some(Cause::TimedOut(overdue));
+                self.ending = Some(EndCause::TimedOut(overdue));
                 self.awaits_stacks = true;
                 self.kill_at = Some(clock::within(PATIENCE_FOR_STACKS));
                 self.process.signal(signal);
             }
-            None => self.end(Cause::TimedOut(overdue)),
+            None => self.end(EndCause::TimedOut(overdue)),
         }
     }
 
     /// What the worker would still tell would not be heard, or not be told from what others do.
     fn lost_channel(&mut self) {
         if self.ending.is_none() && self.ended < self.tests.len() {
-            self.end(Cause::NoChannel);
+            self.end(EndCause::NoChannel);
         }
     }
 
-    fn end(&mut self, cause: Cause) {
+    fn end(&mut self, cause: EndCause) {
         self.ending = Some(cause);
         self.kill_at = Some(clock::within(GRACE));
         self.process.end(End::Terminate);
@@ -300,37 +300,37 @@ impl<'r> Worker<'r> {
         }
     }
 
-    fn take(&mut self, stream: Stream, bytes: &[u8], told: &mut Vec<Message>) {
+    fn take(&mut self, stream: Stream, bytes: &[u8], messages: &mut Vec<Message>) {
         if self.left.is_some() {
             return;
         }
         let heard = self.channel.hear(stream, bytes);
-        self.deal_with(heard, told);
-        self.let_go();
+        self.handle(heard, messages);
+        self.release_process();
         if self.awaits_stacks && self.channel.has_stacks() {
             self.end_at_last();
         }
     }
 
-    fn deal_with(&mut self, heard: Vec<Heard>, told: &mut Vec<Message>) {
+    fn handle(&mut self, heard: Vec<Heard>, messages: &mut Vec<Message>) {
         let now = clock::now();
         for heard in heard {
             match heard {
                 Heard::Began(test) => {
                     self.begun[test] = true;
                     self.running.push((test, now));
-                    self.place.began(self.tests[test], now);
+                    self.active.began(self.tests[test], now);
                 }
-                Heard::Ended(ended) => self.test_ended(ended, told),
-                Heard::Settled { test, findings } => self.settled(test, &findings, told),
+                Heard::Ended(ended) => self.test_ended(ended, messages),
+                Heard::Settled { test, findings } => self.settled(test, &findings, messages),
                 Heard::Wrote(bytes) if self.context.nocapture => {
-                    told.push(Message::Wrote { bytes });
+                    messages.push(Message::Wrote { bytes });
                 }
                 Heard::Wrote(_) => {}
                 Heard::Leaving { descriptor } => {
                     self.door = self.process.door(descriptor);
-                    self.look_around(told);
-                    self.spare_pools();
+                    self.look_for_leaks(messages);
+                    self.ignore_pools();
                 }
             }
         }
@@ -338,7 +338,7 @@ impl<'r> Worker<'r> {
 
     /// The process may end once nothing that its tests have started is within its linger: it
     /// would be ended with it, or held up by it no more.
-    fn let_go(&mut self) {
+    fn release_process(&mut self) {
         let may_end = self.ending.is_some() || !self.channel.has_open();
         if let Some(door) = self.door.take_if(|_| may_end) {
             door.open();
@@ -348,7 +348,7 @@ impl<'r> Worker<'r> {
 
     /// Takes an end, also one that comes after the worker was told to end itself: what it
     /// says of the tests beside the one that hangs holds as well.
-    fn test_ended(&mut self, ended: Ended, told: &mut Vec<Message>) {
+    fn test_ended(&mut self, ended: Ended, messages: &mut Vec<Message>) {
         let Ended {
             test,
             outcome,
@@ -361,7 +361,7 @@ impl<'r> Worker<'r> {
         } = ended;
         self.ended += 1;
         self.begun[test] = true;
-        self.place.ended(self.tests[test]);
+        self.active.ended(self.tests[test]);
         let began = self.running.iter().position(|(running, _)| *running == test);
         let began = began.map(|at| self.running.remove(at).1);
         if self.running.is_empty() {
@@ -379,11 +379,11 @@ impl<'r> Worker<'r> {
         };
         if outcome == Outcome::Failed {
             self.any_failed = true;
-            told.push(Message::Failing { test: self.tests[test] });
+            messages.push(Message::Failing { test: self.tests[test] });
         }
         match settled {
-            Settled::Now => self.route(test, Told { verdict, has_output }, told),
-            Settled::Later => drop(self.unsettled.insert(test, Told { verdict, has_output })),
+            Settled::Now => self.route(test, PendingVerdict { verdict, has_output }, messages),
+            Settled::Later => drop(self.unsettled.insert(test, PendingVerdict { verdict, has_output })),
         }
         if outcome == Outcome::Failed {
             self.recycle(Recycle::OnFailure);
@@ -394,50 +394,50 @@ impl<'r> Worker<'r> {
     fn recycle(&mut self, when: Recycle) {
         let may_recycle = self.ending.is_none() && self.ended < self.tests.len();
         if self.job.group.recycle == when && may_recycle {
-            self.end(Cause::Recycled);
+            self.end(EndCause::Recycled);
         }
     }
 
-    fn settled(&mut self, test: usize, findings: &[Finding], told: &mut Vec<Message>) {
+    fn settled(&mut self, test: usize, findings: &[Finding], messages: &mut Vec<Message>) {
         let Some(mut kept) = self.unsettled.remove(&test) else { return };
         let modules = self.channel.modules().to_vec();
         kept.verdict = self.with_leaks(test, kept.verdict, findings, &modules);
         let has_leaks = !kept.verdict.leaks.is_empty();
-        self.route(test, kept, told);
+        self.route(test, kept, messages);
         if has_leaks {
             self.recycle(Recycle::OnLeak);
         }
     }
 
     /// Tells a verdict, or keeps it until the end of the process has said its part.
-    fn route(&mut self, test: usize, kept: Told, told: &mut Vec<Message>) {
-        let Told { verdict, has_output } = kept;
+    fn route(&mut self, test: usize, kept: PendingVerdict, messages: &mut Vec<Message>) {
+        let PendingVerdict { verdict, has_output } = kept;
         match verdict.outcome {
-            Outcome::Failed if has_output => self.judge(test, explained(verdict), told),
+            Outcome::Failed if has_output => self.judge(test, explained(verdict), messages),
             Outcome::Failed => drop(self.failed.insert(test, verdict)),
             _ => {
                 if let Some((test, verdict)) = self.last_pass.replace((test, verdict)) {
-                    self.judge(test, verdict, told);
+                    self.judge(test, verdict, messages);
                 }
             }
         }
     }
 
-    fn judge(&self, test: usize, verdict: Verdict, told: &mut Vec<Message>) {
-        self.place.told();
+    fn judge(&self, test: usize, verdict: Verdict, messages: &mut Vec<Message>) {
+        self.active.reported();
         let (batch, test) = (self.job.batch.id, self.tests[test]);
-        told.push(Message::Judged { batch, test, verdict });
+        messages.push(Message::Judged { batch, test, verdict });
     }
 
     /// The process has exited, and what it started may still be there: looked at until its linger
     /// has passed, and ended.
-    fn take_leave(&mut self, told: &mut Vec<Message>) {
+    fn end_leftovers(&mut self, messages: &mut Vec<Message>) {
         self.door = None;
         self.channel.exited();
-        self.look_around(told);
+        self.look_for_leaks(messages);
         while self.channel.has_open() && !self.context.groups.must_die() {
             std::thread::sleep(LOOK_AGAIN);
-            self.look_around(told);
+            self.look_for_leaks(messages);
         }
         let channel = std::mem::replace(&mut self.channel, Box::new(NullChannel));
         let left = channel.finish(&self.look());

@@ -13,16 +13,16 @@ use crate::model::verdict::Verdict;
 use crate::model::way::Way;
 use crate::plan::group::{Batch, Isolation};
 use crate::process::clock;
-use crate::worker::inbox::{Cause, LeftLater, Overdue, Rest};
+use crate::worker::inbox::{EndCause, LateLeaks, Overdue, BatchEnd};
 
 /// So often a test may be begun, and ended by the death of its worker that another caused: three
 /// starts are enough for anybody.
 const MOST_INNOCENT: u32 = 2;
 
 impl Run<'_> {
-    pub(super) fn batch_finished(&mut self, id: usize, mut rest: Rest) {
+    pub(super) fn batch_finished(&mut self, id: usize, mut rest: BatchEnd) {
         let Some(running) = self.running.remove(&id) else { return };
-        let Running { batch, way, began, told, is_bereft } = running;
+        let Running { batch, way, began, told, fixture_is_lost } = running;
         let forgotten = reconcile(&mut rest, &batch, &told);
         rest.not_begun.iter().for_each(|test| self.ledger.take_back(*test));
         self.spare(&batch, &mut rest);
@@ -35,22 +35,22 @@ impl Run<'_> {
         self.left_behind(&batch, std::mem::take(&mut rest.left_behind));
         self.missing(&forgotten, &rest);
         let running: Vec<TestId> = rest.running.iter().map(|(test, _)| *test).collect();
-        if is_bereft.load(Ordering::Relaxed) {
+        if fixture_is_lost.load(Ordering::Relaxed) {
             return self.bereft(&batch, rest);
         }
         match &rest.cause {
-            Cause::Done => self.missing(&[running, rest.not_begun.clone()].concat(), &rest),
-            Cause::Died(_) if self.is_cut_short() => self.cut_short(&batch, rest),
-            Cause::Died(how) => self.died(&batch, &running, how.clone(), rest),
-            Cause::TimedOut(overdue) => self.timed_out(&batch, overdue.clone(), rest),
-            Cause::Recycled => {
+            EndCause::Done => self.missing(&[running, rest.not_begun.clone()].concat(), &rest),
+            EndCause::Died(_) if self.is_cut_short() => self.cut_short(&batch, rest),
+            EndCause::Died(how) => self.died(&batch, &running, how.clone(), rest),
+            EndCause::TimedOut(overdue) => self.timed_out(&batch, overdue.clone(), rest),
+            EndCause::Recycled => {
                 let tests = [running, rest.not_begun].concat();
                 self.came_back(&batch, tests, Requeued::Recycled);
             }
-            Cause::NoChannel => self.no_channel(&batch, way, [running, rest.not_begun].concat()),
-            Cause::Misheard => self.misheard(&batch, way, [running, rest.not_begun].concat()),
-            Cause::Stopped => self.give_back(&batch, rest.not_begun),
-            Cause::NotStarted(why) => {
+            EndCause::NoChannel => self.no_channel(&batch, way, [running, rest.not_begun].concat()),
+            EndCause::Misheard => self.misheard(&batch, way, [running, rest.not_begun].concat()),
+            EndCause::Stopped => self.give_back(&batch, rest.not_begun),
+            EndCause::NotStarted(why) => {
                 let reason = Reason::WorkerNotStarted(why.clone());
                 for test in [running, rest.not_begun].concat() {
                     let verdict = Verdict::without_run(Outcome::Aborted, Some(reason.clone()));
@@ -62,7 +62,7 @@ impl Run<'_> {
 
     /// Tests whose worker died of another's doing go back to the others; who has met that too
     /// often runs by itself.
-    pub(super) fn spare(&mut self, batch: &Batch, rest: &mut Rest) {
+    pub(super) fn spare(&mut self, batch: &Batch, rest: &mut BatchEnd) {
         let mut innocent = std::mem::take(&mut rest.innocent);
         let may_run = !self.is_cut_short() && !self.stopped;
         if may_run && self.lost_of(self.plan.group(batch.group)).is_none() {
@@ -73,8 +73,8 @@ impl Run<'_> {
         rest.not_begun.append(&mut innocent);
     }
 
-    pub(super) fn left_behind(&mut self, batch: &Batch, left: Vec<LeftLater>) {
-        for LeftLater { test, leaks } in left {
+    pub(super) fn left_behind(&mut self, batch: &Batch, left: Vec<LateLeaks>) {
+        for LateLeaks { test, leaks } in left {
             let unit = || LeftBy::Unit(self.plan.group(batch.group).node.clone());
             let by = test.map_or_else(unit, LeftBy::Test);
             self.summary.add_leaks(&leaks);
@@ -82,7 +82,7 @@ impl Run<'_> {
         }
     }
 
-    pub(super) fn died(&mut self, batch: &Batch, running: &[TestId], how: String, mut rest: Rest) {
+    pub(super) fn died(&mut self, batch: &Batch, running: &[TestId], how: String, mut rest: BatchEnd) {
         self.deaths += 1;
         self.blame(batch, running, WorkerEnd::Died(how.clone()), &mut rest);
         self.note_fresh_process(batch, &rest.not_begun, &how);
@@ -93,7 +93,7 @@ impl Run<'_> {
         }
     }
 
-    pub(super) fn timed_out(&mut self, batch: &Batch, overdue: Overdue, mut rest: Rest) {
+    pub(super) fn timed_out(&mut self, batch: &Batch, overdue: Overdue, mut rest: BatchEnd) {
         let is_suspect = |(test, _): &(TestId, Duration)| overdue.tests.contains(test);
         let innocent = rest.running.extract_if(.., |running| !is_suspect(running));
         let back: Vec<TestId> = innocent.map(|(test, _)| test).collect();
@@ -113,7 +113,7 @@ impl Run<'_> {
         batch: &Batch,
         suspects: &[TestId],
         end: WorkerEnd,
-        rest: &mut Rest,
+        rest: &mut BatchEnd,
     ) {
         let outcome = end.outcome();
         match suspects {
@@ -185,7 +185,7 @@ impl Run<'_> {
 
 /// Holds what a worker says at its end against what it was handed: a test whose verdict it has
 /// not told is in one of its lists, once. Returns those that are in none.
-fn reconcile(rest: &mut Rest, batch: &Batch, told: &[bool]) -> Vec<TestId> {
+fn reconcile(rest: &mut BatchEnd, batch: &Batch, told: &[bool]) -> Vec<TestId> {
     let untold = batch.tests.iter().zip(told).filter(|(_, is_told)| !**is_told);
     let mut open: BTreeSet<TestId> = untold.map(|(test, _)| *test).collect();
     rest.running.retain(|(test, _)| open.remove(test));

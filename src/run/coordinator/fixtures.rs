@@ -19,7 +19,7 @@ use crate::model::test::TestId;
 use crate::model::verdict::Verdict;
 use crate::plan::group::{Batch, Group, Instance};
 use crate::worker::context::Context;
-use crate::worker::inbox::{Message, Rest};
+use crate::worker::inbox::{Message, BatchEnd};
 
 impl Run<'_> {
     pub(super) fn start_fixture(&mut self, instance: Instance, starter: &Starter<'_>) {
@@ -121,7 +121,7 @@ impl Run<'_> {
         }
         for batch in batches {
             if let Some(running) = self.running.get(&batch) {
-                running.is_bereft.store(true, Ordering::Relaxed);
+                running.fixture_is_lost.store(true, Ordering::Relaxed);
                 self.context.groups.end_batch(batch);
             }
         }
@@ -129,7 +129,7 @@ impl Run<'_> {
     }
 
     /// A fixture died while these ran, or before they began.
-    pub(super) fn bereft(&mut self, batch: &Batch, rest: Rest) {
+    pub(super) fn bereft(&mut self, batch: &Batch, rest: BatchEnd) {
         let lost = self.instances_of(batch).find_map(|instance| self.lost.get(&instance).cloned());
         let Some(blocked) = lost else { return };
         for at in 0..rest.running.len() {

@@ -148,14 +148,14 @@ impl<'r> Run<'r> {
         self.emit(Event::BatchStarted { batch: batch.id, what });
         let filled = batch.slots.iter().max().map_or(0, |highest| highest + 1);
         self.summary.slots = self.summary.slots.max(filled);
-        let is_bereft = Arc::new(AtomicBool::new(false));
+        let fixture_is_lost = Arc::new(AtomicBool::new(false));
         let (began, told) = (clock::now(), vec![false; batch.tests.len()]);
         let running =
-            Running { batch: batch.clone(), way, began, told, is_bereft: is_bereft.clone() };
+            Running { batch: batch.clone(), way, began, told, fixture_is_lost: fixture_is_lost.clone() };
         self.running.insert(batch.id, running);
         self.expect_slow_ones(batch.group);
         let values = self.values_for_tests(&group, batch.slots.first().copied());
-        Job { batch, group, way, values, is_bereft }
+        Job { batch, group, way, values, fixture_is_lost }
     }
 
     pub(super) fn take(&mut self, message: Message) {

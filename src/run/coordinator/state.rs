@@ -23,7 +23,7 @@ use crate::plan::schedule::Plan;
 use crate::process::event::Passed;
 use crate::run::ledger::Ledger;
 use crate::worker::context::Context;
-use crate::worker::inbox::{Message, Rest};
+use crate::worker::inbox::{Message, BatchEnd};
 use crate::worker::job::Job;
 
 /// After the first Ctrl-C tests may clean up for so long.
@@ -100,7 +100,7 @@ pub(super) struct Running {
     /// Of which of its tests the worker has told a verdict.
     pub(super) told: Vec<bool>,
     /// Tells the worker that a fixture of its tests has died.
-    pub(super) is_bereft: Arc<AtomicBool>,
+    pub(super) fixture_is_lost: Arc<AtomicBool>,
 }
 
 /// Gives the next message; none when this much time has passed without one.
@@ -258,7 +258,7 @@ pub(super) fn way(listing: &Listing, context: &Context<'_>) -> Way {
 }
 
 /// The verdict of the test at this place of those that ran when their worker ended.
-pub(super) fn aborted(rest: &Rest, at: usize, reason: Reason) -> Verdict {
+pub(super) fn aborted(rest: &BatchEnd, at: usize, reason: Reason) -> Verdict {
     Verdict {
         took: rest.running.get(at).map(|(_, took)| *took),
         worker: rest.worker,

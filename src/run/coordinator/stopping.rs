@@ -10,7 +10,7 @@ use crate::model::verdict::Verdict;
 use crate::plan::group::Batch;
 use crate::process::clock;
 use crate::process::event::Passed;
-use crate::worker::inbox::Rest;
+use crate::worker::inbox::BatchEnd;
 
 impl Run<'_> {
     /// Nothing new starts from now on.
@@ -52,7 +52,7 @@ impl Run<'_> {
     }
 
     /// The user ended the run while these ran, or its time was up.
-    pub(super) fn cut_short(&mut self, batch: &Batch, rest: Rest) {
+    pub(super) fn cut_short(&mut self, batch: &Batch, rest: BatchEnd) {
         for at in 0..rest.running.len() {
             let test = rest.running[at].0;
             let limit = self.context.run_timeout.filter(|_| self.summary.time_was_up);

@@ -11,7 +11,7 @@ use crate::model::test::TestId;
 use crate::model::verdict::{Attempt, Verdict};
 use crate::plan::group::Batch;
 use crate::process::clock;
-use crate::worker::inbox::Rest;
+use crate::worker::inbox::BatchEnd;
 
 /// A batch that comes back whole so often, with no verdict and no suspect, is given up: its
 /// process dies before any test begins, and would do so for ever.
@@ -95,7 +95,7 @@ impl Run<'_> {
     }
 
     /// The worker ended and says nothing about these.
-    pub(super) fn missing(&mut self, tests: &[TestId], rest: &Rest) {
+    pub(super) fn missing(&mut self, tests: &[TestId], rest: &BatchEnd) {
         for test in tests {
             let verdict = Verdict {
                 worker: rest.worker,

@@ -3,7 +3,7 @@
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use super::{Told, Worker, explained};
+use super::{PendingVerdict, Worker, explained};
 use crate::leaks::classify::{Names, essential};
 use crate::model::outcome::Outcome;
 use crate::model::output::Output;
@@ -13,25 +13,25 @@ use crate::model::verdict::Verdict;
 use crate::model::way::Way;
 use crate::process::{clock, status};
 use crate::protocol::channel::{Culprit, Fatal, Left, ThreadStack};
-use crate::worker::inbox::{Cause, LeftLater, Message, Overdue, Rest};
+use crate::worker::inbox::{EndCause, LateLeaks, Message, Overdue, BatchEnd};
 
 impl Worker<'_> {
-    pub(super) fn finish(mut self, status: ExitStatus, told: &mut Vec<Message>) -> Rest {
+    pub(super) fn finish(mut self, status: ExitStatus, messages: &mut Vec<Message>) -> BatchEnd {
         let mut left = self.left.take().unwrap_or_default();
         self.retract(&left.retracted);
         let cause = self.ending.take().unwrap_or_else(|| self.cause(status, &left));
         let culprit = match &cause {
-            Cause::Died(_) => who_ended(status, &left),
+            EndCause::Died(_) => culprit_of(status, &left),
             _ => None,
         };
-        if let (Cause::Died(how), Some(test)) = (&cause, culprit) {
-            self.blame_ended(test, how, &left.rest);
+        if let (EndCause::Died(how), Some(test)) = (&cause, culprit) {
+            self.fail_ended_test(test, how, &left.rest);
         }
         if let ([_], [_, ..]) = (&*self.tests, &*left.nobodys) {
-            // Whose else could it be?
+            // LeakOwner else could it be?
             left.findings.entry(0).or_default().append(&mut left.nobodys);
         }
-        self.settle_all(&mut left, told);
+        self.settle_all(&mut left, messages);
         for (test, verdict) in std::mem::take(&mut self.failed) {
             let mut verdict = self.with_late_leaks(test, verdict, &mut left);
             let output = left.outputs.remove(&test);
@@ -39,7 +39,7 @@ impl Worker<'_> {
                 true => Output::default(),
                 false => output_was_lost(&cause).into_bytes().into(),
             });
-            self.judge(test, explained(verdict), told);
+            self.judge(test, explained(verdict), messages);
         }
         if let Some((test, verdict)) = self.last_pass.take() {
             let output = left.outputs.remove(&test);
@@ -48,7 +48,7 @@ impl Worker<'_> {
                 true => Verdict { output: output.unwrap_or(verdict.output), ..verdict },
                 false => self.last_verdict(verdict, output, &cause, &left.rest),
             };
-            self.judge(test, verdict, told);
+            self.judge(test, verdict, messages);
         }
         self.rest(cause, culprit, left)
     }
@@ -65,10 +65,10 @@ impl Worker<'_> {
 
     /// What a test has left behind ended the process when the test was over: then its pass is
     /// none. Of a test that still runs there is no verdict to be changed.
-    pub(super) fn blame_ended(&mut self, test: usize, how: &str, rest: &Output) {
+    pub(super) fn fail_ended_test(&mut self, test: usize, how: &str, rest: &Output) {
         let last = self.last_pass.as_mut().filter(|(last, _)| *last == test);
         let last = last.map(|(_, verdict)| verdict);
-        let verdict = self.unsettled.get_mut(&test).map(|told| &mut told.verdict).or(last);
+        let verdict = self.unsettled.get_mut(&test).map(|pending| &mut pending.verdict).or(last);
         if let Some(verdict) = verdict.filter(|verdict| verdict.outcome == Outcome::Passed) {
             verdict.outcome = Outcome::Aborted;
             verdict.reason = Some(Reason::EndedByLeftoverThread(how.to_owned()));
@@ -77,15 +77,15 @@ impl Worker<'_> {
     }
 
     /// Everything that a test left behind is known now.
-    pub(super) fn settle_all(&mut self, left: &mut Left, told: &mut Vec<Message>) {
+    pub(super) fn settle_all(&mut self, left: &mut Left, messages: &mut Vec<Message>) {
         for (test, kept) in std::mem::take(&mut self.unsettled) {
             let verdict = self.with_late_leaks(test, kept.verdict, left);
-            self.route(test, Told { verdict, ..kept }, told);
+            self.route(test, PendingVerdict { verdict, ..kept }, messages);
         }
         // What came home late belongs to a test that seemed to have settled.
         if let Some((test, verdict)) = self.last_pass.take() {
             let verdict = self.with_late_leaks(test, verdict, left);
-            self.route(test, Told { verdict, has_output: true }, told);
+            self.route(test, PendingVerdict { verdict, has_output: true }, messages);
         }
     }
 
@@ -101,25 +101,25 @@ impl Worker<'_> {
 
     /// What verdicts that have been told did not tell of. What a test has started that was ended
     /// with its process is no leak.
-    pub(super) fn left_later(&self, left: &mut Left) -> Vec<LeftLater> {
+    pub(super) fn late_leaks(&self, left: &mut Left) -> Vec<LateLeaks> {
         let is_running = |test: usize| self.running.iter().any(|(running, _)| *running == test);
         let mut findings: Vec<_> = std::mem::take(&mut left.findings).into_iter().collect();
         findings.sort_by_key(|(test, _)| *test);
         let ended = findings.iter().filter(|(test, _)| self.begun[*test] && !is_running(*test));
-        let of_tests = ended.map(|(test, findings)| LeftLater {
+        let of_tests = ended.map(|(test, findings)| LateLeaks {
             test: Some(self.tests[*test]),
             leaks: self.leaks_of(*test, findings, &left.modules),
         });
-        let of_unit = LeftLater { test: None, leaks: self.leaks_of_unit(left) };
+        let of_unit = LateLeaks { test: None, leaks: self.leaks_of_unit(left) };
         of_tests.chain([of_unit]).filter(|left| !left.leaks.is_empty()).collect()
     }
 
-    pub(super) fn rest(&self, cause: Cause, culprit: Option<usize>, mut left: Left) -> Rest {
-        let left_behind = self.left_later(&mut left);
+    pub(super) fn rest(&self, cause: EndCause, culprit: Option<usize>, mut left: Left) -> BatchEnd {
+        let left_behind = self.late_leaks(&mut left);
         let now = clock::now();
         // Where the one that ended the process is known, the others are not suspects.
         let is_suspect = |test: usize| culprit.is_none_or(|culprit| culprit == test);
-        let is_over = matches!(cause, Cause::TimedOut(_));
+        let is_over = matches!(cause, EndCause::TimedOut(_));
         let running = self.running.iter().filter(|(test, _)| is_over || is_suspect(*test));
         let running: Vec<(TestId, Duration)> =
             running.map(|(test, began)| (self.tests[*test], now - *began)).collect();
@@ -134,7 +134,7 @@ impl Worker<'_> {
             left.outputs.remove(test).into_iter().for_each(|own| output.append(own));
         }
         let worker = Some(self.number);
-        Rest { cause, worker, running, not_begun, innocent, output, left_behind }
+        BatchEnd { cause, worker, running, not_begun, innocent, output, left_behind }
     }
 
     /// Where the threads of a hung worker were, by test.
@@ -173,7 +173,7 @@ impl Worker<'_> {
         &self,
         mut verdict: Verdict,
         output: Option<Output>,
-        cause: &Cause,
+        cause: &EndCause,
         rest: &Output,
     ) -> Verdict {
         if let Some(output) = output {
@@ -181,8 +181,8 @@ impl Worker<'_> {
         }
         let (outcome, reason) = match cause {
             _ if self.ended < self.tests.len() => return verdict,
-            Cause::Died(how) => (Outcome::Aborted, Reason::DiedAfterPass(how.clone())),
-            Cause::TimedOut(Overdue { timeout, .. }) => {
+            EndCause::Died(how) => (Outcome::Aborted, Reason::DiedAfterPass(how.clone())),
+            EndCause::TimedOut(Overdue { timeout, .. }) => {
                 (Outcome::TimedOut, Reason::HungAfterPass(timeout.clone()))
             }
             _ => return verdict,
@@ -192,7 +192,7 @@ impl Worker<'_> {
 
     /// What the end of the process means. An exit code alone proves nothing: only together
     /// with the verdicts and libtest's own last line it does.
-    pub(super) fn cause(&self, status: ExitStatus, left: &Left) -> Cause {
+    pub(super) fn cause(&self, status: ExitStatus, left: &Left) -> EndCause {
         let code_fits = match status.code() {
             Some(0) => !self.any_failed,
             // libtest's exit code when tests have failed.
@@ -202,15 +202,15 @@ impl Worker<'_> {
         let all_told = self.ended == self.tests.len();
         let adds_up = left.counted.is_none_or(|counted| counted == left.heard);
         if code_fits && (all_told || left.ended && adds_up && left.retracted.is_empty()) {
-            return Cause::Done;
+            return EndCause::Done;
         }
         if self.is_silent(status, left) && !all_told {
-            return Cause::NoChannel;
+            return EndCause::NoChannel;
         }
         if ended_by_itself(status, left) && !all_told {
-            return Cause::Misheard;
+            return EndCause::Misheard;
         }
-        Cause::Died(status::describe(status))
+        EndCause::Died(status::describe(status))
     }
 
     /// Whether the process ended by itself, and its channel before it.
@@ -229,11 +229,11 @@ impl Worker<'_> {
 /// Whether libtest's own main function ended the process, and no test did.
 fn ended_by_itself(status: ExitStatus, left: &Left) -> bool {
     let is_libtests = matches!(status.code(), Some(0 | 101));
-    is_libtests && left.said_goodbye && who_ended(status, left).is_none()
+    is_libtests && left.said_goodbye && culprit_of(status, left).is_none()
 }
 
 /// The test that did what the process ended with.
-fn who_ended(status: ExitStatus, left: &Left) -> Option<usize> {
+fn culprit_of(status: ExitStatus, left: &Left) -> Option<usize> {
     let is_it = |culprit: &&Culprit| match culprit.by {
         // The system keeps the lowest eight bits.
         Fatal::Exit(code) => status.code() == Some(code & 0xff),
@@ -250,9 +250,9 @@ fn has_lost_ledger(output: &[u8]) -> bool {
 }
 
 /// What a test that failed before its worker died had printed is gone with the worker.
-fn output_was_lost(cause: &Cause) -> String {
+fn output_was_lost(cause: &EndCause) -> String {
     match cause {
-        Cause::Died(how) => format!("(its output was lost when its worker ended with {how})\n"),
+        EndCause::Died(how) => format!("(its output was lost when its worker ended with {how})\n"),
         _ => "(its output was lost when its worker was ended)\n".to_owned(),
     }
 }

@@ -10,11 +10,11 @@ use crate::model::outcome::Outcome;
 use crate::model::reason::Reason;
 use crate::model::verdict::Verdict;
 use crate::protocol::channel::Left;
-use crate::worker::context::Whose;
+use crate::worker::context::LeakOwner;
 
 impl<'r> Worker<'r> {
     /// Nobody waits for the threads of a pool, which stay as long as there is a process.
-    pub(super) fn spare_pools(&mut self) {
+    pub(super) fn ignore_pools(&mut self) {
         let open = self.channel.open_threads();
         if self.door.is_none() || open.is_empty() {
             return;
@@ -25,7 +25,7 @@ impl<'r> Worker<'r> {
             pools.map(|(number, _)| *number).collect::<Vec<_>>()
         });
         self.channel.stay(&pools);
-        self.let_go();
+        self.release_process();
     }
 
     /// Adds what a test has left behind. A denied panic of a thread is its own failure.
@@ -56,8 +56,8 @@ impl<'r> Worker<'r> {
             Some(rules) if !findings.is_empty() => {
                 let of_test = &self.listing.tests[id.test].name;
                 let owner = &self.listing.binary.id(of_test);
-                let whose = Whose { listing: self.listing, of_test, owner, modules };
-                self.context.judged(findings, rules, whose)
+                let whose = LeakOwner { listing: self.listing, of_test, owner, modules };
+                self.context.classified(findings, rules, whose)
             }
             _ => Vec::new(),
         }
@@ -75,8 +75,8 @@ impl<'r> Worker<'r> {
             let findings = std::slice::from_ref(finding);
             let leaks = rules.iter().flat_map(|rules| {
                 let (owner, modules) = (&*self.job.group.node, &*left.modules);
-                let whose = Whose { listing: self.listing, of_test: "", owner, modules };
-                self.context.judged(findings, rules, whose)
+                let whose = LeakOwner { listing: self.listing, of_test: "", owner, modules };
+                self.context.classified(findings, rules, whose)
             });
             leaks.max_by_key(|leak| leak.action)
         };

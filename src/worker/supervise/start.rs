@@ -35,14 +35,14 @@ pub(super) fn spawn<'r>(
             Supervised::spawn(command, wire, context.groups, job.role())?
         }
     };
-    context.prepared.served(job);
+    context.fork_servers.served(job);
     Ok(process)
 }
 
 /// The process that this worker can be forked from.
 pub(super) fn forked(job: &Job, context: &Context<'_>) -> Option<Arc<platform::Prepared>> {
     let binary = &context.inventory.listings[job.group.listing].binary;
-    context.prepared.for_job(job, binary, context.agent.as_ref(), context.run_id)
+    context.fork_servers.for_job(job, binary, context.agent.as_ref(), context.run_id)
 }
 
 /// The arguments that tell the worker of its channel; and the channel, unless it is the agent's.

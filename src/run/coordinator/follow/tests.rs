@@ -32,7 +32,7 @@ use crate::process::event::Passed;
 use crate::process::groups::Groups;
 use crate::run::coordinator::state::Growth;
 use crate::worker::context::Context;
-use crate::worker::inbox::{Cause, Overdue, Rest};
+use crate::worker::inbox::{EndCause, Overdue, BatchEnd};
 
 /// A run that takes more messages than this never ends.
 const MOST_STEPS: usize = 5_000;
@@ -393,8 +393,8 @@ impl World {
     fn end(&mut self, at: usize, deed: Deed) {
         let FakeWorker { batch, told, untold, .. } = self.workers.remove(at);
         let wide = batch.threads.min(untold.len());
-        let died = || Cause::Died("SIGTEST".into());
-        let (cause, running, rest): (Cause, Vec<TestId>, Vec<TestId>) = match deed {
+        let died = || EndCause::Died("SIGTEST".into());
+        let (cause, running, rest): (EndCause, Vec<TestId>, Vec<TestId>) = match deed {
             Deed::Die(ran) => {
                 let ran = ran.min(untold.len());
                 self.deaths.extend((ran > 0).then(|| untold[..ran].to_vec()));
@@ -404,38 +404,38 @@ impl World {
             Deed::TimeOut(hang) => {
                 let hang = hang.min(wide);
                 self.deaths.extend((hang > 0).then(|| untold[..hang].to_vec()));
-                let cause = Cause::TimedOut(overdue(&untold[..hang]));
+                let cause = EndCause::TimedOut(overdue(&untold[..hang]));
                 (cause, untold[..wide].to_vec(), untold[wide..].to_vec())
             }
             Deed::TimeOutOfNothing => {
-                let cause = Cause::TimedOut(overdue(&[UNKNOWN]));
+                let cause = EndCause::TimedOut(overdue(&[UNKNOWN]));
                 (cause, untold[..wide].to_vec(), untold[wide..].to_vec())
             }
             Deed::FinishEarly | Deed::Finish | Deed::FinishTwice | Deed::SpeakAfterTheEnd => {
-                (Cause::Done, vec![], untold)
+                (EndCause::Done, vec![], untold)
             }
-            Deed::Recycle => (Cause::Recycled, vec![], untold),
-            Deed::NoChannel => (Cause::NoChannel, vec![], untold),
+            Deed::Recycle => (EndCause::Recycled, vec![], untold),
+            Deed::NoChannel => (EndCause::NoChannel, vec![], untold),
             Deed::Misheard => {
                 let begun = untold.len().min(1);
-                (Cause::Misheard, untold[..begun].to_vec(), untold[begun..].to_vec())
+                (EndCause::Misheard, untold[..begun].to_vec(), untold[begun..].to_vec())
             }
-            Deed::NotStarted => (Cause::NotStarted("of the test".into()), vec![], untold),
+            Deed::NotStarted => (EndCause::NotStarted("of the test".into()), vec![], untold),
             Deed::DieConfused => {
                 let all = self.tests.iter().rev().chain(&told).chain(&[UNKNOWN]).copied();
                 (died(), all.collect(), untold)
             }
             Deed::RecycleConfused => {
                 let all: Vec<TestId> = self.tests.iter().chain(&told).copied().collect();
-                (Cause::Recycled, all.clone(), all)
+                (EndCause::Recycled, all.clone(), all)
             }
-            _ => (Cause::Done, vec![], vec![]),
+            _ => (EndCause::Done, vec![], vec![]),
         };
         let running: Vec<(TestId, Duration)> =
             running.into_iter().map(|test| (test, Duration::ZERO)).collect();
         let finished = || {
             let (running, not_begun) = (running.clone(), rest.clone());
-            let rest = Rest { cause: cause.clone(), running, not_begun, ..Rest::nothing() };
+            let rest = BatchEnd { cause: cause.clone(), running, not_begun, ..BatchEnd::done() };
             Message::Finished { batch: batch.id, rest }
         };
         self.said.push_back(finished());

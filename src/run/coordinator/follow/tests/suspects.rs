@@ -3,7 +3,7 @@
 use super::*;
 use crate::plan::schedule::Plan;
 use crate::worker::context::Context;
-use crate::worker::inbox::{Cause, Rest};
+use crate::worker::inbox::{EndCause, BatchEnd};
 
 /// A worker dies while two of its tests run, and those that come next say nothing of theirs: the
 /// two still run alone. Beside others they could become suspects of another death, and nobody
@@ -22,13 +22,13 @@ fn suspects_run_alone_although_their_worker_says_nothing() {
         let tests = job.batch.tests.clone();
         let is_first = handed_out.is_empty();
         handed_out.push(tests.clone());
-        let (mut messages, mut rest) = (Vec::new(), Rest::nothing());
+        let (mut messages, mut rest) = (Vec::new(), BatchEnd::done());
         if is_first {
-            rest.cause = Cause::Died("SIGABRT".into());
+            rest.cause = EndCause::Died("SIGABRT".into());
             rest.running = tests[..2].iter().map(|test| (*test, Duration::ZERO)).collect();
             rest.not_begun = tests[2..].to_vec();
         } else if job.way != Way::ExitCode {
-            (rest.cause, rest.not_begun) = (Cause::NoChannel, tests);
+            (rest.cause, rest.not_begun) = (EndCause::NoChannel, tests);
         } else {
             let batch = job.batch.id;
             let passed = |test| {

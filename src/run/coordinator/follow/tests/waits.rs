@@ -6,7 +6,7 @@ use super::*;
 use crate::plan::schedule::Plan;
 use crate::run::coordinator::state::{Growth, Watched};
 use crate::worker::context::Context;
-use crate::worker::inbox::{Cause, Rest};
+use crate::worker::inbox::{EndCause, BatchEnd};
 
 /// Plays a run of one batch in which a test runs on and on, until it is called slow or the run has
 /// waited so often; returns how long the run was ready to wait each time.
@@ -32,10 +32,10 @@ fn waits(watched: Watched, slow: Duration) -> (Vec<Option<Duration>>, bool) {
             // The first test begins while nobody looks.
             1 => place.began(TestId { listing: 0, test: 0 }, clock::now()),
             _ if is_slow.get() || is_over => {
-                let (cause, not_begun) = (Cause::Done, vec![]);
+                let (cause, not_begun) = (EndCause::Done, vec![]);
                 let (running, output, left_behind) = (vec![], Vec::new().into(), vec![]);
                 let rest =
-                    Rest { cause, running, not_begun, output, left_behind, ..Rest::nothing() };
+                    BatchEnd { cause, running, not_begun, output, left_behind, ..BatchEnd::done() };
                 return Some(Message::Finished { batch: 0, rest });
             }
             _ => {}
@@ -92,10 +92,10 @@ fn the_time_of_a_run_begins_when_all_is_built() {
                 None
             }
             _ => {
-                let (cause, not_begun) = (Cause::Stopped, vec![TestId { listing: 0, test: 0 }]);
+                let (cause, not_begun) = (EndCause::Stopped, vec![TestId { listing: 0, test: 0 }]);
                 let (running, output, left_behind) = (vec![], Vec::new().into(), vec![]);
                 let rest =
-                    Rest { cause, running, not_begun, output, left_behind, ..Rest::nothing() };
+                    BatchEnd { cause, running, not_begun, output, left_behind, ..BatchEnd::done() };
                 Some(Message::Finished { batch: 0, rest })
             }
         }
