@@ -30,7 +30,7 @@ use crate::process::procfs::{self, ProcessorTime};
 use crate::report::human;
 use crate::report::reports::Reports;
 use crate::report::view::View;
-use crate::run::coordinator::state::{Growth, Run, Watched};
+use crate::run::coordinator::state::{Growth, Run, Subscriptions};
 use crate::run::interrupt::Interrupts;
 use crate::worker::agent_file::AgentFile;
 use crate::worker::context::Context;
@@ -111,7 +111,7 @@ fn run_tests(
     let left_out = ignored(0, choices);
     let groups = std::mem::take(&mut grouped.groups);
     let tests = Cell::new(tests_of(&groups) + left_out.len());
-    let watched = Watched { time: reports.ticks(), slow: settings.verbosity != Verbosity::Quiet };
+    let subscriptions = Subscriptions { time: reports.ticks(), slow: settings.verbosity != Verbosity::Quiet };
     let mut old_and_new = Comparison::new(&context.baseline);
     let mut notes = std::mem::take(&mut known.notes);
     let mut telling = Telling { reports, waiting: Some(Vec::new()) };
@@ -153,7 +153,7 @@ fn run_tests(
     for test in left_out {
         run.ignore(test);
     }
-    run.watch(watched);
+    run.subscribe(subscriptions);
     let summary = run.run(pool, interrupts, rest);
     context.fork_servers.end_all();
     if is_crowded(before) {

@@ -16,7 +16,7 @@ pub struct Ledger {
 struct Account {
     attempts: u32,
     failed: Vec<Attempt>,
-    is_judged: bool,
+    has_verdict: bool,
     /// How often its batch came back whole.
     fruitless: u32,
     /// How often its worker died of another's doing.
@@ -39,7 +39,7 @@ struct Death {
 }
 
 impl Ledger {
-    pub fn open(&mut self, test: TestId) {
+    pub fn expect(&mut self, test: TestId) {
         if self.accounts.len() <= test.listing {
             self.accounts.resize_with(test.listing + 1, Vec::new);
         }
@@ -58,14 +58,14 @@ impl Ledger {
         self.accounts.get_mut(test.listing)?.get_mut(test.test)?.as_mut()
     }
 
-    pub fn hand_out(&mut self, test: TestId) {
+    pub fn note_start(&mut self, test: TestId) {
         if let Some(account) = self.account_mut(test) {
             account.attempts += 1;
         }
     }
 
     /// The test was handed out, and did not begin.
-    pub fn take_back(&mut self, test: TestId) {
+    pub fn undo_start(&mut self, test: TestId) {
         if let Some(account) = self.account_mut(test) {
             account.attempts = account.attempts.saturating_sub(1);
         }
@@ -73,12 +73,12 @@ impl Ledger {
 
     /// Takes a verdict; returns those that are final now. A second verdict for a test is
     /// dropped: the first one stands.
-    pub fn judge(&mut self, test: TestId, mut verdict: Verdict) -> Vec<(TestId, Verdict)> {
+    pub fn record(&mut self, test: TestId, mut verdict: Verdict) -> Vec<(TestId, Verdict)> {
         let Some(account) = self.account_mut(test) else { return Vec::new() };
-        if account.is_judged {
+        if account.has_verdict {
             return Vec::new();
         }
-        account.is_judged = true;
+        account.has_verdict = true;
         verdict.attempt = account.attempts.max(1);
         verdict.failed_before = std::mem::take(&mut account.failed);
         match account.suspect_of {
@@ -90,7 +90,7 @@ impl Ledger {
     /// Takes a failure that is not final, if fewer than `most` came before it. Returns how many
     /// there are now; none where it is final.
     pub fn note_failure(&mut self, test: TestId, failure: Attempt, most: usize) -> Option<usize> {
-        let account = self.account_mut(test).filter(|account| !account.is_judged);
+        let account = self.account_mut(test).filter(|account| !account.has_verdict);
         match account {
             Some(account) if account.failed.len() < most => {
                 account.failed.push(failure);
@@ -120,7 +120,7 @@ impl Ledger {
 
     /// What is known of a test that will not run again: its newest failure, or the death that
     /// it is suspected of.
-    pub fn last_word(&mut self, test: TestId) -> Option<Verdict> {
+    pub fn final_verdict(&mut self, test: TestId) -> Option<Verdict> {
         let account = self.account_mut(test)?;
         if let Some(Attempt { outcome, took, reason, output, .. }) = account.failed.pop() {
             return Some(Verdict { took, output, ..Verdict::without_run(outcome, reason) });
@@ -133,13 +133,13 @@ impl Ledger {
         Some(Verdict { worker, output, ..Verdict::without_run(death.end.outcome(), Some(reason)) })
     }
 
-    pub fn is_judged(&self, test: TestId) -> bool {
-        self.account(test).is_some_and(|account| account.is_judged)
+    pub fn has_verdict(&self, test: TestId) -> bool {
+        self.account(test).is_some_and(|account| account.has_verdict)
     }
 
     /// Whether this test has to run alone, to show whether it was the one that caused a death.
     pub fn is_suspect(&self, test: TestId) -> bool {
-        self.account(test).is_some_and(|account| account.suspect_of.is_some() && !account.is_judged)
+        self.account(test).is_some_and(|account| account.suspect_of.is_some() && !account.has_verdict)
     }
 
     /// Notes a death with several suspects.
@@ -179,7 +179,7 @@ impl Ledger {
     /// Tests that were opened and never got a verdict.
     pub fn without_verdict(&self) -> Vec<TestId> {
         let is_open =
-            |account: &Option<Account>| account.as_ref().is_some_and(|account| !account.is_judged);
+            |account: &Option<Account>| account.as_ref().is_some_and(|account| !account.has_verdict);
         let of_listing = |(listing, accounts): (usize, &Vec<Option<Account>>)| {
             let open = (0..accounts.len()).filter(|test| is_open(&accounts[*test]));
             open.map(|test| TestId { listing, test }).collect::<Vec<_>>()
@@ -220,7 +220,7 @@ mod tests {
 
     fn opened(tests: usize) -> Ledger {
         let mut ledger = Ledger::default();
-        (0..tests).for_each(|test| ledger.open(id(test)));
+        (0..tests).for_each(|test| ledger.expect(id(test)));
         ledger
     }
 
@@ -231,9 +231,9 @@ mod tests {
     #[test]
     fn a_second_verdict_is_dropped() {
         let mut ledger = opened(2);
-        assert_eq!(ledger.judge(id(0), verdict(Outcome::Failed)).len(), 1);
-        assert_eq!(ledger.judge(id(0), verdict(Outcome::Passed)).len(), 0);
-        assert_eq!(ledger.judge(id(7), verdict(Outcome::Passed)).len(), 0, "never handed out");
+        assert_eq!(ledger.record(id(0), verdict(Outcome::Failed)).len(), 1);
+        assert_eq!(ledger.record(id(0), verdict(Outcome::Passed)).len(), 0);
+        assert_eq!(ledger.record(id(7), verdict(Outcome::Passed)).len(), 0, "never handed out");
         assert_eq!(ledger.without_verdict(), [id(1)]);
     }
 
@@ -246,8 +246,8 @@ mod tests {
             None,
             Output::default(),
         );
-        assert_eq!(outcomes(ledger.judge(id(0), verdict(Outcome::Passed))), []);
-        let judged = outcomes(ledger.judge(id(1), verdict(Outcome::Aborted)));
+        assert_eq!(outcomes(ledger.record(id(0), verdict(Outcome::Passed))), []);
+        let judged = outcomes(ledger.record(id(1), verdict(Outcome::Aborted)));
         assert_eq!(judged, [(0, Outcome::Passed), (1, Outcome::Aborted)]);
     }
 
@@ -260,8 +260,8 @@ mod tests {
             None,
             Output::default(),
         );
-        ledger.judge(id(1), verdict(Outcome::Passed));
-        let judged = ledger.judge(id(0), verdict(Outcome::Passed));
+        ledger.record(id(1), verdict(Outcome::Passed));
+        let judged = ledger.record(id(0), verdict(Outcome::Passed));
         assert!(
             judged[0]
                 .1

@@ -115,9 +115,9 @@ impl<'r> Context<'r> {
         &self,
         findings: &[Finding],
         rules: &LeakRules,
-        owner_of: LeakOwner<'_>,
+        subject: LeakOwner<'_>,
     ) -> Vec<Leak> {
-        let LeakOwner { listing, of_test, owner, modules } = owner_of;
+        let LeakOwner { listing, of_test, owner, modules } = subject;
         let package = &listing.binary.package_name;
         let was_there = |kind, what: &str| self.baseline.allows(package, owner, kind, what);
         self.with_symbols(|symbols| {
@@ -141,7 +141,7 @@ impl<'r> Context<'r> {
     }
 }
 
-/// LeakOwner a finding is.
+/// Whose a finding is.
 #[derive(Clone, Copy)]
 pub(super) struct LeakOwner<'w> {
     pub(super) listing: &'w Listing,

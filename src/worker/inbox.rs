@@ -82,7 +82,7 @@ pub struct BatchEnd {
     pub left_behind: Vec<LateLeaks>,
 }
 
-/// What was found when the verdict of its test had been inbox, or where nobody can say whose it is.
+/// What was found when the verdict of its test had been told, or where nobody can say whose it is.
 #[derive(Debug)]
 pub struct LateLeaks {
     /// None: one of the tests of the batch.

@@ -22,10 +22,10 @@ const MOST_INNOCENT: u32 = 2;
 impl Run<'_> {
     pub(super) fn batch_finished(&mut self, id: usize, mut rest: BatchEnd) {
         let Some(running) = self.running.remove(&id) else { return };
-        let Running { batch, way, began, told, fixture_is_lost } = running;
-        let forgotten = reconcile(&mut rest, &batch, &told);
-        rest.not_begun.iter().for_each(|test| self.ledger.take_back(*test));
-        self.spare(&batch, &mut rest);
+        let Running { batch, way, began, reported, fixture_is_lost } = running;
+        let forgotten = reconcile(&mut rest, &batch, &reported);
+        rest.not_begun.iter().for_each(|test| self.ledger.undo_start(*test));
+        self.requeue_innocent(&batch, &mut rest);
         self.ending = Some(batch.clone());
         self.plan.finished(id);
         self.emit(Event::BatchEnded { batch: id });
@@ -36,7 +36,7 @@ impl Run<'_> {
         self.missing(&forgotten, &rest);
         let running: Vec<TestId> = rest.running.iter().map(|(test, _)| *test).collect();
         if fixture_is_lost.load(Ordering::Relaxed) {
-            return self.bereft(&batch, rest);
+            return self.fixture_was_lost(&batch, rest);
         }
         match &rest.cause {
             EndCause::Done => self.missing(&[running, rest.not_begun.clone()].concat(), &rest),
@@ -45,16 +45,16 @@ impl Run<'_> {
             EndCause::TimedOut(overdue) => self.timed_out(&batch, overdue.clone(), rest),
             EndCause::Recycled => {
                 let tests = [running, rest.not_begun].concat();
-                self.came_back(&batch, tests, Requeued::Recycled);
+                self.requeue_or_give_up(&batch, tests, Requeued::Recycled);
             }
             EndCause::NoChannel => self.no_channel(&batch, way, [running, rest.not_begun].concat()),
             EndCause::Misheard => self.misheard(&batch, way, [running, rest.not_begun].concat()),
-            EndCause::Stopped => self.give_back(&batch, rest.not_begun),
+            EndCause::Stopped => self.requeue(&batch, rest.not_begun),
             EndCause::NotStarted(why) => {
                 let reason = Reason::WorkerNotStarted(why.clone());
                 for test in [running, rest.not_begun].concat() {
                     let verdict = Verdict::without_run(Outcome::Aborted, Some(reason.clone()));
-                    self.judge(test, verdict);
+                    self.take_verdict(test, verdict);
                 }
             }
         }
@@ -62,10 +62,10 @@ impl Run<'_> {
 
     /// Tests whose worker died of another's doing go back to the others; who has met that too
     /// often runs by itself.
-    pub(super) fn spare(&mut self, batch: &Batch, rest: &mut BatchEnd) {
+    pub(super) fn requeue_innocent(&mut self, batch: &Batch, rest: &mut BatchEnd) {
         let mut innocent = std::mem::take(&mut rest.innocent);
         let may_run = !self.is_cut_short() && !self.stopped;
-        if may_run && self.lost_of(self.plan.group(batch.group)).is_none() {
+        if may_run && self.lost_fixture_of(self.plan.group(batch.group)).is_none() {
             let is_unlucky = |test: &mut TestId| self.ledger.note_innocent(*test) >= MOST_INNOCENT;
             let unlucky: Vec<TestId> = innocent.extract_if(.., is_unlucky).collect();
             self.plan.requeue_alone(batch.group, &unlucky);
@@ -86,7 +86,7 @@ impl Run<'_> {
         self.deaths += 1;
         self.blame(batch, running, WorkerEnd::Died(how.clone()), &mut rest);
         self.note_fresh_process(batch, &rest.not_begun, &how);
-        self.came_back(batch, rest.not_begun, Requeued::WorkerDied(how));
+        self.requeue_or_give_up(batch, rest.not_begun, Requeued::WorkerDied(how));
         if self.deaths == self.context.most_deaths {
             self.emit(Event::Note(Note::TooManyDeaths { workers: self.deaths }));
             self.stop();
@@ -103,7 +103,7 @@ impl Run<'_> {
         self.blame(batch, &suspects, end, &mut rest);
         let why = if suspects.is_empty() { "its process timed out" } else { "a test timed out" };
         self.note_fresh_process(batch, &back, why);
-        self.came_back(batch, back, Requeued::WorkerTimedOut(overdue.timeout));
+        self.requeue_or_give_up(batch, back, Requeued::WorkerTimedOut(overdue.timeout));
     }
 
     /// Who ended a process, or made somebody end it, is one of these, which are those that ran: the
@@ -120,13 +120,13 @@ impl Run<'_> {
             [] => {}
             [culprit] => {
                 let verdict = Verdict { outcome, ..aborted(rest, 0, Reason::WorkerEnded(end)) };
-                self.judge(*culprit, verdict);
+                self.take_verdict(*culprit, verdict);
             }
-            _ if self.stopped || self.lost_of(self.plan.group(batch.group)).is_some() => {
+            _ if self.stopped || self.lost_fixture_of(self.plan.group(batch.group)).is_some() => {
                 for (at, suspect) in suspects.iter().enumerate() {
                     let (end, tests) = (end.clone(), suspects.len());
                     let reason = Reason::WorkerEndedBeside { end, tests };
-                    self.judge(*suspect, Verdict { outcome, ..aborted(rest, at, reason) });
+                    self.take_verdict(*suspect, Verdict { outcome, ..aborted(rest, at, reason) });
                 }
             }
             suspects => {
@@ -140,7 +140,7 @@ impl Run<'_> {
     pub(super) fn no_channel(&mut self, batch: &Batch, way: Way, tests: Vec<TestId>) {
         let listing = self.plan.group(batch.group).listing;
         if way == Way::ExitCode {
-            return self.came_back(batch, tests, Requeued::SilentWorker);
+            return self.requeue_or_give_up(batch, tests, Requeued::SilentWorker);
         }
         // The way of some of them is their own: the binary's serves the others.
         for test in &tests {
@@ -154,20 +154,20 @@ impl Run<'_> {
             let binary = self.context.inventory.listings[listing].binary.name.clone();
             self.emit(Event::Note(Note::NoChannel { binary, way }));
         }
-        self.give_back(batch, tests);
+        self.requeue(batch, tests);
     }
 
     /// These tests ran, and nobody knows what came of them: each runs again by itself, so that
     /// what it prints cannot be in the way of another's verdict, and is heard in a simpler way.
     pub(super) fn misheard(&mut self, batch: &Batch, way: Way, tests: Vec<TestId>) {
         if way == Way::ExitCode {
-            return self.came_back(batch, tests, Requeued::LostVerdict);
+            return self.requeue_or_give_up(batch, tests, Requeued::LostVerdict);
         }
-        let open = tests.into_iter().filter(|test| !self.ledger.is_judged(*test));
+        let open = tests.into_iter().filter(|test| !self.ledger.has_verdict(*test));
         let open: Vec<TestId> = open.collect();
         self.misheard.extend(open.iter().map(|test| (*test, way.next())));
-        if self.stopped || self.lost_of(self.plan.group(batch.group)).is_some() {
-            return self.give_back(batch, open);
+        if self.stopped || self.lost_fixture_of(self.plan.group(batch.group)).is_some() {
+            return self.requeue(batch, open);
         }
         self.plan.requeue_alone(batch.group, &open);
     }

@@ -4,7 +4,7 @@
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
 
-use super::state::{Blocked, Run, Standing, Starter, Trouble, aborted};
+use super::state::{LostFixture, Run, RunningFixture, Starter, Suspicion, aborted};
 use crate::cargo::environment::Numbers;
 use crate::config::fixtures::Scope;
 use crate::fixture::handover::Values;
@@ -32,7 +32,7 @@ impl Run<'_> {
         });
         match handle {
             Ok((handle, task)) => {
-                self.fixtures.insert(instance, Standing { handle, values: Values::new() });
+                self.fixtures.insert(instance, RunningFixture { handle, values: Values::new() });
                 (starter.fixture)(instance, task);
             }
             Err(why) => self.fixture_lost(instance, Failure::at_start(why)),
@@ -83,7 +83,7 @@ impl Run<'_> {
                 self.fixtures.remove(&instance);
                 self.plan.fixture_is_down(instance);
                 self.emit_fixture(instance, FixtureEvent::Released);
-                self.let_go(instance, None);
+                self.resolve_held_failures(instance, None);
             }
             FixtureUpdate::Stopped { left, failures } => {
                 let leaks = self.context.fixtures[instance.fixture].leaks(left);
@@ -91,7 +91,7 @@ impl Run<'_> {
                 self.plan.fixture_is_down(instance);
                 self.summary.add_leaks(&leaks);
                 self.emit_fixture(instance, FixtureEvent::Stopped { leaks, failures });
-                self.let_go(instance, None);
+                self.resolve_held_failures(instance, None);
             }
         }
     }
@@ -105,7 +105,7 @@ impl Run<'_> {
         self.summary.add_leaks(&leaks);
         if self.is_cut_short() {
             self.emit_fixture(instance, FixtureEvent::Stopped { leaks, failures: Vec::new() });
-            return self.let_go(instance, None);
+            return self.resolve_held_failures(instance, None);
         }
         self.summary.lost_fixtures += 1;
         let name = self.context.fixtures[instance.fixture].name.clone();
@@ -113,7 +113,7 @@ impl Run<'_> {
             instance: FixtureInstance { name, slot: instance.slot },
             failure: why.clone(),
         };
-        let blocked = Blocked { reason, output: tail(&output).to_vec() };
+        let blocked = LostFixture { reason, output: tail(&output).to_vec() };
         self.lost.insert(instance, blocked.clone());
         self.emit_fixture(instance, FixtureEvent::Lost { why, output, leaks });
         for test in waiting {
@@ -125,16 +125,16 @@ impl Run<'_> {
                 self.context.groups.end_batch(batch);
             }
         }
-        self.let_go(instance, Some(&blocked));
+        self.resolve_held_failures(instance, Some(&blocked));
     }
 
     /// A fixture died while these ran, or before they began.
-    pub(super) fn bereft(&mut self, batch: &Batch, rest: BatchEnd) {
+    pub(super) fn fixture_was_lost(&mut self, batch: &Batch, rest: BatchEnd) {
         let lost = self.instances_of(batch).find_map(|instance| self.lost.get(&instance).cloned());
         let Some(blocked) = lost else { return };
         for at in 0..rest.running.len() {
             let verdict = aborted(&rest, at, blocked.reason.clone());
-            self.conclude_judged(rest.running[at].0, with_block(verdict, &blocked));
+            self.record_verdict(rest.running[at].0, with_block(verdict, &blocked));
         }
         for test in rest.not_begun {
             self.block(test, &blocked);
@@ -152,41 +152,41 @@ impl Run<'_> {
     }
 
     /// Whether a test may have failed because its fixture was not there.
-    pub(super) fn fixture_trouble(&self, test: TestId) -> Trouble {
-        let Some(batch) = self.batch_of(test) else { return Trouble::None };
+    pub(super) fn fixture_suspicion(&self, test: TestId) -> Suspicion {
+        let Some(batch) = self.batch_of(test) else { return Suspicion::None };
         for instance in self.instances_of(batch) {
             if let Some(blocked) = self.lost.get(&instance) {
-                return Trouble::Lost(blocked.clone());
+                return Suspicion::Lost(blocked.clone());
             }
             let standing = self.fixtures.get(&instance);
             if standing.is_some_and(|standing| standing.handle.has_ended()) {
-                return Trouble::Ended(instance);
+                return Suspicion::Ended(instance);
             }
         }
-        Trouble::None
+        Suspicion::None
     }
 
     /// It is known now how a fixture ended, and with that what the failures mean that waited
     /// for it: they are its fault, or the tests' own.
-    fn let_go(&mut self, instance: Instance, blocked: Option<&Blocked>) {
-        let held: Vec<_> = self.held.extract_if(.., |(of, _, _)| *of == instance).collect();
+    fn resolve_held_failures(&mut self, instance: Instance, blocked: Option<&LostFixture>) {
+        let held: Vec<_> = self.held_failures.extract_if(.., |(of, _, _)| *of == instance).collect();
         for (_, test, verdict) in held {
             let verdict = match blocked {
                 Some(blocked) => with_block(verdict, blocked),
                 None => verdict,
             };
-            self.conclude_judged(test, verdict);
+            self.record_verdict(test, verdict);
         }
     }
 
-    pub(super) fn block(&mut self, test: TestId, blocked: &Blocked) {
+    pub(super) fn block(&mut self, test: TestId, blocked: &LostFixture) {
         let verdict = Verdict::without_run(Outcome::Blocked, None);
-        self.conclude_judged(test, with_block(verdict, blocked));
+        self.record_verdict(test, with_block(verdict, blocked));
     }
 
     /// Why the tests of a group cannot run any more: what was lost on one slot is started on no
     /// other one.
-    pub(super) fn lost_of(&self, group: &Group) -> Option<&Blocked> {
+    pub(super) fn lost_fixture_of(&self, group: &Group) -> Option<&LostFixture> {
         let needs = |instance: &Instance| {
             group.fixtures.iter().flatten().any(|need| need.fixture == instance.fixture)
         };
@@ -220,7 +220,7 @@ pub(super) fn run_fixture(
 }
 
 /// The verdict of a test whose fixture is lost: what it printed itself, or else the fixture.
-pub(super) fn with_block(verdict: Verdict, blocked: &Blocked) -> Verdict {
+pub(super) fn with_block(verdict: Verdict, blocked: &LostFixture) -> Verdict {
     let output = match verdict.output.is_empty() {
         true => blocked.output.clone().into(),
         false => verdict.output,

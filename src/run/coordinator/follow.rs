@@ -102,28 +102,28 @@ impl<'r> Run<'r> {
     pub(super) fn follow(mut self, starter: &Starter<'_>, next: Next<'_>) -> Result<Summary> {
         let began = clock::now();
         if self.grow.is_none() {
-            self.bound();
+            self.start_timeout();
         }
         self.learning.begin(&self.plan);
         loop {
-            self.start_what_may(starter);
+            self.start_ready(starter);
             if self.plan.is_done() && self.grow.is_none() {
                 return match self.undone.take() {
                     Some(error) => Err(error),
                     None => Ok(self.finish(began)),
                 };
             }
-            self.hear(next);
+            self.wait_for_message(next);
         }
     }
 
     /// From now on the run may take so long. How long a build takes is nobody's fault here.
-    pub(super) fn bound(&mut self) {
+    pub(super) fn start_timeout(&mut self) {
         self.ends_at = self.context.run_timeout.map(clock::within);
     }
 
-    pub(super) fn start_what_may(&mut self, starter: &Starter<'_>) {
-        self.retry_what_is_due();
+    pub(super) fn start_ready(&mut self, starter: &Starter<'_>) {
+        self.retry_due_tests();
         self.learning.teach(&mut self.plan);
         loop {
             while let Some(batch) = self.plan.next() {
@@ -139,7 +139,7 @@ impl<'r> Run<'r> {
 
     pub(super) fn hand_out(&mut self, batch: Batch) -> Job {
         let group = self.plan.group(batch.group).clone();
-        batch.tests.iter().for_each(|test| self.ledger.hand_out(*test));
+        batch.tests.iter().for_each(|test| self.ledger.note_start(*test));
         let way = self.way_of(&batch.tests);
         let what = match batch.tests.as_slice() {
             [only] => self.id(*only),
@@ -149,16 +149,16 @@ impl<'r> Run<'r> {
         let filled = batch.slots.iter().max().map_or(0, |highest| highest + 1);
         self.summary.slots = self.summary.slots.max(filled);
         let fixture_is_lost = Arc::new(AtomicBool::new(false));
-        let (began, told) = (clock::now(), vec![false; batch.tests.len()]);
+        let (began, reported) = (clock::now(), vec![false; batch.tests.len()]);
         let running =
-            Running { batch: batch.clone(), way, began, told, fixture_is_lost: fixture_is_lost.clone() };
+            Running { batch: batch.clone(), way, began, reported, fixture_is_lost: fixture_is_lost.clone() };
         self.running.insert(batch.id, running);
-        self.expect_slow_ones(batch.group);
+        self.schedule_slow_check(batch.group);
         let values = self.values_for_tests(&group, batch.slots.first().copied());
         Job { batch, group, way, values, fixture_is_lost }
     }
 
-    pub(super) fn take(&mut self, message: Message) {
+    pub(super) fn handle_message(&mut self, message: Message) {
         match message {
             Message::Signal(signal) => self.interrupt(signal),
             Message::Orphaned => self.orphaned(),
@@ -166,11 +166,11 @@ impl<'r> Run<'r> {
 
             Message::Failing { test } if self.batch_of(test).is_none() => {}
             Message::Failing { test } => self.emit(Event::Failing { test }),
-            Message::Judged { batch, test, verdict } if self.takes_word(batch, test) => {
+            Message::Judged { batch, test, verdict } if self.accepts_verdict(batch, test) => {
                 if let Some(running) = self.running.get(&batch) {
                     self.learning.note(&self.plan, running.batch.group, &verdict);
                 }
-                self.judge(test, verdict);
+                self.take_verdict(test, verdict);
             }
             Message::Judged { .. } => {}
             Message::Fixture { instance, update } => self.take_fixture_update(instance, update),
@@ -190,15 +190,15 @@ impl<'r> Run<'r> {
                 }
             }
             Message::Broken { thread, why } => self.broken(thread, why),
-            Message::Several(messages) => messages.into_iter().for_each(|one| self.take(one)),
+            Message::Several(messages) => messages.into_iter().for_each(|one| self.handle_message(one)),
         }
     }
 
     /// A worker has one say about each of the tests that it was handed.
-    pub(super) fn takes_word(&mut self, batch: usize, test: TestId) -> bool {
+    pub(super) fn accepts_verdict(&mut self, batch: usize, test: TestId) -> bool {
         let Some(running) = self.running.get_mut(&batch) else { return false };
         let place = running.batch.place_of(test);
-        place.is_some_and(|at| !std::mem::replace(&mut running.told[at], true))
+        place.is_some_and(|at| !std::mem::replace(&mut running.reported[at], true))
     }
 
     pub(super) fn listed(&mut self, listings: Range<usize>) {
@@ -206,11 +206,11 @@ impl<'r> Run<'r> {
         let Growth { groups, ignored } = grow(listings);
         if self.stopped {
             self.summary.not_run += groups.iter().map(|group| group.tests.len()).sum::<usize>();
-            self.take_in(self.plan.groups().count());
+            self.expect_verdicts(self.plan.groups().count());
         } else {
             let first = self.plan.groups().count();
             self.plan.add(groups);
-            self.take_in(first);
+            self.expect_verdicts(first);
             self.learning.begin(&self.plan);
         }
         ignored.into_iter().for_each(|test| self.ignore(test));
@@ -220,7 +220,7 @@ impl<'r> Run<'r> {
         self.grow = None;
         match end {
             Ok(()) => {
-                self.bound();
+                self.start_timeout();
                 self.emit(Event::Built);
             }
             Err(error) => {
@@ -253,11 +253,11 @@ impl<'r> Run<'r> {
             // Cannot happen while the plan is right; were it to, it must not look like a pass.
             for test in self.ledger.without_verdict() {
                 let reason = Some(Reason::NoVerdict);
-                self.judge(test, Verdict::without_run(Outcome::Missing, reason));
+                self.take_verdict(test, Verdict::without_run(Outcome::Missing, reason));
             }
         }
         for (test, verdict) in self.ledger.release() {
-            self.conclude(test, verdict);
+            self.report_verdict(test, verdict);
         }
         let took = clock::since(began);
         let offered = took.as_secs_f64() * self.summary.slots as f64;

@@ -56,15 +56,15 @@ pub struct Run<'r> {
     /// Tests whose verdict could not be heard that way, and those that can be heard.
     pub(super) misheard: HashMap<TestId, Way>,
     pub(super) running: HashMap<usize, Running>,
-    pub(super) fixtures: HashMap<Instance, Standing>,
+    pub(super) fixtures: HashMap<Instance, RunningFixture>,
     /// Why the tests of these fixtures cannot run any more, on no slot.
-    pub(super) lost: BTreeMap<Instance, Blocked>,
+    pub(super) lost: BTreeMap<Instance, LostFixture>,
     /// Tests that failed and run again, by when.
     pub(super) delayed: Vec<(Instant, usize, TestId)>,
     /// The batch whose end is being dealt with.
     pub(super) ending: Option<Batch>,
     /// Failures of tests whose fixture had ended, until it is known how.
-    pub(super) held: Vec<(Instance, TestId, Verdict)>,
+    pub(super) held_failures: Vec<(Instance, TestId, Verdict)>,
     pub(super) summary: Summary,
     pub(super) longest: Option<Longest>,
     /// Time of slots that were held.
@@ -82,7 +82,7 @@ pub struct Run<'r> {
     pub(super) interrupted: Option<Passed>,
     /// When the run has to end by itself.
     pub(super) ends_at: Option<Instant>,
-    pub(super) watched: Watched,
+    pub(super) subscriptions: Subscriptions,
     pub(super) learning: Learning,
     /// Tests that have been called slow.
     pub(super) slow: BTreeSet<TestId>,
@@ -98,7 +98,7 @@ pub(super) struct Running {
     pub(super) way: Way,
     pub(super) began: Instant,
     /// Of which of its tests the worker has told a verdict.
-    pub(super) told: Vec<bool>,
+    pub(super) reported: Vec<bool>,
     /// Tells the worker that a fixture of its tests has died.
     pub(super) fixture_is_lost: Arc<AtomicBool>,
 }
@@ -113,7 +113,7 @@ pub(super) struct Starter<'s> {
 }
 
 /// A fixture that is there.
-pub(super) struct Standing {
+pub(super) struct RunningFixture {
     pub(super) handle: FixtureHandle,
     /// What it has handed over.
     pub(super) values: Values,
@@ -121,22 +121,22 @@ pub(super) struct Standing {
 
 /// What the verdicts of tests say whose fixture is lost.
 #[derive(Clone)]
-pub(super) struct Blocked {
+pub(super) struct LostFixture {
     pub(super) reason: Reason,
     pub(super) output: Vec<u8>,
 }
 
 /// Whether the fixture of a test that failed is to blame.
-pub(super) enum Trouble {
+pub(super) enum Suspicion {
     None,
     /// It has ended, and how is about to be told.
     Ended(Instance),
-    Lost(Blocked),
+    Lost(LostFixture),
 }
 
 /// What somebody looks at while the run goes on.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Watched {
+pub struct Subscriptions {
     /// The passing of time.
     pub time: bool,
     /// Tests that have become slow.
@@ -155,7 +155,7 @@ impl<'r> Run<'r> {
             running: HashMap::new(),
             fixtures: HashMap::new(),
             lost: BTreeMap::new(),
-            held: Vec::new(),
+            held_failures: Vec::new(),
             delayed: Vec::new(),
             ending: None,
             summary: Summary { slots: context.likely_slots, ..Summary::default() },
@@ -169,24 +169,24 @@ impl<'r> Run<'r> {
             kill_at: None,
             interrupted: None,
             ends_at: None,
-            watched: Watched::default(),
+            subscriptions: Subscriptions::default(),
             learning: Learning::default(),
             slow: BTreeSet::new(),
             slow_at: None,
             soonest_slow: Vec::new(),
         };
-        run.take_in(0);
+        run.expect_verdicts(0);
         run
     }
 
     /// Expects verdicts for the plan's groups from the `first` one on.
-    pub(super) fn take_in(&mut self, first: usize) {
+    pub(super) fn expect_verdicts(&mut self, first: usize) {
         let listings = &self.context.inventory.listings;
         self.summary.binaries = listings.len();
         let new = listings.iter().skip(self.ways.len());
         self.ways.extend(new.map(|listing| way(listing, self.context)));
         for group in self.plan.groups().skip(first) {
-            group.tests.iter().for_each(|test| self.ledger.open(test.id));
+            group.tests.iter().for_each(|test| self.ledger.expect(test.id));
             let soonest = group.tests.iter().map(|test| test.slow).min();
             self.soonest_slow.push(soonest.unwrap_or_default());
         }
@@ -199,12 +199,12 @@ impl<'r> Run<'r> {
 
     /// The verdict of a test that is ignored, and needs no worker.
     pub fn ignore(&mut self, test: TestId) {
-        self.conclude(test, Verdict::without_run(Outcome::Ignored, None));
+        self.report_verdict(test, Verdict::without_run(Outcome::Ignored, None));
     }
 
     /// Says what somebody looks at while the run goes on.
-    pub fn watch(&mut self, watched: Watched) {
-        self.watched = watched;
+    pub fn subscribe(&mut self, subscriptions: Subscriptions) {
+        self.subscriptions = subscriptions;
     }
 
     pub(super) fn group_of(&self, test: TestId) -> Option<usize> {

@@ -19,7 +19,7 @@ impl Run<'_> {
         self.context.stopping.store(true, Ordering::Relaxed);
         self.delayed.clear();
         for test in self.plan.stop() {
-            self.leave(test);
+            self.give_up(test);
         }
     }
 
@@ -63,8 +63,8 @@ impl Run<'_> {
                 None => Reason::Interrupted,
             };
             let verdict = aborted(&rest, at, reason);
-            self.judge(test, Verdict { outcome, ..verdict });
+            self.take_verdict(test, Verdict { outcome, ..verdict });
         }
-        self.give_back(batch, rest.not_begun);
+        self.requeue(batch, rest.not_begun);
     }
 }

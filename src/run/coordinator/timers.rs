@@ -14,37 +14,37 @@ const TICK: Duration = Duration::from_millis(100);
 
 impl Run<'_> {
     /// Waits for one message or the next moment, and deals with it.
-    pub(super) fn hear(&mut self, next: Next<'_>) {
-        let due = self.next_moment();
+    pub(super) fn wait_for_message(&mut self, next: Next<'_>) {
+        let due = self.next_timer();
         let left = due.map(|at| at.saturating_duration_since(clock::now()));
-        let patience = match self.watched.time {
+        let patience = match self.subscriptions.time {
             true => Some(left.map_or(TICK, |left| left.min(TICK))),
             false => left,
         };
         match next(patience) {
-            Some(message) => self.take(message),
+            Some(message) => self.handle_message(message),
             None => self.emit(Event::Tick),
         }
         // Also where there is always somebody who tells something.
         if due.is_some_and(|due| clock::now() >= due) {
-            self.deal_with_what_is_due();
+            self.fire_due_timers();
         }
     }
 
-    fn next_moment(&self) -> Option<Instant> {
+    fn next_timer(&self) -> Option<Instant> {
         let retry_at = self.delayed.iter().map(|(due, _, _)| *due).min();
         let slow_at = self.slow_at.filter(|_| !self.running.is_empty());
         [self.kill_at, retry_at, self.ends_at, slow_at].into_iter().flatten().min()
     }
 
-    fn deal_with_what_is_due(&mut self) {
+    fn fire_due_timers(&mut self) {
         let now = clock::now();
         let is_due = |at: Option<Instant>| at.is_some_and(|at| now >= at);
         if is_due(self.slow_at) {
-            self.look_for_slow_ones();
+            self.report_slow_tests();
         }
         if is_due(self.ends_at) {
-            self.end_in_time();
+            self.time_out();
         }
         if is_due(self.kill_at) {
             self.kill_at = None;
@@ -53,7 +53,7 @@ impl Run<'_> {
     }
 
     /// Tests whose time to run again has come.
-    pub(super) fn retry_what_is_due(&mut self) {
+    pub(super) fn retry_due_tests(&mut self) {
         let now = clock::now();
         for (_, group, test) in self.delayed.extract_if(.., |(due, _, _)| *due <= now) {
             self.plan.retry(group, test);
@@ -61,19 +61,19 @@ impl Run<'_> {
     }
 
     /// A batch of this group begins: nobody tells when each of its tests does.
-    pub(super) fn expect_slow_ones(&mut self, group: usize) {
+    pub(super) fn schedule_slow_check(&mut self, group: usize) {
         /// Of tests that are never slow.
         const NEVER: Duration = Duration::MAX;
         let soonest = self.soonest_slow[group].max(TICK);
-        if self.watched.slow && soonest < NEVER {
+        if self.subscriptions.slow && soonest < NEVER {
             self.slow_at = earlier(self.slow_at, clock::within(soonest));
         }
     }
 
-    fn look_for_slow_ones(&mut self) {
+    fn report_slow_tests(&mut self) {
         self.slow_at = None;
         let groups: Vec<usize> = self.running.values().map(|running| running.batch.group).collect();
-        groups.into_iter().for_each(|group| self.expect_slow_ones(group));
+        groups.into_iter().for_each(|group| self.schedule_slow_check(group));
         for (test, took) in self.context.running.now().into_iter().flat_map(|now| now.tests) {
             let group = self.batch_of(test).map(|batch| self.plan.group(batch.group));
             let Some(usual) = group.and_then(|group| group.slow(test)) else { continue };
@@ -86,7 +86,7 @@ impl Run<'_> {
     }
 
     /// The run has taken as long as it may: what runs is ended as at a first Ctrl-C.
-    fn end_in_time(&mut self) {
+    fn time_out(&mut self) {
         self.ends_at = None;
         self.summary.time_was_up = true;
         let limit = self.context.run_timeout.unwrap_or_default();

@@ -1,7 +1,7 @@
 //! What becomes of a test: its one verdict, another attempt, or the way back to the plan.
 
 use super::fixtures::with_block;
-use super::state::{Run, Trouble};
+use super::state::{Run, Suspicion};
 use super::timers::delay;
 use crate::config::keys::Flaky;
 use crate::model::event::Event;
@@ -18,27 +18,27 @@ use crate::worker::inbox::BatchEnd;
 const MOST_FRUITLESS: u32 = 3;
 
 impl Run<'_> {
-    pub(super) fn judge(&mut self, test: TestId, verdict: Verdict) {
+    pub(super) fn take_verdict(&mut self, test: TestId, verdict: Verdict) {
         if verdict.outcome.is_well() || self.context.fixtures.is_empty() {
-            return self.conclude_judged(test, verdict);
+            return self.record_verdict(test, verdict);
         }
-        match self.fixture_trouble(test) {
-            Trouble::None => self.conclude_judged(test, verdict),
-            Trouble::Ended(instance) => self.held.push((instance, test, verdict)),
-            Trouble::Lost(blocked) => self.conclude_judged(test, with_block(verdict, &blocked)),
+        match self.fixture_suspicion(test) {
+            Suspicion::None => self.record_verdict(test, verdict),
+            Suspicion::Ended(instance) => self.held_failures.push((instance, test, verdict)),
+            Suspicion::Lost(blocked) => self.record_verdict(test, with_block(verdict, &blocked)),
         }
     }
 
-    pub(super) fn conclude_judged(&mut self, test: TestId, verdict: Verdict) {
-        let Some(verdict) = self.try_again(test, verdict) else { return };
-        for (test, verdict) in self.ledger.judge(test, verdict) {
-            let verdict = self.steady(test, verdict);
-            self.conclude(test, verdict);
+    pub(super) fn record_verdict(&mut self, test: TestId, verdict: Verdict) {
+        let Some(verdict) = self.retry_or_return(test, verdict) else { return };
+        for (test, verdict) in self.ledger.record(test, verdict) {
+            let verdict = self.apply_flaky_policy(test, verdict);
+            self.report_verdict(test, verdict);
         }
     }
 
     /// What the policy makes of a test that failed first and passed later.
-    pub(super) fn steady(&self, test: TestId, verdict: Verdict) -> Verdict {
+    pub(super) fn apply_flaky_policy(&self, test: TestId, verdict: Verdict) -> Verdict {
         let Some(flakiness) = verdict.flakiness() else { return verdict };
         let rules = self.group_of(test).map(|group| self.plan.group(group).retries(test));
         match rules.unwrap_or_default().flaky {
@@ -52,7 +52,7 @@ impl Run<'_> {
         }
     }
 
-    pub(super) fn conclude(&mut self, test: TestId, verdict: Verdict) {
+    pub(super) fn report_verdict(&mut self, test: TestId, verdict: Verdict) {
         self.summary.add(&verdict);
         let is_bad = !verdict.outcome.is_well();
         self.emit(Event::Judged { test, verdict });
@@ -62,13 +62,13 @@ impl Run<'_> {
     }
 
     /// Gives a failure back that is the last word; for another one, the test is run again.
-    pub(super) fn try_again(&mut self, test: TestId, verdict: Verdict) -> Option<Verdict> {
+    pub(super) fn retry_or_return(&mut self, test: TestId, verdict: Verdict) -> Option<Verdict> {
         if self.stopped || !verdict.outcome.is_failure() {
             return Some(verdict);
         }
         let Some(group) = self.group_of(test) else { return Some(verdict) };
         let rules = self.plan.group(group).retries(test);
-        if self.lost_of(self.plan.group(group)).is_some() {
+        if self.lost_fixture_of(self.plan.group(group)).is_some() {
             // It could not run again: on another slot its fixture is gone for good.
             return Some(verdict);
         }
@@ -87,9 +87,9 @@ impl Run<'_> {
     }
 
     /// A test will get no chance, or no other one: then what is known of it is the last word.
-    pub(super) fn leave(&mut self, test: TestId) {
-        match self.ledger.last_word(test) {
-            Some(verdict) => self.conclude_judged(test, verdict),
+    pub(super) fn give_up(&mut self, test: TestId) {
+        match self.ledger.final_verdict(test) {
+            Some(verdict) => self.record_verdict(test, verdict),
             None => self.summary.not_run += 1,
         }
     }
@@ -102,32 +102,32 @@ impl Run<'_> {
                 output: rest.output.clone(),
                 ..Verdict::without_run(Outcome::Missing, Some(Reason::NotRun))
             };
-            self.judge(*test, verdict);
+            self.take_verdict(*test, verdict);
         }
     }
 
     /// Tests that a worker did not come to. Where these are all that it was handed, no other
     /// worker may fare better, and that must not go on for ever.
-    pub(super) fn came_back(&mut self, batch: &Batch, tests: Vec<TestId>, cause: Requeued) {
+    pub(super) fn requeue_or_give_up(&mut self, batch: &Batch, tests: Vec<TestId>, cause: Requeued) {
         if tests.len() < batch.tests.len() || self.stopped {
-            return self.give_back(batch, tests);
+            return self.requeue(batch, tests);
         }
         let is_hopeless = |test: &TestId| self.ledger.note_fruitless(*test) >= MOST_FRUITLESS;
         let (hopeless, others): (Vec<_>, Vec<_>) = tests.into_iter().partition(is_hopeless);
-        self.give_back(batch, others);
+        self.requeue(batch, others);
         for test in hopeless {
             let (cause, times) = (cause.clone(), MOST_FRUITLESS);
             let reason = Reason::NeverBegan { cause, times };
-            self.judge(test, Verdict::without_run(Outcome::Aborted, Some(reason)));
+            self.take_verdict(test, Verdict::without_run(Outcome::Aborted, Some(reason)));
         }
     }
 
-    pub(super) fn give_back(&mut self, batch: &Batch, tests: Vec<TestId>) {
-        let open = tests.into_iter().filter(|test| !self.ledger.is_judged(*test));
+    pub(super) fn requeue(&mut self, batch: &Batch, tests: Vec<TestId>) {
+        let open = tests.into_iter().filter(|test| !self.ledger.has_verdict(*test));
         let open: Vec<TestId> = open.collect();
         if self.stopped {
-            open.into_iter().for_each(|test| self.leave(test));
-        } else if let Some(blocked) = self.lost_of(self.plan.group(batch.group)).cloned() {
+            open.into_iter().for_each(|test| self.give_up(test));
+        } else if let Some(blocked) = self.lost_fixture_of(self.plan.group(batch.group)).cloned() {
             open.into_iter().for_each(|test| self.block(test, &blocked));
         } else {
             let (alone, others): (Vec<_>, Vec<_>) =

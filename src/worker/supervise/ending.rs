@@ -28,7 +28,7 @@ impl Worker<'_> {
             self.fail_ended_test(test, how, &left.rest);
         }
         if let ([_], [_, ..]) = (&*self.tests, &*left.nobodys) {
-            // LeakOwner else could it be?
+            // Whose else could it be?
             left.findings.entry(0).or_default().append(&mut left.nobodys);
         }
         self.settle_all(&mut left, messages);

@@ -56,8 +56,8 @@ impl<'r> Worker<'r> {
             Some(rules) if !findings.is_empty() => {
                 let of_test = &self.listing.tests[id.test].name;
                 let owner = &self.listing.binary.id(of_test);
-                let whose = LeakOwner { listing: self.listing, of_test, owner, modules };
-                self.context.classified(findings, rules, whose)
+                let subject = LeakOwner { listing: self.listing, of_test, owner, modules };
+                self.context.classified(findings, rules, subject)
             }
             _ => Vec::new(),
         }
@@ -75,8 +75,8 @@ impl<'r> Worker<'r> {
             let findings = std::slice::from_ref(finding);
             let leaks = rules.iter().flat_map(|rules| {
                 let (owner, modules) = (&*self.job.group.node, &*left.modules);
-                let whose = LeakOwner { listing: self.listing, of_test: "", owner, modules };
-                self.context.classified(findings, rules, whose)
+                let subject = LeakOwner { listing: self.listing, of_test: "", owner, modules };
+                self.context.classified(findings, rules, subject)
             });
             leaks.max_by_key(|leak| leak.action)
         };

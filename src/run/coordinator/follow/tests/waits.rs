@@ -4,13 +4,13 @@ use std::cell::Cell;
 
 use super::*;
 use crate::plan::schedule::Plan;
-use crate::run::coordinator::state::{Growth, Watched};
+use crate::run::coordinator::state::{Growth, Subscriptions};
 use crate::worker::context::Context;
 use crate::worker::inbox::{EndCause, BatchEnd};
 
 /// Plays a run of one batch in which a test runs on and on, until it is called slow or the run has
 /// waited so often; returns how long the run was ready to wait each time.
-fn waits(watched: Watched, slow: Duration) -> (Vec<Option<Duration>>, bool) {
+fn waits(subscriptions: Subscriptions, slow: Duration) -> (Vec<Option<Duration>>, bool) {
     const MOST: usize = 20;
     let mut only = group(0, Isolation::Unit, &tests(2));
     only.tests.iter_mut().for_each(|test| test.slow = slow);
@@ -23,7 +23,7 @@ fn waits(watched: Watched, slow: Duration) -> (Vec<Option<Duration>>, bool) {
         true
     };
     let mut run = Run::new(&context, Plan::new(setting.groups.clone(), 1, None), false, &mut emit);
-    run.watch(watched);
+    run.subscribe(subscriptions);
     let place = context.running.enter(0, 0);
     let mut next = |patience: Option<Duration>| {
         let is_over = patience.is_none_or(|left| left > SHORT) || waits.len() == MOST;
@@ -52,7 +52,7 @@ const SHORT: Duration = Duration::from_millis(500);
 
 #[test]
 fn the_run_sleeps_until_a_test_may_have_become_slow() {
-    let slow = Watched { slow: true, time: false };
+    let slow = Subscriptions { slow: true, time: false };
     let (found, is_slow) = waits(slow, Duration::from_millis(300));
     assert!(is_slow, "{found:?}");
     // When the batch may first have a slow test, and when this one is; a system that wakes
@@ -64,9 +64,9 @@ fn the_run_sleeps_until_a_test_may_have_become_slow() {
 
 #[test]
 fn the_run_sleeps_until_somebody_tells_something_where_nobody_looks() {
-    let (found, _) = waits(Watched::default(), Duration::from_millis(1));
+    let (found, _) = waits(Subscriptions::default(), Duration::from_millis(1));
     assert!(found.iter().all(Option::is_none), "{found:?}");
-    let (found, _) = waits(Watched { slow: true, time: false }, Duration::MAX);
+    let (found, _) = waits(Subscriptions { slow: true, time: false }, Duration::MAX);
     assert!(found.iter().all(Option::is_none), "{found:?}");
 }
 
