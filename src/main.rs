@@ -53,8 +53,8 @@ mod worker;
 use std::process::ExitCode;
 
 use crate::cli::args::NoTests;
-use crate::cli::cargo_config::Configuration;
-use crate::cli::settings::{ByHand, Settings, Task};
+use crate::cli::cargo_config::CargoConfig;
+use crate::cli::settings::{FixtureTask, Settings, Task};
 use crate::commands::prepare::{Built, Next};
 use crate::commands::run::Known;
 use crate::discovery::inventory::Inventory;
@@ -74,8 +74,8 @@ fn main() -> ExitCode {
         return fixture::kept::run_daemon();
     }
     let args = cli::args::parse(std::env::args_os());
-    let configuration = Configuration::load(&args.cargo);
-    let settings = Settings::new(args, configuration);
+    let cargo_config = CargoConfig::load(&args.cargo);
+    let settings = Settings::new(args, cargo_config);
     let lines = match settings.task {
         Task::Run => platform::set_up(),
         _ => Lines::default(),
@@ -100,7 +100,7 @@ fn run(settings: &Settings, lines: Lines) -> Result<Exit> {
     let pool = make_pool(settings.slots)?;
     let mut notes = Vec::new();
 
-    if let Task::Fixtures(what @ (ByHand::List | ByHand::Stop(_))) = &settings.task {
+    if let Task::Fixtures(what @ (FixtureTask::List | FixtureTask::Stop(_))) = &settings.task {
         let (workspace, policy) = commands::prepare::declared_alone(settings)?;
         let kept_fixtures = KeptFixtures::new(&workspace.state_dir, false);
         return commands::fixtures::act(what, settings, &policy, &kept_fixtures, None, &interrupts);
@@ -127,7 +127,7 @@ fn run(settings: &Settings, lines: Lines) -> Result<Exit> {
         return commands::fixtures::act(what, settings, &policy, &kept_fixtures, inventory, &interrupts);
     }
     let all = 0..inventory.listings.len();
-    let choices = discovery::filter::choose(&inventory, all, &settings.wanted, &policy);
+    let choices = discovery::filter::choose(&inventory, all, &settings.filter, &policy);
     let grouped = plan::grouping::group(&inventory, 0, &choices, settings, &policy, &history);
     let slots =
         plan::grouping::slots(&grouped.groups, rest.is_some(), settings, policy.overcommit());

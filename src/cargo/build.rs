@@ -1,4 +1,4 @@
-//! The running `cargo test --no-run`.
+//! The build of the test binaries.
 
 use std::io::BufReader;
 use std::sync::mpsc::{Receiver, channel};
@@ -10,15 +10,16 @@ use crate::cli::settings::Settings;
 use crate::error::{Error, Result};
 use crate::process::platform::{self, Fostered};
 
-/// cargo at work.
+/// A running `cargo test --no-run`.
 pub struct Build {
     pub cargo: Fostered,
-    /// What it tells. They end when it has closed its output, which it does at its own end.
-    pub news: Receiver<Message>,
+    /// Disconnected when cargo has closed its output, which it does when it exits.
+    pub messages: Receiver<Message>,
 }
 
 impl Build {
-    /// Where tests may run `beside_tests`, what the build leaves running is told from what they do.
+    /// With `beside_tests`, the processes that the build leaves running are kept apart from those
+    /// that tests start meanwhile.
     pub fn start(settings: &Settings, beside_tests: bool) -> Result<Build> {
         let command = command::build(settings);
         let program = command.get_program().to_string_lossy().into_owned();
@@ -28,18 +29,18 @@ impl Build {
         };
         let (mut cargo, stdout) = started.map_err(|source| Error::Start { program, source })?;
         let stdout = stdout.ok_or(Error::Build)?;
-        let (sender, news) = channel();
+        let (sender, receiver) = channel();
         let read = move || {
-            // Text that is no message is what a build script or a wrapper printed; nothing of
-            // ours. Nobody who listens any more has given the build up.
+            // Lines that are no messages come from build scripts or wrappers. The receiver is gone
+            // when the build has been given up.
             let messages = Message::parse_stream(BufReader::new(stdout)).flatten();
             messages.map_while(|message| sender.send(message).ok()).for_each(drop);
         };
         match std::thread::Builder::new().name("cargo".into()).spawn(read) {
-            Ok(_) => Ok(Build { cargo, news }),
+            Ok(_) => Ok(Build { cargo, messages: receiver }),
             Err(error) => {
                 platform::end_tree(cargo.id());
-                // It has been killed; there is nothing more to learn of it.
+                // It has been killed; its status says nothing new.
                 let _ = cargo.wait();
                 cargo.release();
                 Err(Error::Thread(error))

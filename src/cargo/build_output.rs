@@ -6,19 +6,19 @@ use std::path::PathBuf;
 use cargo_metadata::{Artifact, Message, PackageId, Target, TargetKind};
 
 use super::binary::{Binary, Harness};
-use super::environment::{self, BuildScript, Surroundings};
-use super::origins::{Origins, linked_path};
+use super::environment::{BuildScript, TestEnvironment};
+use super::link_inputs::{LinkInputs, linked_path};
 use super::toolchain::Toolchain;
 use super::workspace::{Workspace, crate_name};
 use crate::cli::args::CargoArgs;
-use crate::cli::cargo_config::Configuration;
+use crate::cli::cargo_config::CargoConfig;
 use crate::cli::settings::Settings;
 use crate::error::{Error, Result};
 use crate::state::Stamp;
 
 /// What cargo has told about what it built.
 #[derive(Default)]
-pub struct Told {
+pub struct BuildOutput {
     /// Test binaries that nobody has asked for yet.
     tests: Vec<Artifact>,
     scripts: HashMap<PackageId, BuildScript>,
@@ -27,17 +27,17 @@ pub struct Told {
     binaries: HashMap<PackageId, Vec<(String, PathBuf)>>,
     /// The targets of all that is not a test: a program and a library may have one name.
     others: HashMap<PackageId, Vec<Target>>,
-    origins: Origins,
+    link_inputs: LinkInputs,
 }
 
-impl Told {
+impl BuildOutput {
     pub fn take(&mut self, message: Message) {
         match message {
             Message::CompilerArtifact(artifact) => self.artifact(artifact),
             Message::BuildScriptExecuted(script) => {
                 let paths = script.linked_paths.iter().map(|path| linked_path(path.as_str()));
                 self.linked_paths.extend(paths);
-                self.origins.add_script(&script);
+                self.link_inputs.add_script(&script);
                 let script_left = BuildScript { out_dir: script.out_dir.into(), env: script.env };
                 self.scripts.insert(script.package_id, script_left);
             }
@@ -50,7 +50,7 @@ impl Told {
             self.tests.extend(artifact.executable.is_some().then_some(artifact));
             return;
         }
-        self.origins.add(&artifact);
+        self.link_inputs.add(&artifact);
         let (package, target) = (artifact.package_id, artifact.target);
         if let Some(executable) = artifact.executable
             && target.kind.contains(&TargetKind::Bin)
@@ -90,16 +90,16 @@ impl Told {
             let id = &artifact.package_id;
             let package = workspace.position(id);
             let package = package.ok_or_else(|| Error::Cargo(format!("nobody knows `{id}`")))?;
-            Ok(self.binary(artifact, package, workspace, toolchain, &settings.configuration))
+            Ok(self.binary(artifact, package, workspace, toolchain, &settings.cargo_config))
         };
         let mut binaries: Vec<Binary> = tests.iter().map(binary).collect::<Result<_>>()?;
         binaries.sort_by(Binary::compare);
         Ok(binaries)
     }
 
-    /// Whose all that is which the test binaries are made of, as far as they are told of.
-    pub fn origins(&self, toolchain: &Toolchain) -> Origins {
-        self.origins.clone().beside(toolchain.library_dirs())
+    /// What the test binaries are linked from, as far as it has been reported.
+    pub fn link_inputs(&self, toolchain: &Toolchain) -> LinkInputs {
+        self.link_inputs.clone().with_toolchain(toolchain.library_dirs())
     }
 
     /// Adds those packages to the workspace that are built and stand outside of it.
@@ -115,7 +115,7 @@ impl Told {
         index: usize,
         workspace: &Workspace,
         toolchain: &Toolchain,
-        configuration: &Configuration,
+        cargo_config: &CargoConfig,
     ) -> Binary {
         let package = &workspace.packages[index];
         let target = &artifact.target;
@@ -124,16 +124,17 @@ impl Told {
         let platform = toolchain.platform_of(&executable);
         let sees_binaries = matches!(kind, TargetKind::Test | TargetKind::Bench);
         let own_binaries = self.binaries.get(&artifact.package_id).filter(|_| sees_binaries);
-        let env = environment::variables(&Surroundings {
+        let environment = TestEnvironment {
             package,
             executable: &executable,
             build_script: self.scripts.get(&artifact.package_id),
             linked_paths: &self.linked_paths,
             binaries: own_binaries.map(Vec::as_slice).unwrap_or_default(),
-            configuration,
+            cargo_config,
             toolchain,
             platform,
-        });
+        };
+        let env = environment.variables();
         let harness = match package.has_custom_harness(&kind, &target.name) {
             true => Harness::Custom,
             false => Harness::Libtest,

@@ -12,7 +12,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Witness {
+pub enum CacheInput {
     /// What stands in a file, or that there is none.
     Text(PathBuf),
     /// Whether there is a file, a directory or nothing.
@@ -27,18 +27,18 @@ pub enum Witness {
 /// More directories than that are not looked through for every run.
 const MOST_DIRECTORIES: usize = 4096;
 
-impl Witness {
+impl CacheInput {
     /// What it says now, as a digest; none where it cannot be read.
-    pub fn says(&self) -> Option<u64> {
+    pub fn digest(&self) -> Option<u64> {
         match self {
-            Witness::Text(path) => match fs::read(path) {
+            CacheInput::Text(path) => match fs::read(path) {
                 Ok(bytes) => Some(digest(&(true, bytes))),
                 Err(error) if is_absence(&error) => Some(digest(&false)),
                 Err(_) => None,
             },
-            Witness::Kind(path) => kind(path).map(|kind| digest(&kind)),
-            Witness::Targets(dir) => targets(dir).map(|found| digest(&found)),
-            Witness::Members { root, pattern } => {
+            CacheInput::Kind(path) => kind(path).map(|kind| digest(&kind)),
+            CacheInput::Targets(dir) => targets(dir).map(|found| digest(&found)),
+            CacheInput::Members { root, pattern } => {
                 members(root, pattern).map(|found| digest(&found))
             }
         }
@@ -47,8 +47,8 @@ impl Witness {
     /// When what it looks at was changed last, as far as the file system tells.
     pub fn changed(&self) -> Option<SystemTime> {
         let path = match self {
-            Witness::Text(path) | Witness::Kind(path) | Witness::Targets(path) => path,
-            Witness::Members { root, .. } => root,
+            CacheInput::Text(path) | CacheInput::Kind(path) | CacheInput::Targets(path) => path,
+            CacheInput::Members { root, .. } => root,
         };
         // Of what is gone its directory tells.
         path.ancestors().take(2).find_map(changed)
@@ -160,30 +160,30 @@ mod tests {
     }
 
     /// What the witness says before and after the change.
-    fn around(witness: &Witness, change: impl FnOnce()) -> (Option<u64>, Option<u64>) {
-        let before = witness.says();
-        assert!(before.is_some(), "{witness:?}");
+    fn around(input: &CacheInput, change: impl FnOnce()) -> (Option<u64>, Option<u64>) {
+        let before = input.digest();
+        assert!(before.is_some(), "{input:?}");
         change();
-        (before, witness.says())
+        (before, input.digest())
     }
 
     #[track_caller]
-    fn notices(witness: Witness, change: impl FnOnce()) {
-        let (before, after) = around(&witness, change);
-        assert!(after.is_some() && before != after, "{witness:?} noticed nothing");
+    fn notices(input: CacheInput, change: impl FnOnce()) {
+        let (before, after) = around(&input, change);
+        assert!(after.is_some() && before != after, "{input:?} noticed nothing");
     }
 
     #[track_caller]
-    fn overlooks(witness: Witness, change: impl FnOnce()) {
-        let (before, after) = around(&witness, change);
-        assert_eq!(before, after, "{witness:?}");
+    fn overlooks(input: CacheInput, change: impl FnOnce()) {
+        let (before, after) = around(&input, change);
+        assert_eq!(before, after, "{input:?}");
     }
 
     #[test]
     fn a_text_is_known_by_every_byte() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("Cargo.toml");
-        let text = || Witness::Text(path.clone());
+        let text = || CacheInput::Text(path.clone());
         notices(text(), || write(&path, ""));
         notices(text(), || write(&path, "a"));
         // In the same tick, of the same length.
@@ -192,14 +192,14 @@ mod tests {
         notices(text(), || fs::remove_file(&path).unwrap());
         overlooks(text(), || write(&dir.path().join("Cargo.lock"), ""));
         fs::create_dir(&path).unwrap();
-        assert_eq!(text().says(), None, "a directory is no text");
+        assert_eq!(text().digest(), None, "a directory is no text");
     }
 
     #[test]
     fn targets_are_files_and_directories_with_a_main() {
         let dir = tempfile::tempdir().unwrap();
         let tests = dir.path().join("tests");
-        let targets = || Witness::Targets(tests.clone());
+        let targets = || CacheInput::Targets(tests.clone());
         notices(targets(), || write(&tests.join("a.rs"), ""));
         notices(targets(), || write(&tests.join("b/helper.rs"), ""));
         notices(targets(), || write(&tests.join("b/main.rs"), ""));
@@ -213,23 +213,23 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().to_owned();
         let members =
-            |pattern: &str| Witness::Members { root: root.clone(), pattern: pattern.into() };
+            |pattern: &str| CacheInput::Members { root: root.clone(), pattern: pattern.into() };
         notices(members("crates/*"), || write(&root.join("crates/a/Cargo.toml"), ""));
         overlooks(members("crates/*"), || fs::create_dir(root.join("crates/b")).unwrap());
         notices(members("crates/*"), || write(&root.join("crates/b/Cargo.toml"), ""));
         overlooks(members("crates/*"), || write(&root.join("crates/b/c/Cargo.toml"), ""));
         notices(members("*/b/[a-z]"), || write(&root.join("more/b/d/Cargo.toml"), ""));
         notices(members("crates/*"), || fs::remove_dir_all(root.join("crates/a")).unwrap());
-        assert_eq!(members("**/a").says(), None, "too much to look through");
+        assert_eq!(members("**/a").digest(), None, "too much to look through");
     }
 
     #[test]
     fn a_kind_is_no_content() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("build.rs");
-        notices(Witness::Kind(path.clone()), || write(&path, ""));
-        overlooks(Witness::Kind(path.clone()), || write(&path, "fn main() {}"));
-        notices(Witness::Kind(path.clone()), || fs::remove_file(&path).unwrap());
+        notices(CacheInput::Kind(path.clone()), || write(&path, ""));
+        overlooks(CacheInput::Kind(path.clone()), || write(&path, "fn main() {}"));
+        notices(CacheInput::Kind(path.clone()), || fs::remove_file(&path).unwrap());
     }
 
     #[test]
@@ -237,7 +237,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a");
         let before = SystemTime::now() - std::time::Duration::from_secs(60);
-        assert!(Witness::Text(path.clone()).changed().unwrap() > before);
-        assert_eq!(Witness::Text(path.join("b/c")).changed(), None);
+        assert!(CacheInput::Text(path.clone()).changed().unwrap() > before);
+        assert_eq!(CacheInput::Text(path.join("b/c")).changed(), None);
     }
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::toolchain::{Platform, Toolchain};
 use super::workspace::Package;
-use crate::cli::cargo_config::Configuration;
+use crate::cli::cargo_config::CargoConfig;
 
 pub type Variables = BTreeMap<OsString, OsString>;
 
@@ -21,8 +21,8 @@ pub struct BuildScript {
     pub env: Vec<(String, String)>,
 }
 
-/// What surrounds one test binary.
-pub struct Surroundings<'a> {
+/// All that decides about the variables of a test binary.
+pub struct TestEnvironment<'a> {
     pub package: &'a Package,
     pub executable: &'a Path,
     pub build_script: Option<&'a BuildScript>,
@@ -30,34 +30,54 @@ pub struct Surroundings<'a> {
     pub linked_paths: &'a [PathBuf],
     /// `(name, path)` of the package's own binaries, for integration tests only.
     pub binaries: &'a [(String, PathBuf)],
-    pub configuration: &'a Configuration,
+    pub cargo_config: &'a CargoConfig,
     pub toolchain: &'a Toolchain,
     pub platform: &'a Platform,
 }
 
-/// The variables to set on top of the runner's own environment.
-pub fn variables(around: &Surroundings<'_>) -> Variables {
-    let mut variables = package_variables(around.package);
-    variables.insert("CARGO".into(), around.toolchain.cargo.clone());
-    if let Some(script) = around.build_script {
-        variables.insert("OUT_DIR".into(), script.out_dir.clone().into());
-        variables.extend(script.env.iter().map(|(k, v)| (k.into(), v.into())));
-    }
-    for (name, path) in around.binaries {
-        variables.insert(format!("CARGO_BIN_EXE_{name}").into(), path.into());
-    }
-    variables.insert(LIBRARY_PATH.into(), library_path(around));
-    // cargo's order: what it sets itself is never overridden, what the user set only with
-    // `force`.
-    for (name, value) in &around.configuration.env {
-        let name = OsString::from(name);
-        let taken =
-            variables.contains_key(&name) || (!value.force && std::env::var_os(&name).is_some());
-        if !taken {
-            variables.insert(name, value.value.clone());
+impl TestEnvironment<'_> {
+    /// The variables to set on top of the runner's own environment.
+    pub fn variables(&self) -> Variables {
+        let mut variables = package_variables(self.package);
+        variables.insert("CARGO".into(), self.toolchain.cargo.clone());
+        if let Some(script) = self.build_script {
+            variables.insert("OUT_DIR".into(), script.out_dir.clone().into());
+            variables.extend(script.env.iter().map(|(k, v)| (k.into(), v.into())));
         }
+        for (name, path) in self.binaries {
+            variables.insert(format!("CARGO_BIN_EXE_{name}").into(), path.into());
+        }
+        variables.insert(LIBRARY_PATH.into(), self.library_path());
+        // cargo's order: what it sets itself is never overridden, what the user set only with
+        // `force`.
+        for (name, value) in &self.cargo_config.env {
+            let name = OsString::from(name);
+            let taken = variables.contains_key(&name)
+                || (!value.force && std::env::var_os(&name).is_some());
+            if !taken {
+                variables.insert(name, value.value.clone());
+            }
+        }
+        variables
     }
-    variables
+
+    /// The order is cargo's: linked paths below the build directory, the artifact directory,
+    /// its `deps`, the standard library, then what the user had.
+    fn library_path(&self) -> OsString {
+        let deps = self.executable.parent().unwrap_or(Path::new(""));
+        let artifacts = match deps.file_name() {
+            Some(name) if name == "deps" || name == "examples" => deps.parent().unwrap_or(deps),
+            _ => deps,
+        };
+        let mut paths: Vec<PathBuf> =
+            self.linked_paths.iter().filter(|path| path.starts_with(artifacts)).cloned().collect();
+        paths.push(artifacts.to_owned());
+        paths.push(artifacts.join("deps"));
+        paths.push(self.platform.libdir.clone());
+        let existing = std::env::var_os(LIBRARY_PATH).unwrap_or_default();
+        paths.extend(std::env::split_paths(&existing).filter(|path| !path.as_os_str().is_empty()));
+        std::env::join_paths(paths).unwrap_or(existing)
+    }
 }
 
 /// Our own variables: what tells one worker from the others.
@@ -141,21 +161,3 @@ pub const LIBRARY_PATH: &str = "DYLD_FALLBACK_LIBRARY_PATH";
 pub const LIBRARY_PATH: &str = "PATH";
 #[cfg(not(any(target_os = "macos", windows)))]
 pub const LIBRARY_PATH: &str = "LD_LIBRARY_PATH";
-
-/// The order is cargo's: linked paths below the build directory, the artifact directory,
-/// its `deps`, the standard library, then what the user had.
-fn library_path(around: &Surroundings<'_>) -> OsString {
-    let deps = around.executable.parent().unwrap_or(Path::new(""));
-    let artifacts = match deps.file_name() {
-        Some(name) if name == "deps" || name == "examples" => deps.parent().unwrap_or(deps),
-        _ => deps,
-    };
-    let mut paths: Vec<PathBuf> =
-        around.linked_paths.iter().filter(|path| path.starts_with(artifacts)).cloned().collect();
-    paths.push(artifacts.to_owned());
-    paths.push(artifacts.join("deps"));
-    paths.push(around.platform.libdir.clone());
-    let existing = std::env::var_os(LIBRARY_PATH).unwrap_or_default();
-    paths.extend(std::env::split_paths(&existing).filter(|path| !path.as_os_str().is_empty()));
-    std::env::join_paths(paths).unwrap_or(existing)
-}

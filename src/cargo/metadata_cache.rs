@@ -14,10 +14,10 @@ use cargo_metadata::{Metadata, Package};
 use serde::{Deserialize, Serialize};
 use toml::de::DeTable;
 
-use super::cache_input::{Witness, digest, is_pattern};
+use super::cache_input::{CacheInput, digest, is_pattern};
 use super::command;
 use crate::cli::args::CargoArgs;
-use crate::cli::cargo_config::Configuration;
+use crate::cli::cargo_config::CargoConfig;
 use crate::cli::settings::Settings;
 use crate::error::Result;
 use crate::model::event::Note;
@@ -31,23 +31,23 @@ const FORMAT: u32 = 2;
 const TOO_NEW: Duration = Duration::from_millis(100);
 
 #[derive(Serialize, Deserialize)]
-struct Kept {
+struct CachedMetadata {
     /// The digest of the `Question`; variables may hold secrets, and are not written.
-    question: u64,
-    witnesses: Vec<(Witness, u64)>,
+    key: u64,
+    inputs: Vec<(CacheInput, u64)>,
     metadata: Metadata,
 }
 
 /// All that decides about the answer besides files.
 #[derive(Debug, Hash)]
-struct Question {
+struct CacheKey {
     program: &'static str,
     cargo: PathBuf,
     cargo_identity: String,
     cwd: PathBuf,
     manifest: PathBuf,
     flags: Vec<String>,
-    configuration: BTreeSet<PathBuf>,
+    cargo_config: BTreeSet<PathBuf>,
     variables: BTreeSet<(OsString, OsString)>,
 }
 
@@ -66,20 +66,20 @@ fn typed(args: &CargoArgs) -> Option<PathBuf> {
 
 /// A run within another must leave no trace.
 pub fn metadata(settings: &Settings, notes: &mut Vec<Note>) -> Result<Metadata> {
-    let Settings { cargo: args, configuration, .. } = settings;
-    let Some(question) = Question::of(args, configuration).filter(|_| !settings.nested) else {
+    let Settings { cargo: args, cargo_config, .. } = settings;
+    let Some(key) = CacheKey::of(args, cargo_config).filter(|_| !settings.nested) else {
         return command::metadata(args, None);
     };
-    for dir in question.state_dirs(typed(args).or_else(|| configuration.target_dir.clone())) {
-        if let Some(metadata) = known(&dir.join(question.file_name()), &question, notes) {
+    for dir in key.state_dirs(typed(args).or_else(|| cargo_config.target_dir.clone())) {
+        if let Some(metadata) = known(&dir.join(key.file_name()), &key, notes) {
             return Ok(metadata);
         }
     }
-    let absent = absent_above(&question);
+    let absent = absent_above(&key);
     let asked = SystemTime::now();
     let metadata = command::metadata(args, None)?;
-    let path = state_dir(args, &metadata).join(question.file_name());
-    keep(path, &metadata, &question, &Before { asked, absent }, notes);
+    let path = state_dir(args, &metadata).join(key.file_name());
+    keep(path, &metadata, &key, &Before { asked, absent }, notes);
     Ok(metadata)
 }
 
@@ -92,19 +92,19 @@ struct Before {
 
 /// What is not there before cargo is asked, nor after that, was not there for cargo. Of it no
 /// directory has to tell: those above a workspace, such as `/tmp`, may change all the time.
-fn absent_above(question: &Question) -> BTreeSet<PathBuf> {
-    let dirs = question.cwd.ancestors().chain(question.dir().ancestors());
+fn absent_above(key: &CacheKey) -> BTreeSet<PathBuf> {
+    let dirs = key.cwd.ancestors().chain(key.dir().ancestors());
     let manifests = dirs.map(|dir| dir.join("Cargo.toml"));
-    let files = manifests.chain(question.configuration.iter().cloned());
+    let files = manifests.chain(key.cargo_config.iter().cloned());
     files.filter(|file| !file.exists()).collect()
 }
 
-fn known(path: &Path, question: &Question, notes: &mut Vec<Note>) -> Option<Metadata> {
-    match state::read::<Kept>(path, FORMAT) {
-        Stored::Found(kept) => {
-            let holds = kept.question == digest(question)
-                && kept.witnesses.iter().all(|(witness, said)| witness.says() == Some(*said));
-            holds.then_some(kept.metadata)
+fn known(path: &Path, key: &CacheKey, notes: &mut Vec<Note>) -> Option<Metadata> {
+    match state::read::<CachedMetadata>(path, FORMAT) {
+        Stored::Found(cached) => {
+            let holds = cached.key == digest(key)
+                && cached.inputs.iter().all(|(input, digest)| input.digest() == Some(*digest));
+            holds.then_some(cached.metadata)
         }
         Stored::Absent => None,
         Stored::Damaged(why) => {
@@ -117,29 +117,28 @@ fn known(path: &Path, question: &Question, notes: &mut Vec<Note>) -> Option<Meta
 fn keep(
     path: PathBuf,
     metadata: &Metadata,
-    question: &Question,
+    key: &CacheKey,
     before: &Before,
     notes: &mut Vec<Note>,
 ) {
-    let is_absent = |witness: &Witness| matches!(witness, Witness::Text(path) if before.absent.contains(path) && !path.exists());
-    let said = |witness: Witness| {
-        let is_old = is_absent(&witness)
-            || witness.changed().is_none_or(|changed| changed + TOO_NEW < before.asked);
-        let said = witness.says().filter(|_| is_old)?;
-        Some((witness, said))
+    let is_absent = |input: &CacheInput| matches!(input, CacheInput::Text(path) if before.absent.contains(path) && !path.exists());
+    let with_digest = |input: CacheInput| {
+        let is_old = is_absent(&input)
+            || input.changed().is_none_or(|changed| changed + TOO_NEW < before.asked);
+        let digest = input.digest().filter(|_| is_old)?;
+        Some((input, digest))
     };
-    let witnesses =
-        witnesses(metadata, question).and_then(|all| all.into_iter().map(said).collect());
-    let Some(witnesses) = witnesses else { return };
-    let kept = Kept { question: digest(question), witnesses, metadata: metadata.clone() };
-    if let Err(error) = state::write(&path, FORMAT, &kept) {
+    let inputs = inputs(metadata, key).and_then(|all| all.into_iter().map(with_digest).collect());
+    let Some(inputs) = inputs else { return };
+    let cached = CachedMetadata { key: digest(key), inputs, metadata: metadata.clone() };
+    if let Err(error) = state::write(&path, FORMAT, &cached) {
         notes.push(Note::StateNotWritten { path, why: error.to_string() });
     }
 }
 
-impl Question {
+impl CacheKey {
     /// None where the answer may hang on what is not looked at.
-    fn of(args: &CargoArgs, configuration: &Configuration) -> Option<Question> {
+    fn of(args: &CargoArgs, cargo_config: &CargoConfig) -> Option<CacheKey> {
         // They may change what cargo reads.
         if !args.unstable.is_empty() {
             return None;
@@ -151,14 +150,14 @@ impl Question {
             Some(path) => std::path::absolute(path).ok()?,
             None => cwd.ancestors().map(|dir| dir.join("Cargo.toml")).find(|path| path.exists())?,
         };
-        Some(Question {
+        Some(CacheKey {
             program: env!("CARGO_PKG_VERSION"),
             cargo_identity: state::identity(&cargo)?,
             cargo,
             cwd,
             manifest,
             flags: command::resolution_flags(args),
-            configuration: configuration.files.clone(),
+            cargo_config: cargo_config.files.clone(),
             variables: std::env::vars_os().filter(|(name, _)| is_cargos(name)).collect(),
         })
     }
@@ -190,23 +189,23 @@ fn is_cargos(name: &std::ffi::OsStr) -> bool {
 }
 
 /// All that cargo reads for its answer; none where that cannot be told.
-fn witnesses(metadata: &Metadata, question: &Question) -> Option<BTreeSet<Witness>> {
-    let files = question.configuration.iter().cloned();
-    let mut witnesses: BTreeSet<Witness> = files.map(Witness::Text).collect();
+fn inputs(metadata: &Metadata, key: &CacheKey) -> Option<BTreeSet<CacheInput>> {
+    let files = key.cargo_config.iter().cloned();
+    let mut inputs: BTreeSet<CacheInput> = files.map(CacheInput::Text).collect();
     let root = metadata.workspace_root.as_std_path();
     let root_manifest = root.join("Cargo.toml");
     let patterns = patterns(&std::fs::read_to_string(&root_manifest).ok()?)?;
-    witnesses.extend(
-        patterns.into_iter().map(|pattern| Witness::Members { root: root.to_owned(), pattern }),
+    inputs.extend(
+        patterns.into_iter().map(|pattern| CacheInput::Members { root: root.to_owned(), pattern }),
     );
-    witnesses.insert(Witness::Text(root_manifest));
-    witnesses.insert(Witness::Text(root.join("Cargo.lock")));
+    inputs.insert(CacheInput::Text(root_manifest));
+    inputs.insert(CacheInput::Text(root.join("Cargo.lock")));
     // Where cargo looks for the workspace.
-    witnesses.extend(question.dir().ancestors().map(|dir| Witness::Text(dir.join("Cargo.toml"))));
+    inputs.extend(key.dir().ancestors().map(|dir| CacheInput::Text(dir.join("Cargo.toml"))));
     for package in &metadata.packages {
-        witnesses.extend(of_package(package));
+        inputs.extend(of_package(package));
     }
-    Some(witnesses)
+    Some(inputs)
 }
 
 /// The members of a workspace that stand for several.
@@ -221,19 +220,19 @@ fn patterns(root_manifest: &str) -> Option<Vec<String>> {
     Some(names?.into_iter().filter(|name| is_pattern(name)).map(str::to_owned).collect())
 }
 
-fn of_package(package: &Package) -> Vec<Witness> {
+fn of_package(package: &Package) -> Vec<CacheInput> {
     let manifest = package.manifest_path.as_std_path();
     let dir = manifest.parent().unwrap_or(Path::new("/"));
-    let mut witnesses = vec![Witness::Text(manifest.to_owned())];
+    let mut inputs = vec![CacheInput::Text(manifest.to_owned())];
     // What cargo infers from a name alone.
     let alone = ["build.rs", "README.md", "README.txt", "README", "src/lib.rs", "src/main.rs"];
-    witnesses.extend(alone.map(|name| Witness::Kind(dir.join(name))));
+    inputs.extend(alone.map(|name| CacheInput::Kind(dir.join(name))));
     let many = ["src/bin", "tests", "examples", "benches"];
-    witnesses.extend(many.map(|name| Witness::Targets(dir.join(name))));
+    inputs.extend(many.map(|name| CacheInput::Targets(dir.join(name))));
     // A dependency by path is a member too, if it says so.
     let neighbours = package.dependencies.iter().filter_map(|dependency| dependency.path.as_ref());
-    witnesses.extend(neighbours.map(|path| Witness::Text(path.join("Cargo.toml").into())));
-    witnesses
+    inputs.extend(neighbours.map(|path| CacheInput::Text(path.join("Cargo.toml").into())));
+    inputs
 }
 
 #[cfg(test)]
@@ -259,31 +258,31 @@ mod tests {
     fn all_that_cargo_reads_is_a_witness() {
         let (args, metadata) = ask();
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let question = Question {
+        let key = CacheKey {
             program: "",
             cargo: PathBuf::new(),
             cargo_identity: String::new(),
             cwd: root.join("src"),
             manifest: args.manifest_path.unwrap_or_default(),
             flags: Vec::new(),
-            configuration: BTreeSet::from([root.join("src/.cargo/config.toml")]),
+            cargo_config: BTreeSet::from([root.join("src/.cargo/config.toml")]),
             variables: BTreeSet::new(),
         };
-        let witnesses = witnesses(&metadata, &question).unwrap();
+        let inputs = inputs(&metadata, &key).unwrap();
         let above = root.parent().unwrap();
         let expected = [
-            Witness::Text(root.join("Cargo.toml")),
-            Witness::Text(root.join("Cargo.lock")),
-            Witness::Text(above.join("Cargo.toml")),
-            Witness::Text(root.join("src/.cargo/config.toml")),
-            Witness::Kind(root.join("build.rs")),
-            Witness::Kind(root.join("src/main.rs")),
-            Witness::Targets(root.join("tests")),
+            CacheInput::Text(root.join("Cargo.toml")),
+            CacheInput::Text(root.join("Cargo.lock")),
+            CacheInput::Text(above.join("Cargo.toml")),
+            CacheInput::Text(root.join("src/.cargo/config.toml")),
+            CacheInput::Kind(root.join("build.rs")),
+            CacheInput::Kind(root.join("src/main.rs")),
+            CacheInput::Targets(root.join("tests")),
         ];
-        for witness in expected {
-            assert!(witnesses.contains(&witness), "{witness:?} in {witnesses:?}");
+        for input in expected {
+            assert!(inputs.contains(&input), "{input:?} in {inputs:?}");
         }
-        assert!(witnesses.iter().all(|witness| witness.says().is_some()), "{witnesses:?}");
+        assert!(inputs.iter().all(|input| input.digest().is_some()), "{inputs:?}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ pub mod build_output;
 pub mod cache_input;
 pub mod command;
 pub mod environment;
+pub mod link_inputs;
 pub mod metadata_cache;
-pub mod origins;
 pub mod toolchain;
 pub mod workspace;

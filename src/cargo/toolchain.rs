@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use cargo_platform::Cfg;
 
-use crate::cli::cargo_config::Configuration;
+use crate::cli::cargo_config::CargoConfig;
 use crate::cli::settings::Settings;
 use crate::error::{Error, Result};
 
@@ -35,14 +35,14 @@ const HOST: &str = "host-tuple";
 
 impl Toolchain {
     pub fn load(settings: &Settings) -> Result<Toolchain> {
-        let Settings { cargo: args, configuration, .. } = settings;
-        let named = if args.target.is_empty() { &configuration.targets } else { &args.target };
-        let rustc = rustc(configuration);
+        let Settings { cargo: args, cargo_config, .. } = settings;
+        let named = if args.target.is_empty() { &cargo_config.targets } else { &args.target };
+        let rustc = rustc(cargo_config);
         let mut platforms = Vec::new();
         for triple in named.iter().filter(|triple| *triple != HOST) {
-            platforms.push(Platform::load(configuration, &rustc, Some(triple))?);
+            platforms.push(Platform::load(cargo_config, &rustc, Some(triple))?);
         }
-        platforms.push(Platform::load(configuration, &rustc, None)?);
+        platforms.push(Platform::load(cargo_config, &rustc, None)?);
         Ok(Toolchain { cargo: cargo(&platforms), platforms })
     }
 
@@ -66,22 +66,18 @@ impl Toolchain {
 }
 
 /// The compiler that cargo calls, as far as that can be told without rustup.
-fn rustc(configuration: &Configuration) -> PathBuf {
+fn rustc(cargo_config: &CargoConfig) -> PathBuf {
     let beside_cargo = || {
         let cargo = PathBuf::from(std::env::var_os("CARGO")?);
         let rustc = cargo.with_file_name(format!("rustc{}", std::env::consts::EXE_SUFFIX));
         rustc.is_file().then_some(rustc)
     };
-    configuration.rustc.clone().or_else(beside_cargo).unwrap_or_else(|| "rustc".into())
+    cargo_config.rustc.clone().or_else(beside_cargo).unwrap_or_else(|| "rustc".into())
 }
 
 impl Platform {
     /// The host's where none is named.
-    fn load(
-        configuration: &Configuration,
-        rustc: &Path,
-        named: Option<&String>,
-    ) -> Result<Platform> {
+    fn load(cargo_config: &CargoConfig, rustc: &Path, named: Option<&String>) -> Result<Platform> {
         let libdir = match libdir_beside_cargo(rustc, named) {
             Some(libdir) => libdir,
             None => target_libdir(rustc, named)?,
@@ -96,8 +92,8 @@ impl Platform {
             true => Path::new(&triple).file_stem().unwrap_or_default().to_string_lossy(),
             false => triple.as_str().into(),
         };
-        let cfgs = || cfgs(rustc, named, &configuration.rustflags);
-        let runner = configuration.runner(&name, cfgs);
+        let cfgs = || cfgs(rustc, named, &cargo_config.rustflags);
+        let runner = cargo_config.runner(&name, cfgs);
         Ok(Platform { runner, triple, libdir })
     }
 }

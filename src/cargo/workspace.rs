@@ -10,9 +10,9 @@ use toml::de::DeTable;
 use super::{command, metadata_cache};
 use crate::cli::args::CargoArgs;
 use crate::cli::settings::Settings;
-use crate::config::diagnostic::{Mistake, Source};
+use crate::config::diagnostic::{Diagnostic, Source};
 use crate::config::policy::{PackagePolicy, Policy};
-use crate::config::schema::{self, Declaration, Table};
+use crate::config::schema::{self, Config, Table};
 use crate::error::{Error, Result};
 use crate::model::event::Note;
 
@@ -72,22 +72,22 @@ impl Workspace {
     }
 
     /// Reads what all manifests declare.
-    pub fn policy(&self, settings: &Settings, mistakes: &mut Vec<Mistake>) -> Result<Policy> {
+    pub fn policy(&self, settings: &Settings, diagnostics: &mut Vec<Diagnostic>) -> Result<Policy> {
         let root = self.packages.iter().find(|p| p.manifest_path() == self.root_manifest);
         let root = match root {
             Some(package) => package.manifest.clone(),
             None => read(&self.root_manifest)?,
         };
         let policy = Policy {
-            workspace: declared(&root, Table::Workspace, mistakes),
-            packages: self.packages.iter().map(|package| package.policy(mistakes)).collect(),
+            workspace: declared(&root, Table::Workspace, diagnostics),
+            packages: self.packages.iter().map(|package| package.policy(diagnostics)).collect(),
             command_line: settings.policy,
             timeout: settings.timeout,
             retries: settings.retries,
             flaky: settings.flaky,
             leaks: settings.leaks,
         };
-        policy.check(mistakes);
+        policy.check(diagnostics);
         Ok(policy)
     }
 }
@@ -135,10 +135,10 @@ impl Package {
         self.cargo.targets.iter().any(|target| target.doctest)
     }
 
-    fn policy(&self, mistakes: &mut Vec<Mistake>) -> PackagePolicy {
+    fn policy(&self, diagnostics: &mut Vec<Diagnostic>) -> PackagePolicy {
         PackagePolicy {
             name: self.cargo.name.to_string(),
-            declaration: declared(&self.manifest, Table::Package, mistakes),
+            config: declared(&self.manifest, Table::Package, diagnostics),
             uses_serial_test: self.cargo.dependencies.iter().any(|d| d.name == "serial_test"),
             crate_names: self.crate_names(),
         }
@@ -157,11 +157,11 @@ fn read(path: &Path) -> Result<Arc<Source>> {
 }
 
 /// Most manifests of a large workspace say nothing about us, and are not parsed at all.
-fn declared(source: &Arc<Source>, table: Table, mistakes: &mut Vec<Mistake>) -> Declaration {
+fn declared(source: &Arc<Source>, table: Table, diagnostics: &mut Vec<Diagnostic>) -> Config {
     if source.text.contains("partest") {
-        schema::read(source, table, mistakes)
+        schema::read(source, table, diagnostics)
     } else {
-        Declaration::default()
+        Config::default()
     }
 }
 

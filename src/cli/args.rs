@@ -46,9 +46,9 @@ pub struct Args {
     #[command(flatten)]
     pub selection: TestSelection,
     #[command(flatten)]
-    pub running: Running,
+    pub running: RunArgs,
     #[command(flatten)]
-    pub showing: Showing,
+    pub output: OutputArgs,
     #[command(flatten)]
     pub cargo: CargoArgs,
 }
@@ -100,7 +100,7 @@ pub struct TestSelection {
 
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Running")]
-pub struct Running {
+pub struct RunArgs {
     /// Processes at once [default: the cores]; 0 keeps binaries whole
     #[arg(
         short,
@@ -181,7 +181,7 @@ pub struct Running {
 
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Showing")]
-pub struct Showing {
+pub struct OutputArgs {
     /// human, or json: one object per line
     #[arg(
         long,

@@ -15,7 +15,7 @@ use cargo_platform::{Cfg, CfgExpr};
 use super::args::CargoArgs;
 
 #[derive(Debug, Default)]
-pub struct Configuration {
+pub struct CargoConfig {
     /// `[env]`, as it reaches the tests.
     pub env: BTreeMap<String, Variable>,
     /// What is built for, where somebody has said so.
@@ -47,26 +47,22 @@ struct Runner {
     is_command_lines: bool,
 }
 
-impl Configuration {
+impl CargoConfig {
     /// As cargo reads it when it is called here with these arguments.
-    pub fn load(args: &CargoArgs) -> Configuration {
+    pub fn load(args: &CargoArgs) -> CargoConfig {
         // Without a directory cargo does nothing either.
         let here = std::env::current_dir().unwrap_or_default();
         let variables = std::env::vars_os();
         let variables =
             variables.filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
-        Configuration::read(&args.config, variables.collect(), &here)
+        CargoConfig::read(&args.config, variables.collect(), &here)
     }
 
-    fn read(
-        options: &[String],
-        variables: HashMap<String, OsString>,
-        here: &Path,
-    ) -> Configuration {
+    fn read(options: &[String], variables: HashMap<String, OsString>, here: &Path) -> CargoConfig {
         let mut reader = Reader { here, files: BTreeSet::new() };
         let values = reader.all(options, home(&variables, here));
         let values = Values { values, variables, here };
-        Configuration {
+        CargoConfig {
             env: values.env(),
             targets: values.words(&["build", "target"], "CARGO_BUILD_TARGET", Value::target),
             target_dir: values.target_dir(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::args::{
     self, Args, CargoArgs, FlakyArg, Jobs, LeaksArg, MessageFormat, NoTests, PolicyArg, When,
 };
-use super::cargo_config::Configuration;
+use super::cargo_config::CargoConfig;
 use super::libtest_args;
 use crate::config::keys::{Flaky, Kind};
 use crate::config::policy::PolicyOverride;
@@ -14,17 +14,17 @@ use crate::model::leak::LeakAction;
 
 /// What to do with fixtures outside of a run, and with which: all, where none is named.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ByHand {
+pub enum FixtureTask {
     List,
     Start(Vec<String>),
     Stop(Vec<String>),
 }
 
-impl ByHand {
+impl FixtureTask {
     pub fn names(&self) -> &[String] {
         match self {
-            ByHand::List => &[],
-            ByHand::Start(names) | ByHand::Stop(names) => names,
+            FixtureTask::List => &[],
+            FixtureTask::Start(names) | FixtureTask::Stop(names) => names,
         }
     }
 }
@@ -35,7 +35,7 @@ pub enum Task {
     BuildOnly,
     Plan,
     List,
-    Fixtures(ByHand),
+    Fixtures(FixtureTask),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +55,7 @@ pub enum IgnoredTests {
 
 /// Which tests are wanted, as libtest would understand the same words.
 #[derive(Debug, Clone)]
-pub struct Wanted {
+pub struct TestFilter {
     pub filters: Vec<String>,
     pub skip: Vec<String>,
     pub exact: bool,
@@ -65,7 +65,7 @@ pub struct Wanted {
 #[derive(Debug)]
 pub struct Settings {
     pub task: Task,
-    pub wanted: Wanted,
+    pub filter: TestFilter,
     pub slots: usize,
     /// Whether tests that wait may take more of them: not where somebody has named a number.
     pub may_overcommit: bool,
@@ -98,7 +98,7 @@ pub struct Settings {
     pub show_output: bool,
     pub cargo: CargoArgs,
     /// What cargo reads besides its arguments.
-    pub configuration: Configuration,
+    pub cargo_config: CargoConfig,
     pub cargo_verbosity: u8,
     /// A run inside a test of a run: it leaves the outer one's files alone.
     pub nested: bool,
@@ -119,19 +119,19 @@ impl Settings {
         if self.may_overcommit { self.slots.saturating_mul(overcommit) } else { self.slots }
     }
 
-    pub fn new(args: Args, configuration: Configuration) -> Settings {
+    pub fn new(args: Args, cargo_config: CargoConfig) -> Settings {
         let (task, selection) = match args.command {
             Some(args::Command::Plan(selection)) => (Task::Plan, selection),
             Some(args::Command::List(selection)) => (Task::List, selection),
             Some(args::Command::Run(selection)) => (Task::Run, selection),
             Some(args::Command::Fixtures(fixtures)) => {
-                (Task::Fixtures(by_hand(fixtures)), args.selection)
+                (Task::Fixtures(fixture_task(fixtures)), args.selection)
             }
             None => (Task::Run, args.selection),
         };
         let libtest = libtest_args::parse_libtest(&selection.libtest);
         let nested = std::env::var_os("PARTEST_RUN_ID").is_some();
-        let variable = |name| configuration.variable(name)?.into_string().ok();
+        let variable = |name| cargo_config.variable(name)?.into_string().ok();
         let counted = libtest.test_threads.map(usize::from);
         let bound = number(variable("RUST_TEST_THREADS")).filter(|_| counted.is_none());
         let thread_cap = counted.or(bound);
@@ -160,18 +160,18 @@ impl Settings {
             fail_fast: args.running.fail_fast,
             max_crashes: args.running.max_crashes.get(),
             no_tests: args.running.no_tests,
-            format: args.showing.message_format,
-            verbosity: verbosity(&args.showing, libtest.quiet),
-            color: color(args.showing.color.or(libtest.color)),
-            ordered: args.showing.ordered,
+            format: args.output.message_format,
+            verbosity: verbosity(&args.output, libtest.quiet),
+            color: color(args.output.color.or(libtest.color)),
+            ordered: args.output.ordered,
             nocapture: libtest.nocapture || is_set(variable("RUST_TEST_NOCAPTURE")),
             show_output: libtest.show_output,
-            cargo_verbosity: args.showing.verbose.saturating_sub(1),
+            cargo_verbosity: args.output.verbose.saturating_sub(1),
             cargo: args.cargo,
-            configuration,
+            cargo_config,
             nested,
             run_id: new_run_id(),
-            wanted: Wanted {
+            filter: TestFilter {
                 filters: [selection.filters, libtest.filters].concat(),
                 skip: libtest.skip,
                 exact: libtest.exact,
@@ -185,11 +185,11 @@ impl Settings {
     }
 }
 
-fn by_hand(fixtures: args::FixturesArgs) -> ByHand {
+fn fixture_task(fixtures: args::FixturesArgs) -> FixtureTask {
     match fixtures.command {
-        None | Some(args::FixturesCommand::List) => ByHand::List,
-        Some(args::FixturesCommand::Start(start)) => ByHand::Start(start.names),
-        Some(args::FixturesCommand::Stop(stop)) => ByHand::Stop(stop.names),
+        None | Some(args::FixturesCommand::List) => FixtureTask::List,
+        Some(args::FixturesCommand::Start(start)) => FixtureTask::Start(start.names),
+        Some(args::FixturesCommand::Stop(stop)) => FixtureTask::Stop(stop.names),
     }
 }
 
@@ -210,7 +210,7 @@ fn slots(jobs: Option<Jobs>, nested: bool, thread_cap: Option<usize>) -> usize {
     }
 }
 
-fn policy_override(running: &args::Running) -> PolicyOverride {
+fn policy_override(running: &args::RunArgs) -> PolicyOverride {
     match running.policy {
         _ if running.no_partition => PolicyOverride::NoPartition("--no-partition"),
         _ if running.jobs == Some(Jobs::NoPartition) => PolicyOverride::NoPartition("-j 0"),
@@ -222,10 +222,10 @@ fn policy_override(running: &args::Running) -> PolicyOverride {
     }
 }
 
-fn verbosity(showing: &args::Showing, quiet_libtest: bool) -> Verbosity {
-    if showing.quiet || quiet_libtest || is_true("CARGO_TERM_QUIET") {
+fn verbosity(output: &args::OutputArgs, quiet_libtest: bool) -> Verbosity {
+    if output.quiet || quiet_libtest || is_true("CARGO_TERM_QUIET") {
         Verbosity::Quiet
-    } else if showing.verbose > 0 || is_true("CARGO_TERM_VERBOSE") {
+    } else if output.verbose > 0 || is_true("CARGO_TERM_VERBOSE") {
         Verbosity::Verbose
     } else {
         Verbosity::Normal

@@ -1,7 +1,7 @@
 //! What is wrong about the metadata, once the tests are known.
 
 use crate::cli::settings::Settings;
-use crate::config::diagnostic::{Mistake, Severity};
+use crate::config::diagnostic::{Diagnostic, Severity};
 use crate::config::policy::Policy;
 use crate::discovery::inventory::Inventory;
 use crate::error::{Error, Result};
@@ -9,31 +9,31 @@ use crate::fixture::test_fixture;
 use crate::process::stderr::write_line;
 use crate::report::messages;
 
-fn errors_in(mistakes: &[Mistake]) -> usize {
-    mistakes.iter().filter(|mistake| mistake.severity == Severity::Error).count()
+fn errors_in(diagnostics: &[Diagnostic]) -> usize {
+    diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count()
 }
 
 /// Keys that match no test of the binaries of this run, and fixtures that are none of them.
 pub fn check_paths(settings: &Settings, policy: &Policy, inventory: &Inventory) -> Result<()> {
-    let mut mistakes = Vec::new();
-    test_fixture::check_tests(policy, inventory, &mut mistakes);
+    let mut diagnostics = Vec::new();
+    test_fixture::check_tests(policy, inventory, &mut diagnostics);
     for package in 0..policy.packages.len() {
-        if policy.packages[package].declaration.modules.is_empty() {
+        if policy.packages[package].config.modules.is_empty() {
             continue;
         }
         let own = inventory.listings.iter().filter(|l| l.binary.package == package);
         let ids: Vec<String> =
             own.flat_map(|l| l.tests.iter().map(|test| l.binary.id(&test.name))).collect();
-        policy.check_paths(package, &ids, &mut mistakes);
+        policy.check_paths(package, &ids, &mut diagnostics);
     }
-    for mistake in &mistakes {
-        write_line(&mistake.render(settings.color.stderr));
+    for diagnostic in &diagnostics {
+        write_line(&diagnostic.render(settings.color.stderr));
     }
-    end_if_wrong(&mistakes)
+    end_if_wrong(&diagnostics)
 }
 
-pub fn end_if_wrong(mistakes: &[Mistake]) -> Result<()> {
-    match errors_in(mistakes) {
+pub fn end_if_wrong(diagnostics: &[Diagnostic]) -> Result<()> {
+    match errors_in(diagnostics) {
         0 => Ok(()),
         count => Err(Error::Metadata(format!(
             "nothing was run: {} in the metadata",

@@ -11,7 +11,7 @@ use cargo_metadata::{Message as News, Target, TargetKind};
 
 use super::check;
 use super::stall_watch::Watch;
-use crate::cargo::build_output::Told;
+use crate::cargo::build_output::BuildOutput;
 use crate::cargo::toolchain::Toolchain;
 use crate::cargo::workspace::{Package, Workspace};
 use crate::cli::args::CargoArgs;
@@ -60,7 +60,7 @@ pub fn is_allowed(
 /// libraries that cargo is going to build, and what build scripts tell (`cargo test` gives each
 /// test the library paths of all of them; those of dependencies usually come first). What cargo
 /// leaves out, for want of a feature, is waited for as well, to the build's end.
-fn has_surroundings(told: &Told, workspace: &Workspace, args: &CargoArgs) -> bool {
+fn has_surroundings(told: &BuildOutput, workspace: &Workspace, args: &CargoArgs) -> bool {
     let is_chosen = |package: &&Package| {
         args.package.is_empty() || args.package.contains(&package.cargo.name.to_string())
     };
@@ -101,7 +101,7 @@ pub enum State {
 /// Listens to cargo until tests may run: to its end where they may not before.
 pub fn wait(
     news: &Receiver<News>,
-    told: &mut Told,
+    told: &mut BuildOutput,
     may_run: Option<&Workspace>,
     args: &CargoArgs,
 ) -> State {
@@ -169,7 +169,7 @@ impl Drop for Building {
 pub struct Rest {
     pub cargo: Building,
     pub news: Receiver<News>,
-    pub told: Told,
+    pub told: BuildOutput,
     pub toolchain: Toolchain,
     pub lists: InventoryCache,
     /// Looks at what takes long.
@@ -228,10 +228,10 @@ impl Rest {
             return Ok(());
         }
         let first = place.inventory.listings.len();
-        let origins = self.told.origins(&self.toolchain);
+        let link_inputs = self.told.link_inputs(&self.toolchain);
         let groups = &self.interrupts.groups;
         let lists = &mut self.lists;
-        let found = inventory::take(binaries, place.policy, &origins, lists, None, groups);
+        let found = inventory::take(binaries, place.policy, &link_inputs, lists, None, groups);
         let notes = found.notes().collect();
         for listing in found.listings {
             place.inventory.listings.push(listing);

@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use crate::cli::settings::{ByHand, Settings};
+use crate::cli::settings::{FixtureTask, Settings};
 use crate::config::diagnostic::suggestion;
 use crate::config::fixtures::Scope;
 use crate::config::policy::{FixtureName, Policy};
@@ -23,7 +23,7 @@ use crate::run::interrupt::Interrupts;
 
 /// Does it. `inventory` is there where something is to be started.
 pub fn act(
-    what: &ByHand,
+    what: &FixtureTask,
     settings: &Settings,
     policy: &Policy,
     kept_fixtures: &KeptFixtures,
@@ -33,12 +33,12 @@ pub fn act(
     let wants = &|| !interrupts.happened();
     let wanted = wanted(what, policy)?;
     match (what, inventory) {
-        (ByHand::Start(_), Some((inventory, root))) => {
+        (FixtureTask::Start(_), Some((inventory, root))) => {
             let names = policy.with_needs(&wanted);
             let fixtures = resolve(&names, policy, inventory, root);
             start(&names, &fixtures, policy, settings, kept_fixtures, inventory, wants)
         }
-        (ByHand::Stop(_), _) => stop_all(&wanted, policy, settings, kept_fixtures, wants),
+        (FixtureTask::Stop(_), _) => stop_all(&wanted, policy, settings, kept_fixtures, wants),
         _ => {
             // A closed pipe has seen enough.
             let _ = print(&list(policy, kept_fixtures));
@@ -47,7 +47,7 @@ pub fn act(
     }
 }
 
-fn wanted(what: &ByHand, policy: &Policy) -> Result<Vec<FixtureName>> {
+fn wanted(what: &FixtureTask, policy: &Policy) -> Result<Vec<FixtureName>> {
     let all = policy.fixtures();
     let named = what.names();
     let known: Vec<&str> = all.iter().map(|fixture| fixture.name.as_str()).collect();

@@ -8,12 +8,12 @@ use super::early_tests::{self, Building, Rest, State};
 use super::stall_watch::Watch;
 use crate::cargo::binary::Binary;
 use crate::cargo::build::Build;
-use crate::cargo::build_output::Told;
-use crate::cargo::origins::Origins;
+use crate::cargo::build_output::BuildOutput;
+use crate::cargo::link_inputs::LinkInputs;
 use crate::cargo::toolchain::Toolchain;
 use crate::cargo::workspace::Workspace;
 use crate::cli::settings::{Settings, Task};
-use crate::config::diagnostic::{Mistake, Severity};
+use crate::config::diagnostic::{Diagnostic, Severity};
 use crate::config::policy::Policy;
 use crate::discovery::inventory::{self, Inventory};
 use crate::discovery::inventory_cache::InventoryCache;
@@ -34,7 +34,7 @@ pub struct Built {
     pub workspace: Workspace,
     pub policy: Policy,
     pub binaries: Vec<Binary>,
-    pub origins: Origins,
+    pub link_inputs: LinkInputs,
     pub lists: InventoryCache,
     pub history: History,
     pub next: Next,
@@ -55,15 +55,15 @@ pub fn build(
     interrupts: &Arc<Interrupts>,
     notes: &mut Vec<Note>,
 ) -> Result<Built> {
-    let Build { cargo, news } = Build::start(settings, early_tests::is_wanted(settings))?;
+    let Build { cargo, messages: news } = Build::start(settings, early_tests::is_wanted(settings))?;
     let pid = cargo.id();
     interrupts.watch_build(Some(pid));
     let mut cargo = Building::new(cargo);
     let watch = Watch::start(settings, interrupts);
-    let mut mistakes = Vec::new();
+    let mut diagnostics = Vec::new();
     let (toolchain, declared, (lists, history)) = std::thread::scope(|scope| {
         let toolchain = Builder::new().spawn_scoped(scope, || Toolchain::load(settings));
-        let declared = declared(settings, &mut mistakes, notes);
+        let declared = declared(settings, &mut diagnostics, notes);
         if matches!(declared, Err(Error::Metadata(_))) || toolchain.is_err() {
             platform::end_tree(pid);
         }
@@ -85,27 +85,27 @@ pub fn build(
         }
         _ => None,
     };
-    let mut told = Told::default();
+    let mut told = BuildOutput::default();
     let state = early_tests::wait(&news, &mut told, may_run, &settings.cargo);
-    let mistakes = mistakes.iter().map(|mistake| mistake.render(settings.color.stderr));
+    let diagnostics = diagnostics.iter().map(|diagnostic| diagnostic.render(settings.color.stderr));
     if state == State::Ready {
         let (toolchain, (workspace, policy)) = (toolchain??, declared?);
         let binaries = told.binaries(&workspace, &toolchain, settings)?;
-        let origins = told.origins(&toolchain);
+        let link_inputs = told.link_inputs(&toolchain);
         tests_begin(interrupts);
         interrupts.groups.spare(cargo.keeper().into_iter().collect());
         interrupts.set_grows(true);
-        let (unsaid, interrupts) = (mistakes.collect(), interrupts.clone());
+        let (unsaid, interrupts) = (diagnostics.collect(), interrupts.clone());
         let earlier = InventoryCache::default();
         let rest = Rest { cargo, news, told, toolchain, lists: earlier, watch, interrupts, unsaid };
         let next = Next::Builds(Box::new(rest));
-        return Ok(Built { workspace, policy, binaries, origins, lists, history, next });
+        return Ok(Built { workspace, policy, binaries, link_inputs, lists, history, next });
     }
     let status = cargo.wait();
     interrupts.watch_build(None);
     end_if(interrupts)?;
     // Only now: cargo's lines and ours must not get into each other.
-    mistakes.for_each(|mistake| write_line(&mistake));
+    diagnostics.for_each(|diagnostic| write_line(&diagnostic));
     if let Err(error @ Error::Metadata(_)) = declared {
         return Err(error);
     }
@@ -117,12 +117,12 @@ pub fn build(
     let toolchain = toolchain?;
     told.read_packages(&mut workspace, &settings.cargo)?;
     let binaries = told.binaries(&workspace, &toolchain, settings)?;
-    let origins = told.origins(&toolchain);
+    let link_inputs = told.link_inputs(&toolchain);
     tests_begin(interrupts);
     if settings.task == Task::Run {
         interrupts.watch_terminal();
     }
-    Ok(Built { workspace, policy, binaries, origins, lists, history, next: Next::Lists(watch) })
+    Ok(Built { workspace, policy, binaries, link_inputs, lists, history, next: Next::Lists(watch) })
 }
 
 /// From now on what comes home is a test's.
@@ -139,10 +139,10 @@ fn result<T>(thread: std::io::Result<ScopedJoinHandle<'_, T>>) -> Result<T> {
 
 /// What the manifests declare, for a task that builds nothing.
 pub fn declared_alone(settings: &Settings) -> Result<(Workspace, Policy)> {
-    let (mut mistakes, mut notes) = (Vec::new(), Vec::new());
-    let declared = declared(settings, &mut mistakes, &mut notes);
-    for mistake in &mistakes {
-        write_line(&mistake.render(settings.color.stderr));
+    let (mut diagnostics, mut notes) = (Vec::new(), Vec::new());
+    let declared = declared(settings, &mut diagnostics, &mut notes);
+    for diagnostic in &diagnostics {
+        write_line(&diagnostic.render(settings.color.stderr));
     }
     declared
 }
@@ -150,13 +150,14 @@ pub fn declared_alone(settings: &Settings) -> Result<(Workspace, Policy)> {
 /// What the manifests declare, with all that is wrong about it.
 fn declared(
     settings: &Settings,
-    mistakes: &mut Vec<Mistake>,
+    diagnostics: &mut Vec<Diagnostic>,
     notes: &mut Vec<Note>,
 ) -> Result<(Workspace, Policy)> {
     let workspace = Workspace::load(settings, notes)?;
-    let policy = workspace.policy(settings, mistakes)?;
-    mistakes.sort_by_key(|mistake| (mistake.severity == Severity::Error, mistake.position()));
-    end_if_wrong(mistakes)?;
+    let policy = workspace.policy(settings, diagnostics)?;
+    diagnostics
+        .sort_by_key(|diagnostic| (diagnostic.severity == Severity::Error, diagnostic.position()));
+    end_if_wrong(diagnostics)?;
     Ok((workspace, policy))
 }
 
@@ -176,7 +177,7 @@ pub fn take_inventory(
     let inventory = inventory::take(
         std::mem::take(&mut built.binaries),
         &built.policy,
-        &built.origins,
+        &built.link_inputs,
         &mut lists,
         Some(pool),
         &interrupts.groups,

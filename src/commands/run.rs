@@ -137,7 +137,7 @@ fn run_tests(
     let history = &known.history;
     let mut grow = |listings: Range<usize>| {
         let first = listings.start;
-        let choices = filter::choose(inventory, listings, &settings.wanted, place.policy);
+        let choices = filter::choose(inventory, listings, &settings.filter, place.policy);
         let ignored = ignored(first, &choices);
         let grouped = grouping::group(inventory, first, &choices, settings, place.policy, history);
         context.fork_servers.expect(&grouped.groups, inventory.listings.len());

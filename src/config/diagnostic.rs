@@ -50,7 +50,7 @@ pub enum Severity {
 }
 
 #[derive(Debug, Clone)]
-pub struct Mistake {
+pub struct Diagnostic {
     pub severity: Severity,
     pub place: Place,
     /// One lower-case line without full stop.
@@ -59,13 +59,13 @@ pub struct Mistake {
     pub help: Option<String>,
 }
 
-impl Mistake {
+impl Diagnostic {
     pub fn error(place: Place, title: impl Into<String>) -> Self {
-        Mistake { severity: Severity::Error, place, title: title.into(), help: None }
+        Diagnostic { severity: Severity::Error, place, title: title.into(), help: None }
     }
 
     pub fn warning(place: Place, title: impl Into<String>) -> Self {
-        Mistake { severity: Severity::Warning, ..Mistake::error(place, title) }
+        Diagnostic { severity: Severity::Warning, ..Diagnostic::error(place, title) }
     }
 
     pub fn help(mut self, help: impl Into<String>) -> Self {
@@ -126,13 +126,13 @@ mod tests {
     fn a_mistake_shows_file_line_column_and_what_to_write() {
         let text = "[package]\nname = \"web\"\ntreads = 2\n";
         let source = Arc::new(Source { path: "Cargo.toml".into(), text: text.into() });
-        let mistake = Mistake::error(Place { source, span: 23..29 }, "unknown key `treads`")
+        let diagnostic = Diagnostic::error(Place { source, span: 23..29 }, "unknown key `treads`")
             .help(suggestion("treads", &["threads", "slots"]));
-        let shown = mistake.render(false);
+        let shown = diagnostic.render(false);
         assert!(shown.contains("error: unknown key `treads`"), "{shown}");
         assert!(shown.contains("Cargo.toml:3:1"), "{shown}");
         assert!(shown.contains("did you mean `threads`?"), "{shown}");
-        assert_eq!(mistake.place.to_string(), "Cargo.toml:3");
+        assert_eq!(diagnostic.place.to_string(), "Cargo.toml:3");
     }
 
     #[test]

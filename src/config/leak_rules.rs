@@ -84,9 +84,9 @@ mod tests {
             .map(|line| {
                 let text = format!("[package.metadata.partest]\n{line}\n");
                 let source = Arc::new(Source { path: "Cargo.toml".into(), text });
-                let mut mistakes = Vec::new();
-                let keys = read(&source, Table::Package, &mut mistakes).keys;
-                assert!(mistakes.is_empty(), "{mistakes:?}");
+                let mut diagnostics = Vec::new();
+                let keys = read(&source, Table::Package, &mut diagnostics).keys;
+                assert!(diagnostics.is_empty(), "{diagnostics:?}");
                 keys
             })
             .collect();

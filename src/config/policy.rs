@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::diagnostic::Place;
-use super::schema::Declaration;
+use super::schema::Config;
 use crate::config::fixtures::FixtureKeys;
 use crate::config::keys::{Flaky, Keys, Kind, Locks, Recycle, RetryKeys, Threads};
 use crate::config::leak_rules::LeakRules;
@@ -91,7 +91,7 @@ impl fmt::Display for Why {
 /// The declarations of a workspace, in force for all of its packages.
 #[derive(Debug, Default)]
 pub struct Policy {
-    pub workspace: Declaration,
+    pub workspace: Config,
     /// By the package's index in the workspace.
     pub packages: Vec<PackagePolicy>,
     pub command_line: PolicyOverride,
@@ -105,7 +105,7 @@ pub struct Policy {
 #[derive(Debug, Default)]
 pub struct PackagePolicy {
     pub name: String,
-    pub declaration: Declaration,
+    pub config: Config,
     pub uses_serial_test: bool,
     /// The crate names of all its targets: the first words that its module paths may have.
     pub crate_names: Vec<String>,
@@ -121,41 +121,37 @@ impl Policy {
     pub fn list_timeout(&self, package: usize) -> Duration {
         // libtest lists 10,000 tests in 8 ms; a custom harness may read a directory of data.
         const LIST_TIMEOUT: Duration = Duration::from_secs(30);
-        let package = self.packages.get(package).and_then(|p| p.declaration.list_timeout.as_ref());
+        let package = self.packages.get(package).and_then(|p| p.config.list_timeout.as_ref());
         package.or(self.workspace.list_timeout.as_ref()).map_or(LIST_TIMEOUT, |at| at.value)
     }
 
     /// How long the whole run may take.
     pub fn run_timeout(&self) -> Option<Duration> {
-        let declarations = self.packages.iter().map(|package| &package.declaration);
-        let mut found = [&self.workspace].into_iter().chain(declarations);
+        let configs = self.packages.iter().map(|package| &package.config);
+        let mut found = [&self.workspace].into_iter().chain(configs);
         found.find_map(|d| d.run_timeout.as_ref()).map(|at| at.value)
     }
 
     /// How many slots there may be for each core, for tests that wait.
     pub fn overcommit(&self) -> usize {
         const OVERCOMMIT: usize = 4;
-        let declarations = self.packages.iter().map(|package| &package.declaration);
-        let mut found = [&self.workspace].into_iter().chain(declarations);
+        let configs = self.packages.iter().map(|package| &package.config);
+        let mut found = [&self.workspace].into_iter().chain(configs);
         found.find_map(|d| d.overcommit.as_ref()).map_or(OVERCOMMIT, |at| at.value)
     }
 
     /// Whether tests may start while cargo builds others: not where a test is to be alone on the
     /// machine, and not beside fixtures, which are planned for all tests together.
     pub fn early(&self) -> bool {
-        let declarations = self.packages.iter().map(|package| &package.declaration);
-        let mut all = [&self.workspace].into_iter().chain(declarations);
+        let configs = self.packages.iter().map(|package| &package.config);
+        let mut all = [&self.workspace].into_iter().chain(configs);
         let is_exclusive = |keys: &Keys| keys.exclusive.as_ref().is_some_and(|at| at.value);
-        let forbids = |declaration: &Declaration| {
-            let mut nodes = declaration.modules.iter().map(|(_, keys)| keys);
-            is_exclusive(&declaration.keys)
-                || nodes.any(is_exclusive)
-                || !declaration.fixtures.is_empty()
+        let forbids = |config: &Config| {
+            let mut nodes = config.modules.iter().map(|(_, keys)| keys);
+            is_exclusive(&config.keys) || nodes.any(is_exclusive) || !config.fixtures.is_empty()
         };
-        let is_off = |declaration: &Declaration| {
-            declaration.early.as_ref().is_some_and(|early| !early.value)
-        };
-        !all.any(|declaration| is_off(declaration) || forbids(declaration))
+        let is_off = |config: &Config| config.early.as_ref().is_some_and(|early| !early.value);
+        !all.any(|config| is_off(config) || forbids(config))
     }
 
     /// The rules of the test with this id (`BINARY::path::name`).
@@ -199,13 +195,13 @@ impl Policy {
     /// The rules for what a fixture leaves behind: those of whoever defines it.
     pub fn leak_rules_of(&self, fixture: &FixtureName) -> LeakRules {
         let package = fixture.package.and_then(|index| self.packages.get(index));
-        let keys = package.map(|p| &p.declaration.keys).into_iter().chain([&self.workspace.keys]);
+        let keys = package.map(|p| &p.config.keys).into_iter().chain([&self.workspace.keys]);
         LeakRules::new(&keys.collect::<Vec<_>>(), self.leaks)
     }
 
     pub fn fixture(&self, wanted: &FixtureName) -> Option<&FixtureKeys> {
         let fixtures = match wanted.package {
-            Some(package) => &self.packages.get(package)?.declaration.fixtures,
+            Some(package) => &self.packages.get(package)?.config.fixtures,
             None => &self.workspace.fixtures,
         };
         fixtures.iter().find(|(name, _)| name.value == wanted.name).map(|(_, keys)| keys)
@@ -223,9 +219,9 @@ impl Policy {
     /// Every fixture that somebody has defined.
     pub fn fixtures(&self) -> Vec<FixtureName> {
         let of_packages = self.packages.iter().enumerate();
-        let all = of_packages.map(|(index, package)| (Some(index), &package.declaration));
-        let names = all.chain([(None, &self.workspace)]).flat_map(|(package, declaration)| {
-            let names = declaration.fixtures.iter().map(|(name, _)| name.value.clone());
+        let all = of_packages.map(|(index, package)| (Some(index), &package.config));
+        let names = all.chain([(None, &self.workspace)]).flat_map(|(package, config)| {
+            let names = config.fixtures.iter().map(|(name, _)| name.value.clone());
             names.map(move |name| FixtureName { package, name })
         });
         names.collect()
@@ -249,9 +245,9 @@ impl Policy {
     /// The ids of the tests that are fixtures, with the package that says so.
     pub fn fixture_tests(&self) -> impl Iterator<Item = (Option<usize>, &At<String>)> {
         let of_packages = self.packages.iter().enumerate();
-        let all = of_packages.map(|(index, package)| (Some(index), &package.declaration));
-        all.chain([(None, &self.workspace)]).flat_map(|(package, declaration)| {
-            let tests = declaration.fixtures.iter().filter_map(|(_, keys)| keys.test.as_ref());
+        let all = of_packages.map(|(index, package)| (Some(index), &package.config));
+        all.chain([(None, &self.workspace)]).flat_map(|(package, config)| {
+            let tests = config.fixtures.iter().filter_map(|(_, keys)| keys.test.as_ref());
             tests.map(move |test| (package, test))
         })
     }
@@ -341,7 +337,7 @@ impl Policy {
     /// The keys that cover a test, strongest first: modules by length, then the package's
     /// own keys, then the workspace's.
     fn chain(&self, package: usize, id: &str) -> Vec<(Option<&str>, &Keys)> {
-        let package = self.packages.get(package).map(|p| &p.declaration);
+        let package = self.packages.get(package).map(|p| &p.config);
         let modules = package.into_iter().chain([&self.workspace]).flat_map(|d| &d.modules);
         let mut chain: Vec<(Option<&str>, &Keys)> = modules
             .filter(|(path, _)| covers(&path.value, id))

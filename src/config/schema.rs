@@ -7,7 +7,7 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::diagnostic::{Mistake, Source};
+use super::diagnostic::{Diagnostic, Source};
 use super::fixtures::FixtureKeys;
 use super::keys::{Backoff, Flaky, KINDS, Keys, Kind, Locks, Recycle, RetryKeys, Threads};
 use super::value::{At, Reader, Value, integer};
@@ -35,7 +35,7 @@ const TOP_KEYS: &[&str] =
 
 /// One `partest` table.
 #[derive(Debug, Default)]
-pub struct Declaration {
+pub struct Config {
     pub keys: Keys,
     pub modules: Vec<(At<String>, Keys)>,
     pub fixtures: Vec<(At<String>, FixtureKeys)>,
@@ -57,9 +57,9 @@ pub enum Table {
 /// a person sees all of them at once.
 ///
 /// A manifest that is no TOML at all gives nothing here: cargo has already said so.
-pub fn read(source: &Arc<Source>, table: Table, mistakes: &mut Vec<Mistake>) -> Declaration {
+pub fn read(source: &Arc<Source>, table: Table, diagnostics: &mut Vec<Diagnostic>) -> Config {
     let Ok(document) = DeTable::parse(&source.text) else {
-        return Declaration::default();
+        return Config::default();
     };
     let section = match table {
         Table::Workspace => "workspace",
@@ -70,29 +70,29 @@ pub fn read(source: &Arc<Source>, table: Table, mistakes: &mut Vec<Mistake>) -> 
         .try_fold(document.get_ref() as &DeTable<'_>, |table, key| {
             table.get(*key)?.get_ref().as_table()
         });
-    let mut reader = Reader { source, mistakes };
-    found.map(|table| reader.declaration(table)).unwrap_or_default()
+    let mut reader = Reader { source, diagnostics };
+    found.map(|table| reader.config(table)).unwrap_or_default()
 }
 
 impl Reader<'_> {
-    fn declaration(&mut self, table: &DeTable<'_>) -> Declaration {
-        let mut declaration = Declaration::default();
+    fn config(&mut self, table: &DeTable<'_>) -> Config {
+        let mut config = Config::default();
         for (key, value) in table {
             match key.get_ref().as_ref() {
-                "modules" => declaration.modules = self.modules(value),
-                "fixtures" => declaration.fixtures = self.fixtures(value),
-                "run-timeout" => declaration.run_timeout = self.timeout(value),
-                "overcommit" => declaration.overcommit = self.count(value, "overcommit", 1),
-                "early" => declaration.early = self.boolean(value, "early"),
-                "list-timeout" => declaration.list_timeout = self.duration(value, "list-timeout"),
+                "modules" => config.modules = self.modules(value),
+                "fixtures" => config.fixtures = self.fixtures(value),
+                "run-timeout" => config.run_timeout = self.timeout(value),
+                "overcommit" => config.overcommit = self.count(value, "overcommit", 1),
+                "early" => config.early = self.boolean(value, "early"),
+                "list-timeout" => config.list_timeout = self.duration(value, "list-timeout"),
                 _ => {
                     let known: Vec<&str> = [NODE_KEYS, TOP_KEYS].concat();
-                    self.node_key(&mut declaration.keys, key, value, &known);
+                    self.node_key(&mut config.keys, key, value, &known);
                 }
             }
         }
-        self.check_node(&declaration.keys);
-        declaration
+        self.check_node(&config.keys);
+        config
     }
 
     fn modules(&mut self, value: &Value<'_>) -> Vec<(At<String>, Keys)> {
@@ -157,17 +157,19 @@ impl Reader<'_> {
         if let (Some(isolate), Some(Kind::Unit)) = (&keys.isolate, policy)
             && isolate.value
         {
-            let mistake =
-                Mistake::error(isolate.place.clone(), "`isolate` tears what `unit` keeps together")
-                    .help("take out one of the two, or write policy = \"split\"");
-            self.mistakes.push(mistake);
+            let diagnostic = Diagnostic::error(
+                isolate.place.clone(),
+                "`isolate` tears what `unit` keeps together",
+            )
+            .help("take out one of the two, or write policy = \"split\"");
+            self.diagnostics.push(diagnostic);
         }
         match (&keys.fixture, policy) {
             (Some(fixture), Some(kind)) if kind != Kind::Shared => {
                 let title = format!("`fixture` does nothing with policy \"{}\"", kind.as_str());
-                let mistake = Mistake::error(fixture.place.clone(), title)
+                let diagnostic = Diagnostic::error(fixture.place.clone(), title)
                     .help("write policy = \"shared\", or take `fixture` out");
-                self.mistakes.push(mistake);
+                self.diagnostics.push(diagnostic);
             }
             _ => {}
         }
@@ -281,15 +283,15 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn read_text(text: &str) -> (Declaration, Vec<String>) {
+    fn read_text(text: &str) -> (Config, Vec<String>) {
         let source = Arc::new(Source { path: "Cargo.toml".into(), text: text.into() });
-        let mut mistakes = Vec::new();
-        let declaration = read(&source, Table::Package, &mut mistakes);
-        let shown = mistakes
+        let mut diagnostics = Vec::new();
+        let config = read(&source, Table::Package, &mut diagnostics);
+        let shown = diagnostics
             .iter()
             .map(|m| format!("{}: {} ({})", m.place, m.title, m.help.as_deref().unwrap_or("")))
             .collect();
-        (declaration, shown)
+        (config, shown)
     }
 
     fn mistakes_of(line: &str) -> Vec<String> {
@@ -298,7 +300,7 @@ mod tests {
 
     #[test]
     fn a_whole_declaration_is_read() {
-        let (found, mistakes) = read_text(
+        let (found, diagnostics) = read_text(
             r#"
             [package.metadata.partest]
             leaks = { thread = "deny", ignore = [{ thread = "tokio-*" }] }
@@ -314,7 +316,7 @@ mod tests {
             ready = "listening on (?<ADDR>\\S+)"
             "#,
         );
-        assert_eq!(mistakes, Vec::<String>::new());
+        assert_eq!(diagnostics, Vec::<String>::new());
         let policies: Vec<_> = found
             .modules
             .iter()

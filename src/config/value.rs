@@ -8,7 +8,7 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::diagnostic::{Mistake, Place, Source, suggestion};
+use super::diagnostic::{Diagnostic, Place, Source, suggestion};
 use crate::model::{duration, size};
 
 /// A value and where it was written.
@@ -21,7 +21,7 @@ pub struct At<T> {
 /// The keys of one node; what is `None` is left to a shorter key.
 pub(super) struct Reader<'a> {
     pub(super) source: &'a Arc<Source>,
-    pub(super) mistakes: &'a mut Vec<Mistake>,
+    pub(super) diagnostics: &'a mut Vec<Diagnostic>,
 }
 
 pub(super) type Value<'i> = Spanned<DeValue<'i>>;
@@ -32,8 +32,8 @@ impl Reader<'_> {
     }
 
     pub(super) fn wrong(&mut self, span: Range<usize>, title: String, help: impl Into<String>) {
-        let mistake = Mistake::error(self.place(span), title).help(help);
-        self.mistakes.push(mistake);
+        let diagnostic = Diagnostic::error(self.place(span), title).help(help);
+        self.diagnostics.push(diagnostic);
     }
 
     pub(super) fn unknown(&mut self, span: Range<usize>, what: &str, word: &str, known: &[&str]) {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::inventory::Inventory;
 use super::listing::Listing;
 use super::test_list::Test;
-use crate::cli::settings::{IgnoredTests, Wanted};
+use crate::cli::settings::{IgnoredTests, TestFilter};
 use crate::config::policy::Policy;
 
 /// What becomes of a listed test in this run.
@@ -23,7 +23,7 @@ pub enum Choice {
 pub fn choose(
     inventory: &Inventory,
     listings: Range<usize>,
-    wanted: &Wanted,
+    filter: &TestFilter,
     policy: &Policy,
 ) -> Vec<Vec<Choice>> {
     let fixtures: Vec<(Option<usize>, &str)> =
@@ -38,7 +38,7 @@ pub fn choose(
             };
             fixtures.iter().any(is_it)
         };
-        let choice = |test: &Test| match choose_one(wanted, &binary.name, test) {
+        let choice = |test: &Test| match choose_one(filter, &binary.name, test) {
             Choice::Run if !fixtures.is_empty() && is_fixture(test) => Choice::Ignore,
             choice => choice,
         };
@@ -47,13 +47,13 @@ pub fn choose(
     listings.map(|place| of_listing(&inventory.listings[place])).collect()
 }
 
-fn choose_one(wanted: &Wanted, binary: &str, test: &Test) -> Choice {
-    let matches = |filter: &String| matches(filter, wanted.exact, binary, &test.name);
-    let is_wanted = wanted.filters.is_empty() || wanted.filters.iter().any(matches);
-    if !is_wanted || wanted.skip.iter().any(matches) {
+fn choose_one(filter: &TestFilter, binary: &str, test: &Test) -> Choice {
+    let matches = |text: &String| matches(text, filter.exact, binary, &test.name);
+    let is_wanted = filter.filters.is_empty() || filter.filters.iter().any(matches);
+    if !is_wanted || filter.skip.iter().any(matches) {
         return Choice::LeaveOut;
     }
-    match (wanted.ignored, test.is_ignored) {
+    match (filter.ignored, test.is_ignored) {
         (IgnoredTests::Skip, true) => Choice::Ignore,
         (IgnoredTests::Only, false) => Choice::LeaveOut,
         _ => Choice::Run,
@@ -107,10 +107,10 @@ mod tests {
             (IgnoredTests::Only, Run, LeaveOut),
         ];
         for (ignored, of_ignored, of_other) in table {
-            let wanted = Wanted { filters: vec![], skip: vec![], exact: false, ignored };
+            let filter = TestFilter { filters: vec![], skip: vec![], exact: false, ignored };
             let test = |is_ignored| Test { name: "a".into(), is_ignored };
-            assert_eq!(choose_one(&wanted, "api", &test(true)), of_ignored);
-            assert_eq!(choose_one(&wanted, "api", &test(false)), of_other);
+            assert_eq!(choose_one(&filter, "api", &test(true)), of_ignored);
+            assert_eq!(choose_one(&filter, "api", &test(false)), of_other);
         }
     }
 }

@@ -10,7 +10,7 @@ use super::listing::{Listing, Listings};
 use super::test_list::TestList;
 use super::{compiler, statics};
 use crate::cargo::binary::Binary;
-use crate::cargo::origins::Origins;
+use crate::cargo::link_inputs::LinkInputs;
 use crate::config::policy::Policy;
 use crate::model::event::Note;
 use crate::model::listing::{ListFailure, WholeBinary};
@@ -38,7 +38,7 @@ impl Inventory {
 pub fn take(
     binaries: Vec<Binary>,
     policy: &Policy,
-    origins: &Origins,
+    link_inputs: &LinkInputs,
     cache: &mut InventoryCache,
     pool: Option<&rayon::ThreadPool>,
     groups: &Groups,
@@ -54,7 +54,7 @@ pub fn take(
         let is_new = cached.is_none();
         let listed = match cached {
             Some(list) => Ok((list, None)),
-            None => list(&binary, origins, policy.list_timeout(binary.package), groups),
+            None => list(&binary, link_inputs, policy.list_timeout(binary.package), groups),
         };
         listed.map(|(list, remark)| (Listing::new(binary, identity, list), remark, is_new))
     };
@@ -86,15 +86,15 @@ fn identity(binary: &Binary) -> Option<String> {
 
 fn list(
     binary: &Binary,
-    origins: &Origins,
+    link_inputs: &LinkInputs,
     limit: Duration,
     groups: &Groups,
 ) -> Result<(TestList, Option<WholeBinary>), ListFailure> {
     // A binary's own crate is the user's code in it, and in no other binary: nobody links a test
     // target.
-    let mut origins = origins.clone();
-    origins.crates.insert(binary.name.clone());
-    let statics = statics::read(&binary.executable, &origins);
+    let mut link_inputs = link_inputs.clone();
+    link_inputs.crates.insert(binary.name.clone());
+    let statics = statics::read(&binary.executable, &link_inputs);
     let takes_agent =
         statics::has_loader(&binary.executable) && compiler::suits_agent(&binary.executable);
     let Found { dispatch, tests, remark } = Lister { binary, limit, groups }.list()?;

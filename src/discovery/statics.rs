@@ -10,7 +10,7 @@ use object::read::{Object, ObjectSection, ObjectSymbol, ReadCache, ReadRef};
 use object::{SectionIndex, SectionKind, SymbolKind};
 use serde::{Deserialize, Serialize};
 
-use crate::cargo::origins::{Origins, is_rusts};
+use crate::cargo::link_inputs::{LinkInputs, is_rust_symbol};
 
 /// A writable static of the user's code.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -39,12 +39,12 @@ pub enum Statics {
 /// Only sections that a program can write to after its start count: a table of constant
 /// pointers stands in `.data.rel.ro` and is read-only by then. A `thread_local!` is no
 /// fixture: libtest gives every test a thread of its own, so none sees another's.
-pub fn read(executable: &Path, origins: &Origins) -> Statics {
-    match symbols(executable, &origins.crates) {
+pub fn read(executable: &Path, link_inputs: &LinkInputs) -> Statics {
+    match symbols(executable, &link_inputs.crates) {
         Ok(found) if found.is_empty() => Statics::Unreadable("it has no symbols".into()),
         Ok(found) => Statics::Known {
             has_barrier: found.contains(&Symbol::Barrier),
-            statics: statics(&found, origins),
+            statics: statics(&found, link_inputs),
         },
         Err(why) => Statics::Unreadable(why),
     }
@@ -139,7 +139,7 @@ fn names(file: &ReadCache<File>) -> Option<Names<'_>> {
 
 /// A writable variable. A name of no kind is a place that a linker marks.
 fn variable(name: &str, kind: SymbolKind) -> Option<Symbol> {
-    match is_rusts(name) {
+    match is_rust_symbol(name) {
         true => Some(Symbol::Writable(demangle(name))),
         false => (kind == SymbolKind::Data).then(|| Symbol::Unmangled(name.to_owned())),
     }
@@ -193,8 +193,8 @@ fn demangle(name: &str) -> String {
     format!("{:#}", rustc_demangle::demangle(name))
 }
 
-fn statics(symbols: &[Symbol], origins: &Origins) -> Vec<Static> {
-    let crates = &origins.crates;
+fn statics(symbols: &[Symbol], link_inputs: &LinkInputs) -> Vec<Static> {
+    let crates = &link_inputs.crates;
     let functions: HashSet<&str> = symbols
         .iter()
         .filter_map(|symbol| match symbol {
@@ -216,7 +216,7 @@ fn statics(symbols: &[Symbol], origins: &Origins) -> Vec<Static> {
         Symbol::Unmangled(name) => Some(name.clone()),
         _ => None,
     });
-    let own = origins.own_of(unmangled.collect());
+    let own = link_inputs.own_symbols(unmangled.collect());
     statics.extend(own.into_iter().map(|path| Static { path, module: String::new() }));
     if symbols.contains(&Symbol::ThreadIdAsText) {
         // The counter behind `ThreadId` is a static too, and names made of it are unique in
@@ -301,7 +301,7 @@ mod tests {
     use super::*;
 
     fn found(symbols: &[Symbol]) -> Vec<(String, String)> {
-        let found = statics(symbols, &Origins::of(&["web"]));
+        let found = statics(symbols, &LinkInputs::of(&["web"]));
         found.into_iter().map(|found| (found.path, found.module)).collect()
     }
 
@@ -364,7 +364,7 @@ mod tests {
     fn a_file_that_is_no_executable_says_so() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "no object").unwrap();
-        let statics = read(file.path(), &Origins::default());
+        let statics = read(file.path(), &LinkInputs::default());
         assert!(matches!(statics, Statics::Unreadable(_)), "{statics:?}");
     }
 }

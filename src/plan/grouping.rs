@@ -247,8 +247,8 @@ struct RulesByModule<'p> {
 
 impl<'p> RulesByModule<'p> {
     fn new(policy: &'p Policy, package: usize) -> Self {
-        let declarations = policy.packages.get(package).map(|p| &p.declaration);
-        let all = declarations.into_iter().chain([&policy.workspace]);
+        let configs = policy.packages.get(package).map(|p| &p.config);
+        let all = configs.into_iter().chain([&policy.workspace]);
         let keys_of_tests =
             all.flat_map(|d| &d.modules).map(|(path, _)| path.value.as_str()).collect();
         RulesByModule { policy, package, known: HashMap::new(), keys_of_tests }

@@ -317,7 +317,7 @@ pub fn effort(summary: &Summary) -> String {
 }
 
 pub fn no_test_matched(settings: &Settings) -> String {
-    let wanted = &settings.wanted;
+    let wanted = &settings.filter;
     match wanted.filters.as_slice() {
         [] => "no test to run: `cargo partest list` shows what there is".to_owned(),
         filters => format!(

@@ -1,7 +1,7 @@
 use super::*;
 
 /// What is read in `DIR/project`, with `DIR/home` as the user's own.
-fn read(files: &[(&str, &str)], options: &[&str], variables: &[(&str, &str)]) -> Configuration {
+fn read(files: &[(&str, &str)], options: &[&str], variables: &[(&str, &str)]) -> CargoConfig {
     let dir = tempfile::tempdir().unwrap();
     for (path, text) in files {
         let path = dir.path().join(path);
@@ -12,10 +12,10 @@ fn read(files: &[(&str, &str)], options: &[&str], variables: &[(&str, &str)]) ->
     let users = variables.iter().map(|(name, value)| (*name, value.into()));
     let variables = users.chain([home]).map(|(name, value)| (name.to_owned(), value));
     let options: Vec<String> = options.iter().map(|option| (*option).to_owned()).collect();
-    Configuration::read(&options, variables.collect(), &dir.path().join("project"))
+    CargoConfig::read(&options, variables.collect(), &dir.path().join("project"))
 }
 
-fn value(found: &Configuration, name: &str) -> String {
+fn value(found: &CargoConfig, name: &str) -> String {
     found.env[name].value.to_string_lossy().into_owned()
 }
 

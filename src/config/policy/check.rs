@@ -1,22 +1,22 @@
 //! What is wrong about policies: names that nothing bears, promises that exclude each other.
 
 use super::{PackagePolicy, Policy};
-use crate::config::diagnostic::{Mistake, nearest};
+use crate::config::diagnostic::{Diagnostic, nearest};
 use crate::config::fixtures::{FixtureKeys, Scope};
 use crate::config::keys::{Keys, Kind};
 use crate::config::policy::{FixtureName, covers};
-use crate::config::schema::Declaration;
+use crate::config::schema::Config;
 use crate::config::value::At;
 
 impl Policy {
     /// What can be checked before anything is built: fixtures, and `split` below `shared`.
-    pub fn check(&self, mistakes: &mut Vec<Mistake>) {
-        check_declaration(&self.workspace, None, mistakes);
-        self.check_fixtures(None, &self.workspace, mistakes);
+    pub fn check(&self, diagnostics: &mut Vec<Diagnostic>) {
+        check_config(&self.workspace, None, diagnostics);
+        self.check_fixtures(None, &self.workspace, diagnostics);
         for (index, package) in self.packages.iter().enumerate() {
-            check_declaration(&package.declaration, Some(&self.workspace), mistakes);
-            self.check_fixtures(Some(index), &package.declaration, mistakes);
-            self.check_first_words(package, mistakes);
+            check_config(&package.config, Some(&self.workspace), diagnostics);
+            self.check_fixtures(Some(index), &package.config, diagnostics);
+            self.check_first_words(package, diagnostics);
         }
     }
 
@@ -24,15 +24,15 @@ impl Policy {
     pub(super) fn check_fixtures(
         &self,
         package: Option<usize>,
-        declaration: &Declaration,
-        mistakes: &mut Vec<Mistake>,
+        config: &Config,
+        diagnostics: &mut Vec<Diagnostic>,
     ) {
-        for (name, keys) in &declaration.fixtures {
+        for (name, keys) in &config.fixtures {
             let start = FixtureName { package, name: name.value.clone() };
             for needed in &keys.fixtures {
                 let Some(found) = self.find_fixture(package, &needed.value) else {
-                    let names = declaration.fixtures.iter().map(|(name, _)| name.value.as_str());
-                    mistakes.push(undefined_fixture(needed, &names.collect::<Vec<_>>()));
+                    let names = config.fixtures.iter().map(|(name, _)| name.value.as_str());
+                    diagnostics.push(undefined_fixture(needed, &names.collect::<Vec<_>>()));
                     continue;
                 };
                 let place = needed.place.clone();
@@ -40,7 +40,7 @@ impl Policy {
                     let title =
                         format!("fixture `{}` needs `{}`, which needs it", name.value, found.name);
                     let help = "each would wait for the other: take one of the two out";
-                    mistakes.push(Mistake::error(place, title).help(help));
+                    diagnostics.push(Diagnostic::error(place, title).help(help));
                     // Whoever walks along what fixtures need would never come back.
                     return;
                 }
@@ -52,7 +52,7 @@ impl Policy {
                         name.value, found.name
                     );
                     let help = "give it scope = \"slot\" too, or the other one scope = \"run\"";
-                    mistakes.push(Mistake::error(place, title).help(help));
+                    diagnostics.push(Diagnostic::error(place, title).help(help));
                 }
             }
         }
@@ -75,14 +75,18 @@ impl Policy {
     }
 
     /// A key whose first word names no target of its package can never match.
-    pub(super) fn check_first_words(&self, package: &PackagePolicy, mistakes: &mut Vec<Mistake>) {
-        for (path, _) in &package.declaration.modules {
+    pub(super) fn check_first_words(
+        &self,
+        package: &PackagePolicy,
+        diagnostics: &mut Vec<Diagnostic>,
+    ) {
+        for (path, _) in &package.config.modules {
             let binary = path.value.split("::").next().unwrap_or_default();
             if package.crate_names.iter().any(|name| name == binary) {
                 continue;
             }
             let known = package.crate_names.iter().map(String::as_str);
-            let mistake = Mistake::warning(
+            let diagnostic = Diagnostic::warning(
                 path.place.clone(),
                 format!("`{}` matches no test: no target is named `{binary}`", path.value),
             )
@@ -90,7 +94,7 @@ impl Policy {
                 Some(near) => format!("did you mean `{}`?", path.value.replacen(binary, near, 1)),
                 None => format!("a path begins with one of: {}", package.crate_names.join(", ")),
             });
-            mistakes.push(mistake);
+            diagnostics.push(diagnostic);
         }
     }
 
@@ -98,22 +102,24 @@ impl Policy {
     ///
     /// `ids` are the ids of all tests of the listed binaries of this package; a key of a
     /// binary that is not part of this run is left alone.
-    pub fn check_paths(&self, package: usize, ids: &[String], mistakes: &mut Vec<Mistake>) {
-        let Some(declaration) = self.packages.get(package).map(|p| &p.declaration) else { return };
-        for (path, _) in &declaration.modules {
+    pub fn check_paths(&self, package: usize, ids: &[String], diagnostics: &mut Vec<Diagnostic>) {
+        let Some(config) = self.packages.get(package).map(|p| &p.config) else { return };
+        for (path, _) in &config.modules {
             let binary = path.value.split("::").next().unwrap_or_default();
             let listed = ids.iter().any(|id| covers(binary, id));
             if !listed || ids.iter().any(|id| covers(&path.value, id)) {
                 continue;
             }
             let nodes = nodes_of(ids);
-            let mistake =
-                Mistake::warning(path.place.clone(), format!("`{}` matches no test", path.value))
-                    .help(match nearest(&path.value, nodes.iter().copied()) {
-                        Some(near) => format!("did you mean `{near}`?"),
-                        None => "`cargo partest list` shows every path".to_owned(),
-                    });
-            mistakes.push(mistake);
+            let diagnostic = Diagnostic::warning(
+                path.place.clone(),
+                format!("`{}` matches no test", path.value),
+            )
+            .help(match nearest(&path.value, nodes.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "`cargo partest list` shows every path".to_owned(),
+            });
+            diagnostics.push(diagnostic);
         }
     }
 }
@@ -129,19 +135,15 @@ fn nodes_of(ids: &[String]) -> Vec<&str> {
     nodes
 }
 
-fn check_declaration(
-    declaration: &Declaration,
-    outer: Option<&Declaration>,
-    mistakes: &mut Vec<Mistake>,
-) {
-    let both = [declaration].into_iter().chain(outer);
-    let all = both.clone().flat_map(|declaration| &declaration.fixtures);
+fn check_config(config: &Config, outer: Option<&Config>, diagnostics: &mut Vec<Diagnostic>) {
+    let both = [config].into_iter().chain(outer);
+    let all = both.clone().flat_map(|config| &config.fixtures);
     let defined: Vec<&str> = all.map(|(name, _)| name.value.as_str()).collect();
-    let nodes = declaration.modules.iter().map(|(path, keys)| (Some(path), keys));
-    for (path, keys) in nodes.chain([(None, &declaration.keys)]) {
+    let nodes = config.modules.iter().map(|(path, keys)| (Some(path), keys));
+    for (path, keys) in nodes.chain([(None, &config.keys)]) {
         for fixture in keys.fixture.iter().flat_map(|names| &names.value) {
             if !defined.contains(&fixture.value.as_str()) {
-                mistakes.push(undefined_fixture(fixture, &defined));
+                diagnostics.push(undefined_fixture(fixture, &defined));
             }
         }
         let above = both.clone().flat_map(|d| d.modules.iter().map(|(p, k)| (Some(p), k)));
@@ -154,32 +156,35 @@ fn check_declaration(
         });
         if let Some(fixture) = keys.fixture.as_ref().filter(|_| keys.policy.is_none() && !is_shared)
         {
-            mistakes.push(
-                Mistake::error(fixture.place.clone(), "`fixture` does nothing without its policy")
-                    .help("write policy = \"shared\" beside it, or take it out"),
+            diagnostics.push(
+                Diagnostic::error(
+                    fixture.place.clone(),
+                    "`fixture` does nothing without its policy",
+                )
+                .help("write policy = \"shared\" beside it, or take it out"),
             );
         }
         if let Some(policy) = keys.policy.as_ref().filter(|at| at.value == Kind::Shared)
             && keys.fixture.is_none()
         {
-            mistakes.push(
-                Mistake::error(policy.place.clone(), "a `shared` node needs a fixture")
+            diagnostics.push(
+                Diagnostic::error(policy.place.clone(), "a `shared` node needs a fixture")
                     .help("write { policy = \"shared\", fixture = \"NAME\" }"),
             );
         }
         if let Some(path) = path {
-            check_below_shared(path, keys, &declaration.modules, mistakes);
+            check_below_shared(path, keys, &config.modules, diagnostics);
         }
     }
 }
 
-fn undefined_fixture(fixture: &At<String>, defined: &[&str]) -> Mistake {
+fn undefined_fixture(fixture: &At<String>, defined: &[&str]) -> Diagnostic {
     let title = format!("fixture `{}` is defined nowhere", fixture.value);
     let help = match nearest(&fixture.value, defined.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("define it under [package.metadata.partest.fixtures.{}]", fixture.value),
     };
-    Mistake::error(fixture.place.clone(), title).help(help)
+    Diagnostic::error(fixture.place.clone(), title).help(help)
 }
 
 /// A `split` below a `shared` node would silently lose the fixture.
@@ -187,7 +192,7 @@ fn check_below_shared(
     path: &At<String>,
     keys: &Keys,
     modules: &[(At<String>, Keys)],
-    mistakes: &mut Vec<Mistake>,
+    diagnostics: &mut Vec<Diagnostic>,
 ) {
     let Some(policy) = keys.policy.as_ref().filter(|at| at.value == Kind::Split) else { return };
     let shared_above = modules.iter().find(|(above, keys)| {
@@ -200,8 +205,8 @@ fn check_below_shared(
     {
         let title =
             format!("`{}` is split below the shared `{}`: no fixture", path.value, above.value);
-        mistakes.push(
-            Mistake::error(policy.place.clone(), title)
+        diagnostics.push(
+            Diagnostic::error(policy.place.clone(), title)
                 .help("add override = true if its tests do not need the fixture"),
         );
     }

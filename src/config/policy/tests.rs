@@ -3,19 +3,19 @@ use crate::config::diagnostic::Source;
 use crate::config::schema::{Table, read};
 
 fn policy(workspace: &str, package: &str) -> (Policy, Vec<String>) {
-    let mut mistakes = Vec::new();
+    let mut diagnostics = Vec::new();
     let source = |text: &str| Arc::new(Source { path: "Cargo.toml".into(), text: text.to_owned() });
-    let workspace = read(&source(workspace), Table::Workspace, &mut mistakes);
-    let declaration = read(&source(package), Table::Package, &mut mistakes);
+    let workspace = read(&source(workspace), Table::Workspace, &mut diagnostics);
+    let config = read(&source(package), Table::Package, &mut diagnostics);
     let package = PackagePolicy {
         name: "web".into(),
-        declaration,
+        config,
         uses_serial_test: false,
         crate_names: vec!["web".into(), "api".into()],
     };
     let policy = Policy { workspace, packages: vec![package], ..Policy::default() };
-    policy.check(&mut mistakes);
-    (policy, mistakes.into_iter().map(|m| m.title).collect())
+    policy.check(&mut diagnostics);
+    (policy, diagnostics.into_iter().map(|m| m.title).collect())
 }
 
 fn kind_of(policy: &Policy, id: &str) -> (Kind, Option<String>) {
@@ -25,12 +25,12 @@ fn kind_of(policy: &Policy, id: &str) -> (Kind, Option<String>) {
 
 #[test]
 fn the_longest_key_wins_and_nested_modules_inherit() {
-    let (policy, mistakes) = policy(
+    let (policy, diagnostics) = policy(
         "[workspace.metadata.partest]\npolicy = \"split\"\ntimeout = \"9s\"",
         "[package.metadata.partest]\ntimeout = \"5s\"\n[package.metadata.partest.modules]\n\
          \"web::db\" = \"unit\"\n\"web::db::pure\" = \"split\"\n\"web::db::slow\" = { timeout = \"1m\" }",
     );
-    assert_eq!(mistakes, Vec::<String>::new());
+    assert_eq!(diagnostics, Vec::<String>::new());
     assert_eq!(kind_of(&policy, "web::db::reads"), (Kind::Unit, Some("web::db".into())));
     assert_eq!(kind_of(&policy, "web::db::deep::reads"), (Kind::Unit, Some("web::db".into())));
     assert_eq!(kind_of(&policy, "web::db::slow::sync"), (Kind::Unit, Some("web::db".into())));
@@ -87,16 +87,16 @@ fn fixtures_and_paths_are_checked() {
         ("\"wbe::db\" = \"unit\"", "`wbe::db` matches no test: no target is named `wbe`"),
     ];
     for (line, expected) in table {
-        let (_, mistakes) = policy("", &format!("[package.metadata.partest.modules]\n{line}\n"));
-        assert_eq!(mistakes, [expected]);
+        let (_, diagnostics) = policy("", &format!("[package.metadata.partest.modules]\n{line}\n"));
+        assert_eq!(diagnostics, [expected]);
     }
-    let (_, mistakes) = policy(
+    let (_, diagnostics) = policy(
         "",
         "[package.metadata.partest.modules]\n\"web\" = { policy = \"shared\", fixture = \"db\" }\n\
          \"web::pure\" = \"split\"\n\"web::free\" = { policy = \"split\", override = true }\n\
          [package.metadata.partest.fixtures.db]\nstart = [\"db\"]",
     );
-    assert_eq!(mistakes, ["`web::pure` is split below the shared `web`: no fixture"]);
+    assert_eq!(diagnostics, ["`web::pure` is split below the shared `web`: no fixture"]);
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn levels(policy: &Policy, id: &str) -> Vec<Vec<String>> {
 
 #[test]
 fn outer_fixtures_and_what_they_need_come_first() {
-    let (policy, mistakes) = policy(
+    let (policy, diagnostics) = policy(
         "[workspace.metadata.partest.fixtures]\ndisk = { start = [\"disk\"] }",
         "[package.metadata.partest.modules]\n\
          \"web\" = { policy = \"shared\", fixture = [\"db\", \"mail\"] }\n\
@@ -140,7 +140,7 @@ fn outer_fixtures_and_what_they_need_come_first() {
          mail = { start = [\"mail\"] }\n\
          server = { start = [\"server\"], fixture = \"db\" }",
     );
-    assert_eq!(mistakes, Vec::<String>::new());
+    assert_eq!(diagnostics, Vec::<String>::new());
     assert_eq!(levels(&policy, "web::a"), [vec!["disk", "mail"], vec!["db"]]);
     assert_eq!(levels(&policy, "web::api::a"), [vec!["disk", "mail"], vec!["db"], vec!["server"]]);
     assert_eq!(levels(&policy, "web::bare::a"), [["mail"]]);
@@ -161,18 +161,19 @@ fn what_a_fixture_needs_is_checked() {
         ),
     ];
     for (lines, expected) in table {
-        let (_, mistakes) = policy("", &format!("[package.metadata.partest.fixtures]\n{lines}\n"));
-        assert_eq!(mistakes.first().map(String::as_str), Some(expected), "{mistakes:?}");
+        let (_, diagnostics) =
+            policy("", &format!("[package.metadata.partest.fixtures]\n{lines}\n"));
+        assert_eq!(diagnostics.first().map(String::as_str), Some(expected), "{diagnostics:?}");
     }
 }
 
 #[test]
 fn a_path_that_matches_no_test_is_told_the_nearest_node() {
     let (policy, _) = policy("", "[package.metadata.partest.modules]\n\"web::dbb\" = \"unit\"");
-    let mut mistakes = Vec::new();
+    let mut diagnostics = Vec::new();
     let ids = ["web::db::reads".to_owned(), "web::cache::evicts".to_owned()];
-    policy.check_paths(0, &ids, &mut mistakes);
-    assert_eq!(mistakes[0].help.as_deref(), Some("did you mean `web::db`?"));
+    policy.check_paths(0, &ids, &mut diagnostics);
+    assert_eq!(diagnostics[0].help.as_deref(), Some("did you mean `web::db`?"));
     let mut none = Vec::new();
     policy.check_paths(0, &["api::a".to_owned()], &mut none);
     assert!(none.is_empty(), "its binary is not part of this run");

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use super::*;
 use crate::cargo::binary::Binary;
 use crate::cli::args;
-use crate::cli::cargo_config::Configuration;
+use crate::cli::cargo_config::CargoConfig;
 use crate::config::diagnostic::Source;
 use crate::config::policy::PackagePolicy;
 use crate::config::schema::{Table, read};
@@ -13,7 +13,7 @@ use crate::plan::history::Measurements;
 
 fn settings() -> Settings {
     let args = args::parse(["cargo-partest", "partest"].map(Into::into));
-    let mut settings = Settings::new(args, Configuration::default());
+    let mut settings = Settings::new(args, CargoConfig::default());
     // A run within another has its number from outside.
     settings.may_overcommit = true;
     settings
@@ -25,10 +25,10 @@ fn grouped(names: &[&str], statics: &[(&str, &str)], modules: &str) -> Vec<Strin
         path: "Cargo.toml".into(),
         text: format!("[package.metadata.partest.modules]\n{modules}\n"),
     });
-    let mut mistakes = Vec::new();
-    let declaration = read(&source, Table::Package, &mut mistakes);
-    assert!(mistakes.is_empty(), "{mistakes:?}");
-    let package = PackagePolicy { declaration, ..PackagePolicy::default() };
+    let mut diagnostics = Vec::new();
+    let config = read(&source, Table::Package, &mut diagnostics);
+    assert!(diagnostics.is_empty(), "{diagnostics:?}");
+    let package = PackagePolicy { config, ..PackagePolicy::default() };
     let policy = Policy { packages: vec![package], ..Policy::default() };
     let found =
         |(path, module): &(&str, &str)| Static { path: (*path).into(), module: (*module).into() };

@@ -1,10 +1,9 @@
-//! Whose all that is which a test binary is linked from: the user's own, or somebody else's.
+//! What a test binary is linked from, and which of it is the user's own code.
 //!
-//! A package that stands in a directory is the user's, whether it is a member of the workspace or
-//! not. What comes from a registry or from git is not, nor is what the toolchain adds. cargo tells
-//! of each part with the package that it belongs to; a symbol tells its crate by its name, if the
-//! compiler has made it. Other names (`#[no_mangle]`, C) are looked up in the libraries: few binaries
-//! have any.
+//! A package in a local directory is the user's, whether it is a member of the workspace or not;
+//! one from a registry or from git is not, nor is what the toolchain adds. cargo reports each
+//! artifact with its package. A mangled symbol names its crate; other symbols (`#[no_mangle]`, C)
+//! are looked up in the libraries, as few binaries have any.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -17,21 +16,23 @@ use object::read::{Object, ObjectSymbol, ReadCache};
 
 use super::workspace::crate_name;
 
+/// The libraries and crates that test binaries are linked from, by owner.
 #[derive(Debug, Clone, Default)]
-pub struct Origins {
+pub struct LinkInputs {
     /// The names of the user's crates.
     pub crates: HashSet<String>,
-    /// Where build scripts of the user's packages leave what is linked.
+    /// Where build scripts of the user's packages put libraries.
     own_dirs: Vec<PathBuf>,
     /// Libraries of other packages, with the C code that is linked with them.
     foreign: Vec<PathBuf>,
-    /// Where the toolchain has its libraries.
+    /// The directories of the toolchain's libraries.
     toolchain_dirs: Vec<PathBuf>,
-    /// What has been found in libraries: many binaries are linked from the same.
-    found: Arc<Mutex<HashMap<PathBuf, Arc<HashSet<String>>>>>,
+    /// The symbols of libraries read so far: many binaries are linked from the same.
+    defined: Arc<Mutex<HashMap<PathBuf, Arc<HashSet<String>>>>>,
 }
 
-/// Whether tests may be linked with this target; macros and build scripts run elsewhere.
+/// Whether tests may be linked with this target. Macros and build scripts run in the compiler's
+/// processes.
 fn is_linked(target: &Target) -> bool {
     let is_library = |kind: &TargetKind| {
         matches!(
@@ -46,7 +47,7 @@ fn is_linked(target: &Target) -> bool {
     target.kind.iter().any(is_library)
 }
 
-/// Whether a package stands in a directory.
+/// Whether a package comes from a local directory.
 fn is_own(package: &PackageId) -> bool {
     // `path+file:///shop#0.1.0`, and of older cargos `shop 0.1.0 (path+file:///shop)`.
     package.repr.starts_with("path+") || package.repr.contains("(path+")
@@ -59,19 +60,19 @@ pub fn linked_path(text: &str) -> PathBuf {
     PathBuf::from(path)
 }
 
-impl Origins {
+impl LinkInputs {
     #[cfg(test)]
-    pub fn of(crates: &[&str]) -> Origins {
+    pub fn of(crates: &[&str]) -> LinkInputs {
         let crates = crates.iter().map(|name| (*name).to_owned()).collect();
-        Origins { crates, ..Origins::default() }
+        LinkInputs { crates, ..LinkInputs::default() }
     }
 
-    /// The toolchain has its libraries in these directories.
-    pub fn beside(self, toolchain_dirs: Vec<PathBuf>) -> Origins {
-        Origins { toolchain_dirs, ..self }
+    /// Adds the directories of the toolchain's libraries.
+    pub fn with_toolchain(self, toolchain_dirs: Vec<PathBuf>) -> LinkInputs {
+        LinkInputs { toolchain_dirs, ..self }
     }
 
-    /// cargo has built this, which is no test.
+    /// Adds an artifact that is no test.
     pub fn add(&mut self, artifact: &Artifact) {
         if !is_linked(&artifact.target) {
             return;
@@ -85,7 +86,7 @@ impl Origins {
         self.foreign.extend(archives.map(|file| file.clone().into()));
     }
 
-    /// cargo has run this build script.
+    /// Adds what a build script of the user's may have built.
     pub fn add_script(&mut self, script: &BuildScript) {
         if is_own(&script.package_id) {
             let paths = script.linked_paths.iter().map(|path| linked_path(path.as_str()));
@@ -94,9 +95,9 @@ impl Origins {
         }
     }
 
-    /// Of names that the compiler has not made, those that the user's own code may have brought:
-    /// they are in its libraries, or in nobody else's.
-    pub fn own_of(&self, names: HashSet<String>) -> HashSet<String> {
+    /// Those of some unmangled symbols that the user's own code may define: the ones in its
+    /// libraries, and the ones in nobody else's.
+    pub fn own_symbols(&self, names: HashSet<String>) -> HashSet<String> {
         let own = self.own_dirs.iter().flat_map(|dir| libraries(dir));
         let own: Vec<_> = own.map(|library| self.defined(&library)).collect();
         let is_in_own = |name: &String| own.iter().any(|names| names.contains(name));
@@ -104,7 +105,7 @@ impl Origins {
         let mut unknown: HashSet<String> =
             others.into_iter().filter(|name| !is_toolchains(name)).collect();
         let of_toolchain = self.toolchain_dirs.iter().flat_map(|dir| libraries(dir));
-        // No more of them than it takes.
+        // Reading libraries is slow: stop as soon as every symbol is known.
         for library in self.foreign.iter().cloned().chain(of_toolchain) {
             if unknown.is_empty() {
                 break;
@@ -115,9 +116,9 @@ impl Origins {
         own.into_iter().chain(unknown).collect()
     }
 
-    /// What a library defines under names that the compiler has not made.
+    /// The unmangled symbols that a library defines.
     fn defined(&self, library: &Path) -> Arc<HashSet<String>> {
-        let found = || self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = || self.defined.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(defined) = found().get(library) {
             return defined.clone();
         }
@@ -127,18 +128,18 @@ impl Origins {
     }
 }
 
-/// What the start-up code of C, linkers and compilers add to every program.
+/// Whether a symbol is one of those that C's start-up code, linkers and compilers add to programs.
 fn is_toolchains(name: &str) -> bool {
     let of_program = ["completed.", "__dso_handle", "__TMC_", "DW.ref."];
     let of_rustc = ["__rust", "_rust_extern_with_linkage_", "anon."];
     let of_instruments =
         ["__llvm_", "__prof", "lprof", "__asan", "___asan", "__odr_asan", "__sancov"];
     let mut starts = of_program.iter().chain(&of_rustc).chain(&of_instruments);
-    // With the version of a shared library: a copy of what that has.
+    // A versioned symbol is a copy of a shared library's.
     starts.any(|start| name.starts_with(start)) || name.contains('@')
 }
 
-/// The files of a directory that may be linked.
+/// The libraries and object files of a directory.
 fn libraries(dir: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
     let is_library = |path: &PathBuf| {
@@ -156,13 +157,13 @@ fn defined(library: &Path) -> HashSet<String> {
     let Ok(archive) = ArchiveFile::parse(&cache) else {
         return object::File::parse(&cache).map(|object| defined_in(&object)).unwrap_or_default();
     };
-    // Global names stand in its index.
+    // The archive's index has the global symbols.
     let index = archive.symbols().ok().flatten().into_iter().flatten().flatten();
     let index = index.filter_map(|symbol| std::str::from_utf8(symbol.name()).ok());
     let mut found: HashSet<String> =
-        index.filter(|name| !is_rusts(name)).map(str::to_owned).collect();
+        index.filter(|name| !is_rust_symbol(name)).map(str::to_owned).collect();
     for member in archive.members().flatten() {
-        // What rustc makes has local names of its own only.
+        // The local symbols in rustc's own objects are all mangled.
         let is_of_rustc = member.name().ends_with(b".rcgu.o") || member.name() == b"lib.rmeta";
         let data = (!is_of_rustc).then(|| member.data(&cache).ok()).flatten();
         if let Some(Ok(object)) = data.map(object::File::parse) {
@@ -175,15 +176,15 @@ fn defined(library: &Path) -> HashSet<String> {
 fn defined_in<'data>(object: &impl Object<'data>) -> HashSet<String> {
     let definitions = object.symbols().filter(ObjectSymbol::is_definition);
     let names = definitions.filter_map(|symbol| symbol.name().ok().map(str::to_owned));
-    names.filter(|name| !is_rusts(name)).collect()
+    names.filter(|name| !is_rust_symbol(name)).collect()
 }
 
-/// Whether the compiler has made this name of a path. C++ makes the older form, too, but for the
-/// hash at its end.
-pub fn is_rusts(name: &str) -> bool {
-    // LLVM may add `.llvm.123` to a name that it makes global.
+/// Whether a symbol was mangled by rustc. C++ uses the legacy form, too, but without the hash at
+/// its end.
+pub fn is_rust_symbol(name: &str) -> bool {
+    // LLVM may add `.llvm.123` to a symbol that it makes global.
     let plain = name.split(".llvm.").next().unwrap_or(name);
-    // On some systems each name begins with one more `_`.
+    // Some systems prefix each symbol with one more `_`.
     let bare = plain.trim_start_matches('_');
     let has_hash = || {
         let hash = bare.strip_suffix('E').and_then(|name| name.get(name.len().checked_sub(19)?..));
@@ -218,7 +219,7 @@ mod tests {
             ("", false),
         ];
         for (name, expected) in table {
-            assert_eq!(is_rusts(name), expected, "{name}");
+            assert_eq!(is_rust_symbol(name), expected, "{name}");
         }
     }
 
@@ -242,19 +243,19 @@ mod tests {
         let place = |name: &str| dir.path().join(name);
         std::fs::create_dir(place("out")).unwrap();
         std::fs::write(place("out/libown.a"), "").unwrap();
-        let found = HashMap::from([
+        let defined = HashMap::from([
             (place("out/libown.a"), names(&["counter", "both", "completed.0"])),
             (place("libring.rlib"), names(&["both", "others"])),
         ]);
-        let origins = Origins {
+        let link_inputs = LinkInputs {
             own_dirs: vec![place("out")],
             foreign: vec![place("libring.rlib")],
-            found: Arc::new(Mutex::new(found)),
-            ..Origins::default()
+            defined: Arc::new(Mutex::new(defined)),
+            ..LinkInputs::default()
         };
         let all = ["counter", "both", "others", "nobodys", "completed.0", "completed.1"];
         let mut own: Vec<String> =
-            origins.own_of(all.map(str::to_owned).into()).into_iter().collect();
+            link_inputs.own_symbols(all.map(str::to_owned).into()).into_iter().collect();
         own.sort_unstable();
         assert_eq!(own, ["both", "completed.0", "counter", "nobodys"]);
     }
