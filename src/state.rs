@@ -1,4 +1,4 @@
-//! Files that are kept from run to run, below the target directory.
+//! State files, which last from run to run, below the target directory.
 
 use std::io::Write;
 use std::path::Path;
@@ -6,23 +6,23 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// What became of reading a stored file.
+/// The result of reading a state file.
 pub enum Stored<T> {
     Found(T),
-    /// Never written yet, or by another version.
+    /// Not written yet, or by another version.
     Absent,
-    /// There, but not to be used; the text says why.
+    /// Unreadable, and why.
     Damaged(String),
 }
 
-/// Whatever is kept, with the number of its form: raised whenever that changes.
+/// The contents of a state file, with the version of their format.
 #[derive(Serialize, Deserialize)]
 struct File<T> {
     format: u32,
     kept: T,
 }
 
-/// What another version of this program wrote is not damaged, only of no use.
+/// Reads a state file. One of another format is absent, not damaged.
 pub fn read<T: DeserializeOwned>(path: &Path, format: u32) -> Stored<T> {
     #[derive(Deserialize)]
     struct Format {
@@ -43,8 +43,8 @@ pub fn read<T: DeserializeOwned>(path: &Path, format: u32) -> Stored<T> {
     }
 }
 
-/// What tells one build of an executable from the next. Its time of modification alone
-/// would not: a test suite may set the clock.
+/// Identifies a build of an executable. The time of modification is not enough, since a test suite
+/// may set the clock.
 pub fn identity(executable: &Path) -> Option<String> {
     let metadata = std::fs::metadata(executable).ok()?;
     #[cfg(unix)]
@@ -58,13 +58,12 @@ pub fn identity(executable: &Path) -> Option<String> {
     Some(format!("{}:{:?}:{file}", metadata.len(), metadata.modified().ok()?))
 }
 
-/// Whether a file is still the one that it was. What does not change what it does, such as who
-/// may read it, does not count here.
+/// Identifies the contents of a file; unlike `identity` it ignores changes of permissions.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stamp {
     length: u64,
     modified: std::time::SystemTime,
-    /// Its device and its number there.
+    /// Device and inode.
     #[cfg(unix)]
     place: (u64, u64),
 }
@@ -84,7 +83,7 @@ impl Stamp {
     }
 }
 
-/// Writes the file whole or not at all: beside its place first, then renamed.
+/// Writes a state file atomically, by renaming a temporary file.
 pub fn write(path: &Path, format: u32, kept: impl Serialize) -> std::io::Result<()> {
     let dir = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(dir)?;
@@ -102,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_damaged_file_says_so_and_is_replaced_whole() {
+    fn a_damaged_file_is_reported_and_replaced() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("new/state.json");
         let stored = || read::<Vec<u8>>(&path, 2);

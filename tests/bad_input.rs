@@ -32,20 +32,18 @@ mod metadata {
   | ^^^^^^
   |
   = help: did you mean `threads`?
-error: `timeout` is an integer, not a duration such as "30s"
+error: `timeout` must be a duration such as "30s"
   --> Cargo.toml:10:11
    |
 10 | timeout = 30 # a number where a duration such as "30s" belongs
    |           ^^
-   |
-   = help: write a duration such as "30s"
-error: `linger` is no duration
+error: `linger` must be a duration
   --> Cargo.toml:11:10
    |
 11 | linger = "100 parsecs" # no unit of time
    |          ^^^^^^^^^^^^^
    |
-   = help: `100 parsecs` is no duration; write a number and a unit: 100ms, 30s, 2m, 1h
+   = help: `100 parsecs` is not a duration; write a number and a unit: 100ms, 30s, 2m, 1h
 error: unknown policy `spilt`
   --> Cargo.toml:14:26
    |
@@ -53,13 +51,11 @@ error: unknown policy `spilt`
    |                          ^^^^^^^
    |
    = help: did you mean `split`?
-error: `isolate` is a string, not true or false
+error: `isolate` must be true or false
   --> Cargo.toml:15:53
    |
 15 | "wrong_keys::types" = { policy = "split", isolate = "yes" } # a text where true or false belongs
    |                                                     ^^^^^
-   |
-   = help: write true or false
 error: lock `scales` is taken for reading and for writing
   --> Cargo.toml:16:51
    |
@@ -67,35 +63,35 @@ error: lock `scales` is taken for reading and for writing
    |                                                   ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
    |
    = help: a writer excludes readers anyway: keep it in `write`
-error: fixture `databse` is defined nowhere
+error: fixture `databse` is not defined
   --> Cargo.toml:17:55
    |
 17 | "wrong_keys::server" = { policy = "shared", fixture = "databse" } # an undefined fixture: database
    |                                                       ^^^^^^^^^
    |
    = help: did you mean `database`?
-error: a `shared` node needs a fixture
+error: policy "shared" needs a fixture
   --> Cargo.toml:18:24
    |
 18 | "wrong_keys::client" = "shared" # shared without a fixture
    |                        ^^^^^^^^
    |
    = help: write { policy = "shared", fixture = "NAME" }
-error: `fixture` does nothing with policy "split"
+error: `fixture` has no effect with policy "split"
   --> Cargo.toml:19:55
    |
 19 | "wrong_keys::offline" = { policy = "split", fixture = "database" } # a fixture without shared
    |                                                       ^^^^^^^^^^
    |
-   = help: write policy = "shared", or take `fixture` out
+   = help: write policy = "shared", or remove `fixture`
 error: unknown value of recycle `on-error`
   --> Cargo.toml:21:51
    |
 21 | "wrong_keys::pool" = { policy = "unit", recycle = "on-error" } # an unknown value: on-failure
    |                                                   ^^^^^^^^^^
    |
-   = help: known here: on-failure, on-leak
-error: nothing was run: 10 mistakes in the metadata
+   = help: expected one of: on-failure, on-leak
+error: nothing was run: 10 errors in the metadata
 "#;
 
     #[test]
@@ -124,21 +120,21 @@ warning: `shop::test` matches no test
     }
 
     const NOT_YET: &str = "\
-error: leaks of the kind `fd` are not looked for yet
+error: leaks of kind `fd` are not supported yet
  --> Cargo.toml:6:11
   |
 6 | leaks = { fd = \"deny\", thread = \"deny\", ignore = [{ socket = \"*\" }] }
   |           ^^
   |
-  = help: take it out; these are: thread, process, panic, pool
-error: leaks of the kind `socket` are not looked for yet
+  = help: remove it; supported kinds: thread, process, panic, pool
+error: leaks of kind `socket` are not supported yet
  --> Cargo.toml:6:53
   |
 6 | leaks = { fd = \"deny\", thread = \"deny\", ignore = [{ socket = \"*\" }] }
   |                                                     ^^^^^^
   |
-  = help: take it out; these are: thread, process, panic, pool
-error: nothing was run: 2 mistakes in the metadata
+  = help: remove it; supported kinds: thread, process, panic, pool
+error: nothing was run: 2 errors in the metadata
 ";
 
     #[test]
@@ -150,7 +146,7 @@ error: nothing was run: 2 mistakes in the metadata
         for kind in ["output", "cwd", "env", "tempfile"] {
             let leaks = format!("[package.metadata.partest]\nleaks = {{ {kind} = \"allow\" }}\n");
             let ran = Package::shop(&leaks, PASSING).partest().run().exits(2);
-            let title = format!("leaks of the kind `{kind}` are not looked for yet");
+            let title = format!("leaks of kind `{kind}` are not supported yet");
             assert!(ran.stderr.contains(&title), "{ran}");
         }
     }

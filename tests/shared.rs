@@ -691,9 +691,13 @@ mod declared_wrongly {
         is_refused(
             API,
             "server = { start = \"server --port 0\" }",
-            &["`start` is one text", "start = [\"PROGRAM\", \"ARGUMENT\"]"],
+            &["`start` must be a list of words", "start = [\"PROGRAM\", \"ARGUMENT\"]"],
         );
-        is_refused(API, "server = { start = [\"a\"], ready = \"(\" }", &["no regular expression"]);
+        is_refused(
+            API,
+            "server = { start = [\"a\"], ready = \"(\" }",
+            &["`ready` must be a regular expression"],
+        );
         is_refused(
             API,
             "server = { start = [\"a\"], stop = { after = \"1s\" } }",

@@ -1,4 +1,4 @@
-//! A test executable.
+//! A test binary: what it was built from, and how to start it.
 
 use std::cmp::Ordering;
 use std::ffi::OsString;
@@ -8,20 +8,20 @@ use super::environment::Variables;
 use crate::model::listing::BinaryName;
 use crate::state::Stamp;
 
-/// One test executable, and all that is needed to start it as `cargo test` would.
+/// A test executable, and all that is needed to start it as `cargo test` would.
 #[derive(Debug, Clone)]
 pub struct Binary {
     /// The index of its package in the workspace.
     pub package: usize,
     pub package_name: String,
-    /// The crate name of its target, the first word of its tests' ids.
+    /// The crate name of its target, with which the ids of its tests begin.
     pub name: String,
-    /// The target as cargo names it.
+    /// The name of its target.
     pub target: String,
-    /// `lib`, `bin`, `test`, …, as cargo names it.
+    /// The kind of its target: `lib`, `bin`, `test`, …
     pub kind: &'static str,
     pub executable: PathBuf,
-    /// Of the executable as cargo left it.
+    /// Of the executable as cargo built it.
     pub(super) stamp: Option<Stamp>,
     pub dir: PathBuf,
     pub env: Variables,
@@ -75,7 +75,7 @@ impl Binary {
         flags
     }
 
-    /// A name that is the same from build to build: `web/test/api`.
+    /// A name that is stable across builds: `web/test/api`.
     pub fn key(&self) -> String {
         format!("{}/{}/{}", self.package_name, self.kind, self.target)
     }
@@ -85,7 +85,7 @@ impl Binary {
         format!("{}::{test}", self.name)
     }
 
-    /// The program and its first arguments: the binary, or its runner with the binary.
+    /// The command that starts the binary, through its runner if there is one.
     pub fn command(&self) -> std::process::Command {
         let mut words = self.runner.iter().map(OsString::as_os_str);
         let mut command = match words.next() {
@@ -100,18 +100,18 @@ impl Binary {
         command
     }
 
-    /// An error where another build has put another program in the place of this one: what it
-    /// does would be told as if this one had done it.
+    /// Fails if another build has replaced the executable, whose results would be reported as those
+    /// of this one.
     pub fn check(&self) -> std::io::Result<()> {
         let now = Stamp::of(&self.executable);
         match now.is_some() && now != self.stamp {
             true => Err(std::io::Error::other(Replaced(self.short_path().to_owned()))),
-            // One that is gone is told of by whoever starts it.
+            // Starting a missing executable fails by itself.
             false => Ok(()),
         }
     }
 
-    /// As messages name it.
+    /// Its name in messages.
     pub fn full_name(&self) -> BinaryName {
         let (name, kind) = (self.name.clone(), self.kind.to_string());
         BinaryName { name, kind, package: self.package_name.clone() }

@@ -16,16 +16,16 @@ use crate::cli::settings::Settings;
 use crate::error::{Error, Result};
 use crate::state::Stamp;
 
-/// What cargo has told about what it built.
+/// The messages of cargo, by what they are about.
 #[derive(Default)]
 pub struct BuildOutput {
-    /// Test binaries that nobody has asked for yet.
+    /// Test binaries not yet taken by `binaries`.
     tests: Vec<Artifact>,
     scripts: HashMap<PackageId, BuildScript>,
     linked_paths: Vec<PathBuf>,
-    /// The executables of `bin` targets that are not tests.
+    /// The executables of `bin` targets.
     binaries: HashMap<PackageId, Vec<(String, PathBuf)>>,
-    /// The targets of all that is not a test: a program and a library may have one name.
+    /// All other targets that have been built; a program and a library may share a name.
     others: HashMap<PackageId, Vec<Target>>,
     link_inputs: LinkInputs,
 }
@@ -61,24 +61,24 @@ impl BuildOutput {
         self.others.entry(package).or_default().push(target);
     }
 
-    /// Whether there are test binaries that nobody has asked for yet.
+    /// Whether there are test binaries not yet taken by `binaries`.
     pub fn has_tests(&self) -> bool {
         !self.tests.is_empty()
     }
 
-    /// Whether a target has been built that is not a test.
+    /// Whether this target, which is no test, has been built.
     pub fn has(&self, package: &PackageId, target: &Target) -> bool {
         let is_same = |built: &Target| built.name == target.name && built.kind == target.kind;
         self.others.get(package).is_some_and(|targets| targets.iter().any(is_same))
     }
 
-    /// Whether the build script of a package has run, or has not had to.
+    /// Whether the build script of a package has run, or is up to date.
     pub fn has_run_script(&self, package: &PackageId) -> bool {
         self.scripts.contains_key(package)
     }
 
-    /// The test binaries since the last time, in an order that does not depend on the build's.
-    /// An error for one of a package that the workspace does not know: see `read_packages`.
+    /// Takes the test binaries that were built since the last call, in an order that does not depend
+    /// on the build. Fails for a package that the workspace does not have: see `read_packages`.
     pub fn binaries(
         &mut self,
         workspace: &Workspace,
@@ -89,7 +89,8 @@ impl BuildOutput {
         let binary = |artifact: &Artifact| {
             let id = &artifact.package_id;
             let package = workspace.position(id);
-            let package = package.ok_or_else(|| Error::Cargo(format!("nobody knows `{id}`")))?;
+            let package = package
+                .ok_or_else(|| Error::Cargo(format!("package `{id}` is not in the workspace")))?;
             Ok(self.binary(artifact, package, workspace, toolchain, &settings.cargo_config))
         };
         let mut binaries: Vec<Binary> = tests.iter().map(binary).collect::<Result<_>>()?;
@@ -102,7 +103,7 @@ impl BuildOutput {
         self.link_inputs.clone().with_toolchain(toolchain.library_dirs())
     }
 
-    /// Adds those packages to the workspace that are built and stand outside of it.
+    /// Adds the packages of test binaries from outside of the workspace to it.
     pub fn read_packages(&self, workspace: &mut Workspace, args: &CargoArgs) -> Result<()> {
         let mut packages =
             self.tests.iter().map(|test| (&test.package_id, test.manifest_path.as_std_path()));
@@ -155,7 +156,7 @@ impl BuildOutput {
     }
 }
 
-/// Kinds of libraries (`rlib`, `proc-macro`, `cdylib`, …) are told as cargo tells them.
+/// The kind of a target, as cargo names it.
 fn kind_name(kind: &TargetKind) -> &'static str {
     match kind {
         TargetKind::Bin => "bin",

@@ -1,7 +1,6 @@
-//! What an answer of cargo hangs on. As long as every witness says the same, asking again
-//! would bring the same answer.
+//! What the output of `cargo metadata` depends on. It stays valid as long as all digests match.
 //!
-//! Contents are compared and no times: a clock may be set, and two writes may share a tick.
+//! Digests are of contents, not of times: a clock may be set, and two writes may share a tick.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,24 +10,25 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
+/// Something in the file system that cargo reads.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum CacheInput {
-    /// What stands in a file, or that there is none.
+    /// The contents of a file, or its absence.
     Text(PathBuf),
-    /// Whether there is a file, a directory or nothing.
+    /// Whether a path is a file, a directory or absent.
     Kind(PathBuf),
-    /// Names and kinds of what is in a directory, and in its directories those of `main.rs`:
-    /// where cargo finds targets by itself.
+    /// The entries of a directory where cargo discovers targets, and whether its subdirectories have
+    /// a `main.rs`.
     Targets(PathBuf),
-    /// The directories with a manifest that a pattern such as `crates/*` may stand for.
+    /// The directories with a manifest that a pattern such as `crates/*` may match.
     Members { root: PathBuf, pattern: String },
 }
 
-/// More directories than that are not looked through for every run.
+/// Too many directories to search in every run.
 const MOST_DIRECTORIES: usize = 4096;
 
 impl CacheInput {
-    /// What it says now, as a digest; none where it cannot be read.
+    /// The digest of its current state; none if that cannot be read.
     pub fn digest(&self) -> Option<u64> {
         match self {
             CacheInput::Text(path) => match fs::read(path) {
@@ -44,13 +44,13 @@ impl CacheInput {
         }
     }
 
-    /// When what it looks at was changed last, as far as the file system tells.
+    /// When it was last changed, as far as the file system records that.
     pub fn changed(&self) -> Option<SystemTime> {
         let path = match self {
             CacheInput::Text(path) | CacheInput::Kind(path) | CacheInput::Targets(path) => path,
             CacheInput::Members { root, .. } => root,
         };
-        // Of what is gone its directory tells.
+        // If it is absent, its directory has changed last when it was removed.
         path.ancestors().take(2).find_map(changed)
     }
 }
@@ -83,7 +83,7 @@ fn is_absence(error: &std::io::Error) -> bool {
     matches!(error.kind(), NotFound | NotADirectory)
 }
 
-/// The names in a directory; of one that is not there, none.
+/// The entries of a directory; none if it is absent.
 fn entries(dir: &Path) -> Option<Vec<fs::DirEntry>> {
     match fs::read_dir(dir) {
         Ok(entries) => entries.collect::<Result<_, _>>().ok(),
@@ -106,12 +106,12 @@ fn targets(dir: &Path) -> Option<BTreeSet<(PathBuf, Found)>> {
     Some(found)
 }
 
-/// More than cargo would take: every name stands for a wildcard.
+/// A superset of what cargo would match: a part with wildcards matches every name.
 fn members(root: &Path, pattern: &str) -> Option<BTreeSet<PathBuf>> {
     let mut dirs = vec![root.to_owned()];
     for part in pattern.split('/').filter(|part| !part.is_empty()) {
         dirs = match part {
-            // As deep as it likes: too much to look through.
+            // Of any depth: too many directories to search.
             "**" => return None,
             part if is_pattern(part) => {
                 let mut found = Vec::new();
@@ -130,7 +130,7 @@ fn members(root: &Path, pattern: &str) -> Option<BTreeSet<PathBuf>> {
     Some(dirs.into_iter().filter(has_manifest).collect())
 }
 
-/// Whether a member's path in a manifest stands for several.
+/// Whether a workspace member is a pattern.
 pub fn is_pattern(member: &str) -> bool {
     member.contains(['*', '?', '['])
 }
@@ -159,7 +159,7 @@ mod tests {
         fs::write(path, text).unwrap();
     }
 
-    /// What the witness says before and after the change.
+    /// The digests before and after the change.
     fn around(input: &CacheInput, change: impl FnOnce()) -> (Option<u64>, Option<u64>) {
         let before = input.digest();
         assert!(before.is_some(), "{input:?}");

@@ -1,4 +1,4 @@
-//! Every call of cargo: the one door to it.
+//! All calls of cargo.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -9,11 +9,10 @@ use crate::cli::args::CargoArgs;
 use crate::cli::settings::{Settings, Verbosity};
 use crate::error::{Error, Result};
 
-/// `cargo metadata --no-deps`: members, targets and their metadata; nothing is resolved,
-/// which makes it as cheap as reading the manifests.
+/// Runs `cargo metadata --no-deps`, which resolves no dependencies and so is as cheap as reading
+/// the manifests.
 ///
-/// `manifest_path` stands in for the one of the command line where a package outside of
-/// the workspace is asked for.
+/// `manifest_path` replaces that of the command line, for a package outside of the workspace.
 pub fn metadata(args: &CargoArgs, manifest_path: Option<&Path>) -> Result<Metadata> {
     let mut command = MetadataCommand::new();
     command.no_deps();
@@ -30,8 +29,8 @@ pub fn metadata(args: &CargoArgs, manifest_path: Option<&Path>) -> Result<Metada
     })
 }
 
-/// `cargo test --no-run` with the user's own flags, its JSON on a pipe and its progress
-/// and diagnostics on our stderr as they come.
+/// `cargo test --no-run` with the user's flags, its JSON on a pipe, and its progress and
+/// diagnostics on our stderr.
 ///
 /// escargot's own `exec` reads stderr only after stdout has ended, and hangs beyond 64 KiB
 /// of it (0.5.15 to 1.0.1); so only its command builder is used.
@@ -48,9 +47,7 @@ pub fn build(settings: &Settings) -> Command {
     command
 }
 
-/// The flags that choose one test binary again, for the command that repeats a failure.
-///
-/// Returns the words between `cargo partest` and `--`.
+/// The flags for building the same test binaries again, for the command that repeats a failure.
 pub fn flags_to_repeat(args: &CargoArgs) -> Vec<String> {
     let mut flags = feature_flags(args);
     let build = CargoArgs { build_jobs: None, timings: false, keep_going: false, ..args.clone() };
@@ -106,7 +103,7 @@ fn build_flags(args: &CargoArgs) -> Vec<String> {
     flags.0
 }
 
-/// What cargo wants in every call, `cargo metadata` included.
+/// The flags that `cargo metadata` takes as well.
 pub fn resolution_flags(args: &CargoArgs) -> Vec<String> {
     let mut flags = Flags::default();
     flags.when("--locked", args.locked);

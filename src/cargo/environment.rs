@@ -1,4 +1,4 @@
-//! The environment of a test: exactly what `cargo test` gives it, and our own few variables.
+//! The environment of a test: exactly that of `cargo test`, and a few variables of our own.
 //!
 //! Source of the list: cargo's `compilation.rs` (`fill_env`) and the chapter "Environment
 //! variables cargo sets for crates" of its book; `tests/environment.rs` diffs the result
@@ -14,14 +14,14 @@ use crate::cli::cargo_config::CargoConfig;
 
 pub type Variables = BTreeMap<OsString, OsString>;
 
-/// What a build script left for the tests of its package.
+/// The output of a build script for the tests of its package.
 #[derive(Debug)]
 pub struct BuildScript {
     pub out_dir: PathBuf,
     pub env: Vec<(String, String)>,
 }
 
-/// All that decides about the variables of a test binary.
+/// What the environment of a test binary depends on.
 pub struct TestEnvironment<'a> {
     pub package: &'a Package,
     pub executable: &'a Path,
@@ -36,7 +36,7 @@ pub struct TestEnvironment<'a> {
 }
 
 impl TestEnvironment<'_> {
-    /// The variables to set on top of the runner's own environment.
+    /// The variables to set on top of our own environment.
     pub fn variables(&self) -> Variables {
         let mut variables = package_variables(self.package);
         variables.insert("CARGO".into(), self.toolchain.cargo.clone());
@@ -48,8 +48,8 @@ impl TestEnvironment<'_> {
             variables.insert(format!("CARGO_BIN_EXE_{name}").into(), path.into());
         }
         variables.insert(LIBRARY_PATH.into(), self.library_path());
-        // cargo's order: what it sets itself is never overridden, what the user set only with
-        // `force`.
+        // As cargo does it: `[env]` never overrides what cargo sets itself, and what the user has
+        // set only with `force`.
         for (name, value) in &self.cargo_config.env {
             let name = OsString::from(name);
             let taken = variables.contains_key(&name)
@@ -61,8 +61,8 @@ impl TestEnvironment<'_> {
         variables
     }
 
-    /// The order is cargo's: linked paths below the build directory, the artifact directory,
-    /// its `deps`, the standard library, then what the user had.
+    /// In cargo's order: linked paths below the build directory, the artifact directory, its
+    /// `deps`, the standard library, then the inherited paths.
     fn library_path(&self) -> OsString {
         let deps = self.executable.parent().unwrap_or(Path::new(""));
         let artifacts = match deps.file_name() {
@@ -80,7 +80,7 @@ impl TestEnvironment<'_> {
     }
 }
 
-/// Our own variables: what tells one worker from the others.
+/// Our own variables for a worker.
 pub fn worker_variables(run_id: &str, slot: usize, worker: u64) -> [(&'static str, String); 4] {
     [
         ("PARTEST", "1".to_owned()),
@@ -98,7 +98,7 @@ pub struct Numbers<'r> {
     pub worker: u64,
 }
 
-/// The same for the process of a fixture; `slot` where each slot has its own.
+/// Our own variables for the process of a fixture; with `slot` if each slot has its own.
 pub fn fixture_variables(
     numbers: Numbers<'_>,
     fixture: &str,
@@ -145,7 +145,7 @@ fn package_variables(package: &Package) -> Variables {
     variables
 }
 
-/// cargo hands on `1.70` as it was typed; its JSON makes `1.70.0` of it.
+/// cargo passes on `1.70` as written, while its JSON has `1.70.0`.
 fn rust_version_as_typed(package: &Package) -> String {
     let version = package.cargo.rust_version.as_ref().map(ToString::to_string).unwrap_or_default();
     let short = version.strip_suffix(".0").unwrap_or(&version);

@@ -53,7 +53,7 @@ fn is_own(package: &PackageId) -> bool {
     package.repr.starts_with("path+") || package.repr.contains("(path+")
 }
 
-/// `native=/path` and its kin name a kind before the path.
+/// The path of a `cargo::rustc-link-search`, which may begin with a kind: `native=/path`.
 pub fn linked_path(text: &str) -> PathBuf {
     let kinds = ["native=", "dependency=", "crate=", "framework=", "all="];
     let path = kinds.iter().find_map(|kind| text.strip_prefix(kind)).unwrap_or(text);
@@ -204,7 +204,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_of_other_compilers_are_not_rusts() {
+    fn symbols_of_other_compilers_are_not_rust_symbols() {
         let table = [
             ("_ZN3web2db4POOL17h0123456789abcdefE", true),
             ("__ZN3web2db4POOL17h0123456789abcdefE", true),
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn packages_of_directories_are_the_users() {
+    fn packages_of_local_directories_are_the_users() {
         let table = [
             ("path+file:///shop#0.1.0", true),
             ("shop 0.1.0 (path+file:///shop)", true),
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_the_users_unless_others_alone_have_it() {
+    fn a_symbol_is_the_users_unless_only_others_define_it() {
         let dir = tempfile::tempdir().unwrap();
         let names = |names: &[&str]| Arc::new(names.iter().map(|n| (*n).to_owned()).collect());
         let place = |name: &str| dir.path().join(name);

@@ -1,9 +1,9 @@
-//! The answer of `cargo metadata`, kept from run to run: asking costs as much as the whole of
-//! cargo's look at a fresh build.
+//! The cached output of `cargo metadata`, which takes as long as all of a `cargo build` that has
+//! nothing to do.
 //!
-//! An answer holds while all that cargo reads for it is as it was: the manifests, what it finds
-//! targets and members by, its configuration, its variables, cargo itself. Where that cannot be
-//! known, cargo is asked.
+//! It is valid as long as all that cargo reads for it is unchanged: the manifests, the directories
+//! where it discovers targets and members, its configuration and variables, and cargo itself. If
+//! that cannot be known, cargo is called.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -23,22 +23,22 @@ use crate::error::Result;
 use crate::model::event::Note;
 use crate::state::{self, Stored};
 
-/// Raised whenever what is kept changes its form, or other things are looked at.
+/// The version of the file's format. To be raised whenever the format or the set of inputs changes.
 const FORMAT: u32 = 2;
 
-/// What changed so shortly before cargo was asked, or while it looked, may be newer than its
-/// answer. File systems tell times by the kernel's tick, 10 ms at the most.
+/// An input that changed this shortly before cargo was called, or while it ran, may be newer than
+/// the output. File systems record times by the kernel's tick, 10 ms at most.
 const TOO_NEW: Duration = Duration::from_millis(100);
 
 #[derive(Serialize, Deserialize)]
 struct CachedMetadata {
-    /// The digest of the `Question`; variables may hold secrets, and are not written.
+    /// The digest of the `CacheKey`, whose variables may hold secrets that must not be written.
     key: u64,
     inputs: Vec<(CacheInput, u64)>,
     metadata: Metadata,
 }
 
-/// All that decides about the answer besides files.
+/// What the output depends on besides files.
 #[derive(Debug, Hash)]
 struct CacheKey {
     program: &'static str,
@@ -51,7 +51,7 @@ struct CacheKey {
     variables: BTreeSet<(OsString, OsString)>,
 }
 
-/// Where history and caches are kept, below the target directory.
+/// The directory of history and caches, below the target directory.
 pub fn state_dir(args: &CargoArgs, metadata: &Metadata) -> PathBuf {
     let dir = typed(args).unwrap_or_else(|| metadata.target_directory.clone().into());
     dir.join(STATE)
@@ -64,7 +64,7 @@ fn typed(args: &CargoArgs) -> Option<PathBuf> {
     Some(std::path::absolute(dir).unwrap_or_else(|_| dir.clone()))
 }
 
-/// A run within another must leave no trace.
+/// The output of `cargo metadata`, cached except in nested runs, which must leave no trace.
 pub fn metadata(settings: &Settings, notes: &mut Vec<Note>) -> Result<Metadata> {
     let Settings { cargo: args, cargo_config, .. } = settings;
     let Some(key) = CacheKey::of(args, cargo_config).filter(|_| !settings.nested) else {
@@ -83,15 +83,15 @@ pub fn metadata(settings: &Settings, notes: &mut Vec<Note>) -> Result<Metadata> 
     Ok(metadata)
 }
 
-/// How things were before cargo was asked.
+/// The state before cargo was called.
 struct Before {
     asked: SystemTime,
-    /// Files in the directories above that were not there.
+    /// Files in the directories above that were absent.
     absent: BTreeSet<PathBuf>,
 }
 
-/// What is not there before cargo is asked, nor after that, was not there for cargo. Of it no
-/// directory has to tell: those above a workspace, such as `/tmp`, may change all the time.
+/// Files that are absent both before and after the call were absent for cargo, too. The times of
+/// their directories need not be checked: one such as `/tmp` may change all the time.
 fn absent_above(key: &CacheKey) -> BTreeSet<PathBuf> {
     let dirs = key.cwd.ancestors().chain(key.dir().ancestors());
     let manifests = dirs.map(|dir| dir.join("Cargo.toml"));
@@ -137,13 +137,13 @@ fn keep(
 }
 
 impl CacheKey {
-    /// None where the answer may hang on what is not looked at.
+    /// None if the output may depend on something else.
     fn of(args: &CargoArgs, cargo_config: &CargoConfig) -> Option<CacheKey> {
-        // They may change what cargo reads.
+        // Unstable flags may change what cargo reads.
         if !args.unstable.is_empty() {
             return None;
         }
-        // Without it cargo may be a proxy that decides anew every time.
+        // Without `CARGO`, cargo may be rustup's proxy, which chooses the toolchain on each call.
         let cargo = PathBuf::from(std::env::var_os("CARGO")?);
         let cwd = std::env::current_dir().ok()?;
         let manifest = match &args.manifest_path {
@@ -162,7 +162,7 @@ impl CacheKey {
         })
     }
 
-    /// One for each directory that it is asked from: workspaces may share a target directory.
+    /// Workspaces may share a target directory, so each current directory has its own file.
     fn file_name(&self) -> String {
         format!("metadata-{:016x}.json", digest(&(&self.cwd, &self.manifest)))
     }
@@ -171,8 +171,8 @@ impl CacheKey {
         self.manifest.parent().unwrap_or(Path::new("/"))
     }
 
-    /// Where an answer may be kept: the workspace's root, and with it the target directory, is
-    /// part of the answer.
+    /// Where the output may be cached: the target directory depends on the workspace's root, which
+    /// only the output says.
     fn state_dirs(&self, target_dir: Option<PathBuf>) -> Vec<PathBuf> {
         match target_dir {
             Some(dir) => vec![dir.join(STATE)],
@@ -181,14 +181,14 @@ impl CacheKey {
     }
 }
 
-/// Whether a variable may change what cargo does.
+/// Whether a variable may affect cargo.
 fn is_cargos(name: &std::ffi::OsStr) -> bool {
     let name = name.to_string_lossy();
     let is_homes = name == "HOME" || name == "USERPROFILE";
     is_homes || ["CARGO", "RUST", "__CARGO"].iter().any(|start| name.starts_with(start))
 }
 
-/// All that cargo reads for its answer; none where that cannot be told.
+/// All that cargo reads; none if that cannot be known.
 fn inputs(metadata: &Metadata, key: &CacheKey) -> Option<BTreeSet<CacheInput>> {
     let files = key.cargo_config.iter().cloned();
     let mut inputs: BTreeSet<CacheInput> = files.map(CacheInput::Text).collect();
@@ -200,7 +200,7 @@ fn inputs(metadata: &Metadata, key: &CacheKey) -> Option<BTreeSet<CacheInput>> {
     );
     inputs.insert(CacheInput::Text(root_manifest));
     inputs.insert(CacheInput::Text(root.join("Cargo.lock")));
-    // Where cargo looks for the workspace.
+    // Where cargo searches for the workspace.
     inputs.extend(key.dir().ancestors().map(|dir| CacheInput::Text(dir.join("Cargo.toml"))));
     for package in &metadata.packages {
         inputs.extend(of_package(package));
@@ -208,7 +208,7 @@ fn inputs(metadata: &Metadata, key: &CacheKey) -> Option<BTreeSet<CacheInput>> {
     Some(inputs)
 }
 
-/// The members of a workspace that stand for several.
+/// The patterns among the members of a workspace.
 fn patterns(root_manifest: &str) -> Option<Vec<String>> {
     let document = DeTable::parse(root_manifest).ok()?;
     let workspace = document.get_ref().get("workspace");
@@ -224,12 +224,12 @@ fn of_package(package: &Package) -> Vec<CacheInput> {
     let manifest = package.manifest_path.as_std_path();
     let dir = manifest.parent().unwrap_or(Path::new("/"));
     let mut inputs = vec![CacheInput::Text(manifest.to_owned())];
-    // What cargo infers from a name alone.
+    // What cargo infers from the existence of a file.
     let alone = ["build.rs", "README.md", "README.txt", "README", "src/lib.rs", "src/main.rs"];
     inputs.extend(alone.map(|name| CacheInput::Kind(dir.join(name))));
     let many = ["src/bin", "tests", "examples", "benches"];
     inputs.extend(many.map(|name| CacheInput::Targets(dir.join(name))));
-    // A dependency by path is a member too, if it says so.
+    // Path dependencies may be members, too.
     let neighbours = package.dependencies.iter().filter_map(|dependency| dependency.path.as_ref());
     inputs.extend(neighbours.map(|path| CacheInput::Text(path.join("Cargo.toml").into())));
     inputs
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kept_answer_is_the_same() {
+    fn a_cached_output_is_the_same() {
         let (_, metadata) = ask();
         let text = serde_json::to_string(&metadata).unwrap();
         let read: Metadata = serde_json::from_str(&text).unwrap();
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn all_that_cargo_reads_is_a_witness() {
+    fn all_that_cargo_reads_is_an_input() {
         let (args, metadata) = ask();
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let key = CacheKey {
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn members_that_stand_for_several_are_patterns() {
+    fn members_with_wildcards_are_patterns() {
         let table = [
             ("", Some(vec![])),
             ("[workspace]\nmembers = [\"a\", \"crates/*\", \"b?\"]", Some(vec!["crates/*", "b?"])),

@@ -1,4 +1,4 @@
-//! What cargo and rustc know: the workspace, the toolchain, the test binaries and how to start them.
+//! Everything from cargo and rustc: the workspace, the toolchain, the build and its test binaries.
 
 pub mod binary;
 pub mod build;

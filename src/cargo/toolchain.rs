@@ -13,24 +13,23 @@ use crate::error::{Error, Result};
 
 #[derive(Debug)]
 pub struct Toolchain {
-    /// The cargo that tests see in `CARGO`.
+    /// The value of `CARGO` for tests.
     pub cargo: OsString,
-    /// What somebody has named, and behind it the host: macros are built for that, and so are
-    /// their tests.
+    /// The configured targets, then the host: macros and their tests are built for that.
     platforms: Vec<Platform>,
 }
 
-/// One target triple that tests are built for.
+/// A target that tests are built for.
 #[derive(Debug)]
 pub struct Platform {
     pub triple: String,
-    /// Where its standard library is: tests that are linked dynamically need it.
+    /// The directory of its standard library, for tests that are linked to it dynamically.
     pub libdir: PathBuf,
-    /// The program that runs its executables, with its arguments; mostly empty.
+    /// The program that runs its executables, with its arguments; usually empty.
     pub runner: Vec<OsString>,
 }
 
-/// What cargo takes for the triple of the host.
+/// cargo's name for the triple of the host.
 const HOST: &str = "host-tuple";
 
 impl Toolchain {
@@ -46,26 +45,26 @@ impl Toolchain {
         Ok(Toolchain { cargo: cargo(&platforms), platforms })
     }
 
-    /// Where the libraries are that it links programs with.
+    /// The directories of the libraries that it links programs with.
     pub fn library_dirs(&self) -> Vec<PathBuf> {
         let dirs = self.platforms.iter().map(|platform| &platform.libdir);
         dirs.flat_map(|dir| [dir.clone(), dir.join("self-contained")]).collect()
     }
 
-    /// The platform of an executable: the one whose triple stands in its path, as near to it as
-    /// can be, or else the host.
+    /// The platform of an executable: the one whose triple is the last in its path, or else the
+    /// host.
     pub fn platform_of(&self, executable: &Path) -> &Platform {
         let named = |part: &std::ffi::OsStr| {
             let stem = Path::new(part).file_stem();
             let is_named = |platform: &&Platform| stem == Path::new(&platform.triple).file_stem();
             self.platforms.iter().find(is_named)
         };
-        // `load` never leaves it empty.
+        // `load` always adds the host.
         executable.iter().rev().find_map(named).unwrap_or(&self.platforms[self.platforms.len() - 1])
     }
 }
 
-/// The compiler that cargo calls, as far as that can be told without rustup.
+/// The compiler that cargo calls, as far as that can be known without calling rustup.
 fn rustc(cargo_config: &CargoConfig) -> PathBuf {
     let beside_cargo = || {
         let cargo = PathBuf::from(std::env::var_os("CARGO")?);
@@ -76,7 +75,7 @@ fn rustc(cargo_config: &CargoConfig) -> PathBuf {
 }
 
 impl Platform {
-    /// The host's where none is named.
+    /// The host's unless a triple is `named`.
     fn load(cargo_config: &CargoConfig, rustc: &Path, named: Option<&String>) -> Result<Platform> {
         let libdir = match libdir_beside_cargo(rustc, named) {
             Some(libdir) => libdir,
@@ -98,23 +97,23 @@ impl Platform {
     }
 }
 
-/// What holds for a target. Where rustc does not tell, cargo cannot build for it either.
+/// The `cfg`s of a target; none if rustc fails, as then the build fails, too.
 fn cfgs(rustc: &Path, triple: Option<&String>, rustflags: &[String]) -> Vec<Cfg> {
     let mut command = Command::new(rustc);
     command.args(["--print", "cfg"]).args(rustflags).stdin(Stdio::null());
     if let Some(triple) = triple {
         command.args(["--target", triple]);
     }
-    let told = command.output().map(|output| output.stdout).unwrap_or_default();
-    let told = String::from_utf8_lossy(&told);
-    told.lines().filter_map(|line| Cfg::from_str(line).ok()).collect()
+    let printed = command.output().map(|output| output.stdout).unwrap_or_default();
+    let printed = String::from_utf8_lossy(&printed);
+    printed.lines().filter_map(|line| Cfg::from_str(line).ok()).collect()
 }
 
-/// The standard library of a toolchain that rustup manages, without asking rustc: that would
-/// take as long as cargo needs for its whole look at a fresh build.
+/// The standard library of a toolchain that rustup manages, without calling rustc, which would take
+/// as long as a `cargo build` that has nothing to do.
 ///
-/// rustup ends the name of a toolchain's directory with its triple. Where the user chose
-/// another rustc, or anything looks otherwise, rustc is asked.
+/// rustup ends the name of a toolchain's directory with its triple. None if the user chose another
+/// rustc, or the directories look otherwise.
 fn libdir_beside_cargo(rustc: &Path, named: Option<&String>) -> Option<PathBuf> {
     let cargo = PathBuf::from(std::env::var_os("CARGO")?);
     let sysroot = cargo.parent()?.parent()?;
@@ -141,8 +140,8 @@ fn target_libdir(rustc: &Path, triple: Option<&String>) -> Result<PathBuf> {
     Ok(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()))
 }
 
-/// cargo tells its subcommands where it is; a direct call has to look beside the standard
-/// library, since what stands in PATH may be rustup's proxy.
+/// cargo sets `CARGO` for its subcommands. Without it cargo is searched for next to the standard
+/// library, since the one in PATH may be rustup's proxy.
 fn cargo(platforms: &[Platform]) -> OsString {
     if let Some(cargo) = std::env::var_os("CARGO") {
         return cargo;

@@ -1,4 +1,4 @@
-//! What cargo knows about the workspace, before anything is built.
+//! The packages of the workspace and their manifests.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -19,9 +19,9 @@ use crate::model::event::Note;
 #[derive(Debug)]
 pub struct Workspace {
     pub root_manifest: PathBuf,
-    /// Where history and caches are kept, below the target directory.
+    /// The directory of history and caches.
     pub state_dir: PathBuf,
-    /// The members, and behind them what was built from outside of the workspace.
+    /// The members, then the packages from outside of the workspace that were built.
     pub packages: Vec<Package>,
 }
 
@@ -29,7 +29,7 @@ pub struct Workspace {
 pub struct Package {
     pub cargo: cargo_metadata::Package,
     pub manifest: Arc<Source>,
-    /// Names of the targets with `harness = false`, by the manifest's section.
+    /// The targets with `harness = false`: section of the manifest, and name.
     custom_harnesses: HashSet<(&'static str, String)>,
 }
 
@@ -55,8 +55,8 @@ impl Workspace {
         self.packages.iter().position(|package| package.cargo.id == *id)
     }
 
-    /// Reads a package from outside of the workspace (`-p` of a path dependency), unless it is
-    /// known.
+    /// Adds a package from outside of the workspace (`-p` of a path dependency), unless it has been
+    /// added before.
     pub fn add(&mut self, id: &PackageId, manifest_path: &Path, args: &CargoArgs) -> Result<()> {
         if self.position(id).is_some() {
             return Ok(());
@@ -71,7 +71,7 @@ impl Workspace {
         Ok(())
     }
 
-    /// Reads what all manifests declare.
+    /// Reads the configuration in all manifests.
     pub fn policy(&self, settings: &Settings, diagnostics: &mut Vec<Diagnostic>) -> Result<Policy> {
         let root = self.packages.iter().find(|p| p.manifest_path() == self.root_manifest);
         let root = match root {
@@ -79,7 +79,7 @@ impl Workspace {
             None => read(&self.root_manifest)?,
         };
         let policy = Policy {
-            workspace: declared(&root, Table::Workspace, diagnostics),
+            workspace: read_config(&root, Table::Workspace, diagnostics),
             packages: self.packages.iter().map(|package| package.policy(diagnostics)).collect(),
             command_line: settings.policy,
             timeout: settings.timeout,
@@ -122,15 +122,14 @@ impl Package {
         names
     }
 
-    /// Whether the target is declared with `harness = false`, which cargo's JSON keeps to
-    /// itself.
+    /// Whether the target has `harness = false`, which cargo's JSON does not show.
     pub fn has_custom_harness(&self, kind: &TargetKind, name: &str) -> bool {
         let section = section_of(kind);
         let any_name = section == "lib" && self.custom_harnesses.iter().any(|(s, _)| *s == "lib");
         any_name || self.custom_harnesses.contains(&(section, name.to_owned()))
     }
 
-    /// Whether its library has doctests that `cargo test` would try to run.
+    /// Whether `cargo test` would try to run doctests of its library.
     pub fn may_have_doctests(&self) -> bool {
         self.cargo.targets.iter().any(|target| target.doctest)
     }
@@ -138,7 +137,7 @@ impl Package {
     fn policy(&self, diagnostics: &mut Vec<Diagnostic>) -> PackagePolicy {
         PackagePolicy {
             name: self.cargo.name.to_string(),
-            config: declared(&self.manifest, Table::Package, diagnostics),
+            config: read_config(&self.manifest, Table::Package, diagnostics),
             uses_serial_test: self.cargo.dependencies.iter().any(|d| d.name == "serial_test"),
             crate_names: self.crate_names(),
         }
@@ -156,8 +155,8 @@ fn read(path: &Path) -> Result<Arc<Source>> {
     Ok(Source::new(path, text))
 }
 
-/// Most manifests of a large workspace say nothing about us, and are not parsed at all.
-fn declared(source: &Arc<Source>, table: Table, diagnostics: &mut Vec<Diagnostic>) -> Config {
+/// Most manifests of a large workspace do not mention us, and need not be parsed.
+fn read_config(source: &Arc<Source>, table: Table, diagnostics: &mut Vec<Diagnostic>) -> Config {
     if source.text.contains("partest") {
         schema::read(source, table, diagnostics)
     } else {

@@ -1,4 +1,4 @@
-//! The command line as typed. Decides nothing: what it means is `settings`.
+//! The command line as typed. What it means is decided by `settings`.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -7,27 +7,27 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 const EXAMPLES: &str = "\
 Examples:
-  cargo partest                      every test of the workspace's default members
-  cargo partest -j8 db::             tests whose name contains `db::`, over 8 slots
+  cargo partest                      test the default members of the workspace
+  cargo partest -j8 db::             tests whose name contains `db::`, on 8 slots
   cargo partest -p web --test api    one test binary of one package
-  cargo partest plan                 what would run where and why; runs nothing
-  cargo partest -- --ignored         libtest's own flags stand behind `--`
+  cargo partest plan                 show the plan without running it
+  cargo partest -- --ignored         pass flags to libtest after `--`
 
-Policies are declared in Cargo.toml, under [package.metadata.partest].
-`cargo partest --help` lists every flag.";
+Policies are configured in Cargo.toml, under [package.metadata.partest].
+`cargo partest --help` lists all flags.";
 
 const LONG_EXAMPLES: &str = "\
-Behind `--`, as with cargo test: FILTERS, --ignored, --include-ignored, --skip FILTER,
+After `--`, as with cargo test: FILTERS, --ignored, --include-ignored, --skip FILTER,
 --exact, --nocapture, --show-output, --test-threads N.
 
-Exit codes: 0 all well; 1 cargo partest's own error; 2 wrong usage or wrong metadata;
+Exit codes: 0 success; 1 error of cargo partest itself; 2 invalid usage or metadata;
 4 no test matched; 100 a test failed; 101 the build failed; 102 a denied leak;
 105 a fixture failed; 130 interrupted.
 
 Environment: CARGO, CARGO_TERM_COLOR, CARGO_TERM_PROGRESS_WHEN, CARGO_TERM_QUIET,
 CARGO_TERM_VERBOSE, NO_COLOR, CLICOLOR_FORCE, RUST_TEST_THREADS, RUST_TEST_NOCAPTURE.";
 
-/// Runs a workspace's tests in parallel over a pool of processes, by each module's policy
+/// Run tests in parallel over a pool of processes, by per-module policy
 #[derive(Debug, Parser)]
 #[command(
     name = "cargo partest",
@@ -55,13 +55,13 @@ pub struct Args {
 
 #[derive(Debug, Clone, Subcommand)]
 pub enum Command {
-    /// Build and run the tests (the default)
+    /// Build and run the tests (default)
     Run(TestSelection),
-    /// Show what would run where and why, without running it
+    /// Show how tests would be grouped and why, without running them
     Plan(TestSelection),
     /// List the tests
     List(TestSelection),
-    /// List, start or stop the fixtures of `shared` tests by hand
+    /// List, start or stop the fixtures of `shared` tests
     Fixtures(FixturesArgs),
 }
 
@@ -73,27 +73,27 @@ pub struct FixturesArgs {
 
 #[derive(Debug, Clone, Subcommand)]
 pub enum FixturesCommand {
-    /// Which there are, and which of them are up (the default)
+    /// List the fixtures and whether they are running (default)
     List,
-    /// Start them, to stay up until they are stopped
+    /// Start fixtures and keep them running until they are stopped
     Start(FixtureNames),
-    /// Stop those that stay up
+    /// Stop fixtures that were kept running
     Stop(FixtureNames),
 }
 
 #[derive(Debug, Clone, ClapArgs)]
 pub struct FixtureNames {
-    /// Only these
+    /// Names of fixtures [default: all]
     #[arg(value_name = "NAMES")]
     pub names: Vec<String>,
 }
 
 #[derive(Debug, Clone, Default, ClapArgs)]
 pub struct TestSelection {
-    /// Only tests with this in their name, or at this path (`mycrate::db`)
+    /// Only tests whose name contains this, or whose path starts with it (`mycrate::db`)
     #[arg(value_name = "FILTERS")]
     pub filters: Vec<String>,
-    /// libtest's flags and further filters
+    /// Flags for libtest, and further filters
     #[arg(last = true, value_name = "LIBTEST FLAGS", hide_short_help = true)]
     pub libtest: Vec<String>,
 }
@@ -101,7 +101,7 @@ pub struct TestSelection {
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Running")]
 pub struct RunArgs {
-    /// Processes at once [default: the cores]; 0 keeps binaries whole
+    /// Number of slots [default: CPU cores]; 0 runs each binary in one process
     #[arg(
         short,
         long,
@@ -111,19 +111,19 @@ pub struct RunArgs {
         value_parser = parse_jobs
     )]
     pub jobs: Option<Jobs>,
-    /// One policy for every module: auto, unit, split
+    /// Policy for all modules: auto, unit, split
     #[arg(long, value_name = "POLICY", global = true, hide_possible_values = true)]
     pub policy: Option<PolicyArg>,
-    /// One process for every test
+    /// Run each test in a process of its own
     #[arg(long, global = true, conflicts_with_all = ["policy", "no_partition"])]
     pub isolate: bool,
-    /// Keep every binary in one process, as `cargo test` does
+    /// Run each binary in one process, as `cargo test` does
     #[arg(long, global = true, hide_short_help = true, conflicts_with = "policy")]
     pub no_partition: bool,
-    /// End a test that takes longer than this, such as 30s
+    /// Stop tests that take longer than this, such as 30s
     #[arg(long, value_name = "DURATION", global = true, value_parser = crate::model::duration::parse)]
     pub timeout: Option<std::time::Duration>,
-    /// End the whole run after this time, such as 30m
+    /// Stop the whole run after this time, such as 30m
     #[arg(
         long,
         value_name = "DURATION",
@@ -132,10 +132,10 @@ pub struct RunArgs {
         hide_short_help = true
     )]
     pub run_timeout: Option<std::time::Duration>,
-    /// Run a test that fails again, up to so many times
+    /// Retry a failed test up to N times
     #[arg(long, value_name = "N", global = true)]
     pub retries: Option<usize>,
-    /// What a test comes to that passes when it is run again: pass, fail
+    /// Outcome of a test that passes on a retry: pass, fail
     #[arg(
         long,
         value_name = "OUTCOME",
@@ -144,28 +144,28 @@ pub struct RunArgs {
         hide_possible_values = true
     )]
     pub flaky: Option<FlakyArg>,
-    /// What to do about leaks: allow, warn, deny
+    /// Action on leaks: allow, warn, deny
     #[arg(long, value_name = "ACTION", global = true, hide_possible_values = true)]
     pub leaks: Option<LeaksArg>,
-    /// Allow today's leaks from now on: list them in partest-baseline.toml
+    /// Record the leaks of this run in partest-baseline.toml, to allow them from now on
     #[arg(long, global = true, hide_short_help = true, conflicts_with = "no_agent")]
     pub write_baseline: bool,
-    /// Leave shared fixtures up for the next run
+    /// Keep shared fixtures running for the next run
     #[arg(long, global = true, hide_short_help = true)]
     pub keep_fixtures: bool,
-    /// Do not watch the workers from inside; leaks are not looked for then
+    /// Do not load the agent into workers; disables the detection of leaks
     #[arg(long, global = true, hide_short_help = true)]
     pub no_agent: bool,
-    /// Start nothing new after the first failure
+    /// Start no more tests after the first failure
     #[arg(long, global = true, overrides_with = "no_fail_fast")]
     pub fail_fast: bool,
-    /// Run everything whatever fails (the default)
+    /// Run all tests regardless of failures (default)
     #[arg(long, global = true, hide_short_help = true)]
     pub no_fail_fast: bool,
-    /// Give up when so many processes have died under their tests
+    /// Stop the run after N workers have crashed
     #[arg(long, value_name = "N", global = true, default_value = "100", hide_short_help = true)]
     pub max_crashes: std::num::NonZeroUsize,
-    /// What it means when no test matches
+    /// What to do when no test matches
     #[arg(
         long,
         value_name = "ACTION",
@@ -174,15 +174,15 @@ pub struct RunArgs {
         default_value = "fail"
     )]
     pub no_tests: NoTests,
-    /// Build the tests, run none
+    /// Build the tests, but do not run them
     #[arg(long, global = true, hide_short_help = true)]
     pub no_run: bool,
 }
 
 #[derive(Debug, ClapArgs)]
-#[command(next_help_heading = "Showing")]
+#[command(next_help_heading = "Output")]
 pub struct OutputArgs {
-    /// human, or json: one object per line
+    /// Output format: human, or json (one object per line)
     #[arg(
         long,
         value_name = "FORMAT",
@@ -202,27 +202,27 @@ pub struct OutputArgs {
         hide_possible_values = true
     )]
     pub color: Option<When>,
-    /// Show verdicts in the plan's stable order instead of as they come
+    /// Print results in a stable order instead of as tests finish
     #[arg(long, global = true, hide_short_help = true)]
     pub ordered: bool,
-    /// Show every test as it ends (-vv: cargo's command lines too)
+    /// Print every test as it finishes (-vv: also cargo's command lines)
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
-    /// Show failures and the last line only
+    /// Print only failures and the summary
     #[arg(short, long, global = true)]
     pub quiet: bool,
 }
 
-/// cargo's own flags, passed on to `cargo test --no-run` as they are.
+/// cargo's own flags, passed on to `cargo test --no-run`.
 #[derive(Debug, Clone, Default, ClapArgs)]
 pub struct CargoArgs {
     /// Test only this package
     #[arg(short, long, value_name = "SPEC", global = true, help_heading = "Packages and targets")]
     pub package: Vec<String>,
-    /// Test every package of the workspace
+    /// Test all packages of the workspace
     #[arg(long, global = true, alias = "all", help_heading = "Packages and targets")]
     pub workspace: bool,
-    /// Leave out this package
+    /// Exclude this package
     #[arg(
         long,
         value_name = "SPEC",
@@ -231,13 +231,13 @@ pub struct CargoArgs {
         help_heading = "Packages and targets"
     )]
     pub exclude: Vec<String>,
-    /// Test the library's unit tests
+    /// Test only the library
     #[arg(long, global = true, help_heading = "Packages and targets")]
     pub lib: bool,
-    /// Test the unit tests of all binaries
+    /// Test all binaries
     #[arg(long, global = true, help_heading = "Packages and targets")]
     pub bins: bool,
-    /// Test the unit tests of this binary
+    /// Test only this binary
     #[arg(
         long,
         value_name = "NAME",
@@ -249,7 +249,7 @@ pub struct CargoArgs {
     /// Test all examples
     #[arg(long, global = true, hide_short_help = true, help_heading = "Packages and targets")]
     pub examples: bool,
-    /// Test this example
+    /// Test only this example
     #[arg(
         long,
         value_name = "NAME",
@@ -261,13 +261,13 @@ pub struct CargoArgs {
     /// Test all targets that have `test = true`
     #[arg(long, global = true, hide_short_help = true, help_heading = "Packages and targets")]
     pub tests: bool,
-    /// Test this integration test
+    /// Test only this integration test
     #[arg(long, value_name = "NAME", global = true, help_heading = "Packages and targets")]
     pub test: Vec<String>,
     /// Test all targets that have `bench = true`
     #[arg(long, global = true, hide_short_help = true, help_heading = "Packages and targets")]
     pub benches: bool,
-    /// Test this benchmark
+    /// Test only this benchmark
     #[arg(
         long,
         value_name = "NAME",
@@ -307,7 +307,7 @@ pub struct CargoArgs {
         help_heading = "Features and build"
     )]
     pub profile: Option<String>,
-    /// Parallel jobs of the build
+    /// Number of parallel jobs of the build
     #[arg(
         long,
         value_name = "N",
@@ -334,13 +334,13 @@ pub struct CargoArgs {
         help_heading = "Features and build"
     )]
     pub target_dir: Option<PathBuf>,
-    /// Build as much as possible whatever fails
+    /// Build as much as possible regardless of errors
     #[arg(long, global = true, hide = true)]
     pub keep_going: bool,
-    /// Ignore `rust-version` of packages
+    /// Ignore the `rust-version` of packages
     #[arg(long, global = true, hide_short_help = true, help_heading = "Features and build")]
     pub ignore_rust_version: bool,
-    /// Write how long each part of the build took
+    /// Write a report of how long the build of each crate took
     #[arg(long, global = true, hide_short_help = true, help_heading = "Features and build")]
     pub timings: bool,
     /// Path to Cargo.toml
@@ -352,7 +352,7 @@ pub struct CargoArgs {
         help_heading = "Features and build"
     )]
     pub manifest_path: Option<PathBuf>,
-    /// Assert that Cargo.lock stays as it is
+    /// Assert that Cargo.lock stays unchanged
     #[arg(long, global = true, hide_short_help = true, help_heading = "Features and build")]
     pub locked: bool,
     /// Run without network access
@@ -361,7 +361,7 @@ pub struct CargoArgs {
     /// The same as --locked and --offline
     #[arg(long, global = true, hide_short_help = true, help_heading = "Features and build")]
     pub frozen: bool,
-    /// Override a configuration value of cargo
+    /// Override a value of cargo's configuration
     #[arg(
         long,
         value_name = "KEY=VALUE|PATH",
@@ -370,7 +370,7 @@ pub struct CargoArgs {
         help_heading = "Features and build"
     )]
     pub config: Vec<String>,
-    /// Unstable flags of cargo
+    /// Unstable flag of cargo
     #[arg(
         short = 'Z',
         value_name = "FLAG",
@@ -382,7 +382,7 @@ pub struct CargoArgs {
 }
 
 impl CargoArgs {
-    /// Whether flags choose targets: then cargo builds no others, and runs no doctests.
+    /// Whether flags select targets: then cargo builds no others, and runs no doctests.
     pub fn chooses_targets(&self) -> bool {
         self.lib
             || self.bins
@@ -456,7 +456,7 @@ impl When {
     }
 }
 
-/// Reads the command line; prints help or a usage error (exit code 2) itself.
+/// Parses the command line; prints help and usage errors (exit code 2) itself.
 ///
 /// cargo hands a subcommand its own name as the first argument; a direct call
 /// does not.

@@ -1,9 +1,8 @@
-//! cargo's configuration, as far as it decides how tests are built and run: its files, its
-//! variables, and `--config` on the command line.
+//! cargo's configuration, as far as it affects how tests are built and run: its files, its
+//! variables, and `--config`.
 //!
-//! cargo has no stable way to tell what it has read, and a reader of the files alone knows of
-//! neither the command line nor what the files include. What cannot be read counts for nothing
-//! here: cargo tells it, and its build fails.
+//! cargo has no stable command to print it, and crates that read the files know neither the command
+//! line nor `include`. What cannot be read is ignored here: cargo reports it, and the build fails.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
@@ -18,26 +17,26 @@ use super::args::CargoArgs;
 pub struct CargoConfig {
     /// `[env]`, as it reaches the tests.
     pub env: BTreeMap<String, Variable>,
-    /// What is built for, where somebody has said so.
+    /// The configured targets.
     pub targets: Vec<String>,
     pub target_dir: Option<PathBuf>,
-    /// The compiler; none where nobody has named one.
+    /// The configured compiler.
     pub rustc: Option<PathBuf>,
-    /// The flags for it that decide which `cfg`s hold.
+    /// Its flags, some of which set `cfg`s.
     pub rustflags: Vec<String>,
-    /// By the triple or the `cfg(…)` that they are for.
+    /// By triple or `cfg(…)`.
     runners: BTreeMap<String, Runner>,
-    /// Of `CARGO_TARGET_…_RUNNER`, by the triple as it stands there.
+    /// Of `CARGO_TARGET_…_RUNNER`, by the triple as spelled there.
     runners_of_variables: BTreeMap<String, Vec<OsString>>,
-    /// The files that all this hangs on, whether they are there or not.
+    /// All files that may be read, whether they exist or not.
     pub files: BTreeSet<PathBuf>,
 }
 
-/// What `[env]` says about a variable.
+/// An entry of `[env]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Variable {
     pub value: OsString,
-    /// Also where the user has set it.
+    /// Whether it overrides the user's environment.
     pub force: bool,
 }
 
@@ -48,9 +47,9 @@ struct Runner {
 }
 
 impl CargoConfig {
-    /// As cargo reads it when it is called here with these arguments.
+    /// Reads what cargo would read with these arguments in the current directory.
     pub fn load(args: &CargoArgs) -> CargoConfig {
-        // Without a directory cargo does nothing either.
+        // cargo fails without a current directory.
         let here = std::env::current_dir().unwrap_or_default();
         let variables = std::env::vars_os();
         let variables =
@@ -74,8 +73,8 @@ impl CargoConfig {
         }
     }
 
-    /// The program that runs executables of this target, with its arguments; mostly none. `cfgs`
-    /// are those that hold for it, and are asked for only where they decide.
+    /// The program that runs executables of this target, with its arguments; usually empty. `cfgs`
+    /// of the target are requested only if a runner depends on them.
     pub fn runner(&self, triple: &str, cfgs: impl FnOnce() -> Vec<Cfg>) -> Vec<OsString> {
         let own = self.runners.get(triple);
         let variable = self.runners_of_variables.get(&as_in_variable(triple));
@@ -90,12 +89,12 @@ impl CargoConfig {
             return Vec::new();
         }
         let cfgs = cfgs();
-        // cargo accepts one of them at the most.
+        // cargo rejects more than one that matches.
         let found = by_cfg().find(|(key, _)| CfgExpr::matches_key(key, &cfgs));
         found.map(|(_, runner)| runner.words.clone()).unwrap_or_default()
     }
 
-    /// A variable as a test finds it.
+    /// The value of a variable in the environment of a test.
     pub fn variable(&self, name: &str) -> Option<OsString> {
         let own = self.env.get(name);
         let forced = own.filter(|own| own.force).map(|own| own.value.clone());
@@ -104,7 +103,7 @@ impl CargoConfig {
     }
 }
 
-/// Where cargo keeps what is the user's and no project's.
+/// The directory of the user's own configuration.
 fn home(variables: &HashMap<String, OsString>, here: &Path) -> Option<PathBuf> {
     match variables.get("CARGO_HOME").filter(|home| !home.is_empty()) {
         Some(home) => Some(here.join(home)),
@@ -112,18 +111,17 @@ fn home(variables: &HashMap<String, OsString>, here: &Path) -> Option<PathBuf> {
     }
 }
 
-/// As it stands in the names of variables: `x86_64-unknown-linux-gnu` is
-/// `X86_64_UNKNOWN_LINUX_GNU`.
+/// As spelled in names of variables: `x86_64-unknown-linux-gnu` is `X86_64_UNKNOWN_LINUX_GNU`.
 fn as_in_variable(key: &str) -> String {
     key.replace(['-', '.'], "_").to_uppercase()
 }
 
-/// Where a value was written down.
+/// The origin of a value.
 #[derive(Debug)]
 struct Place {
-    /// What its paths are relative to.
+    /// The directory that its paths are relative to.
     root: PathBuf,
-    /// Variables have less to say than the command line, and more than files.
+    /// The command line overrides variables, and those override files.
     is_command_line: bool,
 }
 
@@ -153,21 +151,21 @@ impl Value {
         Value::Table(BTreeMap::new(), place)
     }
 
-    /// As cargo does it: tables are joined, and stay where the first of them was written down;
-    /// lists are joined, what counts more standing behind; of all else one stays.
-    fn join(&mut self, other: Value, counts_more: bool, key: &str) {
+    /// Merges as cargo does: tables by key, keeping the origin of the first; lists by concatenation,
+    /// higher precedence last; of other values the one of higher precedence stays.
+    fn join(&mut self, other: Value, has_precedence: bool, key: &str) {
         match (self, other) {
             (Value::Table(own, _), Value::Table(others, _)) => {
                 for (key, value) in others {
                     match own.get_mut(&key) {
-                        Some(own) => own.join(value, counts_more, &key),
+                        Some(own) => own.join(value, has_precedence, &key),
                         None => drop(own.insert(key, value)),
                     }
                 }
             }
-            // A command line, which makes no sense in parts.
+            // A runner is a command, which cannot be concatenated.
             (Value::List(own, place), Value::List(others, other_place)) if key != "runner" => {
-                match counts_more {
+                match has_precedence {
                     true => {
                         own.extend(others);
                         *place = other_place;
@@ -175,7 +173,7 @@ impl Value {
                     false => drop(own.splice(0..0, others)),
                 }
             }
-            (own, other) if counts_more => *own = other,
+            (own, other) if has_precedence => *own = other,
             _ => {}
         }
     }
@@ -208,7 +206,7 @@ impl Value {
         matches!(self, Value::Other(toml::Value::Boolean(true), _))
     }
 
-    /// A list, or a text that stands for one.
+    /// A list, or a string of words.
     fn words(&self) -> Vec<String> {
         match self {
             Value::List(words, _) => words.clone(),
@@ -216,7 +214,7 @@ impl Value {
         }
     }
 
-    /// A triple, or the path of a file that describes one.
+    /// A triple, or the path of a target specification.
     fn target(text: &str, root: &Path) -> String {
         match text.ends_with(".json") {
             true => root.join(text).to_string_lossy().into_owned(),
@@ -229,7 +227,7 @@ fn words_of(text: &str) -> Vec<String> {
     text.split_whitespace().map(str::to_owned).collect()
 }
 
-/// A program is looked for in `PATH` unless a directory stands before its name.
+/// A program is searched for in `PATH` unless its name has a directory.
 fn program(text: &str, root: &Path) -> PathBuf {
     match text.contains(std::path::is_separator) {
         true => root.join(text),
@@ -244,14 +242,14 @@ fn command(words: Vec<String>, root: &Path) -> Vec<OsString> {
     program.into_iter().chain(words.map(OsString::from)).collect()
 }
 
-/// Reads what was written down.
+/// Reads and merges the files.
 struct Reader<'r> {
     here: &'r Path,
     files: BTreeSet<PathBuf>,
 }
 
 impl Reader<'_> {
-    /// The files from the nearest to the farthest, the user's own, then the command line.
+    /// Files from the nearest directory to the farthest, the user's own, then the command line.
     fn all(&mut self, options: &[String], home: Option<PathBuf>) -> Value {
         let here = Rc::new(Place { root: self.here.to_owned(), is_command_line: true });
         let mut values = Value::empty(here.clone());
@@ -266,7 +264,7 @@ impl Reader<'_> {
             let value = match self.here.join(option) {
                 path if !option.is_empty() && path.exists() => self.file(&path, true),
                 path => {
-                    // Another run may find a file there.
+                    // A later run may find a file there.
                     self.files.insert(path);
                     option.parse::<toml::Table>().ok().map(|table| Value::new(table.into(), &here))
                 }
@@ -278,7 +276,7 @@ impl Reader<'_> {
         values
     }
 
-    /// Of the two names that a file may have, the older one counts.
+    /// Of the two possible names, the older one has precedence.
     fn file_in(&mut self, dir: &Path) -> Option<PathBuf> {
         let names = ["config", "config.toml"].map(|name| dir.join(name));
         self.files.extend(names.iter().cloned());
@@ -289,7 +287,7 @@ impl Reader<'_> {
         self.file_below(path, is_command_line, &mut Vec::new())
     }
 
-    /// `above` are the files by which it is included.
+    /// `above` are the files that include it, directly or not.
     fn file_below(
         &mut self,
         path: &Path,
@@ -302,7 +300,7 @@ impl Reader<'_> {
         }
         let mut table: toml::Table = std::fs::read_to_string(path).ok()?.parse().ok()?;
         let dir = path.parent()?;
-        // Of a file in `.cargo` it is the directory around that, and likewise of all others.
+        // For `.cargo/config.toml` this is the parent of `.cargo`, and likewise for all others.
         let root = dir.parent().unwrap_or(dir).to_owned();
         let place = Rc::new(Place { root, is_command_line });
         let mut values = Value::empty(place.clone());
@@ -318,7 +316,7 @@ impl Reader<'_> {
     }
 }
 
-/// The paths that an `include` names: a text, a table with a `path`, or a list of such.
+/// The paths of an `include`: a string, a table with a `path`, or a list of these.
 fn included(value: toml::Value) -> Vec<String> {
     match value {
         toml::Value::String(path) => vec![path],
@@ -328,7 +326,7 @@ fn included(value: toml::Value) -> Vec<String> {
     }
 }
 
-/// What was written down, and the variables that speak of the same.
+/// The merged values, and the variables that may override them.
 struct Values<'v> {
     values: Value,
     variables: HashMap<String, OsString>,
@@ -340,7 +338,7 @@ impl Values<'_> {
         self.variables.get(name)?.to_str()
     }
 
-    /// The value, unless a variable has more to say.
+    /// The value, unless a variable overrides it.
     fn value(&self, path: &[&str], variable: &str) -> Option<&Value> {
         let value = self.values.get(path)?;
         let loses = self.variables.contains_key(variable) && !value.place().is_command_line;
@@ -382,8 +380,8 @@ impl Values<'_> {
         }
     }
 
-    /// Those for all targets: flags of one target rarely make a difference to `cfg`s by which its
-    /// own flags are found.
+    /// The flags for all targets. Those of a single target are ignored: they rarely set a `cfg` that
+    /// selects a runner.
     fn rustflags(&self) -> Vec<String> {
         match (self.variable("CARGO_ENCODED_RUSTFLAGS"), self.variable("RUSTFLAGS")) {
             (Some(""), _) => Vec::new(),

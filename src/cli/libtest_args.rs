@@ -4,7 +4,7 @@ use clap::Parser;
 
 use super::args::When;
 
-/// What stands behind `--`: libtest's own flags, as `cargo test` would pass them on.
+/// libtest's own flags, after `--`.
 #[derive(Debug, Default, Parser)]
 #[command(
     name = "cargo partest … --",
@@ -21,32 +21,32 @@ pub struct LibtestArgs {
     /// Run ignored and other tests
     #[arg(long)]
     pub include_ignored: bool,
-    /// Leave out the tests whose name contains this
+    /// Skip tests whose name contains this
     #[arg(long, value_name = "FILTER")]
     pub skip: Vec<String>,
-    /// Filters are whole names
+    /// Match filters against whole names
     #[arg(long)]
     pub exact: bool,
-    /// Let the tests' output through as it comes
+    /// Do not capture the output of tests
     #[arg(long, alias = "no-capture")]
     pub nocapture: bool,
-    /// Show the output of passed tests too
+    /// Show the output of passed tests as well
     #[arg(long)]
     pub show_output: bool,
-    /// Threads of one worker, at the most
+    /// Maximum number of test threads in each worker
     #[arg(long, value_name = "N")]
     pub test_threads: Option<std::num::NonZeroUsize>,
-    /// Accepted, since `cargo test` accepts it; tests run as tests anyway
+    /// Accepted for compatibility with `cargo test`; has no effect
     #[arg(long)]
     pub test: bool,
-    /// Show failures and the last line only
+    /// Print only failures and the summary
     #[arg(short, long)]
     pub quiet: bool,
     #[arg(long, value_name = "WHEN")]
     pub color: Option<When>,
 }
 
-/// Reads what stood behind `--`; a wrong flag is a usage error here too.
+/// Parses the arguments after `--`; prints usage errors (exit code 2) itself.
 pub fn parse_libtest(words: &[String]) -> LibtestArgs {
     LibtestArgs::parse_from(words)
 }

@@ -1,4 +1,4 @@
-//! What the user asks for: the command line and cargo's configuration, as typed and as meant.
+//! What the user asks for: the command line, cargo's configuration, and the resulting settings.
 
 pub mod args;
 pub mod cargo_config;

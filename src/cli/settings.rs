@@ -1,4 +1,4 @@
-//! The command line as meant: no option is left open here.
+//! The settings of a run: what the command line, variables and cargo's configuration amount to.
 
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::config::keys::{Flaky, Kind};
 use crate::config::policy::PolicyOverride;
 use crate::model::leak::LeakAction;
 
-/// What to do with fixtures outside of a run, and with which: all, where none is named.
+/// What `cargo partest fixtures` does, to all fixtures where none is named.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FixtureTask {
     List,
@@ -42,7 +42,7 @@ pub enum Task {
 pub enum Verbosity {
     Quiet,
     Normal,
-    /// Every test as it ends.
+    /// Prints every test as it finishes.
     Verbose,
 }
 
@@ -53,7 +53,7 @@ pub enum IgnoredTests {
     Only,
 }
 
-/// Which tests are wanted, as libtest would understand the same words.
+/// The tests to run, selected as libtest would do it.
 #[derive(Debug, Clone)]
 pub struct TestFilter {
     pub filters: Vec<String>,
@@ -67,13 +67,12 @@ pub struct Settings {
     pub task: Task,
     pub filter: TestFilter,
     pub slots: usize,
-    /// Whether tests that wait may take more of them: not where somebody has named a number.
+    /// Whether tests that wait may take more slots: not if the user has set a number.
     pub may_overcommit: bool,
-    /// The most threads of one worker, where the user set a bound.
+    /// The maximum number of threads of one worker, if the user has set one.
     pub thread_cap: Option<usize>,
-    /// The most tests of one binary that may run at once, in however many workers, where a
-    /// variable says so: who has set it for a project, in its configuration, say, has not thought
-    /// of several.
+    /// The maximum number of tests of one binary that may run at once, over all of its workers, if
+    /// `RUST_TEST_THREADS` sets one: a project that sets it expects a single process.
     pub tests_at_once: Option<usize>,
     pub policy: PolicyOverride,
     pub timeout: Option<Duration>,
@@ -82,12 +81,12 @@ pub struct Settings {
     pub flaky: Option<Flaky>,
     pub leaks: Option<LeakAction>,
     pub write_baseline: bool,
-    /// Whether fixtures stay up after the run.
+    /// Whether fixtures keep running after the run.
     pub keep_fixtures: bool,
-    /// Whether workers may be watched from inside.
+    /// Whether the agent may be loaded into workers.
     pub agent: bool,
     pub fail_fast: bool,
-    /// So many workers may die under their tests before the run is given up.
+    /// How many workers may crash before the run is stopped.
     pub max_crashes: usize,
     pub no_tests: NoTests,
     pub format: MessageFormat,
@@ -97,15 +96,15 @@ pub struct Settings {
     pub nocapture: bool,
     pub show_output: bool,
     pub cargo: CargoArgs,
-    /// What cargo reads besides its arguments.
+    /// cargo's own configuration.
     pub cargo_config: CargoConfig,
     pub cargo_verbosity: u8,
-    /// A run inside a test of a run: it leaves the outer one's files alone.
+    /// Whether this run was started by a test of another run, whose files it leaves alone.
     pub nested: bool,
     pub run_id: String,
 }
 
-/// Whether to color each of the two streams.
+/// Which streams to color.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Color {
     pub typed: When,
@@ -114,7 +113,7 @@ pub struct Color {
 }
 
 impl Settings {
-    /// The most slots that a run may fill, where each core may have so many for tests that wait.
+    /// The maximum number of slots, with `overcommit` of them per core for tests that wait.
     pub fn most_slots(&self, overcommit: usize) -> usize {
         if self.may_overcommit { self.slots.saturating_mul(overcommit) } else { self.slots }
     }
@@ -263,7 +262,7 @@ fn is_true(name: &str) -> bool {
     std::env::var(name).is_ok_and(|value| value == "true" || value == "1")
 }
 
-/// 16 hexadecimal digits that differ from run to run, also of runs that start together.
+/// 16 random hexadecimal digits.
 fn new_run_id() -> String {
     use std::hash::{BuildHasher, Hasher};
     // `RandomState` is seeded by the system: the one source of randomness in std.

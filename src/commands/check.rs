@@ -37,7 +37,7 @@ pub fn end_if_wrong(diagnostics: &[Diagnostic]) -> Result<()> {
         0 => Ok(()),
         count => Err(Error::Metadata(format!(
             "nothing was run: {} in the metadata",
-            messages::count(count, "mistake")
+            messages::count(count, "error")
         ))),
     }
 }

@@ -1,4 +1,4 @@
-//! What is wrong in a Cargo.toml, with its place and the nearest right word.
+//! Errors and warnings about a Cargo.toml, with the place and the nearest valid word.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
-/// A file that was read, kept for as long as something may have to be said about it.
+/// A manifest and its text, which diagnostics quote.
 #[derive(Debug)]
 pub struct Source {
-    /// Relative to the current directory where it lies below it.
+    /// Relative to the current directory if it is below that.
     pub path: PathBuf,
     pub text: String,
 }
@@ -22,7 +22,7 @@ impl Source {
     }
 }
 
-/// A place in a file.
+/// A span of a manifest.
 #[derive(Debug, Clone)]
 pub struct Place {
     pub source: Arc<Source>,
@@ -49,6 +49,7 @@ pub enum Severity {
     Warning,
 }
 
+/// An error or a warning about a manifest.
 #[derive(Debug, Clone)]
 pub struct Diagnostic {
     pub severity: Severity,
@@ -73,12 +74,12 @@ impl Diagnostic {
         self
     }
 
-    /// What mistakes are sorted by: file, then place.
+    /// The key that diagnostics are sorted by: file, then place.
     pub fn position(&self) -> (PathBuf, usize) {
         (self.place.source.path.clone(), self.place.span.start)
     }
 
-    /// The mistake as rustc would print it, with the line of the file.
+    /// The diagnostic with the line it is about, in rustc's layout.
     pub fn render(&self, color: bool) -> String {
         let level = match self.severity {
             Severity::Error => Level::ERROR,
@@ -98,9 +99,9 @@ impl Diagnostic {
     }
 }
 
-/// The word of `known` that was most likely meant, or `None` where nothing is near.
+/// The most similar of the `known` words, if any is similar enough to be what was meant.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // The threshold that clap uses for its suggestions, so that both behave alike.
+    // clap's threshold for its own suggestions.
     const LIKELY: f64 = 0.7;
     known
         .into_iter()
@@ -110,11 +111,11 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         .map(|(_, candidate)| candidate)
 }
 
-/// `did you mean `x`?`, or the list of what is known.
+/// ``did you mean `x`?``, or the list of known words.
 pub fn suggestion(word: &str, known: &[&str]) -> String {
     match nearest(word, known.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),
-        None => format!("known here: {}", known.join(", ")),
+        None => format!("expected one of: {}", known.join(", ")),
     }
 }
 
@@ -123,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mistake_shows_file_line_column_and_what_to_write() {
+    fn a_diagnostic_shows_file_line_column_and_what_to_write() {
         let text = "[package]\nname = \"web\"\ntreads = 2\n";
         let source = Arc::new(Source { path: "Cargo.toml".into(), text: text.into() });
         let diagnostic = Diagnostic::error(Place { source, span: 23..29 }, "unknown key `treads`")
@@ -136,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_near_lists_what_is_known() {
-        assert_eq!(suggestion("zzz", &["unit", "split"]), "known here: unit, split");
+    fn a_word_like_no_other_lists_the_known_ones() {
+        assert_eq!(suggestion("zzz", &["unit", "split"]), "expected one of: unit, split");
     }
 }

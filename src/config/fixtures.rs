@@ -1,4 +1,4 @@
-//! The `fixtures` table as typed. What it means is `fixture`.
+//! The `fixtures` table as written. `fixture` gives it its meaning.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use super::value::{At, Reader, Value, integer};
 /// The keys of one fixture.
 #[derive(Debug, Clone, Default)]
 pub struct FixtureKeys {
-    /// A program and its arguments.
+    /// The program and its arguments.
     pub start: Option<At<Vec<String>>>,
     /// The id of an ignored test.
     pub test: Option<At<String>>,
@@ -23,30 +23,31 @@ pub struct FixtureKeys {
     pub grace: Option<Duration>,
     pub env: BTreeMap<String, String>,
     pub scope: Scope,
-    /// The fixtures that it needs itself.
+    /// The fixtures that this one depends on.
     pub fixtures: Vec<At<String>>,
 }
 
-/// How a fixture says that it may be used, where it does not print `PARTEST_READY`.
+/// How to tell that a fixture is ready, unless it prints `PARTEST_READY`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Ready {
     /// A line of its output matches this regular expression.
     Line(String),
-    /// Somebody listens there.
+    /// This port accepts connections.
     Port(Port),
-    /// A file has come to be there.
+    /// This file exists.
     File(PathBuf),
 }
 
+/// The port to wait for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Port {
     /// `HOST:PORT`
     Known(String),
-    /// A variable that the fixture hands over has the port, or `HOST:PORT`.
+    /// A variable set by the fixture: the port, or `HOST:PORT`.
     Variable(String),
 }
 
-/// How many there are of a fixture.
+/// How many instances of a fixture run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Scope {
     /// One for the run.
@@ -68,7 +69,7 @@ impl Reader<'_> {
         for (name, value) in table {
             let place = self.place(name.span());
             if !is_name(name.get_ref()) {
-                let title = format!("`{}` is no name of a fixture", name.get_ref());
+                let title = format!("`{}` is not a valid name of a fixture", name.get_ref());
                 self.wrong(name.span(), title, "use letters, digits, `-` and `_`");
             }
             let keys = self.fixture(name.get_ref(), value);
@@ -86,7 +87,7 @@ impl Reader<'_> {
         for (key, value) in table {
             match key.get_ref().as_ref() {
                 "start" => keys.start = self.command(value, "start"),
-                "test" => keys.test = self.text(value, "test", "the id of a test in quotes"),
+                "test" => keys.test = self.text(value, "test", "the id of a test"),
                 "ready" => keys.ready = self.ready(value),
                 "timeout" => keys.timeout = self.timeout(value).map(|at| at.value),
                 "stop" => self.stop(value, &mut keys),
@@ -117,7 +118,7 @@ impl Reader<'_> {
     /// A program and its arguments.
     fn command(&mut self, value: &Value<'_>, key: &str) -> Option<At<Vec<String>>> {
         if value.get_ref().is_str() {
-            let title = format!("`{key}` is one text, and no shell takes it apart");
+            let title = format!("`{key}` must be a list of words, since no shell splits it");
             let help = format!("write {key} = [\"PROGRAM\", \"ARGUMENT\"]");
             self.wrong(value.span(), title, help);
             return None;
@@ -125,12 +126,12 @@ impl Reader<'_> {
         let words = self.strings(value, key);
         if words.is_empty() && value.get_ref().is_array() {
             let help = format!("write {key} = [\"PROGRAM\", \"ARGUMENT\"]");
-            self.wrong(value.span(), format!("`{key}` names no program"), help);
+            self.wrong(value.span(), format!("`{key}` must name a program"), help);
         }
         Some(At { value: words, place: self.place(value.span()) })
     }
 
-    /// A pattern for a line, or a table that says what to look at.
+    /// A regular expression for a line, or a table with one condition.
     fn ready(&mut self, value: &Value<'_>) -> Option<Ready> {
         const KNOWN: &[&str] = &["line", "port", "file"];
         match value.get_ref() {
@@ -141,7 +142,7 @@ impl Reader<'_> {
                     "line" => self.pattern(value),
                     "port" => self.port(value).map(Ready::Port),
                     "file" => {
-                        let file = self.text(value, "file", "a path in quotes")?;
+                        let file = self.text(value, "file", "a path")?;
                         Some(Ready::File(file.value.into()))
                     }
                     word => {
@@ -151,7 +152,7 @@ impl Reader<'_> {
                 }
             }
             _ => {
-                let wanted = "a pattern in quotes, or one of { line = \"…\" }, { port = 5432 }, \
+                let wanted = "a regular expression, or one of { line = \"…\" }, { port = 5432 }, \
                               { file = \"…\" }";
                 self.wants(value, "ready", wanted);
                 None
@@ -160,11 +161,11 @@ impl Reader<'_> {
     }
 
     fn pattern(&mut self, value: &Value<'_>) -> Option<Ready> {
-        let text = self.text(value, "ready", "a regular expression in quotes")?.value;
+        let text = self.text(value, "ready", "a regular expression")?.value;
         match Regex::new(&text) {
             Ok(_) => Some(Ready::Line(text)),
             Err(why) => {
-                let title = "`ready` is no regular expression".to_owned();
+                let title = "`ready` must be a regular expression".to_owned();
                 self.wrong(value.span(), title, why.to_string().replace('\n', " "));
                 None
             }
@@ -180,13 +181,13 @@ impl Reader<'_> {
             _ => None,
         };
         if found.is_none() {
-            let wanted = "a port, \"HOST:PORT\" or the name of a variable that it hands over";
+            let wanted = "a port, \"HOST:PORT\" or the name of a variable of the fixture";
             self.wants(value, "port", wanted);
         }
         found
     }
 
-    /// How long it may take, a command that ends it, or both.
+    /// A grace period, a command, or a table of both.
     fn stop(&mut self, value: &Value<'_>, keys: &mut FixtureKeys) {
         match value.get_ref() {
             DeValue::String(_) => keys.grace = self.duration(value, "stop").map(|at| at.value),
@@ -217,7 +218,7 @@ impl Reader<'_> {
     }
 }
 
-/// A fixture's name stands in variables and paths.
+/// Names of fixtures are part of variables and paths.
 fn is_name(text: &str) -> bool {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     !text.is_empty() && text.chars().all(is_plain)

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::value::At;
 use crate::model::leak::{LeakAction, LeakKind};
 
+/// How tests may be spread over processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Auto,
@@ -23,12 +24,14 @@ impl Kind {
     }
 }
 
+/// How many tests a worker runs at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Threads {
     Auto,
     Exactly(usize),
 }
 
+/// When a worker is replaced by a new process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Recycle {
     #[default]
@@ -38,7 +41,7 @@ pub enum Recycle {
     After(usize),
 }
 
-/// Names that exclude each other across the whole run.
+/// Named locks, which hold across all workers of the run.
 #[derive(Debug, Clone, PartialEq, Eq, Default, PartialOrd, Ord, Hash)]
 pub struct Locks {
     pub read: Vec<String>,
@@ -48,33 +51,34 @@ pub struct Locks {
 /// The `leaks` of one node.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct LeakKeys {
-    /// For every kind that is not named.
+    /// For all kinds not in `by_kind`.
     pub all: Option<LeakAction>,
     pub by_kind: BTreeMap<LeakKind, LeakAction>,
-    /// Kind and pattern, `*` for any text.
+    /// Kind and pattern, in which `*` matches any text.
     pub ignore: Vec<(LeakKind, String)>,
 }
 
-/// How often a test that fails is run again.
+/// How often, and when, a failed test is retried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct RetryKeys {
     pub count: usize,
-    /// Before the first of them.
+    /// Before the first retry.
     pub delay: Duration,
     pub backoff: Backoff,
     pub flaky: Flaky,
 }
 
+/// How the delay changes from retry to retry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Backoff {
-    /// The same delay each time.
+    /// It stays the same.
     #[default]
     Fixed,
-    /// Twice the delay each time.
+    /// It doubles.
     Exponential,
 }
 
-/// What a test comes to that failed first and passed later.
+/// The outcome of a test that passes on a retry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Flaky {
     #[default]
@@ -82,6 +86,7 @@ pub enum Flaky {
     Fail,
 }
 
+/// The keys of one node. One that is `None` is inherited from the node above.
 #[derive(Debug, Clone, Default)]
 pub struct Keys {
     pub policy: Option<At<Kind>>,

@@ -1,4 +1,4 @@
-//! The `leaks` and `linger` keys that hold for one test.
+//! What the `leaks` and `linger` keys mean for one test.
 
 use std::time::Duration;
 
@@ -7,10 +7,11 @@ use wildmatch::WildMatch;
 use crate::config::keys::Keys;
 use crate::model::leak::{LEAK_KINDS, LeakAction, LeakKind};
 
-/// How long something may outlive its test where no key says otherwise: a thread that was
-/// told to end needs a moment to do so.
+/// How long a thread or process may outlive its test by default: one that was asked to stop needs
+/// a moment to do so.
 const LINGER: Duration = Duration::from_millis(100);
 
+/// The action for each kind of leak, and the key that sets it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LeakRules {
     actions: Vec<(LeakKind, LeakAction, String)>,
@@ -19,7 +20,7 @@ pub struct LeakRules {
 }
 
 impl LeakRules {
-    /// From the keys that cover a test, strongest first. `command_line` beats them all.
+    /// From the keys that cover a test, highest precedence first. `command_line` overrides them.
     pub fn new(chain: &[&Keys], command_line: Option<LeakAction>) -> LeakRules {
         let actions = LEAK_KINDS.iter().map(|(_, kind)| {
             let (action, rule) = action(chain, command_line, *kind);
@@ -37,7 +38,7 @@ impl LeakRules {
         }
     }
 
-    /// What is to be done about a leak, and which rule says so.
+    /// The action for a leak, and the rule that decided it.
     pub fn decide(&self, kind: LeakKind, what: &str) -> (LeakAction, String) {
         let ignores = |(ignored, pattern, _): &&(LeakKind, String, String)| {
             *ignored == kind && WildMatch::new(pattern).matches(what)
@@ -58,7 +59,7 @@ fn action(
     command_line: Option<LeakAction>,
     kind: LeakKind,
 ) -> (LeakAction, String) {
-    // A pool lives as long as its process by design: only a rule that names it denies it.
+    // A pool lives as long as its process by design: only a rule for `pool` denies it.
     let is_general = kind != LeakKind::Pool;
     if let Some(action) = command_line.filter(|action| is_general || *action != LeakAction::Deny) {
         return (action, "--leaks".to_owned());
@@ -120,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pool_is_denied_by_name_only() {
+    fn only_a_rule_for_pools_denies_a_pool() {
         let decide =
             |line, command_line| rules(&[line], command_line).decide(LeakKind::Pool, "rayon").0;
         assert_eq!(decide("leaks = \"deny\"", None), LeakAction::Warn);

@@ -11,7 +11,7 @@ use crate::model::leak::{LEAK_ACTIONS, LEAK_KINDS, LeakAction, LeakKind};
 const KINDS_TO_COME: [&str; 6] = ["output", "fd", "socket", "cwd", "env", "tempfile"];
 
 impl Reader<'_> {
-    /// `"warn"`, or a table by kind with a list of what to ignore.
+    /// `"warn"`, or a table of actions by kind and patterns to ignore.
     pub(super) fn leaks(&mut self, value: &Value<'_>) -> Option<At<LeakKeys>> {
         let mut leaks = LeakKeys::default();
         match value.get_ref().as_table() {
@@ -43,8 +43,12 @@ impl Reader<'_> {
         let mut known: Vec<&str> = LEAK_KINDS.iter().map(|(name, _)| *name).collect();
         match found {
             None if KINDS_TO_COME.contains(&word) => {
-                let title = format!("leaks of the kind `{word}` are not looked for yet");
-                self.wrong(span, title, format!("take it out; these are: {}", known.join(", ")));
+                let title = format!("leaks of kind `{word}` are not supported yet");
+                self.wrong(
+                    span,
+                    title,
+                    format!("remove it; supported kinds: {}", known.join(", ")),
+                );
             }
             None => {
                 known.extend(besides);
@@ -81,7 +85,7 @@ impl Reader<'_> {
                 let kind = self.leak_kind(key.span(), key.get_ref(), &[]);
                 match (kind, pattern.get_ref().as_str()) {
                     (Some(kind), Some(text)) => leaks.ignore.push((kind, text.to_owned())),
-                    (_, None) => self.wants(pattern, key.get_ref(), "a pattern in quotes"),
+                    (_, None) => self.wants(pattern, key.get_ref(), "a string"),
                     _ => {}
                 }
             }

@@ -1,4 +1,4 @@
-//! What Cargo.toml says: the metadata as typed, and the policies it means.
+//! The configuration in Cargo.toml: the metadata as written, and the policies that it sets.
 
 pub mod diagnostic;
 pub mod fixtures;

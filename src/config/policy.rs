@@ -1,8 +1,8 @@
-//! What the metadata means: for every test the rules that hold for it, and what decided.
+//! The rules for each test, as the metadata and the command line set them.
 //!
-//! The longest key wins, a package beats the workspace, the command line beats both. Every
-//! key is looked up by itself: a node that only sets a timeout keeps the policy of the node
-//! above it.
+//! The longest path wins; at the same length the package overrides the workspace; the command line
+//! overrides both. Each key is inherited by itself: a node that only sets a timeout keeps the
+//! policy of the node above it.
 
 mod check;
 
@@ -34,7 +34,7 @@ pub enum PolicyOverride {
 #[derive(Debug, Clone)]
 pub struct Rules {
     pub kind: Kind,
-    /// The node whose key named the policy; none where it came from a default.
+    /// The node whose key set the policy; none for the default.
     pub node: Option<String>,
     pub why: Why,
     pub isolate: bool,
@@ -43,20 +43,20 @@ pub struct Rules {
     pub locks: Locks,
     pub exclusive: bool,
     pub timeout: Option<Duration>,
-    /// From when on it is called slow.
+    /// After this time it is reported as slow.
     pub slow: Duration,
     pub retries: RetryKeys,
-    /// Bytes that a worker may use.
+    /// The memory limit of a worker, in bytes.
     pub memory: Option<u64>,
     pub recycle: Recycle,
     pub env: BTreeMap<String, String>,
-    /// What must be up before the test, in the order of starting: those of one level may
-    /// start side by side.
+    /// The fixtures to start before the test, level by level: those of one level may start at the
+    /// same time.
     pub fixtures: Vec<Vec<FixtureName>>,
     pub leaks: Arc<LeakRules>,
 }
 
-/// A fixture, by whose manifest defines it and by its name there.
+/// A fixture: the manifest that defines it, and its name there.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FixtureName {
     /// None for the workspace.
@@ -64,16 +64,16 @@ pub struct FixtureName {
     pub name: String,
 }
 
-/// Longer than nearly every test, and short enough to be told while somebody still waits.
+/// Longer than nearly every test takes, and short enough to be of use while someone waits.
 const SLOW: Duration = Duration::from_secs(60);
 
-/// What decided the policy of a test.
+/// What set the policy of a test.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Why {
     Default,
     Key(Place),
     CommandLine(&'static str),
-    /// `serial_test` keeps its locks in one process.
+    /// The package depends on `serial_test`, whose locks work within one process only.
     SerialTest,
 }
 
@@ -88,7 +88,7 @@ impl fmt::Display for Why {
     }
 }
 
-/// The declarations of a workspace, in force for all of its packages.
+/// The configuration of a workspace and all of its packages.
 #[derive(Debug, Default)]
 pub struct Policy {
     pub workspace: Config,
@@ -98,7 +98,7 @@ pub struct Policy {
     pub timeout: Option<Duration>,
     pub retries: Option<usize>,
     pub flaky: Option<Flaky>,
-    /// What the command line says about all leaks.
+    /// The action for leaks of all kinds, if the command line sets one.
     pub leaks: Option<LeakAction>,
 }
 
@@ -107,11 +107,11 @@ pub struct PackagePolicy {
     pub name: String,
     pub config: Config,
     pub uses_serial_test: bool,
-    /// The crate names of all its targets: the first words that its module paths may have.
+    /// The crate names of all its targets, one of which each module path starts with.
     pub crate_names: Vec<String>,
 }
 
-/// Whether `node` is `path` or stands above it.
+/// Whether `path` is `node` or below it.
 pub fn covers(node: &str, path: &str) -> bool {
     path.strip_prefix(node).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
 }
@@ -140,8 +140,8 @@ impl Policy {
         found.find_map(|d| d.overcommit.as_ref()).map_or(OVERCOMMIT, |at| at.value)
     }
 
-    /// Whether tests may start while cargo builds others: not where a test is to be alone on the
-    /// machine, and not beside fixtures, which are planned for all tests together.
+    /// Whether tests may start while cargo builds others: not if any test is exclusive, and not with
+    /// fixtures, which are scheduled for all tests together.
     pub fn early(&self) -> bool {
         let configs = self.packages.iter().map(|package| &package.config);
         let mut all = [&self.workspace].into_iter().chain(configs);
@@ -161,8 +161,8 @@ impl Policy {
         let first = |strengths: &[(Option<&str>, &Keys)]| {
             strengths.iter().find_map(|(_, keys)| keys.isolate.as_ref()).is_some_and(|at| at.value)
         };
-        // `isolate` of a weaker key than the one that named the policy went with that
-        // key's policy.
+        // An `isolate` of lower precedence than the policy belongs to the policy that was
+        // overridden.
         let isolate = match self.command_line {
             PolicyOverride::Isolate => true,
             PolicyOverride::None => kind != Kind::Unit && first(&chain[..strength]),
@@ -192,7 +192,7 @@ impl Policy {
         }
     }
 
-    /// The rules for what a fixture leaves behind: those of whoever defines it.
+    /// The leak rules for a fixture: those of the manifest that defines it.
     pub fn leak_rules_of(&self, fixture: &FixtureName) -> LeakRules {
         let package = fixture.package.and_then(|index| self.packages.get(index));
         let keys = package.map(|p| &p.config.keys).into_iter().chain([&self.workspace.keys]);
@@ -207,7 +207,7 @@ impl Policy {
         fixtures.iter().find(|(name, _)| name.value == wanted.name).map(|(_, keys)| keys)
     }
 
-    /// A name that no other fixture has: `web.server`, `server`.
+    /// A unique name of the fixture: `web.server`, or `server` for one of the workspace.
     pub fn key_of(&self, fixture: &FixtureName) -> String {
         let package = fixture.package.and_then(|index| self.packages.get(index));
         match package {
@@ -216,7 +216,7 @@ impl Policy {
         }
     }
 
-    /// Every fixture that somebody has defined.
+    /// All fixtures defined anywhere.
     pub fn fixtures(&self) -> Vec<FixtureName> {
         let of_packages = self.packages.iter().enumerate();
         let all = of_packages.map(|(index, package)| (Some(index), &package.config));
@@ -227,7 +227,7 @@ impl Policy {
         names.collect()
     }
 
-    /// These fixtures with all that they need, which comes before them.
+    /// These fixtures and their dependencies, dependencies first.
     pub fn with_needs(&self, wanted: &[FixtureName]) -> Vec<FixtureName> {
         let mut levels = Vec::new();
         for fixture in wanted {
@@ -236,13 +236,13 @@ impl Policy {
         levels.concat()
     }
 
-    /// The fixtures that this one needs itself.
+    /// The direct dependencies of a fixture.
     pub fn needed_by(&self, fixture: &FixtureName) -> Vec<FixtureName> {
         let needs = self.fixture(fixture).map(|keys| keys.fixtures.as_slice()).unwrap_or_default();
         needs.iter().filter_map(|name| self.find_fixture(fixture.package, &name.value)).collect()
     }
 
-    /// The ids of the tests that are fixtures, with the package that says so.
+    /// The ids of the tests that serve as fixtures, with the package that defines the fixture.
     pub fn fixture_tests(&self) -> impl Iterator<Item = (Option<usize>, &At<String>)> {
         let of_packages = self.packages.iter().enumerate();
         let all = of_packages.map(|(index, package)| (Some(index), &package.config));
@@ -252,15 +252,14 @@ impl Policy {
         })
     }
 
-    /// The name as seen from a package: its own fixture, or else the workspace's.
+    /// Resolves a name: the package's own fixture, or else the workspace's.
     fn find_fixture(&self, package: Option<usize>, name: &str) -> Option<FixtureName> {
         let own = package.map(|_| FixtureName { package, name: name.to_owned() });
         let outer = FixtureName { package: None, name: name.to_owned() };
         own.into_iter().chain([outer]).find(|fixture| self.fixture(fixture).is_some())
     }
 
-    /// A node has the fixtures of the nodes above it too, and they start before its own, as
-    /// what they need themselves does.
+    /// The fixtures of a node by level. Those of the nodes above it, and dependencies, come first.
     fn fixture_levels(
         &self,
         package: usize,
@@ -280,7 +279,7 @@ impl Policy {
         levels
     }
 
-    /// Returns the level that the fixture has come to stand on.
+    /// Returns the level of the fixture.
     fn add_to_levels(
         &self,
         fixture: &FixtureName,
@@ -300,9 +299,9 @@ impl Policy {
         level
     }
 
-    /// Those that are declared; and where a package depends on `serial_test`, one that all of its
-    /// binaries share, as long as nobody has declared that its tests may part: what is serial
-    /// there is so in one process only, and `cargo test` runs the binaries one after another.
+    /// The configured locks. A package that depends on `serial_test` gets one more, shared by all of
+    /// its binaries: the locks of `serial_test` work within one process only, and `cargo test` runs
+    /// one binary at a time. A configured policy that spreads the tests turns that off.
     fn locks(
         &self,
         package: usize,
@@ -324,7 +323,7 @@ impl Policy {
         LeakRules::new(&keys, self.leaks)
     }
 
-    /// The command line has the last word on each of the two that it can name.
+    /// The command line overrides the count and the outcome of flaky tests.
     fn retries(&self, chain: &[(Option<&str>, &Keys)]) -> RetryKeys {
         let declared = nearest_of(chain, |keys| &keys.retries).unwrap_or_default();
         RetryKeys {
@@ -334,8 +333,8 @@ impl Policy {
         }
     }
 
-    /// The keys that cover a test, strongest first: modules by length, then the package's
-    /// own keys, then the workspace's.
+    /// The keys that cover a test, highest precedence first: modules by length of their path, then
+    /// the top level of the package, then that of the workspace.
     fn chain(&self, package: usize, id: &str) -> Vec<(Option<&str>, &Keys)> {
         let package = self.packages.get(package).map(|p| &p.config);
         let modules = package.into_iter().chain([&self.workspace]).flat_map(|d| &d.modules);
@@ -343,15 +342,15 @@ impl Policy {
             .filter(|(path, _)| covers(&path.value, id))
             .map(|(path, keys)| (Some(path.value.as_str()), keys))
             .collect();
-        // A stable sort: of two keys of one length the package's came first and stays first.
+        // The sort is stable: of two paths of the same length the package's stays first.
         chain.sort_by_key(|(path, _)| std::cmp::Reverse(path.map_or(0, str::len)));
         chain.extend(package.map(|d| (None, &d.keys)));
         chain.push((None, &self.workspace.keys));
         chain
     }
 
-    /// The policy, the node that named it, why, and how many of the chain's keys are at
-    /// least as strong as the one that named it.
+    /// The policy, the node that sets it, why, and how many entries of the chain have at least the
+    /// precedence of that node.
     fn kind(
         &self,
         package: usize,
@@ -363,7 +362,7 @@ impl Policy {
         let is_shared = named.is_some_and(|(_, _, policy)| policy.value == Kind::Shared);
         let uses_serial_test = self.packages.get(package).is_some_and(|p| p.uses_serial_test);
         match self.command_line {
-            // No flag takes a fixture away from tests that need one.
+            // No flag takes fixtures away from tests that need them.
             _ if is_shared => {}
             PolicyOverride::None => {}
             PolicyOverride::Kind(Kind::Unit | Kind::Auto) if uses_serial_test => {
@@ -377,7 +376,7 @@ impl Policy {
                 return (Kind::Unit, Some(String::new()), Why::CommandLine(flag), 0);
             }
         }
-        // `auto` reads symbol tables, which do not tell of these locks.
+        // `auto` decides by symbols, which do not show these locks.
         match named.filter(|(.., policy)| !(uses_serial_test && policy.value == Kind::Auto)) {
             Some((index, node, policy)) => {
                 let why = Why::Key(policy.place.clone());
@@ -391,7 +390,7 @@ impl Policy {
     }
 }
 
-/// Variables add up: a node sets its own on top of those of the nodes above it.
+/// The variables of all nodes; those of higher precedence override the others.
 fn nearest_of<T: Clone>(
     chain: &[(Option<&str>, &Keys)],
     key: impl Fn(&Keys) -> &Option<At<T>>,

@@ -1,5 +1,5 @@
-//! The metadata as typed: what stands in `[workspace.metadata.partest]` and
-//! `[package.metadata.partest]`, with its places. What it means is `policy`.
+//! The tables `[workspace.metadata.partest]` and `[package.metadata.partest]` as written. `policy`
+//! gives them their meaning.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,22 +41,22 @@ pub struct Config {
     pub fixtures: Vec<(At<String>, FixtureKeys)>,
     pub list_timeout: Option<At<Duration>>,
     pub run_timeout: Option<At<Duration>>,
-    /// How many tests that wait may run for each core.
+    /// How many slots there may be for each core, for tests that wait.
     pub overcommit: Option<At<usize>>,
     /// Whether tests may start while cargo builds others.
     pub early: Option<At<bool>>,
 }
 
+/// Which of the two tables a manifest is read for.
 #[derive(Debug, Clone, Copy)]
 pub enum Table {
     Workspace,
     Package,
 }
 
-/// Reads the `partest` table of one manifest; mistakes are collected, not thrown, so that
-/// a person sees all of them at once.
+/// Reads the `partest` table of one manifest, and collects all diagnostics about it.
 ///
-/// A manifest that is no TOML at all gives nothing here: cargo has already said so.
+/// A manifest that cannot be parsed is read as empty: cargo reports it.
 pub fn read(source: &Arc<Source>, table: Table, diagnostics: &mut Vec<Diagnostic>) -> Config {
     let Ok(document) = DeTable::parse(&source.text) else {
         return Config::default();
@@ -151,24 +151,22 @@ impl Reader<'_> {
         }
     }
 
-    /// What two keys of one node say together.
+    /// Checks the keys of one node against each other.
     fn check_node(&mut self, keys: &Keys) {
         let policy = keys.policy.as_ref().map(|policy| policy.value);
         if let (Some(isolate), Some(Kind::Unit)) = (&keys.isolate, policy)
             && isolate.value
         {
-            let diagnostic = Diagnostic::error(
-                isolate.place.clone(),
-                "`isolate` tears what `unit` keeps together",
-            )
-            .help("take out one of the two, or write policy = \"split\"");
+            let diagnostic =
+                Diagnostic::error(isolate.place.clone(), "`isolate` contradicts policy \"unit\"")
+                    .help("remove `isolate`, or write policy = \"split\"");
             self.diagnostics.push(diagnostic);
         }
         match (&keys.fixture, policy) {
             (Some(fixture), Some(kind)) if kind != Kind::Shared => {
-                let title = format!("`fixture` does nothing with policy \"{}\"", kind.as_str());
+                let title = format!("`fixture` has no effect with policy \"{}\"", kind.as_str());
                 let diagnostic = Diagnostic::error(fixture.place.clone(), title)
-                    .help("write policy = \"shared\", or take `fixture` out");
+                    .help("write policy = \"shared\", or remove `fixture`");
                 self.diagnostics.push(diagnostic);
             }
             _ => {}
@@ -186,7 +184,7 @@ impl Reader<'_> {
                 kind.map(|value_| At { value: value_, place: self.place(value.span()) })
             }
             DeValue::Array(_) => {
-                let title = "a node has one policy, not several".to_owned();
+                let title = "`policy` must be one policy, not a list".to_owned();
                 self.wrong(
                     value.span(),
                     title,
@@ -207,12 +205,12 @@ impl Reader<'_> {
             _ => integer(value).filter(|n| *n > 0).map(Threads::Exactly),
         };
         if found.is_none() {
-            self.wants(value, "threads", "\"auto\" or a number from 1 up");
+            self.wants(value, "threads", "\"auto\" or an integer of at least 1");
         }
         found.map(|found| At { value: found, place: self.place(value.span()) })
     }
 
-    /// A number, or a table with more.
+    /// A number, or a table.
     fn retries(&mut self, value: &Value<'_>) -> Option<At<RetryKeys>> {
         let mut retries = RetryKeys::default();
         let Some(table) = value.get_ref().as_table() else {
@@ -299,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_declaration_is_read() {
+    fn all_keys_are_read() {
         let (found, diagnostics) = read_text(
             r#"
             [package.metadata.partest]
@@ -337,22 +335,22 @@ mod tests {
     }
 
     #[test]
-    fn every_mistake_names_its_line_and_the_nearest_right_word() {
+    fn every_diagnostic_has_its_line_and_the_nearest_valid_word() {
         let table = [
             (r#""a" = { treads = 2 }"#, "unknown key `treads` (did you mean `threads`?)"),
             (r#""a" = "spilt""#, "unknown policy `spilt` (did you mean `split`?)"),
             (
                 r#""a" = ["split", "shared"]"#,
-                "a node has one policy, not several (`split` and `shared` exclude each other; keep one)",
+                "`policy` must be one policy, not a list (`split` and `shared` exclude each other; keep one)",
             ),
             (
                 r#""a" = { threads = 0 }"#,
-                "`threads` is an integer, not \"auto\" or a number from 1 up (write \"auto\" or a number from 1 up)",
+                "`threads` must be \"auto\" or an integer of at least 1 ()",
             ),
-            (r#""a" = { slots = -1 }"#, "`slots` is no whole number from 1 up (write slots = 1)"),
+            (r#""a" = { slots = -1 }"#, "`slots` must be an integer of at least 1 ()"),
             (
                 r#""a" = { timeout = "5" }"#,
-                "`timeout` is no duration (`5` is no duration; write a number and a unit: 100ms, 30s, 2m, 1h)",
+                "`timeout` must be a duration (`5` is not a duration; write a number and a unit: 100ms, 30s, 2m, 1h)",
             ),
             (
                 r#""a" = { recycle = "on-failre" }"#,
@@ -365,11 +363,11 @@ mod tests {
             (r#""a" = { leaks = "dney" }"#, "unknown action `dney` (did you mean `deny`?)"),
             (
                 r#""a" = { policy = "unit", isolate = true }"#,
-                "`isolate` tears what `unit` keeps together (take out one of the two, or write policy = \"split\")",
+                "`isolate` contradicts policy \"unit\" (remove `isolate`, or write policy = \"split\")",
             ),
             (
                 r#""a" = { policy = "unit", fixture = "db" }"#,
-                "`fixture` does nothing with policy \"unit\" (write policy = \"shared\", or take `fixture` out)",
+                "`fixture` has no effect with policy \"unit\" (write policy = \"shared\", or remove `fixture`)",
             ),
         ];
         for (line, expected) in table {
@@ -378,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn several_mistakes_are_told_at_once() {
+    fn all_diagnostics_are_reported_at_once() {
         assert_eq!(mistakes_of(r#""a" = { treads = 2, slost = 1, policy = "unit" }"#).len(), 2);
     }
 

@@ -1,4 +1,4 @@
-//! Values of the metadata, read with their places in Cargo.toml.
+//! Reading of TOML values with their places in Cargo.toml.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -11,14 +11,14 @@ use toml::de::DeValue;
 use super::diagnostic::{Diagnostic, Place, Source, suggestion};
 use crate::model::{duration, size};
 
-/// A value and where it was written.
+/// A value and its place.
 #[derive(Debug, Clone)]
 pub struct At<T> {
     pub value: T,
     pub place: Place,
 }
 
-/// The keys of one node; what is `None` is left to a shorter key.
+/// Reads TOML values, and collects diagnostics about them.
 pub(super) struct Reader<'a> {
     pub(super) source: &'a Arc<Source>,
     pub(super) diagnostics: &'a mut Vec<Diagnostic>,
@@ -40,9 +40,10 @@ impl Reader<'_> {
         self.wrong(span, format!("unknown {what} `{word}`"), suggestion(word, known));
     }
 
+    /// Reports a value of the wrong type or out of range. The title says what to write instead.
     pub(super) fn wants(&mut self, value: &Value<'_>, key: &str, wanted: &str) {
-        let title = format!("`{key}` is {}, not {wanted}", a(value.get_ref().type_str()));
-        self.wrong(value.span(), title, format!("write {wanted}"));
+        let place = self.place(value.span());
+        self.diagnostics.push(Diagnostic::error(place, format!("`{key}` must be {wanted}")));
     }
 
     pub(super) fn boolean(&mut self, value: &Value<'_>, key: &str) -> Option<At<bool>> {
@@ -61,8 +62,7 @@ impl Reader<'_> {
     ) -> Option<At<usize>> {
         let found = integer(value).filter(|count| *count >= least);
         if found.is_none() {
-            let title = format!("`{key}` is no whole number from {least} up");
-            self.wrong(value.span(), title, format!("write {key} = {}", least.max(1)));
+            self.wants(value, key, &format!("an integer of at least {least}"));
         }
         found.map(|found| At { value: found, place: self.place(value.span()) })
     }
@@ -93,7 +93,7 @@ impl Reader<'_> {
         match duration::parse(text) {
             Ok(found) => Some(At { value: found, place: self.place(value.span()) }),
             Err(why) => {
-                self.wrong(value.span(), format!("`{key}` is no duration"), why);
+                self.wrong(value.span(), format!("`{key}` must be a duration"), why);
                 None
             }
         }
@@ -101,13 +101,13 @@ impl Reader<'_> {
 
     pub(super) fn size(&mut self, value: &Value<'_>, key: &str) -> Option<At<u64>> {
         let Some(text) = value.get_ref().as_str() else {
-            self.wants(value, key, "an amount of memory such as \"512MiB\"");
+            self.wants(value, key, "a memory size such as \"512MiB\"");
             return None;
         };
         match size::parse(text) {
             Ok(found) => Some(At { value: found, place: self.place(value.span()) }),
             Err(why) => {
-                self.wrong(value.span(), format!("`{key}` is no amount of memory"), why);
+                self.wrong(value.span(), format!("`{key}` must be a memory size"), why);
                 None
             }
         }
@@ -116,8 +116,8 @@ impl Reader<'_> {
     pub(super) fn timeout(&mut self, value: &Value<'_>) -> Option<At<Duration>> {
         let found = self.duration(value, "timeout")?;
         if found.value.is_zero() {
-            let help = "leave `timeout` out for a test that may take as long as it likes";
-            self.wrong(value.span(), "a timeout of nothing ends every test".into(), help);
+            let help = "remove `timeout` to let tests take as long as they need";
+            self.wrong(value.span(), "`timeout` must not be zero".into(), help);
         }
         Some(found)
     }
@@ -127,7 +127,7 @@ impl Reader<'_> {
             array.iter().map(|item| item.get_ref().as_str().map(str::to_owned)).collect()
         });
         if strings.is_none() {
-            self.wants(value, key, "a list of names in quotes");
+            self.wants(value, key, "a list of strings");
         }
         strings.unwrap_or_default()
     }
@@ -143,13 +143,13 @@ impl Reader<'_> {
             if name.is_empty() || name.contains(['=', '\0']) {
                 self.wrong(
                     key.span(),
-                    format!("`{name}` is no name of a variable"),
+                    format!("`{name}` is not a valid name of a variable"),
                     "use letters, digits and `_`",
                 );
             }
             match value.get_ref().as_str() {
                 Some(text) => drop(env.insert(name, text.to_owned())),
-                None => self.wants(value, &name, "a text in quotes"),
+                None => self.wants(value, &name, "a string"),
             }
         }
         Some(At { value: env, place: self.place(value.span()) })
@@ -166,7 +166,7 @@ impl Reader<'_> {
                 Some(name) => {
                     names.push(At { value: name.to_owned(), place: self.place(item.span()) })
                 }
-                None => self.wants(item, "fixture", "the name of a fixture in quotes"),
+                None => self.wants(item, "fixture", "the name of a fixture"),
             }
         }
         Some(At { value: names, place: self.place(value.span()) })
@@ -176,11 +176,4 @@ impl Reader<'_> {
 pub(super) fn integer(value: &Value<'_>) -> Option<usize> {
     let integer = value.get_ref().as_integer()?;
     usize::from_str_radix(integer.as_str(), integer.radix()).ok()
-}
-
-fn a(kind: &str) -> String {
-    match kind.chars().next() {
-        Some('a' | 'e' | 'i' | 'o' | 'u') => format!("an {kind}"),
-        _ => format!("a {kind}"),
-    }
 }

@@ -1,23 +1,22 @@
-//! The Rust that a test binary was built with, as far as the binary says so.
+//! The version of Rust that a test binary was built with, from the binary itself.
 
 use std::fs::File;
 use std::path::Path;
 
 use object::read::{Object, ObjectSection, ReadCache};
 
-/// The agent's way is tried from this Rust on. What older ones are known to lack: before 1.85 it
-/// misses panics that nobody observes (seen with 1.80); before 1.73 a binary does not say what
-/// it was built with; before 1.68 the standard library reads on behind the end of arguments
-/// that have been hidden, and older libtests write `exec_time` as a text.
+/// The oldest Rust that the agent supports. Before 1.85 it misses panics that nothing observes (seen
+/// with 1.80); before 1.73 a binary does not record its compiler; before 1.68 the standard library
+/// reads past the end of hidden arguments; and older libtests write `exec_time` as a string.
 const OLDEST_FOR_AGENT: (u32, u32) = (1, 85);
 
-/// Whether the agent knows its way in there: all of the binary, the standard library included,
-/// comes from compilers that are new enough.
+/// Whether the agent supports this binary: all of it, including the standard library, was compiled
+/// by a new enough Rust.
 pub fn suits_agent(executable: &Path) -> bool {
     comment(executable).is_some_and(|comment| is_new_enough(&comment))
 }
 
-/// What the compilers of its parts have left in it; `strip` leaves that as it is.
+/// The `.comment` section, which `strip` keeps.
 fn comment(executable: &Path) -> Option<Vec<u8>> {
     let cache = ReadCache::new(File::open(executable).ok()?);
     let object = object::File::parse(&cache).ok()?;
@@ -25,7 +24,7 @@ fn comment(executable: &Path) -> Option<Vec<u8>> {
     section.data().ok().map(<[u8]>::to_vec)
 }
 
-/// A line for each compiler, a zero byte at its end: `rustc version 1.95.0 (59807616e 2026-04-14)`.
+/// A zero-terminated line for each compiler: `rustc version 1.95.0 (59807616e 2026-04-14)`.
 fn is_new_enough(comment: &[u8]) -> bool {
     let mut versions = comment.split(|byte| *byte == 0).filter_map(version).peekable();
     versions.peek().is_some() && versions.all(|version| version >= OLDEST_FOR_AGENT)
@@ -35,7 +34,7 @@ fn version(line: &[u8]) -> Option<(u32, u32)> {
     let line = std::str::from_utf8(line).ok()?;
     let mut numbers = line.strip_prefix("rustc version ")?.split('.');
     let mut number = || numbers.next()?.parse().ok();
-    // One that cannot be read is older than all.
+    // A version that cannot be parsed is older than all others.
     Some(number().zip(number()).unwrap_or_default())
 }
 
@@ -44,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_says_that_it_is_new_enough_is() {
+    fn all_recorded_compilers_must_be_new_enough() {
         let table = [
             ("rustc version 1.85.0 (4d91de4e4 2025-02-17)\0", true),
             ("GCC: (Debian 12.2.0) 12.2.0\0rustc version 1.95.0 (59807616e 2026-04-14)\0", true),
@@ -61,15 +60,15 @@ mod tests {
         }
     }
 
-    /// Were compilers to stop saying so, the agent would be left out everywhere.
+    /// If compilers stopped recording their version, the agent would be disabled everywhere.
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     #[test]
-    fn this_binary_says_what_it_was_built_with() {
+    fn this_binary_records_its_compiler() {
         assert!(suits_agent(&std::env::current_exe().unwrap()));
     }
 
     #[test]
-    fn what_is_no_executable_says_nothing() {
+    fn files_that_are_no_executables_record_nothing() {
         assert!(!suits_agent(Path::new("/nowhere")));
         assert!(!suits_agent(Path::new("/")));
     }

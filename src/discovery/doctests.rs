@@ -1,5 +1,4 @@
-//! Whether there are doctests that this run leaves out. They are rustdoc's to run; a person
-//! who comes from `cargo test` must hear of it.
+//! Detects doctests, which this run skips: rustdoc runs them. Users of `cargo test` expect a note.
 
 use std::path::Path;
 
@@ -7,7 +6,7 @@ use super::inventory::Inventory;
 use crate::cargo::workspace::Workspace;
 use crate::cli::args::CargoArgs;
 
-/// The packages of this run whose doctests `cargo test` with the same flags would have run.
+/// The packages of this run whose doctests `cargo test` would run with the same flags.
 pub fn left_out(workspace: &Workspace, inventory: &Inventory, args: &CargoArgs) -> Vec<String> {
     if args.chooses_targets() {
         return Vec::new();
@@ -28,7 +27,7 @@ fn has_doctest(dir: &Path) -> bool {
     let Ok(entries) = std::fs::read_dir(dir) else { return false };
     entries.flatten().any(|entry| {
         let path = entry.path();
-        // Links are not followed: a circle would have no end.
+        // Links are not followed, as they may form a cycle.
         match entry.file_type() {
             Ok(kind) if kind.is_dir() => has_doctest(&path),
             Ok(kind) if kind.is_file() && path.extension().is_some_and(|e| e == "rs") => {
@@ -39,7 +38,7 @@ fn has_doctest(dir: &Path) -> bool {
     })
 }
 
-/// Whether the comments of a file hold a block of Rust code.
+/// Whether the doc comments of a file have a block of Rust code.
 fn has_code(text: &str) -> bool {
     let mut is_open = false;
     text.lines().filter_map(fence).any(|language| {
@@ -49,7 +48,7 @@ fn has_code(text: &str) -> bool {
     })
 }
 
-/// What stands behind the fence of a doc comment's line; a closing fence names nothing.
+/// The language after a fence in a doc comment; empty for a closing fence.
 fn fence(line: &str) -> Option<&str> {
     let line = line.trim_start();
     let text = line.strip_prefix("///").or_else(|| line.strip_prefix("//!"))?;

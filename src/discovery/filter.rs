@@ -1,4 +1,4 @@
-//! Which of the listed tests are wanted: libtest's filters, and ids.
+//! Selects tests by libtest's filters, and by their ids.
 
 use std::ops::Range;
 
@@ -8,18 +8,19 @@ use super::test_list::Test;
 use crate::cli::settings::{IgnoredTests, TestFilter};
 use crate::config::policy::Policy;
 
-/// What becomes of a listed test in this run.
+/// What to do with a listed test in this run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Choice {
     Run,
-    /// Wanted by name, but `#[ignore]`d: reported, not run.
+    /// Selected, but `#[ignore]`d: reported, not run.
     Ignore,
+    /// Not selected.
     LeaveOut,
 }
 
-/// The choice for each test of the listings in these places.
+/// The choice for each test of these listings.
 ///
-/// A test that is a fixture is never run as one, whatever the flags say.
+/// A test that serves as a fixture is never run as a test, whatever the flags say.
 pub fn choose(
     inventory: &Inventory,
     listings: Range<usize>,
@@ -60,8 +61,8 @@ fn choose_one(filter: &TestFilter, binary: &str, test: &Test) -> Choice {
     }
 }
 
-/// A filter is libtest's (a part of the name, or with `--exact` the whole of it), or the
-/// beginning of an id, which starts with the binary's name: `api::auth`.
+/// A filter matches part of a name (all of it with `--exact`), as in libtest, or the beginning of an
+/// id, which starts with the name of the binary: `api::auth`.
 fn matches(filter: &str, exact: bool, binary: &str, name: &str) -> bool {
     let of_id = filter.strip_prefix(binary).and_then(|rest| rest.strip_prefix("::"));
     match exact {

@@ -17,6 +17,7 @@ use crate::model::listing::{ListFailure, WholeBinary};
 use crate::process::groups::Groups;
 use crate::state;
 
+/// All tests of a run, and the problems in listing them.
 #[derive(Debug, Default)]
 pub struct Inventory {
     pub listings: Listings,
@@ -27,7 +28,7 @@ pub struct Inventory {
 }
 
 impl Inventory {
-    /// What the user should know about the lists.
+    /// The problems in listing, as notes for the user.
     pub fn notes(&self) -> impl Iterator<Item = Note> {
         let remarks = self.remarks.iter().cloned().map(Note::RunsWhole);
         self.failures.iter().cloned().map(Note::ListFailed).chain(remarks)

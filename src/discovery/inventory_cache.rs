@@ -35,6 +35,7 @@ impl Entry {
 type Entries = BTreeMap<PathBuf, Entry>;
 
 /// The test lists of earlier runs.
+/// All tests of a run, and the problems in listing them.
 #[derive(Debug, Default)]
 pub struct InventoryCache {
     /// None for a run that must leave no trace.

@@ -1,8 +1,8 @@
-//! Asks a binary for its tests, in words that its harness knows.
+//! Lists the tests of a binary by calling it.
 //!
-//! libtest's own words come first. A harness of one's own that refuses them is asked in simpler
-//! ones; what cannot be listed in any way, or not so that each test could be run by its name, is
-//! one test: the binary as a whole.
+//! libtest's own arguments are tried first. A custom harness that rejects them is called with
+//! simpler ones. A binary that cannot list its tests, or cannot run each of them by its name, runs
+//! as one test.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -16,31 +16,31 @@ use crate::process::event::Role;
 use crate::process::groups::Groups;
 use crate::process::{clock, command, status};
 
-/// What asks for a list, in the order in which it is tried.
-const WORDS: [&[&str]; 3] = [
+/// The arguments that list the tests, in the order in which they are tried.
+const LIST_ARGUMENTS: [&[&str]; 3] = [
     &["--list", "--format", "terse"],
-    // `libtest2` has `--format` for those only who ask for what is unstable.
+    // In `libtest2`, `--format` is unstable.
     &["--list", "--format", "terse", "-Zunstable-options"],
-    // divan has it for nextest only.
+    // divan accepts `--format` from nextest only.
     &["--list"],
 ];
 
-/// The name of the one test that a binary is which is run as a whole.
+/// The name of the only test of a binary that runs as one test.
 const WHOLE: &str = "main";
 
-/// One binary, and how long it may take for each answer.
+/// A binary to list, and how long each call may take.
 pub struct Lister<'l> {
     pub binary: &'l Binary,
     pub limit: Duration,
     pub groups: &'l Groups,
 }
 
-/// What came of it.
+/// The tests of a binary, and how to run them.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Found {
     pub dispatch: Dispatch,
     pub tests: Vec<Test>,
-    /// Why a harness that seems to know lists runs as a whole.
+    /// Why a custom harness that seems to support `--list` runs as one test.
     pub remark: Option<WholeBinary>,
 }
 
@@ -51,22 +51,22 @@ impl Found {
     }
 }
 
-/// Why there is no list, with what the binary said.
+/// Why there is no list, with the output of the binary.
 enum Refusal {
-    /// Its answer is an error; it may like other words better.
+    /// It failed, and may accept other arguments.
     Answered(ListAnswer),
-    /// It was ended, or ended itself by a signal. Asked again it would do no better, and where
-    /// the user has ended it, nothing more may start.
+    /// It timed out or was killed by a signal. Another call would do no better, and after an
+    /// interrupt nothing more may start.
     Silent(ListAnswer),
     NotStarted(ListAnswer),
 }
 
 impl Lister<'_> {
-    /// An error where the binary cannot be run at all; for libtest also where it does not list.
+    /// Fails if the binary cannot be started; for libtest also if it does not list its tests.
     pub fn list(&self) -> Result<Found, ListFailure> {
         match self.binary.harness {
             Harness::Libtest => self.list_libtest(),
-            // One that ignores its arguments would run all its tests when asked for a list.
+            // A harness that ignores its arguments would run all of its tests instead.
             Harness::Custom if !statics::speaks_protocol(&self.binary.executable) => {
                 Ok(Found::whole(None))
             }
@@ -75,9 +75,9 @@ impl Lister<'_> {
     }
 
     fn list_libtest(&self) -> Result<Found, ListFailure> {
-        match self.both(WORDS[0]) {
+        match self.both(LIST_ARGUMENTS[0]) {
             Ok((all, ignored)) => {
-                let tests = put_together(all, ignored);
+                let tests = merge(all, ignored);
                 Ok(Found { dispatch: Dispatch::Batches, tests, remark: None })
             }
             Err(
@@ -87,9 +87,9 @@ impl Lister<'_> {
     }
 
     fn list_custom(&self) -> Result<Found, ListFailure> {
-        // What it says to libtest's own words explains most.
+        // The output for libtest's own arguments explains most.
         let mut cause: Option<WholeCause> = None;
-        for words in WORDS {
+        for words in LIST_ARGUMENTS {
             match self.both(words) {
                 Ok((all, ignored)) => match self.listed(words, all, ignored) {
                     Ok(found) => return Ok(found),
@@ -116,15 +116,15 @@ impl Lister<'_> {
         ListFailure { binary: self.binary.full_name(), answer: Box::new(answer) }
     }
 
-    /// All tests, and the ignored ones: one after the other, for they may write files.
+    /// All tests, and the ignored ones. Not at the same time, since the binary may write files.
     fn both(&self, words: &[&str]) -> Result<(Vec<String>, Vec<String>), Refusal> {
         let all = self.ask(words)?;
         let ignored = self.ask(&[words, &["--ignored"]].concat())?;
         Ok((all, ignored))
     }
 
-    /// The tests of a list, if each of them can be run by its name; or else why not, where that
-    /// is worth a word.
+    /// The listed tests if each of them can be run by its name, or else why not, if that is worth
+    /// reporting.
     fn listed(
         &self,
         words: &[&str],
@@ -132,10 +132,10 @@ impl Lister<'_> {
         ignored: Vec<String>,
     ) -> Result<Found, Option<WholeCause>> {
         let is_same = is_same(&all, &ignored);
-        let tests = put_together(all, ignored);
-        // It knows the words and lists nothing: it may still do something when it is run.
+        let tests = merge(all, ignored);
+        // A harness that lists nothing may still do something when it is run.
         let first = tests.first().ok_or(None)?;
-        // Were all of them taken to be ignored, none would run.
+        // Taking all of them for ignored would run none.
         if is_same {
             return Err(Some(WholeCause::IgnoresIgnored));
         }
@@ -145,10 +145,9 @@ impl Lister<'_> {
         }
     }
 
-    /// Whether the binary lists a test when it is asked for that one alone, in whichever words:
-    /// it would run it then.
+    /// Whether the binary can list this test alone, with any of the arguments, and so would run it.
     pub fn knows(&self, test: &Test) -> bool {
-        WORDS.iter().any(|words| self.is_listed(words, test))
+        LIST_ARGUMENTS.iter().any(|words| self.is_listed(words, test))
     }
 
     fn is_listed(&self, words: &[&str], test: &Test) -> bool {
@@ -183,15 +182,15 @@ impl Lister<'_> {
     }
 }
 
-/// Whether a list with `--ignored` says nothing new: all tests are ignored, or the harness does
-/// not know the word.
+/// Whether the list with `--ignored` is the same as the one without: all tests are ignored, or the
+/// harness ignores the flag.
 fn is_same(all: &[String], ignored: &[String]) -> bool {
     let names = |list: &[String]| list.iter().cloned().collect::<HashSet<String>>();
     !all.is_empty() && names(all) == names(ignored)
 }
 
-/// All tests, each once. Some custom harnesses leave ignored tests out of the first list.
-fn put_together(all: Vec<String>, ignored: Vec<String>) -> Vec<Test> {
+/// All tests without duplicates. Some custom harnesses omit ignored tests from the first list.
+fn merge(all: Vec<String>, ignored: Vec<String>) -> Vec<Test> {
     let is_ignored: HashSet<String> = ignored.iter().cloned().collect();
     let mut seen = HashSet::new();
     let names = all.into_iter().chain(ignored).filter(|name| seen.insert(name.clone()));
@@ -207,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_are_put_together_whether_they_overlap_or_not() {
+    fn lists_are_merged_whether_they_overlap_or_not() {
         let table: [(&[&str], &[&str]); 4] = [
             (&["a", "b"], &["b"]),
             (&["a"], &["b"]),
@@ -215,7 +214,7 @@ mod tests {
             (&["a"], &[]),
         ];
         for (all, ignored) in table {
-            let tests = put_together(names(all), names(ignored));
+            let tests = merge(names(all), names(ignored));
             let found: Vec<_> =
                 tests.iter().map(|test| (test.name.as_str(), test.is_ignored)).collect();
             let expected = [("a", false), ("b", true)];

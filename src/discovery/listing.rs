@@ -38,7 +38,7 @@ impl Listing {
         Listing::new(binary, None, TestList { dispatch, tests, statics, takes_agent: false })
     }
 
-    /// Whether the agent can be loaded into it; a runner may be anything.
+    /// Whether the agent can be loaded into it. Not with a runner, which may be anything.
     pub fn takes_agent(&self) -> bool {
         self.binary.runner.is_empty() && self.takes_agent
     }
@@ -61,8 +61,7 @@ impl Listing {
     }
 }
 
-/// The binaries whose tests are known. Some may join them while the tests of others run, and
-/// those keep their places.
+/// All listed binaries. More may be added while tests run; indices stay the same.
 #[derive(Debug, Default)]
 pub struct Listings(boxcar::Vec<Listing>);
 
@@ -75,7 +74,7 @@ impl Listings {
         self.0.iter().map(|(_, listing)| listing)
     }
 
-    /// Behind all others.
+    /// Adds a listing at the end.
     pub fn push(&self, listing: Listing) {
         self.0.push(listing);
     }

@@ -1,4 +1,4 @@
-//! Which tests there are, and which of them are wanted.
+//! The tests of all binaries, what is known about them, and which of them are selected.
 
 pub mod compiler;
 pub mod doctests;

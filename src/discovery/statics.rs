@@ -1,4 +1,4 @@
-//! The writable statics of a test binary, by their paths: what `auto` reads as fixtures.
+//! The writable statics of a test binary: state that tests share, and `auto` keeps in one process.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -17,28 +17,27 @@ use crate::cargo::link_inputs::{LinkInputs, is_rust_symbol};
 pub struct Static {
     /// `mycrate::cache::tests::COUNTER`
     pub path: String,
-    /// The module that it stands in, with the functions around it taken off; empty where its name
-    /// does not tell, as of a static of C.
+    /// Its module, without enclosing functions; empty if its name has none, as for a static of C.
     pub module: String,
 }
 
-/// What could be learnt from a symbol table.
+/// The writable statics in a symbol table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Statics {
     Known {
         statics: Vec<Static>,
-        /// Whether threads wait for each other somewhere: then tests may wait for tests.
+        /// Whether the code uses `Barrier`, so that tests may wait for each other.
         has_barrier: bool,
     },
-    /// No symbols to read: then nothing can be said, and nothing may be split.
+    /// Without symbols no test may be split from the others.
     Unreadable(String),
 }
 
-/// Reads the symbols of an executable, of which those count that are the user's own.
+/// Reads the writable statics of the user's own code from an executable.
 ///
-/// Only sections that a program can write to after its start count: a table of constant
-/// pointers stands in `.data.rel.ro` and is read-only by then. A `thread_local!` is no
-/// fixture: libtest gives every test a thread of its own, so none sees another's.
+/// Only sections that are writable after start-up count: a table of constant pointers in
+/// `.data.rel.ro` is read-only by then. A `thread_local!` is not shared, since libtest gives every
+/// test a thread of its own.
 pub fn read(executable: &Path, link_inputs: &LinkInputs) -> Statics {
     match symbols(executable, &link_inputs.crates) {
         Ok(found) if found.is_empty() => Statics::Unreadable("it has no symbols".into()),
@@ -54,11 +53,11 @@ pub fn read(executable: &Path, link_inputs: &LinkInputs) -> Statics {
 enum Symbol {
     Function(String),
     Writable(String),
-    /// A writable variable whose name the compiler has not made.
+    /// A writable variable with an unmangled name.
     Unmangled(String),
     /// `Barrier::wait`
     Barrier,
-    /// `ThreadId` as text: a name that is unique in one process only.
+    /// `ThreadId` as text, which is unique within one process only.
     ThreadIdAsText,
     /// `std::env::args`
     Arguments,
@@ -89,15 +88,15 @@ fn symbols(executable: &Path, crates: &HashSet<String>) -> Result<Vec<Symbol>, S
     Ok(object.symbols().filter_map(symbol).collect())
 }
 
-/// An executable of which only the parts that are asked for are read, and all names of symbols at
-/// once: each by itself would cost two system calls.
+/// An executable that is read on demand, except for the names of symbols, which are read at once:
+/// each by itself would cost two system calls.
 #[derive(Debug, Clone, Copy)]
 struct Source<'f> {
     file: &'f ReadCache<File>,
     names: Option<Names<'f>>,
 }
 
-/// The bytes of all names, and where in the file they begin.
+/// The bytes of all names, and their offset in the file.
 #[derive(Debug, Clone, Copy)]
 struct Names<'f> {
     start: u64,
@@ -105,7 +104,7 @@ struct Names<'f> {
 }
 
 impl<'f> Names<'f> {
-    /// The bytes from a place in the file to the next `delimiter`; none where that is elsewhere.
+    /// The bytes from an offset in the file to the next `delimiter`; none if they are not all here.
     fn until(self, from: u64, delimiter: u8) -> Option<&'f [u8]> {
         let from = usize::try_from(from.checked_sub(self.start)?).ok()?;
         let bytes = self.bytes.get(from..)?;
@@ -130,14 +129,14 @@ impl<'f> ReadRef<'f> for Source<'f> {
     }
 }
 
-/// Where ELF files keep the names of their symbols.
+/// The names of the symbols of an ELF file.
 fn names(file: &ReadCache<File>) -> Option<Names<'_>> {
     let object = object::File::parse(file).ok()?;
     let (start, size) = object.section_by_name(".strtab")?.file_range()?;
     Some(Names { start, bytes: file.read_bytes_at(start, size).ok()? })
 }
 
-/// A writable variable. A name of no kind is a place that a linker marks.
+/// A writable variable. An unmangled symbol without a type is a linker's marker.
 fn variable(name: &str, kind: SymbolKind) -> Option<Symbol> {
     match is_rust_symbol(name) {
         true => Some(Symbol::Writable(demangle(name))),
@@ -145,9 +144,9 @@ fn variable(name: &str, kind: SymbolKind) -> Option<Symbol> {
     }
 }
 
-/// Nearly all functions are of other crates; to demangle them all would be most of the work. What
-/// does not begin with a crate (an implementation's, an instance of a generic function) has a path
-/// that no static stands below by name.
+/// Nearly all functions belong to other crates, and demangling them would be most of the work. One
+/// whose path does not begin with a crate (of an implementation, or an instance of a generic
+/// function) never encloses a static by name.
 fn function(name: &str, crates: &HashSet<String>) -> Symbol {
     if name.contains("7Barrier4wait") {
         Symbol::Barrier
@@ -162,8 +161,8 @@ fn function(name: &str, crates: &HashSet<String>) -> Symbol {
     }
 }
 
-/// The crate that a mangled path begins with: `_ZN3web…` and `_RNvNtCs1234_3web…`; none where
-/// the path begins otherwise, such as an implementation's.
+/// The crate that a mangled path begins with: `_ZN3web…` and `_RNvNtCs1234_3web…`; none if it
+/// begins otherwise, such as that of an implementation.
 fn first_crate(mangled: &str) -> Option<&str> {
     let rest = match mangled.strip_prefix("_ZN") {
         Some(rest) => rest,
@@ -176,7 +175,7 @@ fn first_crate(mangled: &str) -> Option<&str> {
     let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
     let length: usize = rest[..digits].parse().ok()?;
     let name = &rest[digits..];
-    // The newer mangling sets off an identifier that begins with a digit or `_` by a `_`.
+    // The v0 mangling puts a `_` before an identifier that begins with a digit or `_`.
     let name =
         if mangled.starts_with("_R") { name.strip_prefix('_').unwrap_or(name) } else { name };
     name.get(..length).filter(|name| !name.starts_with("_$"))
@@ -188,7 +187,7 @@ fn is_writable<'data>(section: &impl ObjectSection<'data>) -> bool {
     by_kind && !name.starts_with(".data.rel.ro") && !name.starts_with("__llvm")
 }
 
-/// The path without the hash that tells one build from another.
+/// The path without its hash.
 fn demangle(name: &str) -> String {
     format!("{:#}", rustc_demangle::demangle(name))
 }
@@ -219,7 +218,7 @@ fn statics(symbols: &[Symbol], link_inputs: &LinkInputs) -> Vec<Static> {
     let own = link_inputs.own_symbols(unmangled.collect());
     statics.extend(own.into_iter().map(|path| Static { path, module: String::new() }));
     if symbols.contains(&Symbol::ThreadIdAsText) {
-        // The counter behind `ThreadId` is a static too, and names made of it are unique in
+        // The counter behind `ThreadId` is a static, too, and names made from it are unique within
         // one process only.
         let (module, path) = ("std::thread::id", "std::thread::id::ThreadId::new::COUNTER");
         statics.push(Static { path: path.into(), module: module.into() });
@@ -237,10 +236,10 @@ fn crate_of(path: &str) -> Option<&str> {
     name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_').then_some(name)
 }
 
-/// The module that a static stands in: its path without the last word, without closures,
-/// and without functions, as far as the symbol table knows them as such.
+/// The module of a static: its path without the last segment, closures, and the functions in the
+/// symbol table.
 ///
-/// A static of a method has no module in its path; the whole crate stands in for it.
+/// The path of a static in a method has no module; the crate is used instead.
 fn module_of(path: &str, functions: &HashSet<&str>) -> String {
     if path.starts_with('<') || path.contains('<') {
         return crate_of(path).unwrap_or_default().to_owned();
@@ -255,21 +254,20 @@ fn module_of(path: &str, functions: &HashSet<&str>) -> String {
     module.to_owned()
 }
 
-/// Statics that macros of well-known crates make, and that carry nothing from one test to
-/// the next but a registration.
+/// Whether a static is one that macros of well-known crates define, and that shares nothing between
+/// tests but a registration.
 fn is_known_harmless(path: &str) -> bool {
-    // tracing's call sites, and what is inside of them:
+    // tracing's call sites and their metadata:
     // https://docs.rs/tracing-core/latest/tracing_core/callsite
     let tracing = path.ends_with("::__CALLSITE") || path.ends_with("::__CALLSITE::META");
-    // The counters of -Cinstrument-coverage stand in sections of their own; older ones in
-    // .data.
+    // The counters of -Cinstrument-coverage: of older compilers they are in `.data`.
     tracing || path.starts_with("__llvm") || path.starts_with("__prof")
 }
 
-/// Whether the executable is started by glibc's dynamic loader, which reads `LD_PRELOAD`: a
-/// static one is not, nor one of another libc.
+/// Whether glibc's dynamic loader, which reads `LD_PRELOAD`, starts the executable. It does not for
+/// static executables, nor for those of another libc.
 ///
-/// Reads the first bytes of the file only, where compilers put the loader's name.
+/// Reads only the beginning of the file, where linkers put the loader's name.
 pub fn has_loader(executable: &Path) -> bool {
     const WHERE_NAMES_ARE: u64 = 16 * 1024;
     let mut beginning = Vec::new();
@@ -278,19 +276,18 @@ pub fn has_loader(executable: &Path) -> bool {
     read.is_ok() && memchr::memmem::find(&beginning, b"/ld-linux-").is_some()
 }
 
-/// Whether a binary with `harness = false` looks as if it spoke libtest's list protocol.
+/// Whether a binary with `harness = false` seems to support libtest's `--list`.
 ///
-/// It must not be asked by running it: one that ignores its arguments would run its tests.
-/// One that answers `--list --format terse` has that last word in it, and reads its
-/// arguments. The word also stands inside `intersect`, which every binary with Unicode
-/// tables contains.
+/// It must not be run to find out: one that ignores its arguments would run its tests. One that
+/// supports `--list --format terse` contains that last word, and reads its arguments. The word is
+/// also part of `intersect`, which every binary with Unicode tables contains.
 pub fn speaks_protocol(executable: &Path) -> bool {
     let Ok(bytes) = std::fs::read(executable) else { return false };
     let mut words = memchr::memmem::find_iter(&bytes, b"terse");
     words.any(|at| !bytes[..at].ends_with(b"in")) && reads_arguments(executable)
 }
 
-/// Without symbols nothing speaks against it.
+/// Assumed if there are no symbols.
 fn reads_arguments(executable: &Path) -> bool {
     let Ok(symbols) = symbols(executable, &HashSet::new()) else { return true };
     symbols.is_empty() || symbols.contains(&Symbol::Arguments)
@@ -306,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn a_static_stands_in_the_module_around_its_functions() {
+    fn the_module_of_a_static_encloses_its_functions() {
         let function = |path: &str| Symbol::Function(path.into());
         let writable = |path: &str| Symbol::Writable(path.into());
         let symbols = [
@@ -356,12 +353,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unique_in_one_process_only_binds() {
+    fn thread_ids_as_text_count_as_a_static() {
         assert_eq!(found(&[Symbol::ThreadIdAsText])[0].1, "std::thread::id");
     }
 
     #[test]
-    fn a_file_that_is_no_executable_says_so() {
+    fn a_file_that_is_no_executable_is_unreadable() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "no object").unwrap();
         let statics = read(file.path(), &LinkInputs::default());

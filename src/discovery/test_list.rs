@@ -4,14 +4,14 @@ use serde::{Deserialize, Serialize};
 
 use super::statics::Statics;
 
-/// How a binary's tests can be run.
+/// How the tests of a binary can be run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Dispatch {
-    /// libtest: many tests in a process, each with a verdict of its own.
+    /// libtest: many tests in a process, each with its own verdict.
     Batches,
-    /// A process for each test, judged by its exit code.
+    /// A process for each test, whose exit code is its verdict.
     OneByOne,
-    /// The binary is one test, and takes no arguments.
+    /// The binary is one test, run without arguments.
     Whole,
 }
 
@@ -34,8 +34,8 @@ pub struct TestList {
     pub takes_agent: bool,
 }
 
-/// Tests as one text and a list of numbers: few long values are read faster than many short
-/// ones.
+/// Serializes tests as one string and a list of indices: few long values are read faster than many
+/// short ones.
 mod names {
     use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -44,9 +44,9 @@ mod names {
 
     #[derive(Serialize, Deserialize)]
     struct Names {
-        /// A line each.
+        /// One per line.
         names: String,
-        /// Their places.
+        /// Indices of the ignored tests.
         ignored: Vec<usize>,
     }
 
@@ -61,7 +61,7 @@ mod names {
         let test = |name: &str| Test { name: name.to_owned(), is_ignored: false };
         let mut tests: Vec<Test> = names.lines().map(test).collect();
         for at in ignored {
-            let unknown = || D::Error::custom("an ignored test that it does not list");
+            let unknown = || D::Error::custom("index of an ignored test out of range");
             tests.get_mut(at).ok_or_else(unknown)?.is_ignored = true;
         }
         Ok(tests)

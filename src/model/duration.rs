@@ -20,7 +20,7 @@ pub fn parse(text: &str) -> Result<Duration, String> {
 }
 
 fn expected(text: &str) -> String {
-    format!("`{text}` is no duration; write a number and a unit: 100ms, 30s, 2m, 1h")
+    format!("`{text}` is not a duration; write a number and a unit: 100ms, 30s, 2m, 1h")
 }
 
 /// Three digits that matter, in seconds: `0.004`, `1.25`, `83.0`.

@@ -8,7 +8,7 @@ fn parse_words(words: &[&str]) -> Result<Args, clap::Error> {
 }
 
 #[test]
-fn clap_finds_no_fault_in_the_definition() {
+fn the_definition_is_valid() {
     Args::command().debug_assert();
     LibtestArgs::command().debug_assert();
 }
@@ -33,7 +33,7 @@ fn jobs_take_numbers_words_and_no_junk() {
 }
 
 #[test]
-fn flags_may_stand_before_and_behind_the_command() {
+fn flags_are_accepted_before_and_after_the_command() {
     for words in [&["-j2", "plan", "db"][..], &["plan", "-j2", "db"], &["plan", "db", "-j2"]] {
         let args = parse_words(words).unwrap();
         assert_eq!(args.running.jobs, Some(Jobs::Exactly(2)), "{words:?}");
@@ -45,13 +45,13 @@ fn flags_may_stand_before_and_behind_the_command() {
 }
 
 #[test]
-fn a_wrong_flag_is_told_the_nearest_right_one() {
+fn an_unknown_flag_suggests_the_nearest_one() {
     let error = parse_words(&["--no-fail-fats"]).unwrap_err().to_string();
     assert!(error.contains("--no-fail-fast"), "{error}");
 }
 
 #[test]
-fn what_stands_behind_the_dashes_is_libtests() {
+fn arguments_after_the_dashes_are_libtests() {
     let args = parse_words(&["a", "--", "--skip", "b", "--test-threads=3", "c"]).unwrap();
     let libtest = LibtestArgs::try_parse_from(&args.selection.libtest).unwrap();
     assert_eq!(args.selection.filters, ["a"]);

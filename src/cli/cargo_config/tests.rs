@@ -20,7 +20,7 @@ fn value(found: &CargoConfig, name: &str) -> String {
 }
 
 #[test]
-fn what_is_nearer_counts_and_of_two_options_the_later_one() {
+fn nearer_files_and_later_options_have_precedence() {
     let files = [
         ("project/.cargo/config.toml", "include = ['more.toml']\n[env]\nA = 'near'"),
         ("project/.cargo/more.toml", "include = ['config.toml']\n[env]\nA = 'more'\nB = 'more'"),
@@ -38,7 +38,7 @@ fn what_is_nearer_counts_and_of_two_options_the_later_one() {
 }
 
 #[test]
-fn lists_are_joined_and_command_lines_are_not() {
+fn lists_are_concatenated_except_commands() {
     let files = [
         ("project/.cargo/config.toml", "[build]\nrustflags = ['near']\n[target.a]\nrunner = ['x']"),
         ("home/config.toml", "[build]\nrustflags = ['home']\n[target.a]\nrunner = ['y', 'z']"),
@@ -50,7 +50,7 @@ fn lists_are_joined_and_command_lines_are_not() {
 }
 
 #[test]
-fn a_runner_is_the_targets_own_or_one_that_its_cfgs_choose() {
+fn a_runner_is_found_by_target_or_by_cfg() {
     let unix = || vec!["unix".parse().unwrap()];
     let by_cfg = "target.'cfg(unix)'.runner='by cfg'";
     let variable = ("CARGO_TARGET_A_B_RUNNER", "by variable");

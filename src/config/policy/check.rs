@@ -9,7 +9,7 @@ use crate::config::schema::Config;
 use crate::config::value::At;
 
 impl Policy {
-    /// What can be checked before anything is built: fixtures, and `split` below `shared`.
+    /// Checks all that can be checked before the build.
     pub fn check(&self, diagnostics: &mut Vec<Diagnostic>) {
         check_config(&self.workspace, None, diagnostics);
         self.check_fixtures(None, &self.workspace, diagnostics);
@@ -20,7 +20,7 @@ impl Policy {
         }
     }
 
-    /// What fixtures need themselves.
+    /// Checks the dependencies of fixtures.
     pub(super) fn check_fixtures(
         &self,
         package: Option<usize>,
@@ -39,19 +39,19 @@ impl Policy {
                 if self.leads_to(&found, &start, &mut Vec::new()) {
                     let title =
                         format!("fixture `{}` needs `{}`, which needs it", name.value, found.name);
-                    let help = "each would wait for the other: take one of the two out";
+                    let help = "each would wait for the other: remove one of the two";
                     diagnostics.push(Diagnostic::error(place, title).help(help));
-                    // Whoever walks along what fixtures need would never come back.
+                    // Following a cycle of dependencies would never end.
                     return;
                 }
                 let scope = |keys: &FixtureKeys| keys.scope;
                 if keys.scope == Scope::Run && self.fixture(&found).map(scope) == Some(Scope::Slot)
                 {
                     let title = format!(
-                        "`{}` is there once, and needs `{}`, which every slot has its own of",
+                        "fixture `{}` has scope \"run\", but needs `{}`, which has scope \"slot\"",
                         name.value, found.name
                     );
-                    let help = "give it scope = \"slot\" too, or the other one scope = \"run\"";
+                    let help = "give both of them the same scope";
                     diagnostics.push(Diagnostic::error(place, title).help(help));
                 }
             }
@@ -74,7 +74,7 @@ impl Policy {
         self.needed_by(from).iter().any(|next| self.leads_to(next, to, seen))
     }
 
-    /// A key whose first word names no target of its package can never match.
+    /// Warns of paths that start with none of the package's targets: they match no test.
     pub(super) fn check_first_words(
         &self,
         package: &PackagePolicy,
@@ -92,16 +92,14 @@ impl Policy {
             )
             .help(match nearest(binary, known) {
                 Some(near) => format!("did you mean `{}`?", path.value.replacen(binary, near, 1)),
-                None => format!("a path begins with one of: {}", package.crate_names.join(", ")),
+                None => format!("a path begins with a target: {}", package.crate_names.join(", ")),
             });
             diagnostics.push(diagnostic);
         }
     }
 
-    /// Keys of the binaries that were listed which match none of their tests.
-    ///
-    /// `ids` are the ids of all tests of the listed binaries of this package; a key of a
-    /// binary that is not part of this run is left alone.
+    /// Warns of paths that match none of the `ids`, which are all tests of the package that have
+    /// been listed. Paths into binaries that are not part of this run are skipped.
     pub fn check_paths(&self, package: usize, ids: &[String], diagnostics: &mut Vec<Diagnostic>) {
         let Some(config) = self.packages.get(package).map(|p| &p.config) else { return };
         for (path, _) in &config.modules {
@@ -124,7 +122,7 @@ impl Policy {
     }
 }
 
-/// Every node of the tree that these tests stand in, themselves included.
+/// All modules of these tests, and the tests.
 fn nodes_of(ids: &[String]) -> Vec<&str> {
     let mut nodes: Vec<&str> = ids
         .iter()
@@ -159,16 +157,16 @@ fn check_config(config: &Config, outer: Option<&Config>, diagnostics: &mut Vec<D
             diagnostics.push(
                 Diagnostic::error(
                     fixture.place.clone(),
-                    "`fixture` does nothing without its policy",
+                    "`fixture` has no effect without policy \"shared\"",
                 )
-                .help("write policy = \"shared\" beside it, or take it out"),
+                .help("add policy = \"shared\", or remove `fixture`"),
             );
         }
         if let Some(policy) = keys.policy.as_ref().filter(|at| at.value == Kind::Shared)
             && keys.fixture.is_none()
         {
             diagnostics.push(
-                Diagnostic::error(policy.place.clone(), "a `shared` node needs a fixture")
+                Diagnostic::error(policy.place.clone(), "policy \"shared\" needs a fixture")
                     .help("write { policy = \"shared\", fixture = \"NAME\" }"),
             );
         }
@@ -179,7 +177,7 @@ fn check_config(config: &Config, outer: Option<&Config>, diagnostics: &mut Vec<D
 }
 
 fn undefined_fixture(fixture: &At<String>, defined: &[&str]) -> Diagnostic {
-    let title = format!("fixture `{}` is defined nowhere", fixture.value);
+    let title = format!("fixture `{}` is not defined", fixture.value);
     let help = match nearest(&fixture.value, defined.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("define it under [package.metadata.partest.fixtures.{}]", fixture.value),
@@ -187,7 +185,7 @@ fn undefined_fixture(fixture: &At<String>, defined: &[&str]) -> Diagnostic {
     Diagnostic::error(fixture.place.clone(), title).help(help)
 }
 
-/// A `split` below a `shared` node would silently lose the fixture.
+/// Reports a `split` below a `shared` node, whose tests would silently lose the fixture.
 fn check_below_shared(
     path: &At<String>,
     keys: &Keys,
@@ -204,7 +202,7 @@ fn check_below_shared(
         && !keys.overrides
     {
         let title =
-            format!("`{}` is split below the shared `{}`: no fixture", path.value, above.value);
+            format!("`{}` would lose the fixture of the shared `{}`", path.value, above.value);
         diagnostics.push(
             Diagnostic::error(policy.place.clone(), title)
                 .help("add override = true if its tests do not need the fixture"),

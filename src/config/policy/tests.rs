@@ -44,7 +44,7 @@ fn the_longest_key_wins_and_nested_modules_inherit() {
 }
 
 #[test]
-fn the_package_beats_the_workspace_at_the_same_length() {
+fn the_package_overrides_the_workspace_at_the_same_length() {
     let (policy, _) = policy(
         "[workspace.metadata.partest.modules]\n\"web\" = \"split\"\n\"api\" = \"split\"",
         "[package.metadata.partest.modules]\n\"web\" = \"unit\"",
@@ -54,7 +54,7 @@ fn the_package_beats_the_workspace_at_the_same_length() {
 }
 
 #[test]
-fn isolation_goes_with_the_policy_that_it_was_written_for() {
+fn isolate_is_inherited_with_its_policy_only() {
     let (policy, _) = policy(
         "",
         "[package.metadata.partest.modules]\n\"web\" = { policy = \"split\", isolate = true }\n\
@@ -67,7 +67,7 @@ fn isolation_goes_with_the_policy_that_it_was_written_for() {
 }
 
 #[test]
-fn the_command_line_beats_every_key() {
+fn the_command_line_overrides_every_key() {
     let (mut policy, _) = policy("", "[package.metadata.partest.modules]\n\"web\" = \"unit\"");
     policy.command_line = PolicyOverride::Kind(Kind::Split);
     assert_eq!(kind_of(&policy, "web::a"), (Kind::Split, None));
@@ -78,11 +78,11 @@ fn the_command_line_beats_every_key() {
 #[test]
 fn fixtures_and_paths_are_checked() {
     let table = [
-        ("\"web\" = { policy = \"shared\", fixture = \"db\" }", "fixture `db` is defined nowhere"),
-        ("\"web\" = \"shared\"", "a `shared` node needs a fixture"),
+        ("\"web\" = { policy = \"shared\", fixture = \"db\" }", "fixture `db` is not defined"),
+        ("\"web\" = \"shared\"", "policy \"shared\" needs a fixture"),
         (
             "\"web\" = { fixture = \"db\" }\n[package.metadata.partest.fixtures.db]\nstart = [\"db\"]",
-            "`fixture` does nothing without its policy",
+            "`fixture` has no effect without policy \"shared\"",
         ),
         ("\"wbe::db\" = \"unit\"", "`wbe::db` matches no test: no target is named `wbe`"),
     ];
@@ -96,11 +96,11 @@ fn fixtures_and_paths_are_checked() {
          \"web::pure\" = \"split\"\n\"web::free\" = { policy = \"split\", override = true }\n\
          [package.metadata.partest.fixtures.db]\nstart = [\"db\"]",
     );
-    assert_eq!(diagnostics, ["`web::pure` is split below the shared `web`: no fixture"]);
+    assert_eq!(diagnostics, ["`web::pure` would lose the fixture of the shared `web`"]);
 }
 
 #[test]
-fn what_is_serial_is_so_among_all_binaries_until_somebody_lets_it_part() {
+fn serial_tests_share_a_lock_among_binaries_unless_a_policy_spreads_them() {
     let serial = |line: &str, command_line| {
         let (mut policy, _) = policy("", &format!("[package.metadata.partest.modules]\n{line}\n"));
         policy.packages[0].uses_serial_test = true;
@@ -127,7 +127,7 @@ fn levels(policy: &Policy, id: &str) -> Vec<Vec<String>> {
 }
 
 #[test]
-fn outer_fixtures_and_what_they_need_come_first() {
+fn outer_fixtures_and_dependencies_come_first() {
     let (policy, diagnostics) = policy(
         "[workspace.metadata.partest.fixtures]\ndisk = { start = [\"disk\"] }",
         "[package.metadata.partest.modules]\n\
@@ -148,16 +148,16 @@ fn outer_fixtures_and_what_they_need_come_first() {
 }
 
 #[test]
-fn what_a_fixture_needs_is_checked() {
+fn dependencies_of_fixtures_are_checked() {
     let table = [
-        ("a = { start = [\"a\"], fixture = \"b\" }", "fixture `b` is defined nowhere"),
+        ("a = { start = [\"a\"], fixture = \"b\" }", "fixture `b` is not defined"),
         (
             "a = { start = [\"a\"], fixture = \"b\" }\nb = { start = [\"b\"], fixture = \"a\" }",
             "fixture `a` needs `b`, which needs it",
         ),
         (
             "a = { start = [\"a\"], fixture = \"b\" }\nb = { start = [\"b\"], scope = \"slot\" }",
-            "`a` is there once, and needs `b`, which every slot has its own of",
+            "fixture `a` has scope \"run\", but needs `b`, which has scope \"slot\"",
         ),
     ];
     for (lines, expected) in table {
@@ -168,7 +168,7 @@ fn what_a_fixture_needs_is_checked() {
 }
 
 #[test]
-fn a_path_that_matches_no_test_is_told_the_nearest_node() {
+fn a_path_that_matches_no_test_suggests_the_nearest_node() {
     let (policy, _) = policy("", "[package.metadata.partest.modules]\n\"web::dbb\" = \"unit\"");
     let mut diagnostics = Vec::new();
     let ids = ["web::db::reads".to_owned(), "web::cache::evicts".to_owned()];
