@@ -7,10 +7,10 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
-    AllWell = 0,
-    OwnError = 1,
+    Success = 0,
+    Error = 1,
     Usage = 2,
-    NoTestMatched = 4,
+    NoTests = 4,
     TestFailed = 100,
     BuildFailed = 101,
     DeniedLeak = 102,
@@ -72,7 +72,7 @@ fn hint(error: &std::io::Error) -> &'static str {
 }
 
 /// What a panic said.
-pub fn said(panic: &(dyn std::any::Any + Send)) -> String {
+pub fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
     text.unwrap_or_else(|| "nobody knows why".to_owned())
@@ -81,7 +81,7 @@ pub fn said(panic: &(dyn std::any::Any + Send)) -> String {
 impl Error {
     /// A thread of ours is lost.
     pub fn panicked(thread: &str, panic: &(dyn std::any::Any + Send)) -> Error {
-        Error::Internal { thread: thread.to_owned(), why: said(panic) }
+        Error::Internal { thread: thread.to_owned(), why: panic_message(panic) }
     }
 
     pub fn exit(&self) -> Exit {
@@ -89,12 +89,12 @@ impl Error {
             Error::Metadata(_) => Exit::Usage,
             Error::Build | Error::Cargo(_) => Exit::BuildFailed,
             Error::Interrupted => Exit::Interrupted,
-            _ => Exit::OwnError,
+            _ => Exit::Error,
         }
     }
 
     /// Whether the user has been told already, by cargo or by a rendered mistake.
-    pub fn is_told(&self) -> bool {
+    pub fn is_reported(&self) -> bool {
         matches!(self, Error::Build | Error::Interrupted)
     }
 }

@@ -60,8 +60,9 @@ use crate::commands::run::Known;
 use crate::discovery::inventory::Inventory;
 use crate::error::{Error, Exit, Result};
 use crate::fixture::kept::KeptFixtures;
-use crate::model::event::{Note, Summary};
 use crate::model::outcome::Outcome;
+use crate::model::summary::Summary;
+use crate::model::warning::Warning;
 use crate::plan::schedule::Plan;
 use crate::process::platform::{self, Lines};
 use crate::process::stderr::write_line;
@@ -85,7 +86,7 @@ fn main() -> ExitCode {
     match ran.unwrap_or_else(|panic| Err(Error::panicked("the main thread", &*panic))) {
         Ok(exit) => exit.into(),
         Err(error) => {
-            if !error.is_told() {
+            if !error.is_reported() {
                 write_line(&format!("{}: {error}", Paint(settings.color.stderr).bad("error")));
             }
             error.exit().into()
@@ -98,19 +99,19 @@ fn run(settings: &Settings, lines: Lines) -> Result<Exit> {
     let interrupts =
         Interrupts::catch(lines, report::reports::show_notice).map_err(Error::Signals)?;
     let pool = make_pool(settings.slots)?;
-    let mut notes = Vec::new();
+    let mut warnings = Vec::new();
 
     if let Task::Fixtures(what @ (FixtureTask::List | FixtureTask::Stop(_))) = &settings.task {
         let (workspace, policy) = commands::prepare::declared_alone(settings)?;
         let kept_fixtures = KeptFixtures::new(&workspace.state_dir, false);
         return commands::fixtures::act(what, settings, &policy, &kept_fixtures, None, &interrupts);
     }
-    let mut built = commands::prepare::build(settings, &interrupts, &mut notes)?;
+    let mut built = commands::prepare::build(settings, &interrupts, &mut warnings)?;
     if settings.task == Task::BuildOnly {
-        return Ok(Exit::AllWell);
+        return Ok(Exit::Success);
     }
     let inventory =
-        commands::prepare::take_inventory(settings, &mut built, &pool, &interrupts, &mut notes)?;
+        commands::prepare::take_inventory(settings, &mut built, &pool, &interrupts, &mut warnings)?;
     let Built { workspace, policy, history, next, .. } = built;
     let rest = match next {
         Next::Builds(rest) => Some(rest),
@@ -134,12 +135,12 @@ fn run(settings: &Settings, lines: Lines) -> Result<Exit> {
     let view = View { inventory: &inventory, settings };
 
     match settings.task {
-        Task::List => overview(settings, &notes, report::plan::list(view, &choices), &inventory),
+        Task::List => overview(settings, &warnings, report::plan::list(view, &choices), &inventory),
         Task::Plan => {
             let plan = Plan::new(grouped.groups, slots, settings.thread_cap);
             overview(
                 settings,
-                &notes,
+                &warnings,
                 report::plan::plan(view, plan, &grouped.fixtures),
                 &inventory,
             )
@@ -155,7 +156,7 @@ fn run(settings: &Settings, lines: Lines) -> Result<Exit> {
                 grouped,
                 slots,
                 history,
-                notes,
+                warnings,
                 rest,
             };
             let summary = commands::run::run(known, &pool, &interrupts)?;
@@ -176,51 +177,51 @@ fn make_pool(slots: usize) -> Result<rayon::ThreadPool> {
 /// Shows what there is instead of running it.
 fn overview(
     settings: &Settings,
-    notes: &[Note],
+    warnings: &[Warning],
     text: String,
     inventory: &Inventory,
 ) -> Result<Exit> {
-    for note in notes {
+    for warning in warnings {
         write_line(&format!(
             "{}: {}",
             Paint(settings.color.stderr).warn("warning"),
-            report::messages::note(note)
+            report::messages::warning(warning)
         ));
     }
     report::text::unless_closed(report::text::print(&text))?;
-    Ok(if inventory.failures.is_empty() { Exit::AllWell } else { Exit::OwnError })
+    Ok(if inventory.failures.is_empty() { Exit::Success } else { Exit::Error })
 }
 
 /// The exit code (docs/json-and-exit-codes.md): the gravest thing that happened.
 fn exit(settings: &Settings, summary: &Summary) -> Exit {
     if summary.interrupted {
         Exit::Interrupted
-    } else if summary.is_broken {
-        Exit::OwnError
-    } else if summary.time_was_up || summary.failures() > 0 {
+    } else if summary.internal_error {
+        Exit::Error
+    } else if summary.timed_out || summary.failures() > 0 {
         Exit::TestFailed
     } else if summary.list_failures > 0 || summary.count(Outcome::Missing) > 0 {
-        Exit::OwnError
-    } else if summary.count(Outcome::Blocked) > 0 || summary.lost_fixtures > 0 {
+        Exit::Error
+    } else if summary.count(Outcome::Blocked) > 0 || summary.failed_fixtures > 0 {
         Exit::FixtureFailed
     } else if summary.denied_leaks > 0 {
         Exit::DeniedLeak
     } else if summary.not_run > 0 {
         // Given up without a verdict to blame: whatever the reason, not all is well.
-        Exit::OwnError
+        Exit::Error
     } else if summary.total() == 0 {
         no_tests(settings)
     } else {
-        Exit::AllWell
+        Exit::Success
     }
 }
 
 fn no_tests(settings: &Settings) -> Exit {
     let paint = Paint(settings.color.stderr);
     let (word, exit) = match settings.no_tests {
-        NoTests::Pass => return Exit::AllWell,
-        NoTests::Warn => (paint.warn("warning"), Exit::AllWell),
-        NoTests::Fail => (paint.bad("error"), Exit::NoTestMatched),
+        NoTests::Pass => return Exit::Success,
+        NoTests::Warn => (paint.warn("warning"), Exit::Success),
+        NoTests::Fail => (paint.bad("error"), Exit::NoTests),
     };
     write_line(&format!("{word}: {}", report::messages::no_test_matched(settings)));
     exit

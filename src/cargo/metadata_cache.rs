@@ -20,7 +20,7 @@ use crate::cli::args::CargoArgs;
 use crate::cli::cargo_config::CargoConfig;
 use crate::cli::settings::Settings;
 use crate::error::Result;
-use crate::model::event::Note;
+use crate::model::warning::Warning;
 use crate::state::{self, Stored};
 
 /// The version of the file's format. To be raised whenever the format or the set of inputs changes.
@@ -65,13 +65,13 @@ fn typed(args: &CargoArgs) -> Option<PathBuf> {
 }
 
 /// The output of `cargo metadata`, cached except in nested runs, which must leave no trace.
-pub fn metadata(settings: &Settings, notes: &mut Vec<Note>) -> Result<Metadata> {
+pub fn metadata(settings: &Settings, warnings: &mut Vec<Warning>) -> Result<Metadata> {
     let Settings { cargo: args, cargo_config, .. } = settings;
     let Some(key) = CacheKey::of(args, cargo_config).filter(|_| !settings.nested) else {
         return command::metadata(args, None);
     };
     for dir in key.state_dirs(typed(args).or_else(|| cargo_config.target_dir.clone())) {
-        if let Some(metadata) = known(&dir.join(key.file_name()), &key, notes) {
+        if let Some(metadata) = known(&dir.join(key.file_name()), &key, warnings) {
             return Ok(metadata);
         }
     }
@@ -79,7 +79,7 @@ pub fn metadata(settings: &Settings, notes: &mut Vec<Note>) -> Result<Metadata> 
     let asked = SystemTime::now();
     let metadata = command::metadata(args, None)?;
     let path = state_dir(args, &metadata).join(key.file_name());
-    keep(path, &metadata, &key, &Before { asked, absent }, notes);
+    keep(path, &metadata, &key, &Before { asked, absent }, warnings);
     Ok(metadata)
 }
 
@@ -99,7 +99,7 @@ fn absent_above(key: &CacheKey) -> BTreeSet<PathBuf> {
     files.filter(|file| !file.exists()).collect()
 }
 
-fn known(path: &Path, key: &CacheKey, notes: &mut Vec<Note>) -> Option<Metadata> {
+fn known(path: &Path, key: &CacheKey, warnings: &mut Vec<Warning>) -> Option<Metadata> {
     match state::read::<CachedMetadata>(path, FORMAT) {
         Stored::Found(cached) => {
             let holds = cached.key == digest(key)
@@ -108,7 +108,7 @@ fn known(path: &Path, key: &CacheKey, notes: &mut Vec<Note>) -> Option<Metadata>
         }
         Stored::Absent => None,
         Stored::Damaged(why) => {
-            notes.push(Note::DamagedState { path: path.to_owned(), why });
+            warnings.push(Warning::DamagedStateFile { path: path.to_owned(), why });
             None
         }
     }
@@ -119,7 +119,7 @@ fn keep(
     metadata: &Metadata,
     key: &CacheKey,
     before: &Before,
-    notes: &mut Vec<Note>,
+    warnings: &mut Vec<Warning>,
 ) {
     let is_absent = |input: &CacheInput| matches!(input, CacheInput::Text(path) if before.absent.contains(path) && !path.exists());
     let with_digest = |input: CacheInput| {
@@ -132,7 +132,7 @@ fn keep(
     let Some(inputs) = inputs else { return };
     let cached = CachedMetadata { key: digest(key), inputs, metadata: metadata.clone() };
     if let Err(error) = state::write(&path, FORMAT, &cached) {
-        notes.push(Note::StateNotWritten { path, why: error.to_string() });
+        warnings.push(Warning::StateFileNotWritten { path, why: error.to_string() });
     }
 }
 

@@ -14,7 +14,7 @@ use crate::config::diagnostic::{Diagnostic, Source};
 use crate::config::policy::{PackagePolicy, Policy};
 use crate::config::schema::{self, Config, Table};
 use crate::error::{Error, Result};
-use crate::model::event::Note;
+use crate::model::warning::Warning;
 
 #[derive(Debug)]
 pub struct Workspace {
@@ -34,9 +34,9 @@ pub struct Package {
 }
 
 impl Workspace {
-    pub fn load(settings: &Settings, notes: &mut Vec<Note>) -> Result<Workspace> {
+    pub fn load(settings: &Settings, warnings: &mut Vec<Warning>) -> Result<Workspace> {
         let args = &settings.cargo;
-        let metadata = metadata_cache::metadata(settings, notes)?;
+        let metadata = metadata_cache::metadata(settings, warnings)?;
         let packages = Package::all(&metadata)?;
         Ok(Workspace {
             root_manifest: metadata.workspace_root.join("Cargo.toml").into(),

@@ -204,11 +204,11 @@ impl Rest {
             }
         }
         if end.is_ok() {
-            let mut notes = Vec::new();
-            std::mem::take(&mut self.lists).save(&place.inventory.listings, &mut notes);
+            let mut warnings = Vec::new();
+            std::mem::take(&mut self.lists).save(&place.inventory.listings, &mut warnings);
             let all = place.inventory.listings.len();
             // As in `list`.
-            let _ = told.send(Message::Listed { listings: all..all, notes });
+            let _ = told.send(Message::Listed { listings: all..all, warnings });
         }
         let end = self.end(end, place);
         // The coordinator hears until this has come.
@@ -232,13 +232,13 @@ impl Rest {
         let groups = &self.interrupts.groups;
         let lists = &mut self.lists;
         let found = inventory::take(binaries, place.policy, &link_inputs, lists, None, groups);
-        let notes = found.notes().collect();
+        let warnings = found.warnings().collect();
         for listing in found.listings {
             place.inventory.listings.push(listing);
         }
         let listings = first..place.inventory.listings.len();
         // The coordinator hears until the build has ended.
-        let _ = told.send(Message::Listed { listings, notes });
+        let _ = told.send(Message::Listed { listings, warnings });
         Ok(())
     }
 

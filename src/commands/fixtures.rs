@@ -42,7 +42,7 @@ pub fn act(
         _ => {
             // A closed pipe has seen enough.
             let _ = print(&list(policy, kept_fixtures));
-            Ok(Exit::AllWell)
+            Ok(Exit::Success)
         }
     }
 }
@@ -137,7 +137,7 @@ fn start(
         }
     }
     let _ = print(&list(policy, kept_fixtures));
-    Ok(Exit::AllWell)
+    Ok(Exit::Success)
 }
 
 /// What these fixtures have handed over.
@@ -180,5 +180,5 @@ fn stop_all(
     }
     let paint = Paint(settings.color.stderr);
     write_line(&status(paint, "Stopped", &messages::count(stopped, "fixture")));
-    Ok(Exit::AllWell)
+    Ok(Exit::Success)
 }

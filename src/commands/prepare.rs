@@ -18,7 +18,7 @@ use crate::config::policy::Policy;
 use crate::discovery::inventory::{self, Inventory};
 use crate::discovery::inventory_cache::InventoryCache;
 use crate::error::{Error, Result};
-use crate::model::event::Note;
+use crate::model::warning::Warning;
 use crate::plan::history::History;
 use crate::process::platform;
 use crate::process::stderr::write_line;
@@ -53,7 +53,7 @@ pub enum Next {
 pub fn build(
     settings: &Settings,
     interrupts: &Arc<Interrupts>,
-    notes: &mut Vec<Note>,
+    warnings: &mut Vec<Warning>,
 ) -> Result<Built> {
     let Build { cargo, messages: news } = Build::start(settings, early_tests::is_wanted(settings))?;
     let pid = cargo.id();
@@ -63,7 +63,7 @@ pub fn build(
     let mut diagnostics = Vec::new();
     let (toolchain, declared, (lists, history)) = std::thread::scope(|scope| {
         let toolchain = Builder::new().spawn_scoped(scope, || Toolchain::load(settings));
-        let declared = declared(settings, &mut diagnostics, notes);
+        let declared = declared(settings, &mut diagnostics, warnings);
         if matches!(declared, Err(Error::Metadata(_))) || toolchain.is_err() {
             platform::end_tree(pid);
         }
@@ -72,9 +72,9 @@ pub fn build(
             let lists = if settings.nested {
                 InventoryCache::default()
             } else {
-                InventoryCache::load(lists, notes)
+                InventoryCache::load(lists, warnings)
             };
-            (lists, History::load(&workspace.state_dir, notes))
+            (lists, History::load(&workspace.state_dir, warnings))
         });
         let of_earlier_runs = of_earlier_runs.unwrap_or_default();
         (result(toolchain), declared, of_earlier_runs)
@@ -139,8 +139,8 @@ fn result<T>(thread: std::io::Result<ScopedJoinHandle<'_, T>>) -> Result<T> {
 
 /// What the manifests declare, for a task that builds nothing.
 pub fn declared_alone(settings: &Settings) -> Result<(Workspace, Policy)> {
-    let (mut diagnostics, mut notes) = (Vec::new(), Vec::new());
-    let declared = declared(settings, &mut diagnostics, &mut notes);
+    let (mut diagnostics, mut warnings) = (Vec::new(), Vec::new());
+    let declared = declared(settings, &mut diagnostics, &mut warnings);
     for diagnostic in &diagnostics {
         write_line(&diagnostic.render(settings.color.stderr));
     }
@@ -151,9 +151,9 @@ pub fn declared_alone(settings: &Settings) -> Result<(Workspace, Policy)> {
 fn declared(
     settings: &Settings,
     diagnostics: &mut Vec<Diagnostic>,
-    notes: &mut Vec<Note>,
+    warnings: &mut Vec<Warning>,
 ) -> Result<(Workspace, Policy)> {
-    let workspace = Workspace::load(settings, notes)?;
+    let workspace = Workspace::load(settings, warnings)?;
     let policy = workspace.policy(settings, diagnostics)?;
     diagnostics
         .sort_by_key(|diagnostic| (diagnostic.severity == Severity::Error, diagnostic.position()));
@@ -167,7 +167,7 @@ pub fn take_inventory(
     built: &mut Built,
     pool: &rayon::ThreadPool,
     interrupts: &Interrupts,
-    notes: &mut Vec<Note>,
+    warnings: &mut Vec<Warning>,
 ) -> Result<Inventory> {
     let what = messages::count(built.binaries.len(), "binary");
     // While it builds, cargo draws its own line.
@@ -184,10 +184,10 @@ pub fn take_inventory(
     );
     drop(spinner);
     match &mut built.next {
-        Next::Lists(_) => lists.save(&inventory.listings, notes),
+        Next::Lists(_) => lists.save(&inventory.listings, warnings),
         Next::Builds(rest) => rest.lists = lists,
     }
-    notes.extend(inventory.notes());
+    warnings.extend(inventory.warnings());
     end_if(interrupts)?;
     Ok(inventory)
 }

@@ -16,11 +16,13 @@ use crate::fixture::definition;
 use crate::fixture::kept::KeptFixtures;
 use crate::leaks::baseline::{self, Baseline, Comparison};
 use crate::leaks::classify;
-use crate::model::event::{Event, LeftBy, Note, Summary};
+use crate::model::event::{Event, LeakedBy};
 use crate::model::outcome::Outcome;
 use crate::model::output_file::Floods;
+use crate::model::summary::Summary;
 use crate::model::test::TestId;
 use crate::model::verdict::Verdict;
+use crate::model::warning::Warning;
 use crate::plan::group::{Group, Slots};
 use crate::plan::grouping::{self, Grouped};
 use crate::plan::history::{History, Measurements};
@@ -45,7 +47,7 @@ pub struct Known<'r> {
     pub grouped: Grouped,
     pub slots: Slots,
     pub history: History,
-    pub notes: Vec<Note>,
+    pub warnings: Vec<Warning>,
     /// What cargo still builds.
     pub rest: Option<Box<Rest>>,
 }
@@ -61,13 +63,13 @@ pub fn run(
     let context = context(&known, interrupts)?;
     let mut measured = Measurements::default();
     let summary = run_tests(&mut known, &context, pool, interrupts, &mut reports, &mut measured)?;
-    reports.show(&Event::Finished(summary.clone()));
+    reports.show(&Event::RunFinished(summary.clone()));
     // A run inside a test of a run leaves the outer one's files alone.
     if !settings.nested
         && summary.total() > 0
-        && let Some(note) = known.history.save(measured, &known.workspace.state_dir, inventory)
+        && let Some(warning) = known.history.save(measured, &known.workspace.state_dir, inventory)
     {
-        reports.show(&Event::Note(note));
+        reports.show(&Event::Warning(warning));
     }
     reports.end().map(|()| summary)
 }
@@ -113,10 +115,10 @@ fn run_tests(
     let tests = Cell::new(tests_of(&groups) + left_out.len());
     let subscriptions = Subscriptions { time: reports.ticks(), slow: settings.verbosity != Verbosity::Quiet };
     let mut old_and_new = Comparison::new(&context.baseline);
-    let mut notes = std::mem::take(&mut known.notes);
+    let mut warnings = std::mem::take(&mut known.warnings);
     let mut telling = Telling { reports, waiting: Some(Vec::new()) };
     let mut emit = |mut event: Event| {
-        if let Event::Judged { test, verdict } = &mut event {
+        if let Event::TestFinished { test, verdict } = &mut event {
             keep_floods(*test, verdict, context, settings);
             // What ran while cargo built may have waited for a core.
             let load = verdict.load.filter(|_| telling.waiting.is_none());
@@ -124,15 +126,15 @@ fn run_tests(
             old_and_new.note(inventory, *test, verdict);
         }
         match event {
-            Event::Built => {
-                let notes = std::mem::take(&mut notes);
-                telling.begin(announcement(place, tests.get(), slots, notes))
+            Event::BuildFinished => {
+                let warnings = std::mem::take(&mut warnings);
+                telling.begin(announcement(place, tests.get(), slots, warnings))
             }
             event => telling.tell(event),
         }
     };
     if known.rest.is_none() {
-        emit(Event::Built);
+        emit(Event::BuildFinished);
     }
     let history = &known.history;
     let mut grow = |listings: Range<usize>| {
@@ -168,31 +170,31 @@ fn run_tests(
     let mut summary = summary?;
     summary.list_failures += inventory.failures.len();
     if let Some((path, why)) = context.floods.as_ref().and_then(|floods| floods.failure()) {
-        reports.show(&Event::Note(Note::FloodNotKept { path, why }));
+        reports.show(&Event::Warning(Warning::OutputNotKept { path, why }));
     }
     if !daemons.is_empty() {
         let fixtures = daemons.into_iter().map(|(_, name)| name).collect();
-        reports.show(&Event::Note(Note::Kept { fixtures }));
+        reports.show(&Event::Warning(Warning::FixturesKept { fixtures }));
     }
     // What is ended with its tests is no leak.
-    if summary.interrupted || summary.time_was_up {
+    if summary.interrupted || summary.timed_out {
         if strays > 0 {
-            reports.show(&Event::Note(Note::Strays { count: strays }));
+            reports.show(&Event::Warning(Warning::OrphansKilled { count: strays }));
         }
     } else {
         let leaks = classify::of_run(left, settings.leaks);
         if !leaks.is_empty() {
             summary.add_leaks(&leaks);
-            reports.show(&Event::LeftBehind { by: LeftBy::Run, leaks });
+            reports.show(&Event::LeftBehind { by: LeakedBy::Run, leaks });
         }
     }
-    let note = match settings.write_baseline {
+    let warning = match settings.write_baseline {
         true => Some(old_and_new.save(&context.root)),
         // Without the agent leaks go unnoticed.
         false => context.agent.as_ref().and_then(|_| old_and_new.outdated(&context.baseline)),
     };
-    if let Some(note) = note {
-        reports.show(&Event::Note(note));
+    if let Some(warning) = warning {
+        reports.show(&Event::Warning(warning));
     }
     Ok(summary)
 }
@@ -208,7 +210,7 @@ impl Telling<'_, '_> {
     fn tell(&mut self, event: Event) -> bool {
         match (&mut self.waiting, event) {
             // Whoever asks wants to know now.
-            (None, event) | (Some(_), event @ Event::WhatRuns(_)) => self.reports.show(&event),
+            (None, event) | (Some(_), event @ Event::Status(_)) => self.reports.show(&event),
             (Some(_), Event::Tick) => true,
             (Some(waiting), event) => {
                 waiting.push(event);
@@ -228,14 +230,14 @@ fn announcement(
     place: Place<'_>,
     tests: usize,
     slots: Slots,
-    notes: Vec<Note>,
+    warnings: Vec<Warning>,
 ) -> impl Iterator<Item = Event> {
     let Place { settings, workspace, inventory, .. } = place;
     let (run_id, binaries) = (settings.run_id.clone(), inventory.listings.len());
-    let started = Event::Started { run_id, tests, binaries, slots: slots.likely };
+    let started = Event::RunStarted { run_id, tests, binaries, slots: slots.likely };
     let packages = doctests::left_out(workspace, inventory, &settings.cargo);
-    let doctests = (!packages.is_empty()).then_some(Note::Doctests { packages });
-    [started].into_iter().chain(notes.into_iter().chain(doctests).map(Event::Note))
+    let doctests = (!packages.is_empty()).then_some(Warning::DoctestsNotRun { packages });
+    [started].into_iter().chain(warnings.into_iter().chain(doctests).map(Event::Warning))
 }
 
 fn tests_of(groups: &[Group]) -> usize {
@@ -245,7 +247,7 @@ fn tests_of(groups: &[Group]) -> usize {
 /// Whoever reads a report wants all of what it shows a part of.
 fn keep_floods(test: TestId, verdict: &mut Verdict, context: &Context<'_>, settings: &Settings) {
     let Some(floods) = &context.floods else { return };
-    let is_shown = !verdict.outcome.is_well() || settings.show_output;
+    let is_shown = !verdict.outcome.is_success() || settings.show_output;
     let is_for_people = settings.format == MessageFormat::Human;
     let before = verdict.failed_before.iter_mut().map(|attempt| &mut attempt.output);
     let last = is_shown.then_some(&mut verdict.output);

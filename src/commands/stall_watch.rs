@@ -7,7 +7,7 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
 use crate::cli::settings::{Settings, Verbosity};
-use crate::model::event::Phase;
+use crate::model::event::Stage;
 use crate::process::clock;
 use crate::process::procfs::AtWork;
 use crate::process::stderr::write_line_over_progress;
@@ -18,10 +18,10 @@ use crate::run::interrupt::Interrupts;
 const TICK: Duration = Duration::from_secs(1);
 
 /// What takes longer is reported: a crate may take its time, a list takes milliseconds.
-fn usual(phase: Phase) -> Duration {
-    match phase {
-        Phase::Building => Duration::from_secs(60),
-        Phase::Listing => Duration::from_secs(5),
+fn usual(stage: Stage) -> Duration {
+    match stage {
+        Stage::Building => Duration::from_secs(60),
+        Stage::Listing => Duration::from_secs(5),
     }
 }
 
@@ -40,13 +40,13 @@ impl Watch {
         let look = move || {
             let mut patience = Patience::default();
             while ends.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
-                let (phase, now) = (interrupts.phase(), clock::now());
-                if patience.ends(phase, now) {
-                    let is_long = |at_work: &AtWork| at_work.age >= usual(phase);
+                let (stage, now) = (interrupts.stage(), clock::now());
+                if patience.ends(stage, now) {
+                    let is_long = |at_work: &AtWork| at_work.age >= usual(stage);
                     let at_work: Vec<_> =
                         interrupts.at_work().into_iter().filter(is_long).collect();
                     if !at_work.is_empty() {
-                        write_line_over_progress(&messages::holds_up(phase, &at_work));
+                        write_line_over_progress(&messages::holds_up(stage, &at_work));
                     }
                 }
             }
@@ -59,12 +59,12 @@ impl Watch {
 
 /// When to tell, and when to tell again: each time after twice as long.
 #[derive(Debug, Default)]
-struct Patience(Option<(Phase, std::time::Instant, Duration)>);
+struct Patience(Option<(Stage, std::time::Instant, Duration)>);
 
 impl Patience {
-    fn ends(&mut self, phase: Phase, now: std::time::Instant) -> bool {
+    fn ends(&mut self, stage: Stage, now: std::time::Instant) -> bool {
         match &mut self.0 {
-            Some((of, began, lasts)) if *of == phase => {
+            Some((of, began, lasts)) if *of == stage => {
                 let is_over = now.saturating_duration_since(*began) >= *lasts;
                 if is_over {
                     *lasts *= 2;
@@ -72,7 +72,7 @@ impl Patience {
                 is_over
             }
             other => {
-                *other = Some((phase, now, usual(phase)));
+                *other = Some((stage, now, usual(stage)));
                 false
             }
         }
@@ -87,11 +87,11 @@ mod tests {
     fn what_takes_long_is_told_again_after_twice_as_long() {
         let began = std::time::Instant::now();
         let mut patience = Patience::default();
-        let mut told = |phase, seconds: std::ops::Range<u64>| {
-            let is_over = |at: &u64| patience.ends(phase, began + Duration::from_secs(*at));
+        let mut told = |stage, seconds: std::ops::Range<u64>| {
+            let is_over = |at: &u64| patience.ends(stage, began + Duration::from_secs(*at));
             seconds.filter(is_over).collect::<Vec<u64>>()
         };
-        assert_eq!(told(Phase::Building, 0..300), [60, 120, 240]);
-        assert_eq!(told(Phase::Listing, 300..324), [305, 310, 320]);
+        assert_eq!(told(Stage::Building, 0..300), [60, 120, 240]);
+        assert_eq!(told(Stage::Listing, 300..324), [305, 310, 320]);
     }
 }

@@ -12,8 +12,8 @@ use super::{compiler, statics};
 use crate::cargo::binary::Binary;
 use crate::cargo::link_inputs::LinkInputs;
 use crate::config::policy::Policy;
-use crate::model::event::Note;
-use crate::model::listing::{ListFailure, WholeBinary};
+use crate::model::listing::{ListFailure, UnlistableHarness};
+use crate::model::warning::Warning;
 use crate::process::groups::Groups;
 use crate::state;
 
@@ -24,14 +24,14 @@ pub struct Inventory {
     /// Binaries that could not be listed.
     pub failures: Vec<ListFailure>,
     /// Custom harnesses that run as one test although they seem to know `--list`.
-    pub remarks: Vec<WholeBinary>,
+    pub remarks: Vec<UnlistableHarness>,
 }
 
 impl Inventory {
     /// The problems in listing, as notes for the user.
-    pub fn notes(&self) -> impl Iterator<Item = Note> {
-        let remarks = self.remarks.iter().cloned().map(Note::RunsWhole);
-        self.failures.iter().cloned().map(Note::ListFailed).chain(remarks)
+    pub fn warnings(&self) -> impl Iterator<Item = Warning> {
+        let remarks = self.remarks.iter().cloned().map(Warning::RunsAsOneTest);
+        self.failures.iter().cloned().map(Warning::ListFailed).chain(remarks)
     }
 }
 
@@ -90,7 +90,7 @@ fn list(
     link_inputs: &LinkInputs,
     limit: Duration,
     groups: &Groups,
-) -> Result<(TestList, Option<WholeBinary>), ListFailure> {
+) -> Result<(TestList, Option<UnlistableHarness>), ListFailure> {
     // A binary's own crate is the user's code in it, and in no other binary: nobody links a test
     // target.
     let mut link_inputs = link_inputs.clone();

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::listing::{Listing, Listings};
 use super::test_list::TestList;
 use crate::cargo::binary::Harness;
-use crate::model::event::Note;
+use crate::model::warning::Warning;
 use crate::state::{self, Stored};
 
 /// The version of the file's format. To be raised whenever the format or its meaning changes.
@@ -47,12 +47,12 @@ pub struct InventoryCache {
 }
 
 impl InventoryCache {
-    pub fn load(path: PathBuf, notes: &mut Vec<Note>) -> InventoryCache {
+    pub fn load(path: PathBuf, warnings: &mut Vec<Warning>) -> InventoryCache {
         let entries = match state::read(&path, FORMAT) {
             Stored::Found(entries) => entries,
             Stored::Absent => Entries::default(),
             Stored::Damaged(why) => {
-                notes.push(Note::DamagedState { path: path.clone(), why });
+                warnings.push(Warning::DamagedStateFile { path: path.clone(), why });
                 Entries::default()
             }
         };
@@ -74,7 +74,7 @@ impl InventoryCache {
     ///
     /// Lists of other binaries stay as long as those exist: a run of one package must not
     /// cost the next run of the workspace its lists.
-    pub fn save(self, listings: &Listings, notes: &mut Vec<Note>) {
+    pub fn save(self, listings: &Listings, warnings: &mut Vec<Warning>) {
         let InventoryCache { path, mut entries, is_outdated } = self;
         let Some(path) = path.filter(|_| is_outdated) else { return };
         entries.retain(|executable, _| executable.exists());
@@ -83,7 +83,7 @@ impl InventoryCache {
         });
         entries.extend(own);
         if let Err(error) = state::write(&path, FORMAT, &entries) {
-            notes.push(Note::StateNotWritten { path, why: error.to_string() });
+            warnings.push(Warning::StateFileNotWritten { path, why: error.to_string() });
         }
     }
 }
@@ -104,15 +104,16 @@ mod tests {
         let list = TestList { dispatch, tests, statics, takes_agent: true };
         let entry = Entry { identity: "id".into(), list };
         state::write(&path, FORMAT, Entries::from([(PathBuf::from("/bin"), entry)])).unwrap();
-        let mut notes = Vec::new();
-        let load = |notes: &mut Vec<Note>| InventoryCache::load(path.clone(), notes).entries;
-        assert_eq!(load(&mut notes).len(), 1);
-        assert!(notes.is_empty());
+        let mut warnings = Vec::new();
+        let load =
+            |warnings: &mut Vec<Warning>| InventoryCache::load(path.clone(), warnings).entries;
+        assert_eq!(load(&mut warnings).len(), 1);
+        assert!(warnings.is_empty());
         let whole = std::fs::read(&path).unwrap();
         for at in 0..whole.len() {
             std::fs::write(&path, &whole[..at]).unwrap();
-            assert!(load(&mut notes).is_empty());
-            assert_eq!(notes.len(), at + 1, "a truncated file is reported");
+            assert!(load(&mut warnings).is_empty());
+            assert_eq!(warnings.len(), at + 1, "a truncated file is reported");
             for byte in [0, b'"', b'}', b'9', 0xff] {
                 let mut changed = whole.clone();
                 changed[at] = byte;

@@ -11,7 +11,9 @@ use super::statics;
 use super::test_list::{Dispatch, Test};
 use crate::cargo::binary::{Binary, Harness};
 use crate::libtest;
-use crate::model::listing::{ListAnswer, ListEnd, ListFailure, WholeBinary, WholeCause};
+use crate::model::listing::{
+    ListAttempt, ListEnd, ListFailure, UnlistableCause, UnlistableHarness,
+};
 use crate::process::event::Role;
 use crate::process::groups::Groups;
 use crate::process::{clock, command, status};
@@ -41,11 +43,11 @@ pub struct Found {
     pub dispatch: Dispatch,
     pub tests: Vec<Test>,
     /// Why a custom harness that seems to support `--list` runs as one test.
-    pub remark: Option<WholeBinary>,
+    pub remark: Option<UnlistableHarness>,
 }
 
 impl Found {
-    fn whole(remark: Option<WholeBinary>) -> Found {
+    fn whole(remark: Option<UnlistableHarness>) -> Found {
         let main = Test { name: WHOLE.into(), is_ignored: false };
         Found { dispatch: Dispatch::Whole, tests: vec![main], remark }
     }
@@ -54,11 +56,11 @@ impl Found {
 /// Why there is no list, with the output of the binary.
 enum Refusal {
     /// It failed, and may accept other arguments.
-    Answered(ListAnswer),
+    Answered(ListAttempt),
     /// It timed out or was killed by a signal. Another call would do no better, and after an
     /// interrupt nothing more may start.
-    Silent(ListAnswer),
-    NotStarted(ListAnswer),
+    Silent(ListAttempt),
+    NotStarted(ListAttempt),
 }
 
 impl Lister<'_> {
@@ -88,7 +90,7 @@ impl Lister<'_> {
 
     fn list_custom(&self) -> Result<Found, ListFailure> {
         // The output for libtest's own arguments explains most.
-        let mut cause: Option<WholeCause> = None;
+        let mut cause: Option<UnlistableCause> = None;
         for words in LIST_ARGUMENTS {
             match self.both(words) {
                 Ok((all, ignored)) => match self.listed(words, all, ignored) {
@@ -99,20 +101,20 @@ impl Lister<'_> {
                     }
                 },
                 Err(Refusal::Answered(answer)) => {
-                    cause.get_or_insert(WholeCause::NoList(answer));
+                    cause.get_or_insert(UnlistableCause::NoList(answer));
                 }
                 Err(Refusal::Silent(answer)) => {
-                    cause.get_or_insert(WholeCause::NoList(answer));
+                    cause.get_or_insert(UnlistableCause::NoList(answer));
                     break;
                 }
                 Err(Refusal::NotStarted(answer)) => return Err(self.failure(answer)),
             }
         }
         let binary = self.binary.full_name();
-        Ok(Found::whole(cause.map(|cause| WholeBinary { binary, cause })))
+        Ok(Found::whole(cause.map(|cause| UnlistableHarness { binary, cause })))
     }
 
-    fn failure(&self, answer: ListAnswer) -> ListFailure {
+    fn failure(&self, answer: ListAttempt) -> ListFailure {
         ListFailure { binary: self.binary.full_name(), answer: Box::new(answer) }
     }
 
@@ -130,18 +132,18 @@ impl Lister<'_> {
         words: &[&str],
         all: Vec<String>,
         ignored: Vec<String>,
-    ) -> Result<Found, Option<WholeCause>> {
+    ) -> Result<Found, Option<UnlistableCause>> {
         let is_same = is_same(&all, &ignored);
         let tests = merge(all, ignored);
         // A harness that lists nothing may still do something when it is run.
         let first = tests.first().ok_or(None)?;
         // Taking all of them for ignored would run none.
         if is_same {
-            return Err(Some(WholeCause::IgnoresIgnored));
+            return Err(Some(UnlistableCause::IgnoresIgnored));
         }
         match self.is_listed(words, first) {
             true => Ok(Found { dispatch: Dispatch::OneByOne, tests, remark: None }),
-            false => Err(Some(WholeCause::UnknownName(first.name.clone()))),
+            false => Err(Some(UnlistableCause::UnknownName(first.name.clone()))),
         }
     }
 
@@ -160,7 +162,7 @@ impl Lister<'_> {
         let mut command = self.binary.command();
         command.args(words);
         let program = self.binary.short_path().display();
-        let answer = |end: ListEnd, printed: &[u8]| ListAnswer {
+        let answer = |end: ListEnd, printed: &[u8]| ListAttempt {
             end,
             command: format!("{program} {}", words.join(" ")),
             printed: String::from_utf8_lossy(printed).into_owned(),

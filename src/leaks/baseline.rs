@@ -10,11 +10,11 @@ use wildmatch::WildMatch;
 
 use crate::discovery::inventory::Inventory;
 use crate::error::{Error, Result};
-use crate::model::event::Note;
 use crate::model::leak::LeakKind;
 use crate::model::outcome::Outcome;
 use crate::model::test::TestId;
 use crate::model::verdict::Verdict;
+use crate::model::warning::Warning;
 
 /// The name of the file.
 pub const FILE: &str = "partest-baseline.toml";
@@ -134,23 +134,23 @@ impl Comparison {
     }
 
     /// Writes the leaks of this run as the new baseline.
-    pub fn save(self, root: &Path) -> Note {
+    pub fn save(self, root: &Path) -> Warning {
         let (path, leaks) = (self::path(root), self.leaks.len());
         match write(&path, self.leaks) {
-            Ok(()) => Note::BaselineWritten { path, leaks },
-            Err(error) => Note::StateNotWritten { path, why: error.to_string() },
+            Ok(()) => Warning::BaselineWritten { path, leaks },
+            Err(error) => Warning::StateFileNotWritten { path, why: error.to_string() },
         }
     }
 
     /// The leaks of the baseline that tests of this run did not leave any more, if there are any.
-    pub fn outdated(&self, baseline: &Baseline) -> Option<Note> {
+    pub fn outdated(&self, baseline: &Baseline) -> Option<Warning> {
         let did_run =
             |package: &str, id: &str| self.ran.contains(&(package.to_owned(), id.to_owned()));
         let unused = baseline.unused(did_run).into_iter();
         let leaks: Vec<String> = unused
             .map(|entry| format!("{} `{}` of {}", entry.kind, entry.what, entry.test))
             .collect();
-        (!leaks.is_empty()).then_some(Note::GoneFromBaseline { leaks })
+        (!leaks.is_empty()).then_some(Warning::StaleBaseline { leaks })
     }
 }
 

@@ -21,22 +21,22 @@ pub struct BinaryName {
 #[error("cannot list the tests of {binary}: {answer}")]
 pub struct ListFailure {
     pub binary: BinaryName,
-    pub answer: Box<ListAnswer>,
+    pub answer: Box<ListAttempt>,
 }
 
 /// A custom harness that seems to know `--list` runs as one test all the same.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{binary} runs as one test, judged by its exit code: {cause}")]
-pub struct WholeBinary {
+pub struct UnlistableHarness {
     pub binary: BinaryName,
-    pub cause: WholeCause,
+    pub cause: UnlistableCause,
 }
 
 /// Why the tests of a custom harness cannot be run one by one.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum WholeCause {
+pub enum UnlistableCause {
     #[error("asked for its tests, {0}")]
-    NoList(ListAnswer),
+    NoList(ListAttempt),
     #[error(
         "it lists the same tests with `--ignored` and without, so that nobody can tell which of them are ignored"
     )]
@@ -48,7 +48,7 @@ pub enum WholeCause {
 
 /// What a binary did that was asked for its tests, and what it printed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ListAnswer {
+pub struct ListAttempt {
     pub end: ListEnd,
     /// The program and its arguments.
     pub command: String,
@@ -67,7 +67,7 @@ pub enum ListEnd {
     Exited(String),
 }
 
-impl fmt::Display for ListAnswer {
+impl fmt::Display for ListAttempt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // As much of the output as helps: what went wrong stands at its end.
         const LINES: usize = 20;

@@ -39,7 +39,7 @@ impl Outcome {
         matches!(self, Outcome::Failed | Outcome::TimedOut | Outcome::Aborted)
     }
 
-    pub fn is_well(self) -> bool {
+    pub fn is_success(self) -> bool {
         matches!(self, Outcome::Passed | Outcome::Ignored)
     }
 }

@@ -24,8 +24,8 @@ pub struct Verdict {
     pub outcome: Outcome,
     /// Not known for a test that never began.
     pub took: Option<Duration>,
-    /// Processor time of its threads, where the agent tells it.
-    pub processor: Option<Duration>,
+    /// CPU time of its threads, if the agent reported it.
+    pub cpu_time: Option<Duration>,
     /// How much of a core it used while it ran; not known where it started processes, or
     /// without the agent.
     pub load: Option<f64>,
@@ -60,7 +60,7 @@ impl Verdict {
         Verdict {
             outcome,
             took: None,
-            processor: None,
+            cpu_time: None,
             load: None,
             attempt: 1,
             failed_before: Vec::new(),

@@ -9,8 +9,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::discovery::inventory::Inventory;
-use crate::model::event::Note;
 use crate::model::test::TestId;
+use crate::model::warning::Warning;
 use crate::state::{self, Stored};
 
 #[derive(Debug, Default)]
@@ -88,13 +88,13 @@ struct Columns {
 
 impl History {
     /// From the state directory.
-    pub fn load(state_dir: &Path, notes: &mut Vec<Note>) -> History {
+    pub fn load(state_dir: &Path, warnings: &mut Vec<Warning>) -> History {
         let path = state_dir.join(FILE);
         match state::read(&path, FORMAT) {
             Stored::Found(binaries) => History { binaries },
             Stored::Absent => History::default(),
             Stored::Damaged(why) => {
-                notes.push(Note::DamagedState { path, why });
+                warnings.push(Warning::DamagedStateFile { path, why });
                 History::default()
             }
         }
@@ -140,7 +140,7 @@ impl History {
         measured: Measurements,
         state_dir: &Path,
         inventory: &Inventory,
-    ) -> Option<Note> {
+    ) -> Option<Warning> {
         let Measurements(mut news) = measured;
         news.sort_by_key(|(test, _)| *test);
         if !self.is_changed_by(&news, inventory) {
@@ -149,7 +149,7 @@ impl History {
         self.settle(&news, inventory);
         let path = state_dir.join(FILE);
         let error = state::write(&path, FORMAT, self.binaries).err()?;
-        Some(Note::StateNotWritten { path, why: error.to_string() })
+        Some(Warning::StateFileNotWritten { path, why: error.to_string() })
     }
 }
 
@@ -295,9 +295,9 @@ mod tests {
     fn durations_come_back_outliers_fade_and_what_is_gone_is_forgotten() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path();
-        let mut notes = Vec::new();
+        let mut warnings = Vec::new();
         let mut run = |names: &[&str], measured: &[(usize, u64)]| {
-            let history = History::load(path, &mut notes);
+            let history = History::load(path, &mut warnings);
             let mut news = Measurements::default();
             for (test, took) in measured {
                 let id = TestId { listing: 0, test: *test };
@@ -308,14 +308,14 @@ mod tests {
         // Not in the order of their names, as other harnesses may list them.
         run(&["b", "a", "gone"], &[(2, 2), (1, 4), (0, 8)]);
         run(&["b", "a", "new"], &[(1, 2)]);
-        let read = History::load(path, &mut notes);
+        let read = History::load(path, &mut warnings);
         let past = |took, load, failed| Some(Record { took: seconds(took), load, failed });
         assert_eq!(
             ["a", "b", "gone", "new"].map(|test| read.past("web/lib/web", test)),
             [past(3, Some(0.1), false), past(8, None, true), None, None]
         );
         assert_eq!(read.past("other", "a"), None);
-        assert!(notes.is_empty());
+        assert!(warnings.is_empty());
     }
 
     #[test]
@@ -368,9 +368,9 @@ mod tests {
         ];
         for (text, expected) in table {
             std::fs::write(&path, text).unwrap();
-            let mut notes = Vec::new();
-            assert_eq!(History::load(dir.path(), &mut notes).past("x", "a"), None, "{text}");
-            assert_eq!(notes.len(), expected, "{text}: {notes:?}");
+            let mut warnings = Vec::new();
+            assert_eq!(History::load(dir.path(), &mut warnings).past("x", "a"), None, "{text}");
+            assert_eq!(warnings.len(), expected, "{text}: {warnings:?}");
         }
     }
     /// A file that is cut or changed anywhere costs a note or an order, and nothing else.

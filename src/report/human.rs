@@ -9,14 +9,16 @@ use std::time::Duration;
 use super::messages;
 use crate::cli::settings::Verbosity;
 use crate::model::duration::seconds;
-use crate::model::event::{Event, FixtureEvent, LeftBy, Note, Summary};
+use crate::model::event::{Event, FixtureEvent, LeakedBy};
 use crate::model::fixture::FixtureInstance;
 use crate::model::leak::{Leak, LeakAction, LeakKind};
 use crate::model::outcome::{Flakiness, Outcome};
 use crate::model::output::Output;
 use crate::model::printable::printable;
+use crate::model::summary::Summary;
 use crate::model::test::TestId;
 use crate::model::verdict::Verdict;
+use crate::model::warning::Warning;
 use crate::report::text::{Paint, is_quiet, print};
 use crate::report::view::View;
 
@@ -69,7 +71,7 @@ pub struct Human<'r> {
     /// Fixtures that were lost: why, and their last words.
     lost: Vec<(String, Vec<u8>)>,
     /// What stands in one line each before the last one.
-    remarks: Vec<Note>,
+    remarks: Vec<Warning>,
 }
 
 impl<'r> Human<'r> {
@@ -88,32 +90,35 @@ impl<'r> Human<'r> {
 
     pub fn show(&mut self, event: &Event) -> io::Result<()> {
         match event {
-            Event::Judged { test, verdict } => self.judged(*test, verdict),
+            Event::TestFinished { test, verdict } => self.judged(*test, verdict),
             Event::Fixture { instance, what } => self.fixture(instance, what),
             Event::LeftBehind { by, leaks } => {
                 let owner = match by {
-                    LeftBy::Test(test) => Owner::Test(*test),
-                    LeftBy::Unit(node) => Owner::Unit(node.clone()),
-                    LeftBy::Run => Owner::Run,
+                    LeakedBy::Test(test) => Owner::Test(*test),
+                    LeakedBy::Unit(node) => Owner::Unit(node.clone()),
+                    LeakedBy::Run => Owner::Run,
                 };
                 self.leaks.extend(leaks.iter().map(|leak| (owner.clone(), leak.clone())));
             }
-            Event::Note(
-                note @ (Note::Doctests { .. } | Note::Unwatched { .. } | Note::Kept { .. }),
+            Event::Warning(
+                note @ (Warning::DoctestsNotRun { .. }
+                | Warning::NoLeakCheck { .. }
+                | Warning::FixturesKept { .. }),
             ) => {
                 self.remarks.push(note.clone());
             }
-            Event::Finished(summary) => return print(&self.report(summary)),
+            Event::RunFinished(summary) => return print(&self.report(summary)),
             _ => {}
         }
         Ok(())
     }
 
     fn fixture(&mut self, instance: &FixtureInstance, what: &FixtureEvent) {
-        let (FixtureEvent::Lost { leaks, .. } | FixtureEvent::Stopped { leaks, .. }) = what else {
+        let (FixtureEvent::Failed { leaks, .. } | FixtureEvent::Stopped { leaks, .. }) = what
+        else {
             return;
         };
-        if let FixtureEvent::Lost { why, output, .. } = what {
+        if let FixtureEvent::Failed { why, output, .. } = what {
             self.lost.push((format!("fixture {instance} failed: {why}"), output.clone()));
         }
         let owned = leaks.iter().map(|leak| (Owner::Fixture(instance.to_string()), leak.clone()));
@@ -121,7 +126,7 @@ impl<'r> Human<'r> {
     }
 
     fn judged(&mut self, test: TestId, verdict: &Verdict) {
-        let is_shown = !verdict.outcome.is_well()
+        let is_shown = !verdict.outcome.is_success()
             || verdict.flakiness().is_some()
             || (self.view.settings.show_output && !verdict.output.is_empty());
         if is_shown {
@@ -154,7 +159,7 @@ impl<'r> Human<'r> {
         if !is_quiet(self.view.settings) {
             self.slowest(&mut text);
             for remark in &self.remarks {
-                line(&mut text, &self.paint.faint(&messages::note(remark)));
+                line(&mut text, &self.paint.faint(&messages::warning(remark)));
             }
             if let Some(longest) = &summary.longest {
                 line(&mut text, &self.paint.faint(&messages::longest(longest, summary)));
@@ -174,7 +179,7 @@ impl<'r> Human<'r> {
             return self.flakiness(text, test, verdict, flakiness);
         }
         let word = messages::verdict_word(verdict.outcome);
-        let word = match verdict.outcome.is_well() {
+        let word = match verdict.outcome.is_success() {
             true => self.paint.good(word),
             false => self.paint.bad(word),
         };
@@ -193,7 +198,7 @@ impl<'r> Human<'r> {
         }
         self.output(text, &verdict.output);
         self.whole(text, &verdict.output);
-        if !verdict.outcome.is_well() {
+        if !verdict.outcome.is_success() {
             let settings = self.view.settings;
             let again = messages::again(settings, &listing.binary, &listed.name, listed.is_ignored);
             line(text, &self.paint.faint(&format!("  again: {again}")));
@@ -210,7 +215,7 @@ impl<'r> Human<'r> {
             Flakiness::Flaky => "FLAKY",
             Flakiness::OrderDependent => "ORDER DEPENDENT",
         };
-        let word = match verdict.outcome.is_well() {
+        let word = match verdict.outcome.is_success() {
             true => self.paint.warn(word),
             false => self.paint.bad(word),
         };
@@ -334,10 +339,10 @@ impl<'r> Human<'r> {
             // What that means is said by whoever chose the tests.
             return;
         }
-        let is_well = summary.is_well();
+        let is_success = summary.is_success();
         let word = match () {
             () if summary.interrupted => self.paint.bad("INTERRUPTED"),
-            () if is_well => self.paint.good("PASSED"),
+            () if is_success => self.paint.good("PASSED"),
             () => self.paint.bad("FAILED"),
         };
         let counts = messages::counts(summary);

@@ -7,13 +7,14 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::messages;
-use crate::model::event::{Event, FixtureEvent, LeftBy, Summary};
+use crate::model::event::{Event, FixtureEvent, LeakedBy};
 use crate::model::fixture::FixtureInstance;
 use crate::model::leak::{Leak, LeakLine};
 use crate::model::outcome::{Flakiness, Outcome};
 use crate::model::output::Output;
 use crate::model::output_file::Flood;
 use crate::model::reason::Reason;
+use crate::model::summary::Summary;
 use crate::model::test::TestId;
 use crate::model::verdict::{Attempt, Verdict};
 use crate::report::text::print;
@@ -128,29 +129,29 @@ impl<'r> Json<'r> {
 
     pub fn show(&mut self, event: &Event) -> io::Result<()> {
         match event {
-            Event::Started { run_id, tests, binaries, slots } => {
+            Event::RunStarted { run_id, tests, binaries, slots } => {
                 let (tests, binaries, slots) = (*tests, *binaries, *slots);
                 write(&Line::RunStarted { run: run_id, tests, binaries, slots })
             }
-            Event::Judged { test, verdict } if self.view.settings.ordered => {
+            Event::TestFinished { test, verdict } if self.view.settings.ordered => {
                 self.held.push((*test, verdict.clone()));
                 Ok(())
             }
-            Event::Judged { test, verdict } => self.test(*test, verdict),
+            Event::TestFinished { test, verdict } => self.test(*test, verdict),
             Event::Fixture { instance, what } => match fixture_line(instance, what) {
                 Some(line) => write(&Line::Fixture(line)),
                 None => Ok(()),
             },
             Event::LeftBehind { by, leaks } => {
                 let (id, unit) = match by {
-                    LeftBy::Test(test) => (Some(self.view.id(*test)), None),
-                    LeftBy::Unit(node) => (None, Some(node.as_str())),
-                    LeftBy::Run => (None, None),
+                    LeakedBy::Test(test) => (Some(self.view.id(*test)), None),
+                    LeakedBy::Unit(node) => (None, Some(node.as_str())),
+                    LeakedBy::Run => (None, None),
                 };
                 let leaks = leaks.iter().map(Leak::line).collect();
                 write(&Line::LeftBehind(LeftBehindLine { id, unit, leaks }))
             }
-            Event::Finished(summary) => {
+            Event::RunFinished(summary) => {
                 let mut held = std::mem::take(&mut self.held);
                 held.sort_by(|(a, _), (b, _)| self.view.compare(*a, *b));
                 held.iter().try_for_each(|(test, verdict)| self.test(*test, verdict))?;
@@ -170,7 +171,7 @@ impl<'r> Json<'r> {
             name: &listing.tests[test.test].name,
             outcome: verdict.outcome.as_str(),
             seconds: rounded(verdict.took.unwrap_or_default().as_secs_f64()),
-            cpu_seconds: verdict.processor.map(|time| rounded(time.as_secs_f64())),
+            cpu_seconds: verdict.cpu_time.map(|time| rounded(time.as_secs_f64())),
             attempt: verdict.attempt,
             worker: verdict.worker,
             reason: verdict.reason.as_ref().map(Reason::to_string),
@@ -211,11 +212,11 @@ fn fixture_line<'l>(
     let line = FixtureLine { name, slot: *slot, ..FixtureLine::default() };
     Some(match what {
         FixtureEvent::Starting => return None,
-        FixtureEvent::Released => FixtureLine { state: "kept", ..line },
+        FixtureEvent::Kept => FixtureLine { state: "kept", ..line },
         FixtureEvent::Ready { took } => {
             FixtureLine { state: "ready", seconds: Some(rounded(took.as_secs_f64())), ..line }
         }
-        FixtureEvent::Lost { why, output, leaks } => FixtureLine {
+        FixtureEvent::Failed { why, output, leaks } => FixtureLine {
             state: "failed",
             reason: Some(why.to_string()),
             leaks: leaks.iter().map(Leak::line).collect(),

@@ -8,15 +8,17 @@ use crate::cargo::command;
 use crate::cli::settings::Settings;
 use crate::error::Error;
 use crate::model::duration::seconds;
-use crate::model::event::{Longest, Note, Phase, Summary};
+use crate::model::event::Stage;
 use crate::model::fixture::StopFailure;
 use crate::model::leak::Leak;
 use crate::model::outcome::{Flakiness, Outcome};
 use crate::model::output_file::{self, Flood};
+use crate::model::protocol::Protocol;
 use crate::model::shell::shell_line;
 use crate::model::size;
+use crate::model::summary::{LongestBatch, Summary};
 use crate::model::verdict::Verdict;
-use crate::model::way::Way;
+use crate::model::warning::Warning;
 use crate::process::procfs::AtWork;
 use crate::run::interrupt::{Notice, Occasion};
 
@@ -41,39 +43,39 @@ pub fn in_brackets(took: Duration) -> String {
 
 /// What the user is told who asks or interrupts before all tests are there.
 pub fn notice(notice: &Notice) -> String {
-    let Notice { occasion, phase, at_work, tests_run } = notice;
+    let Notice { occasion, stage, at_work, tests_run } = notice;
     let at_work = behind_a_colon(at_work);
     match (occasion, tests_run) {
-        (Occasion::Asked, false) => match phase {
-            Phase::Building => format!("no test runs yet: cargo is building{at_work}"),
-            Phase::Listing => format!("no test runs yet: listing tests{at_work}"),
+        (Occasion::Asked, false) => match stage {
+            Stage::Building => format!("no test runs yet: cargo is building{at_work}"),
+            Stage::Listing => format!("no test runs yet: listing tests{at_work}"),
         },
-        (Occasion::Asked, true) => match phase {
-            Phase::Building => format!("cargo is still building{at_work}"),
-            Phase::Listing => format!("still listing tests{at_work}"),
+        (Occasion::Asked, true) => match stage {
+            Stage::Building => format!("cargo is still building{at_work}"),
+            Stage::Listing => format!("still listing tests{at_work}"),
         },
         (Occasion::Interrupted, false) => {
-            format!("interrupted {}, before the first test{at_work}", during(*phase))
+            format!("interrupted {}, before the first test{at_work}", during(*stage))
         }
         (Occasion::Interrupted, true) => format!(
             "interrupted {}{at_work}; results of tests that already ran are not reported",
-            during(*phase)
+            during(*stage)
         ),
     }
 }
 
-fn during(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Building => "while cargo was building",
-        Phase::Listing => "while tests were being listed",
+fn during(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Building => "while cargo was building",
+        Stage::Listing => "while tests were being listed",
     }
 }
 
 /// What takes so long that somebody may wonder.
-pub fn holds_up(phase: Phase, at_work: &[AtWork]) -> String {
-    let (what, how) = match phase {
-        Phase::Building => ("cargo still builds", "Ctrl-C ends it"),
-        Phase::Listing => ("still listing tests", "given up after `list-timeout`"),
+pub fn holds_up(stage: Stage, at_work: &[AtWork]) -> String {
+    let (what, how) = match stage {
+        Stage::Building => ("cargo still builds", "Ctrl-C ends it"),
+        Stage::Listing => ("still listing tests", "given up after `list-timeout`"),
     };
     format!("{:>12} {what}{} ({how})", "waiting", behind_a_colon(at_work))
 }
@@ -145,74 +147,74 @@ pub fn verdict_word(outcome: Outcome) -> &'static str {
     }
 }
 
-pub fn note(note: &Note) -> String {
-    match note {
-        Note::DamagedState { path, why } => format!(
+pub fn warning(warning: &Warning) -> String {
+    match warning {
+        Warning::DamagedStateFile { path, why } => format!(
             "ignored `{}`, which is damaged ({why}); it will be written anew",
             path.display()
         ),
-        Note::StateNotWritten { path, why } => format!(
+        Warning::StateFileNotWritten { path, why } => format!(
             "could not write `{}` ({why}); the next run will know less, the verdicts hold",
             path.display()
         ),
-        Note::FloodNotKept { path, why } => format!(
+        Warning::OutputNotKept { path, why } => format!(
             "could not keep below `{}` all that tests printed ({why}); the report has the beginning and the end of it",
             path.display()
         ),
-        Note::ListFailed(failure) => failure.to_string(),
-        Note::RunsWhole(whole) => whole.to_string(),
-        Note::NoChannel { binary, way: Way::Agent } => format!(
+        Warning::ListFailed(failure) => failure.to_string(),
+        Warning::RunsAsOneTest(whole) => whole.to_string(),
+        Warning::ProtocolFailed { binary, protocol: Protocol::Agent } => format!(
             "the agent in `{binary}` was not let in or fell silent: its tests go on without it, and what they leave behind is not looked for"
         ),
-        Note::NoChannel { binary, .. } => format!(
+        Warning::ProtocolFailed { binary, .. } => format!(
             "what `{binary}` writes to libtest's `--logfile` is lost, or may be another process's: each of its tests runs in a process of its own"
         ),
-        Note::SetUpAgain { node, why } => format!(
+        Warning::UnitRestarted { node, why } => format!(
             "the rest of the unit `{node}` goes on in a fresh process ({why}): what it had set up is set up again"
         ),
-        Note::Unwatched { binaries } => format!(
+        Warning::NoLeakCheck { binaries } => format!(
             "threads and panics of {} were not looked at: the agent was not in there",
             count(*binaries, "binary")
         ),
-        Note::GoneFromBaseline { leaks } => format!(
+        Warning::StaleBaseline { leaks } => format!(
             "{} of {} did not occur any more; take out what is mended: {}",
             count(leaks.len(), "leak"),
             crate::leaks::baseline::FILE,
             list(leaks)
         ),
-        Note::BaselineWritten { path, leaks } => format!(
+        Warning::BaselineWritten { path, leaks } => format!(
             "wrote {} to `{}`; keep it under version control",
             count(*leaks, "leak"),
             path.display()
         ),
-        Note::Strays { count: 1 } => {
+        Warning::OrphansKilled { count: 1 } => {
             "1 process outlived the test that started it and was ended".to_owned()
         }
-        Note::Strays { count: number } => format!(
+        Warning::OrphansKilled { count: number } => format!(
             "{} outlived the tests that started them and were ended",
             count(*number, "process")
         ),
-        Note::TimeWasUp { limit } => format!(
+        Warning::RunTimedOut { limit } => format!(
             "the run was ended after {limit:?} (run-timeout); what had not begun was not run"
         ),
-        Note::TooManyDeaths { workers } => format!(
+        Warning::TooManyCrashes { workers } => format!(
             "gave up: {} died under their tests (--max-crashes {workers}); what had not begun was not run",
             count(*workers, "process")
         ),
-        Note::WantsTerminal { node } => format!(
+        Warning::NeedsTerminal { node } => format!(
             "a test of `{node}` wants the terminal, and its process is stopped for it: it goes on when the run is in the foreground (fg)"
         ),
-        Note::Broken { thread, why } => {
+        Warning::InternalError { thread, why } => {
             format!(
                 "{}; what had not ended was not run",
                 Error::Internal { thread: thread.clone(), why: why.clone() }
             )
         }
-        Note::Kept { fixtures } => format!(
+        Warning::FixturesKept { fixtures } => format!(
             "left up for the next run: fixture {}; to stop what is up: cargo partest fixtures stop",
             list(fixtures)
         ),
-        Note::Doctests { packages } => {
+        Warning::DoctestsNotRun { packages } => {
             format!("doctests of {} were not run: cargo test --doc", list(packages))
         }
     }
@@ -280,8 +282,8 @@ pub fn counts(summary: &Summary) -> String {
 }
 
 /// What kept the run from ending earlier, and what could be done about it.
-pub fn longest(longest: &Longest, summary: &Summary) -> String {
-    let Longest { what, took, tests, is_unit } = longest;
+pub fn longest(longest: &LongestBatch, summary: &Summary) -> String {
+    let LongestBatch { what, took, tests, is_unit } = longest;
     let what = format!("`{what}` took {} of {} s", seconds(*took), seconds(summary.took));
     match (*tests, *is_unit) {
         (1, _) => format!("{what}: no plan could be shorter"),
@@ -387,13 +389,13 @@ mod tests {
     fn what_held_the_run_up_is_named_with_what_helps() {
         let took = Duration::from_secs(41);
         let what = "api::sync".to_owned();
-        let unit = Longest { what, took, tests: 9, is_unit: true };
+        let unit = LongestBatch { what, took, tests: 9, is_unit: true };
         let summary = Summary { took: Duration::from_secs(45), ..Summary::default() };
         assert_eq!(
             longest(&unit, &summary),
             "`api::sync` took 41.0 of 45.0 s in one process: \"split\" would spread it, if its tests allow"
         );
-        let single = Longest { tests: 1, ..unit };
+        let single = LongestBatch { tests: 1, ..unit };
         assert!(longest(&single, &summary).ends_with("no plan could be shorter"));
     }
 

@@ -10,11 +10,12 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::messages;
 use crate::cli::settings::{Settings, Verbosity};
 use crate::model::duration::seconds;
-use crate::model::event::{Event, FixtureEvent, Note, RunsNow};
+use crate::model::event::{Event, FixtureEvent, SlotStatus};
 use crate::model::fixture::FixtureInstance;
 use crate::model::outcome::Outcome;
 use crate::model::test::TestId;
 use crate::model::verdict::Verdict;
+use crate::model::warning::Warning;
 use crate::report::text::{Paint, is_quiet};
 use crate::report::view::View;
 
@@ -72,12 +73,14 @@ impl Progress {
 
     pub fn show(&mut self, event: &Event, view: &View<'_>) {
         match event {
-            Event::Started { tests, binaries, slots, .. } => self.start(*tests, *binaries, *slots),
+            Event::RunStarted { tests, binaries, slots, .. } => {
+                self.start(*tests, *binaries, *slots)
+            }
             Event::BatchStarted { batch, what, .. } => {
                 self.running.insert(*batch, what.clone());
                 self.show_running();
             }
-            Event::BatchEnded { batch } => {
+            Event::BatchFinished { batch } => {
                 self.running.remove(batch);
                 self.show_running();
             }
@@ -92,15 +95,15 @@ impl Progress {
             }
             Event::Slow { test, took } => self.slow(*test, *took, view),
             Event::Retrying { test, outcome, left } => self.retrying(*test, *outcome, *left, view),
-            Event::Judged { test, verdict } => self.judged(*test, verdict, view),
+            Event::TestFinished { test, verdict } => self.judged(*test, verdict, view),
             Event::Fixture { instance, what } => self.fixture(instance, what),
-            Event::Wrote { bytes } => self.pass_through(bytes),
-            Event::Note(note) => self.note(note),
-            Event::WhatRuns(slots) => self.what_runs(slots, view),
+            Event::Output { bytes } => self.pass_through(bytes),
+            Event::Warning(note) => self.note(note),
+            Event::Status(slots) => self.what_runs(slots, view),
             // The result tells of it.
-            Event::LeftBehind { .. } | Event::Built => {}
+            Event::LeftBehind { .. } | Event::BuildFinished => {}
             Event::Tick => self.bar.tick(),
-            Event::Finished(_) => self.finish(view),
+            Event::RunFinished(_) => self.finish(view),
         }
     }
 
@@ -146,7 +149,7 @@ impl Progress {
         let is_shown = match self.verbosity {
             Verbosity::Quiet => false,
             Verbosity::Verbose => true,
-            Verbosity::Normal => !verdict.outcome.is_well(),
+            Verbosity::Normal => !verdict.outcome.is_success(),
         };
         if is_shown && self.ordered {
             self.held.push((test, verdict.clone()));
@@ -183,7 +186,7 @@ impl Progress {
                     self.paint.warn("warning")
                 ));
             }
-            FixtureEvent::Lost { why, .. } => {
+            FixtureEvent::Failed { why, .. } => {
                 self.line(&format!(
                     "{}: fixture {instance} failed: {why}",
                     self.paint.bad("error")
@@ -203,19 +206,23 @@ impl Progress {
         });
     }
 
-    fn note(&self, note: &Note) {
+    fn note(&self, note: &Warning) {
         // These stand in the result.
-        let is_worth_it =
-            !matches!(note, Note::Doctests { .. } | Note::Unwatched { .. } | Note::Kept { .. });
+        let is_worth_it = !matches!(
+            note,
+            Warning::DoctestsNotRun { .. }
+                | Warning::NoLeakCheck { .. }
+                | Warning::FixturesKept { .. }
+        );
         if is_worth_it && (self.verbosity != Verbosity::Quiet || is_grave(note)) {
             let word =
                 if is_grave(note) { self.paint.bad("error") } else { self.paint.warn("warning") };
-            self.line(&format!("{word}: {}", messages::note(note)));
+            self.line(&format!("{word}: {}", messages::warning(note)));
         }
     }
 
     /// Also for those who asked for quiet: they have asked for this too.
-    fn what_runs(&self, slots: &[RunsNow], view: &View<'_>) {
+    fn what_runs(&self, slots: &[SlotStatus], view: &View<'_>) {
         /// As many as a glance takes in.
         const LINES: usize = 20;
         let held: usize = slots.iter().map(|runs| runs.held).sum();
@@ -251,13 +258,13 @@ impl Progress {
     }
 }
 
-fn is_grave(note: &Note) -> bool {
+fn is_grave(note: &Warning) -> bool {
     matches!(
         note,
-        Note::ListFailed(_)
-            | Note::TooManyDeaths { .. }
-            | Note::TimeWasUp { .. }
-            | Note::Broken { .. }
+        Warning::ListFailed(_)
+            | Warning::TooManyCrashes { .. }
+            | Warning::RunTimedOut { .. }
+            | Warning::InternalError { .. }
     )
 }
 

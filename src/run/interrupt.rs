@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::model::event::Phase;
+use crate::model::event::Stage;
 
 #[cfg(unix)]
 use crate::process::event::Passed;
@@ -19,7 +19,7 @@ use crate::worker::inbox::Message;
 #[derive(Debug)]
 pub struct Notice {
     pub occasion: Occasion,
-    pub phase: Phase,
+    pub stage: Stage,
     /// The processes that are waited for.
     pub at_work: Vec<AtWork>,
     /// Whether tests run meanwhile.
@@ -56,15 +56,15 @@ impl Interrupts {
     }
 
     /// What the first test waits for, or the first of the rest.
-    pub fn phase(&self) -> Phase {
+    pub fn stage(&self) -> Stage {
         let builds = self.build().is_some() && self.groups.listers().is_empty();
-        if builds { Phase::Building } else { Phase::Listing }
+        if builds { Stage::Building } else { Stage::Listing }
     }
 
     /// The processes that it waits for: what cargo has started, or cargo itself, or the binaries
     /// that are listed. None where nobody tells.
     pub fn at_work(&self) -> Vec<AtWork> {
-        let pids = match self.build().filter(|_| self.phase() == Phase::Building) {
+        let pids = match self.build().filter(|_| self.stage() == Stage::Building) {
             None => self.groups.listers(),
             Some(cargo) => match procfs::children_of(&cargo.to_string()) {
                 none if none.is_empty() => vec![cargo],
@@ -195,8 +195,8 @@ impl Interrupts {
     }
 
     fn notify(&self, occasion: Occasion, tests_run: bool) {
-        let (phase, at_work) = (self.phase(), self.at_work());
-        self.show.inspect(|show| show(&Notice { occasion, phase, at_work, tests_run }));
+        let (stage, at_work) = (self.stage(), self.at_work());
+        self.show.inspect(|show| show(&Notice { occasion, stage, at_work, tests_run }));
     }
 
     /// Whether there are tests.

@@ -164,7 +164,7 @@ impl Ledger {
     fn clear(&mut self, death: usize, test: TestId, verdict: Verdict) -> Vec<(TestId, Verdict)> {
         let death = &mut self.deaths[death];
         death.suspects.retain(|suspect| *suspect != test);
-        death.has_culprit |= !verdict.outcome.is_well();
+        death.has_culprit |= !verdict.outcome.is_success();
         death.cleared.push((test, verdict));
         if !death.suspects.is_empty() {
             return Vec::new();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use crate::model::event::RunsNow;
+use crate::model::event::SlotStatus;
 use crate::model::test::TestId;
 use crate::process::clock;
 
@@ -31,12 +31,12 @@ impl ActiveWorkers {
         self.lock().is_empty()
     }
 
-    pub fn now(&self) -> Vec<RunsNow> {
+    pub fn now(&self) -> Vec<SlotStatus> {
         let runs_now = |place: &Occupied| {
             let tests = place.tests.iter().map(|(test, began)| (*test, clock::since(*began)));
-            RunsNow { slot: place.slot, tests: tests.collect(), held: place.held }
+            SlotStatus { slot: place.slot, tests: tests.collect(), held: place.held }
         };
-        let mut all: Vec<RunsNow> = self.lock().values().map(runs_now).collect();
+        let mut all: Vec<SlotStatus> = self.lock().values().map(runs_now).collect();
         all.sort_by_key(|place| place.slot);
         all
     }

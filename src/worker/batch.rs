@@ -4,7 +4,7 @@ use std::sync::mpsc::Sender;
 
 use super::exit_code::run_one_by_one;
 use super::supervise::run_in_parts;
-use crate::model::way::Way;
+use crate::model::protocol::Protocol;
 use crate::worker::context::Context;
 use crate::worker::inbox::{EndCause, Message, BatchEnd, guarded, send};
 use crate::worker::job::Job;
@@ -13,9 +13,9 @@ use crate::worker::job::Job;
 /// `Finished`.
 pub fn run(job: &Job, context: &Context<'_>, inbox: &Sender<Message>) {
     let thread = format!("the thread of slot {}", job.slot());
-    let rest = guarded(&thread, inbox, || match job.way {
-        Way::Agent | Way::LedgerFile => run_in_parts(job, context, inbox),
-        Way::ExitCode => run_one_by_one(job, context, inbox),
+    let rest = guarded(&thread, inbox, || match job.protocol {
+        Protocol::Agent | Protocol::LogFile => run_in_parts(job, context, inbox),
+        Protocol::ExitCode => run_one_by_one(job, context, inbox),
     });
     let nothing =
         || BatchEnd { cause: EndCause::Stopped, not_begun: job.batch.tests.clone(), ..BatchEnd::done() };

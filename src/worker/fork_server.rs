@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::cargo::binary::Binary;
 use crate::cargo::environment;
 use crate::fixture::handover::Values;
-use crate::model::way::Way;
+use crate::model::protocol::Protocol;
 use crate::plan::group::{Isolation, Group};
 use crate::process::platform;
 use crate::worker::agent_file::AgentFile;
@@ -68,7 +68,10 @@ impl ForkServers {
     ) -> Option<Arc<platform::Prepared>> {
         let of_binary = self.0.get(job.group.listing)?;
         // A limit is set before a program is loaded; a runner may be anything.
-        if job.way != Way::Agent || job.group.memory.is_some() || !binary.runner.is_empty() {
+        if job.protocol != Protocol::Agent
+            || job.group.memory.is_some()
+            || !binary.runner.is_empty()
+        {
             return None;
         }
         let (env, values) = (&job.group.env, &job.values);

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use crate::error::{self, Result};
 use crate::fixture::task::FixtureUpdate;
-use crate::model::event::Note;
 use crate::model::leak::Leak;
 use crate::model::output::Output;
 use crate::model::reason::Timeout;
 use crate::model::test::TestId;
 use crate::model::verdict::Verdict;
+use crate::model::warning::Warning;
 use crate::plan::group::Instance;
 use crate::process::event::Passed;
 
@@ -49,7 +49,7 @@ pub enum Message {
     /// cargo has built more test binaries, and they are listed, in these places.
     Listed {
         listings: Range<usize>,
-        notes: Vec<Note>,
+        warnings: Vec<Warning>,
     },
     /// cargo has ended, and everything is listed.
     Built(Result<()>),
@@ -137,7 +137,7 @@ impl BatchEnd {
 pub fn guarded<T>(thread: &str, inbox: &Sender<Message>, work: impl FnOnce() -> T) -> Option<T> {
     let done = catch_unwind(AssertUnwindSafe(work));
     done.inspect_err(|panic| {
-        let (thread, why) = (thread.to_owned(), error::said(&**panic));
+        let (thread, why) = (thread.to_owned(), error::panic_message(&**panic));
         send(inbox, Message::Broken { thread, why });
     })
     .ok()

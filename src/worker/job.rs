@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::cargo::environment;
 use crate::fixture::handover::Values;
-use crate::model::way::Way;
+use crate::model::protocol::Protocol;
 use crate::plan::group::{Batch, Group};
 use crate::process::event::Role;
 use crate::process::platform;
@@ -18,7 +18,7 @@ pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(20);
 pub struct Job {
     pub batch: Batch,
     pub group: Arc<Group>,
-    pub way: Way,
+    pub protocol: Protocol,
     /// What its fixtures have handed over.
     pub values: Values,
     /// Set when one of its fixtures has died: what has not begun must not.

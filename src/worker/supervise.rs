@@ -18,10 +18,10 @@ use crate::discovery::listing::Listing;
 use crate::leaks::finding::Finding;
 use crate::libtest;
 use crate::model::outcome::Outcome;
+use crate::model::protocol::Protocol;
 use crate::model::reason::{Reason, Timeout};
 use crate::model::test::TestId;
 use crate::model::verdict::Verdict;
-use crate::model::way::Way;
 use crate::process::clock;
 use crate::process::event::{End, Happening, Stream};
 use crate::process::look::At;
@@ -116,11 +116,11 @@ impl<'r> Worker<'r> {
         let number = context.next_worker();
         let mut command = listing.binary.command();
         prepare(&mut command, job, context.run_id, number);
-        let wire = wire(job.way, &mut command, context)?;
+        let wire = wire(job.protocol, &mut command, context)?;
         command.args(["--test-threads", &job.batch.threads.to_string()]);
         if !captures {
             command.arg("--nocapture");
-        } else if job.way == Way::LedgerFile {
+        } else if job.protocol == Protocol::LogFile {
             // The verdicts come through the ledger, and a dot is the shortest line.
             command.args(["--format", "terse"]);
         }
@@ -371,7 +371,7 @@ impl<'r> Worker<'r> {
         let has_output = output.is_some();
         let verdict = Verdict {
             took: Some(took.or_else(|| began.map(clock::since)).unwrap_or_default()),
-            processor,
+            cpu_time: processor,
             load: load(took, processor.filter(|_| !has_started_processes)),
             worker: Some(self.number),
             output: output.unwrap_or_default(),

@@ -5,12 +5,13 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::state::{Run, Running, aborted};
-use crate::model::event::{Event, LeftBy, Note};
+use crate::model::event::{Event, LeakedBy};
 use crate::model::outcome::Outcome;
+use crate::model::protocol::Protocol;
 use crate::model::reason::{Reason, Requeued, WorkerEnd};
 use crate::model::test::TestId;
 use crate::model::verdict::Verdict;
-use crate::model::way::Way;
+use crate::model::warning::Warning;
 use crate::plan::group::{Batch, Isolation};
 use crate::process::clock;
 use crate::worker::inbox::{EndCause, LateLeaks, Overdue, BatchEnd};
@@ -22,13 +23,13 @@ const MOST_INNOCENT: u32 = 2;
 impl Run<'_> {
     pub(super) fn batch_finished(&mut self, id: usize, mut rest: BatchEnd) {
         let Some(running) = self.running.remove(&id) else { return };
-        let Running { batch, way, began, reported, fixture_is_lost } = running;
+        let Running { batch, protocol, began, reported, fixture_is_lost } = running;
         let forgotten = reconcile(&mut rest, &batch, &reported);
         rest.not_begun.iter().for_each(|test| self.ledger.undo_start(*test));
         self.requeue_innocent(&batch, &mut rest);
         self.ending = Some(batch.clone());
         self.plan.finished(id);
-        self.emit(Event::BatchEnded { batch: id });
+        self.emit(Event::BatchFinished { batch: id });
         let took = clock::since(began);
         self.busy += took * u32::try_from(batch.slots.len()).unwrap_or(1);
         self.note_length(&batch, took);
@@ -47,8 +48,10 @@ impl Run<'_> {
                 let tests = [running, rest.not_begun].concat();
                 self.requeue_or_give_up(&batch, tests, Requeued::Recycled);
             }
-            EndCause::NoChannel => self.no_channel(&batch, way, [running, rest.not_begun].concat()),
-            EndCause::Misheard => self.misheard(&batch, way, [running, rest.not_begun].concat()),
+            EndCause::NoChannel => {
+                self.no_channel(&batch, protocol, [running, rest.not_begun].concat())
+            }
+            EndCause::Misheard => self.misheard(&batch, protocol, [running, rest.not_begun].concat()),
             EndCause::Stopped => self.requeue(&batch, rest.not_begun),
             EndCause::NotStarted(why) => {
                 let reason = Reason::WorkerNotStarted(why.clone());
@@ -75,8 +78,8 @@ impl Run<'_> {
 
     pub(super) fn left_behind(&mut self, batch: &Batch, left: Vec<LateLeaks>) {
         for LateLeaks { test, leaks } in left {
-            let unit = || LeftBy::Unit(self.plan.group(batch.group).node.clone());
-            let by = test.map_or_else(unit, LeftBy::Test);
+            let unit = || LeakedBy::Unit(self.plan.group(batch.group).node.clone());
+            let by = test.map_or_else(unit, LeakedBy::Test);
             self.summary.add_leaks(&leaks);
             self.emit(Event::LeftBehind { by, leaks });
         }
@@ -88,7 +91,7 @@ impl Run<'_> {
         self.note_fresh_process(batch, &rest.not_begun, &how);
         self.requeue_or_give_up(batch, rest.not_begun, Requeued::WorkerDied(how));
         if self.deaths == self.context.most_deaths {
-            self.emit(Event::Note(Note::TooManyDeaths { workers: self.deaths }));
+            self.emit(Event::Warning(Warning::TooManyCrashes { workers: self.deaths }));
             self.stop();
         }
     }
@@ -137,35 +140,35 @@ impl Run<'_> {
         }
     }
 
-    pub(super) fn no_channel(&mut self, batch: &Batch, way: Way, tests: Vec<TestId>) {
+    pub(super) fn no_channel(&mut self, batch: &Batch, protocol: Protocol, tests: Vec<TestId>) {
         let listing = self.plan.group(batch.group).listing;
-        if way == Way::ExitCode {
+        if protocol == Protocol::ExitCode {
             return self.requeue_or_give_up(batch, tests, Requeued::SilentWorker);
         }
         // The way of some of them is their own: the binary's serves the others.
         for test in &tests {
-            if let Some(own) = self.misheard.get_mut(test).filter(|own| **own == way) {
-                *own = way.next();
+            if let Some(own) = self.misheard.get_mut(test).filter(|own| **own == protocol) {
+                *own = protocol.next();
             }
         }
         // Several workers of one binary may find it out at the same time.
-        if self.ways[listing] == way {
-            self.ways[listing] = way.next();
+        if self.protocols[listing] == protocol {
+            self.protocols[listing] = protocol.next();
             let binary = self.context.inventory.listings[listing].binary.name.clone();
-            self.emit(Event::Note(Note::NoChannel { binary, way }));
+            self.emit(Event::Warning(Warning::ProtocolFailed { binary, protocol }));
         }
         self.requeue(batch, tests);
     }
 
     /// These tests ran, and nobody knows what came of them: each runs again by itself, so that
     /// what it prints cannot be in the way of another's verdict, and is heard in a simpler way.
-    pub(super) fn misheard(&mut self, batch: &Batch, way: Way, tests: Vec<TestId>) {
-        if way == Way::ExitCode {
+    pub(super) fn misheard(&mut self, batch: &Batch, protocol: Protocol, tests: Vec<TestId>) {
+        if protocol == Protocol::ExitCode {
             return self.requeue_or_give_up(batch, tests, Requeued::LostVerdict);
         }
         let open = tests.into_iter().filter(|test| !self.ledger.has_verdict(*test));
         let open: Vec<TestId> = open.collect();
-        self.misheard.extend(open.iter().map(|test| (*test, way.next())));
+        self.misheard.extend(open.iter().map(|test| (*test, protocol.next())));
         if self.stopped || self.lost_fixture_of(self.plan.group(batch.group)).is_some() {
             return self.requeue(batch, open);
         }
@@ -177,8 +180,8 @@ impl Run<'_> {
     pub(super) fn note_fresh_process(&mut self, batch: &Batch, rest: &[TestId], why: &str) {
         let group = self.plan.group(batch.group);
         if group.isolation == Isolation::Unit && !rest.is_empty() && !self.stopped {
-            let note = Note::SetUpAgain { node: group.node.clone(), why: why.to_owned() };
-            self.emit(Event::Note(note));
+            let warning = Warning::UnitRestarted { node: group.node.clone(), why: why.to_owned() };
+            self.emit(Event::Warning(warning));
         }
     }
 }

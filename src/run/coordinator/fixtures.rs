@@ -82,7 +82,7 @@ impl Run<'_> {
             FixtureUpdate::Released => {
                 self.fixtures.remove(&instance);
                 self.plan.fixture_is_down(instance);
-                self.emit_fixture(instance, FixtureEvent::Released);
+                self.emit_fixture(instance, FixtureEvent::Kept);
                 self.resolve_held_failures(instance, None);
             }
             FixtureUpdate::Stopped { left, failures } => {
@@ -107,7 +107,7 @@ impl Run<'_> {
             self.emit_fixture(instance, FixtureEvent::Stopped { leaks, failures: Vec::new() });
             return self.resolve_held_failures(instance, None);
         }
-        self.summary.lost_fixtures += 1;
+        self.summary.failed_fixtures += 1;
         let name = self.context.fixtures[instance.fixture].name.clone();
         let reason = Reason::FixtureFailed {
             instance: FixtureInstance { name, slot: instance.slot },
@@ -115,7 +115,7 @@ impl Run<'_> {
         };
         let blocked = LostFixture { reason, output: tail(&output).to_vec() };
         self.lost.insert(instance, blocked.clone());
-        self.emit_fixture(instance, FixtureEvent::Lost { why, output, leaks });
+        self.emit_fixture(instance, FixtureEvent::Failed { why, output, leaks });
         for test in waiting {
             self.block(test, &blocked);
         }

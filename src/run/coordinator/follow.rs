@@ -14,12 +14,14 @@ use super::fixtures::run_fixture;
 use super::state::{Next, Run, Running, Starter};
 use crate::error::{Error, Result};
 use crate::fixture::task::{FixtureTask, Failure, FixtureUpdate};
-use crate::model::event::{Event, Longest, Note, Summary};
+use crate::model::event::Event;
 use crate::model::outcome::Outcome;
+use crate::model::protocol::Protocol;
 use crate::model::reason::Reason;
+use crate::model::summary::{LongestBatch, Summary};
 use crate::model::test::TestId;
 use crate::model::verdict::Verdict;
-use crate::model::way::Way;
+use crate::model::warning::Warning;
 use crate::plan::fixtures::FixtureStep;
 use crate::plan::group::{Batch, Isolation, Instance};
 use crate::process::clock;
@@ -140,7 +142,7 @@ impl<'r> Run<'r> {
     pub(super) fn hand_out(&mut self, batch: Batch) -> Job {
         let group = self.plan.group(batch.group).clone();
         batch.tests.iter().for_each(|test| self.ledger.note_start(*test));
-        let way = self.way_of(&batch.tests);
+        let protocol = self.protocol_of(&batch.tests);
         let what = match batch.tests.as_slice() {
             [only] => self.id(*only),
             _ => group.node.clone(),
@@ -151,18 +153,18 @@ impl<'r> Run<'r> {
         let fixture_is_lost = Arc::new(AtomicBool::new(false));
         let (began, reported) = (clock::now(), vec![false; batch.tests.len()]);
         let running =
-            Running { batch: batch.clone(), way, began, reported, fixture_is_lost: fixture_is_lost.clone() };
+            Running { batch: batch.clone(), protocol, began, reported, fixture_is_lost: fixture_is_lost.clone() };
         self.running.insert(batch.id, running);
         self.schedule_slow_check(batch.group);
         let values = self.values_for_tests(&group, batch.slots.first().copied());
-        Job { batch, group, way, values, fixture_is_lost }
+        Job { batch, group, protocol, values, fixture_is_lost }
     }
 
     pub(super) fn handle_message(&mut self, message: Message) {
         match message {
             Message::Signal(signal) => self.interrupt(signal),
             Message::Orphaned => self.orphaned(),
-            Message::WhatRuns => self.emit(Event::WhatRuns(self.context.running.now())),
+            Message::WhatRuns => self.emit(Event::Status(self.context.running.now())),
 
             Message::Failing { test } if self.batch_of(test).is_none() => {}
             Message::Failing { test } => self.emit(Event::Failing { test }),
@@ -174,11 +176,11 @@ impl<'r> Run<'r> {
             }
             Message::Judged { .. } => {}
             Message::Fixture { instance, update } => self.take_fixture_update(instance, update),
-            Message::Wrote { bytes } => self.emit(Event::Wrote { bytes }),
-            Message::Listed { listings, notes } => {
-                let is_failure = |note: &&Note| matches!(note, Note::ListFailed(_));
-                self.summary.list_failures += notes.iter().filter(is_failure).count();
-                notes.into_iter().for_each(|note| self.emit(Event::Note(note)));
+            Message::Wrote { bytes } => self.emit(Event::Output { bytes }),
+            Message::Listed { listings, warnings } => {
+                let is_failure = |warning: &&Warning| matches!(warning, Warning::ListFailed(_));
+                self.summary.list_failures += warnings.iter().filter(is_failure).count();
+                warnings.into_iter().for_each(|warning| self.emit(Event::Warning(warning)));
                 self.listed(listings);
             }
             Message::Built(end) => self.built(end),
@@ -186,7 +188,7 @@ impl<'r> Run<'r> {
             Message::WantsTerminal { batch } => {
                 if let Some(running) = self.running.get(&batch) {
                     let node = self.plan.group(running.batch.group).node.clone();
-                    self.emit(Event::Note(Note::WantsTerminal { node }));
+                    self.emit(Event::Warning(Warning::NeedsTerminal { node }));
                 }
             }
             Message::Broken { thread, why } => self.broken(thread, why),
@@ -221,7 +223,7 @@ impl<'r> Run<'r> {
         match end {
             Ok(()) => {
                 self.start_timeout();
-                self.emit(Event::Built);
+                self.emit(Event::BuildFinished);
             }
             Err(error) => {
                 self.undone = Some(error);
@@ -239,15 +241,16 @@ impl<'r> Run<'r> {
                 tests => (group.node.clone(), tests.len()),
             };
             let is_unit = group.isolation == Isolation::Unit;
-            self.longest = Some(Longest { what, took, tests, is_unit });
+            self.longest = Some(LongestBatch { what, took, tests, is_unit });
         }
     }
 
     pub(super) fn finish(mut self, began: Instant) -> Summary {
         let used: BTreeSet<usize> = self.plan.groups().map(|group| group.listing).collect();
-        let unwatched = used.iter().filter(|listing| self.ways[**listing] != Way::Agent).count();
+        let unwatched =
+            used.iter().filter(|listing| self.protocols[**listing] != Protocol::Agent).count();
         if unwatched > 0 {
-            self.emit(Event::Note(Note::Unwatched { binaries: unwatched }));
+            self.emit(Event::Warning(Warning::NoLeakCheck { binaries: unwatched }));
         }
         if !self.stopped {
             // Cannot happen while the plan is right; were it to, it must not look like a pass.
@@ -273,7 +276,7 @@ impl<'r> Run<'r> {
 
 /// Whether one batch is why the run did not end earlier: it ran for most of the time, and the
 /// other slots had nothing to do for much of it.
-fn holds_up(longest: &Longest, took: Duration, fill: f64) -> bool {
+fn holds_up(longest: &LongestBatch, took: Duration, fill: f64) -> bool {
     const WORTH_A_WORD: Duration = Duration::from_secs(2);
     const MOST: f64 = 0.7;
     took >= WORTH_A_WORD && fill < MOST && longest.took.as_secs_f64() >= MOST * took.as_secs_f64()

@@ -12,12 +12,13 @@ use crate::discovery::test_list::Dispatch;
 use crate::error::Error;
 use crate::fixture::handover::Values;
 use crate::fixture::task::{FixtureHandle, FixtureTask};
-use crate::model::event::{Event, Longest, Summary};
+use crate::model::event::Event;
 use crate::model::outcome::Outcome;
+use crate::model::protocol::Protocol;
 use crate::model::reason::Reason;
+use crate::model::summary::{LongestBatch, Summary};
 use crate::model::test::TestId;
 use crate::model::verdict::Verdict;
-use crate::model::way::Way;
 use crate::plan::group::{Batch, Group, Instance};
 use crate::plan::schedule::Plan;
 use crate::process::event::Passed;
@@ -52,9 +53,9 @@ pub struct Run<'r> {
     pub(super) plan: Plan,
     pub(super) ledger: Ledger,
     /// How the verdicts of each listing are learnt.
-    pub(super) ways: Vec<Way>,
+    pub(super) protocols: Vec<Protocol>,
     /// Tests whose verdict could not be heard that way, and those that can be heard.
-    pub(super) misheard: HashMap<TestId, Way>,
+    pub(super) misheard: HashMap<TestId, Protocol>,
     pub(super) running: HashMap<usize, Running>,
     pub(super) fixtures: HashMap<Instance, RunningFixture>,
     /// Why the tests of these fixtures cannot run any more, on no slot.
@@ -66,7 +67,7 @@ pub struct Run<'r> {
     /// Failures of tests whose fixture had ended, until it is known how.
     pub(super) held_failures: Vec<(Instance, TestId, Verdict)>,
     pub(super) summary: Summary,
-    pub(super) longest: Option<Longest>,
+    pub(super) longest: Option<LongestBatch>,
     /// Time of slots that were held.
     pub(super) busy: Duration,
     pub(super) fail_fast: bool,
@@ -95,7 +96,7 @@ pub struct Run<'r> {
 /// A batch that a worker has.
 pub(super) struct Running {
     pub(super) batch: Batch,
-    pub(super) way: Way,
+    pub(super) protocol: Protocol,
     pub(super) began: Instant,
     /// Of which of its tests the worker has told a verdict.
     pub(super) reported: Vec<bool>,
@@ -150,7 +151,7 @@ impl<'r> Run<'r> {
             emit,
             plan,
             ledger: Ledger::default(),
-            ways: Vec::new(),
+            protocols: Vec::new(),
             misheard: HashMap::new(),
             running: HashMap::new(),
             fixtures: HashMap::new(),
@@ -183,8 +184,8 @@ impl<'r> Run<'r> {
     pub(super) fn expect_verdicts(&mut self, first: usize) {
         let listings = &self.context.inventory.listings;
         self.summary.binaries = listings.len();
-        let new = listings.iter().skip(self.ways.len());
-        self.ways.extend(new.map(|listing| way(listing, self.context)));
+        let new = listings.iter().skip(self.protocols.len());
+        self.protocols.extend(new.map(|listing| protocol(listing, self.context)));
         for group in self.plan.groups().skip(first) {
             group.tests.iter().for_each(|test| self.ledger.expect(test.id));
             let soonest = group.tests.iter().map(|test| test.slow).min();
@@ -214,8 +215,8 @@ impl<'r> Run<'r> {
 
     /// How many other tests the process of a running test was handed.
     pub(super) fn beside(&self, test: TestId) -> usize {
-        match self.way_of(&[test]) {
-            Way::ExitCode => 0,
+        match self.protocol_of(&[test]) {
+            Protocol::ExitCode => 0,
             _ => self.batch_of(test).map_or(0, |batch| batch.tests.len().saturating_sub(1)),
         }
     }
@@ -231,9 +232,9 @@ impl<'r> Run<'r> {
     }
 
     /// The simplest way that one of these tests of one listing needs.
-    pub(super) fn way_of(&self, tests: &[TestId]) -> Way {
-        let usual = tests.first().map_or(Way::ExitCode, |test| self.ways[test.listing]);
-        tests.iter().filter_map(|test| self.misheard.get(test)).copied().fold(usual, Way::max)
+    pub(super) fn protocol_of(&self, tests: &[TestId]) -> Protocol {
+        let usual = tests.first().map_or(Protocol::ExitCode, |test| self.protocols[test.listing]);
+        tests.iter().filter_map(|test| self.misheard.get(test)).copied().fold(usual, Protocol::max)
     }
 
     pub(super) fn emit(&mut self, event: Event) {
@@ -244,16 +245,16 @@ impl<'r> Run<'r> {
     }
 
     pub(super) fn is_cut_short(&self) -> bool {
-        self.interrupted.is_some() || self.summary.time_was_up || self.summary.is_broken
+        self.interrupted.is_some() || self.summary.timed_out || self.summary.internal_error
     }
 }
 
 /// The best way to learn a listing's verdicts.
-pub(super) fn way(listing: &Listing, context: &Context<'_>) -> Way {
+pub(super) fn protocol(listing: &Listing, context: &Context<'_>) -> Protocol {
     match listing.dispatch {
-        Dispatch::Batches if context.agent.is_some() && listing.takes_agent() => Way::Agent,
-        Dispatch::Batches => Way::LedgerFile,
-        Dispatch::OneByOne | Dispatch::Whole => Way::ExitCode,
+        Dispatch::Batches if context.agent.is_some() && listing.takes_agent() => Protocol::Agent,
+        Dispatch::Batches => Protocol::LogFile,
+        Dispatch::OneByOne | Dispatch::Whole => Protocol::ExitCode,
     }
 }
 

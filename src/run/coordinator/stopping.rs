@@ -3,10 +3,11 @@
 use std::sync::atomic::Ordering;
 
 use super::state::{GRACE, ORPHANS_GRACE, Run, aborted};
-use crate::model::event::{Event, Note};
+use crate::model::event::Event;
 use crate::model::outcome::Outcome;
 use crate::model::reason::Reason;
 use crate::model::verdict::Verdict;
+use crate::model::warning::Warning;
 use crate::plan::group::Batch;
 use crate::process::clock;
 use crate::process::event::Passed;
@@ -37,8 +38,8 @@ impl Run<'_> {
 
     /// What a lost thread would have told is not known, so nothing can go on.
     pub(super) fn broken(&mut self, thread: String, why: String) {
-        self.summary.is_broken = true;
-        self.emit(Event::Note(Note::Broken { thread, why }));
+        self.summary.internal_error = true;
+        self.emit(Event::Warning(Warning::InternalError { thread, why }));
         self.stop();
         self.context.groups.kill_all();
     }
@@ -55,10 +56,10 @@ impl Run<'_> {
     pub(super) fn cut_short(&mut self, batch: &Batch, rest: BatchEnd) {
         for at in 0..rest.running.len() {
             let test = rest.running[at].0;
-            let limit = self.context.run_timeout.filter(|_| self.summary.time_was_up);
+            let limit = self.context.run_timeout.filter(|_| self.summary.timed_out);
             let outcome = limit.map_or(Outcome::Aborted, |_| Outcome::TimedOut);
             let reason = match limit {
-                _ if self.summary.is_broken => Reason::RunGivenUp,
+                _ if self.summary.internal_error => Reason::RunGivenUp,
                 Some(limit) => Reason::RunTimedOut(limit),
                 None => Reason::Interrupted,
             };

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use super::state::{GRACE, Next, Run};
 use crate::config::keys::{Backoff, RetryKeys};
-use crate::model::event::{Event, Note};
+use crate::model::event::Event;
+use crate::model::warning::Warning;
 use crate::process::clock;
 use crate::process::event::Passed;
 
@@ -88,9 +89,9 @@ impl Run<'_> {
     /// The run has taken as long as it may: what runs is ended as at a first Ctrl-C.
     fn time_out(&mut self) {
         self.ends_at = None;
-        self.summary.time_was_up = true;
+        self.summary.timed_out = true;
         let limit = self.context.run_timeout.unwrap_or_default();
-        self.emit(Event::Note(Note::TimeWasUp { limit }));
+        self.emit(Event::Warning(Warning::RunTimedOut { limit }));
         self.stop();
         self.kill_at = Some(clock::within(GRACE));
         self.context.groups.pass_on(Passed::Terminate);

@@ -19,7 +19,7 @@ const MOST_FRUITLESS: u32 = 3;
 
 impl Run<'_> {
     pub(super) fn take_verdict(&mut self, test: TestId, verdict: Verdict) {
-        if verdict.outcome.is_well() || self.context.fixtures.is_empty() {
+        if verdict.outcome.is_success() || self.context.fixtures.is_empty() {
             return self.record_verdict(test, verdict);
         }
         match self.fixture_suspicion(test) {
@@ -54,8 +54,8 @@ impl Run<'_> {
 
     pub(super) fn report_verdict(&mut self, test: TestId, verdict: Verdict) {
         self.summary.add(&verdict);
-        let is_bad = !verdict.outcome.is_well();
-        self.emit(Event::Judged { test, verdict });
+        let is_bad = !verdict.outcome.is_success();
+        self.emit(Event::TestFinished { test, verdict });
         if is_bad && self.fail_fast {
             self.stop();
         }

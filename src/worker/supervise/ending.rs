@@ -7,10 +7,10 @@ use super::{PendingVerdict, Worker, explained};
 use crate::leaks::classify::{Names, essential};
 use crate::model::outcome::Outcome;
 use crate::model::output::Output;
+use crate::model::protocol::Protocol;
 use crate::model::reason::Reason;
 use crate::model::test::TestId;
 use crate::model::verdict::Verdict;
-use crate::model::way::Way;
 use crate::process::{clock, status};
 use crate::protocol::channel::{Culprit, Fatal, Left, ThreadStack};
 use crate::worker::inbox::{EndCause, LateLeaks, Message, Overdue, BatchEnd};
@@ -215,8 +215,10 @@ impl Worker<'_> {
 
     /// Whether the process ended by itself, and its channel before it.
     pub(super) fn is_silent(&self, status: ExitStatus, left: &Left) -> bool {
-        match self.job.way {
-            Way::Agent => matches!(status.code(), Some(0 | 101)) && (!left.began || left.was_lost),
+        match self.job.protocol {
+            Protocol::Agent => {
+                matches!(status.code(), Some(0 | 101)) && (!left.began || left.was_lost)
+            }
             _ if status.code() == Some(0) => left.was_lost,
             _ => {
                 let is_lost = !left.began || left.was_lost || has_lost_ledger(&left.rest);

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::discovery::listing::Listing;
+use crate::model::protocol::Protocol;
 use crate::model::test::TestId;
-use crate::model::way::Way;
 use crate::process::platform::{self, Supervised, Wire};
 use crate::protocol::agent::Agent;
 use crate::protocol::channel::Channel;
@@ -47,11 +47,11 @@ pub(super) fn forked(job: &Job, context: &Context<'_>) -> Option<Arc<platform::P
 
 /// The arguments that tell the worker of its channel; and the channel, unless it is the agent's.
 pub(super) fn wire(
-    way: Way,
+    protocol: Protocol,
     command: &mut std::process::Command,
     context: &Context<'_>,
 ) -> std::io::Result<Option<Wire>> {
-    if way == Way::Agent && context.agent.is_some() {
+    if protocol == Protocol::Agent && context.agent.is_some() {
         command.args(["--format", "json", "-Zunstable-options", "--report-time"]);
         return Ok(None);
     }
@@ -68,8 +68,8 @@ pub(super) fn channel<'r>(
     captures: bool,
 ) -> Box<dyn Channel + 'r> {
     let names: Vec<&str> = tests.iter().map(|id| listing.tests[id.test].name.as_str()).collect();
-    match job.way {
-        Way::Agent => {
+    match job.protocol {
+        Protocol::Agent => {
             let linger = |id: &TestId| job.group.leak_rules(*id).map(|rules| rules.linger);
             let lingers = tests.iter().map(|id| linger(id).unwrap_or_default()).collect();
             let agent = Agent::new(job.slot(), names, lingers, captures).among(context.slots);

@@ -119,7 +119,7 @@ enum Move {
 struct FakeWorker {
     batch: Batch,
     needs: Vec<Instance>,
-    way: Way,
+    protocol: Protocol,
     told: Vec<TestId>,
     untold: Vec<TestId>,
 }
@@ -183,14 +183,14 @@ impl World {
     }
 
     fn start(&mut self, job: Job) {
-        let Job { batch, way, group, .. } = job;
+        let Job { batch, protocol, group, .. } = job;
         assert!(batch.tests.iter().all(|test| self.tests.contains(test)), "{batch:?}");
         let untold = batch.tests.clone();
         let slot = |scope| (scope == Scope::Slot).then_some(batch.slots[0]);
         let needs = group.fixtures.iter().flatten();
         let needs = needs.map(|need| Instance { fixture: need.fixture, slot: slot(need.scope) });
         let needs = needs.collect();
-        self.workers.push(FakeWorker { batch, needs, way, told: Vec::new(), untold });
+        self.workers.push(FakeWorker { batch, needs, protocol, told: Vec::new(), untold });
     }
 
     fn start_fixture(&mut self, instance: Instance, task: FixtureTask) {
@@ -320,7 +320,7 @@ impl World {
             Move::Listed => {
                 let first = self.unlisted.as_mut().and_then(Iterator::next).unwrap();
                 let listings = first..first + 1;
-                self.said.push_back(Message::Listed { listings, notes: Vec::new() });
+                self.said.push_back(Message::Listed { listings, warnings: Vec::new() });
             }
             Move::Built => {
                 self.unlisted = None;
@@ -452,7 +452,7 @@ impl World {
     /// Takes what the coordinator tells the reports; says whether anybody reads it.
     fn hear(&mut self, event: Event) -> bool {
         match event {
-            Event::Judged { test, verdict } => {
+            Event::TestFinished { test, verdict } => {
                 assert!(self.tests.contains(&test), "{test:?} was never handed out");
                 let is_pass = verdict.outcome == Outcome::Passed;
                 assert!(!is_pass || self.passed.contains(&test), "a pass of nobody's: {test:?}");
@@ -462,7 +462,7 @@ impl World {
             Event::Fixture { instance, what: FixtureEvent::Starting } => {
                 assert!(!self.lost.contains(&instance.name), "tried again: {:?}", self.shown());
             }
-            Event::Fixture { instance, what: FixtureEvent::Lost { .. } } => {
+            Event::Fixture { instance, what: FixtureEvent::Failed { .. } } => {
                 self.lost.insert(instance.name);
             }
             Event::Failing { test } => assert_ne!(test, UNKNOWN),
@@ -493,7 +493,7 @@ impl World {
         for death in &self.deaths {
             let is_told = |test: &TestId| {
                 let verdict = self.judged.get(test);
-                verdict.is_some_and(|v| !v.outcome.is_well() || !v.failed_before.is_empty())
+                verdict.is_some_and(|v| !v.outcome.is_success() || !v.failed_before.is_empty())
             };
             assert!(death.iter().any(is_told), "a death of {death:?} is hidden: {moves:?}");
         }
@@ -524,9 +524,9 @@ impl FakeWorker {
         deeds.extend([Deed::DieAndForget, Deed::TimeOut(0), Deed::TimeOut(1)]);
         deeds.extend([Deed::TimeOut(2), Deed::TimeOutOfNothing]);
         deeds.extend([Deed::FinishEarly, Deed::FinishAndForget, Deed::Recycle, Deed::NotStarted]);
-        deeds.extend((self.way != Way::ExitCode).then_some(Deed::NoChannel));
+        deeds.extend((self.protocol != Protocol::ExitCode).then_some(Deed::NoChannel));
         // Nobody else says that libtest came to its own end.
-        deeds.extend((self.way == Way::Agent).then_some(Deed::Misheard));
+        deeds.extend((self.protocol == Protocol::Agent).then_some(Deed::Misheard));
         deeds
     }
 }
@@ -555,15 +555,23 @@ struct Setting {
     /// So many of the groups are known from the beginning; the run hears of the others later.
     known: usize,
     /// How the verdicts of those are learnt at first.
-    first_way: Way,
+    first_protocol: Protocol,
 }
 
 impl Setting {
     fn new(groups: Vec<Group>, slots: usize) -> Setting {
         let known = groups.len();
         let most_deaths = usize::MAX;
-        let first_way = Way::LedgerFile;
-        Setting { groups, slots, fail_fast: false, most_deaths, any_order: false, known, first_way }
+        let first_protocol = Protocol::LogFile;
+        Setting {
+            groups,
+            slots,
+            fail_fast: false,
+            most_deaths,
+            any_order: false,
+            known,
+            first_protocol,
+        }
     }
 
     /// Plays one run, and returns the choices that were made in it.
@@ -586,7 +594,7 @@ impl Setting {
         };
         let plan = Plan::new(self.groups[..self.known].to_vec(), self.slots, None);
         let mut run = Run::new(&context, plan, self.fail_fast, &mut emit);
-        run.ways.fill(self.first_way);
+        run.protocols.fill(self.first_protocol);
         if self.known < all {
             run.grow(&mut grow);
         }
@@ -650,16 +658,16 @@ fn run_for_real(emit: &mut dyn FnMut(Event) -> bool) -> Result<Summary> {
 /// What it was to tell is not waited for.
 #[test]
 fn a_worker_whose_thread_is_lost_ends_the_run() {
-    let mut notes = Vec::new();
+    let mut warnings = Vec::new();
     let mut emit = |event: Event| {
-        notes.extend(if let Event::Note(note) = event { Some(note) } else { None });
+        warnings.extend(if let Event::Warning(warning) = event { Some(warning) } else { None });
         true
     };
     let summary = run_for_real(&mut emit).unwrap();
-    assert!(summary.is_broken && !summary.is_well());
+    assert!(summary.internal_error && !summary.is_success());
     assert!(summary.not_run >= 3, "{summary:?}");
-    let is_told = |note: &Note| matches!(note, Note::Broken { thread, why } if thread.starts_with("the thread of slot ") && why.contains("out of bounds"));
-    assert!(notes.iter().any(is_told), "{notes:?}");
+    let is_told = |warning: &Warning| matches!(warning, Warning::InternalError { thread, why } if thread.starts_with("the thread of slot ") && why.contains("out of bounds"));
+    assert!(warnings.iter().any(is_told), "{warnings:?}");
 }
 
 #[test]
@@ -698,7 +706,7 @@ fn every_trouble_with_one_worker_leaves_the_accounts_right() {
 fn every_trouble_of_hearing_leaves_the_accounts_right() {
     for isolation in [Isolation::Unit, Isolation::Split] {
         let setting = Setting::new(vec![group(0, isolation, &tests(2))], 1);
-        Setting { first_way: Way::Agent, ..setting }.play_all(2);
+        Setting { first_protocol: Protocol::Agent, ..setting }.play_all(2);
     }
 }
 
@@ -788,7 +796,7 @@ proptest! {
         fail_fast in prop::bool::weighted(0.2),
         most_deaths in prop_oneof![4 => Just(usize::MAX), 1 => 1_usize..4],
         trouble in 0_usize..12,
-        first_way in prop_oneof![Just(Way::Agent), Just(Way::LedgerFile)],
+        first_protocol in prop_oneof![Just(Protocol::Agent), Just(Protocol::LogFile)],
         given in prop::collection::vec(prop_oneof![1 => Just(0), 1 => 0_usize..1000], 0..200),
     ) {
         let groups = groups.into_iter().enumerate().map(|(listing, mut group)| {
@@ -797,7 +805,7 @@ proptest! {
             group
         });
         let setting = Setting::new(groups.collect(), slots);
-        let setting = Setting { fail_fast, most_deaths, any_order: true, first_way, ..setting };
+        let setting = Setting { fail_fast, most_deaths, any_order: true, first_protocol, ..setting };
         setting.play(&inventory(&setting.groups), Choices { given, asked: Vec::new() }, trouble);
     }
 }
@@ -810,7 +818,7 @@ fn what_held_a_run_up_is_told_where_it_came_to_its_own_end() {
         let context = Context::new(&inventory, &groups, "run");
         let mut emit = |_| true;
         let mut run = Run::new(&context, Plan::new(vec![], 2, None), false, &mut emit);
-        run.longest = Some(Longest { what: "g0".into(), took, tests: 2, is_unit: true });
+        run.longest = Some(LongestBatch { what: "g0".into(), took, tests: 2, is_unit: true });
         end(&mut run);
         run.finish(clock::now() - took).longest.is_some()
     };

@@ -27,7 +27,7 @@ fn suspects_run_alone_although_their_worker_says_nothing() {
             rest.cause = EndCause::Died("SIGABRT".into());
             rest.running = tests[..2].iter().map(|test| (*test, Duration::ZERO)).collect();
             rest.not_begun = tests[2..].to_vec();
-        } else if job.way != Way::ExitCode {
+        } else if job.protocol != Protocol::ExitCode {
             (rest.cause, rest.not_begun) = (EndCause::NoChannel, tests);
         } else {
             let batch = job.batch.id;

@@ -104,5 +104,5 @@ fn the_time_of_a_run_begins_when_all_is_built() {
     let summary = run.follow(&starter, &mut next).unwrap();
     assert_eq!(waits[0], None, "while it is built");
     assert!(waits[1].is_some_and(|left| left <= SHORT), "{waits:?}");
-    assert!(summary.time_was_up, "{waits:?}");
+    assert!(summary.timed_out, "{waits:?}");
 }

@@ -1,0 +1,90 @@
+//! The totals of a run.
+
+use std::time::Duration;
+
+use super::leak::{Leak, LeakAction};
+use super::outcome::{Flakiness, OUTCOMES, Outcome};
+use super::verdict::Verdict;
+
+/// Everything the last line of a report and the exit code are derived from.
+#[derive(Debug, Clone, Default)]
+pub struct Summary {
+    pub counts: [usize; OUTCOMES.len()],
+    /// Selected, but never started because the run was stopped.
+    pub not_run: usize,
+    pub flaky: usize,
+    pub order_dependent: usize,
+    pub leaks: usize,
+    pub denied_leaks: usize,
+    pub list_failures: usize,
+    pub failed_fixtures: usize,
+    pub binaries: usize,
+    pub workers: u64,
+    pub slots: usize,
+    /// The longest batch, if the run had to wait for it at the end.
+    pub longest: Option<LongestBatch>,
+    /// The share of the slots' time that was used, from 0 to 1.
+    pub fill: f64,
+    pub took: Duration,
+    pub interrupted: bool,
+    /// It exceeded `run-timeout`.
+    pub timed_out: bool,
+    /// A thread of the runner panicked.
+    pub internal_error: bool,
+}
+
+/// A batch that took most of the run's time while other slots were idle.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LongestBatch {
+    /// Its node, or its only test.
+    pub what: String,
+    pub took: Duration,
+    pub tests: usize,
+    /// Whether its tests run in one process only because no policy allows to split them.
+    pub is_unit: bool,
+}
+
+impl Summary {
+    pub fn count(&self, outcome: Outcome) -> usize {
+        self.counts[outcome as usize]
+    }
+
+    pub fn add(&mut self, verdict: &Verdict) {
+        self.counts[verdict.outcome as usize] += 1;
+        match verdict.flakiness() {
+            Some(Flakiness::Flaky) => self.flaky += 1,
+            Some(Flakiness::OrderDependent) => self.order_dependent += 1,
+            None => {}
+        }
+        self.add_leaks(&verdict.leaks);
+    }
+
+    pub fn add_leaks(&mut self, leaks: &[Leak]) {
+        self.leaks += leaks.len();
+        let is_denied = |leak: &&Leak| leak.action == LeakAction::Deny;
+        self.denied_leaks += leaks.iter().filter(is_denied).count();
+    }
+
+    /// The number of tests that ran and did not pass.
+    pub fn failures(&self) -> usize {
+        let failures = OUTCOMES.iter().filter(|outcome| outcome.is_failure());
+        failures.map(|outcome| self.count(*outcome)).sum()
+    }
+
+    /// Whether nothing went wrong.
+    pub fn is_success(&self) -> bool {
+        let bad = OUTCOMES.iter().filter(|outcome| !outcome.is_success());
+        bad.map(|outcome| self.count(*outcome)).sum::<usize>() == 0
+            && self.list_failures == 0
+            && self.failed_fixtures == 0
+            && self.denied_leaks == 0
+            && !self.interrupted
+            && !self.timed_out
+            && !self.internal_error
+    }
+
+    /// All tests with a verdict.
+    pub fn total(&self) -> usize {
+        self.counts.iter().sum()
+    }
+}

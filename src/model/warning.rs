@@ -1,0 +1,78 @@
+//! What the user should know about a run besides its verdicts.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::listing::{ListFailure, UnlistableHarness};
+use super::protocol::Protocol;
+
+/// Something went other than planned, or needs attention. report/messages has the wording.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Warning {
+    DamagedStateFile {
+        path: PathBuf,
+        why: String,
+    },
+    StateFileNotWritten {
+        path: PathBuf,
+        why: String,
+    },
+    /// The complete output of some tests could not be kept in files below this directory.
+    OutputNotKept {
+        path: PathBuf,
+        why: String,
+    },
+    ListFailed(ListFailure),
+    /// A custom harness that accepts `--list` still runs as one test.
+    RunsAsOneTest(UnlistableHarness),
+    /// A binary's tests did not report through this protocol; the run falls back to the next one.
+    ProtocolFailed {
+        binary: String,
+        protocol: Protocol,
+    },
+    /// A unit continues in a fresh process, which repeats the unit's set-up.
+    UnitRestarted {
+        node: String,
+        why: String,
+    },
+    /// Binaries whose threads and panics were not checked for leaks.
+    NoLeakCheck {
+        binaries: usize,
+    },
+    /// Leaks of the baseline that this run's tests no longer have.
+    StaleBaseline {
+        leaks: Vec<String>,
+    },
+    BaselineWritten {
+        path: PathBuf,
+        leaks: usize,
+    },
+    /// Processes that were still alive when the run was stopped, and were killed.
+    OrphansKilled {
+        count: usize,
+    },
+    /// The run exceeded `run-timeout`.
+    RunTimedOut {
+        limit: Duration,
+    },
+    /// The run was stopped because this many workers crashed.
+    TooManyCrashes {
+        workers: usize,
+    },
+    /// A process of this unit is stopped until it can use the terminal.
+    NeedsTerminal {
+        node: String,
+    },
+    /// A thread of the runner panicked, which ends the run.
+    InternalError {
+        thread: String,
+        why: String,
+    },
+    /// Fixtures that this run started and that stay up.
+    FixturesKept {
+        fixtures: Vec<String>,
+    },
+    DoctestsNotRun {
+        packages: Vec<String>,
+    },
+}
