@@ -1,9 +1,9 @@
-//! "We could not do our job", and the exit codes. What a test did is an `Outcome`; the two
-//! never mix.
+//! Errors that keep the runner from doing its job, and the exit codes. The result of a test is an
+//! `Outcome`, never an error.
 
 use std::path::PathBuf;
 
-/// How the command ends (docs/json-and-exit-codes.md).
+/// The exit codes of the command (docs/json-and-exit-codes.md).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
@@ -26,10 +26,10 @@ impl From<Exit> for std::process::ExitCode {
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Already told, with its place.
+    /// The diagnostics themselves have already been printed.
     #[error("{0}")]
     Metadata(String),
-    /// cargo has already told why.
+    /// cargo has already printed the cause.
     #[error("the build failed")]
     Build,
     #[error("{0}")]
@@ -38,15 +38,15 @@ pub enum Error {
     Start { program: String, source: std::io::Error },
     #[error("cannot read `{path}`: {source}")]
     Read { path: PathBuf, source: std::io::Error },
-    #[error("cannot start a thread beside cargo: {}{}", .0, hint(.0))]
+    #[error("cannot start a thread: {}{}", .0, hint(.0))]
     Thread(std::io::Error),
     #[error(
-        "cannot start {slots} threads for the slots: {source}; `-j1` takes fewer, and `ulimit -u` shows how many processes and threads there may be"
+        "cannot start {slots} threads, one for each slot: {source}; use fewer slots (`-j`); `ulimit -u` shows the limit on processes and threads"
     )]
     Pool { slots: usize, source: rayon::ThreadPoolBuildError },
     #[error("cannot listen for signals: {}{}", .0, hint(.0))]
     Signals(std::io::Error),
-    #[error("a fixture cannot be stopped: {0}")]
+    #[error("cannot stop a fixture: {0}")]
     Fixture(String),
     #[error("cannot write the result to stdout: {0}")]
     Result(std::io::Error),
@@ -56,30 +56,30 @@ pub enum Error {
     Internal { thread: String, why: String },
 }
 
-/// What to do where the system has no room for one more process or descriptor.
+/// A hint for errors that are caused by a resource limit.
 fn hint(error: &std::io::Error) -> &'static str {
     match error.raw_os_error() {
         #[cfg(unix)]
         Some(code) if code == rustix::io::Errno::AGAIN.raw_os_error() => {
-            "; `ulimit -u` shows how many processes and threads there may be"
+            "; `ulimit -u` shows the limit on processes and threads"
         }
         #[cfg(unix)]
         Some(code) if code == rustix::io::Errno::MFILE.raw_os_error() => {
-            "; `ulimit -n` shows how many files may be open"
+            "; `ulimit -n` shows the limit on open files"
         }
         _ => "",
     }
 }
 
-/// What a panic said.
+/// The message of a panic.
 pub fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-    text.unwrap_or_else(|| "nobody knows why".to_owned())
+    text.unwrap_or_else(|| "unknown cause".to_owned())
 }
 
 impl Error {
-    /// A thread of ours is lost.
+    /// A thread of the runner panicked.
     pub fn panicked(thread: &str, panic: &(dyn std::any::Any + Send)) -> Error {
         Error::Internal { thread: thread.to_owned(), why: panic_message(panic) }
     }
@@ -93,7 +93,7 @@ impl Error {
         }
     }
 
-    /// Whether the user has been told already, by cargo or by a rendered mistake.
+    /// Whether the cause has been printed already, by cargo or in answer to an interrupt.
     pub fn is_reported(&self) -> bool {
         matches!(self, Error::Build | Error::Interrupted)
     }

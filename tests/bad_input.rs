@@ -311,7 +311,7 @@ mod listing {
             (
                 "hangs_while_listing",
                 "slow_catalogue",
-                "it did not end within 1s (`list-timeout`)",
+                "it did not exit within 1s (`list-timeout`)",
                 "| looking for the terse list",
             ),
         ];
@@ -368,7 +368,7 @@ mod state {
             let ran = package.partest().run().exits(0);
             for name in ["history.json", "inventory.json"] {
                 let path = package.path("target/partest").join(name);
-                let told = format!("warning: ignored `{}`, which is damaged (", path.display());
+                let told = format!("warning: ignored damaged file `{}` (", path.display());
                 assert_eq!(ran.stderr.matches(&told).count(), 1, "{damage:?}; {ran}");
             }
             is_whole(&package);

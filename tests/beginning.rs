@@ -36,8 +36,8 @@ fn lists_for_ever(flags: &str) -> (Package, Running) {
     (package, run)
 }
 
-const BUILDS: &str = "no test runs yet: cargo is building: `";
-const LISTS: &str = "no test runs yet: listing tests: `";
+const BUILDS: &str = "no test is running yet: cargo is building: `";
+const LISTS: &str = "no test is running yet: listing tests: `";
 
 #[test]
 fn a_build_that_hangs_is_named_to_who_asks_and_to_who_interrupts_it() {
@@ -72,9 +72,9 @@ fn a_list_that_hangs_is_named_to_who_asks_and_to_who_interrupts_it() {
 #[test]
 fn a_list_that_takes_long_is_named_unasked() {
     let (_package, run) = lists_for_ever("");
-    run.await_stderr("waiting still listing tests: `");
+    run.await_stderr("Waiting for tests to be listed: `");
     run.send(Signal::INT);
     let ran = run.wait().exits(130);
-    let line = ran.stderr.lines().find(|line| line.contains("still listing")).unwrap();
-    assert!(line.contains("/till-") && line.ends_with("(given up after `list-timeout`)"), "{ran}");
+    let line = ran.stderr.lines().find(|line| line.contains("for tests to be listed")).unwrap();
+    assert!(line.contains("/till-") && line.ends_with("(limited by `list-timeout`)"), "{ran}");
 }

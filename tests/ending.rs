@@ -469,7 +469,7 @@ mod by_nothing_but {
         let ran = run.wait().exits(0);
         let lines: Vec<&str> = ran.stderr.lines().map(str::trim).collect();
         let at = lines.iter().position(|line| line.starts_with(words)).expect("what runs");
-        assert_eq!(lines[at - 1], "So far 1 of 3 tests ended, 2 left", "{ran}");
+        assert_eq!(lines[at - 1], "So far 1 of 3 tests finished, 2 left", "{ran}");
     }
 }
 
@@ -757,7 +757,10 @@ mod tests {
         let ran = package.partest().json().args("-j1 --isolate --max-crashes 2").run().exits(100);
         assert_eq!(ran.ids("aborted").len(), 2, "{ran}");
         assert_eq!(ran.finished()["not-run"], 2, "{ran}");
-        assert!(ran.stderr.contains("error: gave up: 2 processes died under their tests"), "{ran}");
+        assert!(
+            ran.stderr.contains("error: stopped the run: 2 processes crashed while running tests"),
+            "{ran}"
+        );
     }
 }
 
@@ -830,7 +833,7 @@ mod when_time_is_up {
         assert_eq!(ran.test("shop::tests::b_stays")["reason"], "the run was ended after 4s");
         assert_eq!(ran.ids("passed"), ["shop::tests::a_passes"], "{ran}");
         assert_eq!(ran.finished()["not-run"], 1, "{ran}");
-        assert!(ran.stderr.contains("error: the run was ended after 4s (run-timeout)"), "{ran}");
+        assert!(ran.stderr.contains("error: the run timed out after 4s (run-timeout)"), "{ran}");
         has_ended(&ran.log("stays").concat());
     }
 
@@ -841,6 +844,10 @@ mod when_time_is_up {
         package
             .write("Cargo.toml", &manifest.replace("threads = 1", "threads = 1, slow = \"10ms\""));
         let ran = package.partest().args("--run-timeout 5s").run().exits(100);
-        assert_eq!(ran.stderr.matches(" SLOW shop::tests::b_stays: runs for ").count(), 1, "{ran}");
+        assert_eq!(
+            ran.stderr.matches(" SLOW shop::tests::b_stays: running for ").count(),
+            1,
+            "{ran}"
+        );
     }
 }

@@ -130,8 +130,9 @@ fn people_are_told_where_it_is() {
     let told: Vec<&str> = ran.stdout.lines().filter(|line| line.contains("all of it")).collect();
     let [recites, talks] = &told[..] else { panic!("{ran}") };
     assert!(
-        recites
-            .starts_with("  all of it (2.1 MiB, until the next run): target/partest/output/run-"),
+        recites.starts_with(
+            "  complete output (2.1 MiB, kept until the next run): target/partest/output/run-"
+        ),
         "{recites}"
     );
     let file = |line: &str| package.path(line.rsplit_once(": ").unwrap().1);
@@ -193,7 +194,11 @@ fn a_link_in_the_way_is_not_followed_and_told() {
     std::os::unix::fs::symlink(package.path("precious"), package.path("target/partest/output"))
         .unwrap();
     let ran = package.partest().run().exits(100);
-    assert!(ran.stderr.contains("warning: could not keep below `"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("warning: could not keep the complete output of tests in `"),
+        "{}",
+        ran.stderr
+    );
     assert!(ran.stderr.contains("no directory of this user's; remove it"), "{}", ran.stderr);
     assert!(ran.stdout.contains("more lines"), "{}", ran.stderr);
     assert!(package.path("precious/run-precious/notes").exists());
@@ -211,7 +216,12 @@ fn a_full_disk_costs_the_file_and_no_verdict() {
             (ran.ids("failed"), ran.ids("passed")),
             (vec!["shop::a_recites".into()], vec!["shop::b".into()])
         );
-        assert_eq!(ran.stderr.matches("could not keep below").count(), 1, "{}", ran.stderr);
+        assert_eq!(
+            ran.stderr.matches("could not keep the complete output").count(),
+            1,
+            "{}",
+            ran.stderr
+        );
         assert!(kept(&package).is_empty(), "{way:?}");
         assert!(text(&ran.test("shop::a_recites")["output"]).contains("bytes left out"));
     }

@@ -543,7 +543,7 @@ mod kept_up {
         let call = |call: Call| call.env("FIXTURE_LOG", log.path());
         let events = || std::fs::read_to_string(log.path().join("events")).unwrap_or_default();
         let ran = call(package.partest().args("-j2 --keep-fixtures api::")).run().exits(0);
-        assert!(ran.stdout.contains("left up for the next run: fixture server;"), "{ran}");
+        assert!(ran.stdout.contains("left running for the next run: fixture server;"), "{ran}");
         let keeper_of_first = keeper(&package).unwrap();
         // The one that is up is used, whether the next run wants to keep it or not.
         call(api(&package)).run().exits(0);
@@ -635,7 +635,7 @@ mod kept_up {
             run.send(Signal::INT);
             let ran = run.wait().exits(130);
             assert_eq!(events(&ran), ["server+", "server-"], "{ran}");
-            assert!(!ran.stdout.contains("left up"), "{ran}");
+            assert!(!ran.stdout.contains("left running"), "{ran}");
             pids.iter().for_each(|pid| has_ended(pid));
             assert_eq!(keeper(&package), None);
         }

@@ -135,7 +135,7 @@ impl Drop for Person {
     }
 }
 
-const ASKED: &str = "So far 0 of 1 test ended, 1 left";
+const ASKED: &str = "So far 0 of 1 test finished, 1 left";
 
 #[test]
 fn enter_tells_what_runs_now_as_often_as_it_is_pressed() {
@@ -343,7 +343,7 @@ fn reads() {
     fn it_waits_for_a_run_in_the_background() {
         let script = "set -m; \"$0\" partest -j1 & read go; fg >/dev/null; echo \"code $?\"";
         let mut person = Person::runs_tests(CHANGES_ITS_MODE, script);
-        person.sees("wants the terminal, and its process is stopped for it");
+        person.sees("uses the terminal, so its process is stopped");
         person.types("\n");
         person.sees("PASSED 1 passed");
         person.sees("code 0");

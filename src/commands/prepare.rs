@@ -133,7 +133,7 @@ fn tests_begin(interrupts: &Interrupts) {
 
 /// What a thread beside the build has found.
 fn result<T>(thread: std::io::Result<ScopedJoinHandle<'_, T>>) -> Result<T> {
-    let lost = |_| Error::Cargo("a thread beside cargo was lost".to_owned());
+    let lost = |_| Error::Cargo("a thread that runs beside cargo panicked".to_owned());
     thread.map_err(Error::Thread)?.join().map_err(lost)
 }
 

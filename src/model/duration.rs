@@ -5,7 +5,7 @@ use std::time::Duration;
 const UNITS: [(&str, f64); 4] = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
 
 /// Reads a number with a unit (`ms`, `s`, `m`, `h`); a number without one is refused,
-/// since nobody could tell what it means.
+/// because its meaning would be unclear.
 pub fn parse(text: &str) -> Result<Duration, String> {
     let text = text.trim();
     let split = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
@@ -23,7 +23,7 @@ fn expected(text: &str) -> String {
     format!("`{text}` is not a duration; write a number and a unit: 100ms, 30s, 2m, 1h")
 }
 
-/// Three digits that matter, in seconds: `0.004`, `1.25`, `83.0`.
+/// Three significant digits, in seconds: `0.004`, `1.25`, `83.0`.
 pub fn seconds(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();
     match seconds {

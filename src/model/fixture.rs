@@ -1,4 +1,4 @@
-//! What can become of a shared fixture.
+//! Instances of shared fixtures, and how they can fail.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use thiserror::Error;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FixtureInstance {
     pub name: String,
-    /// Where every slot has its own.
+    /// Set if every slot has its own instance.
     pub slot: Option<usize>,
 }
 
@@ -23,12 +23,11 @@ impl fmt::Display for FixtureInstance {
     }
 }
 
-/// Why a fixture could not serve its tests. It also passes from the daemon that keeps a fixture
-/// between runs to the run.
+/// Why a fixture failed. Serialized, because the daemon that keeps a fixture between runs sends it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Error)]
 pub enum FixtureFailure {
-    /// Whatever else: it could not be started, what it handed over could not be read, or it was kept
-    /// from an earlier run and is gone.
+    /// Any other failure: it could not be started, its handover could not be read, or it was kept
+    /// by an earlier run and is gone.
     #[error("{0}")]
     Other(String),
     #[error(
@@ -42,7 +41,7 @@ pub enum FixtureFailure {
     Died(String),
 }
 
-/// What was wrong with the end of a fixture that was told to stop.
+/// What went wrong while a fixture was stopped.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum StopFailure {
     #[error("it did not stop within {0:?} and was killed")]

@@ -1,15 +1,15 @@
-//! What a test left behind, and what the policy makes of it.
+//! Leaks of a test, and their treatment by policy.
 
 use serde::Serialize;
 
-/// What a test may leave behind.
+/// The kinds of leaks, ordered by severity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum LeakKind {
-    /// A thread of the test panicked and nobody looked.
+    /// A thread of the test panicked, and its result was never checked.
     Panic,
     Process,
     Thread,
-    /// Threads of a well-known pool that lives as long as its process by design.
+    /// Threads of a well-known pool that by design lives as long as its process.
     Pool,
 }
 
@@ -42,7 +42,7 @@ impl LeakAction {
 pub const LEAK_ACTIONS: [(&str, LeakAction); 3] =
     [("allow", LeakAction::Allow), ("warn", LeakAction::Warn), ("deny", LeakAction::Deny)];
 
-/// One thing that a test left behind.
+/// A thread, process or panic that a test left behind.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Leak {
     pub kind: LeakKind,
@@ -50,16 +50,16 @@ pub struct Leak {
     pub what: String,
     /// Where it was started: `src/db.rs:88`.
     pub place: Option<String>,
-    /// One line: how long the runner waited, what it did.
+    /// One line: how long the runner waited, and what it did about it.
     pub detail: String,
-    /// The way to the place, innermost first: function and place.
+    /// The stack at that place, innermost frame first.
     pub stack: Vec<String>,
     pub action: LeakAction,
-    /// What decided: `default`, or the line of a Cargo.toml.
+    /// The origin of the action: `default`, or a line of a Cargo.toml.
     pub rule: String,
 }
 
-/// A leak as scripts see it.
+/// A leak in the JSON stream.
 #[derive(Debug, Serialize)]
 pub struct LeakLine<'l> {
     kind: &'static str,

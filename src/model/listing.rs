@@ -1,4 +1,4 @@
-//! What can come of asking a test binary for its tests.
+//! What can go wrong when a test binary is asked to list its tests.
 
 use std::fmt;
 use std::time::Duration;
@@ -16,7 +16,7 @@ pub struct BinaryName {
     pub package: String,
 }
 
-/// The tests of a binary are not known, so that none of them runs.
+/// The tests of a binary could not be listed, so none of them runs.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("cannot list the tests of {binary}: {answer}")]
 pub struct ListFailure {
@@ -24,7 +24,7 @@ pub struct ListFailure {
     pub answer: Box<ListAttempt>,
 }
 
-/// A custom harness that seems to know `--list` runs as one test all the same.
+/// A custom harness that accepts `--list`, but whose tests have to run as one.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{binary} runs as one test, judged by its exit code: {cause}")]
 pub struct UnlistableHarness {
@@ -32,21 +32,21 @@ pub struct UnlistableHarness {
     pub cause: UnlistableCause,
 }
 
-/// Why the tests of a custom harness cannot be run one by one.
+/// Why the tests of a custom harness cannot be selected individually.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum UnlistableCause {
     #[error("asked for its tests, {0}")]
     NoList(ListAttempt),
     #[error(
-        "it lists the same tests with `--ignored` and without, so that nobody can tell which of them are ignored"
+        "it lists the same tests with and without `--ignored`, so ignored tests cannot be identified"
     )]
     IgnoresIgnored,
-    /// The test that it was asked for.
-    #[error("it lists `{}`, and does not know it when that is asked for with `--exact`", printable(.0.as_bytes()))]
+    /// The test that was looked up.
+    #[error("it lists `{}`, but does not find it with `--exact`", printable(.0.as_bytes()))]
     UnknownName(String),
 }
 
-/// What a binary did that was asked for its tests, and what it printed.
+/// How an attempt to list a binary's tests ended, with its output.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListAttempt {
     pub end: ListEnd,
@@ -55,12 +55,12 @@ pub struct ListAttempt {
     pub printed: String,
 }
 
-/// How a process ended that was to print a list.
+/// How a listing process ended.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ListEnd {
     #[error("could not be started: {0}")]
     NotStarted(String),
-    #[error("did not end within {0:?} (`list-timeout`)")]
+    #[error("did not exit within {0:?} (`list-timeout`)")]
     TimedOut(Duration),
     /// With `exit code 2`, say.
     #[error("ended with {0}")]
@@ -69,7 +69,7 @@ pub enum ListEnd {
 
 impl fmt::Display for ListAttempt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // As much of the output as helps: what went wrong stands at its end.
+        // The error is usually at the end of the output.
         const LINES: usize = 20;
         let lines: Vec<&str> = self.printed.lines().collect();
         write!(f, "it {}\n  command: {}", self.end, self.command)?;

@@ -1,4 +1,4 @@
-//! Plain data that every room speaks of: tests, verdicts, leaks, output, events.
+//! Plain data that all stages share: tests, verdicts, leaks, output, events.
 
 pub mod duration;
 pub mod event;

@@ -1,4 +1,4 @@
-//! What a test did.
+//! The result of a test.
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Outcome {
@@ -34,7 +34,7 @@ impl Outcome {
         }
     }
 
-    /// Whether a test ran and did not come to a good end.
+    /// Whether a test ran and did not pass.
     pub fn is_failure(self) -> bool {
         matches!(self, Outcome::Failed | Outcome::TimedOut | Outcome::Aborted)
     }
@@ -44,11 +44,11 @@ impl Outcome {
     }
 }
 
-/// Why a test passed in the end that had failed before.
+/// Why a test that failed before passed in the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flakiness {
-    /// It failed and passed in the same surroundings.
+    /// It failed and passed under the same conditions.
     Flaky,
-    /// It failed beside others, and passed alone.
+    /// It failed in a process with other tests, and passed alone.
     OrderDependent,
 }

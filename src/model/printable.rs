@@ -1,21 +1,20 @@
-//! What others wrote, safe to show in a terminal.
+//! Untrusted text for a terminal.
 
-/// What a test printed, safe to show: without escapes that could move the cursor, set a
-/// title or hide a line.
+/// Removes escape sequences that could move the cursor, set the title or hide a line.
 pub fn printable(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let plain = console::strip_ansi_codes(&text);
     let show = |c: char| match c {
         '\n' | '\t' => c,
         '\r' => '\n',
-        c if c.is_control() || turns_the_text(c) => '\u{fffd}',
+        c if c.is_control() || changes_direction(c) => '\u{fffd}',
         c => c,
     };
     plain.replace("\r\n", "\n").chars().map(show).collect()
 }
 
-/// What makes a terminal show text in another order than it has.
-fn turns_the_text(c: char) -> bool {
+/// Bidirectional control characters, which reorder the text that a terminal shows.
+fn changes_direction(c: char) -> bool {
     matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
@@ -24,7 +23,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn escapes_of_a_test_do_not_reach_the_terminal() {
+    fn escape_sequences_of_a_test_do_not_reach_the_terminal() {
         assert_eq!(printable("a\u{202e}b\u{2066}".as_bytes()), "a\u{fffd}b\u{fffd}");
         let shown = printable(b"\x1b[31mred\x1b[0m\x1b]0;title\x07 a\x08b \xff\r\nnext\rlast");
         assert!(!shown.contains('\x1b') && !shown.contains('\x07') && !shown.contains('\x08'));

@@ -16,7 +16,7 @@ pub enum Reason {
     /// Its process ended under it.
     #[error("{0}")]
     WorkerEnded(WorkerEnd),
-    /// Its process ended while so many tests ran, any of which may be the cause.
+    /// Its process ended while this many tests were running, any of which may be the cause.
     #[error("{end} while {tests} tests ran")]
     WorkerEndedBeside { end: WorkerEnd, tests: usize },
     /// Its process ended while it ran with others, and each of them passes alone.
@@ -33,12 +33,12 @@ pub enum Reason {
     EndedByLeftoverThread(String),
     #[error("its worker could not be started: {0}")]
     WorkerNotStarted(String),
-    /// Worker after worker came back without having begun any of its tests.
+    /// Several workers in a row ended without having started any of its tests.
     #[error("{cause} before any test began, {times} times")]
     NeverBegan { cause: Requeued, times: u32 },
     #[error("fixture {instance} failed: {failure}")]
     FixtureFailed { instance: FixtureInstance, failure: FixtureFailure },
-    /// It passed in the end, and its policy calls that a failure.
+    /// It passed in the end, which its policy counts as a failure.
     #[error("passed only when it ran {}, and flaky = \"fail\"", again(.0))]
     FlakyFails(Flakiness),
     /// The panic's message and place.
@@ -56,7 +56,7 @@ pub enum Reason {
     NoVerdict,
 }
 
-/// How a worker came to its end before its tests did.
+/// How a worker ended before its tests did.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum WorkerEnd {
     /// `SIGABRT`, `exit code 0`, …
@@ -75,7 +75,7 @@ pub struct Timeout {
     pub stopped_by: Option<String>,
 }
 
-/// Why tests that a worker was handed go back to the plan.
+/// Why tests of a worker are requeued.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Requeued {
     #[error("{0}")]
@@ -91,7 +91,7 @@ pub enum Requeued {
 }
 
 impl WorkerEnd {
-    /// What it is for the tests that are to blame.
+    /// The outcome of the tests that caused it.
     pub fn outcome(&self) -> Outcome {
         match self {
             WorkerEnd::Died(_) => Outcome::Aborted,

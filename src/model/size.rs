@@ -9,8 +9,8 @@ const UNITS: [(&str, u64); 6] = [
     ("GB", 1_000_000_000),
 ];
 
-/// Reads a whole number with a unit, into bytes; a number without a unit is refused, since
-/// nobody could tell what it means.
+/// Reads a whole number with a unit, into bytes; a number without a unit is refused,
+/// because its meaning would be unclear.
 pub fn parse(text: &str) -> Result<u64, String> {
     let text = text.trim();
     let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
@@ -22,7 +22,7 @@ pub fn parse(text: &str) -> Result<u64, String> {
     })
 }
 
-/// In the largest of the units that people count memory in: `64.0 MiB`.
+/// In the largest unit that fits: `64.0 MiB`.
 pub fn shown(bytes: u64) -> String {
     let unit = UNITS[..3].iter().rev().find(|(_, factor)| bytes >= *factor);
     match unit {

@@ -1,6 +1,6 @@
-//! Which test is meant.
+//! How tests are identified.
 
-/// One test: the place of its listing in the inventory, and its place in that.
+/// The index of a test's listing in the inventory, and its index in the listing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TestId {
     pub listing: usize,

@@ -1,4 +1,4 @@
-//! The verdict on a test, with all that is known about it.
+//! The verdict on a test.
 
 use std::time::Duration;
 
@@ -7,45 +7,44 @@ use super::outcome::{Flakiness, Outcome};
 use super::output::Output;
 use super::reason::Reason;
 
-/// An attempt at a test that failed, and was followed by another one.
+/// A failed attempt that was followed by another one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Attempt {
     pub outcome: Outcome,
     pub took: Option<Duration>,
     pub reason: Option<Reason>,
     pub output: Output,
-    /// How many other tests its process was handed.
+    /// The number of other tests in its batch.
     pub beside: usize,
 }
 
-/// The one verdict of a test, with all that is known about it.
+/// The final verdict on a test. Every selected test gets exactly one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verdict {
     pub outcome: Outcome,
-    /// Not known for a test that never began.
+    /// `None` for a test that never started.
     pub took: Option<Duration>,
     /// CPU time of its threads, if the agent reported it.
     pub cpu_time: Option<Duration>,
-    /// How much of a core it used while it ran; not known where it started processes, or
-    /// without the agent.
+    /// The share of a core that it used; `None` if it started processes, or without the agent.
     pub load: Option<f64>,
-    /// How often the test has been handed out; the ledger counts it.
+    /// How often the test has been dispatched.
     pub attempt: u32,
-    /// Those before this one that failed.
+    /// The failed attempts before this one.
     pub failed_before: Vec<Attempt>,
-    /// It passed at last, and policy calls that a failure.
+    /// It passed in the end, which the policy counts as a failure.
     pub is_flaky_failure: bool,
     pub worker: Option<u64>,
     /// One line: the place of the panic, the signal, the fixture.
     pub reason: Option<Reason>,
     pub output: Output,
-    /// What the test left behind, as far as the rules do not hide it.
+    /// Its leaks, except those that a rule allows.
     pub leaks: Vec<Leak>,
 }
 
 impl Verdict {
-    /// Whether it came after failures, and what these mean: one that failed alone too is
-    /// flaky, whatever happened beside others.
+    /// `None` unless the test failed first and passed later. A test that also failed alone is flaky,
+    /// whatever happened in a process with other tests.
     pub fn flakiness(&self) -> Option<Flakiness> {
         let passed = self.outcome == Outcome::Passed || self.is_flaky_failure;
         let failed_alone = self.failed_before.iter().any(|attempt| attempt.beside == 0);

@@ -1,5 +1,5 @@
-//! The result for people: on stdout, at the end, in the order of packages, binaries and
-//! tests, whatever the order in which they came.
+//! The final report for people, on stdout. Tests are sorted by package, binary and name,
+//! independent of the order in which they finished.
 
 use std::cmp::{Ordering, Reverse};
 use std::fmt::Write;
@@ -22,17 +22,17 @@ use crate::model::warning::Warning;
 use crate::report::text::{Paint, is_quiet, print};
 use crate::report::view::View;
 
-/// How many of the slowest tests are named, and from where on a test is slow.
+/// How many of the slowest tests are listed, and how long a test takes to be one.
 const SLOWEST: usize = 5;
 const SLOW: Duration = Duration::from_secs(1);
 
-/// Leaks that are shown without `-v`: as many as fit a screen beside the failures.
+/// The most leaks to list without `-v`.
 const LEAKS: usize = 20;
 
-/// Lines of a test's output at the most; JSON has them all, and a file.
+/// The most lines of a test's output to show; the output file and JSON have all of them.
 const LINES: usize = 200;
 
-/// Whose a leak is.
+/// The origin of a leak.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Owner {
     Test(TestId),
@@ -42,7 +42,7 @@ enum Owner {
 }
 
 impl Owner {
-    /// The order of telling: tests first.
+    /// The order in the report: tests first.
     fn compare(&self, other: &Owner, view: &View<'_>) -> Ordering {
         match (self, other) {
             (Owner::Test(one), Owner::Test(other)) => view.compare(*one, *other),
@@ -68,9 +68,9 @@ pub struct Human<'r> {
     verdicts: Vec<(TestId, Verdict)>,
     slowest: Vec<(Duration, TestId)>,
     leaks: Vec<(Owner, Leak)>,
-    /// Fixtures that were lost: why, and their last words.
-    lost: Vec<(String, Vec<u8>)>,
-    /// What stands in one line each before the last one.
+    /// Fixtures that failed: why, and their output.
+    failed_fixtures: Vec<(String, Vec<u8>)>,
+    /// Shown in one line each above the last one.
     remarks: Vec<Warning>,
 }
 
@@ -83,14 +83,14 @@ impl<'r> Human<'r> {
             verdicts: Vec::new(),
             slowest: Vec::new(),
             leaks: Vec::new(),
-            lost: Vec::new(),
+            failed_fixtures: Vec::new(),
             remarks: Vec::new(),
         }
     }
 
     pub fn show(&mut self, event: &Event) -> io::Result<()> {
         match event {
-            Event::TestFinished { test, verdict } => self.judged(*test, verdict),
+            Event::TestFinished { test, verdict } => self.test_finished(*test, verdict),
             Event::Fixture { instance, what } => self.fixture(instance, what),
             Event::LeftBehind { by, leaks } => {
                 let owner = match by {
@@ -101,11 +101,11 @@ impl<'r> Human<'r> {
                 self.leaks.extend(leaks.iter().map(|leak| (owner.clone(), leak.clone())));
             }
             Event::Warning(
-                note @ (Warning::DoctestsNotRun { .. }
+                warning @ (Warning::DoctestsNotRun { .. }
                 | Warning::NoLeakCheck { .. }
                 | Warning::FixturesKept { .. }),
             ) => {
-                self.remarks.push(note.clone());
+                self.remarks.push(warning.clone());
             }
             Event::RunFinished(summary) => return print(&self.report(summary)),
             _ => {}
@@ -119,13 +119,14 @@ impl<'r> Human<'r> {
             return;
         };
         if let FixtureEvent::Failed { why, output, .. } = what {
-            self.lost.push((format!("fixture {instance} failed: {why}"), output.clone()));
+            self.failed_fixtures
+                .push((format!("fixture {instance} failed: {why}"), output.clone()));
         }
         let owned = leaks.iter().map(|leak| (Owner::Fixture(instance.to_string()), leak.clone()));
         self.leaks.extend(owned);
     }
 
-    fn judged(&mut self, test: TestId, verdict: &Verdict) {
+    fn test_finished(&mut self, test: TestId, verdict: &Verdict) {
         let is_shown = !verdict.outcome.is_success()
             || verdict.flakiness().is_some()
             || (self.view.settings.show_output && !verdict.output.is_empty());
@@ -145,7 +146,7 @@ impl<'r> Human<'r> {
 
     fn report(&mut self, summary: &Summary) -> String {
         let mut text = String::new();
-        for (why, output) in &self.lost {
+        for (why, output) in &self.failed_fixtures {
             line(&mut text, &format!("{} {}", self.paint.bad("FAILED"), printable(why.as_bytes())));
             self.output(&mut text, output);
             line(&mut text, "");
@@ -193,11 +194,11 @@ impl<'r> Human<'r> {
         };
         line(text, &format!("{word} {id}{took}{reason}"));
         if verdict.outcome == Outcome::Blocked {
-            // Why is said once, where the fixture stands.
+            // The reason is reported once, for the fixture.
             return;
         }
         self.output(text, &verdict.output);
-        self.whole(text, &verdict.output);
+        self.output_files(text, &verdict.output);
         if !verdict.outcome.is_success() {
             let settings = self.view.settings;
             let again = messages::again(settings, &listing.binary, &listed.name, listed.is_ignored);
@@ -206,8 +207,8 @@ impl<'r> Human<'r> {
         line(text, "");
     }
 
-    /// A test that failed first and passed later: the words of its first failure, and the ways
-    /// to see it again.
+    /// A test that failed first and passed later, with the output of its first failure and the
+    /// commands to reproduce it.
     fn flakiness(&self, text: &mut String, test: TestId, verdict: &Verdict, flakiness: Flakiness) {
         let listing = &self.view.inventory.listings[test.listing];
         let listed = &listing.tests[test.test];
@@ -225,7 +226,7 @@ impl<'r> Human<'r> {
         line(text, &format!("{word} {id}: {what}"));
         if let Some(first) = verdict.failed_before.first() {
             self.output(text, &first.output);
-            self.whole(text, &first.output);
+            self.output_files(text, &first.output);
         }
         let settings = self.view.settings;
         let again = messages::again(settings, &listing.binary, &listed.name, listed.is_ignored);
@@ -237,7 +238,7 @@ impl<'r> Human<'r> {
         line(text, "");
     }
 
-    /// Output stands behind a bar, so that nothing that a test prints looks like ours.
+    /// Each line has a bar in front, so that a test cannot imitate the report.
     fn output(&self, text: &mut String, output: &[u8]) {
         let shown = printable(output);
         let lines = lines(&shown);
@@ -254,7 +255,7 @@ impl<'r> Human<'r> {
         }
     }
 
-    fn whole(&self, text: &mut String, output: &Output) {
+    fn output_files(&self, text: &mut String, output: &Output) {
         for (flood, path) in output.kept() {
             let whole = printable(messages::whole(flood, path).as_bytes());
             line(text, &self.paint.faint(&format!("  {whole}")));
@@ -272,7 +273,7 @@ impl<'r> Human<'r> {
         line(text, "");
     }
 
-    /// What tests left behind, by test, the gravest first.
+    /// Leaks by test, the most severe first.
     fn leak_summary(&mut self, text: &mut String) {
         if self.leaks.is_empty() {
             return;
@@ -289,7 +290,7 @@ impl<'r> Human<'r> {
         let mut last = None;
         let mut pools: Vec<&str> = Vec::new();
         for (test, leak) in self.leaks.iter().take(shown) {
-            // A pool is there once for everybody who uses it.
+            // All tests that use a pool share it.
             if leak.kind == LeakKind::Pool {
                 if pools.contains(&leak.what.as_str()) {
                     continue;
@@ -336,7 +337,7 @@ impl<'r> Human<'r> {
 
     fn last_line(&self, text: &mut String, summary: &Summary) {
         if summary.total() + summary.not_run + summary.list_failures == 0 && !summary.interrupted {
-            // What that means is said by whoever chose the tests.
+            // `main` reports that no test matched.
             return;
         }
         let is_success = summary.is_success();
@@ -354,9 +355,9 @@ fn lines(shown: &str) -> Vec<&str> {
     shown.trim_end().trim_start_matches('\n').lines().collect()
 }
 
-/// Whether an output has more lines than are shown of it.
+/// Whether the report shows only a part of this output.
 pub fn is_cut(output: &[u8]) -> bool {
-    // Most have hardly any.
+    // A quick check that is enough for most outputs.
     output.len() > LINES && lines(&printable(output)).len() > LINES
 }
 

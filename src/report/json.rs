@@ -22,7 +22,7 @@ use crate::report::view::View;
 
 pub struct Json<'r> {
     view: View<'r>,
-    /// Verdicts that are held back until the end, with `--ordered`.
+    /// With `--ordered`: verdicts, until the end of the run.
     held: Vec<(TestId, Verdict)>,
 }
 
@@ -60,11 +60,11 @@ struct TestLine<'l> {
     output_files: Vec<OutputFile>,
 }
 
-/// All of an output that is too long to be kept in memory.
+/// A file with output that is too long to be kept in memory.
 #[derive(Serialize)]
 struct OutputFile {
     path: String,
-    /// Whether all of it is in there.
+    /// Whether the file is complete.
     whole: bool,
 }
 
@@ -93,7 +93,7 @@ struct FixtureLine<'l> {
     output: Option<String>,
 }
 
-/// Where the test is not known, its unit stands here; where that is not known either, nobody.
+/// If the test is not known, `unit` is set; if that is not known either, both are null.
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
 struct LeftBehindLine<'l> {
@@ -232,7 +232,7 @@ fn fixture_line<'l>(
     })
 }
 
-/// Microseconds: what is smaller is noise.
+/// Rounds to microseconds.
 fn rounded(seconds: f64) -> f64 {
     (seconds * 1e6).round() / 1e6
 }

@@ -1,4 +1,4 @@
-//! Every sentence that a person gets to read, one function for each occasion.
+//! The wording of what a run prints for people, one function for each occasion.
 
 use std::path::Path;
 use std::time::Duration;
@@ -41,14 +41,14 @@ pub fn in_brackets(took: Duration) -> String {
     format!(" ({} s)", seconds(took))
 }
 
-/// What the user is told who asks or interrupts before all tests are there.
+/// The answer to a question or an interrupt that arrives before all tests are listed.
 pub fn notice(notice: &Notice) -> String {
     let Notice { occasion, stage, at_work, tests_run } = notice;
     let at_work = behind_a_colon(at_work);
     match (occasion, tests_run) {
         (Occasion::Asked, false) => match stage {
-            Stage::Building => format!("no test runs yet: cargo is building{at_work}"),
-            Stage::Listing => format!("no test runs yet: listing tests{at_work}"),
+            Stage::Building => format!("no test is running yet: cargo is building{at_work}"),
+            Stage::Listing => format!("no test is running yet: listing tests{at_work}"),
         },
         (Occasion::Asked, true) => match stage {
             Stage::Building => format!("cargo is still building{at_work}"),
@@ -71,13 +71,13 @@ fn during(stage: Stage) -> &'static str {
     }
 }
 
-/// What takes so long that somebody may wonder.
+/// Shown when a build or a listing takes unusually long.
 pub fn holds_up(stage: Stage, at_work: &[AtWork]) -> String {
     let (what, how) = match stage {
-        Stage::Building => ("cargo still builds", "Ctrl-C ends it"),
-        Stage::Listing => ("still listing tests", "given up after `list-timeout`"),
+        Stage::Building => ("for cargo to build", "Ctrl-C cancels it"),
+        Stage::Listing => ("for tests to be listed", "limited by `list-timeout`"),
     };
-    format!("{:>12} {what}{} ({how})", "waiting", behind_a_colon(at_work))
+    format!("{:>12} {what}{} ({how})", "Waiting", behind_a_colon(at_work))
 }
 
 fn behind_a_colon(at_work: &[AtWork]) -> String {
@@ -101,7 +101,7 @@ fn short_command(command: &str) -> String {
 }
 
 pub fn so_far(ended: u64, left: u64) -> String {
-    format!("{ended} of {} ended, {left} left", count_of_tests(ended + left))
+    format!("{ended} of {} finished, {left} left", count_of_tests(ended + left))
 }
 
 fn count_of_tests(tests: u64) -> String {
@@ -110,7 +110,7 @@ fn count_of_tests(tests: u64) -> String {
 
 pub fn runs_now(slot: usize, tests: &[String]) -> String {
     let what = match tests {
-        [] => "a process that begins or ends".to_owned(),
+        [] => "a process that is starting or exiting".to_owned(),
         tests => list(tests),
     };
     format!("{:>12} {what}", format!("slot {slot}"))
@@ -120,15 +120,15 @@ pub fn more_slots(more: usize) -> String {
     format!("{:>12} {}", "and", count(more, "more slot"))
 }
 
-/// Where all that a test printed stands.
+/// Points to the file with a test's complete output.
 pub fn whole(flood: &Flood, path: &Path) -> String {
     let here = std::env::current_dir().unwrap_or_default();
     let path = path.strip_prefix(here).unwrap_or(path).display();
     let written = size::shown(flood.written);
     match flood.missed {
-        0 => format!("all of it ({written}, until the next run): {path}"),
+        0 => format!("complete output ({written}, kept until the next run): {path}"),
         missed => format!(
-            "the first {written} of {} (a run keeps no more than {}): {path}",
+            "first {written} of {} of output (a run keeps at most {}): {path}",
             size::shown(flood.written + missed),
             size::shown(output_file::MOST)
         ),
@@ -149,69 +149,68 @@ pub fn verdict_word(outcome: Outcome) -> &'static str {
 
 pub fn warning(warning: &Warning) -> String {
     match warning {
-        Warning::DamagedStateFile { path, why } => format!(
-            "ignored `{}`, which is damaged ({why}); it will be written anew",
-            path.display()
-        ),
+        Warning::DamagedStateFile { path, why } => {
+            format!("ignored damaged file `{}` ({why}); it will be rewritten", path.display())
+        }
         Warning::StateFileNotWritten { path, why } => format!(
-            "could not write `{}` ({why}); the next run will know less, the verdicts hold",
+            "could not write `{}` ({why}); verdicts are not affected, but the next run may be slower",
             path.display()
         ),
         Warning::OutputNotKept { path, why } => format!(
-            "could not keep below `{}` all that tests printed ({why}); the report has the beginning and the end of it",
+            "could not keep the complete output of tests in `{}` ({why}); the report shows its beginning and end",
             path.display()
         ),
         Warning::ListFailed(failure) => failure.to_string(),
         Warning::RunsAsOneTest(whole) => whole.to_string(),
         Warning::ProtocolFailed { binary, protocol: Protocol::Agent } => format!(
-            "the agent in `{binary}` was not let in or fell silent: its tests go on without it, and what they leave behind is not looked for"
+            "the agent was not loaded into `{binary}` or stopped responding; its tests run without it and are not checked for leaks"
         ),
         Warning::ProtocolFailed { binary, .. } => format!(
-            "what `{binary}` writes to libtest's `--logfile` is lost, or may be another process's: each of its tests runs in a process of its own"
+            "libtest's `--logfile` of `{binary}` is missing, or another process may have written it; each of its tests runs in its own process"
         ),
         Warning::UnitRestarted { node, why } => format!(
-            "the rest of the unit `{node}` goes on in a fresh process ({why}): what it had set up is set up again"
+            "the remaining tests of unit `{node}` run in a fresh process ({why}), which repeats the unit's set-up"
         ),
         Warning::NoLeakCheck { binaries } => format!(
-            "threads and panics of {} were not looked at: the agent was not in there",
+            "threads and panics of {} were not checked for leaks: the agent was not loaded",
             count(*binaries, "binary")
         ),
         Warning::StaleBaseline { leaks } => format!(
-            "{} of {} did not occur any more; take out what is mended: {}",
+            "{} of {} did not occur in this run; if they are fixed, remove them: {}",
             count(leaks.len(), "leak"),
             crate::leaks::baseline::FILE,
             list(leaks)
         ),
         Warning::BaselineWritten { path, leaks } => format!(
-            "wrote {} to `{}`; keep it under version control",
+            "wrote {} to `{}`; commit this file to version control",
             count(*leaks, "leak"),
             path.display()
         ),
         Warning::OrphansKilled { count: 1 } => {
-            "1 process outlived the test that started it and was ended".to_owned()
+            "1 process outlived the test that started it and was killed".to_owned()
         }
         Warning::OrphansKilled { count: number } => format!(
-            "{} outlived the tests that started them and were ended",
+            "{} outlived the tests that started them and were killed",
             count(*number, "process")
         ),
         Warning::RunTimedOut { limit } => format!(
-            "the run was ended after {limit:?} (run-timeout); what had not begun was not run"
+            "the run timed out after {limit:?} (run-timeout); tests that had not started were not run"
         ),
         Warning::TooManyCrashes { workers } => format!(
-            "gave up: {} died under their tests (--max-crashes {workers}); what had not begun was not run",
+            "stopped the run: {} crashed while running tests (--max-crashes {workers}); tests that had not started were not run",
             count(*workers, "process")
         ),
         Warning::NeedsTerminal { node } => format!(
-            "a test of `{node}` wants the terminal, and its process is stopped for it: it goes on when the run is in the foreground (fg)"
+            "a test of `{node}` uses the terminal, so its process is stopped; it continues when the run is in the foreground (fg)"
         ),
         Warning::InternalError { thread, why } => {
             format!(
-                "{}; what had not ended was not run",
+                "{}; tests that had not finished were not run",
                 Error::Internal { thread: thread.clone(), why: why.clone() }
             )
         }
         Warning::FixturesKept { fixtures } => format!(
-            "left up for the next run: fixture {}; to stop what is up: cargo partest fixtures stop",
+            "left running for the next run: fixture {}; to stop it: cargo partest fixtures stop",
             list(fixtures)
         ),
         Warning::DoctestsNotRun { packages } => {
@@ -281,14 +280,14 @@ pub fn counts(summary: &Summary) -> String {
     parts.join(", ")
 }
 
-/// What kept the run from ending earlier, and what could be done about it.
+/// The batch that the run waited for at its end, and how to shorten it.
 pub fn longest(longest: &LongestBatch, summary: &Summary) -> String {
     let LongestBatch { what, took, tests, is_unit } = longest;
     let what = format!("`{what}` took {} of {} s", seconds(*took), seconds(summary.took));
     match (*tests, *is_unit) {
         (1, _) => format!("{what}: no plan could be shorter"),
         (_, true) => {
-            format!("{what} in one process: \"split\" would spread it, if its tests allow")
+            format!("{what} in one process; \"split\" would spread it if its tests are independent")
         }
         (_, false) => format!("{what} in one process"),
     }
@@ -332,12 +331,12 @@ pub fn no_test_matched(settings: &Settings) -> String {
 pub fn retrying(id: &str, outcome: Outcome, left: usize) -> String {
     let word = verdict_word(outcome).to_lowercase();
     match left {
-        0 => format!("{id}: {word}, runs a last time"),
-        left => format!("{id}: {word}, runs again, up to {} more", count(left + 1, "time")),
+        0 => format!("{id}: {word}, last attempt"),
+        left => format!("{id}: {word}, {} left", count(left + 1, "attempt")),
     }
 }
 
-/// What is said behind the name of a test that failed first and passed later.
+/// Describes a test that failed first and passed later.
 pub fn flakiness(flakiness: Flakiness, verdict: &Verdict) -> String {
     let failures = verdict.failed_before.len();
     let first = verdict.failed_before.first();
@@ -362,7 +361,7 @@ pub fn beside_others(settings: &Settings, binary: &Binary) -> String {
     shell_line(&words)
 }
 
-/// What was wrong with the end of a fixture.
+/// What went wrong while a fixture was stopped.
 pub fn stop_failures(failures: &[StopFailure]) -> String {
     failures.iter().map(StopFailure::to_string).collect::<Vec<_>>().join("; ")
 }
@@ -386,14 +385,14 @@ mod tests {
     }
 
     #[test]
-    fn what_held_the_run_up_is_named_with_what_helps() {
+    fn the_longest_batch_is_named_with_a_remedy() {
         let took = Duration::from_secs(41);
         let what = "api::sync".to_owned();
         let unit = LongestBatch { what, took, tests: 9, is_unit: true };
         let summary = Summary { took: Duration::from_secs(45), ..Summary::default() };
         assert_eq!(
             longest(&unit, &summary),
-            "`api::sync` took 41.0 of 45.0 s in one process: \"split\" would spread it, if its tests allow"
+            "`api::sync` took 41.0 of 45.0 s in one process; \"split\" would spread it if its tests are independent"
         );
         let single = LongestBatch { tests: 1, ..unit };
         assert!(longest(&single, &summary).ends_with("no plan could be shorter"));

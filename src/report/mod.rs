@@ -1,4 +1,4 @@
-//! What people and scripts get to see. Every report folds the same stream of events.
+//! Reports for people and for scripts. Every report is a fold over the same stream of events.
 
 pub mod human;
 pub mod json;

@@ -1,4 +1,4 @@
-//! `cargo partest plan` and `cargo partest list`: what there is and what would happen.
+//! The output of `cargo partest list` and `cargo partest plan`.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use crate::plan::simulate::{Step, simulate};
 use crate::report::text::Paint;
 use crate::report::view::View;
 
-/// One wanted test a line, ignored ones marked; or one JSON object a line.
+/// One selected test per line, ignored ones marked; or one JSON object per line.
 pub fn list(view: View<'_>, choices: &[Vec<Choice>]) -> String {
     let mut text = String::new();
     for (index, listing) in view.inventory.listings.iter().enumerate() {
@@ -68,11 +68,11 @@ fn json_test(listing: &Listing, test: usize) -> String {
 }
 
 fn to_json(line: &impl Serialize) -> String {
-    // These structs hold nothing that JSON could refuse.
+    // These structs always serialize.
     serde_json::to_string(line).unwrap_or_default()
 }
 
-/// Groups with what decided, then the batches in the order in which they would start.
+/// The groups with the origin of their policy, then the batches in their expected order.
 pub fn plan(view: View<'_>, plan: Plan, fixtures: &[FixtureName]) -> String {
     let groups: Vec<Group> = plan.groups().cloned().collect();
     let steps = simulate(plan);
@@ -138,13 +138,13 @@ fn form(group: &Group) -> &'static str {
     }
 }
 
-/// The names of what a group needs, in the order of starting.
+/// The names of the fixtures that a group needs, in starting order.
 fn fixtures_of<'f>(group: &Group, fixtures: &'f [FixtureName]) -> Vec<&'f str> {
     let needs = group.fixtures.iter().flatten();
     needs.map(|need| fixtures[need.fixture].name.as_str()).collect()
 }
 
-/// What a group asks for besides the usual.
+/// The settings of a group that differ from the defaults.
 fn asks(group: &Group) -> Vec<String> {
     let mut asks = Vec::new();
     if let Threads::Exactly(threads) = group.threads {

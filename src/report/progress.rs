@@ -1,5 +1,5 @@
-//! What stderr shows while the run goes on: a line of progress in a terminal, failures as
-//! they happen, notes. In a pipe it is plain and sparse.
+//! The report on stderr during the run: a progress bar in a terminal, failures as they happen, and
+//! warnings. In a pipe there is no bar.
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
@@ -19,7 +19,7 @@ use crate::model::warning::Warning;
 use crate::report::text::{Paint, is_quiet};
 use crate::report::view::View;
 
-/// How often the line is drawn, per second: as fast as an eye reads.
+/// More redraws than this cannot be read.
 const DRAWS_PER_SECOND: u8 = 10;
 
 pub struct Progress {
@@ -29,13 +29,12 @@ pub struct Progress {
     ordered: bool,
     nocapture_to_stdout: bool,
     running: BTreeMap<usize, String>,
-    bad: usize,
-    /// Tests with a verdict.
-    ended: u64,
+    failed: usize,
+    finished: u64,
     held: Vec<(TestId, Verdict)>,
 }
 
-/// A line such as cargo's own: a verb, right-aligned, and what it is about.
+/// A status line in cargo's style: a right-aligned verb and its object.
 pub fn status(paint: Paint, verb: &str, what: &str) -> String {
     format!("{} {what}", paint.good(&format!("{verb:>12}")))
 }
@@ -61,8 +60,8 @@ impl Progress {
             ordered: settings.ordered,
             nocapture_to_stdout: settings.format == crate::cli::args::MessageFormat::Human,
             running: BTreeMap::new(),
-            bad: 0,
-            ended: 0,
+            failed: 0,
+            finished: 0,
             held: Vec::new(),
         }
     }
@@ -85,7 +84,7 @@ impl Progress {
                 self.show_running();
             }
             Event::Failing { test } => {
-                self.bad += 1;
+                self.failed += 1;
                 self.show_running();
                 let line =
                     format!("{} {}", self.paint.bad(&format!("{:>12}", "FAILING")), view.id(*test));
@@ -95,12 +94,12 @@ impl Progress {
             }
             Event::Slow { test, took } => self.slow(*test, *took, view),
             Event::Retrying { test, outcome, left } => self.retrying(*test, *outcome, *left, view),
-            Event::TestFinished { test, verdict } => self.judged(*test, verdict, view),
+            Event::TestFinished { test, verdict } => self.test_finished(*test, verdict, view),
             Event::Fixture { instance, what } => self.fixture(instance, what),
             Event::Output { bytes } => self.pass_through(bytes),
-            Event::Warning(note) => self.note(note),
-            Event::Status(slots) => self.what_runs(slots, view),
-            // The result tells of it.
+            Event::Warning(warning) => self.warning(warning),
+            Event::Status(slots) => self.status(slots, view),
+            // Part of the final report.
             Event::LeftBehind { .. } | Event::BuildFinished => {}
             Event::Tick => self.bar.tick(),
             Event::RunFinished(_) => self.finish(view),
@@ -119,9 +118,9 @@ impl Progress {
     fn show_running(&self) {
         if self.is_drawn() {
             let running: Vec<&str> = self.running.values().map(String::as_str).collect();
-            let failed = match self.bad {
+            let failed = match self.failed {
                 0 => String::new(),
-                bad => format!("{} ", self.paint.bad(&format!("{bad} failed,"))),
+                failed => format!("{} ", self.paint.bad(&format!("{failed} failed,"))),
             };
             self.bar.set_message(format!("{failed}{}", running.join(", ")));
         }
@@ -130,7 +129,7 @@ impl Progress {
     fn slow(&self, test: TestId, took: Duration, view: &View<'_>) {
         if self.verbosity != Verbosity::Quiet {
             let word = self.paint.warn(&format!("{:>12}", "SLOW"));
-            self.line(&format!("{word} {}: runs for {} s", view.id(test), seconds(took)));
+            self.line(&format!("{word} {}: running for {} s", view.id(test), seconds(took)));
         }
     }
 
@@ -141,10 +140,10 @@ impl Progress {
         }
     }
 
-    fn judged(&mut self, test: TestId, verdict: &Verdict, view: &View<'_>) {
-        self.ended += 1;
+    fn test_finished(&mut self, test: TestId, verdict: &Verdict, view: &View<'_>) {
+        self.finished += 1;
         if self.is_drawn() {
-            self.bar.set_position(self.ended);
+            self.bar.set_position(self.finished);
         }
         let is_shown = match self.verbosity {
             Verbosity::Quiet => false,
@@ -198,7 +197,7 @@ impl Progress {
 
     fn pass_through(&self, bytes: &[u8]) {
         self.bar.suspend(|| {
-            // Nobody reads it any more: the result will notice.
+            // A closed pipe is noticed when the final report is written.
             let _ = match self.nocapture_to_stdout {
                 true => std::io::stdout().write_all(bytes),
                 false => std::io::stderr().write_all(bytes),
@@ -206,29 +205,32 @@ impl Progress {
         });
     }
 
-    fn note(&self, note: &Warning) {
-        // These stand in the result.
-        let is_worth_it = !matches!(
-            note,
+    fn warning(&self, warning: &Warning) {
+        // These are part of the final report.
+        let is_shown_now = !matches!(
+            warning,
             Warning::DoctestsNotRun { .. }
                 | Warning::NoLeakCheck { .. }
                 | Warning::FixturesKept { .. }
         );
-        if is_worth_it && (self.verbosity != Verbosity::Quiet || is_grave(note)) {
-            let word =
-                if is_grave(note) { self.paint.bad("error") } else { self.paint.warn("warning") };
-            self.line(&format!("{word}: {}", messages::warning(note)));
+        if is_shown_now && (self.verbosity != Verbosity::Quiet || is_error(warning)) {
+            let word = if is_error(warning) {
+                self.paint.bad("error")
+            } else {
+                self.paint.warn("warning")
+            };
+            self.line(&format!("{word}: {}", messages::warning(warning)));
         }
     }
 
-    /// Also for those who asked for quiet: they have asked for this too.
-    fn what_runs(&self, slots: &[SlotStatus], view: &View<'_>) {
-        /// As many as a glance takes in.
+    /// Also with `--quiet`: the user has asked for it.
+    fn status(&self, slots: &[SlotStatus], view: &View<'_>) {
+        /// More slots than this do not fit a screen.
         const LINES: usize = 20;
         let held: usize = slots.iter().map(|runs| runs.held).sum();
-        let ended = self.ended + held as u64;
-        let left = self.bar.length().unwrap_or_default().saturating_sub(ended);
-        self.line(&status(self.paint, "So far", &messages::so_far(ended, left)));
+        let finished = self.finished + held as u64;
+        let left = self.bar.length().unwrap_or_default().saturating_sub(finished);
+        self.line(&status(self.paint, "So far", &messages::so_far(finished, left)));
         for runs in slots.iter().take(LINES) {
             let test = |(test, took): &(TestId, Duration)| {
                 format!("{}{}", view.id(*test), messages::in_brackets(*took))
@@ -252,15 +254,15 @@ impl Progress {
 
     fn line(&self, line: &str) {
         self.bar.suspend(|| {
-            // A closed stderr is no reason to stop.
+            // A closed stderr does not stop the run.
             let _ = writeln!(std::io::stderr(), "{line}");
         });
     }
 }
 
-fn is_grave(note: &Warning) -> bool {
+fn is_error(warning: &Warning) -> bool {
     matches!(
-        note,
+        warning,
         Warning::ListFailed(_)
             | Warning::TooManyCrashes { .. }
             | Warning::RunTimedOut { .. }
@@ -268,7 +270,7 @@ fn is_grave(note: &Warning) -> bool {
     )
 }
 
-/// In a terminal, unless the user or the surroundings say otherwise, as cargo decides it.
+/// Whether to draw progress, decided like cargo does.
 fn is_wanted(settings: &Settings) -> bool {
     let when = std::env::var("CARGO_TERM_PROGRESS_WHEN");
     match when.as_deref() {
@@ -282,7 +284,7 @@ fn is_wanted(settings: &Settings) -> bool {
     }
 }
 
-/// Shows that something goes on which has no length, such as listing; gone when dropped.
+/// Indicates an activity of unknown length, such as listing; removed on drop.
 pub struct Spinner(ProgressBar);
 
 impl Spinner {

@@ -1,4 +1,4 @@
-//! All reports of a run: the same events, folded in several ways.
+//! The reports of a run: progress on stderr, and the result on stdout.
 
 use std::io;
 
@@ -19,11 +19,11 @@ pub struct Reports<'r> {
     view: View<'r>,
     progress: Progress,
     result: Sink<'r>,
-    /// Why the result cannot be written any more.
+    /// Set once the result can no longer be written.
     failure: Option<io::Error>,
 }
 
-/// What goes to stdout.
+/// The report on stdout.
 enum Sink<'r> {
     Human(Human<'r>),
     Json(Json<'r>),
@@ -39,12 +39,12 @@ impl<'r> Reports<'r> {
         Reports { view, progress, result, failure: None }
     }
 
-    /// Whether the passing of time changes anything that is shown.
+    /// Whether a report needs `Event::Tick`.
     pub fn ticks(&self) -> bool {
         self.progress.is_drawn()
     }
 
-    /// Shows an event; false once nobody reads the result any more.
+    /// Passes an event to every report. Returns false once the result can no longer be written.
     pub fn show(&mut self, event: &Event) -> bool {
         self.progress.show(event, &self.view);
         let shown = match &mut self.result {
@@ -57,13 +57,13 @@ impl<'r> Reports<'r> {
         self.failure.is_none()
     }
 
-    /// Whether all of the result was written, or as much of it as somebody wanted to read.
+    /// Returns the error that kept the result from being written; a closed pipe is none.
     pub fn end(self) -> Result<()> {
         self.failure.map_or(Ok(()), |error| unless_closed(Err(error)))
     }
 }
 
-/// Shows what has to be said besides the events of a run.
+/// Prints a notice, which is no event of a run.
 pub fn show_notice(notice: &Notice) {
     write_line_over_progress(&messages::notice(notice));
 }

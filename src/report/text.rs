@@ -1,18 +1,18 @@
-//! Text for stdout and for terminals.
+//! Output on stdout, and colors.
 
 use std::io::{self, Write};
 
 use crate::cli::settings::{Settings, Verbosity};
 use crate::error::{Error, Result};
 
-/// Writes a result and says whether somebody still reads it.
+/// Writes a result to stdout and flushes it.
 pub fn print(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(text.as_bytes())?;
     stdout.flush()
 }
 
-/// A closed pipe has seen enough; a full disk has lost what somebody wanted to keep.
+/// Ignores a closed pipe, whose reader has seen enough. Other errors lose output, as on a full disk.
 pub fn unless_closed(written: io::Result<()>) -> Result<()> {
     match written {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::Result(error)),
@@ -20,7 +20,7 @@ pub fn unless_closed(written: io::Result<()>) -> Result<()> {
     }
 }
 
-/// Styles for one stream: colored, or plain.
+/// The styles of one stream: colored, or plain.
 #[derive(Debug, Clone, Copy)]
 pub struct Paint(pub bool);
 

@@ -1,4 +1,4 @@
-//! What a report may know besides the events.
+//! The context of a report.
 
 use std::cmp::Ordering;
 
@@ -6,7 +6,7 @@ use crate::cli::settings::Settings;
 use crate::discovery::inventory::Inventory;
 use crate::model::test::TestId;
 
-/// What a report may know besides the events.
+/// The names and settings that a report needs besides the events.
 #[derive(Clone, Copy)]
 pub struct View<'r> {
     pub inventory: &'r Inventory,
@@ -19,7 +19,7 @@ impl View<'_> {
         listing.binary.id(&listing.tests[test.test].name)
     }
 
-    /// The order of tests in every report. That of their places hangs on what was built first.
+    /// The order of tests in every report. Test ids do not serve, as they depend on the build order.
     pub fn compare(&self, one: TestId, other: TestId) -> Ordering {
         let listings = &self.inventory.listings;
         let binaries = match one.listing == other.listing {
