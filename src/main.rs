@@ -1,33 +1,32 @@
 //! `cargo partest` runs a workspace's tests in parallel over a pool of processes, by the
 //! policy that each module declares in Cargo.toml.
 //!
-//! A folder is a stage of the way from the command line to the report. They are listed here from the
-//! bottom to the top: each imports only from those above it in this list, and in a folder no two
-//! files import each other.
+//! The folders are the stages from the command line to the report. They are listed from the bottom up:
+//! a file imports only from its own folder and from folders above it in this list, and imports are
+//! never circular.
 //!
 //! ```text
-//! error        what keeps a run from doing its job, and the exit codes
+//! error        errors of the runner itself, and the exit codes
 //! frames       the wire format of the agent's messages
-//! model/       plain data that every stage speaks of: tests, outcomes, leaks, output, events
+//! model/       plain data that all stages share: tests, verdicts, leaks, output, events
 //! process/     child processes, signals, the terminal and the clock, by platform
 //! state        small files in the target directory
-//! config/      the metadata of Cargo.toml, as written and as meant
-//! cli/         the command line and cargo's configuration, as typed and as meant
+//! config/      the metadata of Cargo.toml: schema and policy
+//! cli/         the command line and cargo's configuration: arguments and settings
 //! cargo/       cargo's build and metadata, the toolchain, test binaries and their environment
 //! libtest/     the command line and the output of libtest
-//! discovery/   which tests there are, and which are wanted
+//! discovery/   the inventory of tests, and the selection
 //! plan/        which tests run together, and which may start now
-//! leaks/       what tests leave behind, and what the policy makes of it
-//! protocol/    how a worker reports its tests: agent frames, libtest's log file
+//! leaks/       detection and classification of leaks
+//! protocol/    how workers report their tests: agent frames, libtest's log file
 //! fixture/     shared fixtures, started once for all of their tests
 //! worker/      one process that runs a batch of tests, supervised
-//! run/         the coordinator, which decides, and the ledger of verdicts
-//! report/      the same events for people and for scripts
+//! run/         the coordinator, and the ledger of verdicts
+//! report/      reports for people and for scripts
 //! commands/    the subcommands, from the build to the exit code
 //! ```
 //!
-//! agent/ is no module of this program: build.rs compiles it, and workers load it.
-//! ```
+//! `agent/` is not a module of this program: build.rs compiles it, and workers load it.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
@@ -55,8 +54,8 @@ use std::process::ExitCode;
 use crate::cli::args::NoTests;
 use crate::cli::cargo_config::CargoConfig;
 use crate::cli::settings::{FixtureTask, Settings, Task};
-use crate::commands::prepare::{Built, Next};
-use crate::commands::run::Known;
+use crate::commands::prepare::{BuildState, Preparation};
+use crate::commands::run::Session;
 use crate::discovery::inventory::Inventory;
 use crate::error::{Error, Exit, Result};
 use crate::fixture::kept::KeptFixtures;
@@ -94,7 +93,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// The table of contents.
+/// Prepares the tests, and runs or shows them.
 fn run(settings: &Settings, lines: Lines) -> Result<Exit> {
     let interrupts =
         Interrupts::catch(lines, report::reports::show_notice).map_err(Error::Signals)?;
@@ -104,18 +103,23 @@ fn run(settings: &Settings, lines: Lines) -> Result<Exit> {
     if let Task::Fixtures(what @ (FixtureTask::List | FixtureTask::Stop(_))) = &settings.task {
         let (workspace, policy) = commands::prepare::declared_alone(settings)?;
         let kept_fixtures = KeptFixtures::new(&workspace.state_dir, false);
-        return commands::fixtures::act(what, settings, &policy, &kept_fixtures, None, &interrupts);
+        return commands::fixtures::run(what, settings, &policy, &kept_fixtures, None, &interrupts);
     }
-    let mut built = commands::prepare::build(settings, &interrupts, &mut warnings)?;
+    let mut prepared = commands::prepare::build(settings, &interrupts, &mut warnings)?;
     if settings.task == Task::BuildOnly {
         return Ok(Exit::Success);
     }
-    let inventory =
-        commands::prepare::take_inventory(settings, &mut built, &pool, &interrupts, &mut warnings)?;
-    let Built { workspace, policy, history, next, .. } = built;
-    let rest = match next {
-        Next::Builds(rest) => Some(rest),
-        Next::Lists(watch) => {
+    let inventory = commands::prepare::take_inventory(
+        settings,
+        &mut prepared,
+        &pool,
+        &interrupts,
+        &mut warnings,
+    )?;
+    let Preparation { workspace, policy, history, build_state, .. } = prepared;
+    let ongoing_build = match build_state {
+        BuildState::Ongoing(ongoing_build) => Some(ongoing_build),
+        BuildState::Finished(watch) => {
             drop(watch);
             commands::check::check_paths(settings, &policy, &inventory)?;
             None
@@ -125,13 +129,17 @@ fn run(settings: &Settings, lines: Lines) -> Result<Exit> {
         let kept_fixtures = KeptFixtures::new(&workspace.state_dir, true);
         let root = workspace.root();
         let inventory = Some((&inventory, &*root));
-        return commands::fixtures::act(what, settings, &policy, &kept_fixtures, inventory, &interrupts);
+        return commands::fixtures::run(what, settings, &policy, &kept_fixtures, inventory, &interrupts);
     }
     let all = 0..inventory.listings.len();
     let choices = discovery::filter::choose(&inventory, all, &settings.filter, &policy);
     let grouped = plan::grouping::group(&inventory, 0, &choices, settings, &policy, &history);
-    let slots =
-        plan::grouping::slots(&grouped.groups, rest.is_some(), settings, policy.overcommit());
+    let slots = plan::grouping::slots(
+        &grouped.groups,
+        ongoing_build.is_some(),
+        settings,
+        policy.overcommit(),
+    );
     let view = View { inventory: &inventory, settings };
 
     match settings.task {
@@ -147,7 +155,7 @@ fn run(settings: &Settings, lines: Lines) -> Result<Exit> {
         }
         Task::Run | Task::BuildOnly | Task::Fixtures(_) => {
             let pool = if slots.count > settings.slots { make_pool(slots.count)? } else { pool };
-            let known = Known {
+            let session = Session {
                 settings,
                 workspace: &workspace,
                 policy: &policy,
@@ -157,15 +165,16 @@ fn run(settings: &Settings, lines: Lines) -> Result<Exit> {
                 slots,
                 history,
                 warnings,
-                rest,
+                ongoing_build,
             };
-            let summary = commands::run::run(known, &pool, &interrupts)?;
+            let summary = commands::run::run(session, &pool, &interrupts)?;
             Ok(exit(settings, &summary))
         }
     }
 }
 
-/// One private pool: its threads live as long as the run, which the workers' lives hang on.
+/// Creates the threads that supervise workers. They have to outlive the run, because workers are
+/// killed when the thread that started them exits.
 fn make_pool(slots: usize) -> Result<rayon::ThreadPool> {
     rayon::ThreadPoolBuilder::new()
         .num_threads(slots)
@@ -174,7 +183,7 @@ fn make_pool(slots: usize) -> Result<rayon::ThreadPool> {
         .map_err(|source| Error::Pool { slots, source })
 }
 
-/// Shows what there is instead of running it.
+/// Prints the list or the plan, with all warnings.
 fn overview(
     settings: &Settings,
     warnings: &[Warning],
@@ -192,7 +201,7 @@ fn overview(
     Ok(if inventory.failures.is_empty() { Exit::Success } else { Exit::Error })
 }
 
-/// The exit code (docs/json-and-exit-codes.md): the gravest thing that happened.
+/// The exit code (docs/json-and-exit-codes.md) for the most severe problem of the run.
 fn exit(settings: &Settings, summary: &Summary) -> Exit {
     if summary.interrupted {
         Exit::Interrupted
@@ -207,7 +216,7 @@ fn exit(settings: &Settings, summary: &Summary) -> Exit {
     } else if summary.denied_leaks > 0 {
         Exit::DeniedLeak
     } else if summary.not_run > 0 {
-        // Given up without a verdict to blame: whatever the reason, not all is well.
+        // The run was stopped without a failed verdict, but is incomplete.
         Exit::Error
     } else if summary.total() == 0 {
         no_tests(settings)

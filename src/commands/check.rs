@@ -1,4 +1,4 @@
-//! What is wrong about the metadata, once the tests are known.
+//! Diagnostics on the metadata that need the list of tests.
 
 use crate::cli::settings::Settings;
 use crate::config::diagnostic::{Diagnostic, Severity};
@@ -13,7 +13,7 @@ fn errors_in(diagnostics: &[Diagnostic]) -> usize {
     diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count()
 }
 
-/// Keys that match no test of the binaries of this run, and fixtures that are none of them.
+/// Reports paths in the metadata that match no test of this run, and fixtures that are not tests.
 pub fn check_paths(settings: &Settings, policy: &Policy, inventory: &Inventory) -> Result<()> {
     let mut diagnostics = Vec::new();
     test_fixture::check_tests(policy, inventory, &mut diagnostics);
@@ -29,10 +29,10 @@ pub fn check_paths(settings: &Settings, policy: &Policy, inventory: &Inventory) 
     for diagnostic in &diagnostics {
         write_line(&diagnostic.render(settings.color.stderr));
     }
-    end_if_wrong(&diagnostics)
+    fail_on_errors(&diagnostics)
 }
 
-pub fn end_if_wrong(diagnostics: &[Diagnostic]) -> Result<()> {
+pub fn fail_on_errors(diagnostics: &[Diagnostic]) -> Result<()> {
     match errors_in(diagnostics) {
         0 => Ok(()),
         count => Err(Error::Metadata(format!(

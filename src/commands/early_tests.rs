@@ -1,5 +1,5 @@
-//! Tests that run while cargo still builds others: whether they may, and what becomes ready
-//! beside them.
+//! Early tests, which run while cargo still builds other test binaries: when they may start, and how
+//! binaries are added to the run as cargo finishes them.
 
 use std::io;
 use std::process::ExitStatus;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use cargo_metadata::{Message as News, Target, TargetKind};
 
 use super::check;
-use super::stall_watch::Watch;
+use super::stall_watch::StallWatch;
 use crate::cargo::build_output::BuildOutput;
 use crate::cargo::toolchain::Toolchain;
 use crate::cargo::workspace::{Package, Workspace};
@@ -26,12 +26,12 @@ use crate::run::interrupt::Interrupts;
 use crate::worker::agent_file::AgentFile;
 use crate::worker::inbox::Message;
 
-/// cargo tells of all that needs no building within a few milliseconds. When it says nothing for
-/// so long, it compiles.
+/// cargo reports all fresh artifacts within a few milliseconds. When it is silent for this long, it
+/// is compiling.
 const COMPILES: Duration = Duration::from_millis(50);
 
-/// Whether tests may run while cargo builds others, as far as the command line says. Without the
-/// agent nobody could tell which test has started what comes home meanwhile.
+/// Whether the command line allows early tests. They need the agent: without it, orphans that are
+/// adopted during the build could not be attributed to tests.
 pub fn is_wanted(settings: &Settings) -> bool {
     settings.task == Task::Run
         && settings.agent
@@ -40,12 +40,12 @@ pub fn is_wanted(settings: &Settings) -> bool {
         && !settings.nocapture
 }
 
-/// Whether they may, as soon as cargo `has_surroundings`.
+/// Whether early tests may start as soon as the environment of tests is complete.
 pub fn is_allowed(
     settings: &Settings,
     workspace: &Workspace,
     policy: &Policy,
-    cargo: &Building,
+    cargo: &CargoProcess,
 ) -> bool {
     let of_workspace = |name: &String| {
         workspace.packages.iter().any(|package| package.cargo.name.as_str() == name)
@@ -56,11 +56,11 @@ pub fn is_allowed(
         && settings.cargo.package.iter().all(of_workspace)
 }
 
-/// Whether all is there that belongs to the surroundings of every test: the programs and shared
-/// libraries that cargo is going to build, and what build scripts tell (`cargo test` gives each
-/// test the library paths of all of them; those of dependencies usually come first). What cargo
-/// leaves out, for want of a feature, is waited for as well, to the build's end.
-fn has_surroundings(told: &BuildOutput, workspace: &Workspace, args: &CargoArgs) -> bool {
+/// Whether the environment of every test is complete: the programs and shared libraries that cargo
+/// builds, and the output of build scripts (`cargo test` sets the library paths of all of them for
+/// each test; those of dependencies usually come first). Targets that cargo skips, because a feature
+/// is not enabled, are waited for until the build finishes.
+fn is_environment_complete(told: &BuildOutput, workspace: &Workspace, args: &CargoArgs) -> bool {
     let is_chosen = |package: &&Package| {
         args.package.is_empty() || args.package.contains(&package.cargo.name.to_string())
     };
@@ -78,8 +78,8 @@ fn is_test(target: &Target) -> bool {
     target.kind.contains(&TargetKind::Test) || target.kind.contains(&TargetKind::Bench)
 }
 
-/// Whether cargo builds this target besides the tests. Programs it builds for the tests in
-/// `tests`, which are told where those are.
+/// Whether cargo builds this target besides the tests. It builds programs for integration tests,
+/// which get their paths in `CARGO_BIN_EXE_*`.
 fn is_built_beside(target: &Target, has_tests: bool, args: &CargoArgs) -> bool {
     let any_target = !args.chooses_targets();
     target.kind.iter().any(|kind| match kind {
@@ -90,45 +90,46 @@ fn is_built_beside(target: &Target, has_tests: bool, args: &CargoArgs) -> bool {
     })
 }
 
-/// How far cargo has come.
+/// Why `wait` returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
-    /// It still builds, and some tests may run.
-    Ready,
-    Ended,
+pub enum BuildProgress {
+    /// cargo is still building, and tests may start.
+    TestsReady,
+    Finished,
 }
 
-/// Listens to cargo until tests may run: to its end where they may not before.
+/// Reads cargo's messages until tests may start, at the latest when cargo has finished. Without
+/// `may_run`, early tests are not allowed.
 pub fn wait(
     news: &Receiver<News>,
     told: &mut BuildOutput,
     may_run: Option<&Workspace>,
     args: &CargoArgs,
-) -> State {
+) -> BuildProgress {
     loop {
-        let may_run =
-            may_run.filter(|workspace| told.has_tests() && has_surroundings(told, workspace, args));
+        let may_run = may_run
+            .filter(|workspace| told.has_tests() && is_environment_complete(told, workspace, args));
         let next = match may_run {
             Some(_) => news.recv_timeout(COMPILES),
             None => news.recv().map_err(|_| RecvTimeoutError::Disconnected),
         };
         match next {
             Ok(news) => told.take(news),
-            Err(RecvTimeoutError::Timeout) => return State::Ready,
-            Err(RecvTimeoutError::Disconnected) => return State::Ended,
+            Err(RecvTimeoutError::Timeout) => return BuildProgress::TestsReady,
+            Err(RecvTimeoutError::Disconnected) => return BuildProgress::Finished,
         }
     }
 }
 
-/// cargo, which does not outlive whoever has an interest in it.
-pub struct Building(Option<Fostered>);
+/// The cargo process, killed on drop.
+pub struct CargoProcess(Option<Fostered>);
 
-impl Building {
-    pub fn new(cargo: Fostered) -> Building {
-        Building(Some(cargo))
+impl CargoProcess {
+    pub fn new(cargo: Fostered) -> CargoProcess {
+        CargoProcess(Some(cargo))
     }
 
-    /// The child of ours that has what cargo leaves running.
+    /// The child process that adopts what cargo leaves running.
     pub fn keeper(&self) -> Option<u32> {
         self.0.as_ref().and_then(Fostered::keeper)
     }
@@ -137,7 +138,7 @@ impl Building {
         self.0.is_some()
     }
 
-    /// Before any test: what it has left running is none of ours.
+    /// Waits for cargo before any test has started. Processes that it left running are not ours.
     pub fn wait(&mut self) -> io::Result<ExitStatus> {
         let mut cargo = self.0.take().ok_or(io::ErrorKind::NotFound)?;
         let status = cargo.wait();
@@ -145,7 +146,8 @@ impl Building {
         status
     }
 
-    /// Beside tests: what it has left running is released when theirs has been ended.
+    /// Waits for cargo while tests run. Processes that it left running are released after those of
+    /// the tests have been killed.
     fn wait_beside_tests(&mut self, interrupts: &Interrupts) -> io::Result<ExitStatus> {
         let mut cargo = self.0.take().ok_or(io::ErrorKind::NotFound)?;
         let status = cargo.wait();
@@ -154,107 +156,106 @@ impl Building {
     }
 }
 
-impl Drop for Building {
+impl Drop for CargoProcess {
     fn drop(&mut self) {
         if let Some(mut cargo) = self.0.take() {
             platform::end_tree(cargo.id());
-            // How it ends is of no interest.
+            // The build was cancelled, so its exit status does not matter.
             let _ = cargo.wait();
             cargo.release();
         }
     }
 }
 
-/// What cargo still builds when the first tests run.
-pub struct Rest {
-    pub cargo: Building,
+/// A build that is still going on when the first tests run.
+pub struct OngoingBuild {
+    pub cargo: CargoProcess,
     pub news: Receiver<News>,
     pub told: BuildOutput,
     pub toolchain: Toolchain,
     pub lists: InventoryCache,
-    /// Looks at what takes long.
-    pub watch: Watch,
+    pub watch: StallWatch,
     pub interrupts: Arc<Interrupts>,
-    /// Lines that are told when cargo draws none any more.
-    pub unsaid: Vec<String>,
+    /// Printed when cargo has finished, so that they do not mix with its progress bar.
+    pub pending_diagnostics: Vec<String>,
 }
 
-/// What the tests that are found belong to.
+/// The workspace, its policy, and the inventory of its tests.
 #[derive(Clone, Copy)]
-pub struct Place<'r> {
+pub struct Project<'r> {
     pub settings: &'r Settings,
     pub workspace: &'r Workspace,
     pub policy: &'r Policy,
     pub inventory: &'r Inventory,
 }
 
-impl Rest {
-    /// Adds to the inventory what becomes ready, and tells of it; at last that nothing more is to
-    /// come, whatever happens.
-    pub fn follow(mut self, place: Place<'_>, told: &Sender<Message>) {
-        let args = &place.settings.cargo;
+impl OngoingBuild {
+    /// Adds binaries to the inventory as cargo finishes them, and notifies the coordinator. The last
+    /// message is always `Built`, also after an error.
+    pub fn follow(mut self, project: Project<'_>, inbox: &Sender<Message>) {
+        let args = &project.settings.cargo;
         let mut end = Ok(());
         while end.is_ok() && self.cargo.is_there() {
-            let state = wait(&self.news, &mut self.told, Some(place.workspace), args);
-            if state == State::Ended {
-                end = self.build_ended();
+            let state = wait(&self.news, &mut self.told, Some(project.workspace), args);
+            if state == BuildProgress::Finished {
+                end = self.finish_build();
             }
             if end.is_ok() {
-                end = self.list(place, told);
+                end = self.list(project, inbox);
             }
         }
         if end.is_ok() {
             let mut warnings = Vec::new();
-            std::mem::take(&mut self.lists).save(&place.inventory.listings, &mut warnings);
-            let all = place.inventory.listings.len();
-            // As in `list`.
-            let _ = told.send(Message::Listed { listings: all..all, warnings });
+            std::mem::take(&mut self.lists).save(&project.inventory.listings, &mut warnings);
+            let all = project.inventory.listings.len();
+            // The coordinator still receives messages, as in `list`.
+            let _ = inbox.send(Message::Listed { listings: all..all, warnings });
         }
-        let end = self.end(end, place);
-        // The coordinator hears until this has come.
-        let _ = told.send(Message::Built(end));
+        let end = self.finish(end, project);
+        // The coordinator receives messages until `Built` has arrived.
+        let _ = inbox.send(Message::Built(end));
     }
 
-    fn build_ended(&mut self) -> Result<()> {
+    fn finish_build(&mut self) -> Result<()> {
         let status = self.cargo.wait_beside_tests(&self.interrupts);
-        self.interrupts.watch_build(None);
+        self.interrupts.set_build(None);
         let is_built = status.is_ok_and(|status| status.success());
         if is_built { Ok(()) } else { Err(Error::Build) }
     }
 
-    fn list(&mut self, place: Place<'_>, told: &Sender<Message>) -> Result<()> {
-        let binaries = self.told.binaries(place.workspace, &self.toolchain, place.settings)?;
+    fn list(&mut self, project: Project<'_>, inbox: &Sender<Message>) -> Result<()> {
+        let binaries = self.told.binaries(project.workspace, &self.toolchain, project.settings)?;
         if binaries.is_empty() {
             return Ok(());
         }
-        let first = place.inventory.listings.len();
+        let first = project.inventory.listings.len();
         let link_inputs = self.told.link_inputs(&self.toolchain);
         let groups = &self.interrupts.groups;
         let lists = &mut self.lists;
-        let found = inventory::take(binaries, place.policy, &link_inputs, lists, None, groups);
+        let found = inventory::take(binaries, project.policy, &link_inputs, lists, None, groups);
         let warnings = found.warnings().collect();
         for listing in found.listings {
-            place.inventory.listings.push(listing);
+            project.inventory.listings.push(listing);
         }
-        let listings = first..place.inventory.listings.len();
-        // The coordinator hears until the build has ended.
-        let _ = told.send(Message::Listed { listings, warnings });
+        let listings = first..project.inventory.listings.len();
+        // The coordinator receives messages until `Built` has arrived.
+        let _ = inbox.send(Message::Listed { listings, warnings });
         Ok(())
     }
 
-    fn end(self, end: Result<()>, place: Place<'_>) -> Result<()> {
-        let Rest { cargo, watch, interrupts, unsaid, .. } = self;
-        // Where it was given up.
+    fn finish(self, end: Result<()>, project: Project<'_>) -> Result<()> {
+        let OngoingBuild { cargo, watch, interrupts, pending_diagnostics, .. } = self;
+        // After an error cargo may still be running.
         drop(cargo);
-        interrupts.watch_build(None);
+        interrupts.set_build(None);
         drop(watch);
-        interrupts.set_grows(false);
-        if interrupts.happened() {
+        interrupts.set_tests_beside_build(false);
+        if interrupts.is_interrupted() {
             return Err(Error::Interrupted);
         }
-        unsaid.iter().for_each(|line| write_line(line));
+        pending_diagnostics.iter().for_each(|line| write_line(line));
         end?;
-        check::check_paths(place.settings, place.policy, place.inventory)?;
+        check::check_paths(project.settings, project.policy, project.inventory)?;
         interrupts.watch_terminal();
         Ok(())
     }

@@ -1,5 +1,4 @@
-//! `cargo partest fixtures`: which there are, and which of them are up; starting and stopping
-//! them without a run.
+//! `cargo partest fixtures`: lists, starts and stops fixtures outside of a run.
 
 use std::fmt::Write;
 
@@ -21,8 +20,8 @@ use crate::report::progress::status;
 use crate::report::text::{Paint, print};
 use crate::run::interrupt::Interrupts;
 
-/// Does it. `inventory` is there where something is to be started.
-pub fn act(
+/// Runs the subcommand. `inventory` is needed to start fixtures.
+pub fn run(
     what: &FixtureTask,
     settings: &Settings,
     policy: &Policy,
@@ -30,7 +29,7 @@ pub fn act(
     inventory: Option<(&Inventory, &std::path::Path)>,
     interrupts: &Interrupts,
 ) -> Result<Exit> {
-    let wants = &|| !interrupts.happened();
+    let wants = &|| !interrupts.is_interrupted();
     let wanted = wanted(what, policy)?;
     match (what, inventory) {
         (FixtureTask::Start(_), Some((inventory, root))) => {
@@ -40,7 +39,7 @@ pub fn act(
         }
         (FixtureTask::Stop(_), _) => stop_all(&wanted, policy, settings, kept_fixtures, wants),
         _ => {
-            // A closed pipe has seen enough.
+            // A closed pipe is no error.
             let _ = print(&list(policy, kept_fixtures));
             Ok(Exit::Success)
         }
@@ -101,7 +100,7 @@ fn start(
     inventory: &Inventory,
     wants: &dyn Fn() -> bool,
 ) -> Result<Exit> {
-    // Those of the other slots start when a run fills these.
+    // Instances for further slots start during a run.
     let most = settings.most_slots(policy.overcommit());
     let request = Request { slots: most, wants, groups: &Groups::default() };
     for (name, fixture) in names.iter().zip(fixtures) {
@@ -128,7 +127,7 @@ fn start(
                     return Ok(Exit::FixtureFailed);
                 }
                 Some(Found::Unwanted) => {
-                    // Those that are up stay up.
+                    // Fixtures that are up stay up.
                     let _ = print(&list(policy, kept_fixtures));
                     return Err(Error::Interrupted);
                 }
@@ -140,7 +139,7 @@ fn start(
     Ok(Exit::Success)
 }
 
-/// What these fixtures have handed over.
+/// The values that these fixtures provide.
 fn values_of<'n>(
     fixtures: impl Iterator<Item = &'n FixtureName>,
     slot: Option<usize>,
@@ -159,7 +158,7 @@ fn values_of<'n>(
     values
 }
 
-/// Those that need others are stopped before them.
+/// Stops fixtures in reverse order of their dependencies.
 fn stop_all(
     wanted: &[FixtureName],
     policy: &Policy,

@@ -1,4 +1,4 @@
-//! The subcommands, and what comes before them.
+//! The subcommands, and the preparation that they share.
 
 pub mod check;
 pub mod early_tests;

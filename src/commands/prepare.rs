@@ -1,11 +1,11 @@
-//! Everything before the first test: the build, what the manifests declare, and the inventory.
+//! Everything before the first test: the build, the configuration, and the inventory.
 
 use std::sync::Arc;
 use std::thread::{Builder, ScopedJoinHandle};
 
-use super::check::end_if_wrong;
-use super::early_tests::{self, Building, Rest, State};
-use super::stall_watch::Watch;
+use super::check::fail_on_errors;
+use super::early_tests::{self, BuildProgress, CargoProcess, OngoingBuild};
+use super::stall_watch::StallWatch;
 use crate::cargo::binary::Binary;
 use crate::cargo::build::Build;
 use crate::cargo::build_output::BuildOutput;
@@ -26,40 +26,41 @@ use crate::report::messages;
 use crate::report::progress::Spinner;
 use crate::run::interrupt::Interrupts;
 
-/// Where the lists are kept, below the state directory.
+/// The inventory cache, relative to the state directory.
 const LISTS: &str = "inventory.json";
 
-/// What stands when the first tests can be listed.
-pub struct Built {
+/// All that is known when the first binaries can be listed.
+pub struct Preparation {
     pub workspace: Workspace,
     pub policy: Policy,
     pub binaries: Vec<Binary>,
     pub link_inputs: LinkInputs,
     pub lists: InventoryCache,
     pub history: History,
-    pub next: Next,
+    pub build_state: BuildState,
 }
 
-/// What comes after the binaries that are ready.
-pub enum Next {
-    /// cargo has ended. Looks at what takes long, until the tests are listed.
-    Lists(Watch),
-    /// It builds others beside their tests.
-    Builds(Box<Rest>),
+/// Whether cargo is still building.
+pub enum BuildState {
+    /// cargo has finished. The watch continues until the tests are listed.
+    Finished(StallWatch),
+    /// Tests of finished binaries run while cargo builds the others.
+    Ongoing(Box<OngoingBuild>),
 }
 
-/// Metadata, toolchain, what earlier runs know, and the build, side by side; a mistake in the
-/// metadata ends the build. Returns when cargo has ended, or when tests may run beside it.
+/// Starts the build, and loads the metadata, the toolchain and the state of earlier runs in
+/// parallel. An error in the metadata cancels the build. Returns when cargo has finished, or as soon
+/// as tests may run beside it.
 pub fn build(
     settings: &Settings,
     interrupts: &Arc<Interrupts>,
     warnings: &mut Vec<Warning>,
-) -> Result<Built> {
+) -> Result<Preparation> {
     let Build { cargo, messages: news } = Build::start(settings, early_tests::is_wanted(settings))?;
     let pid = cargo.id();
-    interrupts.watch_build(Some(pid));
-    let mut cargo = Building::new(cargo);
-    let watch = Watch::start(settings, interrupts);
+    interrupts.set_build(Some(pid));
+    let mut cargo = CargoProcess::new(cargo);
+    let watch = StallWatch::start(settings, interrupts);
     let mut diagnostics = Vec::new();
     let (toolchain, declared, (lists, history)) = std::thread::scope(|scope| {
         let toolchain = Builder::new().spawn_scoped(scope, || Toolchain::load(settings));
@@ -88,23 +89,40 @@ pub fn build(
     let mut told = BuildOutput::default();
     let state = early_tests::wait(&news, &mut told, may_run, &settings.cargo);
     let diagnostics = diagnostics.iter().map(|diagnostic| diagnostic.render(settings.color.stderr));
-    if state == State::Ready {
+    if state == BuildProgress::TestsReady {
         let (toolchain, (workspace, policy)) = (toolchain??, declared?);
         let binaries = told.binaries(&workspace, &toolchain, settings)?;
         let link_inputs = told.link_inputs(&toolchain);
         tests_begin(interrupts);
         interrupts.groups.spare(cargo.keeper().into_iter().collect());
-        interrupts.set_grows(true);
-        let (unsaid, interrupts) = (diagnostics.collect(), interrupts.clone());
+        interrupts.set_tests_beside_build(true);
+        let (pending_diagnostics, interrupts) = (diagnostics.collect(), interrupts.clone());
         let earlier = InventoryCache::default();
-        let rest = Rest { cargo, news, told, toolchain, lists: earlier, watch, interrupts, unsaid };
-        let next = Next::Builds(Box::new(rest));
-        return Ok(Built { workspace, policy, binaries, link_inputs, lists, history, next });
+        let ongoing_build = OngoingBuild {
+            cargo,
+            news,
+            told,
+            toolchain,
+            lists: earlier,
+            watch,
+            interrupts,
+            pending_diagnostics,
+        };
+        let build_state = BuildState::Ongoing(Box::new(ongoing_build));
+        return Ok(Preparation {
+            workspace,
+            policy,
+            binaries,
+            link_inputs,
+            lists,
+            history,
+            build_state,
+        });
     }
     let status = cargo.wait();
-    interrupts.watch_build(None);
-    end_if(interrupts)?;
-    // Only now: cargo's lines and ours must not get into each other.
+    interrupts.set_build(None);
+    fail_if_interrupted(interrupts)?;
+    // Printed only now, so that these lines do not mix with cargo's.
     diagnostics.for_each(|diagnostic| write_line(&diagnostic));
     if let Err(error @ Error::Metadata(_)) = declared {
         return Err(error);
@@ -122,22 +140,30 @@ pub fn build(
     if settings.task == Task::Run {
         interrupts.watch_terminal();
     }
-    Ok(Built { workspace, policy, binaries, link_inputs, lists, history, next: Next::Lists(watch) })
+    Ok(Preparation {
+        workspace,
+        policy,
+        binaries,
+            link_inputs,
+        lists,
+        history,
+        build_state: BuildState::Finished(watch),
+    })
 }
 
-/// From now on what comes home is a test's.
+/// From now on, orphans that are adopted belong to tests.
 fn tests_begin(interrupts: &Interrupts) {
     platform::adopt_strays();
     interrupts.guard.tests_begin();
 }
 
-/// What a thread beside the build has found.
+/// The result of a thread that ran beside the build.
 fn result<T>(thread: std::io::Result<ScopedJoinHandle<'_, T>>) -> Result<T> {
     let lost = |_| Error::Cargo("a thread that runs beside cargo panicked".to_owned());
     thread.map_err(Error::Thread)?.join().map_err(lost)
 }
 
-/// What the manifests declare, for a task that builds nothing.
+/// Loads the configuration for a task that builds nothing.
 pub fn declared_alone(settings: &Settings) -> Result<(Workspace, Policy)> {
     let (mut diagnostics, mut warnings) = (Vec::new(), Vec::new());
     let declared = declared(settings, &mut diagnostics, &mut warnings);
@@ -147,7 +173,7 @@ pub fn declared_alone(settings: &Settings) -> Result<(Workspace, Policy)> {
     declared
 }
 
-/// What the manifests declare, with all that is wrong about it.
+/// Loads the configuration and collects all diagnostics on it.
 fn declared(
     settings: &Settings,
     diagnostics: &mut Vec<Diagnostic>,
@@ -157,41 +183,41 @@ fn declared(
     let policy = workspace.policy(settings, diagnostics)?;
     diagnostics
         .sort_by_key(|diagnostic| (diagnostic.severity == Severity::Error, diagnostic.position()));
-    end_if_wrong(diagnostics)?;
+    fail_on_errors(diagnostics)?;
     Ok((workspace, policy))
 }
 
-/// Takes the binaries and the lists out of what is built.
+/// Lists the tests of all finished binaries.
 pub fn take_inventory(
     settings: &Settings,
-    built: &mut Built,
+    prepared: &mut Preparation,
     pool: &rayon::ThreadPool,
     interrupts: &Interrupts,
     warnings: &mut Vec<Warning>,
 ) -> Result<Inventory> {
-    let what = messages::count(built.binaries.len(), "binary");
-    // While it builds, cargo draws its own line.
-    let is_built = matches!(built.next, Next::Lists(_));
+    let what = messages::count(prepared.binaries.len(), "binary");
+    // While cargo builds, it draws its own progress bar.
+    let is_built = matches!(prepared.build_state, BuildState::Finished(_));
     let spinner = is_built.then(|| Spinner::start(settings, "Listing", what));
-    let mut lists = std::mem::take(&mut built.lists);
+    let mut lists = std::mem::take(&mut prepared.lists);
     let inventory = inventory::take(
-        std::mem::take(&mut built.binaries),
-        &built.policy,
-        &built.link_inputs,
+        std::mem::take(&mut prepared.binaries),
+        &prepared.policy,
+        &prepared.link_inputs,
         &mut lists,
         Some(pool),
         &interrupts.groups,
     );
     drop(spinner);
-    match &mut built.next {
-        Next::Lists(_) => lists.save(&inventory.listings, warnings),
-        Next::Builds(rest) => rest.lists = lists,
+    match &mut prepared.build_state {
+        BuildState::Finished(_) => lists.save(&inventory.listings, warnings),
+        BuildState::Ongoing(ongoing_build) => ongoing_build.lists = lists,
     }
     warnings.extend(inventory.warnings());
-    end_if(interrupts)?;
+    fail_if_interrupted(interrupts)?;
     Ok(inventory)
 }
 
-fn end_if(interrupts: &Interrupts) -> Result<()> {
-    if interrupts.happened() { Err(Error::Interrupted) } else { Ok(()) }
+fn fail_if_interrupted(interrupts: &Interrupts) -> Result<()> {
+    if interrupts.is_interrupted() { Err(Error::Interrupted) } else { Ok(()) }
 }

@@ -1,9 +1,9 @@
-//! One run, from the plan to the summary: what surrounds the coordinator.
+//! One run of the tests, from the plan to the summary.
 
 use std::cell::Cell;
 use std::ops::Range;
 
-use super::early_tests::{Place, Rest};
+use super::early_tests::{OngoingBuild, Project};
 use crate::cargo::workspace::Workspace;
 use crate::cli::args::MessageFormat;
 use crate::cli::settings::{Settings, Verbosity};
@@ -37,8 +37,8 @@ use crate::run::interrupt::Interrupts;
 use crate::worker::agent_file::AgentFile;
 use crate::worker::context::Context;
 
-/// All that is known before the first test.
-pub struct Known<'r> {
+/// The input of a run.
+pub struct Session<'r> {
     pub settings: &'r Settings,
     pub workspace: &'r Workspace,
     pub policy: &'r Policy,
@@ -48,35 +48,36 @@ pub struct Known<'r> {
     pub slots: Slots,
     pub history: History,
     pub warnings: Vec<Warning>,
-    /// What cargo still builds.
-    pub rest: Option<Box<Rest>>,
+    /// Set if tests run while cargo still builds others.
+    pub ongoing_build: Option<Box<OngoingBuild>>,
 }
 
-/// Runs the tests, reports, and keeps what the next run wants to know.
+/// Runs the tests, reports the results, and saves the history for the next run.
 pub fn run(
-    mut known: Known<'_>,
+    mut session: Session<'_>,
     pool: &rayon::ThreadPool,
     interrupts: &Interrupts,
 ) -> Result<Summary> {
-    let (settings, inventory) = (known.settings, known.inventory);
+    let (settings, inventory) = (session.settings, session.inventory);
     let mut reports = Reports::new(View { inventory, settings });
-    let context = context(&known, interrupts)?;
+    let context = context(&session, interrupts)?;
     let mut measured = Measurements::default();
-    let summary = run_tests(&mut known, &context, pool, interrupts, &mut reports, &mut measured)?;
+    let summary = run_tests(&mut session, &context, pool, interrupts, &mut reports, &mut measured)?;
     reports.show(&Event::RunFinished(summary.clone()));
-    // A run inside a test of a run leaves the outer one's files alone.
+    // A run that is started by a test does not touch the state of the outer run.
     if !settings.nested
         && summary.total() > 0
-        && let Some(warning) = known.history.save(measured, &known.workspace.state_dir, inventory)
+        && let Some(warning) =
+            session.history.save(measured, &session.workspace.state_dir, inventory)
     {
         reports.show(&Event::Warning(warning));
     }
     reports.end().map(|()| summary)
 }
 
-/// What all workers have in common.
-fn context<'r>(known: &Known<'r>, interrupts: &'r Interrupts) -> Result<Context<'r>> {
-    let Known { settings, workspace, policy, inventory, grouped, slots, .. } = known;
+/// The context that all workers share.
+fn context<'r>(session: &Session<'r>, interrupts: &'r Interrupts) -> Result<Context<'r>> {
+    let Session { settings, workspace, policy, inventory, grouped, slots, .. } = session;
     let mut context = Context::new(inventory, &interrupts.groups, &settings.run_id);
     let root = workspace.root();
     context.agent = settings.agent.then(AgentFile::new).flatten();
@@ -99,66 +100,70 @@ fn context<'r>(known: &Known<'r>, interrupts: &'r Interrupts) -> Result<Context<
 }
 
 fn run_tests(
-    known: &mut Known<'_>,
+    session: &mut Session<'_>,
     context: &Context<'_>,
     pool: &rayon::ThreadPool,
     interrupts: &Interrupts,
     reports: &mut Reports<'_>,
     measured: &mut Measurements,
 ) -> Result<Summary> {
-    let Known { settings, workspace, policy, inventory, choices, grouped, slots, .. } = known;
+    let Session { settings, workspace, policy, inventory, choices, grouped, slots, .. } = session;
     let (settings, inventory, slots) = (*settings, *inventory, *slots);
-    let place = Place { settings, workspace, policy, inventory };
+    let project = Project { settings, workspace, policy, inventory };
     let before = ProcessorTime::now();
     let left_out = ignored(0, choices);
     let groups = std::mem::take(&mut grouped.groups);
-    let tests = Cell::new(tests_of(&groups) + left_out.len());
+    let tests = Cell::new(count_tests(&groups) + left_out.len());
     let subscriptions = Subscriptions { time: reports.ticks(), slow: settings.verbosity != Verbosity::Quiet };
-    let mut old_and_new = Comparison::new(&context.baseline);
-    let mut warnings = std::mem::take(&mut known.warnings);
-    let mut telling = Telling { reports, waiting: Some(Vec::new()) };
+    let mut comparison = Comparison::new(&context.baseline);
+    let mut warnings = std::mem::take(&mut session.warnings);
+    let mut events = EventBuffer { reports, waiting: Some(Vec::new()) };
     let mut emit = |mut event: Event| {
         if let Event::TestFinished { test, verdict } = &mut event {
-            keep_floods(*test, verdict, context, settings);
-            // What ran while cargo built may have waited for a core.
-            let load = verdict.load.filter(|_| telling.waiting.is_none());
+            keep_output_files(*test, verdict, context, settings);
+            // Tests that ran during the build may have waited for a core.
+            let load = verdict.load.filter(|_| events.waiting.is_none());
             record(measured, *test, verdict, load);
-            old_and_new.note(inventory, *test, verdict);
+            comparison.note(inventory, *test, verdict);
         }
         match event {
             Event::BuildFinished => {
                 let warnings = std::mem::take(&mut warnings);
-                telling.begin(announcement(place, tests.get(), slots, warnings))
+                events.flush(announcement(project, tests.get(), slots, warnings))
             }
-            event => telling.tell(event),
+            event => events.emit(event),
         }
     };
-    if known.rest.is_none() {
+    if session.ongoing_build.is_none() {
         emit(Event::BuildFinished);
     }
-    let history = &known.history;
+    let history = &session.history;
     let mut grow = |listings: Range<usize>| {
         let first = listings.start;
-        let choices = filter::choose(inventory, listings, &settings.filter, place.policy);
+        let choices = filter::choose(inventory, listings, &settings.filter, project.policy);
         let ignored = ignored(first, &choices);
-        let grouped = grouping::group(inventory, first, &choices, settings, place.policy, history);
+        let grouped =
+            grouping::group(inventory, first, &choices, settings, project.policy, history);
         context.fork_servers.expect(&grouped.groups, inventory.listings.len());
-        tests.set(tests.get() + tests_of(&grouped.groups) + ignored.len());
+        tests.set(tests.get() + count_tests(&grouped.groups) + ignored.len());
         Growth { groups: grouped.groups, ignored }
     };
     let plan = Plan::new(groups, slots, settings.thread_cap);
     let mut run = Run::new(context, plan, settings.fail_fast, &mut emit);
-    let rest = known.rest.take().map(|rest| move |told| rest.follow(place, &told));
-    if rest.is_some() {
+    let ongoing_build = session
+        .ongoing_build
+        .take()
+        .map(|ongoing_build| move |inbox| ongoing_build.follow(project, &inbox));
+    if ongoing_build.is_some() {
         run.grow(&mut grow);
     }
     for test in left_out {
         run.ignore(test);
     }
     run.subscribe(subscriptions);
-    let summary = run.run(pool, interrupts, rest);
+    let summary = run.run(pool, interrupts, ongoing_build);
     context.fork_servers.end_all();
-    if is_crowded(before) {
+    if is_machine_busy(before) {
         measured.distrust_loads();
     }
     let daemons = context.kept_fixtures.as_ref().map(KeptFixtures::daemons).unwrap_or_default();
@@ -176,7 +181,7 @@ fn run_tests(
         let fixtures = daemons.into_iter().map(|(_, name)| name).collect();
         reports.show(&Event::Warning(Warning::FixturesKept { fixtures }));
     }
-    // What is ended with its tests is no leak.
+    // A process that was killed together with its test is no leak.
     if summary.interrupted || summary.timed_out {
         if strays > 0 {
             reports.show(&Event::Warning(Warning::OrphansKilled { count: strays }));
@@ -189,9 +194,9 @@ fn run_tests(
         }
     }
     let warning = match settings.write_baseline {
-        true => Some(old_and_new.save(&context.root)),
-        // Without the agent leaks go unnoticed.
-        false => context.agent.as_ref().and_then(|_| old_and_new.outdated(&context.baseline)),
+        true => Some(comparison.save(&context.root)),
+        // Without the agent, leaks go undetected.
+        false => context.agent.as_ref().and_then(|_| comparison.outdated(&context.baseline)),
     };
     if let Some(warning) = warning {
         reports.show(&Event::Warning(warning));
@@ -199,17 +204,18 @@ fn run_tests(
     Ok(summary)
 }
 
-/// The way of the events to the reports: until it is known what the run consists of, they wait.
-struct Telling<'t, 'r> {
+/// Buffers the events of a run until the set of its tests is final, because reports begin with
+/// their number.
+struct EventBuffer<'t, 'r> {
     reports: &'t mut Reports<'r>,
     waiting: Option<Vec<Event>>,
 }
 
-impl Telling<'_, '_> {
-    /// False once nobody reads the report any more.
-    fn tell(&mut self, event: Event) -> bool {
+impl EventBuffer<'_, '_> {
+    /// Returns false once the result can no longer be written.
+    fn emit(&mut self, event: Event) -> bool {
         match (&mut self.waiting, event) {
-            // Whoever asks wants to know now.
+            // A status request is answered at once.
             (None, event) | (Some(_), event @ Event::Status(_)) => self.reports.show(&event),
             (Some(_), Event::Tick) => true,
             (Some(waiting), event) => {
@@ -219,20 +225,20 @@ impl Telling<'_, '_> {
         }
     }
 
-    fn begin(&mut self, announcement: impl Iterator<Item = Event>) -> bool {
+    fn flush(&mut self, announcement: impl Iterator<Item = Event>) -> bool {
         let waited = self.waiting.take().unwrap_or_default();
-        announcement.chain(waited).fold(true, |_, event| self.tell(event))
+        announcement.chain(waited).fold(true, |_, event| self.emit(event))
     }
 }
 
-/// What every report begins with.
+/// The events that every report begins with.
 fn announcement(
-    place: Place<'_>,
+    project: Project<'_>,
     tests: usize,
     slots: Slots,
     warnings: Vec<Warning>,
 ) -> impl Iterator<Item = Event> {
-    let Place { settings, workspace, inventory, .. } = place;
+    let Project { settings, workspace, inventory, .. } = project;
     let (run_id, binaries) = (settings.run_id.clone(), inventory.listings.len());
     let started = Event::RunStarted { run_id, tests, binaries, slots: slots.likely };
     let packages = doctests::left_out(workspace, inventory, &settings.cargo);
@@ -240,12 +246,17 @@ fn announcement(
     [started].into_iter().chain(warnings.into_iter().chain(doctests).map(Event::Warning))
 }
 
-fn tests_of(groups: &[Group]) -> usize {
+fn count_tests(groups: &[Group]) -> usize {
     groups.iter().map(|group| group.tests.len()).sum()
 }
 
-/// Whoever reads a report wants all of what it shows a part of.
-fn keep_floods(test: TestId, verdict: &mut Verdict, context: &Context<'_>, settings: &Settings) {
+/// Keeps the file with the complete output of a test whose output the report abridges.
+fn keep_output_files(
+    test: TestId,
+    verdict: &mut Verdict,
+    context: &Context<'_>,
+    settings: &Settings,
+) {
     let Some(floods) = &context.floods else { return };
     let is_shown = !verdict.outcome.is_success() || settings.show_output;
     let is_for_people = settings.format == MessageFormat::Human;
@@ -260,15 +271,14 @@ fn keep_floods(test: TestId, verdict: &mut Verdict, context: &Context<'_>, setti
     }
 }
 
-/// Whether the machine had hardly anything left to give: then a test that took long may have
-/// waited for a core.
-fn is_crowded(before: Option<ProcessorTime>) -> bool {
+/// Whether the machine was so busy that a slow test may have waited for a core.
+fn is_machine_busy(before: Option<ProcessorTime>) -> bool {
     const IDLE: f64 = 0.15;
     let idle = before.and_then(|before| Some(ProcessorTime::now()?.idle_since(before)));
     idle.is_none_or(|idle| idle < IDLE)
 }
 
-/// Of the listings from the `first` one on.
+/// The ignored tests of the listings from `first` on.
 fn ignored(first: usize, choices: &[Vec<Choice>]) -> Vec<TestId> {
     let of_listing = |(listing, choices): (usize, &Vec<Choice>)| {
         let ignored = |(test, choice): (usize, &Choice)| {
@@ -279,7 +289,7 @@ fn ignored(first: usize, choices: &[Vec<Choice>]) -> Vec<TestId> {
     (first..).zip(choices).flat_map(of_listing).collect()
 }
 
-/// Only what ran to its end tells how long a test takes.
+/// Records the duration of a test that ran to completion.
 fn record(measured: &mut Measurements, test: TestId, verdict: &Verdict, load: Option<f64>) {
     let ran = matches!(verdict.outcome, Outcome::Passed | Outcome::Failed | Outcome::TimedOut);
     if let Some(took) = verdict.took.filter(|_| ran) {

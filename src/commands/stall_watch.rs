@@ -1,6 +1,5 @@
-//! What holds up the first test: a build or a binary's list that takes so long that somebody
-//! may wonder. Only tells; what ends a list is its own deadline, and what ends a build is
-//! whoever waits for it.
+//! Reports a build or a listing that takes unusually long. It cancels neither: a listing has its own
+//! deadline, and a build is up to the user.
 
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -14,10 +13,11 @@ use crate::process::stderr::write_line_over_progress;
 use crate::report::messages;
 use crate::run::interrupt::Interrupts;
 
-/// How often somebody looks.
+/// How often the processes are checked.
 const TICK: Duration = Duration::from_secs(1);
 
-/// What takes longer is reported: a crate may take its time, a list takes milliseconds.
+/// Processes that take longer than this are reported: building a crate may take a while, but listing
+/// tests takes milliseconds.
 fn usual(stage: Stage) -> Duration {
     match stage {
         Stage::Building => Duration::from_secs(60),
@@ -25,23 +25,23 @@ fn usual(stage: Stage) -> Duration {
     }
 }
 
-/// Looks until it is dropped.
-pub struct Watch {
+/// Watches until it is dropped.
+pub struct StallWatch {
     _until_dropped: Option<Sender<()>>,
 }
 
-impl Watch {
-    pub fn start(settings: &Settings, interrupts: &Arc<Interrupts>) -> Watch {
+impl StallWatch {
+    pub fn start(settings: &Settings, interrupts: &Arc<Interrupts>) -> StallWatch {
         if settings.verbosity == Verbosity::Quiet {
-            return Watch { _until_dropped: None };
+            return StallWatch { _until_dropped: None };
         }
         let (until_dropped, ends) = channel::<()>();
         let interrupts = interrupts.clone();
         let look = move || {
-            let mut patience = Patience::default();
+            let mut backoff = Backoff::default();
             while ends.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
                 let (stage, now) = (interrupts.stage(), clock::now());
-                if patience.ends(stage, now) {
+                if backoff.is_due(stage, now) {
                     let is_long = |at_work: &AtWork| at_work.age >= usual(stage);
                     let at_work: Vec<_> =
                         interrupts.at_work().into_iter().filter(is_long).collect();
@@ -51,18 +51,18 @@ impl Watch {
                 }
             }
         };
-        // The run is none the worse without it.
-        let _ = std::thread::Builder::new().name("holdup".into()).spawn(look);
-        Watch { _until_dropped: Some(until_dropped) }
+        // The run does not depend on it.
+        let _ = std::thread::Builder::new().name("stall watch".into()).spawn(look);
+        StallWatch { _until_dropped: Some(until_dropped) }
     }
 }
 
-/// When to tell, and when to tell again: each time after twice as long.
+/// The intervals between reports, which double each time.
 #[derive(Debug, Default)]
-struct Patience(Option<(Stage, std::time::Instant, Duration)>);
+struct Backoff(Option<(Stage, std::time::Instant, Duration)>);
 
-impl Patience {
-    fn ends(&mut self, stage: Stage, now: std::time::Instant) -> bool {
+impl Backoff {
+    fn is_due(&mut self, stage: Stage, now: std::time::Instant) -> bool {
         match &mut self.0 {
             Some((of, began, lasts)) if *of == stage => {
                 let is_over = now.saturating_duration_since(*began) >= *lasts;
@@ -84,14 +84,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_takes_long_is_told_again_after_twice_as_long() {
+    fn intervals_between_reports_double() {
         let began = std::time::Instant::now();
-        let mut patience = Patience::default();
-        let mut told = |stage, seconds: std::ops::Range<u64>| {
-            let is_over = |at: &u64| patience.ends(stage, began + Duration::from_secs(*at));
-            seconds.filter(is_over).collect::<Vec<u64>>()
+        let mut backoff = Backoff::default();
+        let mut reports = |stage, seconds: std::ops::Range<u64>| {
+            let is_due = |at: &u64| backoff.is_due(stage, began + Duration::from_secs(*at));
+            seconds.filter(is_due).collect::<Vec<u64>>()
         };
-        assert_eq!(told(Stage::Building, 0..300), [60, 120, 240]);
-        assert_eq!(told(Stage::Listing, 300..324), [305, 310, 320]);
+        assert_eq!(reports(Stage::Building, 0..300), [60, 120, 240]);
+        assert_eq!(reports(Stage::Listing, 300..324), [305, 310, 320]);
     }
 }

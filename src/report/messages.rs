@@ -20,7 +20,7 @@ use crate::model::summary::{LongestBatch, Summary};
 use crate::model::verdict::Verdict;
 use crate::model::warning::Warning;
 use crate::process::procfs::AtWork;
-use crate::run::interrupt::{Notice, Occasion};
+use crate::run::interrupt::{Notice, NoticeKind};
 
 /// `1 test`, `2 tests`.
 pub fn count(number: usize, thing: &str) -> String {
@@ -43,21 +43,21 @@ pub fn in_brackets(took: Duration) -> String {
 
 /// The answer to a question or an interrupt that arrives before all tests are listed.
 pub fn notice(notice: &Notice) -> String {
-    let Notice { occasion, stage, at_work, tests_run } = notice;
+    let Notice { kind, stage, at_work, tests_running } = notice;
     let at_work = behind_a_colon(at_work);
-    match (occasion, tests_run) {
-        (Occasion::Asked, false) => match stage {
+    match (kind, tests_running) {
+        (NoticeKind::Status, false) => match stage {
             Stage::Building => format!("no test is running yet: cargo is building{at_work}"),
             Stage::Listing => format!("no test is running yet: listing tests{at_work}"),
         },
-        (Occasion::Asked, true) => match stage {
+        (NoticeKind::Status, true) => match stage {
             Stage::Building => format!("cargo is still building{at_work}"),
             Stage::Listing => format!("still listing tests{at_work}"),
         },
-        (Occasion::Interrupted, false) => {
+        (NoticeKind::Interrupt, false) => {
             format!("interrupted {}, before the first test{at_work}", during(*stage))
         }
-        (Occasion::Interrupted, true) => format!(
+        (NoticeKind::Interrupt, true) => format!(
             "interrupted {}{at_work}; results of tests that already ran are not reported",
             during(*stage)
         ),

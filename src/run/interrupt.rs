@@ -1,5 +1,5 @@
-//! Signals, and what the run makes of them. The first one that asks it to end lets what runs
-//! come to an end; the second one cuts it short; the third one ends us at once.
+//! Interrupts. The first one lets running tests finish, the second one kills them, and the third one
+//! exits at once.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
@@ -15,54 +15,55 @@ use crate::process::procfs;
 use crate::process::procfs::AtWork;
 use crate::worker::inbox::Message;
 
-/// What to tell the user while nothing listens yet, or not to all of the run.
+/// Printed on a signal while the coordinator does not run yet, or does not know all tests.
 #[derive(Debug)]
 pub struct Notice {
-    pub occasion: Occasion,
+    pub kind: NoticeKind,
     pub stage: Stage,
-    /// The processes that are waited for.
+    /// The processes that the run is waiting for.
     pub at_work: Vec<AtWork>,
-    /// Whether tests run meanwhile.
-    pub tests_run: bool,
+    /// Whether tests are running meanwhile.
+    pub tests_running: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Occasion {
-    /// The user has ended the run.
-    Interrupted,
-    /// Somebody asked what runs now.
-    Asked,
+pub enum NoticeKind {
+    /// The user has interrupted the run.
+    Interrupt,
+    /// The user has asked what is running.
+    Status,
 }
 
-/// What happened so far, for every part of the run to see.
+/// The interrupts so far, and what has to be stopped by the next one.
 #[derive(Debug, Default)]
 pub struct Interrupts {
     count: AtomicUsize,
-    /// cargo while it builds: it is in our process group, but a signal may be for us alone.
+    /// The pid of cargo while it builds, or 0. It is in our process group, but a signal may be sent to
+    /// this process only.
     build: AtomicU32,
     listener: Mutex<Option<Sender<Message>>>,
-    /// Tests run while others are still built or listed.
-    grows: AtomicBool,
-    /// Every process that the run has started.
+    /// Whether tests run while others are still being built or listed.
+    tests_beside_build: AtomicBool,
+    /// The process groups that the run has started.
     pub groups: Groups,
     pub guard: GuardLine,
-    /// Words a notice and shows it.
+    /// Prints a notice.
     show: Option<fn(&Notice)>,
 }
 
 impl Interrupts {
-    pub fn happened(&self) -> bool {
+    pub fn is_interrupted(&self) -> bool {
         self.count.load(Ordering::SeqCst) > 0
     }
 
-    /// What the first test waits for, or the first of the rest.
+    /// What the next test waits for.
     pub fn stage(&self) -> Stage {
         let builds = self.build().is_some() && self.groups.listers().is_empty();
         if builds { Stage::Building } else { Stage::Listing }
     }
 
-    /// The processes that it waits for: what cargo has started, or cargo itself, or the binaries
-    /// that are listed. None where nobody tells.
+    /// The processes that it waits for: children of cargo, cargo itself, or the binaries that are
+    /// being listed. Empty on platforms without procfs.
     pub fn at_work(&self) -> Vec<AtWork> {
         let pids = match self.build().filter(|_| self.stage() == Stage::Building) {
             None => self.groups.listers(),
@@ -80,18 +81,18 @@ impl Interrupts {
         Some(self.build.load(Ordering::SeqCst)).filter(|pid| *pid != 0)
     }
 
-    /// From now on signals end this process and its children too.
-    pub fn watch_build(&self, pid: Option<u32>) {
+    /// From now on, interrupts also end this process and its children.
+    pub fn set_build(&self, pid: Option<u32>) {
         self.build.store(pid.unwrap_or(0), Ordering::SeqCst);
     }
 
-    /// Whether tests run while others are still built or listed.
-    pub fn set_grows(&self, grows: bool) {
-        self.grows.store(grows, Ordering::SeqCst);
+    /// Whether tests run while others are still being built or listed.
+    pub fn set_tests_beside_build(&self, beside: bool) {
+        self.tests_beside_build.store(beside, Ordering::SeqCst);
     }
 
-    /// From now on a person at the terminal may ask what runs now. Not before: while cargo
-    /// builds, somebody may be asked for a password.
+    /// From now on, Enter in the terminal asks for the status. Not before: while cargo builds, the
+    /// user may be asked for a password.
     #[cfg(target_os = "linux")]
     pub fn watch_terminal(self: &Arc<Self>) {
         use crate::process::platform::Terminal;
@@ -100,17 +101,17 @@ impl Interrupts {
         let listen = move || {
             Terminal::may_not_stop_us();
             while let Ok(()) = terminal.next_line() {
-                interrupts.tell_what_runs();
+                interrupts.report_status();
             }
         };
-        // The run is none the worse without it, and the thread ends with the process.
+        // The run does not depend on it, and the thread ends with the process.
         let _ = std::thread::Builder::new().name("terminal".into()).spawn(listen);
     }
 
     #[cfg(not(target_os = "linux"))]
     pub fn watch_terminal(self: &Arc<Self>) {}
 
-    /// From now on signals are sent here.
+    /// From now on, signals are forwarded to this listener.
     pub fn listen(&self, listener: Sender<Message>) {
         *self.listener.lock().unwrap_or_else(PoisonError::into_inner) = Some(listener);
     }
@@ -124,13 +125,13 @@ impl Interrupts {
         let noted = interrupts.clone();
         std::thread::Builder::new().name("signals".into()).spawn(move || {
             while let Ok(wish) = signals.next() {
-                noted.fulfil(wish);
+                noted.handle(wish);
             }
         })?;
         Ok(interrupts)
     }
 
-    /// Elsewhere Ctrl-C ends us and all that share our console.
+    /// On other platforms, Ctrl-C ends every process of the console.
     #[cfg(not(unix))]
     pub fn catch(_lines: Lines, _show: fn(&Notice)) -> std::io::Result<Arc<Interrupts>> {
         Ok(Arc::new(Interrupts::default()))
@@ -139,44 +140,44 @@ impl Interrupts {
 
 #[cfg(unix)]
 impl Interrupts {
-    fn fulfil(&self, wish: crate::process::platform::Wish) {
+    fn handle(&self, wish: crate::process::platform::Wish) {
         use crate::process::platform::Wish;
         match wish {
-            Wish::End(signal) => self.end(signal),
-            Wish::Stop => self.stop(),
-            Wish::Know => self.tell_what_runs(),
-            Wish::Orphaned => self.end_soon(Message::Orphaned),
+            Wish::End(signal) => self.interrupt(signal),
+            Wish::Stop => self.suspend(),
+            Wish::Know => self.report_status(),
+            Wish::Orphaned => self.shut_down(Message::Orphaned),
         }
     }
 
-    fn end(&self, signal: Passed) {
-        /// The third one is for a run that does not come to its end.
+    fn interrupt(&self, signal: Passed) {
+        /// One more than that is for a run that hangs.
         const MOST: usize = 2;
         if self.count.load(Ordering::SeqCst) >= MOST {
             self.guard.end_all();
             self.groups.kill_all();
             std::process::exit(crate::error::Exit::Interrupted as i32);
         }
-        let grows = self.grows.load(Ordering::SeqCst);
-        if !self.happened() && (grows || !self.is_heard()) {
-            self.notify(Occasion::Interrupted, grows);
+        let grows = self.tests_beside_build.load(Ordering::SeqCst);
+        if !self.is_interrupted() && (grows || !self.has_listener()) {
+            self.notify(NoticeKind::Interrupt, grows);
         }
-        self.end_soon(Message::Signal(signal));
+        self.shut_down(Message::Signal(signal));
     }
 
-    fn end_soon(&self, message: Message) {
+    fn shut_down(&self, message: Message) {
         self.count.fetch_add(1, Ordering::SeqCst);
         if let Some(build) = self.build() {
             crate::process::platform::end_tree(build);
         }
-        // Binaries that are being listed have nothing to clean up.
+        // Binaries that are only being listed have nothing to clean up.
         if !self.send(message) {
             self.groups.kill_all();
         }
     }
 
-    /// Returns when somebody has let the run go on. For the run no time has passed then.
-    fn stop(&self) {
+    /// Stops the run (Ctrl-Z), and returns when it is continued. The clock of the run is paused.
+    fn suspend(&self) {
         use crate::process::platform::{go_on_tree, stop_here, stop_tree};
         crate::process::clock::pause();
         self.groups.stop();
@@ -187,24 +188,24 @@ impl Interrupts {
         self.groups.go_on();
     }
 
-    fn tell_what_runs(&self) {
+    fn report_status(&self) {
         let is_heard = self.send(Message::WhatRuns);
-        if !is_heard || self.grows.load(Ordering::SeqCst) {
-            self.notify(Occasion::Asked, is_heard);
+        if !is_heard || self.tests_beside_build.load(Ordering::SeqCst) {
+            self.notify(NoticeKind::Status, is_heard);
         }
     }
 
-    fn notify(&self, occasion: Occasion, tests_run: bool) {
+    fn notify(&self, kind: NoticeKind, tests_running: bool) {
         let (stage, at_work) = (self.stage(), self.at_work());
-        self.show.inspect(|show| show(&Notice { occasion, stage, at_work, tests_run }));
+        self.show.inspect(|show| show(&Notice { kind, stage, at_work, tests_running }));
     }
 
-    /// Whether there are tests.
-    fn is_heard(&self) -> bool {
+    /// Whether the coordinator runs, and with it tests.
+    fn has_listener(&self) -> bool {
         self.listener.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
-    /// False while nobody listens yet. Once the run is over nobody does any more.
+    /// Returns false if there is no listener yet. After the run, messages are dropped.
     fn send(&self, message: Message) -> bool {
         let listener = self.listener.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(listener) = &*listener else { return false };
