@@ -129,7 +129,14 @@ fn run(settings: &Settings, lines: Lines) -> Result<Exit> {
         let kept_fixtures = KeptFixtures::new(&workspace.state_dir, true);
         let root = workspace.root();
         let inventory = Some((&inventory, &*root));
-        return commands::fixtures::run(what, settings, &policy, &kept_fixtures, inventory, &interrupts);
+        return commands::fixtures::run(
+            what,
+            settings,
+            &policy,
+            &kept_fixtures,
+            inventory,
+            &interrupts,
+        );
     }
     let all = 0..inventory.listings.len();
     let choices = discovery::filter::choose(&inventory, all, &settings.filter, &policy);

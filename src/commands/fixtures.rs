@@ -10,7 +10,7 @@ use crate::discovery::inventory::Inventory;
 use crate::error::{Error, Exit, Result};
 use crate::fixture::definition::{Fixture, resolve};
 use crate::fixture::handover::Values;
-use crate::fixture::kept::{Request, Found, Record, KeptFixtures, stop};
+use crate::fixture::kept::{Found, KeptFixtures, Record, Request, stop};
 use crate::fixture::task::Failure;
 use crate::model::fixture::FixtureInstance;
 use crate::process::groups::Groups;

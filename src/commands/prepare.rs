@@ -144,7 +144,7 @@ pub fn build(
         workspace,
         policy,
         binaries,
-            link_inputs,
+        link_inputs,
         lists,
         history,
         build_state: BuildState::Finished(watch),

@@ -114,7 +114,8 @@ fn run_tests(
     let left_out = ignored(0, choices);
     let groups = std::mem::take(&mut grouped.groups);
     let tests = Cell::new(count_tests(&groups) + left_out.len());
-    let subscriptions = Subscriptions { time: reports.ticks(), slow: settings.verbosity != Verbosity::Quiet };
+    let subscriptions =
+        Subscriptions { time: reports.ticks(), slow: settings.verbosity != Verbosity::Quiet };
     let mut comparison = Comparison::new(&context.baseline);
     let mut warnings = std::mem::take(&mut session.warnings);
     let mut events = EventBuffer { reports, waiting: Some(Vec::new()) };

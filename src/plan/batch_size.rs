@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::candidate::{Candidate, PROCESS_COST};
-use super::group::{Isolation, Group};
+use super::group::{Group, Isolation};
 use super::group_state::GroupState;
 use super::schedule::Plan;
 use crate::config::fixtures::Scope;
@@ -163,7 +163,11 @@ impl Plan {
             return count.min(all.div_ceil(2));
         }
         let rest = all - count;
-        if rest < FEWEST_UNKNOWN.min(count) || !self.splitting_pays(state, count) { all } else { count }
+        if rest < FEWEST_UNKNOWN.min(count) || !self.splitting_pays(state, count) {
+            all
+        } else {
+            count
+        }
     }
 
     fn take_until(&self, state: &GroupState, target: Duration) -> usize {
@@ -199,6 +203,13 @@ impl Plan {
         let is_exclusive = self.groups[candidate.group].group.exclusive;
         // Tests that are alone on the machine come last, when it empties anyway.
         let last = std::cmp::Reverse(candidate.group);
-        (!is_exclusive, candidate.is_alone, candidate.has_failed, candidate.is_unknown, candidate.work, last)
+        (
+            !is_exclusive,
+            candidate.is_alone,
+            candidate.has_failed,
+            candidate.is_unknown,
+            candidate.work,
+            last,
+        )
     }
 }

@@ -16,7 +16,7 @@ use crate::discovery::statics::Statics;
 use crate::discovery::test_list::Dispatch;
 use crate::model::test::TestId;
 use crate::plan::batch_size::SHORT;
-use crate::plan::group::{Isolation, Group, GroupTest, Need, Slots};
+use crate::plan::group::{Group, GroupTest, Isolation, Need, Slots};
 
 /// What the chosen tests come to.
 #[derive(Debug, Default)]
@@ -47,7 +47,9 @@ pub fn group(
             match settings.may_overcommit {
                 true => coalesce(&mut grouped.groups, own),
                 // Whoever names a number of slots has processes in mind.
-                false => grouped.groups[own..].iter_mut().for_each(|g| g.has_explicit_policy = true),
+                false => {
+                    grouped.groups[own..].iter_mut().for_each(|g| g.has_explicit_policy = true)
+                }
             }
         }
     }

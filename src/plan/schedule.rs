@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::candidate::Candidate;
 use super::cpu_load::ASSUMED;
-use super::fixtures::{FixtureStep, Readiness, FixtureStates};
+use super::fixtures::{FixtureStates, FixtureStep, Readiness};
 use super::group::{Batch, Group, GroupTest, Instance, Slots};
 use super::group_state::GroupState;
 use super::locks::HeldLocks;
@@ -117,7 +117,8 @@ impl Plan {
             return None;
         }
         self.waiting = self.groups.iter().filter(|state| state.has_work()).count();
-        let mut candidates: Vec<Candidate> = (0..self.groups.len()).filter_map(|at| self.candidate(at)).collect();
+        let mut candidates: Vec<Candidate> =
+            (0..self.groups.len()).filter_map(|at| self.candidate(at)).collect();
         let mut waits = false;
         while let Some(best) = self.best(&candidates) {
             let candidate = candidates.swap_remove(best);
@@ -173,7 +174,8 @@ impl Plan {
     }
 
     fn best(&self, candidates: &[Candidate]) -> Option<usize> {
-        (0..candidates.len()).max_by(|a, b| self.rank(&candidates[*a]).cmp(&self.rank(&candidates[*b])))
+        (0..candidates.len())
+            .max_by(|a, b| self.rank(&candidates[*a]).cmp(&self.rank(&candidates[*b])))
     }
 
     /// The next fixture that has to be started or stopped; asked for after `next`.

@@ -14,7 +14,7 @@ use crate::discovery::listing::Listing;
 use crate::discovery::test_list::Dispatch;
 use crate::model::duration::seconds;
 use crate::model::test::TestId;
-use crate::plan::group::{Isolation, Group};
+use crate::plan::group::{Group, Isolation};
 use crate::plan::schedule::Plan;
 use crate::plan::simulate::{Step, simulate};
 use crate::report::text::Paint;

@@ -139,7 +139,8 @@ impl Ledger {
 
     /// Whether this test has to run alone, to show whether it was the one that caused a death.
     pub fn is_suspect(&self, test: TestId) -> bool {
-        self.account(test).is_some_and(|account| account.suspect_of.is_some() && !account.has_verdict)
+        self.account(test)
+            .is_some_and(|account| account.suspect_of.is_some() && !account.has_verdict)
     }
 
     /// Notes a death with several suspects.
@@ -178,8 +179,9 @@ impl Ledger {
 
     /// Tests that were opened and never got a verdict.
     pub fn without_verdict(&self) -> Vec<TestId> {
-        let is_open =
-            |account: &Option<Account>| account.as_ref().is_some_and(|account| !account.has_verdict);
+        let is_open = |account: &Option<Account>| {
+            account.as_ref().is_some_and(|account| !account.has_verdict)
+        };
         let of_listing = |(listing, accounts): (usize, &Vec<Option<Account>>)| {
             let open = (0..accounts.len()).filter(|test| is_open(&accounts[*test]));
             open.map(|test| TestId { listing, test }).collect::<Vec<_>>()

@@ -6,7 +6,7 @@ use super::exit_code::run_one_by_one;
 use super::supervise::run_in_parts;
 use crate::model::protocol::Protocol;
 use crate::worker::context::Context;
-use crate::worker::inbox::{EndCause, Message, BatchEnd, guarded, send};
+use crate::worker::inbox::{BatchEnd, EndCause, Message, guarded, send};
 use crate::worker::job::Job;
 
 /// Runs one batch to its end. Everything it learns goes through `told`, last of all
@@ -17,8 +17,11 @@ pub fn run(job: &Job, context: &Context<'_>, inbox: &Sender<Message>) {
         Protocol::Agent | Protocol::LogFile => run_in_parts(job, context, inbox),
         Protocol::ExitCode => run_one_by_one(job, context, inbox),
     });
-    let nothing =
-        || BatchEnd { cause: EndCause::Stopped, not_begun: job.batch.tests.clone(), ..BatchEnd::done() };
+    let nothing = || BatchEnd {
+        cause: EndCause::Stopped,
+        not_begun: job.batch.tests.clone(),
+        ..BatchEnd::done()
+    };
     let rest = rest.unwrap_or_else(nothing);
     send(inbox, Message::Finished { batch: job.batch.id, rest });
 }

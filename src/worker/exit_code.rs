@@ -23,7 +23,7 @@ use crate::process::event::{End, Happening, Stream};
 use crate::process::platform::{self, Supervised};
 use crate::process::{clock, status};
 use crate::worker::context::{Context, LeakOwner};
-use crate::worker::inbox::{EndCause, Message, Overdue, BatchEnd, send};
+use crate::worker::inbox::{BatchEnd, EndCause, Message, Overdue, send};
 use crate::worker::job::{GRACE, Job, LOOK_AGAIN, prepare};
 
 /// A process for each test of the batch, one after another.

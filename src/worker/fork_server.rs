@@ -12,7 +12,7 @@ use crate::cargo::binary::Binary;
 use crate::cargo::environment;
 use crate::fixture::handover::Values;
 use crate::model::protocol::Protocol;
-use crate::plan::group::{Isolation, Group};
+use crate::plan::group::{Group, Isolation};
 use crate::process::platform;
 use crate::worker::agent_file::AgentFile;
 use crate::worker::job::Job;

@@ -28,7 +28,7 @@ use crate::process::look::At;
 use crate::process::platform::{self, Door, Supervised};
 use crate::protocol::channel::{Channel, Ended, Heard, Left, NullChannel, Settled};
 use crate::worker::context::Context;
-use crate::worker::inbox::{EndCause, Message, Overdue, BatchEnd, send_all};
+use crate::worker::inbox::{BatchEnd, EndCause, Message, Overdue, send_all};
 use crate::worker::job::{GRACE, Job, LOOK_AGAIN, prepare};
 use crate::worker::supervise::start::{channel, spawn, wire};
 
@@ -383,7 +383,9 @@ impl<'r> Worker<'r> {
         }
         match settled {
             Settled::Now => self.route(test, PendingVerdict { verdict, has_output }, messages),
-            Settled::Later => drop(self.unsettled.insert(test, PendingVerdict { verdict, has_output })),
+            Settled::Later => {
+                drop(self.unsettled.insert(test, PendingVerdict { verdict, has_output }))
+            }
         }
         if outcome == Outcome::Failed {
             self.recycle(Recycle::OnFailure);

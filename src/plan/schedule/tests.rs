@@ -77,7 +77,8 @@ fn a_binary_alone_in_the_queue_gets_all_slots_as_threads() {
 fn what_is_added_shares_what_is_left_and_what_runs_goes_on() {
     let mut plan = Plan::new(vec![group(0, Isolation::Unit, &known(4, 10))], 2, None);
     assert_eq!(startable(&mut plan), ["0*4/2"]);
-    let later = [group(1, Isolation::Unit, &known(1, 30)), group(2, Isolation::Unit, &known(1, 90))];
+    let later =
+        [group(1, Isolation::Unit, &known(1, 30)), group(2, Isolation::Unit, &known(1, 90))];
     plan.add(later.to_vec());
     assert!(startable(&mut plan).is_empty() && !plan.is_done());
     plan.finished(0);
@@ -98,8 +99,10 @@ fn few_splittable_tests_are_spread_over_two_processes_at_least() {
 /// What tests set up without saying so is set up again in every process.
 #[test]
 fn what_nobody_has_asked_for_stays_together_while_it_is_short() {
-    let unasked =
-        |tests: &[Option<u64>]| Group { has_explicit_policy: false, ..group(0, Isolation::Split, tests) };
+    let unasked = |tests: &[Option<u64>]| Group {
+        has_explicit_policy: false,
+        ..group(0, Isolation::Split, tests)
+    };
     let first = |groups: Vec<Group>| startable(&mut Plan::new(groups, 2, None));
     assert_eq!(first(vec![unasked(&known(12, 8))]), ["0*12/2"]);
     assert_eq!(first(vec![unasked(&known(12, 15))]), ["0*12/2"], "what is left is short");
@@ -120,7 +123,8 @@ fn many_small_binaries_run_side_by_side_with_one_thread_each() {
 
 #[test]
 fn a_unit_beyond_its_fair_share_gets_more_threads() {
-    let groups = vec![group(0, Isolation::Unit, &known(300, 1)), group(1, Isolation::Unit, &known(100, 1))];
+    let groups =
+        vec![group(0, Isolation::Unit, &known(300, 1)), group(1, Isolation::Unit, &known(100, 1))];
     let mut plan = Plan::new(groups, 2, None);
     assert_eq!(startable(&mut plan), ["0*300/2"]);
     plan.finished(0);
@@ -164,8 +168,10 @@ fn unknown_comes_before_known_and_long_before_short() {
 
 #[test]
 fn split_batches_shrink_towards_the_end() {
-    let groups =
-        vec![group(0, Isolation::Split, &known(400, 20)), group(1, Isolation::Unit, &known(1, 3000))];
+    let groups = vec![
+        group(0, Isolation::Split, &known(400, 20)),
+        group(1, Isolation::Unit, &known(1, 3000)),
+    ];
     let steps = simulate(Plan::new(groups, 2, None));
     let sizes: Vec<usize> =
         steps.iter().filter(|s| s.batch.group == 0).map(|s| s.batch.tests.len()).collect();
@@ -380,7 +386,8 @@ fn halves_of_what_a_test_needs_on_several_slots_hold_up_nothing() {
 }
 
 fn any_group() -> impl Strategy<Value = Group> {
-    let isolation = prop_oneof![Just(Isolation::Unit), Just(Isolation::Split), Just(Isolation::PerTest)];
+    let isolation =
+        prop_oneof![Just(Isolation::Unit), Just(Isolation::Split), Just(Isolation::PerTest)];
     let tests = prop::collection::vec(prop::option::of(0_u64..300), 1..40);
     let threads = prop_oneof![
         3 => Just(Threads::Auto),
@@ -592,7 +599,10 @@ fn check_running(plan: &Plan, running: &[Batch], slots: usize) -> Result<(), Tes
         prop_assert!(!group.exclusive || running.len() == 1, "exclusive beside another");
         for other in &running[at + 1..] {
             let beside = plan.group(other.group);
-            prop_assert!(group.isolation != Isolation::Unit || other.group != batch.group, "a torn unit");
+            prop_assert!(
+                group.isolation != Isolation::Unit || other.group != batch.group,
+                "a torn unit"
+            );
             let clash = |a: &Locks, b: &Locks| {
                 a.write.iter().any(|name| b.write.contains(name) || b.read.contains(name))
             };

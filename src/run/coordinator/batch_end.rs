@@ -14,7 +14,7 @@ use crate::model::verdict::Verdict;
 use crate::model::warning::Warning;
 use crate::plan::group::{Batch, Isolation};
 use crate::process::clock;
-use crate::worker::inbox::{EndCause, LateLeaks, Overdue, BatchEnd};
+use crate::worker::inbox::{BatchEnd, EndCause, LateLeaks, Overdue};
 
 /// So often a test may be begun, and ended by the death of its worker that another caused: three
 /// starts are enough for anybody.
@@ -51,7 +51,9 @@ impl Run<'_> {
             EndCause::NoChannel => {
                 self.no_channel(&batch, protocol, [running, rest.not_begun].concat())
             }
-            EndCause::Misheard => self.misheard(&batch, protocol, [running, rest.not_begun].concat()),
+            EndCause::Misheard => {
+                self.misheard(&batch, protocol, [running, rest.not_begun].concat())
+            }
             EndCause::Stopped => self.requeue(&batch, rest.not_begun),
             EndCause::NotStarted(why) => {
                 let reason = Reason::WorkerNotStarted(why.clone());
@@ -85,7 +87,13 @@ impl Run<'_> {
         }
     }
 
-    pub(super) fn died(&mut self, batch: &Batch, running: &[TestId], how: String, mut rest: BatchEnd) {
+    pub(super) fn died(
+        &mut self,
+        batch: &Batch,
+        running: &[TestId],
+        how: String,
+        mut rest: BatchEnd,
+    ) {
         self.deaths += 1;
         self.blame(batch, running, WorkerEnd::Died(how.clone()), &mut rest);
         self.note_fresh_process(batch, &rest.not_begun, &how);

@@ -10,7 +10,7 @@ use crate::config::fixtures::Scope;
 use crate::fixture::handover::Values;
 use crate::fixture::kept::KeptFixtures;
 use crate::fixture::process;
-use crate::fixture::task::{FixtureHandle, FixtureTask, Failure, FixtureUpdate};
+use crate::fixture::task::{Failure, FixtureHandle, FixtureTask, FixtureUpdate};
 use crate::model::event::{Event, FixtureEvent};
 use crate::model::fixture::FixtureInstance;
 use crate::model::outcome::Outcome;
@@ -19,7 +19,7 @@ use crate::model::test::TestId;
 use crate::model::verdict::Verdict;
 use crate::plan::group::{Batch, Group, Instance};
 use crate::worker::context::Context;
-use crate::worker::inbox::{Message, BatchEnd};
+use crate::worker::inbox::{BatchEnd, Message};
 
 impl Run<'_> {
     pub(super) fn start_fixture(&mut self, instance: Instance, starter: &Starter<'_>) {
@@ -28,7 +28,8 @@ impl Run<'_> {
         let values = self.values_of(&fixture.needs, instance.slot);
         let launch = fixture.launch(self.context.inventory, instance.slot, values);
         let handle = launch.and_then(|launch| {
-            FixtureHandle::new(launch).map_err(|error| format!("it could not be told to stop: {error}"))
+            FixtureHandle::new(launch)
+                .map_err(|error| format!("it could not be told to stop: {error}"))
         });
         match handle {
             Ok((handle, task)) => {
@@ -169,7 +170,8 @@ impl Run<'_> {
     /// It is known now how a fixture ended, and with that what the failures mean that waited
     /// for it: they are its fault, or the tests' own.
     fn resolve_held_failures(&mut self, instance: Instance, blocked: Option<&LostFixture>) {
-        let held: Vec<_> = self.held_failures.extract_if(.., |(of, _, _)| *of == instance).collect();
+        let held: Vec<_> =
+            self.held_failures.extract_if(.., |(of, _, _)| *of == instance).collect();
         for (_, test, verdict) in held {
             let verdict = match blocked {
                 Some(blocked) => with_block(verdict, blocked),
@@ -211,7 +213,8 @@ pub(super) fn run_fixture(
         let _ = sender.send(Message::Fixture { instance, update });
     };
     let (run_id, slots) = (context.run_id, context.slots);
-    let leases = |kept_fixtures: &KeptFixtures| kept_fixtures.lease(&task, slots, context.groups, &tell);
+    let leases =
+        |kept_fixtures: &KeptFixtures| kept_fixtures.lease(&task, slots, context.groups, &tell);
     if context.kept_fixtures.as_ref().is_some_and(leases) {
         return;
     }

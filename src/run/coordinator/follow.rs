@@ -13,7 +13,7 @@ use rayon::ThreadPool;
 use super::fixtures::run_fixture;
 use super::state::{Next, Run, Running, Starter};
 use crate::error::{Error, Result};
-use crate::fixture::task::{FixtureTask, Failure, FixtureUpdate};
+use crate::fixture::task::{Failure, FixtureTask, FixtureUpdate};
 use crate::model::event::Event;
 use crate::model::outcome::Outcome;
 use crate::model::protocol::Protocol;
@@ -23,7 +23,7 @@ use crate::model::test::TestId;
 use crate::model::verdict::Verdict;
 use crate::model::warning::Warning;
 use crate::plan::fixtures::FixtureStep;
-use crate::plan::group::{Batch, Isolation, Instance};
+use crate::plan::group::{Batch, Instance, Isolation};
 use crate::process::clock;
 use crate::run::coordinator::state::Growth;
 use crate::run::interrupt::Interrupts;
@@ -74,7 +74,8 @@ impl<'r> Run<'r> {
                         let thread = format!("the thread of fixture {name}");
                         let run = || run_fixture(instance, task, context, &sender);
                         if inbox::guarded(&thread, &sender, run).is_none() {
-                            let update = FixtureUpdate::Lost(Failure::at_start(format!("{thread} is lost")));
+                            let update =
+                                FixtureUpdate::Lost(Failure::at_start(format!("{thread} is lost")));
                             let _ = sender.send(Message::Fixture { instance, update });
                         }
                     };
@@ -152,8 +153,13 @@ impl<'r> Run<'r> {
         self.summary.slots = self.summary.slots.max(filled);
         let fixture_is_lost = Arc::new(AtomicBool::new(false));
         let (began, reported) = (clock::now(), vec![false; batch.tests.len()]);
-        let running =
-            Running { batch: batch.clone(), protocol, began, reported, fixture_is_lost: fixture_is_lost.clone() };
+        let running = Running {
+            batch: batch.clone(),
+            protocol,
+            began,
+            reported,
+            fixture_is_lost: fixture_is_lost.clone(),
+        };
         self.running.insert(batch.id, running);
         self.schedule_slow_check(batch.group);
         let values = self.values_for_tests(&group, batch.slots.first().copied());
@@ -192,7 +198,9 @@ impl<'r> Run<'r> {
                 }
             }
             Message::Broken { thread, why } => self.broken(thread, why),
-            Message::Several(messages) => messages.into_iter().for_each(|one| self.handle_message(one)),
+            Message::Several(messages) => {
+                messages.into_iter().for_each(|one| self.handle_message(one))
+            }
         }
     }
 

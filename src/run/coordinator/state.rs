@@ -24,7 +24,7 @@ use crate::plan::schedule::Plan;
 use crate::process::event::Passed;
 use crate::run::ledger::Ledger;
 use crate::worker::context::Context;
-use crate::worker::inbox::{Message, BatchEnd};
+use crate::worker::inbox::{BatchEnd, Message};
 use crate::worker::job::Job;
 
 /// After the first Ctrl-C tests may clean up for so long.

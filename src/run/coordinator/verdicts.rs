@@ -108,7 +108,12 @@ impl Run<'_> {
 
     /// Tests that a worker did not come to. Where these are all that it was handed, no other
     /// worker may fare better, and that must not go on for ever.
-    pub(super) fn requeue_or_give_up(&mut self, batch: &Batch, tests: Vec<TestId>, cause: Requeued) {
+    pub(super) fn requeue_or_give_up(
+        &mut self,
+        batch: &Batch,
+        tests: Vec<TestId>,
+        cause: Requeued,
+    ) {
         if tests.len() < batch.tests.len() || self.stopped {
             return self.requeue(batch, tests);
         }

@@ -13,7 +13,7 @@ use crate::model::test::TestId;
 use crate::model::verdict::Verdict;
 use crate::process::{clock, status};
 use crate::protocol::channel::{Culprit, Fatal, Left, ThreadStack};
-use crate::worker::inbox::{EndCause, LateLeaks, Message, Overdue, BatchEnd};
+use crate::worker::inbox::{BatchEnd, EndCause, LateLeaks, Message, Overdue};
 
 impl Worker<'_> {
     pub(super) fn finish(mut self, status: ExitStatus, messages: &mut Vec<Message>) -> BatchEnd {

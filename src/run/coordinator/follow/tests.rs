@@ -32,7 +32,7 @@ use crate::process::event::Passed;
 use crate::process::groups::Groups;
 use crate::run::coordinator::state::Growth;
 use crate::worker::context::Context;
-use crate::worker::inbox::{EndCause, Overdue, BatchEnd};
+use crate::worker::inbox::{BatchEnd, EndCause, Overdue};
 
 /// A run that takes more messages than this never ends.
 const MOST_STEPS: usize = 5_000;
@@ -764,7 +764,8 @@ fn every_trouble_before_the_run_is_given_up_leaves_the_accounts_right() {
 }
 
 fn any_group() -> impl Strategy<Value = Group> {
-    let isolation = prop_oneof![Just(Isolation::Unit), Just(Isolation::Split), Just(Isolation::PerTest)];
+    let isolation =
+        prop_oneof![Just(Isolation::Unit), Just(Isolation::Split), Just(Isolation::PerTest)];
     let recycle = prop_oneof![
         3 => Just(Recycle::Never),
         1 => (1_usize..4).prop_map(Recycle::After),

@@ -3,7 +3,7 @@
 use super::*;
 use crate::plan::schedule::Plan;
 use crate::worker::context::Context;
-use crate::worker::inbox::{EndCause, BatchEnd};
+use crate::worker::inbox::{BatchEnd, EndCause};
 
 /// A worker dies while two of its tests run, and those that come next say nothing of theirs: the
 /// two still run alone. Beside others they could become suspects of another death, and nobody

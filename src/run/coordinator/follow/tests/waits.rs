@@ -6,7 +6,7 @@ use super::*;
 use crate::plan::schedule::Plan;
 use crate::run::coordinator::state::{Growth, Subscriptions};
 use crate::worker::context::Context;
-use crate::worker::inbox::{EndCause, BatchEnd};
+use crate::worker::inbox::{BatchEnd, EndCause};
 
 /// Plays a run of one batch in which a test runs on and on, until it is called slow or the run has
 /// waited so often; returns how long the run was ready to wait each time.
