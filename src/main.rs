@@ -63,7 +63,7 @@ use crate::model::outcome::Outcome;
 use crate::model::summary::Summary;
 use crate::model::warning::Warning;
 use crate::plan::schedule::Plan;
-use crate::process::platform::{self, Lines};
+use crate::process::platform::{self, RunnerPipes};
 use crate::process::stderr::write_line;
 use crate::report::text::Paint;
 use crate::report::view::View;
@@ -77,8 +77,8 @@ fn main() -> ExitCode {
     let cargo_config = CargoConfig::load(&args.cargo);
     let settings = Settings::new(args, cargo_config);
     let lines = match settings.task {
-        Task::Run => platform::set_up(),
-        _ => Lines::default(),
+        Task::Run => platform::start_guard(),
+        _ => RunnerPipes::default(),
     };
     let run = std::panic::AssertUnwindSafe(|| run(&settings, lines));
     let ran = std::panic::catch_unwind(run);
@@ -94,7 +94,7 @@ fn main() -> ExitCode {
 }
 
 /// Prepares the tests, and runs or shows them.
-fn run(settings: &Settings, lines: Lines) -> Result<Exit> {
+fn run(settings: &Settings, lines: RunnerPipes) -> Result<Exit> {
     let interrupts =
         Interrupts::catch(lines, report::reports::show_notice).map_err(Error::Signals)?;
     let pool = make_pool(settings.slots)?;

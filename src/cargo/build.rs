@@ -8,11 +8,11 @@ use cargo_metadata::Message;
 use super::command;
 use crate::cli::settings::Settings;
 use crate::error::{Error, Result};
-use crate::process::platform::{self, Fostered};
+use crate::process::platform::{self, BuildProcess};
 
 /// A running `cargo test --no-run`.
 pub struct Build {
-    pub cargo: Fostered,
+    pub cargo: BuildProcess,
     /// Disconnected when cargo has closed its output, which it does when it exits.
     pub messages: Receiver<Message>,
 }
@@ -24,8 +24,8 @@ impl Build {
         let command = command::build(settings);
         let program = command.get_program().to_string_lossy().into_owned();
         let started = match beside_tests {
-            true => Fostered::spawn(command),
-            false => Fostered::spawn_alone(command),
+            true => BuildProcess::spawn(command),
+            false => BuildProcess::spawn_without_subreaper(command),
         };
         let (mut cargo, stdout) = started.map_err(|source| Error::Start { program, source })?;
         let stdout = stdout.ok_or(Error::Build)?;
@@ -39,7 +39,7 @@ impl Build {
         match std::thread::Builder::new().name("cargo".into()).spawn(read) {
             Ok(_) => Ok(Build { cargo, messages: receiver }),
             Err(error) => {
-                platform::end_tree(cargo.id());
+                platform::terminate_tree(cargo.id());
                 // It has been killed; its status says nothing new.
                 let _ = cargo.wait();
                 cargo.release();

@@ -20,7 +20,7 @@ use crate::config::policy::Policy;
 use crate::discovery::inventory::{self, Inventory};
 use crate::discovery::inventory_cache::InventoryCache;
 use crate::error::{Error, Result};
-use crate::process::platform::{self, Fostered};
+use crate::process::platform::{self, BuildProcess};
 use crate::process::stderr::write_line;
 use crate::run::interrupt::Interrupts;
 use crate::worker::agent_file::AgentFile;
@@ -51,7 +51,7 @@ pub fn is_allowed(
         workspace.packages.iter().any(|package| package.cargo.name.as_str() == name)
     };
     is_wanted(settings)
-        && cargo.keeper().is_some()
+        && cargo.subreaper().is_some()
         && policy.early()
         && settings.cargo.package.iter().all(of_workspace)
 }
@@ -122,16 +122,16 @@ pub fn wait(
 }
 
 /// The cargo process, killed on drop.
-pub struct CargoProcess(Option<Fostered>);
+pub struct CargoProcess(Option<BuildProcess>);
 
 impl CargoProcess {
-    pub fn new(cargo: Fostered) -> CargoProcess {
+    pub fn new(cargo: BuildProcess) -> CargoProcess {
         CargoProcess(Some(cargo))
     }
 
     /// The child process that adopts what cargo leaves running.
-    pub fn keeper(&self) -> Option<u32> {
-        self.0.as_ref().and_then(Fostered::keeper)
+    pub fn subreaper(&self) -> Option<u32> {
+        self.0.as_ref().and_then(BuildProcess::subreaper)
     }
 
     fn is_there(&self) -> bool {
@@ -151,7 +151,7 @@ impl CargoProcess {
     fn wait_beside_tests(&mut self, interrupts: &Interrupts) -> io::Result<ExitStatus> {
         let mut cargo = self.0.take().ok_or(io::ErrorKind::NotFound)?;
         let status = cargo.wait();
-        interrupts.groups.keep(cargo);
+        interrupts.groups.hold_build(cargo);
         status
     }
 }
@@ -159,7 +159,7 @@ impl CargoProcess {
 impl Drop for CargoProcess {
     fn drop(&mut self) {
         if let Some(mut cargo) = self.0.take() {
-            platform::end_tree(cargo.id());
+            platform::terminate_tree(cargo.id());
             // The build was cancelled, so its exit status does not matter.
             let _ = cargo.wait();
             cargo.release();
@@ -176,7 +176,7 @@ pub struct OngoingBuild {
     pub lists: InventoryCache,
     pub watch: StallWatch,
     pub interrupts: Arc<Interrupts>,
-    /// Printed when cargo has finished, so that they do not mix with its progress bar.
+    /// CommandOutput when cargo has finished, so that they do not mix with its progress bar.
     pub pending_diagnostics: Vec<String>,
 }
 

@@ -13,7 +13,7 @@ use crate::fixture::handover::Values;
 use crate::fixture::kept::{Found, KeptFixtures, Record, Request, stop};
 use crate::fixture::task::Failure;
 use crate::model::fixture::FixtureInstance;
-use crate::process::groups::Groups;
+use crate::process::process_groups::ProcessGroups;
 use crate::process::stderr::write_line;
 use crate::report::messages;
 use crate::report::progress::status;
@@ -102,7 +102,7 @@ fn start(
 ) -> Result<Exit> {
     // Instances for further slots start during a run.
     let most = settings.most_slots(policy.overcommit());
-    let request = Request { slots: most, wants, groups: &Groups::default() };
+    let request = Request { slots: most, wants, groups: &ProcessGroups::default() };
     for (name, fixture) in names.iter().zip(fixtures) {
         let is_by_slot = policy.fixture(name).is_some_and(|keys| keys.scope == Scope::Slot);
         let slots = if is_by_slot { (0..settings.slots).map(Some).collect() } else { vec![None] };

@@ -66,7 +66,7 @@ pub fn build(
         let toolchain = Builder::new().spawn_scoped(scope, || Toolchain::load(settings));
         let declared = declared(settings, &mut diagnostics, warnings);
         if matches!(declared, Err(Error::Metadata(_))) || toolchain.is_err() {
-            platform::end_tree(pid);
+            platform::terminate_tree(pid);
         }
         let of_earlier_runs = declared.as_ref().map(|(workspace, _)| {
             let lists = workspace.state_dir.join(LISTS);
@@ -93,8 +93,8 @@ pub fn build(
         let (toolchain, (workspace, policy)) = (toolchain??, declared?);
         let binaries = told.binaries(&workspace, &toolchain, settings)?;
         let link_inputs = told.link_inputs(&toolchain);
-        tests_begin(interrupts);
-        interrupts.groups.spare(cargo.keeper().into_iter().collect());
+        tests_started(interrupts);
+        interrupts.groups.exempt(cargo.subreaper().into_iter().collect());
         interrupts.set_tests_beside_build(true);
         let (pending_diagnostics, interrupts) = (diagnostics.collect(), interrupts.clone());
         let earlier = InventoryCache::default();
@@ -122,7 +122,7 @@ pub fn build(
     let status = cargo.wait();
     interrupts.set_build(None);
     fail_if_interrupted(interrupts)?;
-    // Printed only now, so that these lines do not mix with cargo's.
+    // CommandOutput only now, so that these lines do not mix with cargo's.
     diagnostics.for_each(|diagnostic| write_line(&diagnostic));
     if let Err(error @ Error::Metadata(_)) = declared {
         return Err(error);
@@ -136,7 +136,7 @@ pub fn build(
     told.read_packages(&mut workspace, &settings.cargo)?;
     let binaries = told.binaries(&workspace, &toolchain, settings)?;
     let link_inputs = told.link_inputs(&toolchain);
-    tests_begin(interrupts);
+    tests_started(interrupts);
     if settings.task == Task::Run {
         interrupts.watch_terminal();
     }
@@ -152,9 +152,9 @@ pub fn build(
 }
 
 /// From now on, orphans that are adopted belong to tests.
-fn tests_begin(interrupts: &Interrupts) {
-    platform::adopt_strays();
-    interrupts.guard.tests_begin();
+fn tests_started(interrupts: &Interrupts) {
+    platform::become_subreaper();
+    interrupts.guard.tests_started();
 }
 
 /// The result of a thread that ran beside the build.

@@ -28,7 +28,7 @@ use crate::plan::grouping::{self, Grouped};
 use crate::plan::history::{History, Measurements};
 use crate::plan::schedule::Plan;
 use crate::process::platform;
-use crate::process::procfs::{self, ProcessorTime};
+use crate::process::procfs::{self, SystemCpuTime};
 use crate::report::human;
 use crate::report::reports::Reports;
 use crate::report::view::View;
@@ -110,7 +110,7 @@ fn run_tests(
     let Session { settings, workspace, policy, inventory, choices, grouped, slots, .. } = session;
     let (settings, inventory, slots) = (*settings, *inventory, *slots);
     let project = Project { settings, workspace, policy, inventory };
-    let before = ProcessorTime::now();
+    let before = SystemCpuTime::now();
     let left_out = ignored(0, choices);
     let groups = std::mem::take(&mut grouped.groups);
     let tests = Cell::new(count_tests(&groups) + left_out.len());
@@ -169,10 +169,10 @@ fn run_tests(
     }
     let daemons = context.kept_fixtures.as_ref().map(KeptFixtures::daemons).unwrap_or_default();
     let mut stay: Vec<u32> = daemons.iter().map(|(pid, _)| *pid).collect();
-    stay.extend(context.groups.spared());
-    let left = procfs::living_strays(&stay);
-    let strays = platform::end_strays(&stay);
-    context.groups.release();
+    stay.extend(context.groups.exempted());
+    let left = procfs::living_orphans(&stay);
+    let strays = platform::kill_orphans(&stay);
+    context.groups.release_build();
     let mut summary = summary?;
     summary.list_failures += inventory.failures.len();
     if let Some((path, why)) = context.floods.as_ref().and_then(|floods| floods.failure()) {
@@ -273,9 +273,9 @@ fn keep_output_files(
 }
 
 /// Whether the machine was so busy that a slow test may have waited for a core.
-fn is_machine_busy(before: Option<ProcessorTime>) -> bool {
+fn is_machine_busy(before: Option<SystemCpuTime>) -> bool {
     const IDLE: f64 = 0.15;
-    let idle = before.and_then(|before| Some(ProcessorTime::now()?.idle_since(before)));
+    let idle = before.and_then(|before| Some(SystemCpuTime::now()?.idle_since(before)));
     idle.is_none_or(|idle| idle < IDLE)
 }
 

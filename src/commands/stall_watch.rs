@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::cli::settings::{Settings, Verbosity};
 use crate::model::event::Stage;
 use crate::process::clock;
-use crate::process::procfs::AtWork;
+use crate::process::procfs::ProcessInfo;
 use crate::process::stderr::write_line_over_progress;
 use crate::report::messages;
 use crate::run::interrupt::Interrupts;
@@ -42,7 +42,7 @@ impl StallWatch {
             while ends.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
                 let (stage, now) = (interrupts.stage(), clock::now());
                 if backoff.is_due(stage, now) {
-                    let is_long = |at_work: &AtWork| at_work.age >= usual(stage);
+                    let is_long = |at_work: &ProcessInfo| at_work.age >= usual(stage);
                     let at_work: Vec<_> =
                         interrupts.at_work().into_iter().filter(is_long).collect();
                     if !at_work.is_empty() {

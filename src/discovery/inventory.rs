@@ -14,7 +14,7 @@ use crate::cargo::link_inputs::LinkInputs;
 use crate::config::policy::Policy;
 use crate::model::listing::{ListFailure, UnlistableHarness};
 use crate::model::warning::Warning;
-use crate::process::groups::Groups;
+use crate::process::process_groups::ProcessGroups;
 use crate::state;
 
 /// All tests of a run, and the problems in listing them.
@@ -42,7 +42,7 @@ pub fn take(
     link_inputs: &LinkInputs,
     cache: &mut InventoryCache,
     pool: Option<&rayon::ThreadPool>,
-    groups: &Groups,
+    groups: &ProcessGroups,
 ) -> Inventory {
     let mut with_cached = |binary: Binary| {
         let identity = identity(&binary);
@@ -89,7 +89,7 @@ fn list(
     binary: &Binary,
     link_inputs: &LinkInputs,
     limit: Duration,
-    groups: &Groups,
+    groups: &ProcessGroups,
 ) -> Result<(TestList, Option<UnlistableHarness>), ListFailure> {
     // A binary's own crate is the user's code in it, and in no other binary: nobody links a test
     // target.

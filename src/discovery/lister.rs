@@ -15,8 +15,8 @@ use crate::model::listing::{
     ListAttempt, ListEnd, ListFailure, UnlistableCause, UnlistableHarness,
 };
 use crate::process::event::Role;
-use crate::process::groups::Groups;
-use crate::process::{clock, command, status};
+use crate::process::process_groups::ProcessGroups;
+use crate::process::{clock, command, exit_status};
 
 /// The arguments that list the tests, in the order in which they are tried.
 const LIST_ARGUMENTS: [&[&str]; 3] = [
@@ -34,7 +34,7 @@ const WHOLE: &str = "main";
 pub struct Lister<'l> {
     pub binary: &'l Binary,
     pub limit: Duration,
-    pub groups: &'l Groups,
+    pub groups: &'l ProcessGroups,
 }
 
 /// The tests of a binary, and how to run them.
@@ -175,7 +175,7 @@ impl Lister<'_> {
         let Some(status) = printed.status else {
             return Err(Refusal::Silent(answer(ListEnd::TimedOut(self.limit), &said)));
         };
-        let ended = || answer(ListEnd::Exited(status::describe(status)), &said);
+        let ended = || answer(ListEnd::Exited(exit_status::describe(status)), &said);
         match status.code() {
             Some(0) => Ok(libtest::list::parse_list(&String::from_utf8_lossy(&printed.stdout))),
             Some(_) => Err(Refusal::Answered(ended())),

@@ -10,7 +10,7 @@ use crate::frames::Address;
 use crate::leaks::finding::{Finding, Left};
 use crate::model::duration::seconds;
 use crate::model::leak::{Leak, LeakAction, LeakKind};
-use crate::process::procfs::AtWork;
+use crate::process::procfs::ProcessInfo;
 
 /// What is needed to name the places of one worker.
 pub struct Names<'n> {
@@ -51,9 +51,9 @@ pub fn judge(
 }
 
 /// Processes that no worker knows: neither the environment nor any mark tells whose they are.
-pub fn of_run(left: Vec<AtWork>, command_line: Option<LeakAction>) -> Vec<Leak> {
+pub fn of_run(left: Vec<ProcessInfo>, command_line: Option<LeakAction>) -> Vec<Leak> {
     let rules = LeakRules::new(&[], command_line);
-    let leak = |AtWork { pid, command, age }| {
+    let leak = |ProcessInfo { pid, command, age }| {
         let (kind, what, place, stack) = (LeakKind::Process, command, None, Vec::new());
         let (action, rule) = rules.decide(kind, &what);
         let detail = killed(pid, age);

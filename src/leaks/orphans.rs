@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::watch::{Fate, Watches};
 use crate::leaks::finding::{Finding, Left, Subject};
 use crate::process::clock;
-use crate::process::look::{Look, Stray};
+use crate::process::inspector::{Inspector, Orphan};
 
 #[derive(Debug)]
 pub struct Orphans {
@@ -26,34 +26,35 @@ impl Orphans {
     }
 
     /// Looks at all that is the worker's own.
-    pub fn look_for_own(&mut self, look: &dyn Look, now: Instant) {
-        let own: Vec<Stray> = look.strays().into_iter().filter(|stray| stray.is_ours).collect();
+    pub fn look_for_own(&mut self, look: &dyn Inspector, now: Instant) {
+        let own: Vec<Orphan> =
+            look.orphans().into_iter().filter(|orphan| orphan.is_from_worker).collect();
         self.look(&own, look, now);
     }
 
     /// Looks that follow each other have to be some time apart.
-    pub fn look(&mut self, strays: &[Stray], look: &dyn Look, now: Instant) {
+    pub fn look(&mut self, orphans: &[Orphan], look: &dyn Inspector, now: Instant) {
         let since = *self.since.get_or_insert(now);
         let is_over = clock::after(since, self.linger) <= now;
         self.open.clear();
-        for stray in strays {
-            let seen = look.process(stray.pid);
+        for orphan in orphans {
+            let seen = look.process(orphan.pid);
             let fate = match is_over {
-                true => self.watches.look(Subject::Process { pid: stray.pid }, seen, now),
+                true => self.watches.look(Subject::Process { pid: orphan.pid }, seen, now),
                 false if seen.is_none() => Fate::Gone,
                 false => Fate::Unsure,
             };
             match fate {
-                Fate::Stays { .. } => self.stays(stray, look),
-                Fate::Unsure => self.open.push(stray.pid),
+                Fate::Stays { .. } => self.stays(orphan, look),
+                Fate::Unsure => self.open.push(orphan.pid),
                 Fate::Gone => {}
             }
         }
     }
 
-    fn stays(&mut self, stray: &Stray, look: &dyn Look) {
-        if let Some(command) = look.command_of(stray.pid) {
-            let (pid, age) = (stray.pid, stray.age);
+    fn stays(&mut self, orphan: &Orphan, look: &dyn Inspector) {
+        if let Some(command) = look.command_line(orphan.pid) {
+            let (pid, age) = (orphan.pid, orphan.age);
             let what = Left::Process { pid, command, age, lived_on: None };
             self.left.entry(pid).or_insert(Finding { what, stack: Vec::new() });
         }

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use crate::leaks::finding::Subject;
-use crate::process::procfs::Seen;
+use crate::process::procfs::TaskStatus;
 
 /// Who has worked that much since its linger passed is not on its way to its end. A panic takes
 /// a part of it, where its backtrace is shown and the debug information is large.
@@ -39,8 +39,8 @@ struct Watch {
 
 impl Watches {
     /// Looks that follow each other have to be some time apart.
-    pub fn look(&mut self, subject: Subject, seen: Option<Seen>, now: Instant) -> Fate {
-        let worked = seen.map(|seen| seen.worked).unwrap_or_default();
+    pub fn look(&mut self, subject: Subject, seen: Option<TaskStatus>, now: Instant) -> Fate {
+        let worked = seen.map(|seen| seen.cpu_time).unwrap_or_default();
         let fresh = || Watch { since: now, worked, rested: false, was_missing: false };
         let watch = self.0.entry(subject).or_insert_with(fresh);
         let Some(seen) = seen else {
@@ -51,9 +51,9 @@ impl Watches {
         };
         watch.was_missing = false;
         // One that was just woken to end may wait once more on its way, for a lock or for memory.
-        let rested = std::mem::replace(&mut watch.rested, seen.rests);
-        let was_waiting = rested && seen.rests;
-        let has_worked = seen.worked.saturating_sub(watch.worked) >= ENOUGH_WORK;
+        let rested = std::mem::replace(&mut watch.rested, seen.is_idle);
+        let was_waiting = rested && seen.is_idle;
+        let has_worked = seen.cpu_time.saturating_sub(watch.worked) >= ENOUGH_WORK;
         let is_long = now.saturating_duration_since(watch.since) >= MOST_DOUBT;
         match was_waiting || has_worked || is_long {
             true => Fate::Stays { was_waiting },
@@ -69,12 +69,12 @@ mod tests {
     const THREAD: Subject = Subject::Thread { number: 1, tid: 101 };
     const PROCESS: Subject = Subject::Process { pid: 9 };
 
-    fn seen(rests: bool, worked: u64) -> Option<Seen> {
-        Some(Seen { rests, worked: Duration::from_millis(worked), age: Duration::ZERO })
+    fn seen(is_idle: bool, cpu_time: u64) -> Option<TaskStatus> {
+        Some(TaskStatus { is_idle, cpu_time: Duration::from_millis(cpu_time), age: Duration::ZERO })
     }
 
     /// The judgement after each of these looks, 20 ms apart.
-    fn fates(subject: Subject, looks: &[Option<Seen>]) -> Vec<Fate> {
+    fn fates(subject: Subject, looks: &[Option<TaskStatus>]) -> Vec<Fate> {
         let (mut watches, began) = (Watches::default(), Instant::now());
         let at = |number: usize| began + Duration::from_millis(20) * number as u32;
         let looks = looks.iter().enumerate();

@@ -45,7 +45,7 @@ pub fn pause() {
     clock().pause(Instant::now());
 }
 
-pub fn go_on() {
+pub fn resume() {
     clock().go_on(Instant::now());
 }
 

@@ -12,27 +12,27 @@ pub enum Stream {
 
 /// What a supervised process did next.
 #[derive(Debug)]
-pub enum Happening {
+pub enum ProcessEvent {
     /// It wrote something: the bytes are in the caller's buffer.
-    Wrote(Stream),
+    Output(Stream),
     /// It has exited, and all that it had written has been told; what it started may still
     /// be there, and is ended next.
     Exited,
     /// It is gone, and its group with it.
-    Ended(ExitStatus),
+    Reaped(ExitStatus),
     /// Nothing happened until the given instant.
-    Nothing,
+    DeadlinePassed,
     /// It is stopped because it wants the terminal, and that is not ours to give: told once. It
     /// goes on as soon as it is.
     #[cfg_attr(not(target_os = "linux"), allow(dead_code))]
     WantsTerminal,
     /// Its channel is not its own any more: it was closed before the end of the process, or
     /// somebody else may write to it. Nothing more is read of it.
-    LostChannel,
+    ChannelLost,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
+pub enum TerminateMode {
     /// Ask: the process may still clean up.
     Terminate,
     Kill,
@@ -40,7 +40,7 @@ pub enum End {
 
 /// A signal that the user sent to the run, handed on to its workers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Passed {
+pub enum ForwardedSignal {
     Interrupt,
     Terminate,
     HangUp,
@@ -60,8 +60,8 @@ pub enum Role {
 
 /// Whether a process hears the end of its input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hearing {
-    Listens,
+pub enum StdinWait {
+    Waiting,
     Unknown,
-    Deaf,
+    NotWaiting,
 }

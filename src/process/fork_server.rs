@@ -36,7 +36,7 @@ use asked::{DESCRIPTORS, HEADER, LONGEST_REQUEST, REQUESTS};
 /// takes that long hangs, and would do so in every worker.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-pub struct Prepared {
+pub struct ForkServer {
     child: Child,
     /// Where its forks are asked.
     requests: OwnedFd,
@@ -52,13 +52,13 @@ struct Answer {
     process: Option<Pid>,
 }
 
-impl Prepared {
+impl ForkServer {
     /// Starts the command, which must load the agent. None where that does not work, or where
     /// forks of the process would have in common what processes of their own do not.
     ///
     /// Must be called from a thread that lives as long as the run: all that is forked dies with
     /// it, as what it starts itself does.
-    pub fn start(mut command: Command) -> Option<Prepared> {
+    pub fn start(mut command: Command) -> Option<ForkServer> {
         let (requests, its) =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
                 .ok()?;
@@ -68,7 +68,8 @@ impl Prepared {
         // It holds our copy of the process's end.
         drop(command);
         let environment = std::env::vars_os().collect();
-        let prepared = Prepared { child, requests, is_broken: AtomicBool::new(false), environment };
+        let prepared =
+            ForkServer { child, requests, is_broken: AtomicBool::new(false), environment };
         let answer = hear_soon(&prepared.requests);
         let is_ready = answer.is_ok_and(|answer| answer.process == Some(prepared.pid()));
         (is_ready && procfs::is_alone(prepared.child.id(), DESCRIPTORS)).then_some(prepared)
@@ -139,7 +140,7 @@ impl Prepared {
     }
 }
 
-impl Drop for Prepared {
+impl Drop for ForkServer {
     /// It ends by itself, and tells which of its forks were not used: they are our children.
     fn drop(&mut self) {
         let _ = shutdown(&self.requests, Shutdown::Write);
@@ -186,14 +187,14 @@ fn hear_soon(from: &OwnedFd) -> Result<Answer, Silence> {
     let patience = Timespec::try_from(PATIENCE).ok();
     loop {
         match poll(&mut [PollFd::new(from, PollFlags::IN)], patience.as_ref()) {
-            Ok(1..) => return hear(from),
+            Ok(1..) => return write_signals_to(from),
             Err(Errno::INTR) => {}
             _ => return Err(Silence),
         }
     }
 }
 
-fn hear(from: &OwnedFd) -> Result<Answer, Silence> {
+fn write_signals_to(from: &OwnedFd) -> Result<Answer, Silence> {
     let mut answer = [0; 8];
     loop {
         match rustix::io::read(from, &mut answer) {

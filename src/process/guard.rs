@@ -24,7 +24,7 @@ use rustix::process::{
     set_child_subreaper, setpgid, setrlimit, wait, waitpid,
 };
 
-use super::syscalls::{Mask, Sent, Side, fork, see_children_end};
+use super::syscalls::{ForkSide, ReceivedSignal, SignalMask, fork, see_children_end};
 use super::{clock, procfs, reap};
 
 /// What the user's process waits for.
@@ -55,23 +55,23 @@ const END_ALL: u8 = b'e';
 
 /// The runner's ends of its lines to the two others; none where there are no others.
 #[derive(Debug, Default)]
-pub struct Lines {
+pub struct RunnerPipes {
     /// Signals that the user's process was sent. It ends with that process.
     pub signals: Option<OwnedFd>,
-    pub guard: GuardLine,
+    pub guard: GuardPipe,
 }
 
 #[derive(Debug, Default)]
-pub struct GuardLine(Option<OwnedFd>);
+pub struct GuardPipe(Option<OwnedFd>);
 
-impl GuardLine {
+impl GuardPipe {
     /// What lives now beside the runner was left by the build, by design.
-    pub fn tests_begin(&self) {
+    pub fn tests_started(&self) {
         self.tell(TESTS_BEGIN);
     }
 
     /// However the runner ends, nothing of the run may stay.
-    pub fn end_all(&self) {
+    pub fn kill_all(&self) {
         self.tell(END_ALL);
     }
 
@@ -87,20 +87,20 @@ impl GuardLine {
 /// thread.
 ///
 /// Where the system has no room for more processes the run goes on without a guard.
-pub fn set_up() -> Lines {
+pub fn start_guard() -> RunnerPipes {
     chain().unwrap_or_default()
 }
 
-fn chain() -> io::Result<Lines> {
+fn chain() -> io::Result<RunnerPipes> {
     let (signals, to_runner) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
     let (from_runner, to_guard) = pipe_with(PipeFlags::CLOEXEC)?;
     let (whom, to_tell_whom) = pipe_with(PipeFlags::CLOEXEC)?;
-    let waited = Mask::of(&WAITED);
+    let waited = SignalMask::of(&WAITED);
     see_children_end();
     let former = waited.block();
     match fork() {
-        Ok(Side::Child) => {}
-        Ok(Side::Parent { child: guard }) => {
+        Ok(ForkSide::Child) => {}
+        Ok(ForkSide::Parent { child: guard }) => {
             drop((signals, from_runner, to_guard, to_tell_whom));
             let runner = read_pid(&whom);
             Users { guard, runner, to_runner }.wait(&waited)
@@ -112,11 +112,11 @@ fn chain() -> io::Result<Lines> {
     }
     drop((to_runner, whom));
     match fork() {
-        Ok(Side::Child) => {
+        Ok(ForkSide::Child) => {
             former.restore();
-            Ok(Lines { signals: Some(signals), guard: GuardLine(Some(to_guard)) })
+            Ok(RunnerPipes { signals: Some(signals), guard: GuardPipe(Some(to_guard)) })
         }
-        Ok(Side::Parent { child: runner }) => {
+        Ok(ForkSide::Parent { child: runner }) => {
             drop(to_guard);
             tell_pid(to_tell_whom, runner);
             Guard::new(runner).watch(signals, from_runner)
@@ -125,7 +125,7 @@ fn chain() -> io::Result<Lines> {
         Err(_) => {
             former.restore();
             tell_pid(to_tell_whom, getpid());
-            Ok(Lines { signals: Some(signals), guard: GuardLine(None) })
+            Ok(RunnerPipes { signals: Some(signals), guard: GuardPipe(None) })
         }
     }
 }
@@ -154,7 +154,7 @@ struct Users {
 }
 
 impl Users {
-    fn wait(&self, waited: &Mask) -> ! {
+    fn wait(&self, waited: &SignalMask) -> ! {
         loop {
             let sent = waited.wait();
             match sent.signal {
@@ -174,7 +174,7 @@ impl Users {
     }
 
     /// The runner compares with what it was sent itself.
-    fn hand_on(&self, sent: Sent) {
+    fn hand_on(&self, sent: ReceivedSignal) {
         // Nobody listens any more once the run is over.
         let _ = rustix::io::write(&self.to_runner, &sent.to_bytes());
     }
@@ -224,7 +224,7 @@ struct Guard {
 impl Guard {
     fn new(runner: Pid) -> Guard {
         let group = getpgrp();
-        Mask::full().block();
+        SignalMask::full().block();
         let _ = rustix::thread::set_name(NAME);
         // None of the three is refused to a process that was just born; without them the
         // guard guards less, and the run is the same.
@@ -320,7 +320,7 @@ impl Guard {
             if left.is_empty() {
                 return;
             }
-            reap::end_all(&left);
+            reap::kill_and_reap(&left);
         }
     }
 

@@ -19,7 +19,7 @@ const HEAD: &[u8] = b"running ";
 /// print.
 pub const HEAD_AT_ONCE: usize = 32;
 
-pub struct Ledger {
+pub struct LogPath {
     /// What the path leads to. It is kept for as long as there may be somebody who knows the
     /// path: the number must not become another descriptor's.
     end: OwnedFd,
@@ -28,9 +28,9 @@ pub struct Ledger {
     is_closed: bool,
 }
 
-impl Ledger {
-    pub fn new(end: OwnedFd) -> Ledger {
-        Ledger { end, head: Vec::new(), is_closed: false }
+impl LogPath {
+    pub fn new(end: OwnedFd) -> LogPath {
+        LogPath { end, head: Vec::new(), is_closed: false }
     }
 
     pub fn descriptor(&self) -> RawFd {
@@ -64,7 +64,7 @@ impl Ledger {
 
 /// Holds a worker up where it has opened its log and no test runs yet.
 #[cfg(target_os = "linux")]
-pub struct Gate {
+pub struct StdoutGate {
     /// Tells when the log is opened.
     openings: OwnedFd,
     /// How much stands in the worker's stdout that it has not written.
@@ -72,17 +72,17 @@ pub struct Gate {
 }
 
 #[cfg(target_os = "linux")]
-impl Gate {
+impl StdoutGate {
     /// Before the worker is started; `stdout` is its end of the pipe. None where the system has no
     /// more room for that.
-    pub fn new(ledger: &Ledger, stdout: &std::io::PipeWriter) -> Option<Gate> {
+    pub fn new(log_path: &LogPath, stdout: &std::io::PipeWriter) -> Option<StdoutGate> {
         use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
         let openings = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).ok()?;
-        let path = format!("/proc/self/fd/{}", ledger.descriptor());
+        let path = format!("/proc/self/fd/{}", log_path.descriptor());
         inotify::add_watch(&openings, path, WatchFlags::OPEN).ok()?;
         let size = rustix::pipe::fcntl_getpipe_size(stdout).ok()?;
         let filled = rustix::io::write(stdout, &vec![0; size]).ok()?;
-        Some(Gate { openings, filled })
+        Some(StdoutGate { openings, filled })
     }
 
     /// Waits until the log is opened, and says whether it is. Not for long: a process may end
@@ -122,19 +122,19 @@ pub fn is_workers_alone(worker: u32, reader: &impl AsFd) -> bool {
 mod tests {
     use super::*;
 
-    fn ledger() -> (std::io::PipeReader, Ledger) {
+    fn log_path() -> (std::io::PipeReader, LogPath) {
         let (reader, writer) = std::io::pipe().unwrap();
-        (reader, Ledger::new(writer.into()))
+        (reader, LogPath::new(writer.into()))
     }
 
     #[test]
     fn the_head_is_heard_wherever_it_is_cut() {
         let text = b"printed before main\nrunning 12 tests\n";
         for size in 1..text.len() {
-            let (_, mut ledger) = ledger();
-            let heard = text.chunks(size).filter(|part| ledger.hears_the_head(part)).count();
+            let (_, mut log_path) = log_path();
+            let heard = text.chunks(size).filter(|part| log_path.hears_the_head(part)).count();
             assert!(heard > 0, "{size}");
-            let (_, mut other) = super::tests::ledger();
+            let (_, mut other) = super::tests::log_path();
             assert!(!b"runs 12 tests, still runs\n".chunks(size).any(|p| other.hears_the_head(p)));
         }
     }
@@ -144,10 +144,10 @@ mod tests {
     #[test]
     fn whoever_opens_a_closed_ledger_writes_to_nobody() {
         use std::io::{Read, Write};
-        let (mut reader, mut ledger) = ledger();
-        let path = format!("/proc/{}/fd/{}", std::process::id(), ledger.descriptor());
+        let (mut reader, mut log_path) = log_path();
+        let path = format!("/proc/{}/fd/{}", std::process::id(), log_path.descriptor());
         let mut libtest = std::fs::File::create(&path).unwrap();
-        ledger.close();
+        log_path.close();
         let mut other = std::fs::File::create(&path).unwrap();
         other.write_all(b"ok forged\n").unwrap();
         libtest.write_all(b"ok real\n").unwrap();

@@ -2,10 +2,10 @@
 
 use std::process::Command;
 
-pub enum Prepared {}
+pub enum ForkServer {}
 
-impl Prepared {
-    pub fn start(_command: Command) -> Option<Prepared> {
+impl ForkServer {
+    pub fn start(_command: Command) -> Option<ForkServer> {
         None
     }
 }

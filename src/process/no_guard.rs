@@ -2,22 +2,22 @@
 
 /// The lines of a run that is one process.
 #[derive(Debug, Default)]
-pub struct Lines {
+pub struct RunnerPipes {
     #[cfg(unix)]
     pub signals: Option<std::os::fd::OwnedFd>,
-    pub guard: GuardLine,
+    pub guard: GuardPipe,
 }
 
 #[derive(Debug, Default)]
-pub struct GuardLine;
+pub struct GuardPipe;
 
-impl GuardLine {
-    pub fn tests_begin(&self) {}
+impl GuardPipe {
+    pub fn tests_started(&self) {}
 
     #[cfg(unix)]
-    pub fn end_all(&self) {}
+    pub fn kill_all(&self) {}
 }
 
-pub fn set_up() -> Lines {
-    Lines::default()
+pub fn start_guard() -> RunnerPipes {
+    RunnerPipes::default()
 }

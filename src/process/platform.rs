@@ -1,33 +1,33 @@
 //! One face for what platforms do in ways of their own.
 
+#[cfg(target_os = "linux")]
+pub use super::build_process::BuildProcess;
 #[cfg(unix)]
-pub use super::channel_pipe::{Door, Orders, Wire};
+pub use super::channel_pipe::{ChannelPipe, HeldExit, Waker};
 #[cfg(target_os = "linux")]
-pub use super::fork_server::Prepared;
+pub use super::fork_server::ForkServer;
 #[cfg(target_os = "linux")]
-pub use super::foster::Fostered;
-#[cfg(target_os = "linux")]
-pub use super::guard::{GuardLine, Lines, set_up};
+pub use super::guard::{GuardPipe, RunnerPipes, start_guard};
+#[cfg(unix)]
+pub use super::kill::{continue_tree, stop_tree, terminate, terminate_tree};
 #[cfg(not(target_os = "linux"))]
-pub use super::no_fork_server::Prepared;
+pub use super::no_build_process::BuildProcess;
 #[cfg(not(target_os = "linux"))]
-pub use super::no_foster::Fostered;
+pub use super::no_fork_server::ForkServer;
 #[cfg(not(target_os = "linux"))]
-pub use super::no_guard::{GuardLine, Lines, set_up};
+pub use super::no_guard::{GuardPipe, RunnerPipes, start_guard};
 #[cfg(not(unix))]
 pub use super::portable::{
-    Door, Orders, Supervised, Wire, adopt_strays, ask_to_end, end_all, end_strays, end_tree,
-    has_ended, limit_memory, spawn_detached,
+    ChannelPipe, HeldExit, Supervised, Waker, become_subreaper, has_exited, kill_and_reap,
+    kill_orphans, limit_memory, spawn_detached, terminate, terminate_tree,
 };
 #[cfg(unix)]
-pub use super::reap::{adopt_strays, end_all, end_strays, has_ended};
+pub use super::reap::{become_subreaper, has_exited, kill_and_reap, kill_orphans};
 #[cfg(unix)]
-pub use super::signal::{ask_to_end, end_tree, go_on_tree, stop_tree};
-#[cfg(unix)]
-pub use super::signals::{Signals, Wish, stop_here};
+pub use super::signal_request::{SignalRequest, Signals, stop_self};
 #[cfg(unix)]
 pub use super::spawn::{limit_memory, spawn_detached};
 #[cfg(unix)]
 pub use super::supervised::Supervised;
 #[cfg(target_os = "linux")]
-pub use super::terminal::Terminal;
+pub use super::terminal_input::TerminalInput;

@@ -9,10 +9,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::clock;
-use super::event::{End, Happening, Role, Stream};
-use super::groups::Groups;
+use super::event::{ProcessEvent, Role, Stream, TerminateMode};
 #[cfg(not(unix))]
-use super::no_fork_server::Prepared;
+use super::no_fork_server::ForkServer;
+use super::process_groups::ProcessGroups;
 
 /// How often the end of the process is looked for.
 const TICK: Duration = Duration::from_millis(10);
@@ -27,7 +27,7 @@ const ALLOWANCE: usize = 2 * 64 * 1024;
 
 pub struct Supervised<'g> {
     child: Child,
-    groups: &'g Groups,
+    groups: &'g ProcessGroups,
     chunks: Receiver<Chunk>,
     /// One that came after the deadline, which is told first.
     held: Option<Chunk>,
@@ -47,14 +47,14 @@ struct Chunk {
 /// libtest can write its log to a file only, where there is no `/dev/fd`: nothing here, so
 /// every test is judged by exit code.
 #[cfg(not(unix))]
-pub struct Wire(Sender<Chunk>, Receiver<Chunk>);
+pub struct ChannelPipe(Sender<Chunk>, Receiver<Chunk>);
 
 /// The way to whoever supervises a process: what is sent wakes them.
 #[cfg(not(unix))]
-pub struct Orders(Sender<Chunk>);
+pub struct Waker(Sender<Chunk>);
 
 #[cfg(not(unix))]
-impl Orders {
+impl Waker {
     pub fn send(&self) {
         // Nobody supervises it any more.
         let chunk = Chunk { stream: Stream::Channel, bytes: Vec::new(), at: Instant::now() };
@@ -63,18 +63,18 @@ impl Orders {
 }
 
 #[cfg(not(unix))]
-impl Wire {
+impl ChannelPipe {
     /// A way for orders to the supervisor of a process.
-    pub fn orders() -> io::Result<(Wire, Orders)> {
+    pub fn waker() -> io::Result<(ChannelPipe, Waker)> {
         let (sender, chunks) = channel();
-        Ok((Wire(sender.clone(), chunks), Orders(sender)))
+        Ok((ChannelPipe(sender.clone(), chunks), Waker(sender)))
     }
 
-    pub fn ledger_pipe() -> io::Result<Wire> {
+    pub fn for_logfile() -> io::Result<ChannelPipe> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    pub fn agent_pipe() -> io::Result<Wire> {
+    pub fn for_agent() -> io::Result<ChannelPipe> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
@@ -85,10 +85,10 @@ impl Wire {
 
 /// What a process waits at before it ends: nothing here does.
 #[cfg(not(unix))]
-pub enum Door {}
+pub enum HeldExit {}
 
 #[cfg(not(unix))]
-impl Door {
+impl HeldExit {
     /// The process ends.
     pub fn open(self) {
         match self {}
@@ -97,14 +97,14 @@ impl Door {
 
 #[cfg(not(unix))]
 impl<'g> Supervised<'g> {
-    pub fn door(&self, _descriptor: u32) -> Option<Door> {
+    pub fn hold_exit(&self, _descriptor: u32) -> Option<HeldExit> {
         None
     }
 
     pub fn fork(
-        prepared: &Prepared,
+        prepared: &ForkServer,
         _command: &Command,
-        _groups: &'g Groups,
+        _groups: &'g ProcessGroups,
         _role: Role,
     ) -> Option<io::Result<Self>> {
         match *prepared {}
@@ -113,13 +113,13 @@ impl<'g> Supervised<'g> {
 
 /// Nothing here tells which processes a worker left behind.
 #[cfg(not(unix))]
-pub fn adopt_strays() {}
+pub fn become_subreaper() {}
 
 #[cfg(not(unix))]
-pub fn end_all(_children: &[u32]) {}
+pub fn kill_and_reap(_children: &[u32]) {}
 
 #[cfg(not(unix))]
-pub fn end_strays(_but: &[u32]) -> usize {
+pub fn kill_orphans(_but: &[u32]) -> usize {
     0
 }
 
@@ -134,35 +134,35 @@ pub fn limit_memory(_command: &mut Command, _bytes: u64) {}
 
 /// Ctrl-C reaches it by itself, and nothing else ends it early.
 #[cfg(not(unix))]
-pub fn end_tree(_pid: u32) {}
+pub fn terminate_tree(_pid: u32) {}
 
 #[cfg(not(unix))]
-pub fn ask_to_end(_pid: u32) {}
+pub fn terminate(_pid: u32) {}
 
 /// Whether a child has ended cannot be asked by its number.
 #[cfg(not(unix))]
-pub fn has_ended(_pid: u32) -> bool {
+pub fn has_exited(_pid: u32) -> bool {
     false
 }
 
 #[cfg(not(unix))]
-fn ends_of(wire: Option<Wire>) -> (Sender<Chunk>, Receiver<Chunk>) {
-    wire.map_or_else(channel, |Wire(sender, chunks)| (sender, chunks))
+fn ends_of(wire: Option<ChannelPipe>) -> (Sender<Chunk>, Receiver<Chunk>) {
+    wire.map_or_else(channel, |ChannelPipe(sender, chunks)| (sender, chunks))
 }
 
 #[cfg(unix)]
-use super::channel_pipe::Wire;
+use super::channel_pipe::ChannelPipe;
 
 #[cfg(unix)]
-fn ends_of(_wire: Option<Wire>) -> (Sender<Chunk>, Receiver<Chunk>) {
+fn ends_of(_wire: Option<ChannelPipe>) -> (Sender<Chunk>, Receiver<Chunk>) {
     channel()
 }
 
 impl<'g> Supervised<'g> {
     pub fn spawn(
         mut command: Command,
-        wire: Option<Wire>,
-        groups: &'g Groups,
+        wire: Option<ChannelPipe>,
+        groups: &'g ProcessGroups,
         role: Role,
     ) -> io::Result<Self> {
         // Only a fixture is told something by the end of its input.
@@ -183,7 +183,11 @@ impl<'g> Supervised<'g> {
     }
 
     /// Neither its end nor a deadline waits for anybody who keeps writing.
-    pub fn next(&mut self, until: Option<Instant>, buffer: &mut Vec<u8>) -> io::Result<Happening> {
+    pub fn next(
+        &mut self,
+        until: Option<Instant>,
+        buffer: &mut Vec<u8>,
+    ) -> io::Result<ProcessEvent> {
         loop {
             if self.status.is_none() {
                 self.status = self.child.try_wait()?;
@@ -197,18 +201,18 @@ impl<'g> Supervised<'g> {
                 (Ok(chunk), None) if noticed.is_some_and(|noticed| chunk.at > noticed) => {
                     self.held = Some(chunk);
                     self.passed = None;
-                    return Ok(Happening::Nothing);
+                    return Ok(ProcessEvent::DeadlinePassed);
                 }
                 (Ok(chunk), status) if status.is_none() || self.allowance >= chunk.bytes.len() => {
                     if status.is_some() {
                         self.allowance -= chunk.bytes.len();
                     }
                     *buffer = chunk.bytes;
-                    return Ok(Happening::Wrote(chunk.stream));
+                    return Ok(ProcessEvent::Output(chunk.stream));
                 }
                 (_, Some(status)) => {
                     self.groups.remove(self.child.id());
-                    return Ok(Happening::Ended(status));
+                    return Ok(ProcessEvent::Reaped(status));
                 }
                 (Err(RecvTimeoutError::Disconnected), None) => {
                     // It has closed its streams, and may live on.
@@ -218,7 +222,7 @@ impl<'g> Supervised<'g> {
             }
             if noticed.is_some() {
                 self.passed = None;
-                return Ok(Happening::Nothing);
+                return Ok(ProcessEvent::DeadlinePassed);
             }
         }
     }
@@ -234,12 +238,12 @@ impl<'g> Supervised<'g> {
     }
 
     #[cfg(not(unix))]
-    pub fn hears_its_input(&self) -> crate::process::event::Hearing {
-        crate::process::event::Hearing::Unknown
+    pub fn waits_for_stdin(&self) -> crate::process::event::StdinWait {
+        crate::process::event::StdinWait::Unknown
     }
 
     #[cfg(not(unix))]
-    pub fn close_input(&mut self) {
+    pub fn close_stdin(&mut self) {
         drop(self.child.stdin.take());
     }
 
@@ -260,11 +264,14 @@ impl<'g> Supervised<'g> {
 
     /// A console tells everybody by itself.
     #[cfg(not(unix))]
-    pub fn was_told(&self, _status: ExitStatus) -> Option<crate::process::event::Passed> {
+    pub fn terminal_signal(
+        &self,
+        _status: ExitStatus,
+    ) -> Option<crate::process::event::ForwardedSignal> {
         None
     }
 
-    pub fn end(&mut self, _how: End) {
+    pub fn terminate(&mut self, _how: TerminateMode) {
         // It may have ended by itself just now.
         let _ = self.child.kill();
     }

@@ -14,13 +14,13 @@ pub type Ticks = u64;
 
 /// A thread or a process, as it was when it was looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Seen {
+pub struct TaskStatus {
     /// Whether it waits for something: it has had its time on a processor, and is not about to
     /// end by itself. One that wants a processor, or waits for a disk, does not stay as it is,
     /// and on a busy machine it may be about to end for long.
-    pub rests: bool,
+    pub is_idle: bool,
     /// The processor time that it has used so far.
-    pub worked: Duration,
+    pub cpu_time: Duration,
     /// How long ago it was started.
     pub age: Duration,
 }
@@ -56,11 +56,11 @@ impl Stat {
     }
 
     /// Its group and its session.
-    pub(super) fn kin(&self) -> Option<[u32; 2]> {
+    pub(super) fn leaders(&self) -> Option<[u32; 2]> {
         Some([self.field(5)?.parse().ok()?, self.field(6)?.parse().ok()?])
     }
 
-    pub(super) fn born(&self) -> Option<Ticks> {
+    pub(super) fn start_time(&self) -> Option<Ticks> {
         self.number(22)
     }
 
@@ -71,12 +71,12 @@ impl Stat {
     }
 
     /// None where it has ended.
-    pub(super) fn seen(&self) -> Option<Seen> {
+    pub(super) fn seen(&self) -> Option<TaskStatus> {
         let state = self.state().filter(|state| !matches!(state, 'Z' | 'X'))?;
         // Not `D`: so waits who maps or frees memory, also on the way to its end.
-        let rests = matches!(state, 'S' | 'T' | 't');
-        let worked = self.number(14)? + self.number(15)?;
-        Some(Seen { rests, worked: in_ticks(worked), age: age(self.born()?) })
+        let is_idle = matches!(state, 'S' | 'T' | 't');
+        let cpu_time = self.number(14)? + self.number(15)?;
+        Some(TaskStatus { is_idle, cpu_time: in_ticks(cpu_time), age: age(self.start_time()?) })
     }
 }
 
@@ -133,12 +133,12 @@ pub fn is_below(process: rustix::process::Pid, ancestor: rustix::process::Pid) -
 /// When a process was started; none where it has ended. Together with its number that is unique.
 pub fn start_time(pid: u32) -> Option<Ticks> {
     let stat = Stat::of(pid)?;
-    stat.born().filter(|_| !matches!(stat.state(), None | Some('Z' | 'X')))
+    stat.start_time().filter(|_| !matches!(stat.state(), None | Some('Z' | 'X')))
 }
 
 /// A process that somebody waits for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AtWork {
+pub struct ProcessInfo {
     pub pid: u32,
     pub command: String,
     pub age: Duration,
@@ -146,35 +146,35 @@ pub struct AtWork {
 
 /// None where it has ended, or where nobody tells.
 #[cfg(target_os = "linux")]
-pub fn at_work(pid: u32) -> Option<AtWork> {
-    Some(AtWork { pid, age: age(start_time(pid)?), command: command_line(pid) })
+pub fn process_info(pid: u32) -> Option<ProcessInfo> {
+    Some(ProcessInfo { pid, age: age(start_time(pid)?), command: command_line(pid) })
 }
 
 #[cfg(not(target_os = "linux"))]
-pub fn at_work(_pid: u32) -> Option<AtWork> {
+pub fn process_info(_pid: u32) -> Option<ProcessInfo> {
     None
 }
 
 /// The machine's processor time since it was started (proc(5), `/proc/stat`): idle, and all of
 /// it, in ticks.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct ProcessorTime {
+pub struct SystemCpuTime {
     idle: u64,
     all: u64,
 }
 
-impl ProcessorTime {
+impl SystemCpuTime {
     /// None where nobody tells.
-    pub fn now() -> Option<ProcessorTime> {
+    pub fn now() -> Option<SystemCpuTime> {
         let stat = fs::read_to_string("/proc/stat").ok()?;
         let fields = stat.lines().next()?.split_whitespace().skip(1).take(8);
         let fields: Vec<u64> = fields.map(|field| field.parse().unwrap_or(0)).collect();
         let idle = fields.get(3)? + fields.get(4)?;
-        Some(ProcessorTime { idle, all: fields.iter().sum() })
+        Some(SystemCpuTime { idle, all: fields.iter().sum() })
     }
 
     /// How much of the machine had nothing to do since then, from 0 to 1.
-    pub fn idle_since(self, then: ProcessorTime) -> f64 {
+    pub fn idle_since(self, then: SystemCpuTime) -> f64 {
         let all = self.all.saturating_sub(then.all).max(1);
         self.idle.saturating_sub(then.idle) as f64 / all as f64
     }
@@ -315,9 +315,9 @@ pub(super) fn adopted() -> Vec<u32> {
 }
 
 /// Those that came home to us and are there, but for those that are to stay.
-pub fn living_strays(but: &[u32]) -> Vec<AtWork> {
+pub fn living_orphans(but: &[u32]) -> Vec<ProcessInfo> {
     let strays = adopted().into_iter().filter(|pid| !but.contains(pid) && !is_killed(*pid));
-    strays.filter_map(at_work).collect()
+    strays.filter_map(process_info).collect()
 }
 
 fn children_in(list: &Path) -> Vec<u32> {

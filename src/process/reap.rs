@@ -13,7 +13,7 @@ use super::procfs;
 pub const SOON: Duration = Duration::from_millis(1);
 
 /// Whether a child of ours has ended, reaped or not.
-pub fn has_ended(pid: u32) -> bool {
+pub fn has_exited(pid: u32) -> bool {
     use rustix::process::{WaitId, WaitIdOptions, waitid};
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
@@ -29,7 +29,7 @@ pub(super) fn stopped_by(pid: Pid) -> Option<i32> {
 }
 
 /// Ends some of our children, and waits until they are gone.
-pub fn end_all(children: &[u32]) {
+pub fn kill_and_reap(children: &[u32]) {
     use rustix::process::{WaitOptions, kill_process, waitpid};
     let pids = children.iter().filter_map(|pid| Pid::from_raw(i32::try_from(*pid).ok()?));
     let pids: Vec<Pid> = pids.collect();
@@ -73,20 +73,20 @@ pub fn children() -> Vec<u32> {
 /// Called after the build: what cargo leaves running by design (a compiler cache's server)
 /// is none of ours.
 #[cfg(target_os = "linux")]
-pub fn adopt_strays() {
+pub fn become_subreaper() {
     // Refused only by kernels before 3.4; then strays are init's, as without us.
     let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
 }
 
 #[cfg(not(target_os = "linux"))]
-pub fn adopt_strays() {}
+pub fn become_subreaper() {}
 
 /// Ends every process that came home, and those that come home because of that; but not those
 /// that are to stay.
 ///
 /// Returns how many there were.
 #[cfg(target_os = "linux")]
-pub fn end_strays(but: &[u32]) -> usize {
+pub fn kill_orphans(but: &[u32]) -> usize {
     use rustix::process::{WaitOptions, wait};
     let mut ended = 0;
     loop {
@@ -106,12 +106,12 @@ pub fn end_strays(but: &[u32]) -> usize {
             return ended;
         }
         // Their own children come home now, and are the next round's.
-        end_all(&strays);
+        kill_and_reap(&strays);
         ended += strays.len();
     }
 }
 
 #[cfg(not(target_os = "linux"))]
-pub fn end_strays(_but: &[u32]) -> usize {
+pub fn kill_orphans(_but: &[u32]) -> usize {
     0
 }

@@ -28,7 +28,7 @@ pub(super) fn before_exec(parent: u32, inherited: Option<i32>) -> io::Result<()>
     {
         let _ = parent;
         if let Some(fd) = inherited {
-            // SAFETY: the descriptor is owned by the parent's `Wire`, of which this
+            // SAFETY: the descriptor is owned by the parent's `ChannelPipe`, of which this
             // forked child has a copy until exec.
             let fd = unsafe { BorrowedFd::borrow_raw(fd) };
             rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::empty())?;

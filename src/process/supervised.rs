@@ -17,21 +17,23 @@ use signal_hook::consts::{SIGINT, SIGQUIT};
 #[cfg(target_os = "linux")]
 use signal_hook::consts::{SIGTSTP, SIGTTIN, SIGTTOU};
 
-use super::awaited_input;
-use super::channel_pipe::Door;
+use super::channel_pipe::HeldExit;
 use super::child::Process;
 use super::clock;
-use super::log_path::{self, HEAD_AT_ONCE, Ledger};
+#[cfg(target_os = "linux")]
+use super::kill::continue_group;
+use super::kill::{kill_group, signal_group, signal_name};
+use super::log_path::{self, HEAD_AT_ONCE, LogPath};
 use super::procfs;
-use super::reap::{SOON, has_ended, reap_traced, stopped_by};
-#[cfg(target_os = "linux")]
-use super::signal::go_on_group;
-use super::signal::{kill_group, signal_group, signal_name};
+use super::reap::{SOON, has_exited, reap_traced, stopped_by};
 use super::spawn::pidfd;
+use super::stdin_wait;
 #[cfg(target_os = "linux")]
-use super::terminal::{Given, Lease};
-use crate::process::event::{End, Happening, Hearing, Passed, Role, Stream};
-use crate::process::groups::Groups;
+use super::terminal_input::{LeaseOutcome, TerminalLease};
+use crate::process::event::{
+    ForwardedSignal, ProcessEvent, Role, StdinWait, Stream, TerminateMode,
+};
+use crate::process::process_groups::ProcessGroups;
 
 /// What a pipe can hold at the most when its writer has ended; more than that comes from
 /// somebody else, who must not hold us up.
@@ -49,11 +51,11 @@ const GLANCE: Duration = Duration::from_millis(100);
 
 pub struct Supervised<'g> {
     process: Process,
-    groups: &'g Groups,
+    groups: &'g ProcessGroups,
     pub(super) sources: Vec<Source>,
     pub(super) pidfd: Option<OwnedFd>,
     /// Open at least until libtest has opened it, so that the pipe has no end before.
-    pub(super) ledger: Option<Ledger>,
+    pub(super) log_path: Option<LogPath>,
     /// The channel is lost, and nobody has been told yet.
     lost_channel: bool,
     has_exited: bool,
@@ -73,7 +75,7 @@ pub struct Supervised<'g> {
     had_terminal: bool,
     /// The terminal, while it has that.
     #[cfg(target_os = "linux")]
-    lease: Option<Lease>,
+    lease: Option<TerminalLease>,
     is_reaped: bool,
 }
 
@@ -91,8 +93,8 @@ impl<'g> Supervised<'g> {
     pub(super) fn new(
         process: Process,
         streams: [(Stream, Option<OwnedFd>); 3],
-        ledger: Option<Ledger>,
-        groups: &'g Groups,
+        log_path: Option<LogPath>,
+        groups: &'g ProcessGroups,
         role: Role,
     ) -> io::Result<Self> {
         groups.insert(process.id(), role);
@@ -102,7 +104,7 @@ impl<'g> Supervised<'g> {
             groups,
             sources: Vec::with_capacity(streams.len()),
             pidfd,
-            ledger,
+            log_path,
             lost_channel: false,
             has_exited: false,
             is_told: false,
@@ -131,35 +133,39 @@ impl<'g> Supervised<'g> {
     ///
     /// Neither its end nor a deadline waits for anybody who keeps writing: of what comes after
     /// them nothing is told first.
-    pub fn next(&mut self, until: Option<Instant>, buffer: &mut Vec<u8>) -> io::Result<Happening> {
+    pub fn next(
+        &mut self,
+        until: Option<Instant>,
+        buffer: &mut Vec<u8>,
+    ) -> io::Result<ProcessEvent> {
         self.nap();
         loop {
             if std::mem::take(&mut self.lost_channel) {
                 self.sources.retain(|source| source.stream != Stream::Channel);
-                return Ok(Happening::LostChannel);
+                return Ok(ProcessEvent::ChannelLost);
             }
             let ready = self.wait(until)?;
             if self.glance() {
-                return Ok(Happening::WantsTerminal);
+                return Ok(ProcessEvent::WantsTerminal);
             }
             let had_exited = self.has_exited;
             if ready.has_exited {
                 self.has_exited = true;
-                self.close_ledger();
+                self.close_log_path();
             }
             let is_late = !self.has_exited && self.has_passed(until);
             if let Some(stream) = self.read(&ready.readable, is_late, buffer)? {
-                return Ok(Happening::Wrote(stream));
+                return Ok(ProcessEvent::Output(stream));
             }
             if had_exited && ready.readable.is_empty() {
                 if !std::mem::replace(&mut self.is_told, true) {
-                    return Ok(Happening::Exited);
+                    return Ok(ProcessEvent::Exited);
                 }
-                return self.reap().map(Happening::Ended);
+                return self.reap().map(ProcessEvent::Reaped);
             }
             if is_late && self.sources.iter().all(|source| source.before == 0) {
                 self.passed = None;
-                return Ok(Happening::Nothing);
+                return Ok(ProcessEvent::DeadlinePassed);
             }
         }
     }
@@ -189,12 +195,12 @@ impl<'g> Supervised<'g> {
     }
 
     /// Whether it, or what it has started, waits for the end of its input.
-    pub fn hears_its_input(&self) -> Hearing {
-        awaited_input::hearing(self.process.id())
+    pub fn waits_for_stdin(&self) -> StdinWait {
+        stdin_wait::stdin_wait(self.process.id())
     }
 
     /// Its input comes to an end.
-    pub fn close_input(&mut self) {
+    pub fn close_stdin(&mut self) {
         match &mut self.process {
             Process::Started(child) => drop(child.stdin.take()),
             #[cfg(target_os = "linux")]
@@ -214,28 +220,30 @@ impl<'g> Supervised<'g> {
     /// Where the process waits for a word before it ends: a pipe of its own, by the number that
     /// it has there. None where nobody can get at it.
     #[cfg(target_os = "linux")]
-    pub fn door(&self, descriptor: u32) -> Option<Door> {
+    pub fn hold_exit(&self, descriptor: u32) -> Option<HeldExit> {
         use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
         let path = format!("/proc/{}/fd/{descriptor}", self.pid());
         let flags = OFlags::NONBLOCK.bits().cast_signed();
         let mut options = File::options();
         let file = options.write(true).custom_flags(flags).open(path).ok()?;
         let is_pipe = file.metadata().ok()?.file_type().is_fifo();
-        let door = is_pipe.then_some(Door(file.into()))?;
+        let door = is_pipe.then_some(HeldExit(file.into()))?;
         door.knock();
         Some(door)
     }
 
     #[cfg(not(target_os = "linux"))]
-    pub fn door(&self, _descriptor: u32) -> Option<Door> {
+    pub fn hold_exit(&self, _descriptor: u32) -> Option<HeldExit> {
         None
     }
 
-    pub fn end(&mut self, how: End) {
+    pub fn terminate(&mut self, how: TerminateMode) {
         if !self.is_reaped {
             match how {
-                End::Terminate => signal_group(self.process.id(), Passed::Terminate),
-                End::Kill => kill_group(self.process.id()),
+                TerminateMode::Terminate => {
+                    signal_group(self.process.id(), ForwardedSignal::Terminate)
+                }
+                TerminateMode::Kill => kill_group(self.process.id()),
             }
         }
     }
@@ -300,16 +308,16 @@ impl<'g> Supervised<'g> {
             }
             _ => return false,
         }
-        if !self.lease.as_ref().is_some_and(Lease::is_handed_on) {
+        if !self.lease.as_ref().is_some_and(TerminalLease::is_handed_on) {
             // One that it has and cannot use was taken from it.
             self.lease = None;
-            match Lease::give(self.process.pid()) {
-                Given::Now(lease) => self.lease = Some(lease),
-                Given::Later => return false,
-                Given::Not => return !std::mem::replace(&mut self.wants_terminal, true),
+            match TerminalLease::give(self.process.pid()) {
+                LeaseOutcome::Granted(lease) => self.lease = Some(lease),
+                LeaseOutcome::Busy => return false,
+                LeaseOutcome::Refused => return !std::mem::replace(&mut self.wants_terminal, true),
             }
         }
-        go_on_group(self.process.id());
+        continue_group(self.process.id());
         false
     }
 
@@ -320,11 +328,11 @@ impl<'g> Supervised<'g> {
 
     /// What a person at the terminal has told the process alone, because it had that, and meant
     /// for the run.
-    pub fn was_told(&self, status: ExitStatus) -> Option<Passed> {
+    pub fn terminal_signal(&self, status: ExitStatus) -> Option<ForwardedSignal> {
         use std::os::unix::process::ExitStatusExt;
         match status.signal().filter(|_| self.had_terminal) {
-            Some(SIGINT) => Some(Passed::Interrupt),
-            Some(SIGQUIT) => Some(Passed::Quit),
+            Some(SIGINT) => Some(ForwardedSignal::Interrupt),
+            Some(SIGQUIT) => Some(ForwardedSignal::Quit),
             _ => None,
         }
     }
@@ -337,7 +345,7 @@ impl<'g> Supervised<'g> {
     ) -> io::Result<Option<Stream>> {
         buffer.clear();
         let awaits_head =
-            cfg!(target_os = "linux") && self.ledger.as_ref().is_some_and(Ledger::is_open);
+            cfg!(target_os = "linux") && self.log_path.as_ref().is_some_and(LogPath::is_open);
         for at in self.in_order(readable, awaits_head) {
             let source = &mut self.sources[at];
             let is_head = awaits_head && source.stream == Stream::Stdout;
@@ -388,22 +396,22 @@ impl<'g> Supervised<'g> {
     }
 
     fn hear_head(&mut self, printed: &[u8]) {
-        if self.ledger.as_mut().is_some_and(|ledger| ledger.hears_the_head(printed)) {
-            self.close_ledger();
+        if self.log_path.as_mut().is_some_and(|log_path| log_path.hears_the_head(printed)) {
+            self.close_log_path();
         }
     }
 
     /// libtest has opened its log, or never will. Where another process may have opened it too,
     /// nothing that came through it proves anything.
-    fn close_ledger(&mut self) {
-        let Some(ledger) = &mut self.ledger else { return };
-        if !ledger.is_open() {
+    fn close_log_path(&mut self) {
+        let Some(log_path) = &mut self.log_path else { return };
+        if !log_path.is_open() {
             return;
         }
-        ledger.close();
+        log_path.close();
         if cfg!(not(target_os = "linux")) {
             // There the worker has inherited it, and the pipe has no end while we have it.
-            self.ledger = None;
+            self.log_path = None;
             return;
         }
         let channel = self.sources.iter().find(|source| source.stream == Stream::Channel);
@@ -415,7 +423,7 @@ impl<'g> Supervised<'g> {
     /// libtest closes its log when it has told all of its tests. Before that a test has closed
     /// it, and what it is told by next may be a file of somebody else's.
     fn note_end(&mut self, stream: Stream) {
-        let is_ledger = stream == Stream::Channel && self.ledger.is_some();
+        let is_ledger = stream == Stream::Channel && self.log_path.is_some();
         self.lost_channel |= is_ledger && procfs::has_descriptors(self.process.id());
     }
 
@@ -450,7 +458,7 @@ impl<'g> Supervised<'g> {
 
     /// Whether the process has ended, without reaping it.
     fn is_zombie(&self) -> bool {
-        has_ended(self.process.id())
+        has_exited(self.process.id())
     }
 }
 
@@ -459,7 +467,7 @@ impl Drop for Supervised<'_> {
         if !self.is_reaped {
             kill_group(self.process.id());
             self.groups.remove(self.process.id());
-            while !has_ended(self.process.id()) {
+            while !has_exited(self.process.id()) {
                 reap_traced(self.process.id());
                 std::thread::sleep(SOON);
             }

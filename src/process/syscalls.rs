@@ -10,19 +10,19 @@ use rustix::process::Pid;
 /// A signal, and the process that sent it: 0 for the kernel and for processes that are not of
 /// our namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Sent {
+pub struct ReceivedSignal {
     pub signal: i32,
     pub sender: i32,
 }
 
-impl Sent {
+impl ReceivedSignal {
     pub const BYTES: usize = 8;
 
-    fn new(info: &libc::siginfo_t) -> Sent {
+    fn new(info: &libc::siginfo_t) -> ReceivedSignal {
         let has_sender = matches!(info.si_code, libc::SI_USER | libc::SI_QUEUE | libc::SI_TKILL);
         // SAFETY: signals of these three codes carry their sender.
         let sender = if has_sender { unsafe { info.si_pid() } } else { 0 };
-        Sent { signal: info.si_signo, sender }
+        ReceivedSignal { signal: info.si_signo, sender }
     }
 
     pub fn to_bytes(self) -> [u8; Self::BYTES] {
@@ -30,41 +30,41 @@ impl Sent {
         number.to_ne_bytes()
     }
 
-    pub fn from_bytes(bytes: [u8; Self::BYTES]) -> Sent {
+    pub fn from_bytes(bytes: [u8; Self::BYTES]) -> ReceivedSignal {
         let number = i64::from_ne_bytes(bytes);
-        Sent { signal: (number >> 32) as i32, sender: number as i32 }
+        ReceivedSignal { signal: (number >> 32) as i32, sender: number as i32 }
     }
 }
 
 /// Which of the two processes this is after a fork.
-pub enum Side {
+pub enum ForkSide {
     Parent { child: Pid },
     Child,
 }
 
 /// Parts this process into two. Refused once there are threads: the child would miss them.
-pub fn fork() -> io::Result<Side> {
+pub fn fork() -> io::Result<ForkSide> {
     if std::fs::read_dir("/proc/self/task")?.count() != 1 {
         return Err(io::ErrorKind::Unsupported.into());
     }
     // SAFETY: there is no other thread which could hold a lock that the child would need, so
     // the child is as free as we are.
     match unsafe { libc::fork() } {
-        0 => Ok(Side::Child),
+        0 => Ok(ForkSide::Child),
         // No process has such a number.
         ..0 => Err(io::Error::last_os_error()),
         pid => Pid::from_raw(pid)
-            .map(|child| Side::Parent { child })
+            .map(|child| ForkSide::Parent { child })
             .ok_or_else(io::Error::last_os_error),
     }
 }
 
 /// The signals that wait instead of being delivered.
-pub struct Mask(libc::sigset_t);
+pub struct SignalMask(libc::sigset_t);
 
-impl Mask {
-    pub fn of(signals: &[i32]) -> Mask {
-        let mut set = Mask::full();
+impl SignalMask {
+    pub fn of(signals: &[i32]) -> SignalMask {
+        let mut set = SignalMask::full();
         // SAFETY: the set is a valid one, and ours; a number that is no signal is refused.
         unsafe {
             libc::sigemptyset(&mut set.0);
@@ -75,17 +75,17 @@ impl Mask {
         set
     }
 
-    pub fn full() -> Mask {
+    pub fn full() -> SignalMask {
         let mut set = std::mem::MaybeUninit::uninit();
         // SAFETY: the call fills the whole set.
-        Mask(unsafe {
+        SignalMask(unsafe {
             libc::sigfillset(set.as_mut_ptr());
             set.assume_init()
         })
     }
 
     /// Lets these wait as well, and returns what waited before.
-    pub fn block(&self) -> Mask {
+    pub fn block(&self) -> SignalMask {
         self.set(libc::SIG_BLOCK)
     }
 
@@ -94,15 +94,15 @@ impl Mask {
         self.set(libc::SIG_SETMASK);
     }
 
-    fn set(&self, how: i32) -> Mask {
-        let mut former = Mask::full();
+    fn set(&self, how: i32) -> SignalMask {
+        let mut former = SignalMask::full();
         // SAFETY: both sets are valid and ours. The call fails only for a wrong `how`.
         unsafe { libc::pthread_sigmask(how, &self.0, &mut former.0) };
         former
     }
 
     /// The next one of these, which must be blocked.
-    pub fn wait(&self) -> Sent {
+    pub fn wait(&self) -> ReceivedSignal {
         let mut info = std::mem::MaybeUninit::<libc::siginfo_t>::zeroed();
         loop {
             // SAFETY: the set is valid, and a positive answer says that `info` was filled;
@@ -114,7 +114,7 @@ impl Mask {
                     _ => continue,
                 }
             };
-            return Sent::new(info);
+            return ReceivedSignal::new(info);
         }
     }
 }
@@ -126,11 +126,11 @@ pub fn see_children_end() {
 }
 
 /// From now on every such signal is written to this pipe, with its sender.
-pub fn hear(signal: i32, pipe: &Arc<OwnedFd>) -> io::Result<()> {
+pub fn write_signals_to(signal: i32, pipe: &Arc<OwnedFd>) -> io::Result<()> {
     let pipe = pipe.clone();
     let write = move |info: &libc::siginfo_t| {
         // A full pipe holds more signals than anybody counts.
-        let _ = rustix::io::write(&pipe, &Sent::new(info).to_bytes());
+        let _ = rustix::io::write(&pipe, &ReceivedSignal::new(info).to_bytes());
     };
     // SAFETY: the action allocates nothing and makes one system call, which touches nothing
     // of ours; the registry keeps `errno`.

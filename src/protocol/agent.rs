@@ -23,7 +23,7 @@ use crate::model::output::Bounded;
 use crate::model::output_file::Floods;
 use crate::process::clock;
 use crate::process::event::Stream;
-use crate::process::look::{Look, Stray};
+use crate::process::inspector::{Inspector, Orphan};
 use crate::protocol::channel::{Channel, Culprit, Fatal, Heard, Left, ThreadStack};
 
 pub struct Agent<'n> {
@@ -113,7 +113,7 @@ fn only_place<T>(all: &VecDeque<T>, mut is_wanted: impl FnMut(&T) -> bool) -> Op
 #[derive(Debug, Default)]
 struct Homes {
     found: Vec<u32>,
-    missing: Vec<Stray>,
+    missing: Vec<Orphan>,
 }
 
 impl<'n> Agent<'n> {
@@ -337,7 +337,7 @@ impl Channel for Agent<'_> {
         looks.or_else(|| self.traces.due(self.linger()))
     }
 
-    fn look(&mut self, look: &dyn Look) -> Vec<Heard> {
+    fn look(&mut self, look: &dyn Inspector) -> Vec<Heard> {
         if self.awaits_strays.take().is_some() || self.departs.is_some() {
             self.gather(look);
         }
@@ -385,9 +385,9 @@ impl Channel for Agent<'_> {
         self.departs.get_or_insert_with(clock::now);
     }
 
-    fn finish(self: Box<Self>, look: &dyn Look) -> Left {
+    fn finish(self: Box<Self>, look: &dyn Inspector) -> Left {
         let now = clock::now();
-        let alive = |pid| look.command_of(pid);
+        let alive = |pid| look.command_line(pid);
         let mut findings: HashMap<usize, Vec<Finding>> = HashMap::new();
         for test in 0..self.tests.count() {
             let found = self.traces.findings(test, now, alive);

@@ -12,7 +12,7 @@ use crate::leaks::symbols::Module;
 use crate::model::outcome::Outcome;
 use crate::model::output::Output;
 use crate::process::event::Stream;
-use crate::process::look::Look;
+use crate::process::inspector::Inspector;
 
 /// Where one thread of the worker was when it was asked.
 #[derive(Debug, Clone, PartialEq)]
@@ -124,7 +124,7 @@ pub trait Channel {
     }
 
     /// Looks at them.
-    fn look(&mut self, _look: &dyn Look) -> Vec<Heard> {
+    fn look(&mut self, _look: &dyn Inspector) -> Vec<Heard> {
         Vec::new()
     }
 
@@ -160,7 +160,7 @@ pub trait Channel {
     }
 
     /// The process has ended, and there is nothing to wait for any more.
-    fn finish(self: Box<Self>, look: &dyn Look) -> Left;
+    fn finish(self: Box<Self>, look: &dyn Inspector) -> Left;
 }
 
 /// Stands in for a channel that has been taken apart.
@@ -171,7 +171,7 @@ impl Channel for NullChannel {
         Vec::new()
     }
 
-    fn finish(self: Box<Self>, _look: &dyn Look) -> Left {
+    fn finish(self: Box<Self>, _look: &dyn Inspector) -> Left {
         Left::default()
     }
 }

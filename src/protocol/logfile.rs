@@ -13,7 +13,7 @@ use crate::model::output::Bounded;
 use crate::model::output_file::Floods;
 use crate::process::clock;
 use crate::process::event::Stream;
-use crate::process::look::Look;
+use crate::process::inspector::Inspector;
 use crate::protocol::channel::{Channel, Ended, Heard, Left, Settled};
 
 pub struct LedgerFile<'n> {
@@ -133,7 +133,7 @@ impl Channel for LedgerFile<'_> {
         heard
     }
 
-    fn look(&mut self, look: &dyn Look) -> Vec<Heard> {
+    fn look(&mut self, look: &dyn Inspector) -> Vec<Heard> {
         self.orphans.look_for_own(look, clock::now());
         Vec::new()
     }
@@ -142,7 +142,7 @@ impl Channel for LedgerFile<'_> {
         self.orphans.are_open()
     }
 
-    fn finish(self: Box<Self>, _look: &dyn Look) -> Left {
+    fn finish(self: Box<Self>, _look: &dyn Inspector) -> Left {
         let began = self.report.began() || self.heard_any;
         // A test may print such a line and end the process: libtest's own agrees with its log.
         let ended = self.report.counted == Some(self.ledger.seen);

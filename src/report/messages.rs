@@ -19,7 +19,7 @@ use crate::model::size;
 use crate::model::summary::{LongestBatch, Summary};
 use crate::model::verdict::Verdict;
 use crate::model::warning::Warning;
-use crate::process::procfs::AtWork;
+use crate::process::procfs::ProcessInfo;
 use crate::run::interrupt::{Notice, NoticeKind};
 
 /// `1 test`, `2 tests`.
@@ -72,7 +72,7 @@ fn during(stage: Stage) -> &'static str {
 }
 
 /// Shown when a build or a listing takes unusually long.
-pub fn holds_up(stage: Stage, at_work: &[AtWork]) -> String {
+pub fn holds_up(stage: Stage, at_work: &[ProcessInfo]) -> String {
     let (what, how) = match stage {
         Stage::Building => ("for cargo to build", "Ctrl-C cancels it"),
         Stage::Listing => ("for tests to be listed", "limited by `list-timeout`"),
@@ -80,8 +80,8 @@ pub fn holds_up(stage: Stage, at_work: &[AtWork]) -> String {
     format!("{:>12} {what}{} ({how})", "Waiting", behind_a_colon(at_work))
 }
 
-fn behind_a_colon(at_work: &[AtWork]) -> String {
-    let name = |at_work: &AtWork| {
+fn behind_a_colon(at_work: &[ProcessInfo]) -> String {
+    let name = |at_work: &ProcessInfo| {
         format!("`{}` for {} s", short_command(&at_work.command), seconds(at_work.age))
     };
     let names: Vec<String> = at_work.iter().map(name).collect();

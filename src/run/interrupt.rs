@@ -8,20 +8,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::model::event::Stage;
 
 #[cfg(unix)]
-use crate::process::event::Passed;
-use crate::process::groups::Groups;
-use crate::process::platform::{GuardLine, Lines};
+use crate::process::event::ForwardedSignal;
+use crate::process::platform::{GuardPipe, RunnerPipes};
+use crate::process::process_groups::ProcessGroups;
 use crate::process::procfs;
-use crate::process::procfs::AtWork;
+use crate::process::procfs::ProcessInfo;
 use crate::worker::inbox::Message;
 
-/// Printed on a signal while the coordinator does not run yet, or does not know all tests.
+/// CommandOutput on a signal while the coordinator does not run yet, or does not know all tests.
 #[derive(Debug)]
 pub struct Notice {
     pub kind: NoticeKind,
     pub stage: Stage,
     /// The processes that the run is waiting for.
-    pub at_work: Vec<AtWork>,
+    pub at_work: Vec<ProcessInfo>,
     /// Whether tests are running meanwhile.
     pub tests_running: bool,
 }
@@ -45,8 +45,8 @@ pub struct Interrupts {
     /// Whether tests run while others are still being built or listed.
     tests_beside_build: AtomicBool,
     /// The process groups that the run has started.
-    pub groups: Groups,
-    pub guard: GuardLine,
+    pub groups: ProcessGroups,
+    pub guard: GuardPipe,
     /// Prints a notice.
     show: Option<fn(&Notice)>,
 }
@@ -64,7 +64,7 @@ impl Interrupts {
 
     /// The processes that it waits for: children of cargo, cargo itself, or the binaries that are
     /// being listed. Empty on platforms without procfs.
-    pub fn at_work(&self) -> Vec<AtWork> {
+    pub fn at_work(&self) -> Vec<ProcessInfo> {
         let pids = match self.build().filter(|_| self.stage() == Stage::Building) {
             None => self.groups.listers(),
             Some(cargo) => match procfs::children_of(&cargo.to_string()) {
@@ -72,7 +72,8 @@ impl Interrupts {
                 children => children,
             },
         };
-        let mut at_work: Vec<AtWork> = pids.into_iter().filter_map(procfs::at_work).collect();
+        let mut at_work: Vec<ProcessInfo> =
+            pids.into_iter().filter_map(procfs::process_info).collect();
         at_work.sort_by_key(|at_work| std::cmp::Reverse(at_work.age));
         at_work
     }
@@ -95,11 +96,11 @@ impl Interrupts {
     /// user may be asked for a password.
     #[cfg(target_os = "linux")]
     pub fn watch_terminal(self: &Arc<Self>) {
-        use crate::process::platform::Terminal;
-        let Some(terminal) = Terminal::of_a_person() else { return };
+        use crate::process::platform::TerminalInput;
+        let Some(terminal) = TerminalInput::interactive() else { return };
         let interrupts = self.clone();
         let listen = move || {
-            Terminal::may_not_stop_us();
+            TerminalInput::block_sigttin();
             while let Ok(()) = terminal.next_line() {
                 interrupts.report_status();
             }
@@ -118,7 +119,7 @@ impl Interrupts {
 
     /// Catches the signals for as long as the process lives.
     #[cfg(unix)]
-    pub fn catch(lines: Lines, show: fn(&Notice)) -> std::io::Result<Arc<Interrupts>> {
+    pub fn catch(lines: RunnerPipes, show: fn(&Notice)) -> std::io::Result<Arc<Interrupts>> {
         let mut signals = crate::process::platform::Signals::catch(lines.signals)?;
         let interrupts =
             Arc::new(Interrupts { guard: lines.guard, show: Some(show), ..Interrupts::default() });
@@ -133,28 +134,28 @@ impl Interrupts {
 
     /// On other platforms, Ctrl-C ends every process of the console.
     #[cfg(not(unix))]
-    pub fn catch(_lines: Lines, _show: fn(&Notice)) -> std::io::Result<Arc<Interrupts>> {
+    pub fn catch(_lines: RunnerPipes, _show: fn(&Notice)) -> std::io::Result<Arc<Interrupts>> {
         Ok(Arc::new(Interrupts::default()))
     }
 }
 
 #[cfg(unix)]
 impl Interrupts {
-    fn handle(&self, wish: crate::process::platform::Wish) {
-        use crate::process::platform::Wish;
+    fn handle(&self, wish: crate::process::platform::SignalRequest) {
+        use crate::process::platform::SignalRequest;
         match wish {
-            Wish::End(signal) => self.interrupt(signal),
-            Wish::Stop => self.suspend(),
-            Wish::Know => self.report_status(),
-            Wish::Orphaned => self.shut_down(Message::Orphaned),
+            SignalRequest::Shutdown(signal) => self.interrupt(signal),
+            SignalRequest::Stop => self.suspend(),
+            SignalRequest::ShowRunning => self.report_status(),
+            SignalRequest::ParentExited => self.shut_down(Message::Orphaned),
         }
     }
 
-    fn interrupt(&self, signal: Passed) {
+    fn interrupt(&self, signal: ForwardedSignal) {
         /// One more than that is for a run that hangs.
         const MOST: usize = 2;
         if self.count.load(Ordering::SeqCst) >= MOST {
-            self.guard.end_all();
+            self.guard.kill_all();
             self.groups.kill_all();
             std::process::exit(crate::error::Exit::Interrupted as i32);
         }
@@ -168,7 +169,7 @@ impl Interrupts {
     fn shut_down(&self, message: Message) {
         self.count.fetch_add(1, Ordering::SeqCst);
         if let Some(build) = self.build() {
-            crate::process::platform::end_tree(build);
+            crate::process::platform::terminate_tree(build);
         }
         // Binaries that are only being listed have nothing to clean up.
         if !self.send(message) {
@@ -178,14 +179,14 @@ impl Interrupts {
 
     /// Stops the run (Ctrl-Z), and returns when it is continued. The clock of the run is paused.
     fn suspend(&self) {
-        use crate::process::platform::{go_on_tree, stop_here, stop_tree};
+        use crate::process::platform::{continue_tree, stop_self, stop_tree};
         crate::process::clock::pause();
-        self.groups.stop();
+        self.groups.stop_all();
         self.build().into_iter().for_each(stop_tree);
-        stop_here();
-        crate::process::clock::go_on();
-        self.build().into_iter().for_each(go_on_tree);
-        self.groups.go_on();
+        stop_self();
+        crate::process::clock::resume();
+        self.build().into_iter().for_each(continue_tree);
+        self.groups.continue_all();
     }
 
     fn report_status(&self) {

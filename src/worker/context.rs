@@ -16,8 +16,8 @@ use crate::leaks::finding::Finding;
 use crate::leaks::symbols::{Module, Symbols};
 use crate::model::leak::Leak;
 use crate::model::output_file::Floods;
-use crate::process::groups::Groups;
-use crate::process::look::{At, Program};
+use crate::process::inspector::{Program, WorkerInspector};
+use crate::process::process_groups::ProcessGroups;
 use crate::worker::active::ActiveWorkers;
 use crate::worker::agent_file::AgentFile;
 use crate::worker::fork_server::ForkServers;
@@ -25,7 +25,7 @@ use crate::worker::fork_server::ForkServers;
 /// What all workers of a run have in common.
 pub struct Context<'r> {
     pub inventory: &'r Inventory,
-    pub groups: &'r Groups,
+    pub groups: &'r ProcessGroups,
     pub run_id: &'r str,
     pub slots: usize,
     /// How many of them will be filled, as far as is known before the run.
@@ -61,7 +61,7 @@ pub struct Context<'r> {
 }
 
 impl<'r> Context<'r> {
-    pub fn new(inventory: &'r Inventory, groups: &'r Groups, run_id: &'r str) -> Self {
+    pub fn new(inventory: &'r Inventory, groups: &'r ProcessGroups, run_id: &'r str) -> Self {
         Context {
             inventory,
             groups,
@@ -94,10 +94,10 @@ impl<'r> Context<'r> {
     }
 
     /// What is to be seen of a worker and of what it has started.
-    pub(super) fn look(&self, pid: u32, worker: u64, listing: &'r Listing) -> At<'r> {
+    pub(super) fn look(&self, pid: u32, worker: u64, listing: &'r Listing) -> WorkerInspector<'r> {
         let (run_id, groups, binary) = (self.run_id, self.groups, &listing.binary);
         let program = Program { executable: &binary.executable, name: &binary.name };
-        At { pid, worker, run_id, groups, program }
+        WorkerInspector { pid, worker, run_id, groups, program }
     }
 
     pub(super) fn names<'n>(

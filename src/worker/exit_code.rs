@@ -19,9 +19,9 @@ use crate::model::output::Bounded;
 use crate::model::reason::{Reason, Timeout, WorkerEnd};
 use crate::model::test::TestId;
 use crate::model::verdict::Verdict;
-use crate::process::event::{End, Happening, Stream};
+use crate::process::event::{ProcessEvent, Stream, TerminateMode};
 use crate::process::platform::{self, Supervised};
-use crate::process::{clock, status};
+use crate::process::{clock, exit_status};
 use crate::worker::context::{Context, LeakOwner};
 use crate::worker::inbox::{BatchEnd, EndCause, Message, Overdue, send};
 use crate::worker::job::{GRACE, Job, LOOK_AGAIN, prepare};
@@ -98,32 +98,38 @@ fn follow(
     let (mut took, mut leaks) = (Duration::ZERO, Vec::new());
     let status = loop {
         match process.next(due, &mut buffer)? {
-            Happening::Wrote(stream) => {
+            ProcessEvent::Output(stream) => {
                 output.push(&buffer);
                 if stream == Stream::Stdout {
                     report.read(&buffer);
                 }
             }
-            Happening::Exited => {
+            ProcessEvent::Exited => {
                 took = clock::since(began);
                 if overdue.is_none() {
                     leaks = end_leftovers(&process, number, job, context, test);
                 }
             }
-            Happening::LostChannel => {}
-            Happening::WantsTerminal => send(inbox, Message::WantsTerminal { batch: job.batch.id }),
-            Happening::Ended(status) => break status,
-            Happening::Nothing => {
+            ProcessEvent::ChannelLost => {}
+            ProcessEvent::WantsTerminal => {
+                send(inbox, Message::WantsTerminal { batch: job.batch.id })
+            }
+            ProcessEvent::Reaped(status) => break status,
+            ProcessEvent::DeadlinePassed => {
                 let (is_late, limit) = (overdue.is_some(), timeout.unwrap_or_default());
                 let stopped_by = process.stopped_by();
                 let timeout = Timeout { limit, stopped_by };
                 overdue.get_or_insert(Overdue { tests: vec![test], timeout });
-                process.end(if is_late { End::Kill } else { End::Terminate });
+                process.terminate(if is_late {
+                    TerminateMode::Kill
+                } else {
+                    TerminateMode::Terminate
+                });
                 due = (!is_late).then(|| clock::within(GRACE));
             }
         }
     };
-    if let Some(signal) = process.was_told(status) {
+    if let Some(signal) = process.terminal_signal(status) {
         send(inbox, Message::Signal(signal));
     }
     let (outcome, reason) = match overdue {
@@ -160,12 +166,12 @@ fn end_leftovers(
     let rules = job.group.leak_rules(test);
     let mut orphans = Orphans::new(rules.map(|rules| rules.linger).unwrap_or_default());
     orphans.look_for_own(&look, clock::now());
-    while orphans.are_open() && !context.groups.must_die() {
+    while orphans.are_open() && !context.groups.is_killed() {
         std::thread::sleep(LOOK_AGAIN);
         orphans.look_for_own(&look, clock::now());
     }
     let (pids, findings): (Vec<u32>, Vec<Finding>) = orphans.into_left().into_iter().unzip();
-    platform::end_all(&pids);
+    platform::kill_and_reap(&pids);
     let Some(rules) = rules.filter(|_| !findings.is_empty()) else { return Vec::new() };
     let of_test = &*listing.tests[test.test].name;
     let owner = &*listing.binary.id(of_test);
@@ -180,7 +186,7 @@ fn by_exit_code(
     listing: &Listing,
     is_known: impl FnOnce() -> bool,
 ) -> (Outcome, Option<Reason>) {
-    let described = || Some(Reason::WorkerEnded(WorkerEnd::Died(status::describe(status))));
+    let described = || Some(Reason::WorkerEnded(WorkerEnd::Died(exit_status::describe(status))));
     let is_libtest = listing.dispatch == Dispatch::Batches;
     let is_named = listing.dispatch != Dispatch::Whole;
     match status.code() {

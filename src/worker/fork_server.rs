@@ -42,7 +42,7 @@ struct ForkServer {
     /// Which of the slots it serves.
     part: usize,
     /// None while it is started, and where that did not work.
-    process: Option<Arc<platform::Prepared>>,
+    process: Option<Arc<platform::ForkServer>>,
 }
 
 impl ForkServers {
@@ -65,7 +65,7 @@ impl ForkServers {
         binary: &Binary,
         agent: Option<&AgentFile>,
         run_id: &str,
-    ) -> Option<Arc<platform::Prepared>> {
+    ) -> Option<Arc<platform::ForkServer>> {
         let of_binary = self.0.get(job.group.listing)?;
         // A limit is set before a program is loaded; a runner may be anything.
         if job.protocol != Protocol::Agent
@@ -137,12 +137,12 @@ fn start(
     binary: &Binary,
     agent: &AgentFile,
     run_id: &str,
-) -> Option<platform::Prepared> {
+) -> Option<platform::ForkServer> {
     let mut command = binary.command();
     command.envs(&job.group.env);
     command.envs(job.values.iter().map(|(name, value)| (name, value)));
     command.envs(environment::worker_variables(run_id, job.slot(), 0));
     agent.preload(&mut command);
     command.args(["--list", "--format", "terse"]);
-    platform::Prepared::start(command)
+    platform::ForkServer::start(command)
 }

@@ -14,13 +14,13 @@ use crate::model::test::TestId;
 use crate::model::verdict::Verdict;
 use crate::model::warning::Warning;
 use crate::plan::group::Instance;
-use crate::process::event::Passed;
+use crate::process::event::ForwardedSignal;
 
 /// What reaches the coordinator.
 #[derive(Debug)]
 pub enum Message {
     /// The user wants the run to end.
-    Signal(Passed),
+    Signal(ForwardedSignal),
     /// The process that the user started is gone, and with it whoever could want anything.
     Orphaned,
     /// The user wants to know what runs now.

@@ -23,9 +23,9 @@ use crate::model::reason::{Reason, Timeout};
 use crate::model::test::TestId;
 use crate::model::verdict::Verdict;
 use crate::process::clock;
-use crate::process::event::{End, Happening, Stream};
-use crate::process::look::At;
-use crate::process::platform::{self, Door, Supervised};
+use crate::process::event::{ProcessEvent, Stream, TerminateMode};
+use crate::process::inspector::WorkerInspector;
+use crate::process::platform::{self, HeldExit, Supervised};
 use crate::protocol::channel::{Channel, Ended, Heard, Left, NullChannel, Settled};
 use crate::worker::context::Context;
 use crate::worker::inbox::{BatchEnd, EndCause, Message, Overdue, send_all};
@@ -92,7 +92,7 @@ struct Worker<'r> {
     awaits_stacks: bool,
     looked_at: Option<Instant>,
     /// The process waits there before it ends.
-    door: Option<Door>,
+    door: Option<HeldExit>,
     /// What the channel left, once the process has exited.
     left: Option<Left>,
 }
@@ -167,22 +167,22 @@ impl<'r> Worker<'r> {
         loop {
             send_all(inbox, std::mem::take(&mut together));
             match self.process.next(self.deadline(), &mut buffer) {
-                Ok(Happening::Wrote(stream)) => self.take(stream, &buffer, &mut together),
-                Ok(Happening::Exited) => self.end_leftovers(&mut together),
-                Ok(Happening::WantsTerminal) => {
+                Ok(ProcessEvent::Output(stream)) => self.take(stream, &buffer, &mut together),
+                Ok(ProcessEvent::Exited) => self.end_leftovers(&mut together),
+                Ok(ProcessEvent::WantsTerminal) => {
                     together.push(Message::WantsTerminal { batch: self.job.batch.id });
                 }
-                Ok(Happening::Ended(status)) => {
-                    together.extend(self.process.was_told(status).map(Message::Signal));
+                Ok(ProcessEvent::Reaped(status)) => {
+                    together.extend(self.process.terminal_signal(status).map(Message::Signal));
                     let rest = self.finish(status, &mut together);
                     send_all(inbox, together);
                     return rest;
                 }
-                Ok(Happening::Nothing) => self.time_has_passed(&mut together),
-                Ok(Happening::LostChannel) => self.lost_channel(),
+                Ok(ProcessEvent::DeadlinePassed) => self.time_has_passed(&mut together),
+                Ok(ProcessEvent::ChannelLost) => self.lost_channel(),
                 Err(error) => {
                     self.ending = Some(EndCause::Died(format!("lost sight of it: {error}")));
-                    self.process.end(End::Kill);
+                    self.process.terminate(TerminateMode::Kill);
                 }
             }
         }
@@ -287,16 +287,16 @@ impl<'r> Worker<'r> {
     fn end(&mut self, cause: EndCause) {
         self.ending = Some(cause);
         self.kill_at = Some(clock::within(GRACE));
-        self.process.end(End::Terminate);
+        self.process.terminate(TerminateMode::Terminate);
     }
 
     fn end_at_last(&mut self) {
         if std::mem::take(&mut self.awaits_stacks) {
             self.kill_at = Some(clock::within(GRACE));
-            self.process.end(End::Terminate);
+            self.process.terminate(TerminateMode::Terminate);
         } else {
             self.kill_at = None;
-            self.process.end(End::Kill);
+            self.process.terminate(TerminateMode::Kill);
         }
     }
 
@@ -328,7 +328,7 @@ impl<'r> Worker<'r> {
                 }
                 Heard::Wrote(_) => {}
                 Heard::Leaving { descriptor } => {
-                    self.door = self.process.door(descriptor);
+                    self.door = self.process.hold_exit(descriptor);
                     self.look_for_leaks(messages);
                     self.ignore_pools();
                 }
@@ -341,7 +341,7 @@ impl<'r> Worker<'r> {
     fn release_process(&mut self) {
         let may_end = self.ending.is_some() || !self.channel.has_open();
         if let Some(door) = self.door.take_if(|_| may_end) {
-            door.open();
+            door.release();
             self.idle_since = clock::now();
         }
     }
@@ -437,17 +437,17 @@ impl<'r> Worker<'r> {
         self.door = None;
         self.channel.exited();
         self.look_for_leaks(messages);
-        while self.channel.has_open() && !self.context.groups.must_die() {
+        while self.channel.has_open() && !self.context.groups.is_killed() {
             std::thread::sleep(LOOK_AGAIN);
             self.look_for_leaks(messages);
         }
         let channel = std::mem::replace(&mut self.channel, Box::new(NullChannel));
         let left = channel.finish(&self.look());
-        platform::end_all(&left.strays);
+        platform::kill_and_reap(&left.strays);
         self.left = Some(left);
     }
 
-    fn look(&self) -> At<'r> {
+    fn look(&self) -> WorkerInspector<'r> {
         self.context.look(self.process.pid(), self.number, self.listing)
     }
 }

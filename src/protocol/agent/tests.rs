@@ -4,29 +4,29 @@ use super::*;
 use crate::frames::kinds;
 use crate::libtest::tests::in_chunks;
 use crate::model::outcome::Outcome;
-use crate::process::procfs::Seen;
+use crate::process::procfs::TaskStatus;
 use crate::protocol::long_line::LONGEST;
 
 /// Nothing lives, and nothing has come home.
 pub struct Nobody;
 
-impl Look for Nobody {
-    fn thread(&self, _tid: u32) -> Option<Seen> {
-        Some(Seen { rests: true, worked: Duration::ZERO, age: Duration::ZERO })
+impl Inspector for Nobody {
+    fn thread(&self, _tid: u32) -> Option<TaskStatus> {
+        Some(TaskStatus { is_idle: true, cpu_time: Duration::ZERO, age: Duration::ZERO })
     }
-    fn process(&self, _pid: u32) -> Option<Seen> {
+    fn process(&self, _pid: u32) -> Option<TaskStatus> {
         None
     }
-    fn name_of(&self, _tid: u32) -> Option<String> {
+    fn thread_name(&self, _tid: u32) -> Option<String> {
         None
     }
-    fn command_of(&self, _pid: u32) -> Option<String> {
+    fn command_line(&self, _pid: u32) -> Option<String> {
         None
     }
-    fn strays(&self) -> Vec<Stray> {
+    fn orphans(&self) -> Vec<Orphan> {
         Vec::new()
     }
-    fn children(&self, _is_known: &dyn Fn(u32) -> bool) -> Vec<Stray> {
+    fn unknown_children(&self, _is_known: &dyn Fn(u32) -> bool) -> Vec<Orphan> {
         Vec::new()
     }
 }
@@ -174,36 +174,43 @@ fn a_thread_that_waits_for_its_first_turn_is_not_gone() {
 }
 
 /// These have come home, and live.
-struct Strays(Vec<Stray>);
+struct Strays(Vec<Orphan>);
 
-impl Look for Strays {
-    fn thread(&self, _tid: u32) -> Option<Seen> {
+impl Inspector for Strays {
+    fn thread(&self, _tid: u32) -> Option<TaskStatus> {
         None
     }
-    fn process(&self, pid: u32) -> Option<Seen> {
+    fn process(&self, pid: u32) -> Option<TaskStatus> {
         let is_there = self.0.iter().any(|stray| stray.pid == pid);
-        is_there.then_some(Seen {
-            rests: true,
-            worked: Duration::ZERO,
+        is_there.then_some(TaskStatus {
+            is_idle: true,
+            cpu_time: Duration::ZERO,
             age: Duration::from_secs(3_600),
         })
     }
-    fn name_of(&self, _tid: u32) -> Option<String> {
+    fn thread_name(&self, _tid: u32) -> Option<String> {
         None
     }
-    fn command_of(&self, pid: u32) -> Option<String> {
+    fn command_line(&self, pid: u32) -> Option<String> {
         Some(format!("number {pid}"))
     }
-    fn strays(&self) -> Vec<Stray> {
+    fn orphans(&self) -> Vec<Orphan> {
         self.0.clone()
     }
-    fn children(&self, _is_known: &dyn Fn(u32) -> bool) -> Vec<Stray> {
+    fn unknown_children(&self, _is_known: &dyn Fn(u32) -> bool) -> Vec<Orphan> {
         Vec::new()
     }
 }
 
-fn stray(pid: u32, kin: u32, mark: Option<u32>) -> Stray {
-    Stray { pid, born: 0, age: Duration::ZERO, kin: [kin; 2], mark, is_ours: true }
+fn stray(pid: u32, leader: u32, mark: Option<u32>) -> Orphan {
+    Orphan {
+        pid,
+        start_time: 0,
+        age: Duration::ZERO,
+        leaders: [leader; 2],
+        mark,
+        is_from_worker: true,
+    }
 }
 
 const MANY: usize = 300;
@@ -234,7 +241,7 @@ fn many_names() -> &'static [String] {
 }
 
 /// Whose these strays are, by their numbers: their test's number, or 0.
-fn owners(starters: &[u32], strays: &[Stray]) -> Vec<(u32, usize)> {
+fn owners(starters: &[u32], strays: &[Orphan]) -> Vec<(u32, usize)> {
     let (mut agent, look) = (ran(starters, many_names()), Strays(strays.to_vec()));
     agent.exited();
     agent.look(&look);
@@ -259,7 +266,7 @@ fn owners(starters: &[u32], strays: &[Stray]) -> Vec<(u32, usize)> {
 /// Where there are more workers than marks, one that has left its environment may be another's.
 #[test]
 fn a_mark_that_two_workers_may_have_says_nothing_of_a_stranger() {
-    let stranger = Stray { is_ours: false, ..stray(9, 1, Some(frames::mark(7, 5))) };
+    let stranger = Orphan { is_from_worker: false, ..stray(9, 1, Some(frames::mark(7, 5))) };
     let whose = |slots: usize| ran(&[5], many_names()).among(slots).home_of(&stranger);
     assert_eq!((whose(8), whose(9)), (Some(4), None));
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::model::verdict::Verdict;
 use crate::plan::schedule::Plan;
-use crate::process::procfs::ProcessorTime;
+use crate::process::procfs::SystemCpuTime;
 
 /// The kernel counts in hundredths of a second: less of it tells nothing.
 const LONG_ENOUGH: Duration = Duration::from_millis(50);
@@ -21,9 +21,9 @@ const COMPUTES: f64 = 0.7;
 pub struct Learning {
     /// By group, what the plan has not been told yet.
     measured: Vec<Measured>,
-    looked: Option<(Instant, ProcessorTime)>,
+    looked: Option<(Instant, SystemCpuTime)>,
     /// How much of the machine has been idle since an earlier look.
-    idle_since: fn(ProcessorTime) -> Option<f64>,
+    idle_since: fn(SystemCpuTime) -> Option<f64>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -35,7 +35,7 @@ struct Measured {
 
 impl Default for Learning {
     fn default() -> Learning {
-        let idle_since = |then| Some(ProcessorTime::now()?.idle_since(then));
+        let idle_since = |then| Some(SystemCpuTime::now()?.idle_since(then));
         Learning { measured: Vec::new(), looked: None, idle_since }
     }
 }
@@ -43,7 +43,7 @@ impl Default for Learning {
 impl Learning {
     pub fn begin(&mut self, plan: &Plan) {
         if plan.learns() {
-            self.looked = ProcessorTime::now().map(|now| (Instant::now(), now));
+            self.looked = SystemCpuTime::now().map(|now| (Instant::now(), now));
         }
     }
 
@@ -78,11 +78,11 @@ mod tests {
 
     #[test]
     fn a_plan_is_taught_what_waits_unless_the_machine_is_busy() {
-        let began = |load: Option<f64>, idle_since: fn(ProcessorTime) -> Option<f64>| {
+        let began = |load: Option<f64>, idle_since: fn(SystemCpuTime) -> Option<f64>| {
             let slots = Slots { count: 8, cores: Some(2), likely: 2 };
             let groups = vec![group(0, Isolation::Split, &[None; 200])];
             let mut plan = Plan::new(groups, slots, None);
-            let now = ProcessorTime::now().map(|now| (Instant::now() - LONG_ENOUGH, now));
+            let now = SystemCpuTime::now().map(|now| (Instant::now() - LONG_ENOUGH, now));
             let mut learning = Learning { idle_since, looked: now, ..Learning::default() };
             let start = |plan: &mut Plan| {
                 std::iter::from_fn(|| plan.next()).map(|b| b.threads).sum::<usize>()

@@ -123,7 +123,7 @@ impl Run<'_> {
         for batch in batches {
             if let Some(running) = self.running.get(&batch) {
                 running.fixture_is_lost.store(true, Ordering::Relaxed);
-                self.context.groups.end_batch(batch);
+                self.context.groups.terminate_batch(batch);
             }
         }
         self.resolve_held_failures(instance, Some(&blocked));

@@ -21,7 +21,7 @@ use crate::model::test::TestId;
 use crate::model::verdict::Verdict;
 use crate::plan::group::{Batch, Group, Instance};
 use crate::plan::schedule::Plan;
-use crate::process::event::Passed;
+use crate::process::event::ForwardedSignal;
 use crate::run::ledger::Ledger;
 use crate::worker::context::Context;
 use crate::worker::inbox::{BatchEnd, Message};
@@ -80,7 +80,7 @@ pub struct Run<'r> {
     pub(super) deaths: usize,
     pub(super) kill_at: Option<Instant>,
     /// The signal that ended the run, for the reasons of tests that it cut short.
-    pub(super) interrupted: Option<Passed>,
+    pub(super) interrupted: Option<ForwardedSignal>,
     /// When the run has to end by itself.
     pub(super) ends_at: Option<Instant>,
     pub(super) subscriptions: Subscriptions,
@@ -240,7 +240,7 @@ impl<'r> Run<'r> {
     pub(super) fn emit(&mut self, event: Event) {
         if !(self.emit)(event) && self.interrupted.is_none() {
             // Whoever read the report has closed it: nobody waits for the rest.
-            self.interrupt(Passed::HangUp);
+            self.interrupt(ForwardedSignal::HangUp);
         }
     }
 

@@ -10,7 +10,7 @@ use crate::model::verdict::Verdict;
 use crate::model::warning::Warning;
 use crate::plan::group::Batch;
 use crate::process::clock;
-use crate::process::event::Passed;
+use crate::process::event::ForwardedSignal;
 use crate::worker::inbox::BatchEnd;
 
 impl Run<'_> {
@@ -24,13 +24,13 @@ impl Run<'_> {
         }
     }
 
-    pub(super) fn interrupt(&mut self, signal: Passed) {
+    pub(super) fn interrupt(&mut self, signal: ForwardedSignal) {
         let is_first = self.interrupted.replace(signal).is_none();
         self.summary.interrupted = true;
         self.stop();
         if is_first {
             self.kill_at = Some(clock::within(GRACE));
-            self.context.groups.pass_on(signal);
+            self.context.groups.forward(signal);
         } else {
             self.context.groups.kill_all();
         }
@@ -46,7 +46,7 @@ impl Run<'_> {
 
     /// Nobody waits for us any more, and soon the guard ends whatever is left.
     pub(super) fn orphaned(&mut self) {
-        self.interrupt(Passed::Terminate);
+        self.interrupt(ForwardedSignal::Terminate);
         if let Some(at) = &mut self.kill_at {
             *at = (*at).min(clock::within(ORPHANS_GRACE));
         }

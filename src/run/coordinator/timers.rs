@@ -8,7 +8,7 @@ use crate::config::keys::{Backoff, RetryKeys};
 use crate::model::event::Event;
 use crate::model::warning::Warning;
 use crate::process::clock;
-use crate::process::event::Passed;
+use crate::process::event::ForwardedSignal;
 
 /// How often the reports are told that time has passed, and how exactly it is known what is slow.
 const TICK: Duration = Duration::from_millis(100);
@@ -94,7 +94,7 @@ impl Run<'_> {
         self.emit(Event::Warning(Warning::RunTimedOut { limit }));
         self.stop();
         self.kill_at = Some(clock::within(GRACE));
-        self.context.groups.pass_on(Passed::Terminate);
+        self.context.groups.forward(ForwardedSignal::Terminate);
     }
 }
 

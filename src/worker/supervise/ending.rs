@@ -11,7 +11,7 @@ use crate::model::protocol::Protocol;
 use crate::model::reason::Reason;
 use crate::model::test::TestId;
 use crate::model::verdict::Verdict;
-use crate::process::{clock, status};
+use crate::process::{clock, exit_status};
 use crate::protocol::channel::{Culprit, Fatal, Left, ThreadStack};
 use crate::worker::inbox::{BatchEnd, EndCause, LateLeaks, Message, Overdue};
 
@@ -210,7 +210,7 @@ impl Worker<'_> {
         if ended_by_itself(status, left) && !all_told {
             return EndCause::Misheard;
         }
-        EndCause::Died(status::describe(status))
+        EndCause::Died(exit_status::describe(status))
     }
 
     /// Whether the process ended by itself, and its channel before it.
@@ -239,7 +239,7 @@ fn culprit_of(status: ExitStatus, left: &Left) -> Option<usize> {
     let is_it = |culprit: &&Culprit| match culprit.by {
         // The system keeps the lowest eight bits.
         Fatal::Exit(code) => status.code() == Some(code & 0xff),
-        Fatal::Signal(signal) => status::signal_of(status) == Some(signal),
+        Fatal::Signal(signal) => exit_status::terminating_signal(status) == Some(signal),
     };
     left.culprits.iter().find(is_it).map(|culprit| culprit.test)
 }

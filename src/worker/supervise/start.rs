@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::discovery::listing::Listing;
 use crate::model::protocol::Protocol;
 use crate::model::test::TestId;
-use crate::process::platform::{self, Supervised, Wire};
+use crate::process::platform::{self, ChannelPipe, Supervised};
 use crate::protocol::agent::Agent;
 use crate::protocol::channel::Channel;
 use crate::protocol::logfile::LedgerFile;
@@ -17,9 +17,9 @@ pub(super) fn spawn<'r>(
     mut command: std::process::Command,
     job: &Job,
     context: &'r Context<'r>,
-    wire: Option<Wire>,
+    wire: Option<ChannelPipe>,
 ) -> std::io::Result<Supervised<'r>> {
-    let fork = |prepared: Arc<platform::Prepared>| {
+    let fork = |prepared: Arc<platform::ForkServer>| {
         Supervised::fork(&prepared, &command, context.groups, job.role())
     };
     let process = match forked(job, context).and_then(fork) {
@@ -28,7 +28,7 @@ pub(super) fn spawn<'r>(
             let wire = match (wire, &context.agent) {
                 (None, Some(agent)) => {
                     agent.prepare(&mut command);
-                    Some(Wire::agent_pipe()?)
+                    Some(ChannelPipe::for_agent()?)
                 }
                 (wire, _) => wire,
             };
@@ -40,7 +40,7 @@ pub(super) fn spawn<'r>(
 }
 
 /// The process that this worker can be forked from.
-pub(super) fn forked(job: &Job, context: &Context<'_>) -> Option<Arc<platform::Prepared>> {
+pub(super) fn forked(job: &Job, context: &Context<'_>) -> Option<Arc<platform::ForkServer>> {
     let binary = &context.inventory.listings[job.group.listing].binary;
     context.fork_servers.for_job(job, binary, context.agent.as_ref(), context.run_id)
 }
@@ -50,13 +50,13 @@ pub(super) fn wire(
     protocol: Protocol,
     command: &mut std::process::Command,
     context: &Context<'_>,
-) -> std::io::Result<Option<Wire>> {
+) -> std::io::Result<Option<ChannelPipe>> {
     if protocol == Protocol::Agent && context.agent.is_some() {
         command.args(["--format", "json", "-Zunstable-options", "--report-time"]);
         return Ok(None);
     }
-    let wire = Wire::ledger_pipe()?;
-    command.args(["--logfile", &wire.path()]);
+    let wire = ChannelPipe::for_logfile()?;
+    command.args(["--logfile", &wire.logfile_path()]);
     Ok(Some(wire))
 }
 

@@ -28,8 +28,8 @@ use crate::model::reason::Timeout;
 use crate::plan::group::{Group, Need};
 use crate::plan::schedule::Plan;
 use crate::plan::schedule::tests::group;
-use crate::process::event::Passed;
-use crate::process::groups::Groups;
+use crate::process::event::ForwardedSignal;
+use crate::process::process_groups::ProcessGroups;
 use crate::run::coordinator::state::Growth;
 use crate::worker::context::Context;
 use crate::worker::inbox::{BatchEnd, EndCause, Overdue};
@@ -315,7 +315,7 @@ impl World {
                 self.update(at, FixtureUpdate::Released);
                 self.fixtures.remove(at);
             }
-            Move::Interrupt => self.said.push_back(Message::Signal(Passed::Interrupt)),
+            Move::Interrupt => self.said.push_back(Message::Signal(ForwardedSignal::Interrupt)),
             Move::CloseReport => self.report_is_closed = true,
             Move::Listed => {
                 let first = self.unlisted.as_mut().and_then(Iterator::next).unwrap();
@@ -576,7 +576,7 @@ impl Setting {
 
     /// Plays one run, and returns the choices that were made in it.
     fn play(&self, inventory: &Inventory, choices: Choices, trouble: usize) -> Choices {
-        let own_groups = Groups::default();
+        let own_groups = ProcessGroups::default();
         let mut context = Context::new(inventory, &own_groups, "run");
         context.most_deaths = self.most_deaths;
         context.slots = self.slots;
@@ -647,7 +647,7 @@ fn tests(count: usize) -> Vec<Option<u64>> {
 fn run_for_real(emit: &mut dyn FnMut(Event) -> bool) -> Result<Summary> {
     let groups = vec![group(0, Isolation::Unit, &tests(3)), group(1, Isolation::Unit, &tests(2))];
     let inventory = inventory(&[group(0, Isolation::Unit, &tests(2)), groups[1].clone()]);
-    let (own_groups, interrupts) = (Groups::default(), Interrupts::default());
+    let (own_groups, interrupts) = (ProcessGroups::default(), Interrupts::default());
     let mut context = Context::new(&inventory, &own_groups, "run");
     context.slots = 2;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
@@ -815,7 +815,7 @@ proptest! {
 fn what_held_a_run_up_is_told_where_it_came_to_its_own_end() {
     let took = Duration::from_secs(10);
     let told = |end: &dyn Fn(&mut Run<'_>)| {
-        let (inventory, groups) = (inventory(&[]), Groups::default());
+        let (inventory, groups) = (inventory(&[]), ProcessGroups::default());
         let context = Context::new(&inventory, &groups, "run");
         let mut emit = |_| true;
         let mut run = Run::new(&context, Plan::new(vec![], 2, None), false, &mut emit);
@@ -824,6 +824,6 @@ fn what_held_a_run_up_is_told_where_it_came_to_its_own_end() {
         run.finish(clock::now() - took).longest.is_some()
     };
     assert!(told(&|_| ()));
-    assert!(!told(&|run| run.interrupt(Passed::Interrupt)));
+    assert!(!told(&|run| run.interrupt(ForwardedSignal::Interrupt)));
     assert!(!told(&|run| run.stop()));
 }

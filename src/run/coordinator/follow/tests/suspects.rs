@@ -11,7 +11,7 @@ use crate::worker::inbox::{BatchEnd, EndCause};
 #[test]
 fn suspects_run_alone_although_their_worker_says_nothing() {
     let setting = Setting::new(vec![group(0, Isolation::Unit, &tests(4))], 1);
-    let (inventory, groups) = (inventory(&setting.groups), Groups::default());
+    let (inventory, groups) = (inventory(&setting.groups), ProcessGroups::default());
     let context = Context::new(&inventory, &groups, "run");
     let jobs = RefCell::new(VecDeque::new());
     let mut handed_out: Vec<Vec<TestId>> = Vec::new();

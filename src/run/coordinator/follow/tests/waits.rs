@@ -15,7 +15,7 @@ fn waits(subscriptions: Subscriptions, slow: Duration) -> (Vec<Option<Duration>>
     let mut only = group(0, Isolation::Unit, &tests(2));
     only.tests.iter_mut().for_each(|test| test.slow = slow);
     let setting = Setting::new(vec![only], 1);
-    let (inventory, groups) = (inventory(&setting.groups), Groups::default());
+    let (inventory, groups) = (inventory(&setting.groups), ProcessGroups::default());
     let context = Context::new(&inventory, &groups, "run");
     let (mut waits, is_slow) = (Vec::new(), Cell::new(false));
     let mut emit = |event: Event| {
@@ -74,7 +74,7 @@ fn the_run_sleeps_until_somebody_tells_something_where_nobody_looks() {
 #[test]
 fn the_time_of_a_run_begins_when_all_is_built() {
     let setting = Setting::new(vec![group(0, Isolation::Unit, &tests(1))], 1);
-    let (inventory, groups) = (inventory(&setting.groups), Groups::default());
+    let (inventory, groups) = (inventory(&setting.groups), ProcessGroups::default());
     let mut context = Context::new(&inventory, &groups, "run");
     context.run_timeout = Some(SHORT);
     let mut emit = |_| true;

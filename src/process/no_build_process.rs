@@ -4,24 +4,26 @@ use std::io;
 use std::process::{Child, ChildStdout, Command, ExitStatus};
 
 #[derive(Debug)]
-pub struct Fostered(Child);
+pub struct BuildProcess(Child);
 
-impl Fostered {
-    pub fn spawn(mut command: Command) -> io::Result<(Fostered, Option<ChildStdout>)> {
+impl BuildProcess {
+    pub fn spawn(mut command: Command) -> io::Result<(BuildProcess, Option<ChildStdout>)> {
         let mut child = command.spawn()?;
         let stdout = child.stdout.take();
-        Ok((Fostered(child), stdout))
+        Ok((BuildProcess(child), stdout))
     }
 
-    pub fn spawn_alone(command: Command) -> io::Result<(Fostered, Option<ChildStdout>)> {
-        Fostered::spawn(command)
+    pub fn spawn_without_subreaper(
+        command: Command,
+    ) -> io::Result<(BuildProcess, Option<ChildStdout>)> {
+        BuildProcess::spawn(command)
     }
 
     pub fn id(&self) -> u32 {
         self.0.id()
     }
 
-    pub fn keeper(&self) -> Option<u32> {
+    pub fn subreaper(&self) -> Option<u32> {
         None
     }
 

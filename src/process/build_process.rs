@@ -13,7 +13,7 @@ use std::process::{Child, ChildStdout, Command, ExitStatus};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::pipe::{PipeFlags, pipe_with};
 
-use super::syscalls::Mask;
+use super::syscalls::SignalMask;
 
 /// A name of its own, as the guard's.
 const NAME: &std::ffi::CStr = c"partest-build";
@@ -23,7 +23,7 @@ const MOST_DESCRIPTORS: RawFd = 1 << 16;
 
 /// A build, and who takes in what it leaves.
 #[derive(Debug)]
-pub struct Fostered {
+pub struct BuildProcess {
     /// The process above the build; the build itself where there was no room for one more.
     child: Child,
     build: u32,
@@ -31,9 +31,9 @@ pub struct Fostered {
     line: Option<OwnedFd>,
 }
 
-impl Fostered {
+impl BuildProcess {
     /// Starts a command whose stdout is a pipe.
-    pub fn spawn(mut command: Command) -> io::Result<(Fostered, Option<ChildStdout>)> {
+    pub fn spawn(mut command: Command) -> io::Result<(BuildProcess, Option<ChildStdout>)> {
         let flags = SocketFlags::CLOEXEC;
         let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
         let line = theirs.as_raw_fd();
@@ -47,15 +47,17 @@ impl Fostered {
             Some(build) => (build, Some(ours)),
             None => (child.id(), None),
         };
-        Ok((Fostered { child, build, line }, stdout))
+        Ok((BuildProcess { child, build, line }, stdout))
     }
 
     /// The same without anybody who takes in what it leaves.
-    pub fn spawn_alone(mut command: Command) -> io::Result<(Fostered, Option<ChildStdout>)> {
+    pub fn spawn_without_subreaper(
+        mut command: Command,
+    ) -> io::Result<(BuildProcess, Option<ChildStdout>)> {
         let mut child = command.spawn()?;
         let stdout = child.stdout.take();
         let build = child.id();
-        Ok((Fostered { child, build, line: None }, stdout))
+        Ok((BuildProcess { child, build, line: None }, stdout))
     }
 
     /// The number of the build's process.
@@ -64,7 +66,7 @@ impl Fostered {
     }
 
     /// Our child: what takes in what the build leaves, if there is such a process.
-    pub fn keeper(&self) -> Option<u32> {
+    pub fn subreaper(&self) -> Option<u32> {
         self.line.is_some().then(|| self.child.id())
     }
 
@@ -123,7 +125,7 @@ fn part(line: RawFd) -> io::Result<()> {
 
 /// The life of the process above the build.
 fn take_in(build: i32, line: RawFd, closes: RawFd) -> ! {
-    Mask::full().block();
+    SignalMask::full().block();
     let _ = rustix::thread::set_name(NAME);
     let [first, second] = if line < closes { [line, closes] } else { [closes, line] };
     // Whoever waits for the end of one of them, as for that of the build's output, must not wait
@@ -244,10 +246,10 @@ mod tests {
     use std::io::Read;
     use std::process::Stdio;
 
-    fn shell(script: &str) -> (Fostered, String) {
+    fn shell(script: &str) -> (BuildProcess, String) {
         let mut command = Command::new("sh");
         command.args(["-c", script]).stdout(Stdio::piped());
-        let (fostered, stdout) = Fostered::spawn(command).unwrap();
+        let (fostered, stdout) = BuildProcess::spawn(command).unwrap();
         let mut text = String::new();
         stdout.unwrap().read_to_string(&mut text).unwrap();
         (fostered, text)
@@ -264,12 +266,12 @@ mod tests {
         let pids: Vec<&str> = text.lines().collect();
         assert_eq!(build.id().to_string(), pids[1]);
         assert_eq!(build.wait().unwrap().code(), Some(3));
-        let kept = children_of(&build.keeper().unwrap().to_string());
+        let kept = children_of(&build.subreaper().unwrap().to_string());
         assert!(kept.iter().any(|pid| pid.to_string() == pids[0]), "{kept:?} {text}");
         let left = rustix::process::Pid::from_raw(pids[0].parse().unwrap()).unwrap();
-        let keeper = build.keeper().unwrap().to_string();
+        let subreaper = build.subreaper().unwrap().to_string();
         build.release();
-        assert!(!lives(&keeper));
+        assert!(!lives(&subreaper));
         assert!(lives(pids[0]));
         rustix::process::kill_process(left, rustix::process::Signal::KILL).unwrap();
     }
@@ -280,12 +282,12 @@ mod tests {
         assert_eq!(build.wait().unwrap().signal(), Some(9));
         build.release();
         let missing = Command::new("/nowhere/cargo");
-        assert_eq!(Fostered::spawn(missing).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(BuildProcess::spawn(missing).unwrap_err().kind(), io::ErrorKind::NotFound);
         // However little it does, and however fast.
         for _ in 0..50 {
             let missing = Command::new("/nowhere/cargo");
-            assert!(Fostered::spawn(missing).is_err());
+            assert!(BuildProcess::spawn(missing).is_err());
         }
-        assert!(Fostered::spawn(Command::new("true")).unwrap().0.wait().unwrap().success());
+        assert!(BuildProcess::spawn(Command::new("true")).unwrap().0.wait().unwrap().success());
     }
 }

@@ -3,26 +3,26 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::event::{Passed, Role};
+use super::event::{ForwardedSignal, Role};
 
 #[cfg(target_os = "linux")]
-use super::foster::Fostered;
-#[cfg(not(target_os = "linux"))]
-use super::no_foster::Fostered;
+use super::build_process::BuildProcess;
 #[cfg(unix)]
-use super::signal;
+use super::kill;
+#[cfg(not(target_os = "linux"))]
+use super::no_build_process::BuildProcess;
 
 /// The process groups of all that the run has started and that live now, so that the
 /// coordinator can reach them.
 #[derive(Debug, Default)]
-pub struct Groups(Mutex<Living>);
+pub struct ProcessGroups(Mutex<Living>);
 
 #[derive(Debug, Default)]
 struct Living {
     pub(super) pids: HashMap<u32, Role>,
     order: Order,
     spared: Vec<u32>,
-    kept: Option<Fostered>,
+    kept: Option<BuildProcess>,
 }
 
 /// What all of them were told, and whoever is born just then has not heard.
@@ -35,15 +35,15 @@ enum Order {
     Die,
 }
 
-impl Groups {
+impl ProcessGroups {
     pub(super) fn insert(&self, pid: u32, role: Role) {
         let mut living = self.lock();
         living.pids.insert(pid, role);
         #[cfg(unix)]
         match living.order {
             Order::Live => {}
-            Order::Stop => signal::stop_group(pid),
-            Order::Die => signal::kill_group(pid),
+            Order::Stop => kill::stop_group(pid),
+            Order::Die => kill::kill_group(pid),
         }
     }
 
@@ -62,27 +62,27 @@ impl Groups {
     }
 
     /// Whether this is one of them.
-    pub fn has(&self, pid: u32) -> bool {
+    pub fn contains(&self, pid: u32) -> bool {
         self.lock().pids.contains_key(&pid)
     }
 
     /// From now on these children of ours are nobody's to wait for or to end: what has cargo and all
     /// that it leaves running.
-    pub fn spare(&self, pids: Vec<u32>) {
+    pub fn exempt(&self, pids: Vec<u32>) {
         self.lock().spared = pids;
     }
 
-    pub fn spared(&self) -> Vec<u32> {
+    pub fn exempted(&self) -> Vec<u32> {
         self.lock().spared.clone()
     }
 
     /// This build has ended, and tests still run.
-    pub fn keep(&self, build: Fostered) {
+    pub fn hold_build(&self, build: BuildProcess) {
         self.lock().kept = Some(build);
     }
 
     /// What tests have left has been ended; what a build has left goes its way.
-    pub fn release(&self) {
+    pub fn release_build(&self) {
         if let Some(build) = self.lock().kept.take() {
             build.release();
         }
@@ -97,62 +97,62 @@ impl Groups {
 
     #[cfg(unix)]
     /// Fixtures do not get it: tests that clean up may still need them.
-    pub fn pass_on(&self, signal: Passed) {
+    pub fn forward(&self, signal: ForwardedSignal) {
         for (pid, role) in &self.lock().pids {
             if *role != Role::Fixture {
-                signal::signal_group(*pid, signal);
+                kill::signal_group(*pid, signal);
             }
         }
     }
 
     /// Asks the worker of this batch to end.
     #[cfg(unix)]
-    pub fn end_batch(&self, batch: usize) {
+    pub fn terminate_batch(&self, batch: usize) {
         for (pid, role) in &self.lock().pids {
             if *role == (Role::Worker { batch }) {
-                signal::signal_group(*pid, Passed::Terminate);
+                kill::signal_group(*pid, ForwardedSignal::Terminate);
             }
         }
     }
 
     /// Elsewhere its tests come to their end by themselves.
     #[cfg(not(unix))]
-    pub fn end_batch(&self, _batch: usize) {}
+    pub fn terminate_batch(&self, _batch: usize) {}
 
     /// Elsewhere the console hands Ctrl-C to every process by itself.
     #[cfg(not(unix))]
-    pub fn pass_on(&self, _signal: Passed) {}
+    pub fn forward(&self, _signal: ForwardedSignal) {}
 
     #[cfg(unix)]
     pub fn kill_all(&self) {
         let mut living = self.lock();
         living.order = Order::Die;
-        living.pids.keys().for_each(|pid| signal::kill_group(*pid));
+        living.pids.keys().for_each(|pid| kill::kill_group(*pid));
     }
 
     #[cfg(not(unix))]
     pub fn kill_all(&self) {}
 
     /// Whether all of them were told to die, and whoever is not among them should too.
-    pub fn must_die(&self) -> bool {
+    pub fn is_killed(&self) -> bool {
         self.lock().order == Order::Die
     }
 
     #[cfg(unix)]
-    pub fn stop(&self) {
+    pub fn stop_all(&self) {
         let mut living = self.lock();
         if living.order == Order::Live {
             living.order = Order::Stop;
         }
-        living.pids.keys().for_each(|pid| signal::stop_group(*pid));
+        living.pids.keys().for_each(|pid| kill::stop_group(*pid));
     }
 
     #[cfg(unix)]
-    pub fn go_on(&self) {
+    pub fn continue_all(&self) {
         let mut living = self.lock();
         if living.order == Order::Stop {
             living.order = Order::Live;
         }
-        living.pids.keys().for_each(|pid| signal::go_on_group(*pid));
+        living.pids.keys().for_each(|pid| kill::continue_group(*pid));
     }
 }

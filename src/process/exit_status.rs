@@ -3,7 +3,7 @@
 use std::process::ExitStatus;
 
 /// The signal that ended a process, where one did.
-pub fn signal_of(status: ExitStatus) -> Option<i32> {
+pub fn terminating_signal(status: ExitStatus) -> Option<i32> {
     #[cfg(unix)]
     return std::os::unix::process::ExitStatusExt::signal(&status);
     #[cfg(not(unix))]
@@ -16,8 +16,8 @@ pub fn signal_of(status: ExitStatus) -> Option<i32> {
 /// How the end of a process reads: `exit code 3`, `SIGSEGV`.
 pub fn describe(status: ExitStatus) -> String {
     #[cfg(unix)]
-    if let Some(signal) = signal_of(status) {
-        return super::signal::signal_name(signal);
+    if let Some(signal) = terminating_signal(status) {
+        return super::kill::signal_name(signal);
     }
     match status.code() {
         Some(code) => format!("exit code {code}"),

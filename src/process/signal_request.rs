@@ -4,38 +4,38 @@ use std::io;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1};
 
-use super::event::Passed;
+use super::event::ForwardedSignal;
 
 const HEARD: [i32; 6] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGUSR1];
 
 /// What somebody wants of the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wish {
-    End(Passed),
+pub enum SignalRequest {
+    Shutdown(ForwardedSignal),
     Stop,
     /// To be told what runs now.
-    Know,
+    ShowRunning,
     /// Nobody can want anything any more: the process that the user started is gone.
     #[cfg_attr(not(target_os = "linux"), allow(dead_code))]
-    Orphaned,
+    ParentExited,
 }
 
-impl Wish {
-    fn of(signal: i32) -> Wish {
+impl SignalRequest {
+    fn of(signal: i32) -> SignalRequest {
         match signal {
-            SIGTERM => Wish::End(Passed::Terminate),
-            SIGHUP => Wish::End(Passed::HangUp),
-            SIGQUIT => Wish::End(Passed::Quit),
-            SIGTSTP => Wish::Stop,
-            SIGUSR1 => Wish::Know,
-            _ => Wish::End(Passed::Interrupt),
+            SIGTERM => SignalRequest::Shutdown(ForwardedSignal::Terminate),
+            SIGHUP => SignalRequest::Shutdown(ForwardedSignal::HangUp),
+            SIGQUIT => SignalRequest::Shutdown(ForwardedSignal::Quit),
+            SIGTSTP => SignalRequest::Stop,
+            SIGUSR1 => SignalRequest::ShowRunning,
+            _ => SignalRequest::Shutdown(ForwardedSignal::Interrupt),
         }
     }
 }
 
 /// Stops this process until somebody lets it go on. The calling thread has stopped when the
 /// call returns.
-pub fn stop_here() {
+pub fn stop_self() {
     // The number is a signal's, and this one cannot be refused.
     let _ = signal_hook::low_level::raise(signal_hook::consts::SIGSTOP);
 }
@@ -54,15 +54,15 @@ impl Signals {
     }
 
     /// Waits for the next one.
-    pub fn next(&mut self) -> io::Result<Wish> {
+    pub fn next(&mut self) -> io::Result<SignalRequest> {
         match self.0.forever().next() {
-            Some(signal) => Ok(Wish::of(signal)),
+            Some(signal) => Ok(SignalRequest::of(signal)),
             None => Err(io::ErrorKind::UnexpectedEof.into()),
         }
     }
 }
 
-/// A signal to the whole process group comes twice: straight from its sender, and handed on by
+/// A signal to the whole process group comes twice: direct from its sender, and handed on by
 /// the process that the user started. One to that process alone comes by the second way only,
 /// one to the runner alone by the first.
 #[cfg(target_os = "linux")]
@@ -76,8 +76,8 @@ mod twice {
     use rustix::io::Errno;
     use rustix::pipe::{PipeFlags, pipe_with};
 
-    use super::super::syscalls::{Sent, hear};
-    use super::Wish;
+    use super::super::syscalls::{ReceivedSignal, write_signals_to};
+    use super::SignalRequest;
     use super::{HEARD, io};
 
     /// `timeout` sends its signal twice, to the process and to the group, and means it once.
@@ -85,39 +85,39 @@ mod twice {
     const TOGETHER: Duration = Duration::from_millis(3);
 
     pub struct Signals {
-        straight: OwnedFd,
+        direct: OwnedFd,
         /// None where there is no such process, or none any more.
-        handed_on: Option<OwnedFd>,
-        tally: Tally,
+        forwarded: Option<OwnedFd>,
+        tally: SignalCounter,
     }
 
     impl Signals {
         /// Catches the signals for as long as the process lives.
-        pub fn catch(handed_on: Option<OwnedFd>) -> io::Result<Signals> {
-            let (straight, writer) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+        pub fn catch(forwarded: Option<OwnedFd>) -> io::Result<Signals> {
+            let (direct, writer) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
             let writer = Arc::new(writer);
-            HEARD.iter().try_for_each(|signal| hear(*signal, &writer))?;
-            Ok(Signals { straight, handed_on, tally: Tally::default() })
+            HEARD.iter().try_for_each(|signal| write_signals_to(*signal, &writer))?;
+            Ok(Signals { direct, forwarded, tally: SignalCounter::default() })
         }
 
         /// Waits for the next one.
-        pub fn next(&mut self) -> io::Result<Wish> {
+        pub fn next(&mut self) -> io::Result<SignalRequest> {
             loop {
                 self.wait()?;
-                if let Ok(Some(sent)) = read(&self.straight)
-                    && self.tally.counts(sent, Way::Straight, Instant::now())
+                if let Ok(Some(sent)) = read(&self.direct)
+                    && self.tally.counts(sent, Way::Direct, Instant::now())
                 {
-                    return Ok(Wish::of(sent.signal));
+                    return Ok(SignalRequest::of(sent.signal));
                 }
-                match self.handed_on.as_ref().map(read) {
+                match self.forwarded.as_ref().map(read) {
                     Some(Ok(Some(sent)))
-                        if self.tally.counts(sent, Way::HandedOn, Instant::now()) =>
+                        if self.tally.counts(sent, Way::Forwarded, Instant::now()) =>
                     {
-                        return Ok(Wish::of(sent.signal));
+                        return Ok(SignalRequest::of(sent.signal));
                     }
                     Some(Ok(None)) => {
-                        self.handed_on = None;
-                        return Ok(Wish::Orphaned);
+                        self.forwarded = None;
+                        return Ok(SignalRequest::ParentExited);
                     }
                     _ => {}
                 }
@@ -125,7 +125,7 @@ mod twice {
         }
 
         fn wait(&self) -> io::Result<()> {
-            let pipes = std::iter::once(&self.straight).chain(&self.handed_on);
+            let pipes = std::iter::once(&self.direct).chain(&self.forwarded);
             let mut fds: Vec<_> = pipes.map(|pipe| PollFd::new(pipe, PollFlags::IN)).collect();
             match poll(&mut fds, None) {
                 Ok(_) | Err(Errno::INTR) => Ok(()),
@@ -135,35 +135,35 @@ mod twice {
     }
 
     /// One signal, or none at the end of the pipe. They are written whole.
-    fn read(pipe: &OwnedFd) -> io::Result<Option<Sent>> {
-        let mut bytes = [0; Sent::BYTES];
+    fn read(pipe: &OwnedFd) -> io::Result<Option<ReceivedSignal>> {
+        let mut bytes = [0; ReceivedSignal::BYTES];
         match rustix::io::read(pipe, &mut bytes)? {
             0 => Ok(None),
-            Sent::BYTES => Ok(Some(Sent::from_bytes(bytes))),
+            ReceivedSignal::BYTES => Ok(Some(ReceivedSignal::from_bytes(bytes))),
             _ => Err(io::ErrorKind::InvalidData.into()),
         }
     }
 
     #[derive(Debug, Clone, Copy)]
     enum Way {
-        Straight,
-        HandedOn,
+        Direct,
+        Forwarded,
     }
 
     /// How often each sender's signal came by each way: as often as by the busier one it was
     /// sent.
     #[derive(Debug, Default)]
-    struct Tally(BTreeMap<Sent, Came>);
+    struct SignalCounter(BTreeMap<ReceivedSignal, Arrivals>);
 
     #[derive(Debug, Default)]
-    struct Came {
+    struct Arrivals {
         times: [u32; 2],
         counted: Option<Instant>,
     }
 
-    impl Tally {
+    impl SignalCounter {
         /// Whether this is a new one, and not the other half of one that was counted.
-        fn counts(&mut self, sent: Sent, way: Way, now: Instant) -> bool {
+        fn counts(&mut self, sent: ReceivedSignal, way: Way, now: Instant) -> bool {
             let came = self.0.entry(sent).or_default();
             let most = came.times[0].max(came.times[1]);
             came.times[way as usize] += 1;
@@ -181,26 +181,26 @@ mod twice {
 
     #[cfg(test)]
     mod tests {
-        use super::Way::{HandedOn, Straight};
+        use super::Way::{Direct, Forwarded};
         use super::*;
 
         #[test]
         fn a_signal_is_counted_once_whichever_way_it_came() {
-            let mut tally = Tally::default();
-            let sent = |signal, sender| Sent { signal, sender };
+            let mut tally = SignalCounter::default();
+            let sent = |signal, sender| ReceivedSignal { signal, sender };
             let script = [
                 // From the terminal, to both.
-                (sent(2, 0), Straight, true),
-                (sent(2, 0), HandedOn, false),
+                (sent(2, 0), Direct, true),
+                (sent(2, 0), Forwarded, false),
                 // And again, the other half first.
-                (sent(2, 0), HandedOn, true),
-                (sent(2, 0), Straight, false),
+                (sent(2, 0), Forwarded, true),
+                (sent(2, 0), Direct, false),
                 // By two processes, to one each.
-                (sent(2, 7), HandedOn, true),
-                (sent(2, 8), Straight, true),
-                (sent(15, 8), Straight, true),
-                (sent(15, 8), Straight, true),
-                (sent(15, 8), HandedOn, false),
+                (sent(2, 7), Forwarded, true),
+                (sent(2, 8), Direct, true),
+                (sent(15, 8), Direct, true),
+                (sent(15, 8), Direct, true),
+                (sent(15, 8), Forwarded, false),
             ];
             let start = Instant::now();
             for (at, (sent, way, expected)) in script.into_iter().enumerate() {
@@ -211,20 +211,23 @@ mod twice {
 
         #[test]
         fn two_at_one_stroke_are_one_unless_they_come_from_the_terminal() {
-            let (mut tally, now) = (Tally::default(), Instant::now());
-            let by = |sender| Sent { signal: 15, sender };
-            assert!(tally.counts(by(7), HandedOn, now));
-            assert!(!tally.counts(by(7), HandedOn, now));
-            assert!(!tally.counts(by(7), Straight, now));
-            assert!(tally.counts(by(7), HandedOn, now + TOGETHER));
-            assert!(tally.counts(by(0), Straight, now));
-            assert!(tally.counts(by(0), Straight, now));
+            let (mut tally, now) = (SignalCounter::default(), Instant::now());
+            let by = |sender| ReceivedSignal { signal: 15, sender };
+            assert!(tally.counts(by(7), Forwarded, now));
+            assert!(!tally.counts(by(7), Forwarded, now));
+            assert!(!tally.counts(by(7), Direct, now));
+            assert!(tally.counts(by(7), Forwarded, now + TOGETHER));
+            assert!(tally.counts(by(0), Direct, now));
+            assert!(tally.counts(by(0), Direct, now));
         }
 
         #[test]
         fn a_signal_comes_through_a_pipe_as_it_was() {
-            for sent in [Sent { signal: 2, sender: 0 }, Sent { signal: 64, sender: i32::MAX }] {
-                assert_eq!(Sent::from_bytes(sent.to_bytes()), sent);
+            for sent in [
+                ReceivedSignal { signal: 2, sender: 0 },
+                ReceivedSignal { signal: 64, sender: i32::MAX },
+            ] {
+                assert_eq!(ReceivedSignal::from_bytes(sent.to_bytes()), sent);
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::event::Passed;
+use super::event::ForwardedSignal;
 use super::procfs;
 
 pub fn kill_group(pid: u32) {
@@ -13,18 +13,18 @@ pub fn stop_group(pid: u32) {
     send(pid, Signal::STOP);
 }
 
-pub fn go_on_group(pid: u32) {
+pub fn continue_group(pid: u32) {
     send(pid, Signal::CONT);
 }
 
-pub fn signal_group(pid: u32, signal: Passed) {
+pub fn signal_group(pid: u32, signal: ForwardedSignal) {
     send(
         pid,
         match signal {
-            Passed::Interrupt => Signal::INT,
-            Passed::Terminate => Signal::TERM,
-            Passed::HangUp => Signal::HUP,
-            Passed::Quit => Signal::QUIT,
+            ForwardedSignal::Interrupt => Signal::INT,
+            ForwardedSignal::Terminate => Signal::TERM,
+            ForwardedSignal::HangUp => Signal::HUP,
+            ForwardedSignal::Quit => Signal::QUIT,
         },
     );
     // A stopped process takes its signal only when it goes on.
@@ -40,10 +40,10 @@ fn send(pid: u32, signal: Signal) {
 
 /// Asks a process and all that it has started to end. Each is stopped first: it neither starts
 /// anything more nor reports the end of a child as a failure.
-pub fn end_tree(pid: u32) {
+pub fn terminate_tree(pid: u32) {
     signal_one(pid, Signal::STOP);
     for child in procfs::children_of(&pid.to_string()) {
-        end_tree(child);
+        terminate_tree(child);
     }
     signal_one(pid, Signal::TERM);
     // It takes the signal only when it goes on.
@@ -54,7 +54,7 @@ pub fn stop_tree(pid: u32) {
     signal_tree(pid, Signal::STOP);
 }
 
-pub fn go_on_tree(pid: u32) {
+pub fn continue_tree(pid: u32) {
     signal_tree(pid, Signal::CONT);
 }
 
@@ -67,7 +67,7 @@ fn signal_tree(pid: u32, signal: Signal) {
 }
 
 /// Asks a process that is no child of ours to end.
-pub fn ask_to_end(pid: u32) {
+pub fn terminate(pid: u32) {
     signal_one(pid, Signal::TERM);
 }
 
@@ -101,7 +101,7 @@ mod tests {
         let mut printed = BufReader::new(shell.stdout.take().unwrap());
         let mut line = String::new();
         printed.read_line(&mut line).unwrap();
-        end_tree(shell.id());
+        terminate_tree(shell.id());
         shell.wait().unwrap();
         printed.read_to_string(&mut line).unwrap();
         assert_eq!(line, "ready\n");

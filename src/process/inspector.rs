@@ -4,58 +4,58 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use super::groups::Groups;
 use super::io_priority::io_priority;
+use super::process_groups::ProcessGroups;
 use super::procfs::{
-    Seen, Stat, Ticks, adopted, age, children_of, command_line, environment, is_killed, runs,
+    Stat, TaskStatus, Ticks, adopted, age, children_of, command_line, environment, is_killed, runs,
 };
 use crate::frames::{IN_PERSONALITY, IN_PRIORITY};
 
 /// A look at threads and processes, as they are now.
-pub trait Look {
+pub trait Inspector {
     /// A thread of the worker; none where it is not there any more.
-    fn thread(&self, tid: u32) -> Option<Seen>;
+    fn thread(&self, tid: u32) -> Option<TaskStatus>;
 
     /// A process that is there, and neither ended nor about to be.
-    fn process(&self, pid: u32) -> Option<Seen>;
+    fn process(&self, pid: u32) -> Option<TaskStatus>;
 
     /// The name of a thread of the worker that is there.
-    fn name_of(&self, tid: u32) -> Option<String>;
+    fn thread_name(&self, tid: u32) -> Option<String>;
 
     /// What a process that lives is called: its command line, or whose fork it is.
-    fn command_of(&self, pid: u32) -> Option<String>;
+    fn command_line(&self, pid: u32) -> Option<String>;
 
     /// Processes of the worker that came home to us, having lost their parents.
-    fn strays(&self) -> Vec<Stray>;
+    fn orphans(&self) -> Vec<Orphan>;
 
     /// The worker's own children, but for those that are known.
-    fn children(&self, is_known: &dyn Fn(u32) -> bool) -> Vec<Stray>;
+    fn unknown_children(&self, is_known: &dyn Fn(u32) -> bool) -> Vec<Orphan>;
 }
 
 /// A process that nobody has told of, or that has lost its parent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stray {
+pub struct Orphan {
     pub pid: u32,
-    pub born: Ticks,
+    pub start_time: Ticks,
     /// How long ago that was.
     pub age: Duration,
     /// Its process group and its session, each by the number of the process that began it. As
     /// long as there is one of them, no other process gets that number.
-    pub kin: [u32; 2],
+    pub leaders: [u32; 2],
     /// The agent's mark, which it has inherited from its test.
     pub mark: Option<u32>,
     /// Whether it comes from this worker beyond doubt: its environment says so, or it is in the
     /// worker's group or session, or the worker's own child. It may have left all of that.
-    pub is_ours: bool,
+    pub is_from_worker: bool,
 }
 
 /// A look at one worker.
-pub struct At<'w> {
+pub struct WorkerInspector<'w> {
     pub pid: u32,
     /// Its number, which its processes carry in their environment.
     pub worker: u64,
     pub run_id: &'w str,
-    pub groups: &'w Groups,
+    pub groups: &'w ProcessGroups,
     /// The program that it runs, and what that is called.
     pub program: Program<'w>,
 }
@@ -66,21 +66,21 @@ pub struct Program<'w> {
     pub name: &'w str,
 }
 
-impl Look for At<'_> {
-    fn thread(&self, tid: u32) -> Option<Seen> {
+impl Inspector for WorkerInspector<'_> {
+    fn thread(&self, tid: u32) -> Option<TaskStatus> {
         Stat::read(&format!("{}/task/{tid}", self.pid))?.seen()
     }
 
-    fn process(&self, pid: u32) -> Option<Seen> {
+    fn process(&self, pid: u32) -> Option<TaskStatus> {
         Stat::of(pid)?.seen().filter(|_| !is_killed(pid))
     }
 
-    fn name_of(&self, tid: u32) -> Option<String> {
+    fn thread_name(&self, tid: u32) -> Option<String> {
         let name = fs::read(format!("/proc/{}/task/{tid}/comm", self.pid)).ok()?;
         Some(String::from_utf8_lossy(&name).trim_end_matches('\n').to_owned())
     }
 
-    fn command_of(&self, pid: u32) -> Option<String> {
+    fn command_line(&self, pid: u32) -> Option<String> {
         let stat = Stat::of(pid)?;
         stat.seen().filter(|_| !is_killed(pid))?;
         // Its words are those of the worker, which differ from run to run.
@@ -88,37 +88,40 @@ impl Look for At<'_> {
         Some(if is_fork { format!("fork of {}", self.program.name) } else { command_line(pid) })
     }
 
-    fn strays(&self) -> Vec<Stray> {
-        let spared = self.groups.spared();
-        let is_other = |pid: &u32| !self.groups.has(*pid) && !spared.contains(pid);
+    fn orphans(&self) -> Vec<Orphan> {
+        let spared = self.groups.exempted();
+        let is_other = |pid: &u32| !self.groups.contains(*pid) && !spared.contains(pid);
         let others = adopted().into_iter().filter(is_other);
         // One that is older is none of this worker's, whatever it carries.
-        let born = Stat::of(self.pid).and_then(|stat| stat.born()).unwrap_or_default();
-        others.filter_map(|pid| self.stray(pid)).filter(|stray| stray.born >= born).collect()
+        let start_time = Stat::of(self.pid).and_then(|stat| stat.start_time()).unwrap_or_default();
+        others
+            .filter_map(|pid| self.orphan(pid))
+            .filter(|orphan| orphan.start_time >= start_time)
+            .collect()
     }
 
-    fn children(&self, is_known: &dyn Fn(u32) -> bool) -> Vec<Stray> {
+    fn unknown_children(&self, is_known: &dyn Fn(u32) -> bool) -> Vec<Orphan> {
         let children = children_of(&self.pid.to_string()).into_iter();
         let unknown = children.filter(|pid| !is_known(*pid));
-        let own = |pid| Some(Stray { is_ours: true, ..self.stray(pid)? });
+        let own = |pid| Some(Orphan { is_from_worker: true, ..self.orphan(pid)? });
         unknown.filter_map(own).collect()
     }
 }
 
-impl At<'_> {
-    fn stray(&self, pid: u32) -> Option<Stray> {
+impl WorkerInspector<'_> {
+    fn orphan(&self, pid: u32) -> Option<Orphan> {
         let stat = Stat::of(pid)?;
         // One that has ended has nothing to tell, and waits for us to let it go.
         stat.seen()?;
-        let (kin, born) = (stat.kin()?, stat.born()?);
+        let (leaders, start_time) = (stat.leaders()?, stat.start_time()?);
         let origin = origin_of(pid, self.run_id);
         // The worker is not reaped yet, so that its number is its own.
-        let is_ours = origin == Origin::Worker(self.worker) || kin.contains(&self.pid);
-        if !is_ours && matches!(origin, Origin::Worker(_)) {
+        let is_from_worker = origin == Origin::Worker(self.worker) || leaders.contains(&self.pid);
+        if !is_from_worker && matches!(origin, Origin::Worker(_)) {
             return None;
         }
         let mark = mark_of(pid).filter(|_| origin != Origin::OtherRun);
-        Some(Stray { pid, born, age: age(born), kin, mark, is_ours })
+        Some(Orphan { pid, start_time, age: age(start_time), leaders, mark, is_from_worker })
     }
 }
 
@@ -186,16 +189,22 @@ mod tests {
     #[test]
     fn a_process_lives_until_it_has_ended() {
         let mut child = sleeper(Command::new("sleep").arg("1000"));
-        let groups = Groups::default();
+        let groups = ProcessGroups::default();
         let program = Program { executable: Path::new("shop"), name: "shop" };
-        let look = At { pid: std::process::id(), worker: 0, run_id: "", groups: &groups, program };
-        let command = look.command_of(child.id());
+        let look = WorkerInspector {
+            pid: std::process::id(),
+            worker: 0,
+            run_id: "",
+            groups: &groups,
+            program,
+        };
+        let command = look.command_line(child.id());
         child.kill().unwrap();
         let lives = look.process(child.id()).is_some();
         child.wait().unwrap();
         assert_eq!(command.as_deref(), Some("sleep 1000"));
         assert!(!lives, "a killed one is not there any more");
-        assert_eq!(look.command_of(child.id()), None);
+        assert_eq!(look.command_line(child.id()), None);
     }
 
     #[test]

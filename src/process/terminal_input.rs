@@ -17,26 +17,26 @@ use rustix::process::{Pid, getpgrp, test_kill_process_group};
 use rustix::termios::{LocalModes, tcgetattr, tcgetpgrp, tcsetpgrp};
 
 use super::procfs;
-use super::syscalls::Mask;
+use super::syscalls::SignalMask;
 
 /// How often somebody looks whether the run has come to the foreground.
 const SELDOM: Duration = Duration::from_millis(500);
 
-pub struct Terminal(io::Stdin);
+pub struct TerminalInput(io::Stdin);
 
-impl Terminal {
+impl TerminalInput {
     /// None where nobody sits there, or where what is typed may be for somebody else: a pager
     /// behind a pipe reads it too.
-    pub fn of_a_person() -> Option<Terminal> {
+    pub fn interactive() -> Option<TerminalInput> {
         let is_one =
             io::stdin().is_terminal() && io::stdout().is_terminal() && io::stderr().is_terminal();
-        is_one.then(|| Terminal(io::stdin()))
+        is_one.then(|| TerminalInput(io::stdin()))
     }
 
     /// Who reads in the background is told that it may not, instead of being stopped: it may
     /// have got there since it looked. For the thread that reads.
-    pub fn may_not_stop_us() {
-        Mask::of(&[libc::SIGTTIN]).block();
+    pub fn block_sigttin() {
+        SignalMask::of(&[libc::SIGTTIN]).block();
     }
 
     /// Waits for the next line; an error means that there will be none.
@@ -85,41 +85,41 @@ static IS_WANTED: AtomicBool = AtomicBool::new(false);
 /// here each worker has a group of its own, and there is one terminal for all of them.
 ///
 /// Comes back when this is dropped.
-pub struct Lease {
+pub struct TerminalLease {
     terminal: OwnedFd,
     borrower: Pid,
 }
 
 /// What comes of asking for it.
-pub enum Given {
-    Now(Lease),
+pub enum LeaseOutcome {
+    Granted(TerminalLease),
     /// Another one has it, and is asked for it.
-    Later,
+    Busy,
     /// It is not ours to give, as in the background.
-    Not,
+    Refused,
 }
 
-impl Lease {
-    pub fn give(borrower: Pid) -> Given {
+impl TerminalLease {
+    pub fn give(borrower: Pid) -> LeaseOutcome {
         let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
         let Ok(terminal) = rustix::fs::open("/dev/tty", flags, Mode::empty()) else {
-            return Given::Not;
+            return LeaseOutcome::Refused;
         };
         // Who writes to such a one out of the background is stopped: that would be us.
         let stops_writers = |modes: LocalModes| modes.contains(LocalModes::TOSTOP);
         if tcgetattr(&terminal).is_ok_and(|settings| stops_writers(settings.local_modes)) {
-            return Given::Not;
+            return LeaseOutcome::Refused;
         }
         if IS_LENT.swap(true, SeqCst) {
             IS_WANTED.store(true, SeqCst);
-            return Given::Later;
+            return LeaseOutcome::Busy;
         }
         let is_ours = tcgetpgrp(&terminal).is_ok_and(|foreground| foreground == getpgrp());
         if is_ours && tcsetpgrp(&terminal, borrower).is_ok() {
-            return Given::Now(Lease { terminal, borrower });
+            return LeaseOutcome::Granted(TerminalLease { terminal, borrower });
         }
         IS_LENT.store(false, SeqCst);
-        Given::Not
+        LeaseOutcome::Refused
     }
 
     /// Whether another one waits for it, and the borrower has not handed it on.
@@ -145,11 +145,11 @@ impl Lease {
     }
 }
 
-impl Drop for Lease {
+impl Drop for TerminalLease {
     fn drop(&mut self) {
         if self.is_ours_to_take() {
             // We are in the background ourselves, and would be stopped for this.
-            let former = Mask::of(&[libc::SIGTTOU]).block();
+            let former = SignalMask::of(&[libc::SIGTTOU]).block();
             let _ = tcsetpgrp(&self.terminal, getpgrp());
             former.restore();
         }

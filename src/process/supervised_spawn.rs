@@ -5,18 +5,18 @@ use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
-use super::channel_pipe::{HandOver, Wire};
+use super::channel_pipe::{ChannelPipe, WorkerEnd};
 use super::child::Process;
 use super::event::{Role, Stream};
 
 #[cfg(target_os = "linux")]
-use super::fork_server::Prepared;
-use super::groups::Groups;
+use super::fork_server::ForkServer;
+use super::log_path::LogPath;
 #[cfg(target_os = "linux")]
-use super::log_path::Gate;
-use super::log_path::Ledger;
+use super::log_path::StdoutGate;
 #[cfg(not(target_os = "linux"))]
-use super::no_fork_server::Prepared;
+use super::no_fork_server::ForkServer;
+use super::process_groups::ProcessGroups;
 use super::spawn::before_exec;
 use super::supervised::Supervised;
 
@@ -28,32 +28,32 @@ impl<'g> Supervised<'g> {
     /// death signal fires when the *thread* that started the process ends.
     pub fn spawn(
         mut command: Command,
-        wire: Option<Wire>,
-        groups: &'g Groups,
+        wire: Option<ChannelPipe>,
+        groups: &'g ProcessGroups,
         role: Role,
     ) -> io::Result<Self> {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.process_group(0);
         // The agent sees to it; without anything to do before exec, std starts the process by
         // `posix_spawn`, which copies nothing of ours.
-        let dies_with_us = wire.as_ref().is_some_and(|w| w.hand_over == HandOver::Stdin);
-        let (reader, ledger) = match wire {
-            Some(Wire { reader, worker: Some(worker), hand_over: HandOver::Stdin }) => {
+        let dies_with_us = wire.as_ref().is_some_and(|w| w.worker_end == WorkerEnd::Stdin);
+        let (reader, log_path) = match wire {
+            Some(ChannelPipe { reader, worker: Some(worker), worker_end: WorkerEnd::Stdin }) => {
                 command.stdin(worker);
                 (Some(reader), None)
             }
-            Some(Wire { reader, hand_over: HandOver::Kept, .. }) => {
+            Some(ChannelPipe { reader, worker_end: WorkerEnd::Kept, .. }) => {
                 command.stdin(Stdio::piped());
                 (Some(reader), None)
             }
-            Some(Wire { reader, worker, .. }) => (Some(reader), worker.map(Ledger::new)),
+            Some(ChannelPipe { reader, worker, .. }) => (Some(reader), worker.map(LogPath::new)),
             None => (None, None),
         };
         #[cfg(target_os = "linux")]
-        let (stdout, gate) = match &ledger {
-            Some(ledger) => {
+        let (stdout, gate) = match &log_path {
+            Some(log_path) => {
                 let (stdout, its_stdout) = std::io::pipe()?;
-                let gate = Gate::new(ledger, &its_stdout);
+                let gate = StdoutGate::new(log_path, &its_stdout);
                 command.stdout(its_stdout);
                 (Some(OwnedFd::from(stdout)), gate)
             }
@@ -62,7 +62,7 @@ impl<'g> Supervised<'g> {
         #[cfg(not(target_os = "linux"))]
         let stdout: Option<OwnedFd> = None;
         if !dies_with_us {
-            let inherited = ledger.as_ref().map(Ledger::descriptor);
+            let inherited = log_path.as_ref().map(LogPath::descriptor);
             let parent = std::process::id();
             // SAFETY: between fork and exec only async-signal-safe calls are made: prctl,
             // getppid and fcntl, each a plain system call; nothing is allocated.
@@ -77,7 +77,7 @@ impl<'g> Supervised<'g> {
             (Stream::Stderr, child.stderr.take().map(OwnedFd::from)),
         ];
         #[cfg_attr(not(target_os = "linux"), expect(unused_mut))]
-        let mut supervised = Self::new(Process::Started(child), streams, ledger, groups, role)?;
+        let mut supervised = Self::new(Process::Started(child), streams, log_path, groups, role)?;
         #[cfg(target_os = "linux")]
         if let Some(gate) = gate {
             supervised.pass(gate)?;
@@ -87,11 +87,11 @@ impl<'g> Supervised<'g> {
 
     /// Waits until libtest has opened its log.
     #[cfg(target_os = "linux")]
-    fn pass(&mut self, gate: Gate) -> io::Result<()> {
+    fn pass(&mut self, gate: StdoutGate) -> io::Result<()> {
         let is_opened = gate.wait(self.pidfd.as_ref());
-        if let Some(ledger) = self.ledger.as_mut().filter(|_| is_opened) {
+        if let Some(log_path) = self.log_path.as_mut().filter(|_| is_opened) {
             // By the worker alone: none of its tests has begun.
-            ledger.close();
+            log_path.close();
         }
         let stdout = self.sources.iter().find(|source| source.stream == Stream::Stdout);
         stdout.map_or(Ok(()), |stdout| gate.lift(&stdout.file))
@@ -100,9 +100,9 @@ impl<'g> Supervised<'g> {
     /// The same for a worker that a prepared process has forked; none where it does not.
     #[cfg(target_os = "linux")]
     pub fn fork(
-        prepared: &Prepared,
+        prepared: &ForkServer,
         command: &Command,
-        groups: &'g Groups,
+        groups: &'g ProcessGroups,
         role: Role,
     ) -> Option<io::Result<Self>> {
         let pipe = || Some(std::io::pipe().ok()?).map(|(ours, its)| (ours.into(), its.into()));
@@ -120,9 +120,9 @@ impl<'g> Supervised<'g> {
 
     #[cfg(not(target_os = "linux"))]
     pub fn fork(
-        prepared: &Prepared,
+        prepared: &ForkServer,
         _command: &Command,
-        _groups: &'g Groups,
+        _groups: &'g ProcessGroups,
         _role: Role,
     ) -> Option<io::Result<Self>> {
         match *prepared {}

@@ -2,22 +2,22 @@
 
 use std::fs;
 
-use super::event::Hearing;
+use super::event::StdinWait;
 use super::procfs::children_of;
 
 /// Whether a process, or what it has started, waits for the end of its input: then that is
 /// enough to make it stop, and a signal on top would cut its cleaning up short.
-pub fn hearing(pid: u32) -> Hearing {
+pub fn stdin_wait(pid: u32) -> StdinWait {
     if !cfg!(target_os = "linux") {
-        return Hearing::Unknown;
+        return StdinWait::Unknown;
     }
     let mut family = vec![pid];
-    let mut found = Hearing::Deaf;
+    let mut found = StdinWait::NotWaiting;
     while let Some(pid) = family.pop() {
         match hearing_of(pid) {
-            Hearing::Listens => return Hearing::Listens,
-            Hearing::Unknown => found = Hearing::Unknown,
-            Hearing::Deaf => {}
+            StdinWait::Waiting => return StdinWait::Waiting,
+            StdinWait::Unknown => found = StdinWait::Unknown,
+            StdinWait::NotWaiting => {}
         }
         family.extend(children_of(&pid.to_string()));
     }
@@ -26,21 +26,21 @@ pub fn hearing(pid: u32) -> Hearing {
 
 /// What each thread of a process waits for (proc(5), `/proc/PID/syscall`: the number of the
 /// call, then its arguments).
-fn hearing_of(pid: u32) -> Hearing {
+fn hearing_of(pid: u32) -> StdinWait {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-    let mut found = Hearing::Deaf;
+    let mut found = StdinWait::NotWaiting;
     for thread in threads {
         let Ok(call) = fs::read_to_string(thread.path().join("syscall")) else {
-            found = Hearing::Unknown;
+            found = StdinWait::Unknown;
             continue;
         };
         let mut words = call.split_whitespace();
         let (number, first) = (words.next().unwrap_or_default(), words.next());
         match waits_in(number) {
-            Some(Waits::ToRead) if first == Some("0x0") => return Hearing::Listens,
-            Some(Waits::ForEvents) if watches_input(pid) => return Hearing::Listens,
+            Some(Waits::ToRead) if first == Some("0x0") => return StdinWait::Waiting,
+            Some(Waits::ForEvents) if watches_input(pid) => return StdinWait::Waiting,
             // What it waits for stands in its memory; or it runs, and may read next.
-            Some(Waits::ForAny) | None => found = Hearing::Unknown,
+            Some(Waits::ForAny) | None => found = StdinWait::Unknown,
             Some(_) => {}
         }
     }
