@@ -18,7 +18,7 @@ use crate::leaks::baseline::{self, Baseline, Comparison};
 use crate::leaks::classify;
 use crate::model::event::{Event, LeakedBy};
 use crate::model::outcome::Outcome;
-use crate::model::output_file::Floods;
+use crate::model::output_file::OutputFiles;
 use crate::model::summary::Summary;
 use crate::model::test::TestId;
 use crate::model::verdict::Verdict;
@@ -92,7 +92,8 @@ fn context<'r>(session: &Session<'r>, interrupts: &'r Interrupts) -> Result<Cont
     if !settings.write_baseline {
         context.baseline = Baseline::load(&baseline::path(&root))?;
     }
-    context.floods = (!settings.nested).then(|| Floods::new(&workspace.state_dir)).flatten();
+    context.output_files =
+        (!settings.nested).then(|| OutputFiles::new(&workspace.state_dir)).flatten();
     context.root = root;
     context.nocapture = settings.nocapture;
     context.show_output = settings.show_output;
@@ -175,7 +176,9 @@ fn run_tests(
     context.groups.release_build();
     let mut summary = summary?;
     summary.list_failures += inventory.failures.len();
-    if let Some((path, why)) = context.floods.as_ref().and_then(|floods| floods.failure()) {
+    if let Some((path, why)) =
+        context.output_files.as_ref().and_then(|output_files| output_files.failure())
+    {
         reports.show(&Event::Warning(Warning::OutputNotKept { path, why }));
     }
     if !daemons.is_empty() {
@@ -188,7 +191,7 @@ fn run_tests(
             reports.show(&Event::Warning(Warning::OrphansKilled { count: strays }));
         }
     } else {
-        let leaks = classify::of_run(left, settings.leaks);
+        let leaks = classify::leaks_of_run(left, settings.leaks);
         if !leaks.is_empty() {
             summary.add_leaks(&leaks);
             reports.show(&Event::LeftBehind { by: LeakedBy::Run, leaks });
@@ -258,7 +261,7 @@ fn keep_output_files(
     context: &Context<'_>,
     settings: &Settings,
 ) {
-    let Some(floods) = &context.floods else { return };
+    let Some(output_files) = &context.output_files else { return };
     let is_shown = !verdict.outcome.is_success() || settings.show_output;
     let is_for_people = settings.format == MessageFormat::Human;
     let before = verdict.failed_before.iter_mut().map(|attempt| &mut attempt.output);
@@ -266,7 +269,7 @@ fn keep_output_files(
     let name = View { inventory: context.inventory, settings }.id(test);
     for output in before.chain(last) {
         if is_for_people && human::is_cut(output) {
-            output.spill(floods);
+            output.write_to_file(output_files);
         }
         output.keep(&name);
     }

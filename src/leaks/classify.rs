@@ -7,13 +7,13 @@ use std::time::Duration;
 use super::symbols::{Call, Module, Symbols};
 use crate::config::leak_rules::LeakRules;
 use crate::frames::Address;
-use crate::leaks::finding::{Finding, Left};
+use crate::leaks::finding::{Finding, Leftover};
 use crate::model::duration::seconds;
 use crate::model::leak::{Leak, LeakAction, LeakKind};
 use crate::process::procfs::ProcessInfo;
 
 /// What is needed to name the places of one worker.
-pub struct Names<'n> {
+pub struct Symbolizer<'n> {
     pub symbols: &'n mut Symbols,
     pub modules: &'n [Module],
     pub executable: &'n Path,
@@ -25,7 +25,7 @@ pub struct Names<'n> {
 /// The kernel keeps so many bytes of a thread's name.
 const LONGEST_NAME: usize = 15;
 
-impl Names<'_> {
+impl Symbolizer<'_> {
     pub fn calls(&mut self, addresses: &[u64]) -> Vec<Call> {
         self.symbols.calls(addresses, self.modules, self.executable, self.root)
     }
@@ -38,11 +38,11 @@ impl Names<'_> {
 
 /// The leaks that the rules do not hide, gravest first. `was_there` says whether a leak is an
 /// old one that the project's baseline lists.
-pub fn judge(
+pub fn classify(
     findings: &[Finding],
     rules: &LeakRules,
     was_there: impl Fn(LeakKind, &str) -> bool,
-    names: &mut Names<'_>,
+    names: &mut Symbolizer<'_>,
 ) -> Vec<Leak> {
     let leaks = findings.iter().filter_map(|finding| leak(finding, rules, names));
     let mut leaks: Vec<Leak> = leaks.filter(|leak| !was_there(leak.kind, &leak.what)).collect();
@@ -51,7 +51,7 @@ pub fn judge(
 }
 
 /// Processes that no worker knows: neither the environment nor any mark tells whose they are.
-pub fn of_run(left: Vec<ProcessInfo>, command_line: Option<LeakAction>) -> Vec<Leak> {
+pub fn leaks_of_run(left: Vec<ProcessInfo>, command_line: Option<LeakAction>) -> Vec<Leak> {
     let rules = LeakRules::new(&[], command_line);
     let leak = |ProcessInfo { pid, command, age }| {
         let (kind, what, place, stack) = (LeakKind::Process, command, None, Vec::new());
@@ -62,16 +62,16 @@ pub fn of_run(left: Vec<ProcessInfo>, command_line: Option<LeakAction>) -> Vec<L
     left.into_iter().map(leak).filter(|leak| leak.action != LeakAction::Allow).collect()
 }
 
-fn leak(finding: &Finding, rules: &LeakRules, names: &mut Names<'_>) -> Option<Leak> {
+fn leak(finding: &Finding, rules: &LeakRules, names: &mut Symbolizer<'_>) -> Option<Leak> {
     let calls = names.calls(&finding.stack);
     let (kind, what, detail, place) = match &finding.what {
-        Left::Thread { name, lived_on, was_waiting, .. } => {
+        Leftover::Thread { name, lived_on, was_waiting, .. } => {
             let pool = pool_of(&calls);
             let kind = if pool.is_some() { LeakKind::Pool } else { LeakKind::Thread };
             let what = pool.map_or_else(|| shown_name(name, names.of_test), str::to_owned);
             (kind, what, thread_detail(*lived_on, *was_waiting), place_of(&calls))
         }
-        Left::Panic { thread, message, methods, raised } => {
+        Leftover::Panic { thread, message, methods, raised } => {
             if is_scoped(&calls) {
                 return None;
             }
@@ -82,7 +82,7 @@ fn leak(finding: &Finding, rules: &LeakRules, names: &mut Names<'_>) -> Option<L
             let detail = format!("in thread `{thread}`, which nobody joined");
             (LeakKind::Panic, message, detail, place_of(&raised))
         }
-        Left::Process { pid, command, age, lived_on } => {
+        Leftover::Process { pid, command, age, lived_on } => {
             let detail = match lived_on {
                 Some(lived_on) => format!("pid {pid}, {}", then_ended(*lived_on)),
                 None => killed(*pid, *age),
@@ -116,7 +116,7 @@ fn is_by_macro(raised: &[Call]) -> bool {
     raised.iter().any(|call| call.function.starts_with("std::panicking::begin_panic_handler"))
 }
 
-/// Whether a method is the one that tells the type of a text. Names that have types in them say
+/// Whether a method is the one that tells the type of a text. Symbolizer that have types in them say
 /// so, as the standard library's own do.
 fn is_of_text(type_id: &[Call]) -> bool {
     const OF_TEXTS: [&str; 2] =
@@ -158,7 +158,7 @@ fn place_of(calls: &[Call]) -> Option<String> {
 
 /// The calls of a waiting thread that tell a person something: the last call into a library,
 /// and what led to it. Where nothing but libraries is known, their innermost calls.
-pub fn essential(calls: &[Call]) -> &[Call] {
+pub fn relevant_calls(calls: &[Call]) -> &[Call] {
     const INNERMOST: usize = 5;
     let first = calls.iter().position(|call| !is_machinery(call));
     let last = calls.iter().rposition(|call| !is_machinery(call));
@@ -283,8 +283,8 @@ mod tests {
             call("web::db::tests::waits", Some("src/db.rs:120")),
             call("core::ops::function::FnOnce::call_once", None),
         ];
-        assert_eq!(essential(&calls), &calls[1..4]);
-        assert_eq!(essential(&calls[..2]), &calls[..2]);
+        assert_eq!(relevant_calls(&calls), &calls[1..4]);
+        assert_eq!(relevant_calls(&calls[..2]), &calls[..2]);
     }
 
     #[test]

@@ -7,13 +7,13 @@ use crate::frames::Address;
 /// Something that a test may have left behind, as far as the worker's own facts go.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finding {
-    pub what: Left,
+    pub what: Leftover,
     /// Where it was started, innermost first.
     pub stack: Vec<Address>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub enum Left {
+pub enum Leftover {
     Thread {
         name: String,
         tid: u32,

@@ -3,8 +3,8 @@
 pub mod baseline;
 pub mod classify;
 pub mod finding;
+pub mod observations;
 pub mod orphans;
 pub mod symbols;
 pub mod traces;
 pub mod vtables;
-pub mod watch;

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::watch::{Fate, Watches};
-use crate::leaks::finding::{Finding, Left, Subject};
+use super::observations::{Conclusion, Observations};
+use crate::leaks::finding::{Finding, Leftover, Subject};
 use crate::process::clock;
 use crate::process::inspector::{Inspector, Orphan};
 
@@ -14,15 +14,15 @@ pub struct Orphans {
     linger: Duration,
     /// Their linger begins when the worker ends, and they are looked at first.
     since: Option<Instant>,
-    watches: Watches,
+    observations: Observations,
     open: Vec<u32>,
     left: BTreeMap<u32, Finding>,
 }
 
 impl Orphans {
     pub fn new(linger: Duration) -> Orphans {
-        let (watches, open, left) = (Watches::default(), Vec::new(), BTreeMap::new());
-        Orphans { linger, since: None, watches, open, left }
+        let (observations, open, left) = (Observations::default(), Vec::new(), BTreeMap::new());
+        Orphans { linger, since: None, observations, open, left }
     }
 
     /// Looks at all that is the worker's own.
@@ -40,14 +40,14 @@ impl Orphans {
         for orphan in orphans {
             let seen = look.process(orphan.pid);
             let fate = match is_over {
-                true => self.watches.look(Subject::Process { pid: orphan.pid }, seen, now),
-                false if seen.is_none() => Fate::Gone,
-                false => Fate::Unsure,
+                true => self.observations.look(Subject::Process { pid: orphan.pid }, seen, now),
+                false if seen.is_none() => Conclusion::Gone,
+                false => Conclusion::Undecided,
             };
             match fate {
-                Fate::Stays { .. } => self.stays(orphan, look),
-                Fate::Unsure => self.open.push(orphan.pid),
-                Fate::Gone => {}
+                Conclusion::Stays { .. } => self.stays(orphan, look),
+                Conclusion::Undecided => self.open.push(orphan.pid),
+                Conclusion::Gone => {}
             }
         }
     }
@@ -55,7 +55,7 @@ impl Orphans {
     fn stays(&mut self, orphan: &Orphan, look: &dyn Inspector) {
         if let Some(command) = look.command_line(orphan.pid) {
             let (pid, age) = (orphan.pid, orphan.age);
-            let what = Left::Process { pid, command, age, lived_on: None };
+            let what = Leftover::Process { pid, command, age, lived_on: None };
             self.left.entry(pid).or_insert(Finding { what, stack: Vec::new() });
         }
     }
@@ -66,7 +66,7 @@ impl Orphans {
     }
 
     /// What was left, by the numbers of the processes, which have to be ended.
-    pub fn into_left(self) -> BTreeMap<u32, Finding> {
+    pub fn into_findings(self) -> BTreeMap<u32, Finding> {
         self.left
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::frames::{Address, Frame};
-use crate::leaks::finding::{Finding, Left, Subject};
+use crate::leaks::finding::{Finding, Leftover, Subject};
 use crate::model::numbers::NumberMap;
 use crate::process::clock;
 
@@ -299,7 +299,7 @@ impl Traces {
     }
 
     /// Whether something is within its linger, or may be about to end.
-    pub fn has_open(&self) -> bool {
+    pub fn has_pending(&self) -> bool {
         self.open().next().is_some()
     }
 
@@ -312,7 +312,7 @@ impl Traces {
     }
 
     /// The threads among that, and where they were started.
-    pub fn open_threads(&self) -> impl Iterator<Item = (u32, &[Address])> {
+    pub fn pending_threads(&self) -> impl Iterator<Item = (u32, &[Address])> {
         self.open().filter_map(|subject| match subject {
             Subject::Thread { number, .. } => Some((number, &*self.threads.get(&number)?.stack)),
             Subject::Process { .. } => None,
@@ -320,7 +320,7 @@ impl Traces {
     }
 
     /// The processes among that.
-    pub fn open_processes(&self) -> impl Iterator<Item = u32> + '_ {
+    pub fn pending_processes(&self) -> impl Iterator<Item = u32> + '_ {
         self.open().filter_map(|subject| match subject {
             Subject::Process { pid } => Some(pid),
             Subject::Thread { .. } => None,
@@ -416,7 +416,7 @@ impl Traces {
     /// A process of this test that nobody has told of, or that lost its parent. It was started
     /// where the one was to whose group or session it belongs, or else where its test starts
     /// all of its own, if that is one place.
-    pub fn take_home(&mut self, pid: u32, test: usize, kin: [u32; 2], began: Instant) {
+    pub fn adopt(&mut self, pid: u32, test: usize, kin: [u32; 2], began: Instant) {
         let of_kin = self.kin(kin).filter(|started| started.test == test);
         let stack = of_kin.map(|started| started.stack.clone());
         let (ended, lingered, command) = (None, None, String::new());
@@ -462,7 +462,7 @@ impl Traces {
         let command = command.unwrap_or_else(|| process.command.clone());
         let of_test = || self.starts.get(&process.test).and_then(Place::known);
         let stack = process.stack.clone().or_else(of_test).unwrap_or_default();
-        Some(Finding { what: Left::Process { pid, command, age, lived_on }, stack })
+        Some(Finding { what: Leftover::Process { pid, command, age, lived_on }, stack })
     }
 
     /// What this test has left has been told.
@@ -483,7 +483,7 @@ impl Traces {
         // One that a dying worker took with it had no time to end by itself.
         let Some(Lingered { was_waiting, .. }) = thread.lingered else { return Vec::new() };
         let (name, stack) = (thread.name.clone(), thread.stack.clone());
-        let what = Left::Thread { name, tid: thread.tid, lived_on, was_waiting };
+        let what = Leftover::Thread { name, tid: thread.tid, lived_on, was_waiting };
         vec![Finding { what, stack }]
     }
 }
@@ -491,7 +491,7 @@ impl Traces {
 fn of_panic(thread: &Thread, panic: &Panic) -> Finding {
     let (name, stack) = (thread.name.clone(), thread.stack.clone());
     let (message, raised) = (panic.message.clone(), panic.raised.clone());
-    let what = Left::Panic { thread: name, message, methods: panic.methods, raised };
+    let what = Leftover::Panic { thread: name, message, methods: panic.methods, raised };
     Finding { what, stack }
 }
 

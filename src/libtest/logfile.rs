@@ -4,16 +4,16 @@ use std::collections::HashMap;
 
 /// One line of the ledger: what became of a test.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LedgerEntry {
+pub struct LogfileEntry {
     /// The place of the test in the list of those that were handed out.
     pub test: usize,
-    pub verdict: LedgerVerdict,
+    pub verdict: LogfileVerdict,
     /// What libtest said besides, such as `test did not panic as expected`.
     pub message: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LedgerVerdict {
+pub enum LogfileVerdict {
     Ok,
     Failed,
     Ignored,
@@ -23,7 +23,7 @@ pub enum LedgerVerdict {
 /// `ignored NAME`. The message may hold anything, line ends too, so an entry is matched
 /// from its end, against the names that the binary has.
 #[derive(Debug)]
-pub struct LedgerReader<'n> {
+pub struct LogfileReader<'n> {
     /// Every test of the binary with its place in the listing: ignored ones have lines too.
     names: &'n HashMap<String, usize>,
     /// From the place in the listing to the place among those that were handed out. An
@@ -42,7 +42,7 @@ pub struct LedgerReader<'n> {
 /// What is kept of the beginning of a message in the ledger: it may be a panic's, of any length.
 pub(super) const LONGEST_MESSAGE: usize = 64 * 1024;
 
-impl<'n> LedgerReader<'n> {
+impl<'n> LogfileReader<'n> {
     pub fn new(
         names: &'n HashMap<String, usize>,
         handed_out: impl IntoIterator<Item = usize>,
@@ -50,12 +50,12 @@ impl<'n> LedgerReader<'n> {
         let open = handed_out.into_iter().enumerate().map(|(index, test)| (test, index));
         let longest = names.keys().map(String::len).max().unwrap_or(0);
         let (open, record, line) = (open.collect(), String::new(), Vec::new());
-        LedgerReader { names, open, seen: 0, longest, record, line }
+        LogfileReader { names, open, seen: 0, longest, record, line }
     }
 
     /// Takes the next bytes of the stream and gives the entries that they complete.
     /// Lines about tests that were not handed out are dropped.
-    pub fn read(&mut self, bytes: &[u8]) -> Vec<LedgerEntry> {
+    pub fn read(&mut self, bytes: &[u8]) -> Vec<LogfileEntry> {
         let mut entries = Vec::new();
         let mut lines = bytes.split(|byte| *byte == b'\n');
         let last = lines.next_back().unwrap_or_default();
@@ -72,14 +72,14 @@ impl<'n> LedgerReader<'n> {
         entries
     }
 
-    fn take_line(&mut self, line: &str) -> Option<LedgerEntry> {
+    fn take_line(&mut self, line: &str) -> Option<LogfileEntry> {
         self.record.push_str(line);
         match self.entry(&self.record) {
             Some((test, verdict, message)) => {
                 self.record.clear();
                 self.seen += 1;
                 let test = self.open.remove(&test)?;
-                Some(LedgerEntry { test, verdict, message })
+                Some(LogfileEntry { test, verdict, message })
             }
             None => {
                 match may_go_on(&self.record) {
@@ -96,11 +96,11 @@ impl<'n> LedgerReader<'n> {
         }
     }
 
-    fn entry(&self, record: &str) -> Option<(usize, LedgerVerdict, Option<String>)> {
+    fn entry(&self, record: &str) -> Option<(usize, LogfileVerdict, Option<String>)> {
         let words = [
-            ("ok", LedgerVerdict::Ok),
-            ("failed", LedgerVerdict::Failed),
-            ("ignored", LedgerVerdict::Ignored),
+            ("ok", LogfileVerdict::Ok),
+            ("failed", LogfileVerdict::Failed),
+            ("ignored", LogfileVerdict::Ignored),
         ];
         let (verdict, rest) = words
             .iter()

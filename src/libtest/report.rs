@@ -3,20 +3,20 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::model::output::{Bounded, Output};
-use crate::model::output_file::Floods;
+use crate::model::output::{Output, TruncatedOutput};
+use crate::model::output_file::OutputFiles;
 
 /// What one worker printed, taken apart while it comes: the captured output of each failed
 /// test, and whatever else there was.
 #[derive(Debug)]
 pub struct ReportReader {
     names: HashMap<String, usize>,
-    sections: HashMap<usize, Bounded>,
+    sections: HashMap<usize, TruncatedOutput>,
     current: Option<usize>,
     line: Vec<u8>,
     /// Whether the beginning of the line has been taken already.
     is_cut: bool,
-    rest: Bounded,
+    rest: TruncatedOutput,
     /// How often there was the first line of a report, and the last one. The first of all is
     /// libtest's own; more are what tests print or have others print.
     heads: usize,
@@ -26,7 +26,7 @@ pub struct ReportReader {
     /// `running 0 tests`: the names that were handed out may not be known to the binary. A test
     /// may print that as well.
     pub may_have_run_nothing: bool,
-    floods: Option<Arc<Floods>>,
+    output_files: Option<Arc<OutputFiles>>,
 }
 
 impl ReportReader {
@@ -38,18 +38,18 @@ impl ReportReader {
             current: None,
             line: Vec::new(),
             is_cut: false,
-            rest: Bounded::default(),
+            rest: TruncatedOutput::default(),
             heads: 0,
             ends: 0,
             counted: None,
             may_have_run_nothing: false,
-            floods: None,
+            output_files: None,
         }
     }
 
     /// What is too much to be kept goes there.
-    pub fn with_floods(self, floods: Option<Arc<Floods>>) -> Self {
-        ReportReader { rest: Bounded::new(floods.as_ref()), floods, ..self }
+    pub fn with_output_files(self, output_files: Option<Arc<OutputFiles>>) -> Self {
+        ReportReader { rest: TruncatedOutput::new(output_files.as_ref()), output_files, ..self }
     }
 
     pub fn read(&mut self, mut bytes: &[u8]) {
@@ -61,7 +61,7 @@ impl ReportReader {
         }
         self.line.extend_from_slice(bytes);
         // A flood without line ends must not be kept whole.
-        if self.line.len() > Bounded::PART {
+        if self.line.len() > TruncatedOutput::PART {
             self.take_line();
             self.is_cut = true;
         }
@@ -69,13 +69,13 @@ impl ReportReader {
 
     fn take_line(&mut self) {
         let line = std::mem::take(&mut self.line);
-        if self.is_cut || line.len() > Bounded::PART {
+        if self.is_cut || line.len() > TruncatedOutput::PART {
             return self.section().push(&line);
         }
         let text = std::str::from_utf8(&line).unwrap_or_default().trim_end();
         if let Some(test) = self.header(text) {
             self.current = Some(test);
-            self.sections.insert(test, Bounded::new(self.floods.as_ref()));
+            self.sections.insert(test, TruncatedOutput::new(self.output_files.as_ref()));
             return;
         }
         self.note_frame(text);
@@ -86,7 +86,7 @@ impl ReportReader {
         }
     }
 
-    fn section(&mut self) -> &mut Bounded {
+    fn section(&mut self) -> &mut TruncatedOutput {
         let section = self.current.and_then(|test| self.sections.get_mut(&test));
         section.unwrap_or(&mut self.rest)
     }
@@ -179,7 +179,7 @@ fn is_frame(text: &str) -> bool {
 }
 
 /// Where a test panicked, from its output: `panicked at tests/api.rs:14:5`.
-pub fn reason(output: &str) -> Option<String> {
+pub fn failure_reason(output: &str) -> Option<String> {
     let panicked = output.lines().find_map(|line| {
         let at = line.find("' panicked at ").or_else(|| line.find(") panicked at "))?;
         Some(line[at + 2..].trim_end_matches(':').to_owned())

@@ -6,7 +6,7 @@ use super::list::*;
 use super::logfile::*;
 use super::report::*;
 use super::select::*;
-use crate::model::output::Bounded;
+use crate::model::output::TruncatedOutput;
 
 #[test]
 fn a_list_is_read_around_chatter() {
@@ -14,10 +14,10 @@ fn a_list_is_read_around_chatter() {
     assert_eq!(parse_list(text), ["a::b", "with: colon", "r#fn", "bench", "b"]);
 }
 
-fn read_all(names: &[&str], chunks: &[&[u8]]) -> Vec<(String, LedgerVerdict, Option<String>)> {
+fn read_all(names: &[&str], chunks: &[&[u8]]) -> Vec<(String, LogfileVerdict, Option<String>)> {
     let mut all = by_name(names);
     all.insert("not::handed_out".into(), names.len());
-    let mut reader = LedgerReader::new(&all, 0..names.len());
+    let mut reader = LogfileReader::new(&all, 0..names.len());
     let entries = chunks.iter().flat_map(|chunk| reader.read(chunk));
     entries
         .collect::<Vec<_>>()
@@ -33,19 +33,19 @@ fn by_name(names: &[&str]) -> HashMap<String, usize> {
 #[test]
 fn the_line_of_an_ignored_test_does_not_swallow_the_next_one() {
     let found = read_all(&["a"], &[&b"ignored: two\nlines not::handed_out\nok a\n"[..]]);
-    assert_eq!(found, [("a".into(), LedgerVerdict::Ok, None)]);
+    assert_eq!(found, [("a".into(), LogfileVerdict::Ok, None)]);
 }
 
 #[test]
 fn a_name_may_be_cut_in_the_middle_of_a_letter() {
     let line = "ok größe\n".as_bytes();
     let found = read_all(&["größe"], &[&line[..6], &line[6..]]);
-    assert_eq!(found, [("größe".into(), LedgerVerdict::Ok, None)]);
+    assert_eq!(found, [("größe".into(), LogfileVerdict::Ok, None)]);
 }
 
 #[test]
 fn ledger_lines_are_matched_from_their_end() {
-    use LedgerVerdict::*;
+    use LogfileVerdict::*;
     let names = ["a", "b", "c d", "m::e"];
     let found = read_all(
         &names,
@@ -170,7 +170,7 @@ proptest! {
         bytes.truncate(bytes.len().saturating_sub(end / 40));
         let names = by_name(&["a", "b c", "m::größe"]);
         let read = |chunks: &[&[u8]]| {
-            let mut ledger = LedgerReader::new(&names, [0, 1]);
+            let mut ledger = LogfileReader::new(&names, [0, 1]);
             let mut report = ReportReader::new(["a", "b c"]);
             let mut entries = Vec::new();
             for chunk in chunks {
@@ -192,7 +192,7 @@ proptest! {
     #[test]
     fn no_bytes_make_the_readers_panic(chunks in prop::collection::vec("\\PC{0,30}|ok a\n|failed: x", 0..8)) {
         let names = by_name(&["a", "b"]);
-        let mut ledger = LedgerReader::new(&names, [0, 1]);
+        let mut ledger = LogfileReader::new(&names, [0, 1]);
         let mut report = ReportReader::new(["a", "b"]);
         for chunk in &chunks {
             ledger.read(chunk.as_bytes());
@@ -238,12 +238,12 @@ pub fn in_chunks(bytes: &[u8], mut cuts: Vec<usize>) -> Vec<&[u8]> {
 fn a_long_message_costs_no_time_and_hides_no_verdict() {
     for flood in ["word ".repeat(2_000_000), "line of it\n".repeat(300_000)] {
         let names = by_name(&["a", "b"]);
-        let mut reader = LedgerReader::new(&names, [0, 1]);
+        let mut reader = LogfileReader::new(&names, [0, 1]);
         let text = format!("failed: {flood} a\nok b\n");
         let chunks = text.as_bytes().chunks(64 * 1024);
-        let entries: Vec<LedgerEntry> = chunks.flat_map(|chunk| reader.read(chunk)).collect();
+        let entries: Vec<LogfileEntry> = chunks.flat_map(|chunk| reader.read(chunk)).collect();
         let verdicts: Vec<_> = entries.iter().map(|e| (e.test, e.verdict)).collect();
-        assert_eq!(verdicts, [(0, LedgerVerdict::Failed), (1, LedgerVerdict::Ok)]);
+        assert_eq!(verdicts, [(0, LogfileVerdict::Failed), (1, LogfileVerdict::Ok)]);
         assert!(entries[0].message.as_ref().unwrap().len() < 4 * LONGEST_MESSAGE);
     }
 }
@@ -251,7 +251,7 @@ fn a_long_message_costs_no_time_and_hides_no_verdict() {
 #[test]
 fn the_rest_of_a_long_line_is_no_header() {
     let mut reader = ReportReader::new(["a"]);
-    reader.read(&[b'x'; Bounded::PART + 1]);
+    reader.read(&[b'x'; TruncatedOutput::PART + 1]);
     reader.read(b"---- a stdout ----\ntest result: ok");
     let (sections, _) = reader.finish();
     assert!(sections.is_empty());
@@ -312,6 +312,6 @@ fn the_reason_is_the_place_of_the_panic() {
         ("nothing\n", None),
     ];
     for (output, expected) in table {
-        assert_eq!(reason(output).as_deref(), expected, "{output}");
+        assert_eq!(failure_reason(output).as_deref(), expected, "{output}");
     }
 }

@@ -1,22 +1,22 @@
-//! What tests print, in bounded memory, with the whole of a flood in a file.
+//! What tests print, in bounded memory, with the whole of a file in a file.
 
 use std::ops::Deref;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::output_file::{Flood, Floods, Writer};
+use super::output_file::{OutputFile, OutputFileWriter, OutputFiles};
 
 /// What a test has printed, as far as it is kept in memory, and where the rest is.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Output {
     bytes: Vec<u8>,
-    floods: Vec<Arc<Flood>>,
+    output_files: Vec<Arc<OutputFile>>,
 }
 
 impl Output {
     pub fn append(&mut self, mut other: Output) {
         self.bytes.append(&mut other.bytes);
-        self.floods.append(&mut other.floods);
+        self.output_files.append(&mut other.output_files);
     }
 
     /// Takes off the end what is not the test's.
@@ -24,31 +24,31 @@ impl Output {
         let surplus = self.bytes.len().saturating_sub(length);
         self.bytes.truncate(length);
         // The last one ends as this does; nobody else knows of it yet.
-        if let Some(flood) = self.floods.last_mut().and_then(Arc::get_mut) {
-            flood.cut(surplus as u64);
+        if let Some(file) = self.output_files.last_mut().and_then(Arc::get_mut) {
+            file.cut(surplus as u64);
         }
     }
 
     /// Writes all of it to a file too, for whom it is too long to be shown.
-    pub fn spill(&mut self, floods: &Arc<Floods>) {
-        if !self.floods.is_empty() {
+    pub fn write_to_file(&mut self, output_files: &Arc<OutputFiles>) {
+        if !self.output_files.is_empty() {
             return;
         }
-        let writer = floods.begin().and_then(|mut writer| {
+        let writer = output_files.begin().and_then(|mut writer| {
             writer.write(&self.bytes);
             writer.finish()
         });
-        self.floods.extend(writer.map(Arc::new));
+        self.output_files.extend(writer.map(Arc::new));
     }
 
     /// Its files stay, for it is reported.
     pub fn keep(&self, name: &str) {
-        self.floods.iter().for_each(|flood| flood.keep(name));
+        self.output_files.iter().for_each(|file| file.keep(name));
     }
 
     /// Files that stay.
-    pub fn kept(&self) -> impl Iterator<Item = (&Flood, &Path)> {
-        self.floods.iter().filter_map(|flood| Some((&**flood, flood.path()?)))
+    pub fn kept(&self) -> impl Iterator<Item = (&OutputFile, &Path)> {
+        self.output_files.iter().filter_map(|file| Some((&**file, file.path()?)))
     }
 }
 
@@ -62,41 +62,45 @@ impl Deref for Output {
 
 impl From<Vec<u8>> for Output {
     fn from(bytes: Vec<u8>) -> Output {
-        Output { bytes, floods: Vec::new() }
+        Output { bytes, output_files: Vec::new() }
     }
 }
 
 /// Bytes with a bound: the beginning and the end are kept, the middle is counted, and all of it
 /// goes to a file where there is a place for it.
 #[derive(Debug, Default)]
-pub struct Bounded {
+pub struct TruncatedOutput {
     head: Vec<u8>,
     tail: Vec<u8>,
     dropped: usize,
-    floods: Option<Arc<Floods>>,
-    flood: Option<Writer>,
+    output_files: Option<Arc<OutputFiles>>,
+    file: Option<OutputFileWriter>,
 }
 
-impl Bounded {
+impl TruncatedOutput {
     /// What is kept of each of the two ends, in bytes: more than anybody scrolls through,
     /// and 1,000 failures still fit into memory.
     pub const PART: usize = 128 * 1024;
 
-    /// One whose floods go there.
-    pub fn new(floods: Option<&Arc<Floods>>) -> Bounded {
-        Bounded { floods: floods.cloned(), ..Bounded::default() }
+    /// One whose output_files go there.
+    pub fn new(output_files: Option<&Arc<OutputFiles>>) -> TruncatedOutput {
+        TruncatedOutput { output_files: output_files.cloned(), ..TruncatedOutput::default() }
     }
 
     /// A text of which so many bytes were left out before it came here, and all went there.
-    pub fn shortened(text: &[u8], left_out: usize, flood: Option<Writer>) -> Bounded {
-        let mut kept = Bounded { dropped: left_out, ..Bounded::default() };
+    pub fn shortened(
+        text: &[u8],
+        left_out: usize,
+        file: Option<OutputFileWriter>,
+    ) -> TruncatedOutput {
+        let mut kept = TruncatedOutput { dropped: left_out, ..TruncatedOutput::default() };
         kept.keep(text);
-        Bounded { flood, ..kept }
+        TruncatedOutput { file, ..kept }
     }
 
     pub fn push(&mut self, bytes: &[u8]) {
-        if let Some(flood) = &mut self.flood {
-            flood.write(bytes);
+        if let Some(file) = &mut self.file {
+            file.write(bytes);
         }
         self.keep(bytes);
     }
@@ -108,7 +112,7 @@ impl Bounded {
         self.tail.extend_from_slice(tail);
         // Cutting at twice the bound keeps the moving of bytes rare.
         if self.tail.len() > 2 * Self::PART {
-            self.spill();
+            self.begin_file();
             let surplus = self.tail.len() - Self::PART;
             self.tail.drain(..surplus);
             self.dropped += surplus;
@@ -116,36 +120,36 @@ impl Bounded {
     }
 
     /// Begins the file, with all that there was so far, if there is none and nothing is missing.
-    fn spill(&mut self) {
-        if self.flood.is_none() && self.dropped == 0 {
-            self.flood = self.floods.as_ref().and_then(Floods::begin);
+    fn begin_file(&mut self) {
+        if self.file.is_none() && self.dropped == 0 {
+            self.file = self.output_files.as_ref().and_then(OutputFiles::begin);
             for part in [&self.head, &self.tail] {
-                self.flood.iter_mut().for_each(|flood| flood.write(part));
+                self.file.iter_mut().for_each(|file| file.write(part));
             }
         }
     }
 
-    /// What comes behind it, and may be a flood itself.
-    pub fn append(&mut self, other: Bounded) {
+    /// What comes behind it, and may be a file itself.
+    pub fn append(&mut self, other: TruncatedOutput) {
         if other.dropped == 0 {
             self.push(&other.head);
             return self.push(&other.tail);
         }
-        self.spill();
-        match (&mut self.flood, other.flood) {
-            (Some(flood), Some(others)) => flood.append(others),
+        self.begin_file();
+        match (&mut self.file, other.file) {
+            (Some(file), Some(others)) => file.append(others),
             // Half of it would be called the whole.
-            _ => self.flood = None,
+            _ => self.file = None,
         }
-        self.floods = None;
+        self.output_files = None;
         self.keep(&other.head);
         self.keep(&other.tail);
         self.dropped += other.dropped;
     }
 
     pub fn into_output(mut self) -> Output {
-        let floods = self.flood.take().and_then(Writer::finish).map(Arc::new);
-        Output { floods: floods.into_iter().collect(), bytes: self.into_bytes() }
+        let output_files = self.file.take().and_then(OutputFileWriter::finish).map(Arc::new);
+        Output { output_files: output_files.into_iter().collect(), bytes: self.into_bytes() }
     }
 
     pub fn into_bytes(mut self) -> Vec<u8> {
@@ -169,15 +173,15 @@ mod tests {
         fn what_is_kept_has_a_bound(
             pieces in prop::collection::vec((any::<u8>(), 0_usize..300_000), 0..12),
         ) {
-            let mut kept = Bounded::default();
+            let mut kept = TruncatedOutput::default();
             let mut all = Vec::new();
             for (byte, length) in pieces {
                 kept.push(&vec![byte; length]);
                 all.extend(vec![byte; length]);
             }
             let kept = kept.into_bytes();
-            prop_assert!(kept.len() <= 4 * Bounded::PART);
-            let ends = all.len().min(Bounded::PART);
+            prop_assert!(kept.len() <= 4 * TruncatedOutput::PART);
+            let ends = all.len().min(TruncatedOutput::PART);
             prop_assert_eq!(&kept[..ends], &all[..ends]);
             prop_assert_eq!(&kept[kept.len() - ends..], &all[all.len() - ends..]);
         }
@@ -185,7 +189,7 @@ mod tests {
 
     #[test]
     fn a_flood_keeps_its_two_ends() {
-        let mut kept = Bounded::default();
+        let mut kept = TruncatedOutput::default();
         kept.push(b"begin");
         for _ in 0..100 {
             kept.push(&[b'x'; 64 * 1024]);
@@ -194,6 +198,6 @@ mod tests {
         let bytes = kept.into_bytes();
         let text = String::from_utf8_lossy(&bytes);
         assert!(text.starts_with("begin") && text.ends_with("end"));
-        assert!(bytes.len() < 4 * Bounded::PART && text.contains("bytes left out"));
+        assert!(bytes.len() < 4 * TruncatedOutput::PART && text.contains("bytes left out"));
     }
 }

@@ -1,4 +1,4 @@
-//! Where the whole of a flood stands. What a test prints beyond what is kept in memory goes to a
+//! Where the whole of a output stands. What a test prints beyond what is kept in memory goes to a
 //! file below the target directory, so that a failure can be read from its first line to its last.
 //!
 //! A run has a directory of its own, for its user alone. A file in there goes with the last who
@@ -21,9 +21,9 @@ const PLACE: &str = "output";
 /// What the name of a run's own directory begins with.
 const OF_A_RUN: &str = "run-";
 
-/// The floods of one run.
+/// The output_files of one run.
 #[derive(Debug)]
-pub struct Floods {
+pub struct OutputFiles {
     place: PathBuf,
     left: AtomicU64,
     state: Mutex<State>,
@@ -43,43 +43,44 @@ struct Directory {
     _lock: Lock,
 }
 
-impl Floods {
+impl OutputFiles {
     /// Removes what runs before this one have left. None where no directory can be locked.
-    pub fn new(state_dir: &Path) -> Option<Arc<Floods>> {
-        Floods::with_room(state_dir, MOST)
+    pub fn new(state_dir: &Path) -> Option<Arc<OutputFiles>> {
+        OutputFiles::with_room(state_dir, MOST)
     }
 
-    fn with_room(state_dir: &Path, most: u64) -> Option<Arc<Floods>> {
+    fn with_room(state_dir: &Path, most: u64) -> Option<Arc<OutputFiles>> {
         let place = state_dir.join(PLACE);
         remove_old(&place);
-        let floods = Floods { place, left: AtomicU64::new(most), state: Mutex::default() };
-        cfg!(unix).then(|| Arc::new(floods))
+        let output_files =
+            OutputFiles { place, left: AtomicU64::new(most), state: Mutex::default() };
+        cfg!(unix).then(|| Arc::new(output_files))
     }
 
-    /// Why a flood could not be kept.
+    /// Why a output could not be kept.
     pub fn failure(&self) -> Option<(PathBuf, String)> {
         Some((self.place.clone(), self.state().failure.clone()?))
     }
 
-    /// A file for one flood. None where something has gone wrong once: a disk that is full
+    /// A file for one output. None where something has gone wrong once: a disk that is full
     /// belongs to the tests.
-    pub fn begin(self: &Arc<Self>) -> Option<Writer> {
+    pub fn begin(self: &Arc<Self>) -> Option<OutputFileWriter> {
         let mut state = self.state();
         if state.failure.is_some() {
             return None;
         }
         match state.create(&self.place) {
             Ok((file, draft)) => {
-                let floods = self.clone();
-                let flood = Flood {
-                    floods,
+                let output_files = self.clone();
+                let output = OutputFile {
+                    output_files,
                     draft,
                     written: 0,
                     missed: 0,
                     is_lost: false,
                     kept: OnceLock::new(),
                 };
-                Some(Writer { file: BufWriter::with_capacity(64 * 1024, file), flood })
+                Some(OutputFileWriter { file: BufWriter::with_capacity(64 * 1024, file), output })
             }
             Err(error) => {
                 state.failure = Some(error.to_string());
@@ -104,7 +105,7 @@ impl Floods {
     }
 }
 
-impl Drop for Floods {
+impl Drop for OutputFiles {
     fn drop(&mut self) {
         // Neither goes while there is something in it.
         if let Some(directory) = self.state().directory.take() {
@@ -129,7 +130,7 @@ impl State {
         Ok((options.open(&path)?, path))
     }
 
-    /// A name that no other flood of the run has.
+    /// A name that no other output of the run has.
     fn name(&mut self, wanted: &str, draft: &Path) -> PathBuf {
         let path = draft.with_file_name(format!("{wanted}.txt"));
         if !path.exists() {
@@ -234,35 +235,35 @@ impl Lock {
     }
 }
 
-/// A flood that goes on.
+/// A output that goes on.
 #[derive(Debug)]
-pub struct Writer {
+pub struct OutputFileWriter {
     file: BufWriter<File>,
-    flood: Flood,
+    output: OutputFile,
 }
 
-impl Writer {
+impl OutputFileWriter {
     pub fn write(&mut self, bytes: &[u8]) {
-        if self.flood.is_lost {
+        if self.output.is_lost {
             return;
         }
         let wanted = bytes.len() as u64;
         // A hole in the middle would be worse than an end that is missing.
-        let taken = if self.flood.missed > 0 { 0 } else { self.flood.floods.take(wanted) };
-        self.flood.written += taken;
-        self.flood.missed += wanted - taken;
+        let taken = if self.output.missed > 0 { 0 } else { self.output.output_files.take(wanted) };
+        self.output.written += taken;
+        self.output.missed += wanted - taken;
         let written = self.file.write_all(&bytes[..taken as usize]);
         self.note(written);
     }
 
-    /// Takes over another flood.
-    pub fn append(&mut self, mut other: Writer) {
+    /// Takes over another output.
+    pub fn append(&mut self, mut other: OutputFileWriter) {
         let flushed = other.file.flush();
         other.note(flushed);
-        if other.flood.is_lost {
-            return self.flood.is_lost = true;
+        if other.output.is_lost {
+            return self.output.is_lost = true;
         }
-        let copied = File::open(&other.flood.draft).and_then(|mut file| {
+        let copied = File::open(&other.output.draft).and_then(|mut file| {
             let mut chunk = vec![0; 64 * 1024];
             while let count @ 1.. = io::Read::read(&mut file, &mut chunk)? {
                 self.write(&chunk[..count]);
@@ -270,33 +271,33 @@ impl Writer {
             Ok(())
         });
         self.note(copied);
-        self.flood.missed += other.flood.missed;
+        self.output.missed += other.output.missed;
     }
 
     fn note(&mut self, done: io::Result<()>) {
         if let Err(error) = done {
-            self.flood.is_lost = true;
-            self.flood.floods.state().failure.get_or_insert(error.to_string());
+            self.output.is_lost = true;
+            self.output.output_files.state().failure.get_or_insert(error.to_string());
             // Others may need the room.
             let _ = self.file.get_ref().set_len(0);
         }
     }
 
-    /// The flood has come to its end.
-    pub fn finish(mut self) -> Option<Flood> {
+    /// The output has come to its end.
+    pub fn finish(mut self) -> Option<OutputFile> {
         let flushed = self.file.flush();
         self.note(flushed);
-        let Writer { file, flood } = self;
-        // What is left in its memory belongs to a flood that is lost.
+        let OutputFileWriter { file, output } = self;
+        // What is left in its memory belongs to a output that is lost.
         drop(file.into_parts());
-        (!flood.is_lost).then_some(flood)
+        (!output.is_lost).then_some(output)
     }
 }
 
 /// The whole of what a test has printed, in a file.
 #[derive(Debug)]
-pub struct Flood {
-    floods: Arc<Floods>,
+pub struct OutputFile {
+    output_files: Arc<OutputFiles>,
     draft: PathBuf,
     /// How many bytes are in there.
     pub written: u64,
@@ -306,11 +307,11 @@ pub struct Flood {
     kept: OnceLock<PathBuf>,
 }
 
-impl Flood {
+impl OutputFile {
     /// It stays beyond the end of the run, under a name that people know the test by.
     pub fn keep(&self, name: &str) {
         self.kept.get_or_init(|| {
-            let path = self.floods.state().name(&file_name(name), &self.draft);
+            let path = self.output_files.state().name(&file_name(name), &self.draft);
             match fs::rename(&self.draft, &path) {
                 Ok(()) => path,
                 Err(_) => self.draft.clone(),
@@ -333,22 +334,22 @@ impl Flood {
                 .is_ok_and(|f| f.set_len(length).is_ok())
         {
             self.written = length;
-            self.floods.give_back(surplus);
+            self.output_files.give_back(surplus);
         }
     }
 }
 
-impl Drop for Flood {
+impl Drop for OutputFile {
     fn drop(&mut self) {
         if self.kept.get().is_none() {
             let _ = fs::remove_file(&self.draft);
-            self.floods.give_back(self.written);
+            self.output_files.give_back(self.written);
         }
     }
 }
 
-impl PartialEq for Flood {
-    fn eq(&self, other: &Flood) -> bool {
+impl PartialEq for OutputFile {
+    fn eq(&self, other: &OutputFile) -> bool {
         self.draft == other.draft
     }
 }

@@ -11,27 +11,29 @@ use std::time::{Duration, Instant};
 
 use super::libtest_event::Counts;
 use super::long_line::{LongLine, Shortened};
-use super::test_index::Identities;
+use super::test_index::TestIndex;
 use crate::frames::{self, Address, Decoder, Frame, VERSION};
 use crate::leaks::finding::{Finding, Subject};
+use crate::leaks::observations::Observations;
 use crate::leaks::orphans::Orphans;
 use crate::leaks::symbols::Module;
 use crate::leaks::traces::Traces;
-use crate::leaks::watch::Watches;
 use crate::model::numbers::{NumberMap, NumberSet};
-use crate::model::output::Bounded;
-use crate::model::output_file::Floods;
+use crate::model::output::TruncatedOutput;
+use crate::model::output_file::OutputFiles;
 use crate::process::clock;
 use crate::process::event::Stream;
 use crate::process::inspector::{Inspector, Orphan};
-use crate::protocol::channel::{Channel, Culprit, Fatal, Heard, Left, ThreadStack};
+use crate::protocol::channel::{
+    Channel, ChannelEvent, ChannelSummary, FatalCause, FatalEvent, ThreadStack,
+};
 
-pub struct Agent<'n> {
+pub struct AgentChannel<'n> {
     /// The worker's place, which is part of its tests' marks.
     slot: u32,
     /// Whether a mark is of one worker only.
     marks_tell: bool,
-    tests: Identities<'n>,
+    tests: TestIndex<'n>,
     decoder: Decoder,
     /// The threads that belong to tests, by the agent's numbers of both.
     runs_test: NumberMap<u32, u32>,
@@ -54,15 +56,15 @@ pub struct Agent<'n> {
     /// Tests whose verdicts did not stand on lines of their own. They count once libtest's own
     /// count agrees.
     recovered: NumberSet<usize>,
-    written: NumberMap<usize, Bounded>,
-    rest: Bounded,
+    written: NumberMap<usize, TruncatedOutput>,
+    rest: TruncatedOutput,
     traces: Traces,
     modules: Vec<Module>,
     lingers: Vec<Duration>,
     /// Tests that have ended, and whose threads and processes have not.
     unsettled: Vec<usize>,
     /// Whether a test has ended that had started processes: some of theirs may have come home.
-    awaits_strays: Option<Instant>,
+    awaits_orphans: Option<Instant>,
     captures: bool,
     began: bool,
     ended: bool,
@@ -73,19 +75,19 @@ pub struct Agent<'n> {
     stacks_awaited: Option<u32>,
     stacks: Vec<ThreadStack>,
     /// Who has done what ends a process, if it did.
-    culprits: Vec<Culprit>,
+    fatal_events: Vec<FatalEvent>,
     /// Things that were there after their linger.
-    watches: Watches,
+    observations: Observations,
     /// The process is about to end, or has done so: since when that is known.
     departs: Option<Instant>,
     /// Strays of this worker that are there now.
-    strays: Vec<u32>,
+    orphan_pids: Vec<u32>,
     /// What nobody knows the test of.
     orphans: Orphans,
     /// What tests have changed of their process.
     changes: Vec<(usize, String)>,
     said_goodbye: bool,
-    floods: Option<Arc<Floods>>,
+    output_files: Option<Arc<OutputFiles>>,
 }
 
 /// What is kept of others' events: those that wait in a buffer now are among the newest.
@@ -111,19 +113,19 @@ fn only_place<T>(all: &VecDeque<T>, mut is_wanted: impl FnMut(&T) -> bool) -> Op
 
 /// Strays whose tests are known, and others of this worker.
 #[derive(Debug, Default)]
-struct Homes {
+struct Adoption {
     found: Vec<u32>,
     missing: Vec<Orphan>,
 }
 
-impl<'n> Agent<'n> {
+impl<'n> AgentChannel<'n> {
     /// `lingers` are those of the tests that were handed out.
     pub fn new(slot: usize, names: Vec<&'n str>, lingers: Vec<Duration>, captures: bool) -> Self {
         let longest = lingers.iter().max().copied().unwrap_or_default();
-        Agent {
+        AgentChannel {
             slot: slot as u32,
             marks_tell: true,
-            tests: Identities::new(names),
+            tests: TestIndex::new(names),
             decoder: Decoder::default(),
             runs_test: NumberMap::default(),
             are_tests: NumberSet::default(),
@@ -137,12 +139,12 @@ impl<'n> Agent<'n> {
             counted: None,
             recovered: NumberSet::default(),
             written: NumberMap::default(),
-            rest: Bounded::default(),
+            rest: TruncatedOutput::default(),
             traces: Traces::default(),
             modules: Vec::new(),
             lingers,
             unsettled: Vec::new(),
-            awaits_strays: None,
+            awaits_orphans: None,
             captures,
             began: false,
             ended: false,
@@ -150,14 +152,14 @@ impl<'n> Agent<'n> {
             asks_for_stacks: None,
             stacks_awaited: None,
             stacks: Vec::new(),
-            culprits: Vec::new(),
-            watches: Watches::default(),
+            fatal_events: Vec::new(),
+            observations: Observations::default(),
             departs: None,
-            strays: Vec::new(),
+            orphan_pids: Vec::new(),
             orphans: Orphans::new(longest),
             changes: Vec::new(),
             said_goodbye: false,
-            floods: None,
+            output_files: None,
         }
     }
 
@@ -168,13 +170,13 @@ impl<'n> Agent<'n> {
     }
 
     /// What is too much to be kept goes there.
-    pub fn with_floods(mut self, floods: Option<Arc<Floods>>) -> Self {
-        self.rest = Bounded::new(floods.as_ref());
-        self.floods = floods;
+    pub fn with_output_files(mut self, output_files: Option<Arc<OutputFiles>>) -> Self {
+        self.rest = TruncatedOutput::new(output_files.as_ref());
+        self.output_files = output_files;
         self
     }
 
-    fn take(&mut self, frame: Frame, heard: &mut Vec<Heard>) {
+    fn take(&mut self, frame: Frame, heard: &mut Vec<ChannelEvent>) {
         match frame {
             Frame::Hello { version, asks_for_stacks, .. } => {
                 self.is_broken = version != VERSION;
@@ -202,14 +204,14 @@ impl<'n> Agent<'n> {
                 self.wrote(test, bytes, heard);
             }
             Frame::Changed { test, variable } => self.changed(test, variable),
-            Frame::Exiting { test, code, .. } => self.ends_process(test, Fatal::Exit(code)),
+            Frame::Exiting { test, code, .. } => self.ends_process(test, FatalCause::Exit(code)),
             Frame::Crashing { test, signal, .. } => {
-                self.ends_process(test, Fatal::Signal(signal));
+                self.ends_process(test, FatalCause::Signal(signal));
             }
             Frame::Goodbye => self.said_goodbye = true,
             Frame::Leaving { descriptor } => {
                 self.departs.get_or_insert_with(clock::now);
-                heard.push(Heard::Leaving { descriptor });
+                heard.push(ChannelEvent::AwaitsExit { descriptor });
             }
             Frame::StacksAsked { threads } => self.stacks_awaited = Some(threads),
             Frame::Stack { test, stack, name, .. } => {
@@ -234,15 +236,15 @@ impl<'n> Agent<'n> {
         }
     }
 
-    fn trace(&mut self, frame: Frame, heard: &mut Vec<Heard>) {
+    fn trace(&mut self, frame: Frame, heard: &mut Vec<ChannelEvent>) {
         let tests = &self.tests;
         self.traces.take(frame, &|test| tests.of_number(test), clock::now());
         self.settle(heard);
     }
 
-    fn ends_process(&mut self, test: u32, by: Fatal) {
+    fn ends_process(&mut self, test: u32, cause: FatalCause) {
         let test = self.tests.of_number(test);
-        self.culprits.extend(test.map(|test| Culprit { test, by }));
+        self.fatal_events.extend(test.map(|test| FatalEvent { test, cause }));
     }
 
     fn changed(&mut self, test: u32, variable: Option<Vec<u8>>) {
@@ -271,8 +273,8 @@ impl<'n> Agent<'n> {
     }
 
     /// Tells of the tests of which nothing more is to come.
-    fn settle(&mut self, heard: &mut Vec<Heard>) {
-        if self.awaits_strays.is_some() {
+    fn settle(&mut self, heard: &mut Vec<ChannelEvent>) {
+        if self.awaits_orphans.is_some() {
             return;
         }
         let (traces, recovered) = (&self.traces, &self.recovered);
@@ -283,21 +285,21 @@ impl<'n> Agent<'n> {
         for test in settled {
             let findings = self.traces.findings(test, clock::now(), |_| None);
             self.traces.forget(test);
-            heard.push(Heard::Settled { test, findings });
+            heard.push(ChannelEvent::ResultFinal { test, findings });
         }
     }
 
-    fn wrote(&mut self, test: u32, bytes: Vec<u8>, heard: &mut Vec<Heard>) {
+    fn wrote(&mut self, test: u32, bytes: Vec<u8>, heard: &mut Vec<ChannelEvent>) {
         match self.tests.of_number(test) {
             Some(test) => {
-                let floods = self.floods.as_ref();
+                let output_files = self.output_files.as_ref();
                 let written = self.written.entry(test);
-                written.or_insert_with(|| Bounded::new(floods)).push(&bytes);
+                written.or_insert_with(|| TruncatedOutput::new(output_files)).push(&bytes);
             }
             None => self.rest.push(&bytes),
         }
         if !self.captures {
-            heard.push(Heard::Wrote(bytes));
+            heard.push(ChannelEvent::Output(bytes));
         }
     }
 
@@ -306,13 +308,13 @@ impl<'n> Agent<'n> {
     }
 }
 
-impl Channel for Agent<'_> {
-    fn hear(&mut self, stream: Stream, bytes: &[u8]) -> Vec<Heard> {
+impl Channel for AgentChannel<'_> {
+    fn feed(&mut self, stream: Stream, bytes: &[u8]) -> Vec<ChannelEvent> {
         let mut heard = Vec::new();
         if stream != Stream::Channel {
             self.rest.push(bytes);
             if !self.captures && !bytes.is_empty() {
-                heard.push(Heard::Wrote(bytes.to_vec()));
+                heard.push(ChannelEvent::Output(bytes.to_vec()));
             }
             return heard;
         }
@@ -331,14 +333,14 @@ impl Channel for Agent<'_> {
     }
 
     fn due(&self) -> Option<Instant> {
-        let ends = || self.traces.open_processes().next().is_some();
+        let ends = || self.traces.pending_processes().next().is_some();
         let has_to_look = self.departs.filter(|_| self.orphans.are_open() || ends());
-        let looks = has_to_look.or(self.awaits_strays);
+        let looks = has_to_look.or(self.awaits_orphans);
         looks.or_else(|| self.traces.due(self.linger()))
     }
 
-    fn look(&mut self, look: &dyn Inspector) -> Vec<Heard> {
-        if self.awaits_strays.take().is_some() || self.departs.is_some() {
+    fn look(&mut self, look: &dyn Inspector) -> Vec<ChannelEvent> {
+        if self.awaits_orphans.take().is_some() || self.departs.is_some() {
             self.gather(look);
         }
         let now = clock::now();
@@ -364,15 +366,15 @@ impl Channel for Agent<'_> {
         &self.modules
     }
 
-    fn has_open(&self) -> bool {
-        self.awaits_strays.is_some() || self.traces.has_open() || self.orphans.are_open()
+    fn has_pending(&self) -> bool {
+        self.awaits_orphans.is_some() || self.traces.has_pending() || self.orphans.are_open()
     }
 
-    fn open_threads(&self) -> Vec<(u32, Vec<Address>)> {
-        self.traces.open_threads().map(|(number, stack)| (number, stack.to_vec())).collect()
+    fn pending_threads(&self) -> Vec<(u32, Vec<Address>)> {
+        self.traces.pending_threads().map(|(number, stack)| (number, stack.to_vec())).collect()
     }
 
-    fn stay(&mut self, threads: &[u32]) {
+    fn ignore_threads(&mut self, threads: &[u32]) {
         let now = clock::now();
         for number in threads {
             let thread = Subject::Thread { number: *number, tid: 0 };
@@ -380,12 +382,12 @@ impl Channel for Agent<'_> {
         }
     }
 
-    fn exited(&mut self) {
+    fn process_exited(&mut self) {
         self.traces.worker_ended();
         self.departs.get_or_insert_with(clock::now);
     }
 
-    fn finish(self: Box<Self>, look: &dyn Inspector) -> Left {
+    fn finish(self: Box<Self>, look: &dyn Inspector) -> ChannelSummary {
         let now = clock::now();
         let alive = |pid| look.command_line(pid);
         let mut findings: HashMap<usize, Vec<Finding>> = HashMap::new();
@@ -396,22 +398,22 @@ impl Channel for Agent<'_> {
             }
         }
         let outputs = self.written.into_iter().map(|(test, kept)| (test, kept.into_output()));
-        Left {
+        ChannelSummary {
             began: self.began && !self.is_broken,
             ended: self.ended,
             outputs: outputs.collect(),
             rest: self.rest.into_output(),
-            was_lost: self.is_broken || (!self.said_goodbye && self.culprits.is_empty()),
+            was_lost: self.is_broken || (!self.said_goodbye && self.fatal_events.is_empty()),
             findings,
             modules: self.modules,
             stacks: self.stacks,
-            nobodys: self.orphans.into_left().into_values().collect(),
-            strays: self.strays,
+            unattributed: self.orphans.into_findings().into_values().collect(),
+            orphan_pids: self.orphan_pids,
             said_goodbye: self.said_goodbye,
             counted: self.counted.map(Counts::all),
             heard: self.heard.all(),
             retracted: self.recovered.into_iter().collect(),
-            culprits: self.culprits,
+            fatal_events: self.fatal_events,
         }
     }
 }

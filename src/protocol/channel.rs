@@ -22,35 +22,35 @@ pub struct ThreadStack {
     pub stack: Vec<u64>,
 }
 
-/// What a channel heard; tests are told by their places in the worker's list.
+/// What a channel heard; tests are told by their lookup in the worker's list.
 #[derive(Debug, PartialEq)]
-pub enum Heard {
-    Began(usize),
-    Ended(Ended),
+pub enum ChannelEvent {
+    TestStarted(usize),
+    TestFinished(FinishedTest),
     /// What an ended test had left open has come to its end, well or not.
-    Settled {
+    ResultFinal {
         test: usize,
         findings: Vec<Finding>,
     },
     /// Written past the capture.
-    Wrote(Vec<u8>),
+    Output(Vec<u8>),
     /// All tests have ended, and the process waits for a word to this descriptor of it before it
     /// ends as well.
-    Leaving {
+    AwaitsExit {
         descriptor: u32,
     },
 }
 
 /// Whether all is known about a test that has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Settled {
-    Now,
-    /// It has left something open; `Heard::Settled` or the end of the process follows.
-    Later,
+pub enum ResultStatus {
+    Final,
+    /// It has left something open; `ChannelEvent::ResultFinal` or the end of the process follows.
+    Provisional,
 }
 
 #[derive(Debug, PartialEq)]
-pub struct Ended {
+pub struct FinishedTest {
     pub test: usize,
     pub outcome: Outcome,
     /// Where the channel knows better than whoever sees its messages come.
@@ -62,12 +62,12 @@ pub struct Ended {
     pub reason: Option<String>,
     /// What the test printed; none where that comes with the end of the process, if at all.
     pub output: Option<Output>,
-    pub settled: Settled,
+    pub status: ResultStatus,
 }
 
 /// What is known when the process has ended.
 #[derive(Debug, Default)]
-pub struct Left {
+pub struct ChannelSummary {
     /// Whether the worker understood its arguments and began with its tests.
     pub began: bool,
     /// Whether libtest came to its own end.
@@ -81,9 +81,9 @@ pub struct Left {
     /// What tests have left behind that were not settled before.
     pub findings: HashMap<usize, Vec<Finding>>,
     /// Those of the strays that are this worker's: they have to be ended.
-    pub strays: Vec<u32>,
+    pub orphan_pids: Vec<u32>,
     /// What one of the tests has left behind, and nobody can say which.
-    pub nobodys: Vec<Finding>,
+    pub unattributed: Vec<Finding>,
     /// Where the addresses of findings and stacks belong.
     pub modules: Vec<Module>,
     pub stacks: Vec<ThreadStack>,
@@ -96,18 +96,18 @@ pub struct Left {
     /// Tests whose verdicts were heard, and are not to be believed.
     pub retracted: Vec<usize>,
     /// Tests that have done what ends a process.
-    pub culprits: Vec<Culprit>,
+    pub fatal_events: Vec<FatalEvent>,
 }
 
 /// A test that has done what ends a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Culprit {
+pub struct FatalEvent {
     pub test: usize,
-    pub by: Fatal,
+    pub cause: FatalCause,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fatal {
+pub enum FatalCause {
     /// A call of `exit`, or of its kin, with this code.
     Exit(i32),
     /// A signal that is a crash.
@@ -116,7 +116,7 @@ pub enum Fatal {
 
 pub trait Channel {
     /// Takes the next bytes of a stream.
-    fn hear(&mut self, stream: Stream, bytes: &[u8]) -> Vec<Heard>;
+    fn feed(&mut self, stream: Stream, bytes: &[u8]) -> Vec<ChannelEvent>;
 
     /// When it wants to look at the worker's threads and processes.
     fn due(&self) -> Option<Instant> {
@@ -124,7 +124,7 @@ pub trait Channel {
     }
 
     /// Looks at them.
-    fn look(&mut self, _look: &dyn Inspector) -> Vec<Heard> {
+    fn look(&mut self, _look: &dyn Inspector) -> Vec<ChannelEvent> {
         Vec::new()
     }
 
@@ -139,20 +139,20 @@ pub trait Channel {
     }
 
     /// Whether something that tests have started is within its linger, or may be about to end.
-    fn has_open(&self) -> bool {
+    fn has_pending(&self) -> bool {
         false
     }
 
     /// Of that, the threads: their numbers, and where they were started.
-    fn open_threads(&self) -> Vec<(u32, Vec<Address>)> {
+    fn pending_threads(&self) -> Vec<(u32, Vec<Address>)> {
         Vec::new()
     }
 
     /// These threads are not going to end before their process, by design.
-    fn stay(&mut self, _threads: &[u32]) {}
+    fn ignore_threads(&mut self, _threads: &[u32]) {}
 
     /// The process has exited; what it has started is looked at once more.
-    fn exited(&mut self) {}
+    fn process_exited(&mut self) {}
 
     /// Where the addresses of findings belong, as far as is known yet.
     fn modules(&self) -> &[Module] {
@@ -160,18 +160,18 @@ pub trait Channel {
     }
 
     /// The process has ended, and there is nothing to wait for any more.
-    fn finish(self: Box<Self>, look: &dyn Inspector) -> Left;
+    fn finish(self: Box<Self>, look: &dyn Inspector) -> ChannelSummary;
 }
 
 /// Stands in for a channel that has been taken apart.
 pub struct NullChannel;
 
 impl Channel for NullChannel {
-    fn hear(&mut self, _stream: Stream, _bytes: &[u8]) -> Vec<Heard> {
+    fn feed(&mut self, _stream: Stream, _bytes: &[u8]) -> Vec<ChannelEvent> {
         Vec::new()
     }
 
-    fn finish(self: Box<Self>, _look: &dyn Inspector) -> Left {
-        Left::default()
+    fn finish(self: Box<Self>, _look: &dyn Inspector) -> ChannelSummary {
+        ChannelSummary::default()
     }
 }

@@ -6,33 +6,33 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::leaks::orphans::Orphans;
-use crate::libtest::logfile::{LedgerEntry, LedgerReader, LedgerVerdict};
+use crate::libtest::logfile::{LogfileEntry, LogfileReader, LogfileVerdict};
 use crate::libtest::report::ReportReader;
 use crate::model::outcome::Outcome;
-use crate::model::output::Bounded;
-use crate::model::output_file::Floods;
+use crate::model::output::TruncatedOutput;
+use crate::model::output_file::OutputFiles;
 use crate::process::clock;
 use crate::process::event::Stream;
 use crate::process::inspector::Inspector;
-use crate::protocol::channel::{Channel, Ended, Heard, Left, Settled};
+use crate::protocol::channel::{Channel, ChannelEvent, ChannelSummary, FinishedTest, ResultStatus};
 
-pub struct LedgerFile<'n> {
-    ledger: LedgerReader<'n>,
+pub struct LogfileChannel<'n> {
+    ledger: LogfileReader<'n>,
     report: ReportReader,
-    stderr: Bounded,
+    stderr: TruncatedOutput,
     stderr_has_begun: bool,
     flight: Flight,
     /// What was written since the last test ended, where tests write past the capture and
     /// run one after another.
-    since: Option<Bounded>,
+    since: Option<TruncatedOutput>,
     captures: bool,
     heard_any: bool,
     is_new: bool,
     orphans: Orphans,
-    floods: Option<Arc<Floods>>,
+    output_files: Option<Arc<OutputFiles>>,
 }
 
-impl<'n> LedgerFile<'n> {
+impl<'n> LogfileChannel<'n> {
     /// `names` are the names of the tests that were handed out, `by_name` those of the whole
     /// binary; `threads` is how many of them libtest runs at once.
     pub fn new(
@@ -42,18 +42,18 @@ impl<'n> LedgerFile<'n> {
         captures: bool,
     ) -> Self {
         let handed_out = names.iter().filter_map(|name| by_name.get(*name).copied());
-        LedgerFile {
-            ledger: LedgerReader::new(by_name, handed_out),
+        LogfileChannel {
+            ledger: LogfileReader::new(by_name, handed_out),
             report: ReportReader::new(names.iter().copied()),
-            stderr: Bounded::default(),
+            stderr: TruncatedOutput::default(),
             stderr_has_begun: false,
             flight: Flight::new(names.len(), threads),
-            since: (!captures && threads == 1).then(Bounded::default),
+            since: (!captures && threads == 1).then(TruncatedOutput::default),
             captures,
             heard_any: false,
             is_new: true,
             orphans: Orphans::new(Duration::ZERO),
-            floods: None,
+            output_files: None,
         }
     }
 
@@ -64,27 +64,27 @@ impl<'n> LedgerFile<'n> {
     }
 
     /// What is too much to be kept goes there.
-    pub fn with_floods(mut self, floods: Option<Arc<Floods>>) -> Self {
-        self.report = self.report.with_floods(floods.clone());
-        self.stderr = Bounded::new(floods.as_ref());
-        self.since = self.since.map(|_| Bounded::new(floods.as_ref()));
-        self.floods = floods;
+    pub fn with_output_files(mut self, output_files: Option<Arc<OutputFiles>>) -> Self {
+        self.report = self.report.with_output_files(output_files.clone());
+        self.stderr = TruncatedOutput::new(output_files.as_ref());
+        self.since = self.since.map(|_| TruncatedOutput::new(output_files.as_ref()));
+        self.output_files = output_files;
         self
     }
 
-    fn ended(&mut self, entry: LedgerEntry, heard: &mut Vec<Heard>) {
+    fn ended(&mut self, entry: LogfileEntry, heard: &mut Vec<ChannelEvent>) {
         self.heard_any = true;
         let outcome = match entry.verdict {
-            LedgerVerdict::Ok => Outcome::Passed,
-            LedgerVerdict::Failed => Outcome::Failed,
-            LedgerVerdict::Ignored => Outcome::Ignored,
+            LogfileVerdict::Ok => Outcome::Passed,
+            LogfileVerdict::Failed => Outcome::Failed,
+            LogfileVerdict::Ignored => Outcome::Ignored,
         };
-        let next = || Bounded::new(self.floods.as_ref());
+        let next = || TruncatedOutput::new(self.output_files.as_ref());
         let output =
             self.since.as_mut().map(|since| std::mem::replace(since, next()).into_output());
         let test = entry.test;
-        let (reason, settled) = (entry.message, Settled::Now);
-        heard.push(Heard::Ended(Ended {
+        let (reason, status) = (entry.message, ResultStatus::Final);
+        heard.push(ChannelEvent::TestFinished(FinishedTest {
             test,
             outcome,
             took: None,
@@ -92,26 +92,26 @@ impl<'n> LedgerFile<'n> {
             has_started_processes: false,
             reason,
             output,
-            settled,
+            status,
         }));
-        heard.extend(self.flight.end(test).into_iter().map(Heard::Began));
+        heard.extend(self.flight.end(test).into_iter().map(ChannelEvent::TestStarted));
     }
 
-    fn wrote(&mut self, bytes: &[u8], heard: &mut Vec<Heard>) {
+    fn wrote(&mut self, bytes: &[u8], heard: &mut Vec<ChannelEvent>) {
         if let Some(since) = &mut self.since {
             since.push(bytes);
         }
         if !self.captures && !bytes.is_empty() {
-            heard.push(Heard::Wrote(bytes.to_vec()));
+            heard.push(ChannelEvent::Output(bytes.to_vec()));
         }
     }
 }
 
-impl Channel for LedgerFile<'_> {
-    fn hear(&mut self, stream: Stream, bytes: &[u8]) -> Vec<Heard> {
+impl Channel for LogfileChannel<'_> {
+    fn feed(&mut self, stream: Stream, bytes: &[u8]) -> Vec<ChannelEvent> {
         let mut heard = Vec::new();
         if std::mem::take(&mut self.is_new) {
-            heard.extend(self.flight.fill().into_iter().map(Heard::Began));
+            heard.extend(self.flight.fill().into_iter().map(ChannelEvent::TestStarted));
         }
         match stream {
             Stream::Channel => {
@@ -133,16 +133,16 @@ impl Channel for LedgerFile<'_> {
         heard
     }
 
-    fn look(&mut self, look: &dyn Inspector) -> Vec<Heard> {
+    fn look(&mut self, look: &dyn Inspector) -> Vec<ChannelEvent> {
         self.orphans.look_for_own(look, clock::now());
         Vec::new()
     }
 
-    fn has_open(&self) -> bool {
+    fn has_pending(&self) -> bool {
         self.orphans.are_open()
     }
 
-    fn finish(self: Box<Self>, _look: &dyn Inspector) -> Left {
+    fn finish(self: Box<Self>, _look: &dyn Inspector) -> ChannelSummary {
         let began = self.report.began() || self.heard_any;
         // A test may print such a line and end the process: libtest's own agrees with its log.
         let ended = self.report.counted == Some(self.ledger.seen);
@@ -151,8 +151,17 @@ impl Channel for LedgerFile<'_> {
         let was_lost = self.report.ended() && !ended;
         let (outputs, mut rest) = self.report.finish();
         rest.append(self.stderr.into_output());
-        let (strays, nobodys) = self.orphans.into_left().into_iter().unzip();
-        Left { began, ended, outputs, rest, was_lost, nobodys, strays, ..Left::default() }
+        let (orphan_pids, unattributed) = self.orphans.into_findings().into_iter().unzip();
+        ChannelSummary {
+            began,
+            ended,
+            outputs,
+            rest,
+            was_lost,
+            unattributed,
+            orphan_pids,
+            ..ChannelSummary::default()
+        }
     }
 }
 
@@ -219,13 +228,13 @@ mod tests {
     #[test]
     fn what_passes_the_capture_belongs_to_the_test_that_ends_next() {
         let by_name = HashMap::from([("a".to_owned(), 0), ("b".to_owned(), 1)]);
-        let mut channel = LedgerFile::new(&by_name, &["a", "b"], 1, false);
+        let mut channel = LogfileChannel::new(&by_name, &["a", "b"], 1, false);
         assert_eq!(
-            channel.hear(Stream::Stdout, b"hello"),
-            [Heard::Began(0), Heard::Wrote(b"hello".to_vec())]
+            channel.feed(Stream::Stdout, b"hello"),
+            [ChannelEvent::TestStarted(0), ChannelEvent::Output(b"hello".to_vec())]
         );
-        let heard = channel.hear(Stream::Channel, b"failed a\n");
-        let ended = Ended {
+        let heard = channel.feed(Stream::Channel, b"failed a\n");
+        let ended = FinishedTest {
             test: 0,
             outcome: Outcome::Failed,
             took: None,
@@ -233,8 +242,8 @@ mod tests {
             has_started_processes: false,
             reason: None,
             output: Some(b"hello".to_vec().into()),
-            settled: Settled::Now,
+            status: ResultStatus::Final,
         };
-        assert_eq!(heard, [Heard::Ended(ended), Heard::Began(1)]);
+        assert_eq!(heard, [ChannelEvent::TestFinished(ended), ChannelEvent::TestStarted(1)]);
     }
 }

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use crate::model::output_file::{Floods, Writer};
+use crate::model::output_file::{OutputFileWriter, OutputFiles};
 
 /// What is kept of each end of a line.
 pub const LONGEST: usize = 512 * 1024;
@@ -27,27 +27,27 @@ pub struct LongLine {
 pub struct Shortened {
     pub left_out: usize,
     /// All of the text, where there is a place for it.
-    pub flood: Option<Writer>,
+    pub file: Option<OutputFileWriter>,
 }
 
 impl LongLine {
-    pub fn push(&mut self, bytes: &[u8], floods: Option<&Arc<Floods>>) {
+    pub fn push(&mut self, bytes: &[u8], output_files: Option<&Arc<OutputFiles>>) {
         self.bytes.extend_from_slice(bytes);
         if let Some(reader) = &mut self.reader {
-            reader.read(bytes, &mut self.shortened.flood);
+            reader.read(bytes, &mut self.shortened.file);
         }
         if self.bytes.len() > 4 * LONGEST {
-            self.begin_flood(floods);
+            self.begin_file(output_files);
             self.shortened.left_out += shorten(&mut self.bytes);
         }
     }
 
-    fn begin_flood(&mut self, floods: Option<&Arc<Floods>>) {
+    fn begin_file(&mut self, output_files: Option<&Arc<OutputFiles>>) {
         let begin = self.bytes.windows(TEXT.len()).position(|window| window == TEXT);
         if let (None, Some(begin)) = (&self.reader, begin) {
-            self.shortened.flood = floods.and_then(Floods::begin);
+            self.shortened.file = output_files.and_then(OutputFiles::begin);
             let mut reader = TextReader::default();
-            reader.read(&self.bytes[begin + TEXT.len()..], &mut self.shortened.flood);
+            reader.read(&self.bytes[begin + TEXT.len()..], &mut self.shortened.file);
             self.reader = Some(reader);
         }
     }
@@ -78,7 +78,7 @@ struct TextReader {
 }
 
 impl TextReader {
-    fn read(&mut self, mut bytes: &[u8], to: &mut Option<Writer>) {
+    fn read(&mut self, mut bytes: &[u8], to: &mut Option<OutputFileWriter>) {
         let Some(to) = to else { return };
         while let (false, [first, rest @ ..]) = (self.has_ended, bytes) {
             if !self.escape.is_empty() || *first == b'\\' {
@@ -94,7 +94,7 @@ impl TextReader {
         }
     }
 
-    fn end_escape(&mut self, to: &mut Writer) {
+    fn end_escape(&mut self, to: &mut OutputFileWriter) {
         let letter = match &*self.escape {
             [_] | [_, b'u'] => return,
             [_, b'u', digits @ ..] if digits.len() < 4 => return,
@@ -132,18 +132,18 @@ mod tests {
             cuts in prop::collection::vec(0_usize..6 * LONGEST, 0..40),
         ) {
             let dir = tempfile::tempdir().unwrap();
-            let floods = Floods::new(dir.path()).unwrap();
+            let output_files = OutputFiles::new(dir.path()).unwrap();
             let printed = piece.repeat(5 * LONGEST / piece.len());
             let text = serde_json::to_string(&printed).unwrap();
             let name = serde_json::to_string("a\"stdout\": \"b").unwrap();
             let line = format!("{{ \"name\": {name}, \"stdout\": {text}, \"more\": \"x\" }}");
             let mut long = LongLine::default();
             for chunk in in_chunks(line.as_bytes(), cuts) {
-                chunk.chunks(60_000).for_each(|chunk| long.push(chunk, Some(&floods)));
+                chunk.chunks(60_000).for_each(|chunk| long.push(chunk, Some(&output_files)));
             }
-            let flood = long.shortened.flood.unwrap().finish().unwrap();
-            flood.keep("all");
-            let found = std::fs::read_to_string(flood.path().unwrap()).unwrap();
+            let file = long.shortened.file.unwrap().finish().unwrap();
+            file.keep("all");
+            let found = std::fs::read_to_string(file.path().unwrap()).unwrap();
             prop_assert!(found == printed);
         }
     }

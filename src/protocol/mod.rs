@@ -6,5 +6,5 @@ pub mod channel;
 pub mod libtest_event;
 pub mod logfile;
 pub mod long_line;
-pub mod places;
 pub mod test_index;
+pub mod test_names;

@@ -1,11 +1,11 @@
 //! Which test is which: libtest's names, the agent's numbers, and the places of the tests in the
 //! worker's list. A number means one test for ever, and a test begins and ends once.
 
-use super::places::Places;
+use super::test_names::TestNames;
 use crate::model::numbers::{NumberMap, NumberSet};
 
-pub struct Identities<'n> {
-    places: Places<'n>,
+pub struct TestIndex<'n> {
+    lookup: TestNames<'n>,
     by_number: NumberMap<u32, usize>,
     /// Tests that have a number, and so a thread of their own.
     numbered: NumberSet<usize>,
@@ -15,16 +15,16 @@ pub struct Identities<'n> {
 
 /// What a name says of a test whose event has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Turn {
+pub enum Occurrence {
     First(usize),
     /// It was heard before.
-    Again(usize),
+    Repeated(usize),
 }
 
-impl<'n> Identities<'n> {
-    pub fn new(names: Vec<&'n str>) -> Identities<'n> {
-        Identities {
-            places: Places::new(names),
+impl<'n> TestIndex<'n> {
+    pub fn new(names: Vec<&'n str>) -> TestIndex<'n> {
+        TestIndex {
+            lookup: TestNames::new(names),
             by_number: NumberMap::default(),
             numbered: NumberSet::default(),
             begun: NumberSet::default(),
@@ -33,11 +33,11 @@ impl<'n> Identities<'n> {
     }
 
     pub fn count(&self) -> usize {
-        self.places.count()
+        self.lookup.count()
     }
 
     pub fn name(&self, place: usize) -> &'n str {
-        self.places.name(place)
+        self.lookup.name(place)
     }
 
     /// The place of the test with this number.
@@ -56,26 +56,30 @@ impl<'n> Identities<'n> {
         }
     }
 
-    pub fn begin(&mut self, name: &str) -> Option<Turn> {
-        let place = self.places.begins(name)?;
+    pub fn begin(&mut self, name: &str) -> Option<Occurrence> {
+        let place = self.lookup.begins(name)?;
         let is_first = self.begun.insert(place) && !self.over.contains(&place);
-        Some(if is_first { Turn::First(place) } else { Turn::Again(place) })
+        Some(if is_first { Occurrence::First(place) } else { Occurrence::Repeated(place) })
     }
 
-    pub fn end(&mut self, name: &str) -> Option<Turn> {
-        let place = self.places.ends(name)?;
-        Some(if self.over.insert(place) { Turn::First(place) } else { Turn::Again(place) })
+    pub fn end(&mut self, name: &str) -> Option<Occurrence> {
+        let place = self.lookup.ends(name)?;
+        Some(if self.over.insert(place) {
+            Occurrence::First(place)
+        } else {
+            Occurrence::Repeated(place)
+        })
     }
 
     /// Whether a test of this name may begin now.
     pub fn may_begin(&mut self, name: &str) -> bool {
-        self.places.find(name).is_some_and(|place| !self.begun.contains(&place))
+        self.lookup.find(name).is_some_and(|place| !self.begun.contains(&place))
     }
 
     /// Whether a test of this name may be ignored now: it has begun, and has no thread. One that
     /// was not handed out may always be.
     pub fn may_be_ignored(&mut self, name: &str) -> bool {
-        let Some(place) = self.places.find(name) else { return true };
+        let Some(place) = self.lookup.find(name) else { return true };
         let has_begun = self.begun.contains(&place) && !self.over.contains(&place);
         has_begun && !self.numbered.contains(&place)
     }
@@ -83,7 +87,7 @@ impl<'n> Identities<'n> {
     /// Whether a verdict for this name may come now, of the test with this number; of one without
     /// a thread where that is 0.
     pub fn may_end(&mut self, name: &str, number: u32) -> bool {
-        let Some(place) = self.places.find(name) else { return false };
+        let Some(place) = self.lookup.find(name) else { return false };
         let is_it = match number {
             0 => self.begun.contains(&place) && !self.numbered.contains(&place),
             number => self.of_number(number) == Some(place),
@@ -98,27 +102,27 @@ mod tests {
 
     #[test]
     fn a_number_keeps_its_first_meaning() {
-        let mut identities = Identities::new(vec!["a", "b"]);
-        identities.bind(1, 0);
-        identities.bind(1, 1);
-        identities.bind(2, 0);
-        assert_eq!(identities.of_number(1), Some(0));
-        assert_eq!(identities.of_number(2), None, "`a` has a number already");
+        let mut index = TestIndex::new(vec!["a", "b"]);
+        index.bind(1, 0);
+        index.bind(1, 1);
+        index.bind(2, 0);
+        assert_eq!(index.of_number(1), Some(0));
+        assert_eq!(index.of_number(2), None, "`a` has a number already");
     }
 
     #[test]
     fn a_verdict_is_that_of_the_test_with_its_number() {
-        let mut identities = Identities::new(vec!["a", "b", "c"]);
+        let mut index = TestIndex::new(vec!["a", "b", "c"]);
         for (number, name) in [(1, "a"), (2, "b")] {
-            let Some(Turn::First(place)) = identities.begin(name) else { panic!("{name}") };
-            identities.bind(number, place);
+            let Some(Occurrence::First(place)) = index.begin(name) else { panic!("{name}") };
+            index.bind(number, place);
         }
-        assert!(identities.may_end("a", 1) && !identities.may_end("b", 1));
-        assert!(!identities.may_end("a", 0), "it has a thread");
-        assert!(!identities.may_end("c", 0), "it has not begun");
-        assert_eq!(identities.begin("c"), Some(Turn::First(2)));
-        assert!(identities.may_end("c", 0));
-        identities.end("c");
-        assert!(!identities.may_end("c", 0), "it has ended");
+        assert!(index.may_end("a", 1) && !index.may_end("b", 1));
+        assert!(!index.may_end("a", 0), "it has a thread");
+        assert!(!index.may_end("c", 0), "it has not begun");
+        assert_eq!(index.begin("c"), Some(Occurrence::First(2)));
+        assert!(index.may_end("c", 0));
+        index.end("c");
+        assert!(!index.may_end("c", 0), "it has ended");
     }
 }

@@ -256,8 +256,8 @@ impl<'r> Human<'r> {
     }
 
     fn output_files(&self, text: &mut String, output: &Output) {
-        for (flood, path) in output.kept() {
-            let whole = printable(messages::whole(flood, path).as_bytes());
+        for (file, path) in output.kept() {
+            let whole = printable(messages::whole(file, path).as_bytes());
             line(text, &self.paint.faint(&format!("  {whole}")));
         }
     }

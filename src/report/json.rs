@@ -12,7 +12,7 @@ use crate::model::fixture::FixtureInstance;
 use crate::model::leak::{Leak, LeakLine};
 use crate::model::outcome::{Flakiness, Outcome};
 use crate::model::output::Output;
-use crate::model::output_file::Flood;
+use crate::model::output_file::OutputFile;
 use crate::model::reason::Reason;
 use crate::model::summary::Summary;
 use crate::model::test::TestId;
@@ -57,12 +57,12 @@ struct TestLine<'l> {
     leaks: Vec<LeakLine<'l>>,
     output: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    output_files: Vec<OutputFile>,
+    output_files: Vec<OutputFileLine>,
 }
 
 /// A file with output that is too long to be kept in memory.
 #[derive(Serialize)]
-struct OutputFile {
+struct OutputFileLine {
     path: String,
     /// Whether the file is complete.
     whole: bool,
@@ -78,7 +78,7 @@ struct AttemptLine<'l> {
     beside: usize,
     output: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    output_files: Vec<OutputFile>,
+    output_files: Vec<OutputFileLine>,
 }
 
 #[derive(Serialize, Default)]
@@ -196,10 +196,10 @@ fn attempt_line(attempt: &Attempt) -> AttemptLine<'_> {
     }
 }
 
-fn output_files(output: &Output) -> Vec<OutputFile> {
-    let file = |(flood, path): (&Flood, &Path)| OutputFile {
+fn output_files(output: &Output) -> Vec<OutputFileLine> {
+    let file = |(file, path): (&OutputFile, &Path)| OutputFileLine {
         path: path.display().to_string(),
-        whole: flood.missed == 0,
+        whole: file.missed == 0,
     };
     output.kept().map(file).collect()
 }

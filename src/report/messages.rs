@@ -12,7 +12,7 @@ use crate::model::event::Stage;
 use crate::model::fixture::StopFailure;
 use crate::model::leak::Leak;
 use crate::model::outcome::{Flakiness, Outcome};
-use crate::model::output_file::{self, Flood};
+use crate::model::output_file::{self, OutputFile};
 use crate::model::protocol::Protocol;
 use crate::model::shell::shell_line;
 use crate::model::size;
@@ -121,15 +121,15 @@ pub fn more_slots(more: usize) -> String {
 }
 
 /// Points to the file with a test's complete output.
-pub fn whole(flood: &Flood, path: &Path) -> String {
+pub fn whole(file: &OutputFile, path: &Path) -> String {
     let here = std::env::current_dir().unwrap_or_default();
     let path = path.strip_prefix(here).unwrap_or(path).display();
-    let written = size::shown(flood.written);
-    match flood.missed {
+    let written = size::shown(file.written);
+    match file.missed {
         0 => format!("complete output ({written}, kept until the next run): {path}"),
         missed => format!(
             "first {written} of {} of output (a run keeps at most {}): {path}",
-            size::shown(flood.written + missed),
+            size::shown(file.written + missed),
             size::shown(output_file::MOST)
         ),
     }

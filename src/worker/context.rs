@@ -11,11 +11,11 @@ use crate::discovery::listing::Listing;
 use crate::fixture::definition::Fixture;
 use crate::fixture::kept::KeptFixtures;
 use crate::leaks::baseline::Baseline;
-use crate::leaks::classify::{Names, judge};
+use crate::leaks::classify::{Symbolizer, classify};
 use crate::leaks::finding::Finding;
 use crate::leaks::symbols::{Module, Symbols};
 use crate::model::leak::Leak;
-use crate::model::output_file::Floods;
+use crate::model::output_file::OutputFiles;
 use crate::process::inspector::{Program, WorkerInspector};
 use crate::process::process_groups::ProcessGroups;
 use crate::worker::active::ActiveWorkers;
@@ -44,7 +44,7 @@ pub struct Context<'r> {
     pub agent: Option<AgentFile>,
     /// Where the whole of what tests print goes when it is too much to be kept; nowhere in a
     /// run inside of another.
-    pub floods: Option<Arc<Floods>>,
+    pub output_files: Option<Arc<OutputFiles>>,
     /// Leaks that are allowed because they are old.
     pub baseline: Baseline,
     /// The workspace's directory.
@@ -75,7 +75,7 @@ impl<'r> Context<'r> {
             nocapture: false,
             show_output: false,
             agent: None,
-            floods: None,
+            output_files: None,
             baseline: Baseline::default(),
             root: PathBuf::new(),
             symbols: Mutex::default(),
@@ -106,9 +106,9 @@ impl<'r> Context<'r> {
         listing: &'n Listing,
         modules: &'n [Module],
         of_test: &'n str,
-    ) -> Names<'n> {
+    ) -> Symbolizer<'n> {
         let (executable, root) = (&*listing.binary.executable, &*self.root);
-        Names { symbols, modules, executable, root, of_test }
+        Symbolizer { symbols, modules, executable, root, of_test }
     }
 
     pub(super) fn classified(
@@ -121,7 +121,12 @@ impl<'r> Context<'r> {
         let package = &listing.binary.package_name;
         let was_there = |kind, what: &str| self.baseline.allows(package, owner, kind, what);
         self.with_symbols(|symbols| {
-            judge(findings, rules, was_there, &mut self.names(symbols, listing, modules, of_test))
+            classify(
+                findings,
+                rules,
+                was_there,
+                &mut self.names(symbols, listing, modules, of_test),
+            )
         })
     }
 

@@ -15,7 +15,7 @@ use crate::libtest;
 use crate::libtest::report::ReportReader;
 use crate::model::leak::Leak;
 use crate::model::outcome::Outcome;
-use crate::model::output::Bounded;
+use crate::model::output::TruncatedOutput;
 use crate::model::reason::{Reason, Timeout, WorkerEnd};
 use crate::model::test::TestId;
 use crate::model::verdict::Verdict;
@@ -92,7 +92,7 @@ fn follow(
     let place = context.running.enter(number, job.slot());
     place.began(test, began);
     let (mut output, mut report, mut buffer) =
-        (Bounded::new(context.floods.as_ref()), ReportReader::new([]), Vec::new());
+        (TruncatedOutput::new(context.output_files.as_ref()), ReportReader::new([]), Vec::new());
     let mut due = timeout.map(|timeout| clock::after(began, timeout));
     let mut overdue: Option<Overdue> = None;
     let (mut took, mut leaks) = (Duration::ZERO, Vec::new());
@@ -143,7 +143,7 @@ fn follow(
         }
     };
     let output = output.into_output();
-    let by_output = || libtest::report::reason(&String::from_utf8_lossy(&output));
+    let by_output = || libtest::report::failure_reason(&String::from_utf8_lossy(&output));
     let reason = match outcome {
         Outcome::Failed => by_output().map(Reason::Reported).or(reason),
         _ => reason,
@@ -170,7 +170,7 @@ fn end_leftovers(
         std::thread::sleep(LOOK_AGAIN);
         orphans.look_for_own(&look, clock::now());
     }
-    let (pids, findings): (Vec<u32>, Vec<Finding>) = orphans.into_left().into_iter().unzip();
+    let (pids, findings): (Vec<u32>, Vec<Finding>) = orphans.into_findings().into_iter().unzip();
     platform::kill_and_reap(&pids);
     let Some(rules) = rules.filter(|_| !findings.is_empty()) else { return Vec::new() };
     let of_test = &*listing.tests[test.test].name;

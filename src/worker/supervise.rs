@@ -26,7 +26,9 @@ use crate::process::clock;
 use crate::process::event::{ProcessEvent, Stream, TerminateMode};
 use crate::process::inspector::WorkerInspector;
 use crate::process::platform::{self, HeldExit, Supervised};
-use crate::protocol::channel::{Channel, Ended, Heard, Left, NullChannel, Settled};
+use crate::protocol::channel::{
+    Channel, ChannelEvent, ChannelSummary, FinishedTest, NullChannel, ResultStatus,
+};
 use crate::worker::context::Context;
 use crate::worker::inbox::{BatchEnd, EndCause, Message, Overdue, send_all};
 use crate::worker::job::{GRACE, Job, LOOK_AGAIN, prepare};
@@ -80,7 +82,7 @@ struct Worker<'r> {
     begun: Vec<bool>,
     ended: usize,
     any_failed: bool,
-    /// Ended tests that have left something open: with their verdicts so far.
+    /// FinishedTest tests that have left something open: with their verdicts so far.
     unsettled: BTreeMap<usize, PendingVerdict>,
     /// Failures that wait for their output, which comes with the end of the process.
     failed: BTreeMap<usize, Verdict>,
@@ -94,7 +96,7 @@ struct Worker<'r> {
     /// The process waits there before it ends.
     door: Option<HeldExit>,
     /// What the channel left, once the process has exited.
-    left: Option<Left>,
+    left: Option<ChannelSummary>,
 }
 
 /// A verdict, and whether its output came with it.
@@ -304,7 +306,7 @@ impl<'r> Worker<'r> {
         if self.left.is_some() {
             return;
         }
-        let heard = self.channel.hear(stream, bytes);
+        let heard = self.channel.feed(stream, bytes);
         self.handle(heard, messages);
         self.release_process();
         if self.awaits_stacks && self.channel.has_stacks() {
@@ -312,22 +314,24 @@ impl<'r> Worker<'r> {
         }
     }
 
-    fn handle(&mut self, heard: Vec<Heard>, messages: &mut Vec<Message>) {
+    fn handle(&mut self, heard: Vec<ChannelEvent>, messages: &mut Vec<Message>) {
         let now = clock::now();
         for heard in heard {
             match heard {
-                Heard::Began(test) => {
+                ChannelEvent::TestStarted(test) => {
                     self.begun[test] = true;
                     self.running.push((test, now));
                     self.active.began(self.tests[test], now);
                 }
-                Heard::Ended(ended) => self.test_ended(ended, messages),
-                Heard::Settled { test, findings } => self.settled(test, &findings, messages),
-                Heard::Wrote(bytes) if self.context.nocapture => {
+                ChannelEvent::TestFinished(ended) => self.test_ended(ended, messages),
+                ChannelEvent::ResultFinal { test, findings } => {
+                    self.result_is_final(test, &findings, messages)
+                }
+                ChannelEvent::Output(bytes) if self.context.nocapture => {
                     messages.push(Message::Wrote { bytes });
                 }
-                Heard::Wrote(_) => {}
-                Heard::Leaving { descriptor } => {
+                ChannelEvent::Output(_) => {}
+                ChannelEvent::AwaitsExit { descriptor } => {
                     self.door = self.process.hold_exit(descriptor);
                     self.look_for_leaks(messages);
                     self.ignore_pools();
@@ -339,7 +343,7 @@ impl<'r> Worker<'r> {
     /// The process may end once nothing that its tests have started is within its linger: it
     /// would be ended with it, or held up by it no more.
     fn release_process(&mut self) {
-        let may_end = self.ending.is_some() || !self.channel.has_open();
+        let may_end = self.ending.is_some() || !self.channel.has_pending();
         if let Some(door) = self.door.take_if(|_| may_end) {
             door.release();
             self.idle_since = clock::now();
@@ -348,8 +352,8 @@ impl<'r> Worker<'r> {
 
     /// Takes an end, also one that comes after the worker was told to end itself: what it
     /// says of the tests beside the one that hangs holds as well.
-    fn test_ended(&mut self, ended: Ended, messages: &mut Vec<Message>) {
-        let Ended {
+    fn test_ended(&mut self, ended: FinishedTest, messages: &mut Vec<Message>) {
+        let FinishedTest {
             test,
             outcome,
             took,
@@ -357,7 +361,7 @@ impl<'r> Worker<'r> {
             has_started_processes,
             reason,
             output,
-            settled,
+            status,
         } = ended;
         self.ended += 1;
         self.begun[test] = true;
@@ -381,9 +385,11 @@ impl<'r> Worker<'r> {
             self.any_failed = true;
             messages.push(Message::Failing { test: self.tests[test] });
         }
-        match settled {
-            Settled::Now => self.route(test, PendingVerdict { verdict, has_output }, messages),
-            Settled::Later => {
+        match status {
+            ResultStatus::Final => {
+                self.route(test, PendingVerdict { verdict, has_output }, messages)
+            }
+            ResultStatus::Provisional => {
                 drop(self.unsettled.insert(test, PendingVerdict { verdict, has_output }))
             }
         }
@@ -400,7 +406,7 @@ impl<'r> Worker<'r> {
         }
     }
 
-    fn settled(&mut self, test: usize, findings: &[Finding], messages: &mut Vec<Message>) {
+    fn result_is_final(&mut self, test: usize, findings: &[Finding], messages: &mut Vec<Message>) {
         let Some(mut kept) = self.unsettled.remove(&test) else { return };
         let modules = self.channel.modules().to_vec();
         kept.verdict = self.with_leaks(test, kept.verdict, findings, &modules);
@@ -435,15 +441,15 @@ impl<'r> Worker<'r> {
     /// has passed, and ended.
     fn end_leftovers(&mut self, messages: &mut Vec<Message>) {
         self.door = None;
-        self.channel.exited();
+        self.channel.process_exited();
         self.look_for_leaks(messages);
-        while self.channel.has_open() && !self.context.groups.is_killed() {
+        while self.channel.has_pending() && !self.context.groups.is_killed() {
             std::thread::sleep(LOOK_AGAIN);
             self.look_for_leaks(messages);
         }
         let channel = std::mem::replace(&mut self.channel, Box::new(NullChannel));
         let left = channel.finish(&self.look());
-        platform::kill_and_reap(&left.strays);
+        platform::kill_and_reap(&left.orphan_pids);
         self.left = Some(left);
     }
 
@@ -473,7 +479,7 @@ fn idle_limit(job: &Job, tests: &[TestId]) -> Option<Duration> {
 
 /// A failure with the reason that its output gives.
 fn explained(verdict: Verdict) -> Verdict {
-    let reason = libtest::report::reason(&String::from_utf8_lossy(&verdict.output));
+    let reason = libtest::report::failure_reason(&String::from_utf8_lossy(&verdict.output));
     Verdict { reason: reason.map(Reason::Reported).or(verdict.reason), ..verdict }
 }
 

@@ -56,10 +56,10 @@ impl Play {
 
     fn found(&self, test: usize) -> Vec<&'static str> {
         let kind = |finding: Finding| match finding.what {
-            Left::Thread { lived_on: None, .. } => "alive",
-            Left::Thread { .. } => "lingered",
-            Left::Panic { .. } => "panic",
-            Left::Process { .. } => "process",
+            Leftover::Thread { lived_on: None, .. } => "alive",
+            Leftover::Thread { .. } => "lingered",
+            Leftover::Panic { .. } => "panic",
+            Leftover::Process { .. } => "process",
         };
         let alive = |_| Some("sleep".to_owned());
         self.traces.findings(test, self.now, alive).into_iter().map(kind).collect()
@@ -93,9 +93,9 @@ fn what_a_dying_process_takes_with_it_within_its_linger_is_not_left() {
     let mut play = Play::new().starts(1, 1).starts(2, 1).test_ends(0);
     let stays = Subject::Thread { number: 2, tid: 102 };
     play.traces.note_lingering(stays, true, Some("reaper".into()), play.now);
-    assert!(play.traces.has_open());
+    assert!(play.traces.has_pending());
     play.traces.worker_ended();
-    assert!(!play.traces.has_open());
+    assert!(!play.traces.has_pending());
     assert_eq!(play.found(0), ["alive"]);
 }
 
@@ -105,11 +105,11 @@ fn a_process_that_lived_on_behind_its_linger_is_left_even_if_it_ends() {
     let overdue = play.traces.overdue(LINGER, play.now);
     assert_eq!(overdue, [Subject::Process { pid: 9 }]);
     play.traces.note_lingering(overdue[0], true, Some("sleep 1".into()), play.now);
-    assert!(!play.traces.has_open() && play.traces.due(LINGER).is_some());
+    assert!(!play.traces.has_pending() && play.traces.due(LINGER).is_some());
     let play = play.after(700).frame(Frame::ProcessReaped { process: 9 });
     assert!(play.traces.is_final(0));
     let found = play.traces.findings(0, play.now, |_| None);
-    let Left::Process { lived_on, command, .. } = &found[0].what else { panic!("{found:?}") };
+    let Leftover::Process { lived_on, command, .. } = &found[0].what else { panic!("{found:?}") };
     assert_eq!((lived_on.unwrap().as_millis(), &**command), (800, "sleep 1"));
 }
 
@@ -194,9 +194,9 @@ fn a_stray_was_started_where_its_session_began() {
     assert_eq!(play.traces.test_of_kin([1, 9]), Some(0));
     assert_eq!(play.traces.test_of_kin([11, 1]), Some(1));
     assert_eq!(play.traces.test_of_kin([1, 2]), None);
-    play.traces.take_home(90, 0, [1, 9], play.now);
+    play.traces.adopt(90, 0, [1, 9], play.now);
     assert_eq!(play.traces.processes[&90].stack.as_deref(), Some(&[9][..]));
-    play.traces.take_home(91, 1, [1, 9], play.now);
+    play.traces.adopt(91, 1, [1, 9], play.now);
     assert_eq!(play.traces.processes[&91].stack, None, "the session is another test's");
     let found = play.traces.findings(1, play.now, |_| Some(String::new()));
     assert!(found.iter().all(|finding| finding.stack == [11]), "it starts all in one place");

@@ -1,15 +1,15 @@
 //! libtest's events, found in what its main thread writes.
 
-use super::{Agent, Certainty, MOST_BY_OTHERS, only_place};
+use super::{AgentChannel, Certainty, MOST_BY_OTHERS, only_place};
 use crate::model::outcome::Outcome;
-use crate::model::output::Bounded;
+use crate::model::output::TruncatedOutput;
 use crate::process::clock;
-use crate::protocol::channel::{Ended, Heard, Settled};
+use crate::protocol::channel::{ChannelEvent, FinishedTest, ResultStatus};
 use crate::protocol::libtest_event::{Counts, Line, events_in};
 use crate::protocol::long_line::Shortened;
-use crate::protocol::test_index::Turn;
+use crate::protocol::test_index::Occurrence;
 
-impl Agent<'_> {
+impl AgentChannel<'_> {
     /// libtest has created a thread for a test, or none for one that it ignores.
     pub(super) fn test_started(&mut self, test: u32, thread: u32, place: Option<usize>) {
         if test == 0 {
@@ -22,18 +22,18 @@ impl Agent<'_> {
         }
     }
 
-    pub(super) fn begin(&mut self, event: &[u8], heard: &mut Vec<Heard>) -> Option<usize> {
+    pub(super) fn begin(&mut self, event: &[u8], heard: &mut Vec<ChannelEvent>) -> Option<usize> {
         let event = Line::read(event.strip_suffix(b"\n").unwrap_or(event))?;
         let turn = self.tests.begin(&event.name)?;
-        let (Turn::First(place) | Turn::Again(place)) = turn;
-        if turn == Turn::First(place) {
-            heard.push(Heard::Began(place));
+        let (Occurrence::First(place) | Occurrence::Repeated(place)) = turn;
+        if turn == Occurrence::First(place) {
+            heard.push(ChannelEvent::TestStarted(place));
         }
         Some(place)
     }
 
     /// What the main thread wrote, as it came.
-    pub(super) fn pieces(&mut self, test: u32, bytes: &[u8], heard: &mut Vec<Heard>) {
+    pub(super) fn pieces(&mut self, test: u32, bytes: &[u8], heard: &mut Vec<ChannelEvent>) {
         let mut lines = bytes.split(|byte| *byte == b'\n');
         let last = lines.next_back().unwrap_or_default();
         for line in lines {
@@ -44,12 +44,12 @@ impl Agent<'_> {
                 self.line(line, Shortened::default(), test, heard);
             } else {
                 let mut whole = std::mem::take(&mut self.line);
-                whole.push(line, self.floods.as_ref());
+                whole.push(line, self.output_files.as_ref());
                 self.line(&whole.bytes, whole.shortened, test, heard);
             }
         }
         if !last.is_empty() {
-            self.line.push(last, self.floods.as_ref());
+            self.line.push(last, self.output_files.as_ref());
             self.line_is_of = self.line_is_of.max(test);
         }
     }
@@ -59,7 +59,7 @@ impl Agent<'_> {
         line: &[u8],
         shortened: Shortened,
         test: u32,
-        heard: &mut Vec<Heard>,
+        heard: &mut Vec<ChannelEvent>,
     ) {
         match Line::read(line).filter(|event| self.is_certain(event, test)) {
             Some(event) => self.event(event, shortened, Certainty::Alone, heard),
@@ -87,7 +87,7 @@ impl Agent<'_> {
         line: &[u8],
         shortened: Shortened,
         test: u32,
-        heard: &mut Vec<Heard>,
+        heard: &mut Vec<ChannelEvent>,
     ) {
         let mut found = events_in(line);
         // What stood in the buffer when libtest wrote comes before it.
@@ -112,7 +112,7 @@ impl Agent<'_> {
         }
     }
 
-    pub(super) fn recover_from_others(&mut self, test: u32, heard: &mut Vec<Heard>) {
+    pub(super) fn recover_from_others(&mut self, test: u32, heard: &mut Vec<ChannelEvent>) {
         let others = std::mem::take(&mut self.written_by_others);
         let at = only_place(&others, |text| {
             Line::read(text).is_some_and(|event| self.is_plausible(&event, test))
@@ -144,14 +144,14 @@ impl Agent<'_> {
     }
 
     /// Whatever else a main thread prints is nobody's verdict.
-    pub(super) fn print(&mut self, line: &[u8], heard: &mut Vec<Heard>) {
+    pub(super) fn print(&mut self, line: &[u8], heard: &mut Vec<ChannelEvent>) {
         if line.is_empty() {
             return;
         }
         let line = [line, b"\n"].concat();
         self.rest.push(&line);
         if !self.captures {
-            heard.push(Heard::Wrote(line));
+            heard.push(ChannelEvent::Output(line));
         }
     }
 
@@ -170,7 +170,7 @@ impl Agent<'_> {
         line: Line<'_>,
         shortened: Shortened,
         certainty: Certainty,
-        heard: &mut Vec<Heard>,
+        heard: &mut Vec<ChannelEvent>,
     ) {
         if line.kind == "suite" {
             self.began |= line.event == "started";
@@ -183,9 +183,9 @@ impl Agent<'_> {
         }
         let outcome = match &*line.event {
             "started" => {
-                if let Some(Turn::First(test)) = self.tests.begin(&line.name) {
+                if let Some(Occurrence::First(test)) = self.tests.begin(&line.name) {
                     self.begun_on.insert(self.lines, test);
-                    heard.push(Heard::Began(test));
+                    heard.push(ChannelEvent::TestStarted(test));
                 }
                 return;
             }
@@ -196,13 +196,13 @@ impl Agent<'_> {
         };
         let turn = self.tests.end(&line.name);
         match (outcome, turn) {
-            (_, Some(Turn::Again(_))) => {}
+            (_, Some(Occurrence::Repeated(_))) => {}
             (Outcome::Passed, _) => self.heard.passed += 1,
             (Outcome::Failed, _) => self.heard.failed += 1,
             // Where all of a binary runs, those count too that nobody has asked for.
             _ => self.heard.ignored += 1,
         }
-        let Some(Turn::First(test)) = turn else { return };
+        let Some(Occurrence::First(test)) = turn else { return };
         let mut output =
             self.captured(line.stdout.as_deref().unwrap_or_default().as_bytes(), shortened);
         output.append(self.written.remove(&test).unwrap_or_default());
@@ -216,20 +216,20 @@ impl Agent<'_> {
         self.traces.test_ended(test, clock::now());
         let has_started = self.traces.has_started_processes(test);
         if has_started {
-            self.awaits_strays.get_or_insert_with(clock::now);
+            self.awaits_orphans.get_or_insert_with(clock::now);
         }
         if certainty == Certainty::Recovered {
             self.recovered.insert(test);
         }
         let is_certain = certainty == Certainty::Alone;
-        let settled = match self.traces.is_clean(test) && !has_started && is_certain {
-            true => Settled::Now,
-            false => Settled::Later,
+        let status = match self.traces.is_clean(test) && !has_started && is_certain {
+            true => ResultStatus::Final,
+            false => ResultStatus::Provisional,
         };
         let reason = line.message;
         let output = Some(output.into_output());
         let processor = self.processor_time.remove(&test);
-        heard.push(Heard::Ended(Ended {
+        heard.push(ChannelEvent::TestFinished(FinishedTest {
             test,
             outcome,
             took,
@@ -237,15 +237,15 @@ impl Agent<'_> {
             has_started_processes: has_started,
             reason,
             output,
-            settled,
+            status,
         }));
-        if settled == Settled::Later {
+        if status == ResultStatus::Provisional {
             self.unsettled.push(test);
             self.settle(heard);
         }
     }
 
-    pub(super) fn suite_ended(&mut self, counted: Counts, heard: &mut Vec<Heard>) {
+    pub(super) fn suite_ended(&mut self, counted: Counts, heard: &mut Vec<ChannelEvent>) {
         self.ended = true;
         self.counted = Some(counted);
         if counted == self.heard {
@@ -254,12 +254,12 @@ impl Agent<'_> {
         }
     }
 
-    pub(super) fn captured(&self, text: &[u8], shortened: Shortened) -> Bounded {
-        let Shortened { left_out, flood } = shortened;
+    pub(super) fn captured(&self, text: &[u8], shortened: Shortened) -> TruncatedOutput {
+        let Shortened { left_out, file } = shortened;
         if left_out > 0 {
-            return Bounded::shortened(text, left_out, flood);
+            return TruncatedOutput::shortened(text, left_out, file);
         }
-        let mut kept = Bounded::new(self.floods.as_ref());
+        let mut kept = TruncatedOutput::new(self.output_files.as_ref());
         kept.push(text);
         kept
     }

@@ -3,7 +3,7 @@
 //!
 //! The agent's own code (`events.rs`) decides what is sent; here stands what libtest, the standard
 //! library's stdout and the kernel do around it. Small plans are played through in every schedule
-//! that leaves a thread before it has to wait in no more than a few places, larger ones by
+//! that leaves a thread before it has to wait in no more than a few lookup, larger ones by
 //! property (`PROPTEST_CASES` says how often).
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -11,12 +11,12 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::Agent;
+use super::AgentChannel;
 use super::tests::Nobody;
 use crate::frames::kinds;
 use crate::model::outcome::Outcome;
 use crate::process::event::Stream;
-use crate::protocol::channel::{Channel, Culprit, Fatal, Heard, Left};
+use crate::protocol::channel::{Channel, ChannelEvent, ChannelSummary, FatalCause, FatalEvent};
 
 #[allow(dead_code)]
 #[path = "../../agent/events.rs"]
@@ -124,7 +124,7 @@ struct Thread {
     has_ended: bool,
     deeds: VecDeque<Deed>,
     /// The rest of a deed that takes two steps.
-    then: Option<Fatal>,
+    then: Option<FatalCause>,
     result_is_sent: bool,
 }
 
@@ -160,7 +160,7 @@ struct World {
     failed: BTreeSet<usize>,
     said: BTreeMap<usize, Outcome>,
     /// How the process ended, and by whom.
-    end: Option<(Option<usize>, Fatal)>,
+    end: Option<(Option<usize>, FatalCause)>,
 }
 
 impl World {
@@ -312,7 +312,7 @@ impl World {
                 self.verdict(test, outcome)
             }
             Next::Finish => {
-                self.die(None, Fatal::Exit(0));
+                self.die(None, FatalCause::Exit(0));
                 Next::Gone
             }
             Next::Gone => unreachable!("the process has ended"),
@@ -387,12 +387,12 @@ impl World {
             Deed::Exit(code) => {
                 let frame = Frame::new(kinds::EXITING).u32(code as u32).u32(number).u32(test);
                 self.pipe.frame(frame, &[]);
-                self.threads[at].then = Some(Fatal::Exit(code));
+                self.threads[at].then = Some(FatalCause::Exit(code));
             }
             Deed::Kill => {
                 let frame = Frame::new(kinds::CRASHING).u32(9).u32(number).u32(test);
                 self.pipe.frame(frame.u64(0).u64(0), &[]);
-                self.threads[at].then = Some(Fatal::Signal(9));
+                self.threads[at].then = Some(FatalCause::Signal(9));
             }
             Deed::Panic => {
                 self.failed.insert(of);
@@ -432,9 +432,9 @@ impl World {
     }
 
     /// `exit` runs the agent's destructor; a signal runs nothing.
-    fn die(&mut self, by: Option<usize>, how: Fatal) {
+    fn die(&mut self, by: Option<usize>, how: FatalCause) {
         self.end = Some((by, how));
-        if let Fatal::Signal(_) = how {
+        if let FatalCause::Signal(_) = how {
             return;
         }
         if by.is_none() {
@@ -456,8 +456,8 @@ impl World {
         let names: Vec<String> = (0..self.tests.len()).map(name).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let lingers = vec![Duration::ZERO; names.len()];
-        let mut agent = Box::new(Agent::new(1, names, lingers, true));
-        let heard = agent.hear(Stream::Channel, &self.pipe.0);
+        let mut agent = Box::new(AgentChannel::new(1, names, lingers, true));
+        let heard = agent.feed(Stream::Channel, &self.pipe.0);
         prop_assert!(!agent.is_broken);
         for (place, thread) in &self.thread_of {
             let bound = agent.tests.of_number(self.threads[*thread].test);
@@ -467,7 +467,7 @@ impl World {
         let verdicts = self.verdicts(&heard, &left)?;
         let began: BTreeSet<usize> = heard
             .iter()
-            .filter_map(|h| if let Heard::Began(t) = h { Some(*t) } else { None })
+            .filter_map(|h| if let ChannelEvent::TestStarted(t) = h { Some(*t) } else { None })
             .collect();
         match self.end {
             Some((None, _)) => {
@@ -479,12 +479,12 @@ impl World {
             }
             Some((Some(by), how)) => {
                 // Who did it is known, unless another thread has written out its name.
-                let found = left.culprits.iter().find(|culprit| culprit.by == how);
+                let found = left.fatal_events.iter().find(|culprit| culprit.cause == how);
                 let names_are_lost = self.tests.iter().any(|test| {
                     test.deeds.iter().any(|deed| matches!(deed, Deed::Line | Deed::Flood))
                 });
                 match found {
-                    Some(Culprit { test, .. }) => {
+                    Some(FatalEvent { test, .. }) => {
                         // Of two that do the same at once, the first counts.
                         prop_assert!(*test == by || self.does_too(*test, how), "an innocent");
                         prop_assert!(began.contains(test));
@@ -502,19 +502,19 @@ impl World {
     }
 
     /// Whether a test was about to end the process in the same way.
-    fn does_too(&self, test: usize, how: Fatal) -> bool {
+    fn does_too(&self, test: usize, how: FatalCause) -> bool {
         self.threads.iter().any(|thread| thread.of == test && thread.then == Some(how))
     }
 
     /// The verdicts that stand; each is right.
     fn verdicts(
         &self,
-        heard: &[Heard],
-        left: &Left,
+        heard: &[ChannelEvent],
+        left: &ChannelSummary,
     ) -> Result<BTreeMap<usize, Outcome>, TestCaseError> {
         let mut verdicts = BTreeMap::new();
         for heard in heard {
-            let Heard::Ended(ended) = heard else { continue };
+            let ChannelEvent::TestFinished(ended) = heard else { continue };
             if left.retracted.contains(&ended.test) {
                 continue;
             }

@@ -2,40 +2,40 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Agent, Homes};
+use super::{Adoption, AgentChannel};
 use crate::frames;
 use crate::leaks::finding::Subject;
-use crate::leaks::watch::Fate;
+use crate::leaks::observations::Conclusion;
 use crate::process::clock;
 use crate::process::inspector::{Inspector, Orphan};
 use crate::process::procfs::TaskStatus;
 
-impl Agent<'_> {
+impl AgentChannel<'_> {
     /// Strays become their tests'. One whose test is not known yet is looked at again; in the
     /// end it is nobody's.
-    pub(super) fn take_home(&mut self, orphans: Vec<Orphan>) -> Homes {
-        let (now, mut homes) = (clock::now(), Homes::default());
+    pub(super) fn adopt(&mut self, orphans: Vec<Orphan>) -> Adoption {
+        let (now, mut adoption) = (clock::now(), Adoption::default());
         for orphan in orphans {
-            if let Some(test) = self.home_of(&orphan) {
+            if let Some(test) = self.owner_of(&orphan) {
                 let began = now.checked_sub(orphan.age).unwrap_or(now);
-                self.traces.take_home(orphan.pid, test, orphan.leaders, began);
-                homes.found.push(orphan.pid);
+                self.traces.adopt(orphan.pid, test, orphan.leaders, began);
+                adoption.found.push(orphan.pid);
             } else if orphan.is_from_worker {
-                homes.missing.push(orphan);
+                adoption.missing.push(orphan);
             }
         }
-        homes
+        adoption
     }
 
     /// Looks for processes that nobody has told of.
     pub(super) fn gather(&mut self, look: &dyn Inspector) {
-        let children = self.take_home(look.unknown_children(&|pid| self.traces.has_process(pid)));
-        let orphans = self.take_home(look.orphans());
+        let children = self.adopt(look.unknown_children(&|pid| self.traces.has_process(pid)));
+        let orphans = self.adopt(look.orphans());
         if self.departs.is_some() {
             let missing = [children.missing, orphans.missing].concat();
             self.orphans.look(&missing, look, clock::now());
             let missing = missing.iter().map(|orphan| orphan.pid);
-            self.orphans = orphans.found.into_iter().chain(missing).collect();
+            self.orphan_pids = orphans.found.into_iter().chain(missing).collect();
         }
     }
 
@@ -43,7 +43,7 @@ impl Agent<'_> {
     /// that keeps a worker from its end, somebody has to look.
     pub(super) fn look_for_ends(&mut self, look: &dyn Inspector, now: Instant) {
         let is_there = |pid: u32| look.process(pid).is_some_and(|seen| self.is_it(pid, &seen, now));
-        let open = self.traces.open_processes();
+        let open = self.traces.pending_processes();
         let gone: Vec<u32> = open.filter(|pid| !is_there(*pid)).collect();
         gone.into_iter().for_each(|pid| self.traces.is_gone(Subject::Process { pid }, now));
     }
@@ -89,16 +89,16 @@ impl Agent<'_> {
         look: &dyn Inspector,
         now: Instant,
     ) {
-        match self.watches.look(subject, seen, now) {
-            Fate::Gone => self.traces.is_gone(subject, now),
-            Fate::Stays { was_waiting } => {
+        match self.observations.look(subject, seen, now) {
+            Conclusion::Gone => self.traces.is_gone(subject, now),
+            Conclusion::Stays { was_waiting } => {
                 let name = match subject {
                     Subject::Thread { tid, .. } => look.thread_name(tid),
                     Subject::Process { pid } => look.command_line(pid),
                 };
                 self.traces.note_lingering(subject, was_waiting, name, now);
             }
-            Fate::Unsure => {}
+            Conclusion::Undecided => {}
         }
     }
 
@@ -111,9 +111,9 @@ impl Agent<'_> {
         known.is_none_or(|known| seen.age + TOLERANCE >= known)
     }
 
-    /// The test of a orphan beyond doubt: it started the process itself, or the one that began
+    /// The test of an orphan beyond doubt: it started the process itself, or the one that began
     /// its group or session, or is the only one that may have left its mark, or that started any.
-    pub(super) fn home_of(&self, orphan: &Orphan) -> Option<usize> {
+    pub(super) fn owner_of(&self, orphan: &Orphan) -> Option<usize> {
         let own = self.traces.test_of(orphan.pid);
         // The number of one that has ended may be another's by now, whose mark is another too.
         let by_kin =

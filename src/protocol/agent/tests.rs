@@ -33,8 +33,8 @@ impl Inspector for Nobody {
 
 const NAMES: [&str; 3] = ["a", "b c", "größe"];
 
-fn agent() -> Agent<'static> {
-    Agent::new(7, NAMES.to_vec(), vec![Duration::ZERO; 3], true)
+fn agent() -> AgentChannel<'static> {
+    AgentChannel::new(7, NAMES.to_vec(), vec![Duration::ZERO; 3], true)
 }
 
 fn frame(kind: u8, fields: &[u8]) -> Vec<u8> {
@@ -74,35 +74,35 @@ fn any_bytes() -> impl Strategy<Value = Vec<u8>> {
 }
 
 /// What was heard, without the times; and what is left.
-fn hear(chunks: &[&[u8]]) -> (Vec<String>, bool, bool) {
+fn events_of(chunks: &[&[u8]]) -> (Vec<String>, bool, bool) {
     let mut agent = Box::new(agent());
     let mut heard = Vec::new();
     for chunk in chunks {
-        heard.extend(agent.hear(Stream::Channel, chunk));
+        heard.extend(agent.feed(Stream::Channel, chunk));
     }
     let _ = (agent.due(), agent.has_stacks());
     heard.extend(agent.look(&Nobody));
     check(&heard);
     let left = agent.finish(&Nobody);
     let shown = heard.iter().map(|heard| match heard {
-        Heard::Settled { test, .. } => format!("settled {test}"),
+        ChannelEvent::ResultFinal { test, .. } => format!("settled {test}"),
         heard => format!("{heard:?}"),
     });
     (shown.collect(), left.began, left.was_lost)
 }
 
 /// A test begins once, ends once, and settles after its end.
-fn check(heard: &[Heard]) {
+fn check(heard: &[ChannelEvent]) {
     let (mut begun, mut ended, mut settled) = ([0; 3], [0; 3], [0; 3]);
     for heard in heard {
         match heard {
-            Heard::Began(test) => begun[*test] += 1,
-            Heard::Ended(end) => ended[end.test] += 1,
-            Heard::Settled { test, .. } => {
+            ChannelEvent::TestStarted(test) => begun[*test] += 1,
+            ChannelEvent::TestFinished(end) => ended[end.test] += 1,
+            ChannelEvent::ResultFinal { test, .. } => {
                 settled[*test] += 1;
                 assert_eq!(ended[*test], 1, "settled before its end");
             }
-            Heard::Wrote(_) | Heard::Leaving { .. } => {}
+            ChannelEvent::Output(_) | ChannelEvent::AwaitsExit { .. } => {}
         }
     }
     let all = [begun, ended, settled].concat();
@@ -118,9 +118,9 @@ proptest! {
     ) {
         let mut bytes = frames.concat();
         bytes.truncate(bytes.len().saturating_sub(cut_off));
-        let whole = hear(&[&bytes]);
-        prop_assert_eq!(&hear(&in_chunks(&bytes, cuts)), &whole);
-        prop_assert_eq!(&hear(&bytes.chunks(1).collect::<Vec<_>>()), &whole);
+        let whole = events_of(&[&bytes]);
+        prop_assert_eq!(&events_of(&in_chunks(&bytes, cuts)), &whole);
+        prop_assert_eq!(&events_of(&bytes.chunks(1).collect::<Vec<_>>()), &whole);
     }
 
 }
@@ -143,7 +143,7 @@ proptest! {
             agent.pieces(1, chunk, &mut heard);
             prop_assert!(agent.line.bytes.len() <= 4 * LONGEST);
         }
-        let Some(Heard::Ended(ended)) = heard.first() else { panic!("no verdict") };
+        let Some(ChannelEvent::TestFinished(ended)) = heard.first() else { panic!("no verdict") };
         prop_assert_eq!(ended.outcome, Outcome::Failed);
         let output = String::from_utf8_lossy(ended.output.as_ref().unwrap());
         prop_assert!(output.contains("bytes left out"));
@@ -166,10 +166,10 @@ fn a_thread_that_waits_for_its_first_turn_is_not_gone() {
     agent.pieces(1, event("ok", "a").as_bytes(), &mut heard);
     let nobody = Strays(Vec::new());
     (0..3).for_each(|_| drop(agent.look(&nobody)));
-    assert!(agent.has_open());
+    assert!(agent.has_pending());
     agent.take(Frame::ThreadRuns { thread, tid: 101 }, &mut heard);
     (0..2).for_each(|_| drop(agent.look(&Nobody)));
-    assert!(!agent.has_open());
+    assert!(!agent.has_pending());
     assert_eq!(Box::new(agent).finish(&Nobody).findings[&0].len(), 1);
 }
 
@@ -216,9 +216,9 @@ fn stray(pid: u32, leader: u32, mark: Option<u32>) -> Orphan {
 const MANY: usize = 300;
 
 /// Of many tests that have all run, these have started a process each, of their own numbers.
-fn ran(starters: &[u32], names: &'static [String]) -> Box<Agent<'static>> {
+fn ran(starters: &[u32], names: &'static [String]) -> Box<AgentChannel<'static>> {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let mut agent = Agent::new(7, names.clone(), vec![Duration::ZERO; MANY], true);
+    let mut agent = AgentChannel::new(7, names.clone(), vec![Duration::ZERO; MANY], true);
     let mut heard = Vec::new();
     for (test, name) in (1..).zip(names) {
         let event_of = event("started", name).into_bytes();
@@ -243,15 +243,15 @@ fn many_names() -> &'static [String] {
 /// Whose these strays are, by their numbers: their test's number, or 0.
 fn owners(starters: &[u32], strays: &[Orphan]) -> Vec<(u32, usize)> {
     let (mut agent, look) = (ran(starters, many_names()), Strays(strays.to_vec()));
-    agent.exited();
+    agent.process_exited();
     agent.look(&look);
-    while agent.has_open() {
+    while agent.has_pending() {
         agent.look(&look);
     }
     let mut left = agent.finish(&look);
-    left.findings.insert(usize::MAX, left.nobodys);
+    left.findings.insert(usize::MAX, left.unattributed);
     let pid = |finding: &Finding| match finding.what {
-        crate::leaks::finding::Left::Process { pid, .. } => pid,
+        crate::leaks::finding::Leftover::Process { pid, .. } => pid,
         _ => 0,
     };
     let of_test = |(test, findings): (&usize, &Vec<Finding>)| {
@@ -267,7 +267,7 @@ fn owners(starters: &[u32], strays: &[Orphan]) -> Vec<(u32, usize)> {
 #[test]
 fn a_mark_that_two_workers_may_have_says_nothing_of_a_stranger() {
     let stranger = Orphan { is_from_worker: false, ..stray(9, 1, Some(frames::mark(7, 5))) };
-    let whose = |slots: usize| ran(&[5], many_names()).among(slots).home_of(&stranger);
+    let whose = |slots: usize| ran(&[5], many_names()).among(slots).owner_of(&stranger);
     assert_eq!((whose(8), whose(9)), (Some(4), None));
 }
 
@@ -297,7 +297,7 @@ fn a_session_tells_whose_a_stray_is_unless_its_mark_says_otherwise() {
 fn nothing_is_kept_of_a_broken_channel() {
     let mut agent = agent();
     for _ in 0..100 {
-        agent.hear(Stream::Channel, &[0; 64 * 1024]);
+        agent.feed(Stream::Channel, &[0; 64 * 1024]);
     }
     assert!(agent.is_broken && agent.decoder.kept() <= 64 * 1024);
 }

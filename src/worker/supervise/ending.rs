@@ -4,7 +4,7 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use super::{PendingVerdict, Worker, explained};
-use crate::leaks::classify::{Names, essential};
+use crate::leaks::classify::{Symbolizer, relevant_calls};
 use crate::model::outcome::Outcome;
 use crate::model::output::Output;
 use crate::model::protocol::Protocol;
@@ -12,7 +12,7 @@ use crate::model::reason::Reason;
 use crate::model::test::TestId;
 use crate::model::verdict::Verdict;
 use crate::process::{clock, exit_status};
-use crate::protocol::channel::{Culprit, Fatal, Left, ThreadStack};
+use crate::protocol::channel::{ChannelSummary, FatalCause, FatalEvent, ThreadStack};
 use crate::worker::inbox::{BatchEnd, EndCause, LateLeaks, Message, Overdue};
 
 impl Worker<'_> {
@@ -27,9 +27,9 @@ impl Worker<'_> {
         if let (EndCause::Died(how), Some(test)) = (&cause, culprit) {
             self.fail_ended_test(test, how, &left.rest);
         }
-        if let ([_], [_, ..]) = (&*self.tests, &*left.nobodys) {
+        if let ([_], [_, ..]) = (&*self.tests, &*left.unattributed) {
             // Whose else could it be?
-            left.findings.entry(0).or_default().append(&mut left.nobodys);
+            left.findings.entry(0).or_default().append(&mut left.unattributed);
         }
         self.settle_all(&mut left, messages);
         for (test, verdict) in std::mem::take(&mut self.failed) {
@@ -77,7 +77,7 @@ impl Worker<'_> {
     }
 
     /// Everything that a test left behind is known now.
-    pub(super) fn settle_all(&mut self, left: &mut Left, messages: &mut Vec<Message>) {
+    pub(super) fn settle_all(&mut self, left: &mut ChannelSummary, messages: &mut Vec<Message>) {
         for (test, kept) in std::mem::take(&mut self.unsettled) {
             let verdict = self.with_late_leaks(test, kept.verdict, left);
             self.route(test, PendingVerdict { verdict, ..kept }, messages);
@@ -93,7 +93,7 @@ impl Worker<'_> {
         &self,
         test: usize,
         verdict: Verdict,
-        left: &mut Left,
+        left: &mut ChannelSummary,
     ) -> Verdict {
         let findings = left.findings.remove(&test).unwrap_or_default();
         self.with_leaks(test, verdict, &findings, &left.modules)
@@ -101,7 +101,7 @@ impl Worker<'_> {
 
     /// What verdicts that have been told did not tell of. What a test has started that was ended
     /// with its process is no leak.
-    pub(super) fn late_leaks(&self, left: &mut Left) -> Vec<LateLeaks> {
+    pub(super) fn late_leaks(&self, left: &mut ChannelSummary) -> Vec<LateLeaks> {
         let is_running = |test: usize| self.running.iter().any(|(running, _)| *running == test);
         let mut findings: Vec<_> = std::mem::take(&mut left.findings).into_iter().collect();
         findings.sort_by_key(|(test, _)| *test);
@@ -114,7 +114,12 @@ impl Worker<'_> {
         of_tests.chain([of_unit]).filter(|left| !left.leaks.is_empty()).collect()
     }
 
-    pub(super) fn rest(&self, cause: EndCause, culprit: Option<usize>, mut left: Left) -> BatchEnd {
+    pub(super) fn rest(
+        &self,
+        cause: EndCause,
+        culprit: Option<usize>,
+        mut left: ChannelSummary,
+    ) -> BatchEnd {
         let left_behind = self.late_leaks(&mut left);
         let now = clock::now();
         // Where the one that ended the process is known, the others are not suspects.
@@ -138,7 +143,7 @@ impl Worker<'_> {
     }
 
     /// Where the threads of a hung worker were, by test.
-    pub(super) fn shown_stacks(&self, left: &Left) -> Vec<u8> {
+    pub(super) fn shown_stacks(&self, left: &ChannelSummary) -> Vec<u8> {
         if left.stacks.is_empty() {
             return Vec::new();
         }
@@ -154,13 +159,13 @@ impl Worker<'_> {
         text.into_bytes()
     }
 
-    pub(super) fn shown_stack(&self, stack: &ThreadStack, names: &mut Names<'_>) -> String {
+    pub(super) fn shown_stack(&self, stack: &ThreadStack, names: &mut Symbolizer<'_>) -> String {
         let of_test = stack.test.map(|test| {
             let name = &self.listing.tests[self.tests[test].test].name;
             format!(" of {}", self.listing.binary.id(name))
         });
         let mut text = format!("thread `{}`{}:\n", stack.name, of_test.unwrap_or_default());
-        for call in essential(&names.calls(&stack.stack)) {
+        for call in relevant_calls(&names.calls(&stack.stack)) {
             let place = call.place.as_ref().map(|place| format!(" at {place}")).unwrap_or_default();
             text.push_str(&format!("  {}{place}\n", call.function));
         }
@@ -192,7 +197,7 @@ impl Worker<'_> {
 
     /// What the end of the process means. An exit code alone proves nothing: only together
     /// with the verdicts and libtest's own last line it does.
-    pub(super) fn cause(&self, status: ExitStatus, left: &Left) -> EndCause {
+    pub(super) fn cause(&self, status: ExitStatus, left: &ChannelSummary) -> EndCause {
         let code_fits = match status.code() {
             Some(0) => !self.any_failed,
             // libtest's exit code when tests have failed.
@@ -214,7 +219,7 @@ impl Worker<'_> {
     }
 
     /// Whether the process ended by itself, and its channel before it.
-    pub(super) fn is_silent(&self, status: ExitStatus, left: &Left) -> bool {
+    pub(super) fn is_silent(&self, status: ExitStatus, left: &ChannelSummary) -> bool {
         match self.job.protocol {
             Protocol::Agent => {
                 matches!(status.code(), Some(0 | 101)) && (!left.began || left.was_lost)
@@ -229,19 +234,19 @@ impl Worker<'_> {
 }
 
 /// Whether libtest's own main function ended the process, and no test did.
-fn ended_by_itself(status: ExitStatus, left: &Left) -> bool {
+fn ended_by_itself(status: ExitStatus, left: &ChannelSummary) -> bool {
     let is_libtests = matches!(status.code(), Some(0 | 101));
     is_libtests && left.said_goodbye && culprit_of(status, left).is_none()
 }
 
 /// The test that did what the process ended with.
-fn culprit_of(status: ExitStatus, left: &Left) -> Option<usize> {
-    let is_it = |culprit: &&Culprit| match culprit.by {
+fn culprit_of(status: ExitStatus, left: &ChannelSummary) -> Option<usize> {
+    let is_it = |culprit: &&FatalEvent| match culprit.cause {
         // The system keeps the lowest eight bits.
-        Fatal::Exit(code) => status.code() == Some(code & 0xff),
-        Fatal::Signal(signal) => exit_status::terminating_signal(status) == Some(signal),
+        FatalCause::Exit(code) => status.code() == Some(code & 0xff),
+        FatalCause::Signal(signal) => exit_status::terminating_signal(status) == Some(signal),
     };
-    left.culprits.iter().find(is_it).map(|culprit| culprit.test)
+    left.fatal_events.iter().find(is_it).map(|culprit| culprit.test)
 }
 
 /// libtest's words when it can no longer write to its `--logfile`: a test has closed

@@ -2,20 +2,20 @@
 
 use super::Worker;
 use crate::config::leak_rules::LeakRules;
-use crate::leaks::classify::{Names, is_pool};
+use crate::leaks::classify::{Symbolizer, is_pool};
 use crate::leaks::finding::Finding;
 use crate::leaks::symbols::{Module, Symbols};
 use crate::model::leak::{Leak, LeakAction, LeakKind};
 use crate::model::outcome::Outcome;
 use crate::model::reason::Reason;
 use crate::model::verdict::Verdict;
-use crate::protocol::channel::Left;
+use crate::protocol::channel::ChannelSummary;
 use crate::worker::context::LeakOwner;
 
 impl<'r> Worker<'r> {
     /// Nobody waits for the threads of a pool, which stay as long as there is a process.
     pub(super) fn ignore_pools(&mut self) {
-        let open = self.channel.open_threads();
+        let open = self.channel.pending_threads();
         if self.door.is_none() || open.is_empty() {
             return;
         }
@@ -24,7 +24,7 @@ impl<'r> Worker<'r> {
             let pools = open.iter().filter(|(_, stack)| is_pool(&names.calls(stack)));
             pools.map(|(number, _)| *number).collect::<Vec<_>>()
         });
-        self.channel.stay(&pools);
+        self.channel.ignore_threads(&pools);
         self.release_process();
     }
 
@@ -65,7 +65,7 @@ impl<'r> Worker<'r> {
 
     /// What one of the tests has left behind: the strictest of their rules holds. It is no leak
     /// where it may be of a test that was ended with its process.
-    pub(super) fn leaks_of_unit(&self, left: &Left) -> Vec<Leak> {
+    pub(super) fn leaks_of_unit(&self, left: &ChannelSummary) -> Vec<Leak> {
         if !self.running.is_empty() {
             return Vec::new();
         }
@@ -80,7 +80,7 @@ impl<'r> Worker<'r> {
             });
             leaks.max_by_key(|leak| leak.action)
         };
-        left.nobodys.iter().filter_map(judged).collect()
+        left.unattributed.iter().filter_map(judged).collect()
     }
 
     pub(super) fn names<'n>(
@@ -88,7 +88,7 @@ impl<'r> Worker<'r> {
         symbols: &'n mut Symbols,
         modules: &'n [Module],
         of_test: &'n str,
-    ) -> Names<'n> {
+    ) -> Symbolizer<'n> {
         self.context.names(symbols, self.listing, modules, of_test)
     }
 }

@@ -6,9 +6,9 @@ use crate::discovery::listing::Listing;
 use crate::model::protocol::Protocol;
 use crate::model::test::TestId;
 use crate::process::platform::{self, ChannelPipe, Supervised};
-use crate::protocol::agent::Agent;
+use crate::protocol::agent::AgentChannel;
 use crate::protocol::channel::Channel;
-use crate::protocol::logfile::LedgerFile;
+use crate::protocol::logfile::LogfileChannel;
 use crate::worker::context::Context;
 use crate::worker::job::Job;
 
@@ -72,15 +72,16 @@ pub(super) fn channel<'r>(
         Protocol::Agent => {
             let linger = |id: &TestId| job.group.leak_rules(*id).map(|rules| rules.linger);
             let lingers = tests.iter().map(|id| linger(id).unwrap_or_default()).collect();
-            let agent = Agent::new(job.slot(), names, lingers, captures).among(context.slots);
-            Box::new(agent.with_floods(context.floods.clone()))
+            let agent =
+                AgentChannel::new(job.slot(), names, lingers, captures).among(context.slots);
+            Box::new(agent.with_output_files(context.output_files.clone()))
         }
         _ => {
             let (names_of_all, threads) = (listing.by_name(), job.batch.threads);
-            let file = LedgerFile::new(names_of_all, &names, threads, captures);
+            let file = LogfileChannel::new(names_of_all, &names, threads, captures);
             let rules = tests.iter().filter_map(|id| job.group.leak_rules(*id));
             let linger = rules.map(|rules| rules.linger).max().unwrap_or_default();
-            Box::new(file.with_linger(linger).with_floods(context.floods.clone()))
+            Box::new(file.with_linger(linger).with_output_files(context.output_files.clone()))
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 /// libtest runs tests nearly in the order of the list, and few at a time, so that mostly no map
 /// of all their names is needed.
-pub struct Places<'n> {
+pub struct TestNames<'n> {
     names: Vec<&'n str>,
     /// Made when a name is not where it was expected.
     by_name: Option<HashMap<&'n str, usize>>,
@@ -21,9 +21,9 @@ const LOOKED_AT: usize = 16;
 /// So many may be late at once; one that the scheduler has stopped is overtaken by any number.
 const MOST_LATE: usize = 64;
 
-impl<'n> Places<'n> {
-    pub fn new(names: Vec<&'n str>) -> Places<'n> {
-        Places { names, by_name: None, next: 0, late: Vec::new(), running: Vec::new() }
+impl<'n> TestNames<'n> {
+    pub fn new(names: Vec<&'n str>) -> TestNames<'n> {
+        TestNames { names, by_name: None, next: 0, late: Vec::new(), running: Vec::new() }
     }
 
     pub fn count(&self) -> usize {
@@ -77,30 +77,30 @@ mod tests {
 
     #[test]
     fn names_are_found_in_any_order() {
-        let mut places = Places::new(vec!["a", "b", "c", "d"]);
-        let begun = ["a", "b", "d", "c", "x", "d"].map(|name| places.begins(name));
+        let mut lookup = TestNames::new(vec!["a", "b", "c", "d"]);
+        let begun = ["a", "b", "d", "c", "x", "d"].map(|name| lookup.begins(name));
         assert_eq!(begun, [Some(0), Some(1), Some(3), Some(2), None, Some(3)]);
-        let ended = ["c", "a", "x", "b", "d", "d", "d"].map(|name| places.ends(name));
+        let ended = ["c", "a", "x", "b", "d", "d", "d"].map(|name| lookup.ends(name));
         assert_eq!(ended, [Some(2), Some(0), None, Some(1), Some(3), Some(3), Some(3)]);
     }
 
     #[test]
     fn nearly_in_the_order_of_the_list_no_map_is_made() {
-        let mut places = Places::new(vec!["a", "b", "c", "d"]);
-        let begun = ["b", "a", "d", "c"].map(|name| places.begins(name));
+        let mut lookup = TestNames::new(vec!["a", "b", "c", "d"]);
+        let begun = ["b", "a", "d", "c"].map(|name| lookup.begins(name));
         assert_eq!(begun, [Some(1), Some(0), Some(3), Some(2)]);
-        let ended = ["a", "b", "c", "d"].map(|name| places.ends(name));
+        let ended = ["a", "b", "c", "d"].map(|name| lookup.ends(name));
         assert_eq!(ended, [Some(0), Some(1), Some(2), Some(3)]);
-        assert!(places.by_name.is_none() && places.running.is_empty());
+        assert!(lookup.by_name.is_none() && lookup.running.is_empty());
     }
 
     #[test]
     fn one_that_is_stopped_may_be_overtaken_by_all_others() {
         let names: Vec<String> = (0..1000).map(|number| format!("test_{number}")).collect();
-        let mut places = Places::new(names.iter().map(String::as_str).collect());
+        let mut lookup = TestNames::new(names.iter().map(String::as_str).collect());
         for place in (1..1000).chain([0]) {
-            assert_eq!(places.begins(&names[place]), Some(place));
+            assert_eq!(lookup.begins(&names[place]), Some(place));
         }
-        assert!(places.by_name.is_none() && places.late.is_empty());
+        assert!(lookup.by_name.is_none() && lookup.late.is_empty());
     }
 }
