@@ -1,45 +1,47 @@
-//! The agent: sits inside a test binary and tells the runner what happens there.
+//! The agent: a library inside a test binary that reports to the runner what happens there.
 //!
-//! It is preloaded (`LD_PRELOAD`) and stands in for functions of libc and of the unwinder. The
-//! wire protocol is described where the runner decodes it, in `frames.rs`. What holds for
-//! every function here:
+//! This folder is no module of the command: `build.rs` compiles it to a shared object of its own.
 //!
-//! - It allocates nothing, takes no lock of the process and keeps `errno`. The exceptions are
-//!   the constructor and the destructor, which run when nobody can be in their way.
-//! - Without a channel (no runner, a forked child, a broken pipe) it passes calls on unchanged.
-//! - It has no frame on a stack that is unwound.
+//! It is preloaded (`LD_PRELOAD`) and interposes functions of libc and of the unwinder. The wire
+//! protocol is documented where the runner decodes it, in `frames.rs`. For every function here:
 //!
-//! In one process of a binary it only waits: `prepared.rs` forks workers from that.
+//! - It allocates nothing, takes no lock of the process and preserves `errno`. The exceptions are
+//!   the constructor and the destructor, which run when no other code can be in their way.
+//! - Without a channel (no runner, a forked child, a broken pipe) it forwards calls unchanged.
+//! - It leaves no frame on a stack that is unwound.
 //!
-//! Glibc on x86-64 and aarch64 only: record layouts and registers are theirs.
+//! One process of a binary is only a fork server, from which workers are forked
+//! (`fork_server.rs`).
+//!
+//! For glibc on x86-64 and aarch64 only: it knows their struct layouts and registers.
 #![no_std]
 
 use core::ffi::{c_char, c_int};
 
-mod asked;
-mod catches;
+mod backtrace;
 mod channel;
 mod descriptors;
-mod endings;
 mod environment;
 mod events;
+mod fork_request;
+mod fork_server;
 mod frame;
 mod getenv;
 mod kinds;
 mod libtest;
-mod marks;
 mod modules;
 mod output;
+mod panic_catch;
 mod panics;
-mod prepared;
+mod process_exit;
+mod process_state;
 mod processes;
 mod real;
 mod records;
 mod signal_stacks;
 mod signals;
-mod stacks;
-mod surroundings;
-mod system;
+mod syscalls;
+mod test_mark;
 mod threads;
 
 use environment::Given;
@@ -51,63 +53,63 @@ static CONSTRUCTOR: extern "C" fn(c_int, *const *const c_char) = constructor;
 
 #[used]
 #[unsafe(link_section = ".fini_array")]
-static DESTRUCTOR: extern "C" fn() = endings::destructor;
+static DESTRUCTOR: extern "C" fn() = process_exit::destructor;
 
 extern "C" fn constructor(count: c_int, arguments: *const *const c_char) {
     // SAFETY: the loader runs constructors one after another, before there are threads.
     let Some(given) = (unsafe { environment::clean() }) else { return };
-    // Done here, the runner needs no code of its own between fork and exec, and its processes
-    // are started by a cheaper way than `fork`.
-    system::die_with_parent();
+    // Done here, so that the runner needs no code between fork and exec, and can spawn workers in a
+    // cheaper way than by `fork`.
+    syscalls::die_with_parent();
     real::find_all();
     if !records::prepare() || !threads::prepare() {
         return;
     }
     match given {
         Given::Channel(channel) => begin_worker(channel, count, arguments),
-        Given::Requests(requests) => prepared::prepare(requests),
+        Given::Requests(requests) => fork_server::prepare(requests),
     }
 }
 
-/// From now on the process is a worker, and speaks.
+/// Makes the process a worker, which reports to the runner.
 fn begin_worker(given: c_int, count: c_int, arguments: *const *const c_char) {
-    if system::has_hung_up(given) {
-        // The runner has died before we could be bound to that.
-        system::exit(1);
+    if syscalls::has_hung_up(given) {
+        // The runner died before we asked to be killed with it.
+        syscalls::exit(1);
     }
     if !channel::open(given) {
         return;
     }
     free(given);
-    marks::take_off();
+    test_mark::take_off();
     frame::Frame::new(kinds::HELLO)
         .u32(kinds::VERSION)
-        .u32(system::process())
+        .u32(syscalls::process())
         .u32(signals::ASKS_FOR_STACKS as u32)
         .send();
-    modules::tell_all();
+    modules::report_all();
     output::prepare();
     signals::prepare();
     // SAFETY: what the loader passed, or what a prepared process has laid out instead.
     unsafe { environment::read_arguments(count, arguments) };
 }
 
-/// Gives the low number back. A runner may hand the channel down as standard input, which
-/// safe code can do for a child; a test's input is empty anyway.
+/// Frees the low descriptor. The runner passes the channel as standard input, because that needs no
+/// unsafe code; the input of a test is empty anyway.
 fn free(given: c_int) {
     if given == 0 {
         empty_input();
     } else {
-        system::close(given);
+        syscalls::close(given);
     }
 }
 
 fn empty_input() {
-    system::close(0);
-    system::open(c"/dev/null", true);
+    syscalls::close(0);
+    syscalls::open(c"/dev/null", true);
 }
 
-/// Ends the process on the spot.
+/// Kills the process immediately.
 fn stop() -> ! {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: an invalid instruction; nothing comes after it.
@@ -126,8 +128,8 @@ fn panicked(_: &core::panic::PanicInfo<'_>) -> ! {
     stop()
 }
 
-// `core` was compiled with unwinding and names the personality function of panics, which this
-// object never unwinds by. Hidden, so that the test binary's own is not disturbed.
+// `core` was compiled with unwinding and refers to the personality function of panics, which this
+// object never uses. Hidden, so that it does not replace the test binary's own.
 core::arch::global_asm!(
     ".pushsection .text.rust_eh_personality,\"ax\",%progbits",
     ".hidden rust_eh_personality",

@@ -1,16 +1,16 @@
-//! Keeps the channel alive, and out of the way, when a test closes or replaces descriptors.
+//! Keeps the channel open, and out of the way, when a test closes or replaces descriptors.
 
 use core::ffi::c_int;
 
 use crate::real::{self, ENOSYS};
-use crate::system::{self, CLOSE_RANGE_CLOEXEC, EBADF};
+use crate::syscalls::{self, CLOSE_RANGE_CLOEXEC, EBADF};
 use crate::{channel, output};
 
 fn is_channel(descriptor: c_int) -> bool {
     descriptor > 2 && channel::descriptor() == Some(descriptor)
 }
 
-/// For the test there is no such descriptor.
+/// Interposes libc's function. To the test the channel's descriptor is not open.
 ///
 /// # Safety
 /// As libc's.
@@ -22,7 +22,7 @@ pub unsafe extern "C" fn close(descriptor: c_int) -> c_int {
     let Some(close) = real::close() else { return real::fail(ENOSYS) };
     // SAFETY: the caller's own argument.
     let answer = unsafe { close(descriptor) };
-    output::look_again(descriptor);
+    output::check_stream(descriptor);
     answer
 }
 
@@ -46,10 +46,10 @@ pub unsafe extern "C" fn dup3(from: c_int, to: c_int, flags: c_int) -> c_int {
 
 fn replacing(descriptor: c_int, replace: impl FnOnce() -> c_int) -> c_int {
     if is_channel(descriptor) {
-        channel::give_way();
+        channel::move_away();
     }
     let answer = replace();
-    output::look_again(descriptor);
+    output::check_stream(descriptor);
     answer
 }
 
@@ -70,21 +70,21 @@ pub unsafe extern "C" fn closefrom(first: c_int) {
     close_around(first.max(0) as u32, u32::MAX, 0);
 }
 
-/// Closes a range but for the channel.
+/// Closes a range except for the channel.
 fn close_around(first: u32, last: u32, flags: u32) -> isize {
     let channel = channel::descriptor().map(|descriptor| descriptor as u32);
     let spared = channel.filter(|channel| (first..=last).contains(channel));
     let answer = match spared.filter(|_| flags & CLOSE_RANGE_CLOEXEC == 0) {
-        None => system::close_range(first, last, flags),
+        None => syscalls::close_range(first, last, flags),
         Some(channel) => {
             let below =
-                if first < channel { system::close_range(first, channel - 1, flags) } else { 0 };
+                if first < channel { syscalls::close_range(first, channel - 1, flags) } else { 0 };
             let above =
-                if channel < last { system::close_range(channel + 1, last, flags) } else { 0 };
+                if channel < last { syscalls::close_range(channel + 1, last, flags) } else { 0 };
             below.min(above)
         }
     };
-    output::look_again(1);
-    output::look_again(2);
+    output::check_stream(1);
+    output::check_stream(2);
     answer
 }

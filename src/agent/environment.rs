@@ -1,42 +1,42 @@
-//! Takes the runner's marks out of the environment before any of the test's code can see them.
+//! Removes the runner's variables and arguments before tests can see them.
 
 use core::ffi::{CStr, c_char, c_int};
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering::Relaxed};
 
-use crate::asked::REQUESTS;
-use crate::system::forks::Texts;
+use crate::fork_request::REQUESTS;
+use crate::syscalls::fork::Texts;
 
-/// The runner names the channel's descriptor here.
+/// The variable that holds the channel's descriptor.
 const CHANNEL: &[u8] = b"PARTEST_AGENT_FD=";
-/// The runner numbers the places of its workers here; tests may read it too.
+/// The variable that holds the worker's slot; tests may read it, too.
 const SLOT: &[u8] = b"PARTEST_SLOT=";
 static SLOT_NUMBER: AtomicU32 = AtomicU32::new(0);
-/// The runner puts the agent first in this list.
+/// The variable in which the agent is the first library.
 const PRELOAD: &[u8] = b"LD_PRELOAD=";
 
 unsafe extern "C" {
     static mut environ: *mut *mut c_char;
 }
 
-/// Where the auxiliary vector stands, behind the environment.
+/// The auxiliary vector, which follows the environment.
 static AUXILIARY: AtomicPtr<usize> = AtomicPtr::new(core::ptr::null_mut());
 
-/// What a process is for, and the descriptor that it is handed for that.
+/// What a process is for, and the descriptor that it gets for that.
 pub enum Given {
-    /// It is a worker, and has a channel.
+    /// It is a worker, and this is its channel.
     Channel(c_int),
-    /// It forks workers, when it is asked to.
+    /// It is a fork server, and this is its socket.
     Requests(c_int),
 }
 
-/// Removes the agent's variables; gives what they named.
+/// Removes the agent's variables, and returns what they contained.
 ///
 /// # Safety
-/// Only while nobody else can use the environment.
+/// Only while nothing else can use the environment.
 pub unsafe fn clean() -> Option<Given> {
     let mut given = None;
-    // SAFETY: a list of texts that ends in null, which nobody else uses now. What is written is
-    // a shorter list, in the same place.
+    // SAFETY: a null-terminated list of strings, which nothing else uses now. It is overwritten by
+    // a shorter one.
     unsafe {
         let mut from = environ;
         let mut to = environ;
@@ -83,10 +83,10 @@ fn note_slot(variable: &[u8]) {
     SLOT_NUMBER.store(number.unwrap_or(0), Relaxed);
 }
 
-/// What the kernel tells a program besides, up to its end and with that.
+/// The auxiliary vector, including its terminator.
 ///
 /// # Safety
-/// The environment was where the kernel has put it when it was cleaned.
+/// The environment was where the kernel had put it when it was cleaned.
 pub unsafe fn auxiliary_vector() -> &'static [usize] {
     const PAIR: usize = 2;
     let first = AUXILIARY.load(Relaxed);
@@ -100,11 +100,10 @@ pub unsafe fn auxiliary_vector() -> &'static [usize] {
     }
 }
 
-/// Whether the environment is what the kernel has laid there, less what was cleaned: no library
-/// has changed it.
+/// Whether the environment is the kernel's, except for what was removed: no library has changed it.
 ///
 /// # Safety
-/// The arguments that the kernel passed; nobody changes the environment now.
+/// The arguments that the kernel passed; nothing changes the environment now.
 pub unsafe fn is_untouched(count: usize, arguments: Texts, [start, end]: [u64; 2]) -> bool {
     // SAFETY: the list ends in null; what the kernel says is the environment may be read.
     unsafe {
@@ -126,10 +125,10 @@ pub unsafe fn is_untouched(count: usize, arguments: Texts, [start, end]: [u64; 2
     }
 }
 
-/// Gives the process another environment.
+/// Replaces the environment of the process.
 ///
 /// # Safety
-/// Only while nobody else can use it; a list of texts that ends in null, and stays.
+/// Only while nothing else can use it; a null-terminated list of strings that is never freed.
 pub unsafe fn replace(variables: *mut *mut c_char) {
     // SAFETY: the caller's promise.
     unsafe {
@@ -153,12 +152,12 @@ pub fn number(digits: &[u8]) -> Option<c_int> {
     core::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// Takes the first entry out of a list of libraries. False: nothing is left.
+/// Removes the first entry from a list of libraries. Returns false if nothing is left.
 ///
 /// # Safety
-/// `list` is a text that may be written to.
+/// `list` is a writable string.
 unsafe fn drop_first(list: *mut c_char) -> bool {
-    // SAFETY: stays within the text and its end.
+    // SAFETY: stays within the string.
     unsafe {
         let bytes = CStr::from_ptr(list).to_bytes_with_nul();
         let is_separator = |byte: &u8| matches!(byte, b':' | b' ');
@@ -174,12 +173,12 @@ unsafe fn drop_first(list: *mut c_char) -> bool {
     }
 }
 
-/// Overwrites a text, which `/proc/self/environ` would show otherwise.
+/// Overwrites a string, which `/proc/self/environ` would show otherwise.
 ///
 /// # Safety
-/// `text` may be written to.
+/// `text` is a writable string.
 unsafe fn erase(text: *mut c_char) {
-    // SAFETY: stays within the text.
+    // SAFETY: stays within the string.
     unsafe {
         let mut place = text;
         while *place != 0 {
@@ -189,10 +188,10 @@ unsafe fn erase(text: *mut c_char) {
     }
 }
 
-/// Set when the arguments ask for what stable libtest refuses.
+/// Set if the arguments ask for unstable options of libtest.
 static WANTS_UNSTABLE: AtomicBool = AtomicBool::new(false);
 
-/// Where the arguments stand, for `hide_arguments`.
+/// The arguments of the process, for `hide_arguments`.
 static ARGUMENTS: AtomicPtr<*const c_char> = AtomicPtr::new(core::ptr::null_mut());
 
 /// # Safety
@@ -200,7 +199,7 @@ static ARGUMENTS: AtomicPtr<*const c_char> = AtomicPtr::new(core::ptr::null_mut(
 pub unsafe fn read_arguments(count: c_int, arguments: *const *const c_char) {
     ARGUMENTS.store(arguments.cast_mut(), Relaxed);
     for index in 1..count.max(1) as usize {
-        // SAFETY: there are `count` texts.
+        // SAFETY: there are `count` strings.
         let argument = unsafe { CStr::from_ptr(*arguments.add(index)) }.to_bytes();
         if let b"unstable-options" | b"-Zunstable-options" = argument {
             WANTS_UNSTABLE.store(true, Relaxed);
@@ -213,19 +212,19 @@ pub fn wants_unstable() -> bool {
     WANTS_UNSTABLE.load(Relaxed)
 }
 
-/// What the runner adds to the arguments that `cargo test` would give.
+/// What the runner adds to the arguments that `cargo test` would pass.
 const ADDED: [&CStr; 4] = [c"--format", c"json", c"-Zunstable-options", c"--report-time"];
 
-/// Takes the runner's own arguments out, once libtest has read them: tests that start
-/// themselves again (rusty-fork, and with it proptest's `fork`) read them too. The standard
-/// library takes a null for the end of the list, whatever the count says.
+/// Removes the runner's own arguments once libtest has read them: tests that run their own binary
+/// (rusty-fork, and with it proptest's `fork`) pass them on. The standard library stops at a null,
+/// whatever the argument count says.
 pub fn hide_arguments() {
     let mut from = ARGUMENTS.load(Relaxed);
     if from.is_null() || !WANTS_UNSTABLE.load(Relaxed) {
         return;
     }
-    // SAFETY: the list ends in null and lies on the process's own stack, which may be written
-    // to. Only the main thread is there, and it has read what it needs.
+    // SAFETY: the list ends in null and is on the process's own stack, which is writable. There is
+    // only the main thread, which has read what it needs.
     unsafe {
         let mut to = from;
         let mut next = 0;

@@ -1,21 +1,21 @@
-//! What libtest's main thread writes, and which test each thread runs that it creates. Pure: the
-//! runner's model of the agent plays this very code through every order of things.
+//! What libtest's main thread writes, and which test each of its threads runs. Pure: the runner's
+//! model of the agent runs this code in every possible order of events.
 //!
-//! libtest says that a test begins, and creates the thread that runs it before it says anything
-//! else; it joins that thread, and tells the verdict before it says anything else. Both hold in
-//! the order of the main thread's own calls, so each thread has its test's name, and each verdict
-//! the number of its test, whatever other threads do meanwhile.
+//! libtest reports that a test starts, and creates the thread that runs it before it reports
+//! anything else. It joins that thread, and reports the result before it reports anything else.
+//! Both are in the order of the main thread's own calls, so each thread gets its test's name, and
+//! each result the number of its test, whatever other threads do meanwhile.
 //!
-//! The line that says that a test begins is held back for an instant: it goes out with the start
-//! of the test's thread, in one frame. Should the process die in between, the test has not
-//! started. A verdict waits for the same ride while there are tests left to start: libtest then
-//! goes on to the next one without waiting for anything, so that nothing is late by more than the
-//! start of a thread. This halves the agent's price.
+//! The line that reports the start of a test is held back for a moment: it is sent with the start
+//! of the test's thread, in one frame. If the process dies in between, the test has not started. A
+//! result is held back in the same way while there are tests left to start: libtest then goes on to
+//! the next one without waiting for anything, so that nothing is late by more than the start of a
+//! thread. This halves the cost of the agent.
 //!
-//! libtest's stdout is that of all threads, and has one buffer. What a test leaves in it without
-//! a line's end stands in front of the next event, what a test writes between an event and its
-//! line's end stands behind it, and another thread may write out an event that waits for its
-//! line's end. A line that is not one event and nothing else is passed on as it came, in pieces.
+//! All threads share stdout and its one buffer. What a test leaves in it without a newline precedes
+//! the next event, what a test writes between an event and its newline follows it, and another
+//! thread may flush an event that waits for its newline. A line that is not exactly one event is
+//! sent as it is, in pieces.
 
 use core::ffi::c_int;
 
@@ -28,7 +28,7 @@ const SUITE_STARTED: &[u8] = b"{ \"type\": \"suite\", \"event\": \"started\", \"
 const SUITE: &[u8] = b"{ \"type\": \"suite\", ";
 const OTHER: &[u8] = b"{ \"type\": ";
 
-/// Sends what waited, a frame's head and its tail in one call. False: nobody listens.
+/// Sends the queue, a frame's head and its tail in one call. Returns false if nothing can be sent.
 pub trait Wire {
     fn send(&mut self, waiting: &[u8], head: &[u8], tail: &[u8]) -> bool;
 }
@@ -43,7 +43,7 @@ enum Event {
 }
 
 impl Event {
-    /// Of a line that is one event and nothing else.
+    /// The event of a line that is exactly one event.
     fn alone(bytes: &[u8]) -> Option<Event> {
         let line = bytes.strip_suffix(b"}\n")?;
         if find(line, b'\n').is_some() {
@@ -55,13 +55,13 @@ impl Event {
         }
     }
 
-    /// The last event in these bytes, and where it begins. No text inside of an event looks like
-    /// the beginning of one: its quotes are escaped.
+    /// The last event in these bytes, and where it starts. No string inside of an event looks like
+    /// the start of one, because its quotes are escaped.
     fn last_in(bytes: &[u8]) -> Option<(usize, Event)> {
         Event::all_in(bytes).next()
     }
 
-    /// From the last one to the first.
+    /// All events in these bytes, from the last one to the first.
     fn all_in(bytes: &[u8]) -> impl Iterator<Item = (usize, Event)> {
         let mut end = bytes.len();
         core::iter::from_fn(move || {
@@ -92,7 +92,7 @@ impl Event {
 }
 
 unsafe extern "C" {
-    /// Plain functions over memory: libc's are several times as fast as a loop here.
+    /// Pure functions of libc, which are several times as fast as a loop.
     fn memchr(bytes: *const u8, wanted: c_int, length: usize) -> *const u8;
     fn memrchr(bytes: *const u8, wanted: c_int, length: usize) -> *const u8;
 }
@@ -115,38 +115,39 @@ fn leading_number(text: &[u8]) -> u32 {
         .fold(0, |number: u32, digit| number.wrapping_mul(10).wrapping_add(u32::from(digit - b'0')))
 }
 
-/// Where the event stands by which libtest has just begun a test, until its thread is created.
+/// Where the event is by which libtest has just started a test, until its thread is created.
 enum Newest {
     None,
-    /// It waits at this place of the queue.
+    /// At this position in the queue.
     Waits(usize),
-    /// On the last line that was sent in pieces. Another thread may have written it out, and only
-    /// the end of the line came from the main thread.
+    /// On the last line that was sent in pieces. Another thread may have flushed it, and only its
+    /// newline came from the main thread.
     OnLine,
 }
 
 pub struct Events {
-    /// Between libtest's first event and its last one, a thread of the main thread's is a test.
+    /// Whether a thread that the main thread creates runs a test, as between libtest's first event
+    /// and its last one.
     is_open: bool,
-    /// Tests that there are in all; 0 where that is not known, and nothing may wait.
+    /// The number of all tests; 0 if it is not known, and nothing may be queued.
     expected: u32,
-    /// Tests that libtest has begun, those to be ignored too.
+    /// The number of tests that libtest has started, including ignored ones.
     begun: u32,
     /// The number of the last test that got a thread.
     tests: u32,
     newest: Newest,
-    /// Lines that were sent in pieces, and whether one has begun and not ended.
+    /// The number of lines that were sent in pieces, and whether the last one is incomplete.
     lines: u32,
     is_in_line: bool,
-    /// The test whose thread was joined last, until the next event: that is its verdict.
+    /// The test whose thread was joined last, until the next event, which is its result.
     joined: u32,
     queue: Queue,
 }
 
-/// Of a thread that runs a test.
+/// A thread that runs a test.
 pub struct TestThread {
     pub test: u32,
-    /// Where in what waits for it the kernel's number of the thread is missing.
+    /// Where in the frames that it will send its TID is missing.
     pub missing: Option<usize>,
 }
 
@@ -167,7 +168,7 @@ impl Events {
         queue: Queue::EMPTY,
     };
 
-    /// Takes what the main thread writes to its stdout. False: nobody listens.
+    /// Takes what the main thread writes to stdout. Returns false if nothing can be sent.
     pub fn write(&mut self, bytes: &[u8], wire: &mut impl Wire) -> bool {
         match Event::alone(bytes) {
             Some(event) if !self.is_in_line && parts(bytes).count() == 1 => {
@@ -212,7 +213,7 @@ impl Events {
         self.send(frame, line, wire)
     }
 
-    /// Lets a frame wait for the start of a thread, if it is short enough and one is to come.
+    /// Queues a frame for the start of a thread, if it is short enough and a start is to come.
     fn wait(&mut self, frame: Frame, tail: &[u8], wire: &mut impl Wire) -> Option<usize> {
         if self.expected == 0 {
             return None;
@@ -249,8 +250,8 @@ impl Events {
         sent
     }
 
-    /// The main thread creates a thread, which has this number: whether that is a test. What
-    /// waits is handed to it.
+    /// The main thread creates a thread with this number. Returns the test that it will run, if
+    /// any, and moves the queue to the thread.
     pub fn begin_thread(
         &mut self,
         number: u32,
@@ -270,14 +271,14 @@ impl Events {
                 Some(place)
             }
             Newest::OnLine => self.wait(started(test, number, self.lines), &[], wire),
-            // Nobody has said which one it is.
+            // libtest has not reported which test it is.
             Newest::None => self.wait(started(test, number, 0), &[], wire),
         };
         birth.take_over(&mut self.queue);
         Some(TestThread { test, missing: place.map(|place| place + PLACE_OF_THREAD) })
     }
 
-    /// The main thread has joined the thread of a test, of whose end this frame tells.
+    /// The main thread has joined the thread of a test; the frame reports its end.
     pub fn join(&mut self, test: u32, ended: Frame, wire: &mut impl Wire) {
         self.joined = test;
         if ended.clone().wait_in(&mut self.queue, &[]).is_none() {
@@ -286,7 +287,7 @@ impl Events {
         }
     }
 
-    /// The main thread runs a test itself, whose verdict is its next event.
+    /// The main thread runs a test itself; its next event is the result.
     pub fn runs_itself(&mut self, test: u32) {
         self.joined = test;
     }
@@ -299,7 +300,8 @@ impl Events {
     }
 }
 
-/// `line`: the number of the line that has the event, where that was sent in pieces.
+/// A frame for the start of a test. `line` is the number of the line with the event, if that was
+/// sent in pieces.
 fn started(test: u32, number: u32, line: u32) -> Frame {
     Frame::new(kinds::TEST_STARTED).u32(test).u32(number).u32(0).u32(line)
 }

@@ -1,12 +1,11 @@
-//! Frames in the making, and those that wait to be sent. Pure: who sends them is the channel's
-//! business.
+//! Building frames, and queueing those that are sent later. Pure: sending is left to the channel.
 
 use super::kinds::LONGEST;
 
-/// The longest part of a frame that is built by hand: a full stack and a few fields.
+/// The longest part of a frame that is copied field by field: a full backtrace and a few numbers.
 const BUILT: usize = 384;
 
-/// A frame in the making. What does not fit is left out; only stacks and names can be that long.
+/// A frame being built. What does not fit is left out; only backtraces and names can be that long.
 #[derive(Clone)]
 pub struct Frame {
     bytes: [u8; BUILT],
@@ -31,7 +30,7 @@ impl Frame {
         self.bytes(&number.to_ne_bytes())
     }
 
-    /// A count and that many addresses.
+    /// Appends a backtrace: a count and that many addresses.
     pub fn stack(self, addresses: &[u64]) -> Frame {
         let mut frame = self.bytes(&[addresses.len() as u8]);
         for address in addresses {
@@ -48,7 +47,7 @@ impl Frame {
         }
     }
 
-    /// Sets the length, counting `tail` bytes that follow from elsewhere.
+    /// Sets the length field, including `tail` bytes that will follow.
     pub fn close(&mut self, tail: usize) -> &[u8] {
         let follows = (self.length - 4 + tail) as u32;
         for (to, from) in self.bytes.iter_mut().zip(follows.to_ne_bytes()) {
@@ -57,7 +56,7 @@ impl Frame {
         self.bytes.get(..self.length).unwrap_or(&[])
     }
 
-    /// Puts the frame where it waits; gives its place. None: no room.
+    /// Appends the frame to a queue, and returns its position there. None if the queue is full.
     pub fn wait_in(mut self, queue: &mut Queue, tail: &[u8]) -> Option<usize> {
         let place = queue.length;
         let head = self.close(tail.len());
@@ -70,11 +69,11 @@ impl Frame {
     }
 }
 
-/// Room for the end of one test and the start of the next with names of a hundred letters, and
-/// for a thread with its stack.
+/// The capacity of a queue: the end of one test and the start of the next with names of a hundred
+/// letters, or the start of a thread with its backtrace.
 const QUEUED: usize = 512;
 
-/// Whole frames that go out later, in one call.
+/// Whole frames that are sent later, in one call.
 pub struct Queue {
     bytes: [u8; QUEUED],
     length: usize,
@@ -91,7 +90,7 @@ impl Queue {
         }
     }
 
-    /// Fills in a field that was not known when its frame was put here.
+    /// Fills in a field that was not known when its frame was queued.
     pub fn fill_in(&mut self, place: usize, number: u32) {
         for (to, from) in self.bytes.iter_mut().skip(place).zip(number.to_ne_bytes()) {
             *to = from;
@@ -113,7 +112,8 @@ impl Queue {
     }
 }
 
-/// Cuts a long payload into tails that fit a frame together with its fields and what waited.
+/// Splits a long payload into tails, each of which fits into one write with the fields of its frame
+/// and a full queue.
 pub fn parts(payload: &[u8]) -> core::slice::Chunks<'_, u8> {
     payload.chunks(LONGEST - BUILT - QUEUED)
 }

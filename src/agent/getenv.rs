@@ -5,33 +5,37 @@ use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::{channel, environment, real, threads};
 
-/// Set once libtest runs, which reads its arguments first.
+/// Set once libtest reads its arguments.
 static READS_ARGUMENTS: AtomicBool = AtomicBool::new(false);
 
-/// libtest asks for `RUSTC_BOOTSTRAP` once, while it reads its arguments, before there is any
-/// second thread. It gets its answer; the variable never stands in the environment, where tests
-/// that call cargo or rustc would see it.
+/// Interposes libc's function, to answer three kinds of requests.
 ///
-/// Then, before the first test, it asks for what it would not ask for without unstable options,
-/// and for `TERM`, and looks the terminal up, for colours that its JSON does not have. It is spared
-/// that: it takes a tenth of a small process's time.
+/// While it reads its arguments, before there is a second thread, libtest asks for
+/// `RUSTC_BOOTSTRAP`. It is told that the variable is set, but the variable is not in the
+/// environment, where tests that call cargo or rustc would see it.
+///
+/// Before the first test, libtest asks for variables that it would not read without unstable
+/// options, and for `TERM`, to look up the terminal's colours, which its JSON does not use. It is
+/// told that these are not set: looking up the terminal takes a tenth of a small process's time.
+///
+/// The library `partest` asks which test a thread belongs to.
 ///
 /// # Safety
 /// As libc's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn getenv(name: *const c_char) -> *mut c_char {
-    if is_libtests_question() {
-        // SAFETY: the caller passes a text.
+    if is_asked_by_libtest() {
+        // SAFETY: the caller passes a string.
         let name = unsafe { CStr::from_ptr(name) };
         if name == c"RUSTC_BOOTSTRAP" {
             READS_ARGUMENTS.store(true, Relaxed);
             return c"1".as_ptr().cast_mut();
         }
-        if is_unasked(name) && READS_ARGUMENTS.load(Relaxed) {
+        if is_unused_by_cargo_test(name) && READS_ARGUMENTS.load(Relaxed) {
             return core::ptr::null_mut();
         }
     }
-    // SAFETY: the caller passes a text.
+    // SAFETY: the caller passes a string.
     if let Some(answer) = unsafe { answer_about_thread(name) } {
         return answer.as_ptr().cast_mut();
     }
@@ -42,23 +46,24 @@ pub unsafe extern "C" fn getenv(name: *const c_char) -> *mut c_char {
     }
 }
 
-/// What libtest would do without under `cargo test`: a user's `RUST_TEST_SHUFFLE` changes nothing
-/// there, and a `RUST_TEST_TIME_UNIT` that is no time ends nothing.
-fn is_unasked(name: &CStr) -> bool {
+/// Whether libtest would not read the variable under `cargo test`, where `RUST_TEST_SHUFFLE` has no
+/// effect, and an invalid `RUST_TEST_TIME_UNIT` is no error.
+fn is_unused_by_cargo_test(name: &CStr) -> bool {
     let of_unstable: [&[u8]; 2] = [b"RUST_TEST_SHUFFLE", b"RUST_TEST_TIME_"];
     name == c"TERM" || of_unstable.iter().any(|start| name.to_bytes().starts_with(start))
 }
 
-/// The library `partest` asks for a variable of this name, and a thread's number behind it, to
-/// learn whether the thread belongs to its test. It stands in no environment.
+/// The library `partest` asks for a variable of this name, followed by a thread's TID, to find out
+/// whether the thread belongs to its test. No environment contains it.
 const THREAD: &[u8] = b"PARTEST_THREAD_";
 
 /// # Safety
-/// `name` is a text.
+/// `name` is a string.
 unsafe fn answer_about_thread(name: *const c_char) -> Option<&'static CStr> {
-    // SAFETY: the comparison ends at the first byte that differs, at the text's end at the
-    // latest; so all that is read as a text before is one.
-    let is_asked = THREAD.iter().enumerate().all(|(at, byte)| unsafe { *name.add(at) } as u8 == *byte);
+    // SAFETY: the comparison ends at the first byte that differs, at the string's end at the
+    // latest.
+    let is_asked =
+        THREAD.iter().enumerate().all(|(at, byte)| unsafe { *name.add(at) } as u8 == *byte);
     if !is_asked || !channel::is_open() {
         return None;
     }
@@ -67,6 +72,6 @@ unsafe fn answer_about_thread(name: *const c_char) -> Option<&'static CStr> {
     threads::relation_to_current(u32::try_from(environment::number(number.to_bytes())?).ok()?)
 }
 
-fn is_libtests_question() -> bool {
+fn is_asked_by_libtest() -> bool {
     environment::wants_unstable() && !threads::any_created() && channel::is_open()
 }

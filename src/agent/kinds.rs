@@ -1,10 +1,11 @@
-//! The numbers of the frames' kinds, read by both ends: the agent and the runner's decoder.
-//! A number is never given a new meaning; a change of a frame's fields raises `VERSION`.
+//! The kinds of frames. The agent and the runner both compile this file.
+//!
+//! A number never gets a new meaning, and a change to a frame's fields increments `VERSION`.
 
 /// The protocol's version, the first field of `hello`.
 pub const VERSION: u32 = 3;
-/// No frame is longer than this, its header included. A pipe takes one that short as a whole
-/// (PIPE_BUF, pipe(7)), so that frames of several threads never mix.
+/// The longest frame, including its header. A pipe writes that much atomically (PIPE_BUF, pipe(7)),
+/// so that frames of several threads are never interleaved.
 pub const LONGEST: usize = 4096;
 
 pub const HELLO: u8 = 1;
@@ -31,33 +32,34 @@ pub const CHANGED: u8 = 21;
 pub const LIBTEST_LINE: u8 = 22;
 pub const LEAVING: u8 = 23;
 
-/// What a test has changed of its process: the current directory, or a variable.
+/// What a test has changed in its process: the current directory, or an environment variable.
 pub const DIRECTORY: u8 = 0;
 pub const VARIABLE: u8 = 1;
 
-/// A thread that runs a test carries a mark, which the kernel hands on to all that it starts,
-/// through every fork and exec. So a daemon that has lost its parent and its environment still
-/// tells whose it is, and nobody has to watch.
+/// The mark of a thread that runs a test. Every process and thread that it starts inherits the
+/// mark, through fork and exec, so that a daemon that has left its parent and its environment
+/// behind can still be traced to its test, without being watched.
 ///
-/// It stands in bits of the personality word (personality(2)) that have never had a meaning:
-/// every program keeps them, and whoever started it may read them. Where that word may not be
-/// changed, as by the rules that Docker gives its containers, the mark is a hint of the priority
-/// of input and output (ioprio_set(2), since Linux 6.5), of those that no device listens to.
+/// It is stored in bits of the personality (personality(2)) that have never had a meaning: every
+/// program keeps them, and the user who started it may read them. Where the personality may not be
+/// changed, as by Docker's default seccomp profile, it is stored as a hint in the I/O priority
+/// (ioprio_set(2), since Linux 6.5) that no device understands.
 ///
-/// Of ten bits, the higher ones are those of the test. They are never all zero: a mark is none
-/// of the seven hints that disks know. The lower ones are those of the worker's place, which no
-/// other has as long as it lives; there may be more places than that.
+/// Of its ten bits, the upper seven stand for the test. They are never all zero, so that a mark is
+/// none of the seven hints that disks understand. The lower three stand for the worker's slot. No
+/// other running worker has the same slot, but there may be more slots than these bits can tell
+/// apart.
 pub const fn mark(slot: u32, test: u32) -> u32 {
     ((test % 127 + 1) << 3) | (slot % SLOTS)
 }
 
-/// So many workers at once have marks of their own.
+/// How many slots the marks tell apart.
 pub const SLOTS: u32 = 8;
 
-/// Where a mark stands in the personality word: its lower bits and its higher ones. Below the
-/// first are the systems whose ways are followed, between them flags that have a meaning, and
-/// above the second the sign, which would look like an error.
+/// The bits of the personality that hold the lower and the upper bits of a mark. Below the first
+/// mask is the execution domain, between the two are flags with a meaning, and above the second is
+/// the sign bit, which would look like an error.
 pub const IN_PERSONALITY: [u32; 2] = [0x0000_ff00, 0x3000_0000];
 
-/// Where it stands in the priority of input and output: between the level and the class.
+/// The bits of the I/O priority that hold a mark: those between the level and the class.
 pub const IN_PRIORITY: u32 = 0x3ff << 3;

@@ -1,6 +1,6 @@
-//! libtest's main thread: hands what it does to `events`, and what that says to the channel.
+//! Connects libtest's main thread with `events`, and that with the channel.
 //!
-//! Everything here belongs to the main thread alone.
+//! Everything here is for the main thread alone.
 
 use core::cell::UnsafeCell;
 use core::sync::atomic::Ordering::Relaxed;
@@ -9,7 +9,7 @@ use crate::channel;
 use crate::events::{Events, TestThread, Wire};
 use crate::frame::Frame;
 use crate::records::{self, Birth, Record};
-use crate::system::Piece;
+use crate::syscalls::Piece;
 
 struct MainOnly(UnsafeCell<Events>);
 
@@ -18,10 +18,10 @@ unsafe impl Sync for MainOnly {}
 
 static EVENTS: MainOnly = MainOnly(UnsafeCell::new(Events::NEW));
 
-/// Only for the main thread; each public function here says how that is known.
+/// Only for the main thread; each public function here says how that is ensured.
 #[allow(clippy::mut_from_ref)]
 fn events() -> &'static mut Events {
-    // SAFETY: one thread, and no function here calls another that gets it again.
+    // SAFETY: there is one thread, and no function here calls another that borrows it again.
     unsafe { &mut *EVENTS.0.get() }
 }
 
@@ -34,17 +34,17 @@ impl Wire for Channel {
     }
 }
 
-/// Takes what the main thread writes to fd 1; its caller has checked who writes.
+/// Takes what the main thread writes to stdout; the caller has checked which thread it is.
 pub fn take(bytes: &[u8]) -> bool {
-    // A test that the main thread had to run itself is over with the first that libtest says.
+    // A test that the main thread had to run itself has finished when libtest writes something.
     records::main().test.store(0, Relaxed);
     events().write(bytes, &mut Channel) && channel::is_open()
 }
 
-/// The test that the thread about to be created by `creator` will run, if it is one. What waits
-/// is handed to the new thread, which has `number`.
+/// The test that the thread `number`, which `creator` is about to create, will run, if any. The new
+/// thread will send the queued frames.
 pub fn take_started(creator: &Record, number: u32, birth: &mut Birth) -> Option<u32> {
-    // A thread that the main thread creates for a test that it runs itself is that test's.
+    // A thread that is created while the main thread runs a test itself belongs to that test.
     if !creator.is_main() || creator.test.load(Relaxed) != 0 {
         return None;
     }
@@ -54,7 +54,7 @@ pub fn take_started(creator: &Record, number: u32, birth: &mut Birth) -> Option<
     Some(test)
 }
 
-/// There is no thread for this test: the main thread, which calls this, runs it itself.
+/// No thread could be created for this test: the main thread, which calls this, runs it itself.
 pub fn runs_itself(test: u32) {
     records::main().test.store(test, Relaxed);
     events().runs_itself(test);
@@ -65,7 +65,7 @@ pub fn joined(test: u32, ended: Frame) {
     events().join(test, ended, &mut Channel);
 }
 
-/// Sends what the main thread still keeps. Only for the main thread.
+/// Sends the queued frames if this is the main thread.
 pub fn flush(thread: &Record) {
     if thread.is_main() {
         events().flush(&mut Channel);

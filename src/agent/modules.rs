@@ -1,14 +1,15 @@
-//! Which files the process's code comes from, so that the runner can name addresses.
+//! The modules (executable and shared objects) of the process, so that the runner can symbolize
+//! addresses.
 
 use core::ffi::{CStr, c_char, c_int, c_void};
 
 use crate::frame::{Frame, Queue};
-use crate::{kinds, stacks};
+use crate::{backtrace, kinds};
 
 /// The start of the loader's `dl_phdr_info`.
 #[repr(C)]
 struct Module {
-    /// What was added to the file's own addresses.
+    /// The offset from the file's own addresses.
     base: usize,
     name: *const c_char,
     headers: *const Header,
@@ -35,35 +36,35 @@ unsafe extern "C" {
     ) -> c_int;
 }
 
-/// Tells all modules that are loaded now. Only for the constructor: the loader takes its lock.
-pub fn tell_all() {
+/// Reports all modules that are loaded now. Only for the constructor: the loader takes its lock.
+pub fn report_all() {
     let mut queue = Queue::EMPTY;
-    // SAFETY: `tell` keeps nothing that it is shown.
-    unsafe { dl_iterate_phdr(tell, (&raw mut queue).cast()) };
+    // SAFETY: `report` keeps no pointer.
+    unsafe { dl_iterate_phdr(report, (&raw mut queue).cast()) };
     queue.flush();
 }
 
-extern "C" fn tell(module: *const Module, _size: usize, with: *mut c_void) -> c_int {
-    // SAFETY: the loader shows a module, its headers and its name for the time of this visit.
+extern "C" fn report(module: *const Module, _size: usize, with: *mut c_void) -> c_int {
+    // SAFETY: the loader passes a module, its headers and its name, valid during this call.
     let (module, headers, name) = unsafe {
         let module = &*module;
         let headers = core::slice::from_raw_parts(module.headers, usize::from(module.count));
         (module, headers, CStr::from_ptr(module.name).to_bytes())
     };
     if let Some((start, end)) = code(module.base, headers) {
-        if (start..end).contains(&(tell as *const () as usize)) {
-            stacks::leave_out(start, end);
+        if (start..end).contains(&(report as *const () as usize)) {
+            backtrace::leave_out(start, end);
         }
         let frame =
             Frame::new(kinds::MODULE).u64(module.base as u64).u64(start as u64).u64(end as u64);
-        // SAFETY: `tell_all` passes its queue, which nobody else uses meanwhile.
+        // SAFETY: `report_all` passes its queue, which nothing else uses meanwhile.
         let queue = unsafe { &mut *with.cast::<Queue>() };
         frame.send_or_wait(queue, name.get(..3000).unwrap_or(name));
     }
     0
 }
 
-/// Where the module's executable part lies.
+/// The address range of the module's executable segments.
 fn code(base: usize, headers: &[Header]) -> Option<(usize, usize)> {
     const LOADED: u32 = 1;
     const EXECUTABLE: u32 = 1;

@@ -1,4 +1,4 @@
-//! What is written to the standard streams past libtest's capture, marked with its test.
+//! Output that bypasses libtest's capture, attributed to its test.
 
 use core::ffi::{c_int, c_void};
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -7,33 +7,33 @@ use crate::channel;
 use crate::frame::{Frame, parts};
 use crate::real::{self, ENOSYS, Vector};
 use crate::records::{self, Record};
-use crate::system::{self, Identity};
+use crate::syscalls::{self, Identity};
 use crate::{kinds, libtest};
 
-/// What fd 1 and 2 stood for at the start. Constant after the constructor.
+/// The files of descriptors 1 and 2 at the start. Constant after the constructor.
 static mut STREAMS: [Option<Identity>; 3] = [None; 3];
-/// Whether they still do, for all threads but the main one. A test that puts a file there wants
-/// the bytes for itself.
+/// Whether they still refer to these files, for all threads but the main one. A test that redirects
+/// them wants the output for itself.
 static IS_OURS: [AtomicBool; 3] = [const { AtomicBool::new(false) }; 3];
-/// The same for the main thread: a test that puts a file there does not want libtest's verdicts
-/// on the others in it. Only what the main thread does itself counts.
+/// The same for the main thread: a test that redirects them does not want libtest's results in its
+/// file. Only what the main thread does itself counts.
 static IS_OURS_FOR_MAIN: [AtomicBool; 3] = [const { AtomicBool::new(false) }; 3];
 
 pub fn prepare() {
-    let streams = [None, system::identity(1), system::identity(2)];
+    let streams = [None, syscalls::identity(1), syscalls::identity(2)];
     // SAFETY: called by the constructor, before any thread and any reader.
     unsafe { STREAMS = streams };
-    look_again(1);
-    look_again(2);
+    check_stream(1);
+    check_stream(2);
 }
 
-/// A descriptor was closed or replaced: is it still the stream that the runner gave?
-pub fn look_again(descriptor: c_int) {
+/// Checks whether a descriptor that was closed or replaced still is the stream from the runner.
+pub fn check_stream(descriptor: c_int) {
     if let (1 | 2, false) = (descriptor, records::is_in_vfork()) {
         let index = descriptor as usize;
         // SAFETY: written once, before there were readers.
         let given = unsafe { STREAMS[index] };
-        let is_ours = given.is_some() && system::identity(descriptor) == given;
+        let is_ours = given.is_some() && syscalls::identity(descriptor) == given;
         IS_OURS[index].store(is_ours, Relaxed);
         if records::current().is_some_and(Record::is_main) {
             IS_OURS_FOR_MAIN[index].store(is_ours, Relaxed);
@@ -41,14 +41,14 @@ pub fn look_again(descriptor: c_int) {
     }
 }
 
-/// Whose bytes the running thread writes to `descriptor`; none: the descriptor's own business.
-fn speaker(descriptor: c_int) -> Option<&'static Record> {
+/// The record of the running thread, if what it writes to `descriptor` is sent to the runner.
+fn writer(descriptor: c_int) -> Option<&'static Record> {
     let (1 | 2) = descriptor else { return None };
     if !channel::is_open() {
         return None;
     }
     let record = records::current()?;
-    // The main thread's errors (libtest's usage, a panic outside of tests) stay where they are.
+    // The main thread's errors (libtest's usage, a panic outside of tests) go to stderr.
     let is_ours = match (record.is_main(), descriptor) {
         (true, 1) => &IS_OURS_FOR_MAIN,
         (true, _) => return None,
@@ -74,7 +74,7 @@ fn take(record: &Record, descriptor: c_int, bytes: &[u8]) -> bool {
 /// As libc's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn write(descriptor: c_int, bytes: *const c_void, length: usize) -> isize {
-    if let Some(record) = speaker(descriptor) {
+    if let Some(record) = writer(descriptor) {
         // SAFETY: the caller promised that many readable bytes.
         let taken = unsafe { core::slice::from_raw_parts(bytes.cast(), length) };
         if take(record, descriptor, taken) {
@@ -92,7 +92,7 @@ pub unsafe extern "C" fn write(descriptor: c_int, bytes: *const c_void, length: 
 /// As libc's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn writev(descriptor: c_int, vectors: *const Vector, count: c_int) -> isize {
-    if let (Some(record), 1..) = (speaker(descriptor), count) {
+    if let (Some(record), 1..) = (writer(descriptor), count) {
         // SAFETY: the caller promised that many vectors.
         let vectors = unsafe { core::slice::from_raw_parts(vectors, count as usize) };
         if let Some(length) = take_all(record, descriptor, vectors) {
@@ -106,7 +106,7 @@ pub unsafe extern "C" fn writev(descriptor: c_int, vectors: *const Vector, count
     }
 }
 
-/// The number of bytes taken; none where the channel failed at the first.
+/// The number of bytes taken; none if the channel failed at the first vector.
 fn take_all(record: &Record, descriptor: c_int, vectors: &[Vector]) -> Option<isize> {
     let mut length = 0;
     for vector in vectors.iter().filter(|vector| vector.length > 0) {

@@ -1,22 +1,22 @@
-//! Panics as the unwinder sees them: where one is raised, what it says, and who catches it.
+//! Panics as the unwinder sees them: where one is raised, its message, and what catches it.
 //!
-//! Every panic has a number, which says what a catch is about. Those of libtest's main thread and
-//! of the tests' own threads are libtest's business.
+//! Every panic has a number, to which a catch refers. Panics of libtest's main thread and of the
+//! tests' own threads are reported by libtest.
 
 use core::ffi::{c_int, c_void};
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
+use crate::backtrace::{self, Stack};
 use crate::channel;
 use crate::frame::Frame;
 use crate::records::{self, PanicUnderWay, RUNS_TEST, Record};
-use crate::stacks::{self, Stack};
-use crate::{catches, kinds, real, system};
+use crate::{kinds, panic_catch, real, syscalls};
 
-/// Longer messages are cut: they are for a line or two in a report.
+/// Longer messages are truncated: they fill a line or two in a report.
 const LONGEST_MESSAGE: usize = 1024;
 
-/// Stands in for the unwinder's entry. It must not have a frame of its own when the unwinding
-/// runs, hence the jump.
+/// Interposes the unwinder's entry point. It must not have a frame of its own during the unwinding,
+/// hence the jump.
 ///
 /// # Safety
 /// As libgcc's.
@@ -37,8 +37,8 @@ pub unsafe extern "C" fn _Unwind_RaiseException(exception: *mut c_void) -> i32 {
     )
 }
 
-/// Stands in for the unwinder's entry. It must not have a frame of its own when the unwinding
-/// runs, hence the jump.
+/// Interposes the unwinder's entry point. It must not have a frame of its own during the unwinding,
+/// hence the jump.
 ///
 /// # Safety
 /// As libgcc's.
@@ -69,13 +69,13 @@ pub unsafe extern "C" fn _Unwind_RaiseException(exception: *mut c_void) -> i32 {
 /// The last panic's number.
 static PANICS: AtomicU32 = AtomicU32::new(0);
 
-/// Reports the panic and answers with the function that does the work.
+/// Reports the panic, and returns the unwinder's function.
 extern "C" fn raised(exception: *const Exception) -> usize {
     // SAFETY: the caller of `_Unwind_RaiseException` passes an exception.
-    if let Some(record) = told_of().filter(|_| unsafe { Exception::is_panic(exception) }) {
+    if let Some(record) = reported_thread().filter(|_| unsafe { Exception::is_panic(exception) }) {
         let panic = PANICS.fetch_add(1, Relaxed).wrapping_add(1);
         remember(record, exception as usize, panic);
-        // SAFETY: it is one of Rust's.
+        // SAFETY: it is a Rust panic.
         let message = unsafe { Message::of(exception) };
         Frame::new(kinds::PANIC_RAISED)
             .u32(record.number.load(Relaxed))
@@ -92,20 +92,20 @@ extern "C" fn raised(exception: *const Exception) -> usize {
     }
 }
 
-/// The running thread, if its panics are told.
-fn told_of() -> Option<&'static Record> {
+/// The running thread, if its panics are reported.
+fn reported_thread() -> Option<&'static Record> {
     let record = records::current().filter(|_| channel::is_open())?;
     (!record.is_main() && !record.has(RUNS_TEST)).then_some(record)
 }
 
-/// Without an unwinder nothing can be caught; the caller then aborts.
+/// Used without an unwinder: nothing can be caught, and the caller aborts.
 extern "C" fn end_of_stack(_exception: *mut c_void) -> i32 {
     const END_OF_STACK: i32 = 5;
     END_OF_STACK
 }
 
-/// One that is raised while another is under way is caught before that goes on, or else the process
-/// aborts: of more than there is room for, the outermost ones matter.
+/// Remembers a panic until it is caught. A panic that is raised during another one is caught before
+/// that goes on, or the process aborts. If there are too many, the outermost ones matter.
 fn remember(record: &Record, exception: usize, number: u32) {
     let place_of = |wanted: usize| {
         record.panics.iter().find(move |panic| panic.exception.load(Relaxed) == wanted)
@@ -116,18 +116,18 @@ fn remember(record: &Record, exception: usize, number: u32) {
     }
 }
 
-/// Stands in for the call by which a personality function names the place where to go on. The
-/// last one for a panic is the catch; those before are destructors.
+/// Interposes the call by which a personality function sets the landing pad. The last one of a
+/// panic is the catch; those before are destructors.
 ///
 /// # Safety
 /// As libgcc's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn _Unwind_SetIP(context: *mut c_void, address: usize) {
-    if let (Some(record), Some(register)) = (told_of(), real::_Unwind_GetGR()) {
-        // SAFETY: the personality function has put the exception there, the first thing that the
-        // landing pad is to find.
+    if let (Some(record), Some(register)) = (reported_thread(), real::_Unwind_GetGR()) {
+        // SAFETY: the personality function has put the exception there, as the first argument of
+        // the landing pad.
         let exception = unsafe { register(context, FIRST_FOR_LANDING_PAD) };
-        landed(record, exception, stacks::frame_of(context));
+        landed(record, exception, backtrace::frame_of(context));
     }
     if let Some(set) = real::_Unwind_SetIP() {
         // SAFETY: the caller's own arguments.
@@ -135,30 +135,30 @@ pub unsafe extern "C" fn _Unwind_SetIP(context: *mut c_void, address: usize) {
     }
 }
 
-/// DWARF's number of the register, `rax` or `x0`.
+/// The DWARF number of the register, `rax` or `x0`.
 const FIRST_FOR_LANDING_PAD: c_int = 0;
 
-/// One that was raised and never landed, or was caught by foreign code, may be gone. None is
-/// looked at but the one that a personality function deals with right now.
+/// Reports the catch of a panic. Only the exception that the personality function handles right now
+/// is read: others may have been caught by foreign code and freed.
 fn landed(record: &Record, exception: usize, frame: usize) {
     let under_way = |panic: &&PanicUnderWay| panic.exception.load(Relaxed) == exception;
     let Some(panic) = record.panics.iter().find(under_way).filter(|_| exception != 0) else {
         return;
     };
-    // SAFETY: raised by this thread, and it lands now: it is alive.
+    // SAFETY: this thread has raised it, and it is being unwound: it is alive.
     let catching_frame = unsafe { (*(exception as *const Exception)).catching_frame };
     if catching_frame == frame {
         panic.exception.store(0, Relaxed);
         Frame::new(kinds::PANIC_CAUGHT)
             .u32(record.number.load(Relaxed))
             .u32(panic.number.load(Relaxed))
-            .bytes(&[u8::from(catches::is_by_std(record, frame))])
+            .bytes(&[u8::from(panic_catch::is_by_std(record, frame))])
             .send();
     }
 }
 
-/// The unwinder's header, the same in libgcc and LLVM's libunwind, and behind it what Rust's
-/// `panic_unwind` keeps.
+/// The unwinder's header, which is the same in libgcc and LLVM's libunwind, followed by the fields
+/// of Rust's `panic_unwind`.
 #[repr(C)]
 struct Exception {
     class: [u8; 8],
@@ -173,35 +173,35 @@ struct Exception {
 
 impl Exception {
     /// # Safety
-    /// An exception of any language.
+    /// It is an exception of any language.
     unsafe fn is_panic(exception: *const Exception) -> bool {
-        // SAFETY: every one starts with its class.
+        // SAFETY: every exception starts with its class.
         unsafe { (*exception).class == *b"MOZ\0RUST" }
     }
 }
 
-/// The text of a panic, taken from its payload. Hooks have run by now; but what they print in a
-/// test's thread is captured, and lost once the test is over.
+/// The message of a panic, taken from its payload. Panic hooks have run by now, but what they print
+/// in a test's thread is captured, and lost once the test has finished.
 struct Message {
     bytes: [u8; LONGEST_MESSAGE],
     length: usize,
-    /// The payload's table of methods, and the one that tells its type: `<T as Any>::type_id`.
+    /// The payload's vtable, and its method `<T as Any>::type_id`.
     methods: [usize; 2],
 }
 
 impl Message {
     const NONE: Message = Message { bytes: [0; LONGEST_MESSAGE], length: 0, methods: [0; 2] };
 
-    /// A payload is a `&'static str` or a `String` in nearly all panics, and this is its text if
-    /// it is. Whether it is, only the runner can tell, who knows the names of functions.
+    /// Reads the payload as a `&'static str` or a `String`, which it is in nearly all panics. Only
+    /// the runner, which can symbolize functions, can tell whether it is one.
     ///
-    /// No layout here is promised, so nothing is believed: memory is read by a call that cannot
-    /// crash, and what is not UTF-8 of a plausible length is no message.
+    /// None of these layouts is guaranteed. So memory is read by a call that cannot crash, and what
+    /// is not UTF-8 of a plausible length is no message.
     ///
     /// # Safety
     /// The exception is a panic.
     unsafe fn of(exception: *const Exception) -> Message {
-        // SAFETY: one of Rust's has these fields.
+        // SAFETY: a Rust panic has these fields.
         let (payload, vtable) = unsafe { ((*exception).payload, (*exception).vtable) };
         let [_drop, size, _align, type_id] = words::<4>(vtable);
         let message = match size {
@@ -213,12 +213,12 @@ impl Message {
     }
 
     fn read([address, length]: [usize; 2]) -> Message {
-        const LONGEST_BELIEVED: usize = 1 << 24;
+        const LONGEST_PLAUSIBLE: usize = 1 << 24;
         let mut message = Message::NONE;
-        if length <= LONGEST_BELIEVED {
+        if length <= LONGEST_PLAUSIBLE {
             let wanted = length.min(LONGEST_MESSAGE);
             let room = message.bytes.get_mut(..wanted).unwrap_or_default();
-            let read = system::peek(address, room);
+            let read = syscalls::peek(address, room);
             message.length = if read == wanted { wanted } else { 0 };
         }
         message
@@ -228,7 +228,7 @@ impl Message {
         let bytes = self.bytes.get(..self.length).unwrap_or(&[]);
         match core::str::from_utf8(bytes) {
             Ok(text) => text.as_bytes(),
-            // Cut in the middle of a character.
+            // Truncated in the middle of a character.
             Err(error) if error.error_len().is_none() => {
                 bytes.get(..error.valid_up_to()).unwrap_or(&[])
             }
@@ -243,7 +243,7 @@ fn words<const N: usize>(address: usize) -> [usize; N] {
     let room = unsafe {
         core::slice::from_raw_parts_mut(words.as_mut_ptr().cast::<u8>(), size_of::<[usize; N]>())
     };
-    system::peek(address, room);
+    syscalls::peek(address, room);
     words
 }
 

@@ -1,17 +1,17 @@
-//! Which test starts which process, and which process somebody waited for.
+//! Which test starts which process, and which processes are waited for.
 
 use core::ffi::{c_char, c_int, c_void};
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
+use crate::backtrace::Stack;
 use crate::channel;
 use crate::frame::Frame;
 use crate::kinds;
 use crate::real::{self, ENOSYS, Text, Texts};
 use crate::records;
-use crate::stacks::Stack;
 
-/// Stands for a process that libc starts without telling its number.
-const UNTOLD: c_int = 0;
+/// Stands for a process that libc starts without returning its PID.
+const UNKNOWN_PID: c_int = 0;
 
 /// Whether the process has ever started another.
 static ANY_STARTED: AtomicBool = AtomicBool::new(false);
@@ -55,8 +55,8 @@ pub unsafe extern "C" fn fork() -> c_int {
     process
 }
 
-/// Stands in for `vfork`, whose child runs on the same stack and in the same memory: nothing
-/// may stand on the stack when it returns for the first time.
+/// Interposes `vfork`, whose child runs on the same stack and in the same memory: nothing may be on
+/// the stack when it returns for the first time.
 ///
 /// # Safety
 /// As libc's.
@@ -91,8 +91,8 @@ pub unsafe extern "C" fn vfork() -> c_int {
     )
 }
 
-/// Stands in for `vfork`, whose child runs on the same stack and in the same memory: nothing
-/// may stand on the stack when it returns for the first time.
+/// Interposes `vfork`, whose child runs on the same stack and in the same memory: nothing may be on
+/// the stack when it returns for the first time.
 ///
 /// # Safety
 /// As libc's.
@@ -132,11 +132,11 @@ extern "C" fn before_vfork() {
     }
 }
 
-/// In the parent: the child has become another program, or has ended.
+/// In the parent: the child has executed a program, or has exited.
 extern "C" fn after_vfork(process: c_int) -> c_int {
     if let Some(record) = records::current() {
         record.vforks.fetch_sub(1, Relaxed);
-        // A child that crashed has left it so.
+        // A child that crashed has left it set.
         record.crashes.store(false, Relaxed);
     }
     if process < 0 {
@@ -146,7 +146,7 @@ extern "C" fn after_vfork(process: c_int) -> c_int {
     process
 }
 
-/// Spawns by whichever of libc's functions; `process` may be null.
+/// Spawns by one of libc's functions; `process` may be null.
 fn spawning(process: *mut c_int, spawn: impl FnOnce(*mut c_int) -> c_int) -> c_int {
     let mut own = 0;
     let place = if process.is_null() { &raw mut own } else { process };
@@ -171,7 +171,7 @@ pub unsafe extern "C" fn posix_spawn(
 ) -> c_int {
     let Some(spawn) = real::posix_spawn() else { return ENOSYS };
     spawning(process, |process| {
-        // SAFETY: the caller's own arguments, but for a place of ours where it gave none.
+        // SAFETY: the caller's own arguments, or a variable of ours instead of null.
         unsafe { spawn(process, path, actions, attributes, arguments, environment) }
     })
 }
@@ -189,7 +189,7 @@ pub unsafe extern "C" fn posix_spawnp(
 ) -> c_int {
     let Some(spawn) = real::posix_spawnp() else { return ENOSYS };
     spawning(process, |process| {
-        // SAFETY: the caller's own arguments, but for a place of ours where it gave none.
+        // SAFETY: the caller's own arguments, or a variable of ours instead of null.
         unsafe { spawn(process, file, actions, attributes, arguments, environment) }
     })
 }
@@ -199,9 +199,9 @@ pub unsafe extern "C" fn posix_spawnp(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn system(command: Text) -> c_int {
     let Some(system) = real::system() else { return real::fail(ENOSYS) };
-    // Without a command it only tells whether there is a shell.
+    // Without a command it only returns whether there is a shell.
     if !command.is_null() {
-        started(UNTOLD);
+        started(UNKNOWN_PID);
     }
     // SAFETY: the caller's own argument.
     unsafe { system(command) }
@@ -215,7 +215,7 @@ pub unsafe extern "C" fn popen(command: Text, mode: Text) -> *mut c_void {
         real::set_errno(ENOSYS);
         return core::ptr::null_mut();
     };
-    started(UNTOLD);
+    started(UNKNOWN_PID);
     // SAFETY: the caller's own arguments.
     unsafe { popen(command, mode) }
 }
@@ -240,13 +240,13 @@ pub unsafe extern "C" fn forkpty(
     process
 }
 
-/// A process that only stopped or went on is still there.
+/// Whether the process has exited, and not only stopped or continued.
 fn is_gone(status: *const c_int) -> bool {
-    // SAFETY: null, or a place that the wait has just filled in.
+    // SAFETY: null, or a variable that the wait has just set.
     unsafe { status.as_ref() }.is_none_or(|status| status & 0xff != 0x7f && *status != 0xffff)
 }
 
-/// Waits by whichever of libc's functions; `status` may be null.
+/// Waits by one of libc's functions; `status` may be null.
 fn waiting(status: *mut c_int, wait: impl FnOnce(*mut c_int) -> c_int) -> c_int {
     let mut own = 0;
     let place = if status.is_null() { &raw mut own } else { status };
@@ -262,7 +262,7 @@ fn waiting(status: *mut c_int, wait: impl FnOnce(*mut c_int) -> c_int) -> c_int 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wait(status: *mut c_int) -> c_int {
     let Some(wait) = real::wait() else { return real::fail(ENOSYS) };
-    // SAFETY: the caller's own argument, or a place of ours.
+    // SAFETY: the caller's own argument, or a variable of ours.
     waiting(status, |status| unsafe { wait(status) })
 }
 
@@ -271,7 +271,7 @@ pub unsafe extern "C" fn wait(status: *mut c_int) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn waitpid(process: c_int, status: *mut c_int, options: c_int) -> c_int {
     let Some(wait) = real::waitpid() else { return real::fail(ENOSYS) };
-    // SAFETY: the caller's own arguments, or a place of ours.
+    // SAFETY: the caller's own arguments, or a variable of ours.
     waiting(status, |status| unsafe { wait(process, status, options) })
 }
 
@@ -280,7 +280,7 @@ pub unsafe extern "C" fn waitpid(process: c_int, status: *mut c_int, options: c_
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wait3(status: *mut c_int, options: c_int, usage: *mut c_void) -> c_int {
     let Some(wait) = real::wait3() else { return real::fail(ENOSYS) };
-    // SAFETY: the caller's own arguments, or a place of ours.
+    // SAFETY: the caller's own arguments, or a variable of ours.
     waiting(status, |status| unsafe { wait(status, options, usage) })
 }
 
@@ -294,7 +294,7 @@ pub unsafe extern "C" fn wait4(
     usage: *mut c_void,
 ) -> c_int {
     let Some(wait) = real::wait4() else { return real::fail(ENOSYS) };
-    // SAFETY: the caller's own arguments, or a place of ours.
+    // SAFETY: the caller's own arguments, or a variable of ours.
     waiting(status, |status| unsafe { wait(process, status, options, usage) })
 }
 
@@ -302,17 +302,17 @@ pub unsafe extern "C" fn wait4(
 /// As libc's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn waitid(kind: c_int, id: u32, about: *mut c_int, options: c_int) -> c_int {
-    const LEAVE_IT: c_int = 0x0100_0000;
+    const WNOWAIT: c_int = 0x0100_0000;
     const ENDED: core::ops::RangeInclusive<c_int> = 1..=3;
     let Some(wait) = real::waitid() else { return real::fail(ENOSYS) };
-    // A siginfo: the cause is its third number, the process its fifth.
+    // A siginfo: its code is the third number, the PID the fifth.
     let mut own = [0; 32];
     let place = if about.is_null() { own.as_mut_ptr() } else { about };
-    // SAFETY: the caller's own arguments, but for a place of ours where it gave none.
+    // SAFETY: the caller's own arguments, or a variable of ours instead of null.
     let answer = unsafe { wait(kind, id, place, options) };
     // SAFETY: a successful call has filled the siginfo in.
     let [cause, process] = unsafe { [*place.add(2), *place.add(4)] };
-    if answer == 0 && options & LEAVE_IT == 0 && process > 0 && ENDED.contains(&cause) {
+    if answer == 0 && options & WNOWAIT == 0 && process > 0 && ENDED.contains(&cause) {
         reaped(process);
     }
     answer

@@ -1,4 +1,5 @@
-//! The functions that the agent stands in for, as the next object in line defines them.
+//! The real functions behind those that the agent interposes: the next definitions in the loader's
+//! search order.
 
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -12,7 +13,7 @@ unsafe extern "C" {
     fn __errno_location() -> *mut c_int;
 }
 
-/// A function's address, looked up once. Looking twice in a race is harmless.
+/// A function's address, looked up once. In a race it may be looked up twice, which is harmless.
 fn find(known: &AtomicUsize, name: &CStr) -> usize {
     const RTLD_NEXT: *mut c_void = -1_isize as *mut c_void;
     match known.load(Relaxed) {
@@ -26,8 +27,8 @@ fn find(known: &AtomicUsize, name: &CStr) -> usize {
     }
 }
 
-/// For each function: `name()` gives it, if there is one behind us.
-macro_rules! behind_us {
+/// For each function, `name()` returns the next definition, if there is one.
+macro_rules! next_definitions {
     ($($name:ident: fn($($argument:ty),*) $(-> $answer:ty)?;)*) => {
         $(
             #[allow(non_snake_case)]
@@ -41,7 +42,7 @@ macro_rules! behind_us {
             }
         )*
 
-        /// Looks all of them up, so that no interposed function has to ask the loader later.
+        /// Looks all of them up, so that no interposed function has to call the loader later.
         pub fn find_all() {
             $($name();)*
         }
@@ -51,7 +52,7 @@ macro_rules! behind_us {
 pub type Start = unsafe extern "C" fn(*mut c_void) -> *mut c_void;
 pub type Visit = extern "C" fn(*mut c_void, *mut c_void) -> c_int;
 
-behind_us! {
+next_definitions! {
     __libc_start_main: fn();
     getenv: fn(*const c_char) -> *mut c_char;
     setenv: fn(*const c_char, *const c_char, c_int) -> c_int;
@@ -107,11 +108,11 @@ pub struct Vector {
 }
 
 pub fn set_errno(number: c_int) {
-    // SAFETY: libc's own place for the calling thread's number.
+    // SAFETY: the address of the calling thread's `errno`.
     unsafe { *__errno_location() = number };
 }
 
-/// The answer of a call that failed.
+/// Sets `errno`, and returns what a failed call returns.
 pub fn fail(number: c_int) -> c_int {
     set_errno(number);
     -1

@@ -1,8 +1,9 @@
-//! One record a thread: whose it is, and what is known of its life.
+//! A record for each thread: its test, and its state.
 //!
-//! Records lie in mappings that are made as they are needed, stay, and are handed out without a lock. The record of the running
-//! thread is found through a thread-local word of the static kind, which no allocator and no
-//! destructor stands behind, so that it serves in signal handlers too.
+//! Records are in mappings that are made as needed and never unmapped, and are allocated without a
+//! lock. The record of the running thread is found through a thread-local variable of the
+//! initial-exec model, which needs neither an allocator nor a destructor, and so works in signal
+//! handlers.
 
 use core::cell::{Cell, UnsafeCell};
 use core::ptr;
@@ -12,35 +13,35 @@ use core::sync::atomic::{
 };
 
 use crate::frame::Queue;
-use crate::{real::Start, system};
+use crate::{real::Start, syscalls};
 
-/// A thread stands behind the record, or is about to.
+/// The record belongs to a thread, or to one that is about to be created.
 pub const USED: u32 = 1;
-/// The thread has come to its end.
+/// The thread has exited.
 pub const ENDED: u32 = 2;
 /// `pthread_create` has returned in its creator, which does not touch the record any more.
 pub const RETURNED: u32 = 4;
-/// Joined or detached: once the thread has ended, nobody can name it any more.
+/// Joined or detached: once the thread has exited, its handle is invalid.
 pub const RELEASED: u32 = 8;
-/// Somebody is in `pthread_join` for it.
+/// Another thread is in `pthread_join` for it.
 pub const JOINING: u32 = 16;
 /// A thread that libtest's main thread created to run a test.
 pub const RUNS_TEST: u32 = 32;
-/// Its start has been told, or is being told.
-pub const TOLD: u32 = 64;
-/// It has been told: the news is on its way.
+/// Its start has been reported, or is being reported.
+pub const REPORTED: u32 = 64;
+/// Its start has been reported: the frames are in the channel.
 pub const SENT: u32 = 128;
-/// Nobody has anything to do with the record any more. Who tells of the start may be another
-/// thread than the new one, and slower than all of its life: until then nobody else may have the
-/// record, whose frames are being sent.
-const OVER: u32 = ENDED | RETURNED | RELEASED | SENT;
+/// The record is not used any more. The start may be reported by another thread than the new one,
+/// and that may take longer than the new thread lives: until then the record, whose frames are
+/// being sent, cannot be reused.
+const UNUSED: u32 = ENDED | RETURNED | RELEASED | SENT;
 
-/// Panics of one thread that are under way at once: one inside a destructor of another.
+/// How many panics a thread can have at once: one inside of a destructor of another.
 pub const NESTED_PANICS: usize = 4;
 
 /// A panic that has been raised and not yet caught.
 pub struct PanicUnderWay {
-    /// Where the unwinder's exception lies; 0: there is none.
+    /// The address of the unwinder's exception; 0 if there is none.
     pub exception: AtomicUsize,
     pub number: AtomicU32,
 }
@@ -51,18 +52,19 @@ pub struct Record {
     pub thread: AtomicU32,
     pub marks: AtomicU32,
     pub handle: AtomicUsize,
-    pub processor_time: AtomicU64,
+    pub cpu_time: AtomicU64,
     pub panics: [PanicUnderWay; NESTED_PANICS],
-    /// The frame that the thread began with, as the unwinder sees it.
+    /// The outermost frame of the thread, as the unwinder identifies it.
     pub outermost_frame: AtomicUsize,
-    /// What it has of `signal_stacks`.
+    /// The number of its stack in `signal_stacks`.
     pub signal_stack: AtomicU32,
-    /// How many `vfork`s it is in: while there are any, it is the child that runs.
+    /// How many `vfork`s it is in. If there are any, the running code is the child.
     pub vforks: AtomicU32,
-    /// How often its keys' destructors have been called.
+    /// How often the destructor of our key has been called.
     pub rounds: AtomicU32,
     index: AtomicU32,
-    /// In the handler for a crash. One that is left by a jump stays set, and costs a stack.
+    /// Whether it is in the handler for a crash. If that is left by `longjmp`, this stays set, and
+    /// the next crash has no backtrace.
     pub crashes: AtomicBool,
     next_free: AtomicU32,
     pub routine: Cell<Routine>,
@@ -70,11 +72,11 @@ pub struct Record {
 }
 
 // SAFETY: everything but `routine` and `birth` is atomic. `routine` is set before the thread exists
-// and read by the thread only; `birth` belongs to the creator before the thread
-// exists, and then to whoever sets `TOLD` first.
+// and read only by the thread. `birth` belongs to the creator before the thread exists, and then to
+// the thread that sets `REPORTED` first.
 unsafe impl Sync for Record {}
 
-/// A start routine and its argument. It travels in two registers.
+/// A start routine and its argument. They are returned in two registers.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Routine {
@@ -82,11 +84,11 @@ pub struct Routine {
     pub argument: usize,
 }
 
-/// What is to be told when the thread starts.
+/// What is reported when the thread starts.
 pub struct Birth {
-    /// The frames that tell it.
+    /// The frames that report it.
     pub queue: Queue,
-    /// Where its kernel number is missing in them; 0: nowhere.
+    /// Where in these its TID is missing; 0 if nowhere.
     pub missing: usize,
 }
 
@@ -100,21 +102,22 @@ impl Record {
     }
 
     /// # Safety
-    /// The creator before the thread exists; after that, who has set `TOLD` first.
+    /// Only for the creator before the thread exists, and then for the thread that has set
+    /// `REPORTED` first.
     #[allow(clippy::mut_from_ref)]
     pub unsafe fn birth(&self) -> &mut Birth {
-        // SAFETY: the caller is the only one at that time.
+        // SAFETY: the caller is the only user at that time.
         unsafe { &mut *self.birth.get() }
     }
 
-    /// Sends the frames that tell of the start, unless that has been done. Usually the new thread
-    /// does it; where the process ends before it ever ran, whoever ends it.
-    /// False: somebody else has told it.
-    pub fn tell_start(&self, thread: u32) -> bool {
-        if self.marks.fetch_or(TOLD, AcqRel) & TOLD != 0 {
+    /// Sends the frames that report the start, unless that has been done. Usually the new thread
+    /// does it; if the process exits before the thread has run, the exiting thread does. Returns
+    /// false if another thread has done it.
+    pub fn report_start(&self, thread: u32) -> bool {
+        if self.marks.fetch_or(REPORTED, AcqRel) & REPORTED != 0 {
             return false;
         }
-        // SAFETY: this call has set `TOLD`.
+        // SAFETY: this call has set `REPORTED`.
         let birth = unsafe { self.birth() };
         if birth.missing > 0 {
             birth.queue.fill_in(birth.missing, thread);
@@ -124,18 +127,18 @@ impl Record {
         true
     }
 
-    /// No thread came of it, and nothing is told. Whoever tells of it right now keeps the record
-    /// until that is done.
+    /// Releases the record of a thread that could not be created. If its start is being reported
+    /// right now, the record stays in use until that is done.
     pub fn cancel(&self) {
-        let is_told = self.marks.fetch_or(TOLD, AcqRel) & TOLD != 0;
-        self.mark(ENDED | RETURNED | RELEASED | if is_told { 0 } else { SENT });
+        let is_reported = self.marks.fetch_or(REPORTED, AcqRel) & REPORTED != 0;
+        self.mark(ENDED | RETURNED | RELEASED | if is_reported { 0 } else { SENT });
     }
 
-    /// Sets marks and gives the record back once nobody can name the thread any more.
+    /// Sets marks, and frees the record once it is not used any more.
     pub fn mark(&self, marks: u32) {
         let before = self.marks.fetch_or(marks, AcqRel);
-        if before & OVER != OVER && (before | marks) & OVER == OVER {
-            give_back(self);
+        if before & UNUSED != UNUSED && (before | marks) & UNUSED == UNUSED {
+            free(self);
         }
     }
 
@@ -144,52 +147,53 @@ impl Record {
     }
 }
 
-/// So many records are made at once. All that could ever be needed would count against the limits
-/// that a test's process may have on its memory.
+/// How many records are mapped at once. Mapping all that could ever be needed would count against
+/// memory limits of the process.
 const IN_CHUNK: u32 = 64;
-/// More threads than there are records run unwatched.
+/// The most records. Threads beyond that are not tracked.
 const MOST: u32 = 16_384;
 const MOST_CHUNKS: usize = (MOST / IN_CHUNK) as usize;
 
 static CHUNKS: [AtomicPtr<Record>; MOST_CHUNKS] =
     [const { AtomicPtr::new(ptr::null_mut()) }; MOST_CHUNKS];
-/// Records below this index were in use at some time.
+/// Records below this index have been in use.
 static TOUCHED: AtomicU32 = AtomicU32::new(1);
-/// The first free record, and a count that tells two states of the list apart.
+/// The first free record, and a counter that tells two states of the list apart.
 static FREE: AtomicU64 = AtomicU64::new(0);
 static NUMBERS: AtomicU32 = AtomicU32::new(1);
 
-/// Makes the records; the calling thread becomes the main one, number 0. False: no memory.
+/// Maps the first records; the calling thread becomes the main thread, number 0. Returns false if
+/// there is no memory.
 pub fn prepare() -> bool {
     if !has_chunk(0) {
         return false;
     }
     let main = main();
     main.marks.store(USED | RETURNED, Release);
-    main.thread.store(system::thread(), Relaxed);
+    main.thread.store(syscalls::thread(), Relaxed);
     set_current(main);
     true
 }
 
-/// Whether the chunk of this index is there, after making it if need be.
+/// Maps the chunk of this index if need be. Returns whether it is mapped.
 fn has_chunk(index: u32) -> bool {
     const LENGTH: usize = size_of::<Record>() * IN_CHUNK as usize;
     let Some(place) = CHUNKS.get((index / IN_CHUNK) as usize) else { return false };
     if !place.load(Acquire).is_null() {
         return true;
     }
-    let Some(memory) = system::memory(LENGTH) else { return false };
+    let Some(memory) = syscalls::memory(LENGTH) else { return false };
     let made = place.compare_exchange(ptr::null_mut(), memory.cast(), AcqRel, Acquire);
     if made.is_err() {
-        // Somebody else was faster.
-        system::unmap(memory, LENGTH);
+        // Another thread was faster.
+        syscalls::unmap(memory, LENGTH);
     }
     true
 }
 
 fn at(index: u32) -> Option<&'static Record> {
     let chunk = CHUNKS.get((index / IN_CHUNK) as usize)?.load(Acquire);
-    // SAFETY: null, or so many records, and zeroed memory is a valid one.
+    // SAFETY: null, or that many records, and zeroed memory is a valid record.
     (!chunk.is_null()).then(|| unsafe { &*chunk.add((index % IN_CHUNK) as usize) })
 }
 
@@ -198,33 +202,33 @@ pub fn main() -> &'static Record {
     unsafe { &*CHUNKS[0].load(Acquire) }
 }
 
-/// All records that a thread stands behind.
+/// All records that belong to threads.
 pub fn all() -> impl Iterator<Item = &'static Record> {
     (0..TOUCHED.load(Acquire).min(MOST)).filter_map(at).filter(|record| record.has(USED))
 }
 
-/// Tells of the threads that a test has created and that never ran yet: a verdict must not
-/// come before the news that there is one.
-pub fn tell_starts_of(test: u32) {
+/// Reports the threads that a test has created and that have not run yet: the result of a test must
+/// not precede the starts of its threads.
+pub fn report_starts_of(test: u32) {
     for record in all().filter(|record| record.test.load(Relaxed) == test) {
-        if !record.has(TOLD) {
-            record.tell_start(record.thread.load(Relaxed));
+        if !record.has(REPORTED) {
+            record.report_start(record.thread.load(Relaxed));
         }
-        // The thread itself may have been stopped by the scheduler just before it could send.
-        let is_sending = || record.has(USED) && record.has(TOLD) && !record.has(SENT);
+        // The thread itself may have been preempted just before it could send.
+        let is_sending = || record.has(USED) && record.has(REPORTED) && !record.has(SENT);
         for _ in 0..MOST_PAUSES {
             if !is_sending() || record.test.load(Relaxed) != test {
                 break;
             }
-            system::pause();
+            syscalls::pause();
         }
     }
 }
 
-/// How long, in pauses of a millisecond, news may be on its way into the channel.
+/// How long to wait, in pauses of a millisecond, until frames are in the channel.
 const MOST_PAUSES: u32 = 1_000;
 
-/// A fresh record with the next number.
+/// Allocates a record, with the next number.
 pub fn take() -> Option<&'static Record> {
     let record = take_free().or_else(take_untouched)?;
     record.number.store(NUMBERS.fetch_add(1, Relaxed), Relaxed);
@@ -266,7 +270,7 @@ fn take_untouched() -> Option<&'static Record> {
     Some(record)
 }
 
-fn give_back(record: &Record) {
+fn free(record: &Record) {
     record.marks.store(0, Release);
     let index = record.index.load(Relaxed);
     let mut free = FREE.load(Acquire);
@@ -279,12 +283,13 @@ fn give_back(record: &Record) {
     }
 }
 
-/// The list's new head: without the count, a head that went away and came back looks unchanged.
+/// The list's new head. Without the counter, a head that was removed and added again would look
+/// unchanged.
 fn changed(head: u64, index: u32) -> u64 {
     ((head >> 32).wrapping_add(1) << 32) | u64::from(index)
 }
 
-// The word itself: one for each thread, zero at its start.
+// The thread-local variable, which is initially zero.
 core::arch::global_asm!(
     ".pushsection .tbss.partest_record,\"awT\",%nobits",
     ".balign 8",
@@ -299,8 +304,8 @@ core::arch::global_asm!(
 #[cfg(target_arch = "x86_64")]
 fn word() -> *mut *const Record {
     let place: usize;
-    // SAFETY: reads the thread pointer and the word's offset from it, both fixed for the life
-    // of the thread.
+    // SAFETY: reads the thread pointer and the variable's offset from it, both of which are
+    // constant for a thread.
     unsafe {
         core::arch::asm!(
             "mov {place}, qword ptr fs:[0]",
@@ -315,8 +320,8 @@ fn word() -> *mut *const Record {
 #[cfg(target_arch = "aarch64")]
 fn word() -> *mut *const Record {
     let place: usize;
-    // SAFETY: reads the thread pointer and the word's offset from it, both fixed for the life
-    // of the thread.
+    // SAFETY: reads the thread pointer and the variable's offset from it, both of which are
+    // constant for a thread.
     unsafe {
         core::arch::asm!(
             "adrp {place}, :gottprel:partest_record",
@@ -332,13 +337,13 @@ fn word() -> *mut *const Record {
 }
 
 pub fn set_current(record: *const Record) {
-    // SAFETY: the word belongs to the calling thread alone.
+    // SAFETY: the variable belongs to the calling thread alone.
     unsafe { *word() = record };
 }
 
-/// The record of the running thread; none for threads that libc made for itself.
+/// The record of the running thread; none for threads that libc creates for itself.
 pub fn current() -> Option<&'static Record> {
-    // SAFETY: null or a record, and those are never unmapped.
+    // SAFETY: null or a record, and records are never unmapped.
     unsafe { (*word()).as_ref() }
 }
 
@@ -347,7 +352,7 @@ pub fn is_in_vfork() -> bool {
     current().is_some_and(|record| record.vforks.load(Relaxed) > 0)
 }
 
-/// Number and test of the running thread; zeros for one that libc made for itself.
+/// Number and test of the running thread; zeros for one that libc created for itself.
 pub fn of_current() -> (u32, u32) {
     current().map_or((0, 0), |record| (record.number.load(Relaxed), record.test.load(Relaxed)))
 }

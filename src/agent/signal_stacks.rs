@@ -1,42 +1,43 @@
-//! Stacks for the signal handlers of tests' threads, used again and again.
+//! Alternate signal stacks for the threads of tests, which are reused.
 //!
-//! The standard library gives every thread a stack of its own for its handler of stack overflows,
-//! unless the thread has one: it maps one, protects its end, and unmaps it when the thread ends.
-//! For a trivial test that is a fifth of its time. Threads of tests find one of these instead.
+//! The standard library sets one up for every thread that has none, for its stack overflow handler:
+//! it maps the stack, protects its end, and unmaps it when the thread exits. That takes a fifth of
+//! the time of a trivial test. Threads of tests get one of these instead.
 
 use core::sync::atomic::{
     AtomicU32, AtomicUsize,
     Ordering::{AcqRel, Acquire, Relaxed},
 };
 
-use crate::system;
+use crate::syscalls;
 
-/// As many as there are bits in `TAKEN`. A thread that finds none gets its own as ever.
+/// As many as there are bits in `TAKEN`. A thread that finds none gets its own
+/// from the standard library.
 const MOST: usize = u32::BITS as usize;
 
-/// Enough for what a processor of either architecture saves of its registers, and for a handler.
-/// The lowest part is a guard, as long as the longest page that Linux has on them.
+/// Enough for the registers that the kernel saves on either architecture, and for a handler. The
+/// lowest part is a guard, as long as the largest page that Linux has on them.
 const LENGTH: usize = 128 * 1024;
 const GUARD: usize = 64 * 1024;
 
-/// A bit for each stack that some thread has.
+/// A bit for each stack that is in use.
 static TAKEN: AtomicU32 = AtomicU32::new(0);
-/// Where they lie; 0: not made yet.
+/// Their lowest addresses; 0 for one that is not mapped yet.
 static PLACES: [AtomicUsize; MOST] = [const { AtomicUsize::new(0) }; MOST];
 
-/// Gives the calling thread a stack; its number, counted from 1, or 0 where there is none.
+/// Gives the calling thread a stack, and returns its number, counted from 1; 0 if there is none.
 pub fn take() -> u32 {
     let Some(index) = reserve() else { return 0 };
-    // One that cannot be made stays reserved, and is not tried again.
+    // One that cannot be mapped stays reserved, and is not tried again.
     let Some(lowest) = place(index) else { return 0 };
-    system::set_signal_stack(Some((lowest + GUARD, LENGTH - GUARD)));
+    syscalls::set_signal_stack(Some((lowest + GUARD, LENGTH - GUARD)));
     index + 1
 }
 
-/// The calling thread, which has the stack of that number, is about to end.
+/// Takes the stack of that number back from the calling thread, which is about to exit.
 pub fn give_back(number: u32) {
     if let Some(index) = number.checked_sub(1) {
-        system::set_signal_stack(None);
+        syscalls::set_signal_stack(None);
         free(index);
     }
 }
@@ -62,8 +63,8 @@ fn place(index: u32) -> Option<usize> {
     let place = PLACES.get(index as usize)?;
     match place.load(Relaxed) {
         0 => {
-            let memory = system::memory(LENGTH)?;
-            if !system::forbid(memory, GUARD) {
+            let memory = syscalls::memory(LENGTH)?;
+            if !syscalls::forbid(memory, GUARD) {
                 return None;
             }
             place.store(memory.addr(), Relaxed);

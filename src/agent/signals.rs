@@ -1,8 +1,9 @@
-//! Crashes that name their test, and stacks on demand.
+//! Reporting crashes with their test, and backtraces on request.
 //!
-//! For signals that mean a crash, the agent's handler stands before the one that the process
-//! has set, which it does not notice: `sigaction` answers with what the process set itself. The
-//! handler tells who crashed and hands over. Who would have died still dies, of the same signal.
+//! For signals that mean a crash, the agent's handler runs before the one that the process has set.
+//! The process does not notice: `sigaction` returns what the process set itself. The handler
+//! reports the crash and calls the process's handler. A process that would have died still dies of
+//! the same signal.
 
 use core::ffi::{c_int, c_void};
 use core::ptr;
@@ -11,12 +12,12 @@ use core::sync::atomic::{
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 
+use crate::backtrace::Stack;
 use crate::channel;
 use crate::frame::Frame;
 use crate::kinds;
 use crate::records::{self, ENDED};
-use crate::stacks::Stack;
-use crate::{real, system};
+use crate::{real, syscalls};
 
 const SIGILL: c_int = 4;
 const SIGTRAP: c_int = 5;
@@ -27,8 +28,8 @@ const SIGSEGV: c_int = 11;
 const SIGSYS: c_int = 31;
 const CRASHES: [c_int; 7] = [SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGSYS];
 
-/// By this real-time signal the runner asks for stacks. The highest ones are rarely taken:
-/// libraries count from SIGRTMIN (34) upwards. Its number is told in `hello`.
+/// The real-time signal by which the runner requests backtraces. The highest ones are rarely used:
+/// libraries count upwards from SIGRTMIN (34). Its number is sent in `hello`.
 pub const ASKS_FOR_STACKS: c_int = 61;
 
 const SA_SIGINFO: c_int = 4;
@@ -52,12 +53,12 @@ impl Action {
     const DEFAULT: Action = Action { handler: SIG_DFL, mask: [0; 16], flags: 0, restorer: 0 };
 }
 
-/// What the process has set for each signal, where the agent's handler stands before it; null:
-/// where it does not.
+/// The action that the process has set for each signal that the agent handles first; null for all
+/// others.
 static SET: [AtomicPtr<Action>; 32] = [const { AtomicPtr::new(ptr::null_mut()) }; 32];
 
-/// Actions that `SET` may point to. They are never given back, since a handler may be reading
-/// one; but a process sets few different ones.
+/// The actions that `SET` may point to. They are never freed, since a handler may be reading one;
+/// but a process sets few different ones.
 static KEPT: [AtomicPtr<Action>; MOST_KEPT] =
     [const { AtomicPtr::new(ptr::null_mut()) }; MOST_KEPT];
 const MOST_KEPT: usize = 64;
@@ -65,7 +66,7 @@ static ROOM: AtomicPtr<Action> = AtomicPtr::new(ptr::null_mut());
 static TAKEN: AtomicUsize = AtomicUsize::new(0);
 
 pub fn prepare() {
-    let room = system::memory(MOST_KEPT * size_of::<Action>());
+    let room = syscalls::memory(MOST_KEPT * size_of::<Action>());
     ROOM.store(room.unwrap_or(ptr::null_mut()).cast(), Release);
     for signal in CRASHES {
         let mut present = Action::DEFAULT;
@@ -75,7 +76,7 @@ pub fn prepare() {
         }
     }
     let answer = Action {
-        handler: asked as *const () as usize,
+        handler: backtrace_requested as *const () as usize,
         flags: SA_SIGINFO | SA_RESTART,
         ..Action::DEFAULT
     };
@@ -92,14 +93,14 @@ fn watched(signal: c_int) -> Option<&'static AtomicPtr<Action>> {
     SET.get(usize::try_from(signal).ok()?).filter(|_| CRASHES.contains(&signal))
 }
 
-/// What the process has set, if the agent's handler stands before it.
+/// What the process has set, if the agent handles the signal first.
 fn set_by_process(signal: c_int) -> Option<Action> {
     let set = watched(signal)?.load(Acquire);
     // SAFETY: null, or one of the kept actions, which never change.
     unsafe { set.as_ref() }.copied()
 }
 
-/// A kept action that equals `wanted`; none when there is no room left.
+/// A kept action that equals `wanted`; none if there is no room left.
 fn keep(wanted: &Action) -> Option<*mut Action> {
     let taken = TAKEN.load(Acquire).min(MOST_KEPT);
     let known = KEPT.iter().take(taken).map(|place| place.load(Acquire));
@@ -120,7 +121,7 @@ fn keep(wanted: &Action) -> Option<*mut Action> {
     Some(kept)
 }
 
-/// Sets `wanted` with our handler before it.
+/// Sets `wanted`, with our handler before it.
 fn set(signal: c_int, wanted: &Action) -> c_int {
     let (Some(place), Some(kept)) = (watched(signal), keep(wanted)) else {
         return change(signal, wanted, ptr::null_mut());
@@ -147,18 +148,18 @@ pub unsafe extern "C" fn sigaction(signal: c_int, new: *const c_void, old: *mut 
     }
     // SAFETY: the caller passes null or an action; a copy, since both may be the same place.
     let wanted = unsafe { new.as_ref() }.copied();
-    tell_old(signal, old);
+    return_old(signal, old);
     match wanted {
         None => 0,
-        // What is kept here is the parent's, in whose memory the child runs.
+        // The kept actions are the parent's, in whose memory the child runs.
         Some(wanted) if is_in_vfork => change(signal, &wanted, ptr::null_mut()),
-        // Ignoring is inherited by programs that are started; a handler would not be.
-        Some(wanted) if wanted.handler == SIG_IGN => stand_aside(signal, &wanted),
+        // An ignored signal is inherited across exec; a handler would not be.
+        Some(wanted) if wanted.handler == SIG_IGN => uninstall(signal, &wanted),
         Some(wanted) => set(signal, &wanted),
     }
 }
 
-fn tell_old(signal: c_int, old: *mut Action) {
+fn return_old(signal: c_int, old: *mut Action) {
     match set_by_process(signal) {
         // SAFETY: the caller passes a place for an action.
         Some(set) if !old.is_null() => unsafe { old.write(set) },
@@ -169,7 +170,7 @@ fn tell_old(signal: c_int, old: *mut Action) {
     }
 }
 
-fn stand_aside(signal: c_int, wanted: &Action) -> c_int {
+fn uninstall(signal: c_int, wanted: &Action) -> c_int {
     if let Some(place) = watched(signal).filter(|_| !records::is_in_vfork()) {
         place.store(ptr::null_mut(), Release);
     }
@@ -193,7 +194,7 @@ pub unsafe extern "C" fn signal(signal: c_int, handler: usize) -> usize {
 struct About {
     signal: c_int,
     error: c_int,
-    /// 0 and below: sent by somebody, else a fault of the running instruction.
+    /// 0 or negative if sent by a process, else a fault of the running instruction.
     cause: c_int,
     padding: c_int,
     address: u64,
@@ -212,10 +213,10 @@ extern "C" fn crashed(signal: c_int, about: *const About, context: *mut c_void) 
     // SAFETY: the kernel passes both with SA_SIGINFO, which `set` asks for.
     let (about_it, at) = unsafe { (&*about, interrupted_at(context)) };
     let nesting = Nesting::enter();
-    tell_crash(signal, at, if about_it.is_fault() { about_it.address } else { 0 });
+    report_crash(signal, at, if about_it.is_fault() { about_it.address } else { 0 });
     let set = set_by_process(signal).unwrap_or(Action::DEFAULT);
     if set.flags & SA_RESETHAND != 0 {
-        stand_aside(signal, &Action::DEFAULT);
+        uninstall(signal, &Action::DEFAULT);
     }
     match set.handler {
         SIG_DFL => die(signal, about_it, &nesting),
@@ -227,8 +228,8 @@ extern "C" fn crashed(signal: c_int, about: *const About, context: *mut c_void) 
     }
 }
 
-/// Tells that this thread does what ends its process: at which instruction, and for which address.
-pub fn tell_crash(signal: c_int, at: u64, address: u64) {
+/// Reports that this thread kills its process: at which instruction, and for which address.
+pub fn report_crash(signal: c_int, at: u64, address: u64) {
     if !channel::is_open() {
         return;
     }
@@ -242,22 +243,23 @@ pub fn tell_crash(signal: c_int, at: u64, address: u64) {
         .send();
 }
 
-/// Nobody handles it. The walk over a broken stack may fail, but only into the same death. On
-/// top of another crash's handler there is no room for it: that runs on a stack of 8 KiB, and
-/// overflowing it would change an abort into a segmentation fault.
+/// Lets the process die of a signal that it does not handle, after a backtrace. Unwinding a corrupt
+/// stack may crash, but that is the same death. Inside of another crash's handler there is no
+/// backtrace: that handler runs on a stack of 8 KiB, and overflowing it would turn an abort into a
+/// segmentation fault.
 fn die(signal: c_int, about: &About, nesting: &Nesting) {
     if !nesting.is_inner {
-        tell_stack();
+        report_backtrace();
     }
-    stand_aside(signal, &Action::DEFAULT);
-    // A fault happens again on return; what somebody sent must be sent again.
+    uninstall(signal, &Action::DEFAULT);
+    // A fault happens again on return; a signal that was sent must be sent again.
     if !about.is_fault() {
-        system::signal_thread(system::thread(), signal);
+        syscalls::signal_thread(syscalls::thread(), signal);
     }
 }
 
-/// Whether the thread was in the handler for a crash already, as when std's own handler for a
-/// stack overflow aborts.
+/// Whether the thread was already in the handler for a crash, as when std's own handler for a stack
+/// overflow aborts.
 struct Nesting {
     is_inner: bool,
 }
@@ -282,7 +284,7 @@ impl Drop for Nesting {
 #[cfg(target_arch = "x86_64")]
 unsafe fn interrupted_at(context: *const c_void) -> u64 {
     const INSTRUCTION_POINTER: usize = 168;
-    // SAFETY: the register's place in the kernel's frame.
+    // SAFETY: the register's offset in the kernel's signal frame.
     unsafe { context.byte_add(INSTRUCTION_POINTER).cast::<u64>().read() }
 }
 
@@ -291,26 +293,26 @@ unsafe fn interrupted_at(context: *const c_void) -> u64 {
 #[cfg(target_arch = "aarch64")]
 unsafe fn interrupted_at(context: *const c_void) -> u64 {
     const PROGRAM_COUNTER: usize = 440;
-    // SAFETY: the register's place in the kernel's frame.
+    // SAFETY: the register's offset in the kernel's signal frame.
     unsafe { context.byte_add(PROGRAM_COUNTER).cast::<u64>().read() }
 }
 
-/// The handler for the runner's wish. The thread that got it passes it on to all others; those
-/// tell their own stacks.
-extern "C" fn asked(_signal: c_int, about: *const About, _context: *mut c_void) {
+/// The handler for the runner's request. The thread that gets it forwards it to all others, and
+/// each reports its own backtrace.
+extern "C" fn backtrace_requested(_signal: c_int, about: *const About, _context: *mut c_void) {
     const FROM_A_THREAD: c_int = -6;
     if !channel::is_open() {
         return;
     }
     // SAFETY: the kernel passes it with SA_SIGINFO.
     if unsafe { (*about).cause } != FROM_A_THREAD {
-        ask_all();
+        request_all();
     }
-    tell_stack();
+    report_backtrace();
 }
 
-fn ask_all() {
-    let own = system::thread();
+fn request_all() {
+    let own = syscalls::thread();
     let others = || {
         let threads = records::all().filter(|record| !record.has(ENDED));
         threads
@@ -319,21 +321,21 @@ fn ask_all() {
     };
     Frame::new(kinds::STACKS_ASKED).u32(others().count() as u32 + 1).send();
     for thread in others() {
-        system::signal_thread(thread, ASKS_FOR_STACKS);
+        syscalls::signal_thread(thread, ASKS_FOR_STACKS);
     }
 }
 
-/// The running thread's stack.
-fn tell_stack() {
+/// Reports the running thread's backtrace.
+fn report_backtrace() {
     if !channel::is_open() {
         return;
     }
     let (number, test) = records::of_current();
     Frame::new(kinds::STACK)
         .u32(number)
-        .u32(system::thread())
+        .u32(syscalls::thread())
         .u32(test)
         .stack(Stack::here().addresses())
-        .bytes(&system::own_name())
+        .bytes(&syscalls::own_name())
         .send();
 }

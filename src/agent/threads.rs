@@ -1,8 +1,9 @@
-//! Who starts a thread, whose it is, and how it ends.
+//! Threads: which thread creates one, which test it belongs to, and how it exits.
 
 use core::ffi::{CStr, c_int, c_void};
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
+use crate::backtrace::Stack;
 use crate::channel;
 use crate::frame::Frame;
 use crate::kinds;
@@ -10,8 +11,7 @@ use crate::real::{self, Start};
 use crate::records::{
     self, Birth, ENDED, JOINING, RELEASED, RETURNED, RUNS_TEST, Record, Routine, USED,
 };
-use crate::stacks::Stack;
-use crate::{catches, environment, libtest, marks, signal_stacks, system};
+use crate::{environment, libtest, panic_catch, signal_stacks, syscalls, test_mark};
 
 unsafe extern "C" {
     fn pthread_key_create(key: *mut u32, end: unsafe extern "C" fn(*mut c_void)) -> c_int;
@@ -20,8 +20,8 @@ unsafe extern "C" {
     fn pthread_self() -> usize;
 }
 
-/// The key whose destructor tells the end of a thread, also of one that leaves by
-/// `pthread_exit`. Rust's own thread-local destructors have run by then.
+/// The key whose destructor reports the exit of a thread, also by `pthread_exit`. Rust's own
+/// thread-local destructors have run by then.
 static KEY: AtomicU32 = AtomicU32::new(u32::MAX);
 static ANY_CREATED: AtomicBool = AtomicBool::new(false);
 
@@ -68,7 +68,7 @@ pub unsafe extern "C" fn pthread_create(
     answer
 }
 
-/// A record for a thread that is about to be created by the running one.
+/// Allocates a record for a thread that the running one is about to create.
 fn expect(
     attributes: *const c_void,
     start: Start,
@@ -86,7 +86,7 @@ fn expect(
     let marks = match libtest::take_started(creator, number, birth) {
         Some(test) => {
             record.test.store(test, Relaxed);
-            catches::learn_start(start);
+            panic_catch::learn_start(start);
             RUNS_TEST
         }
         None => {
@@ -114,8 +114,8 @@ fn announce(record: &Record, creator: &Record, birth: &mut Birth, is_detached: b
     if is_detached { RELEASED } else { 0 }
 }
 
-/// What a thread of the system's number is to the running one, in words that the library
-/// `partest` knows.
+/// How the thread with this TID is related to the running one, in words that the library `partest`
+/// knows.
 pub fn relation_to_current(thread: u32) -> Option<&'static CStr> {
     let test = records::current()?.test.load(Relaxed);
     let is_it = |record: &&Record| record.thread.load(Relaxed) == thread && !record.has(ENDED);
@@ -136,10 +136,10 @@ fn is_detached(attributes: *const c_void) -> bool {
     state == PTHREAD_CREATE_DETACHED
 }
 
-/// The thread could not be created; libtest then runs the test in its main thread.
+/// Called when the thread could not be created; libtest then runs the test in its main thread.
 fn give_up(record: &Record) {
     if record.has(RUNS_TEST) {
-        record.tell_start(0);
+        record.report_start(0);
         libtest::runs_itself(record.test.load(Relaxed));
     }
     record.cancel();
@@ -154,20 +154,20 @@ extern "C" fn begins(record: &'static Record, outermost_frame: usize) -> Routine
         record.handle.store(pthread_self(), Relaxed);
         pthread_setspecific(KEY.load(Relaxed), core::ptr::from_ref(record).cast());
     }
-    let thread = system::thread();
+    let thread = syscalls::thread();
     record.thread.store(thread, Relaxed);
-    let told = record.tell_start(thread);
+    let reported = record.report_start(thread);
     if record.has(RUNS_TEST) {
-        marks::set(kinds::mark(environment::slot(), record.test.load(Relaxed)));
+        test_mark::set(kinds::mark(environment::slot(), record.test.load(Relaxed)));
         record.signal_stack.store(signal_stacks::take(), Relaxed);
-    } else if !told {
+    } else if !reported {
         Frame::new(kinds::THREAD_RUNS).u32(record.number.load(Relaxed)).u32(thread).send();
     }
     record.routine.get()
 }
 
-/// The new thread's first steps. It leaves no frame behind: backtraces and unwinding find the
-/// thread's own start routine right above libc's code.
+/// Start routine of every tracked thread. It leaves no frame behind: backtraces and unwinding find
+/// the thread's own start routine right above libc's code.
 #[cfg(target_arch = "x86_64")]
 #[unsafe(naked)]
 unsafe extern "C" fn begin(record: *mut c_void) -> *mut c_void {
@@ -186,8 +186,8 @@ unsafe extern "C" fn begin(record: *mut c_void) -> *mut c_void {
     )
 }
 
-/// The new thread's first steps. It leaves no frame behind: backtraces and unwinding find the
-/// thread's own start routine right above libc's code.
+/// Start routine of every tracked thread. It leaves no frame behind: backtraces and unwinding find
+/// the thread's own start routine right above libc's code.
 #[cfg(target_arch = "aarch64")]
 #[unsafe(naked)]
 unsafe extern "C" fn begin(record: *mut c_void) -> *mut c_void {
@@ -211,9 +211,10 @@ unsafe extern "C" fn begin(record: *mut c_void) -> *mut c_void {
     )
 }
 
-/// Keys have their destructors called in rounds, as long as values are left, in the order in which
-/// the keys were made: of which ours is one of the first. So that those of C libraries have run
-/// when a thread counts as ended, its value is set again up to the last round that there is.
+/// Whether this is the last round of key destructors. They are called in rounds, as long as values
+/// are left, in the order in which the keys were created, and ours is one of the first. Its value
+/// is set again until the last round, so that the destructors of C libraries run before the thread
+/// counts as exited.
 fn is_last_round(record: &Record) -> bool {
     const PTHREAD_DESTRUCTOR_ITERATIONS: u32 = 4;
     let round = record.rounds.fetch_add(1, Relaxed) + 1;
@@ -223,20 +224,20 @@ fn is_last_round(record: &Record) -> bool {
         || unsafe { pthread_setspecific(KEY.load(Relaxed), value) } != 0
 }
 
-/// The key's destructor: the thread's last act that anybody can see.
+/// The key's destructor, the last code of the thread that can be observed.
 unsafe extern "C" fn thread_ends(record: *mut c_void) {
     // SAFETY: the value of our key is always a record.
     let record = unsafe { &*record.cast::<Record>() };
     if !is_last_round(record) {
         return;
     }
-    record.processor_time.store(system::own_processor_time(), Relaxed);
-    // The main thread tells the end of a test's thread, together with libtest's verdict.
+    record.cpu_time.store(syscalls::own_cpu_time(), Relaxed);
+    // The main thread reports the exit of a test's thread, together with libtest's result.
     if !record.has(RUNS_TEST) {
-        // With it the test may seem to have left nothing: not while a thread of it that this one
-        // has created waits for its first turn.
-        records::tell_starts_of(record.test.load(Relaxed));
-        ended(record, &system::own_name()).send();
+        // A thread that this one has created may not have run yet. Its start must be reported
+        // before, or the test would seem to have left nothing.
+        records::report_starts_of(record.test.load(Relaxed));
+        ended(record, &syscalls::own_name()).send();
     }
     signal_stacks::give_back(record.signal_stack.load(Relaxed));
     records::set_current(core::ptr::null());
@@ -247,18 +248,18 @@ fn ended(record: &Record, name: &[u8; 16]) -> Frame {
     let end = name.iter().position(|&byte| byte == 0).unwrap_or(name.len());
     Frame::new(kinds::THREAD_ENDED)
         .u32(record.number.load(Relaxed))
-        .u64(record.processor_time.load(Relaxed))
+        .u64(record.cpu_time.load(Relaxed))
         .bytes(name.get(..end).unwrap_or(&[]))
 }
 
-/// The record that a handle stands for. Handles are given out again once a thread is joined, so
-/// one that is being joined is nobody's any more.
+/// The record of a handle. Handles are reused once a thread is joined, so the handle of a thread
+/// that is being joined does not count.
 fn named(handle: usize) -> Option<&'static Record> {
     records::all()
         .find(|record| record.handle.load(Relaxed) == handle && !record.has(JOINING | RELEASED))
 }
 
-/// Joins by whichever of libc's functions, and tells it if that succeeds.
+/// Joins by one of libc's functions, and reports that if it succeeds.
 fn joining(handle: usize, join: impl FnOnce(Option<&Record>) -> c_int) -> c_int {
     let record = channel::is_open().then(|| named(handle)).flatten();
     if let Some(record) = record {
@@ -276,8 +277,8 @@ fn joining(handle: usize, join: impl FnOnce(Option<&Record>) -> c_int) -> c_int 
 fn joined(record: &Record) {
     let joiner = records::current();
     if record.has(RUNS_TEST) && joiner.is_some_and(Record::is_main) {
-        records::tell_starts_of(record.test.load(Relaxed));
-        // That it was joined need not be told: it is nothing that a test leaves behind.
+        records::report_starts_of(record.test.load(Relaxed));
+        // The join itself is not reported: the thread is nothing that a test leaves behind.
         libtest::joined(record.test.load(Relaxed), ended(record, &[0; 16]));
     } else {
         Frame::new(kinds::THREAD_JOINED)
@@ -288,9 +289,10 @@ fn joined(record: &Record) {
     record.mark(RELEASED);
 }
 
-/// Whether libtest need not wait until the kernel has done away with the thread of a test: all of
-/// its own code has run, and other tests run beside it, so that none of them can tell. For the
-/// main thread, which serves all tests, that wait is most of its time when tests are trivial.
+/// Whether libtest need not wait until the kernel has removed the thread of a test: all of the
+/// thread's code has run, and other tests are running, so that no test can see the difference. With
+/// trivial tests the main thread, which serves all of them, would spend most of its time on that
+/// wait.
 fn needs_no_wait(record: &Record) -> bool {
     let is_other = |other: &&Record| !core::ptr::eq(*other, record);
     let runs = |other: &Record| other.has(RUNS_TEST) && !other.has(ENDED);
@@ -307,7 +309,7 @@ pub unsafe extern "C" fn pthread_join(handle: usize, result: *mut *mut c_void) -
     let Some(join) = real::pthread_join() else { return real::ENOSYS };
     joining(handle, |record| {
         if result.is_null() && record.is_some_and(needs_no_wait) {
-            // SAFETY: the caller gives the handle up, which nobody has joined or detached.
+            // SAFETY: the caller gives up the handle, which is neither joined nor detached.
             let detached = real::pthread_detach().map(|detach| unsafe { detach(handle) });
             if detached == Some(0) {
                 return 0;

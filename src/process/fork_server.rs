@@ -2,8 +2,8 @@
 //! run. Workers are forked from it, which saves them the loader's work.
 //!
 //! They are our own children all the same, so that everything about them is as if we had
-//! started them. The agent's side, and what a request looks like, is in `agent/prepared.rs` and
-//! `agent/asked.rs`.
+//! started them. The agent's side, and what a request looks like, is in `agent/fork_server.rs` and
+//! `agent/fork_request.rs`.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -27,10 +27,10 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::child::wait_for;
 use super::procfs;
 
-#[path = "../agent/asked.rs"]
-mod asked;
+#[path = "../agent/fork_request.rs"]
+mod fork_request;
 
-use asked::{DESCRIPTORS, HEADER, LONGEST_REQUEST, REQUESTS};
+use fork_request::{DESCRIPTORS, HEADER, LONGEST_REQUEST, REQUESTS};
 
 /// How long one may take to be loaded, and then to fork. Loading takes some milliseconds; what
 /// takes that long hangs, and would do so in every worker.

@@ -1,4 +1,4 @@
-//! Who ends the process, and what is still alive then.
+//! Exits of the process: which thread causes one, and what is still alive then.
 
 use core::ffi::{CStr, c_int};
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use crate::channel;
 use crate::frame::Frame;
 use crate::records::{self, ENDED, RUNS_TEST, Record};
-use crate::{kinds, libtest, processes, real, signals, system};
+use crate::{kinds, libtest, processes, real, signals, syscalls};
 
 fn exiting(code: c_int) {
     if !channel::is_open() {
@@ -16,8 +16,7 @@ fn exiting(code: c_int) {
     Frame::new(kinds::EXITING).u32(code as u32).u32(number).u32(test).send();
 }
 
-/// Ends the process by one of libc's functions, or, if there is none, by an instruction that no
-/// process survives.
+/// Exits by one of libc's functions, or, if there is none, by an invalid instruction.
 fn end(by: Option<unsafe extern "C" fn(c_int)>, code: c_int) -> ! {
     if let Some(end) = by {
         // SAFETY: these take any number, and do not return.
@@ -50,15 +49,15 @@ pub extern "C" fn quick_exit(code: c_int) -> ! {
     end(real::quick_exit(), code)
 }
 
-/// A signal that nobody can catch leaves no trace of who sent it.
+/// Interposes libc's function, because a SIGKILL to the process itself cannot be handled.
 ///
 /// # Safety
 /// As libc's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kill(process: c_int, signal: c_int) -> c_int {
     const SIGKILL: c_int = 9;
-    if signal == SIGKILL && channel::is_open() && process as u32 == system::process() {
-        signals::tell_crash(signal, 0, 0);
+    if signal == SIGKILL && channel::is_open() && process as u32 == syscalls::process() {
+        signals::report_crash(signal, 0, 0);
     }
     match real::kill() {
         // SAFETY: the caller's own arguments.
@@ -67,7 +66,7 @@ pub unsafe extern "C" fn kill(process: c_int, signal: c_int) -> c_int {
     }
 }
 
-/// Runs at the end of `exit`, after everything that the process itself had to do.
+/// Runs at the end of `exit`, after the process's own exit handlers.
 pub extern "C" fn destructor() {
     static DONE: AtomicBool = AtomicBool::new(false);
     if !channel::is_open() || DONE.swap(true, Relaxed) {
@@ -76,11 +75,11 @@ pub extern "C" fn destructor() {
     if let Some(record) = records::current() {
         libtest::flush(record);
         if record.is_main() {
-            ask_to_leave();
+            ask_to_exit();
         }
     }
     for record in records::all().filter(|record| is_alive(record)) {
-        tell_alive(record);
+        report_alive(record);
     }
     Frame::new(kinds::GOODBYE).send();
 }
@@ -89,33 +88,35 @@ fn is_alive(record: &Record) -> bool {
     !record.is_main() && !record.has(ENDED | RUNS_TEST)
 }
 
-/// How long the runner may take to say that it has heard the question, in milliseconds. Where the
-/// process has become another user's, it cannot.
-const PATIENCE: u32 = 10_000;
+/// How long the runner may take to acknowledge the request, in milliseconds. It cannot do so if the
+/// process has changed its user.
+const ACKNOWLEDGE_TIMEOUT: u32 = 10_000;
 
-/// libtest exits as soon as the last test has ended. What the tests have started may be within
-/// its linger then, and a thread of it could not go on, nor a process that is held by a pipe of
-/// ours: the runner, who knows whose they are and how long they may stay, says when we may end.
+/// Waits until the runner lets the process exit.
 ///
-/// Where nothing is left that could be within any linger, nobody is asked.
-fn ask_to_leave() {
+/// libtest exits as soon as the last test has finished. Threads and processes of tests may still be
+/// within their linger then, and would be lost with this process. The runner knows which tests they
+/// belong to and how long they may stay.
+///
+/// If no thread or process is left, there is nothing to wait for.
+fn ask_to_exit() {
     let has_threads = records::all().any(is_alive);
-    if !has_threads && !processes::any_started() && !system::has_children() {
+    if !has_threads && !processes::any_started() && !syscalls::has_children() {
         return;
     }
-    let Some([answer, question]) = system::forks::pipe() else { return };
-    let is_asked = Frame::new(kinds::LEAVING).u32(question as u32).send();
-    if is_asked && system::await_byte(answer, Some(PATIENCE)) {
-        // Should the runner let go without a word, that is an answer as well.
-        system::close(question);
-        system::await_byte(answer, None);
+    let Some([answers, request]) = syscalls::fork::pipe() else { return };
+    let is_asked = Frame::new(kinds::LEAVING).u32(request as u32).send();
+    if is_asked && syscalls::await_byte(answers, Some(ACKNOWLEDGE_TIMEOUT)) {
+        // If the runner closes its end without a second byte, we may exit as well.
+        syscalls::close(request);
+        syscalls::await_byte(answers, None);
     }
-    system::close(answer);
+    syscalls::close(answers);
 }
 
-fn tell_alive(record: &Record) {
+fn report_alive(record: &Record) {
     let thread = record.thread.load(Relaxed);
-    record.tell_start(thread);
+    record.report_start(thread);
     let mut name = [0; 16];
     let length = read_name(thread, &mut name);
     Frame::new(kinds::THREAD_ALIVE)
@@ -130,13 +131,13 @@ fn read_name(thread: u32, name: &mut [u8; 16]) -> usize {
     read_of(thread, b"/comm", name).saturating_sub(1)
 }
 
-/// The beginning of one of the kernel's files about another thread.
+/// The beginning of a file of another thread below `/proc`.
 fn read_of(thread: u32, what: &[u8], into: &mut [u8]) -> usize {
     let mut room = [0; 40];
     let path = path_of(thread, what, &mut room);
-    let Some(file) = path.and_then(|path| system::open(path, false)) else { return 0 };
-    let length = system::read(file, into);
-    system::close(file);
+    let Some(file) = path.and_then(|path| syscalls::open(path, false)) else { return 0 };
+    let length = syscalls::read(file, into);
+    syscalls::close(file);
     length
 }
 

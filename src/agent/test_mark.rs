@@ -1,60 +1,60 @@
-//! The mark that tells of a process whose test's it is; what it is stands in `kinds.rs`.
+//! Setting and hiding the mark of a test, which is described in `kinds.rs`.
 
 use core::ffi::{c_int, c_ulong};
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use crate::kinds::{IN_PERSONALITY, IN_PRIORITY};
 use crate::records::{self, Record};
-use crate::{real, system};
+use crate::{real, syscalls};
 
-/// The bits of the personality word that are not the tests' while there is a mark.
+/// The bits of the personality that hold a mark.
 const OURS: u32 = IN_PERSONALITY[0] | IN_PERSONALITY[1];
 
-/// The main thread's word, which the threads of tests begin with: asking the kernel each time
-/// would double the price of a mark. `UNKNOWN` where it may not be asked for.
+/// The main thread's personality, which the threads of tests inherit: asking the kernel each time
+/// would double the cost of a mark. `UNKNOWN` where the kernel does not tell it.
 static OF_MAIN: AtomicU32 = AtomicU32::new(UNKNOWN);
 const UNKNOWN: u32 = u32::MAX;
 
-/// Gives the calling thread, which libtest's main thread has just created, and all that it
-/// starts, a mark.
+/// Marks the calling thread, which libtest's main thread has just created, and so everything that
+/// it will start.
 pub fn set(mark: u32) {
     let [low, high] = IN_PERSONALITY;
     let bits = ((mark << 8) & low) | ((mark << 20) & high);
     let word = OF_MAIN.load(Relaxed);
-    let is_marked = word != UNKNOWN && system::set_personality(word | bits) >= 0;
+    let is_marked = word != UNKNOWN && syscalls::set_personality(word | bits) >= 0;
     if !is_marked {
-        let priority = system::io_priority() & !IN_PRIORITY;
-        system::set_io_priority(priority | ((mark << 3) & IN_PRIORITY));
+        let priority = syscalls::io_priority() & !IN_PRIORITY;
+        syscalls::set_io_priority(priority | ((mark << 3) & IN_PRIORITY));
     }
 }
 
-/// Takes off a mark that this process was given: tests may run `cargo partest` themselves, and
-/// whose a process is within the inner run is its own matter.
+/// Removes a mark that this process inherited: a test may run `cargo partest` itself, and marks of
+/// the outer run mean nothing in the inner one.
 pub fn take_off() {
-    if let Some(word) = system::personality() {
+    if let Some(word) = syscalls::personality() {
         if word & OURS != 0 {
-            system::set_personality(word & !OURS);
+            syscalls::set_personality(word & !OURS);
         }
         OF_MAIN.store(word & !OURS, Relaxed);
     }
-    let priority = system::io_priority();
+    let priority = syscalls::io_priority();
     if priority & IN_PRIORITY != 0 {
-        system::set_io_priority(priority & !IN_PRIORITY);
+        syscalls::set_io_priority(priority & !IN_PRIORITY);
     }
 }
 
-/// Stands in for libc's: its callers are neither told of the mark nor do they take it off.
+/// Interposes libc's function: its callers neither see the mark nor remove it.
 #[unsafe(no_mangle)]
 pub extern "C" fn personality(wanted: c_ulong) -> c_int {
     const ONLY_TELL: u32 = u32::MAX;
     let wanted = wanted as u32;
-    let mark = system::personality().unwrap_or(0) & OURS;
+    let mark = syscalls::personality().unwrap_or(0) & OURS;
     let is_marked = mark != 0;
     let wanted = match wanted != ONLY_TELL && is_marked {
         true => (wanted & !OURS) | mark,
         false => wanted,
     };
-    let before = system::set_personality(wanted);
+    let before = syscalls::set_personality(wanted);
     let is_main = records::current().is_some_and(Record::is_main) && !records::is_in_vfork();
     if before >= 0 && wanted != ONLY_TELL && is_main {
         OF_MAIN.store(wanted & !OURS, Relaxed);

@@ -1,31 +1,31 @@
-//! Who catches a panic: the standard library at the very start of its thread, for whoever joins
-//! it, or somebody on the way there.
+//! Whether a panic is caught by the standard library at the start of its thread, to be returned by
+//! `join`, or by other code before that.
 //!
-//! Names say nothing here: programs are stripped, and a catch may stand any number of calls above
-//! the start of its thread. What decides is what the unwinder itself goes by: the tables in which
-//! the compiler notes where a function catches.
+//! Function names do not help: programs are stripped, and the catching frame may be any number of
+//! calls above the start of its thread. So this reads what the unwinder reads: the tables (LSDA) in
+//! which the compiler records where a function catches.
 
 use core::ffi::{c_int, c_void};
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use crate::backtrace::{address_of, frame_of};
 use crate::real::{self, Start};
 use crate::records::Record;
-use crate::stacks::{address_of, frame_of};
 
-/// The standard library's own start routine, by which it starts all threads of the binary.
+/// The start routine that the standard library passes to `pthread_create` for all threads.
 static START_OF_STD: AtomicUsize = AtomicUsize::new(0);
 
-/// Learns it from a thread that libtest has started for a test.
+/// Records the start routine of a thread that libtest has started for a test.
 pub fn learn_start(start: Start) {
     START_OF_STD.store(start as usize, Relaxed);
 }
 
-/// Between its catch and the start of a thread the standard library has about ten calls in a
-/// debug build, and the compiler adds few. A catch that stands farther out is somebody else's.
+/// The most frames outside of the catching one. In a debug build the standard library has about ten
+/// between its catch and the start of a thread. A catch farther away is not the standard library's.
 const MOST_OUTSIDE: usize = 32;
 
-/// Whether the catch in `frame`, of the running thread, is the standard library's, which keeps
-/// the panic for who joins the thread. Everything that cannot be made out is a no.
+/// Whether the catch in `frame`, of the running thread, is the standard library's, which keeps the
+/// panic for `join`. False if that cannot be determined.
 pub fn is_by_std(record: &Record, frame: usize) -> bool {
     let start = record.routine.get().start.map_or(0, |start| start as usize);
     if start == 0 || start != START_OF_STD.load(Relaxed) {
@@ -44,16 +44,16 @@ pub fn is_by_std(record: &Record, frame: usize) -> bool {
 struct Search {
     frame: usize,
     start_of_thread: usize,
-    /// Frames seen outside of the one that catches.
+    /// The number of frames outside of the catching one.
     outside: usize,
-    /// The start of the thread was reached, and nothing there catches.
+    /// The start of the thread was reached, and no frame on the way catches.
     is_outermost: bool,
 }
 
 extern "C" fn visit(context: *mut c_void, search: *mut c_void) -> c_int {
     const GO_ON: c_int = 0;
     const STOP: c_int = 4;
-    // SAFETY: `is_by_std` passes a search of its own, and nobody else looks at it meanwhile.
+    // SAFETY: `is_by_std` passes a search of its own, and nothing else uses it meanwhile.
     let search = unsafe { &mut *search.cast::<Search>() };
     let frame = frame_of(context);
     if frame <= search.frame {
@@ -67,26 +67,26 @@ extern "C" fn visit(context: *mut c_void, search: *mut c_void) -> c_int {
     if search.outside > MOST_OUTSIDE || may_catch(context) { STOP } else { GO_ON }
 }
 
-/// Whether the call that this frame waits for stands in something that catches.
+/// Whether the current call of this frame is inside of a catch.
 fn may_catch(context: *mut c_void) -> bool {
     let (Some(table), Some(start)) =
         (real::_Unwind_GetLanguageSpecificData(), real::_Unwind_GetRegionStart())
     else {
         return true;
     };
-    // SAFETY: `context` is the unwinder's, for the time of this visit.
+    // SAFETY: `context` is the unwinder's, valid during this call.
     let (table, start) = unsafe { (table(context), start(context)) };
     if table == 0 {
         return false;
     }
     let address = address_of(context);
-    // SAFETY: the table of the function that stands on the stack, which the unwinder has read.
+    // SAFETY: the table of a function on the stack, which the unwinder has read.
     let catches = unsafe { Table::of(table).and_then(|table| table.catches(start, address)) };
     catches.unwrap_or(true)
 }
 
-/// What the compiler has noted about a function, as the Itanium C++ ABI has it: which calls have
-/// a landing pad, and what each of these is for.
+/// A function's language-specific data area, in the format of the Itanium C++ ABI: which calls have
+/// a landing pad, and what each landing pad does.
 struct Table {
     calls: Reader,
     encoding: u8,
@@ -94,10 +94,10 @@ struct Table {
 }
 
 impl Table {
-    /// None: in a way that is not known here.
+    /// None if its encoding is not supported.
     ///
     /// # Safety
-    /// `place` is where such a table stands.
+    /// `place` is the address of such a table.
     unsafe fn of(place: usize) -> Option<Table> {
         const OMITTED: u8 = 0xff;
         let mut reader = Reader(place);
@@ -118,7 +118,7 @@ impl Table {
     }
 
     /// # Safety
-    /// Its place was a table.
+    /// As for `of`.
     unsafe fn catches(mut self, start: usize, address: usize) -> Option<bool> {
         while self.calls.0 < self.actions {
             // SAFETY: between its start and its end.
@@ -140,16 +140,16 @@ impl Table {
         Some(false)
     }
 
-    /// One of the actions that hang together is a catch: those have numbers above zero, what
-    /// cleans up has zero, and what lets nothing through has one below.
+    /// Whether a chain of actions contains a catch: the filter of a catch is positive, that of a
+    /// cleanup is zero, and that of an exception specification is negative.
     ///
     /// # Safety
-    /// As the table says it.
+    /// The action is one of the table's.
     unsafe fn is_catch(&self, action: usize) -> bool {
         let mut place = self.actions + action - 1;
         loop {
             let mut reader = Reader(place);
-            // SAFETY: the caller's promise; the last one says that it is.
+            // SAFETY: the caller's promise; the last action of a chain has no next one.
             let kind = unsafe { reader.signed() };
             let from = reader.0;
             // SAFETY: as above.
@@ -162,7 +162,7 @@ impl Table {
     }
 }
 
-/// Reads numbers one after the other.
+/// Reads numbers from memory, one after the other.
 struct Reader(usize);
 
 impl Reader {
@@ -175,8 +175,8 @@ impl Reader {
         byte
     }
 
-    /// A number in an encoding of DWARF, of which only the size matters here: what it is relative
-    /// to is known. None: an unknown one.
+    /// A number in a DWARF pointer encoding. Only its size matters here, since its base is known.
+    /// None if the encoding is unknown.
     ///
     /// # Safety
     /// There is such a number.
@@ -205,26 +205,26 @@ impl Reader {
     }
 
     /// # Safety
-    /// There is a number of seven bits a byte.
+    /// There is a LEB128 number.
     unsafe fn unsigned(&mut self) -> usize {
         // SAFETY: the caller's promise.
-        unsafe { self.sevens() }.0
+        unsafe { self.leb128() }.0
     }
 
     /// # Safety
-    /// There is a number of seven bits a byte.
+    /// There is a LEB128 number.
     unsafe fn signed(&mut self) -> isize {
         // SAFETY: the caller's promise.
-        let (number, bits) = unsafe { self.sevens() };
+        let (number, bits) = unsafe { self.leb128() };
         let unused = usize::BITS.saturating_sub(bits);
         ((number << unused) as isize) >> unused
     }
 
-    /// The number, and how many bits it was written with.
+    /// A LEB128 number, and how many bits it was written with.
     ///
     /// # Safety
-    /// There is a number of seven bits a byte.
-    unsafe fn sevens(&mut self) -> (usize, u32) {
+    /// There is a LEB128 number.
+    unsafe fn leb128(&mut self) -> (usize, u32) {
         const MORE: u8 = 0x80;
         let (mut number, mut bits) = (0, 0);
         loop {

@@ -1,4 +1,5 @@
-//! What a test changes that belongs to its whole process, and so reaches the tests after it.
+//! Changes of a test to the state of its process, which later tests would see: the current
+//! directory and the environment.
 
 use core::ffi::{CStr, c_char, c_int};
 use core::sync::atomic::Ordering::Relaxed;
@@ -8,12 +9,12 @@ use crate::frame::Frame;
 use crate::real::{self, ENOSYS};
 use crate::{kinds, records};
 
-/// Tells it, if it was a test that did it.
-fn tell(what: u8, name: &[u8]) {
+/// Reports a change by a test.
+fn report(what: u8, name: &[u8]) {
     let Some(record) = records::current() else { return };
     let test = record.test.load(Relaxed);
     if test != 0 && channel::is_open() {
-        // Longer names are cut: they only have to be recognised.
+        // Longer names are cut: they only have to be recognizable.
         const LONGEST: usize = 200;
         let name = name.get(..LONGEST).unwrap_or(name);
         Frame::new(kinds::CHANGED).u32(test).bytes(&[what]).send_with(name);
@@ -21,13 +22,13 @@ fn tell(what: u8, name: &[u8]) {
 }
 
 /// # Safety
-/// `name` is a text or null.
-unsafe fn tell_variable(name: *const c_char) {
+/// `name` is a string or null.
+unsafe fn report_variable(name: *const c_char) {
     if !name.is_null() {
         // SAFETY: the caller's promise.
         let name = unsafe { CStr::from_ptr(name) }.to_bytes();
         let end = name.iter().position(|byte| *byte == b'=').unwrap_or(name.len());
-        tell(kinds::VARIABLE, &name[..end]);
+        report(kinds::VARIABLE, &name[..end]);
     }
 }
 
@@ -39,7 +40,7 @@ pub unsafe extern "C" fn chdir(path: *const c_char) -> c_int {
     // SAFETY: the caller's own argument.
     let answer = unsafe { chdir(path) };
     if answer == 0 {
-        tell(kinds::DIRECTORY, b"");
+        report(kinds::DIRECTORY, b"");
     }
     answer
 }
@@ -52,7 +53,7 @@ pub unsafe extern "C" fn fchdir(descriptor: c_int) -> c_int {
     // SAFETY: the caller's own argument.
     let answer = unsafe { fchdir(descriptor) };
     if answer == 0 {
-        tell(kinds::DIRECTORY, b"");
+        report(kinds::DIRECTORY, b"");
     }
     answer
 }
@@ -69,8 +70,8 @@ pub unsafe extern "C" fn setenv(
     // SAFETY: the caller's own arguments.
     let answer = unsafe { setenv(name, value, overwrite) };
     if answer == 0 {
-        // SAFETY: libc has read it as a text.
-        unsafe { tell_variable(name) };
+        // SAFETY: libc has read it as a string.
+        unsafe { report_variable(name) };
     }
     answer
 }
@@ -83,8 +84,8 @@ pub unsafe extern "C" fn unsetenv(name: *const c_char) -> c_int {
     // SAFETY: the caller's own argument.
     let answer = unsafe { unsetenv(name) };
     if answer == 0 {
-        // SAFETY: libc has read it as a text.
-        unsafe { tell_variable(name) };
+        // SAFETY: libc has read it as a string.
+        unsafe { report_variable(name) };
     }
     answer
 }
@@ -97,8 +98,8 @@ pub unsafe extern "C" fn putenv(pair: *mut c_char) -> c_int {
     // SAFETY: the caller's own argument.
     let answer = unsafe { putenv(pair) };
     if answer == 0 {
-        // SAFETY: libc has read it as a text.
-        unsafe { tell_variable(pair) };
+        // SAFETY: libc has read it as a string.
+        unsafe { report_variable(pair) };
     }
     answer
 }

@@ -1,50 +1,51 @@
-//! A prepared process: loaded, relocated, and stopped before any code of the program itself has
-//! run. It keeps some forks of itself ready, and each becomes one of the runner's workers.
+//! The fork server: a process that is loaded, relocated, and stopped before any code of the program
+//! itself has run. It keeps some forks of itself ready, and each becomes one of the runner's
+//! workers.
 //!
-//! The runner asks by a message on a socket (`asked.rs`), which any of the spare forks takes: the
-//! worker's arguments and environment, and its three descriptors. It answers on the channel that
-//! it was given, and goes on from there. So where the channel ends without an answer, there is
-//! no worker. The forks are the runner's own children, as if it had started them.
+//! The runner sends a request on a socket (`fork_request.rs`), which any of the spare forks takes:
+//! the worker's arguments and environment, and its three descriptors. The fork answers on the
+//! channel that it got, and continues as the worker. So if the channel ends without an answer,
+//! there is no worker. The forks are the runner's own children, as if it had spawned them.
 //!
-//! What a process cannot be given after its start, and the tests of a binary therefore share:
-//! where things lie in memory, the stack protector's secret, and `AT_RANDOM`.
+//! The workers of a binary share what a process cannot be given after its start: its address space
+//! layout, the stack protector's canary, and `AT_RANDOM`.
 
 use core::ffi::c_int;
 use core::sync::atomic::{AtomicI32, AtomicUsize, Ordering::Relaxed};
 
-use crate::asked::{HEADER, LONGEST_REQUEST, REFUSED};
 use crate::environment::{self, is_untouched};
-use crate::system::forks::{self, Places, Received, Thread};
-use crate::system::{self, Piece};
+use crate::fork_request::{HEADER, LONGEST_REQUEST, REFUSED};
+use crate::syscalls::fork::{self, MemoryMap, Received, Thread};
+use crate::syscalls::{self, Piece};
 use crate::{real, records};
 
-/// Where the runner asks; 0 in every other process.
+/// The socket for requests; 0 in every other process.
 static REQUESTS: AtomicI32 = AtomicI32::new(0);
 
 /// libc's own `__libc_start_main`.
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 
-/// The constructor's part.
+/// Called by the constructor.
 pub fn prepare(given: c_int) {
     const HIGH: c_int = 500;
     const LOW: c_int = 10;
-    let socket = system::duplicate(given, HIGH).or_else(|| system::duplicate(given, LOW));
+    let socket = syscalls::duplicate(given, HIGH).or_else(|| syscalls::duplicate(given, LOW));
     crate::free(given);
     match socket {
         Some(socket) => REQUESTS.store(socket, Relaxed),
-        None => system::exit(1),
+        None => syscalls::exit(1),
     }
 }
 
-/// How a program is to begin. It travels in two registers.
+/// The arguments of a program. They are returned in two registers.
 #[repr(C)]
 pub struct Beginning {
     count: usize,
-    arguments: forks::Texts,
+    arguments: fork::Texts,
 }
 
-/// What stands before libc's own start of a program.
-extern "C" fn begin(count: usize, arguments: forks::Texts) -> Beginning {
+/// Runs before libc's own `__libc_start_main`.
+extern "C" fn begin(count: usize, arguments: fork::Texts) -> Beginning {
     match real::__libc_start_main() {
         Some(next) => NEXT.store(next as *const () as usize, Relaxed),
         None => crate::stop(),
@@ -56,8 +57,8 @@ extern "C" fn begin(count: usize, arguments: forks::Texts) -> Beginning {
     }
 }
 
-/// Stands in for libc's, which the program's entry calls with its `main`, before any of its
-/// constructors. Leaves no frame behind.
+/// Interposes libc's function, which the program's entry point calls with its `main`, before any of
+/// its constructors. Leaves no frame behind.
 ///
 /// # Safety
 /// As libc's.
@@ -86,8 +87,8 @@ pub unsafe extern "C" fn __libc_start_main() {
     )
 }
 
-/// Stands in for libc's, which the program's entry calls with its `main`, before any of its
-/// constructors. Leaves no frame behind.
+/// Interposes libc's function, which the program's entry point calls with its `main`, before any of
+/// its constructors. Leaves no frame behind.
 ///
 /// # Safety
 /// As libc's.
@@ -117,24 +118,24 @@ pub unsafe extern "C" fn __libc_start_main() {
     )
 }
 
-/// So many forks wait for a request: forking the next one then costs nobody any time.
+/// How many forks wait for a request, so that no request has to wait for a fork.
 const SPARES: usize = 2;
 
-/// What the prepared process and its forks know from before.
+/// What the fork server and its forks have in common.
 struct Common {
-    /// Where the runner asks.
+    /// The socket for requests.
     requests: c_int,
-    /// Where a fork that has taken a request says so: its number.
+    /// A pipe on which a fork that has taken a request sends its PID.
     taken: [c_int; 2],
     thread: Thread,
-    places: Places,
+    memory_map: MemoryMap,
     room: *mut u8,
 }
 
-/// Keeps spare forks until the runner wants no more; returns in the forks only.
+/// Keeps spare forks until the runner wants no more; returns only in the forks.
 fn serve(requests: c_int, beginning: Beginning) -> Beginning {
-    let Some(common) = Common::find(requests, &beginning) else { forks::end(1) };
-    tell(requests, 0, system::process());
+    let Some(common) = Common::find(requests, &beginning) else { fork::end(1) };
+    answer(requests, 0, syscalls::process());
     let mut spares = [0; SPARES];
     loop {
         for spare in spares.iter_mut().filter(|spare| **spare == 0) {
@@ -149,98 +150,101 @@ fn serve(requests: c_int, beginning: Beginning) -> Beginning {
         let is_over = spares == [0; SPARES] || !common.await_taken(&mut spares);
         if is_over {
             for spare in spares.iter().filter(|spare| **spare != 0) {
-                tell(requests, 0, *spare);
+                answer(requests, 0, *spare);
             }
-            forks::end(0);
+            fork::end(0);
         }
     }
 }
 
-/// To where nobody listens any more it is told once: that is a signal (SIGPIPE), which nobody
-/// has asked to survive.
-fn tell(to: c_int, error: u32, process: u32) {
+/// Sends an answer. If the other end is closed, SIGPIPE kills the process, which nothing needs
+/// then.
+fn answer(to: c_int, error: u32, process: u32) {
     let (error, process) = (error.to_ne_bytes(), process.to_ne_bytes());
-    system::write(to, &[Piece::of(&error), Piece::of(&process)]);
+    syscalls::write(to, &[Piece::of(&error), Piece::of(&process)]);
 }
 
 impl Common {
-    /// None where the process cannot be given what a worker needs.
+    /// None if the process cannot become a worker later.
     fn find(requests: c_int, beginning: &Beginning) -> Option<Common> {
-        let places = Places::own().filter(Places::set)?;
-        // SAFETY: what the program's entry passed; nothing else runs.
+        let memory_map = MemoryMap::own().filter(MemoryMap::set)?;
+        // SAFETY: what the program's entry point passed; nothing else runs.
         let is_fit =
-            unsafe { is_untouched(beginning.count, beginning.arguments, places.environment()) }
-                && forks::process_by_libc() == system::process();
-        let room = system::memory(LONGEST_REQUEST).filter(|_| is_fit)?;
-        let (thread, taken) = (Thread::calling()?, forks::pipe()?);
-        Some(Common { requests, taken, thread, places, room })
+            unsafe { is_untouched(beginning.count, beginning.arguments, memory_map.environment()) }
+                && fork::process_by_libc() == syscalls::process();
+        let room = syscalls::memory(LONGEST_REQUEST).filter(|_| is_fit)?;
+        let (thread, taken) = (Thread::calling()?, fork::pipe()?);
+        Some(Common { requests, taken, thread, memory_map, room })
     }
 
-    /// Waits for a spare fork to be taken. False: the runner wants no more of them.
+    /// Waits until a spare fork has taken a request. Returns false if the runner wants no more
+    /// forks.
     fn await_taken(&self, spares: &mut [u32; SPARES]) -> bool {
-        let is_over = forks::await_either(self.taken[0], self.requests);
-        // Who was taken before the end has said so before.
-        if !forks::has_more(self.taken[0]) {
+        let is_over = fork::await_either(self.taken[0], self.requests);
+        // A fork that has taken a request before that has sent its PID before.
+        if !fork::has_more(self.taken[0]) {
             return !is_over;
         }
         let mut number = [0; 4];
-        if system::read(self.taken[0], &mut number) == number.len() {
+        if syscalls::read(self.taken[0], &mut number) == number.len() {
             let number = u32::from_ne_bytes(number);
             spares.iter_mut().filter(|spare| **spare == number).for_each(|spare| *spare = 0);
         }
         true
     }
 
-    /// In a fork: waits for a request, and makes the process what the runner would have started.
+    /// In a fork: waits for a request, and makes the process the worker that the runner would have
+    /// spawned.
     fn become_worker(&self) -> Beginning {
-        // Should the runner have died before this, there will be no request either.
-        system::die_with_parent();
-        let is_leader = forks::lead_group() >= 0;
+        // If the runner died before this, there will be no request either.
+        syscalls::die_with_parent();
+        let is_leader = fork::lead_group() >= 0;
         // SAFETY: a mapping of that length, of which this process alone uses its copy.
         let room = unsafe { core::slice::from_raw_parts_mut(self.room, LONGEST_REQUEST) };
-        let Some(received) = forks::receive(self.requests, room) else { forks::end(0) };
-        // Not where nobody reads it: we could, so that the death of who should is no signal.
-        system::write(self.taken[1], &[Piece::of(&system::process().to_ne_bytes())]);
-        self.taken.iter().for_each(|end| system::close(*end));
-        system::close(self.requests);
+        let Some(received) = fork::receive(self.requests, room) else { fork::end(0) };
+        // This fork has the reading end as well, so that SIGPIPE is impossible if the server is
+        // gone.
+        syscalls::write(self.taken[1], &[Piece::of(&syscalls::process().to_ne_bytes())]);
+        self.taken.iter().for_each(|end| syscalls::close(*end));
+        syscalls::close(self.requests);
         REQUESTS.store(0, Relaxed);
         let beginning = self.begin(&received, room).filter(|_| is_leader);
         let [channel, ..] = received.descriptors;
         let Some(beginning) = beginning else {
-            tell(channel, REFUSED, system::process());
-            forks::end(1)
+            answer(channel, REFUSED, syscalls::process());
+            fork::end(1)
         };
-        tell(channel, 0, system::process());
+        answer(channel, 0, syscalls::process());
         crate::begin_worker(channel, beginning.count as c_int, beginning.arguments);
         beginning
     }
 
     fn begin(&self, received: &Received, room: &[u8]) -> Option<Beginning> {
-        let wanted = Wanted::read(room.get(..received.length)?)?;
+        let request = Request::read(room.get(..received.length)?)?;
         let [_, output, errors] = received.descriptors;
-        let is_done = forks::rename(output, 1) >= 0
-            && forks::rename(errors, 2) >= 0
-            && self.places.show(wanted.arguments, wanted.environment)
-            && forks::process_by_libc() == system::process();
-        system::close(output);
-        system::close(errors);
+        let is_done = fork::duplicate_to(output, 1) >= 0
+            && fork::duplicate_to(errors, 2) >= 0
+            && self.memory_map.show(request.arguments, request.environment)
+            && fork::process_by_libc() == syscalls::process();
+        syscalls::close(output);
+        syscalls::close(errors);
         crate::empty_input();
-        records::main().thread.store(system::thread(), Relaxed);
-        // SAFETY: the program has not begun; the texts lie in a mapping that stays.
-        unsafe { wanted.lay_out() }.filter(|_| is_done)
+        records::main().thread.store(syscalls::thread(), Relaxed);
+        // SAFETY: the program has not started; the strings are in a mapping that is never unmapped.
+        unsafe { request.lay_out() }.filter(|_| is_done)
     }
 }
 
-/// What the runner wants.
-struct Wanted<'r> {
+/// A request of the runner.
+struct Request<'r> {
     counts: [usize; 2],
-    /// Texts that end in zero bytes, one after the other.
+    /// Strings that end in zero bytes, one after the other.
     arguments: &'r [u8],
     environment: &'r [u8],
 }
 
-impl Wanted<'_> {
-    fn read(message: &[u8]) -> Option<Wanted<'_>> {
+impl Request<'_> {
+    fn read(message: &[u8]) -> Option<Request<'_>> {
         let (header, texts) = message.split_at_checked(HEADER)?;
         let mut numbers = header.chunks_exact(4);
         let mut number = || Some(u32::from_ne_bytes(numbers.next()?.try_into().ok()?) as usize);
@@ -250,29 +254,30 @@ impl Wanted<'_> {
         let is_right = [count(arguments), count(environment)] == counts
             && arguments.last() == Some(&0)
             && environment.last().is_none_or(|last| *last == 0);
-        is_right.then_some(Wanted { counts, arguments, environment })
+        is_right.then_some(Request { counts, arguments, environment })
     }
 
-    /// Lays out what a program finds on its stack: arguments, environment, auxiliary vector.
+    /// Lays out what a program finds on its initial stack: arguments, environment, auxiliary
+    /// vector.
     ///
     /// # Safety
-    /// Nobody uses the environment now, and all texts stay where they are.
+    /// Nothing uses the environment now, and all strings stay where they are.
     unsafe fn lay_out(&self) -> Option<Beginning> {
         let [arguments, variables] = self.counts;
-        // SAFETY: `is_untouched` has said so before the first request.
+        // SAFETY: `is_untouched` has checked that before the first request.
         let auxiliary = unsafe { environment::auxiliary_vector() };
         let words = arguments + 1 + variables + 1 + auxiliary.len();
-        let room = system::memory(words * size_of::<usize>())?.cast::<usize>();
-        // SAFETY: a fresh mapping of that many words; `texts` gives as many as were counted.
+        let room = syscalls::memory(words * size_of::<usize>())?.cast::<usize>();
+        // SAFETY: a fresh mapping of that many words; `strings` yields as many as were counted.
         unsafe {
             let mut place = room;
             let mut put = |word: usize| {
                 place.write(word);
                 place = place.add(1);
             };
-            texts(self.arguments).for_each(&mut put);
+            strings(self.arguments).for_each(&mut put);
             put(0);
-            texts(self.environment).for_each(&mut put);
+            strings(self.environment).for_each(&mut put);
             put(0);
             auxiliary.iter().copied().for_each(&mut put);
             environment::replace(room.add(arguments + 1).cast());
@@ -281,7 +286,7 @@ impl Wanted<'_> {
     }
 }
 
-/// Where each of the texts begins.
-fn texts(all: &[u8]) -> impl Iterator<Item = usize> + '_ {
+/// The address of each of the strings.
+fn strings(all: &[u8]) -> impl Iterator<Item = usize> + '_ {
     all.split_inclusive(|byte| *byte == 0).map(|text| text.as_ptr() as usize)
 }

@@ -1,11 +1,11 @@
 //! System calls made without libc.
 //!
-//! They leave `errno` alone, enter no function that the agent itself stands in for, take no lock
-//! and are allowed in signal handlers. Nothing else in the agent talks to the kernel.
+//! They leave `errno` alone, enter no function that the agent interposes, take no lock and are
+//! async-signal-safe. All system calls of the agent are made here.
 
 use core::ffi::{CStr, c_int};
 
-pub mod forks;
+pub mod fork;
 
 #[cfg(target_arch = "x86_64")]
 mod number {
@@ -73,7 +73,7 @@ pub const EBADF: c_int = 9;
 pub const CLOSE_RANGE_CLOEXEC: u32 = 4;
 
 /// # Safety
-/// As for the call of that number: pointers among the arguments must be good for what it does.
+/// That of the system call: pointers among the arguments must be valid for what it does.
 #[cfg(target_arch = "x86_64")]
 unsafe fn call(number: usize, arguments: [usize; 6]) -> isize {
     let answer: isize;
@@ -93,7 +93,7 @@ unsafe fn call(number: usize, arguments: [usize; 6]) -> isize {
 }
 
 /// # Safety
-/// As for the call of that number: pointers among the arguments must be good for what it does.
+/// That of the system call: pointers among the arguments must be valid for what it does.
 #[cfg(target_arch = "aarch64")]
 unsafe fn call(number: usize, arguments: [usize; 6]) -> isize {
     let answer: isize;
@@ -134,27 +134,27 @@ pub fn close_range(first: u32, last: u32, flags: u32) -> isize {
     plain(number::CLOSE_RANGE, first as usize, last as usize, flags as usize)
 }
 
-/// From now on the process is killed when the thread that started it ends.
+/// Has the kernel kill the process when the thread that spawned it exits.
 pub fn die_with_parent() {
     const PR_SET_PDEATHSIG: usize = 1;
     const SIGKILL: usize = 9;
     plain(number::PRCTL, PR_SET_PDEATHSIG, SIGKILL, 0);
 }
 
-/// Whether a pipe that we write to has lost its reader.
+/// Whether the reading end of a pipe that we write to is closed.
 pub fn has_hung_up(descriptor: c_int) -> bool {
     const POLLERR: i16 = 0x8;
     poll(descriptor, 0, Some(0)) & POLLERR != 0
 }
 
-/// Waits for a byte; without `milliseconds` for as long as it takes. False: none came, and if
-/// that is not for want of time, none will.
+/// Waits for a byte, at most `milliseconds` if given. Returns false if the time is up, or if the
+/// other end is closed.
 pub fn await_byte(descriptor: c_int, milliseconds: Option<u32>) -> bool {
     const POLLIN: i16 = 1;
     poll(descriptor, POLLIN, milliseconds) != 0 && read(descriptor, &mut [0]) == 1
 }
 
-/// What is found of a descriptor, once there is something: 0 where time is up before that.
+/// Waits for an event of a descriptor, and returns its `revents`; 0 if the time is up.
 fn poll(descriptor: c_int, wanted: i16, milliseconds: Option<u32>) -> i16 {
     #[repr(C)]
     struct Poll {
@@ -163,20 +163,19 @@ fn poll(descriptor: c_int, wanted: i16, milliseconds: Option<u32>) -> i16 {
         found: i16,
     }
     let mut poll = Poll { descriptor, wanted, found: 0 };
-    // The kernel leaves in there what is left of it.
+    // The kernel writes the remaining time to it.
     let mut time = milliseconds.map(|ms| [ms as usize / 1_000, ms as usize % 1_000 * 1_000_000]);
     let time = time.as_mut().map_or(0, |time| time.as_mut_ptr() as usize);
     loop {
-        // SAFETY: the kernel reads and writes one of these, and a time of two words or none.
-        let answer =
-            unsafe { call(number::PPOLL, [(&raw mut poll) as usize, 1, time, 0, 0, 0]) };
+        // SAFETY: the kernel reads and writes one `Poll`, and a time of two words or none.
+        let answer = unsafe { call(number::PPOLL, [(&raw mut poll) as usize, 1, time, 0, 0, 0]) };
         if answer != EINTR {
             return if answer > 0 { poll.found } else { 0 };
         }
     }
 }
 
-/// Whether the process has any child, ended or not, however that was started.
+/// Whether the process has any child, running or zombie, however it was started.
 pub fn has_children() -> bool {
     const P_ALL: usize = 0;
     const WNOHANG: usize = 0x1;
@@ -184,7 +183,7 @@ pub fn has_children() -> bool {
     const WNOWAIT: usize = 0x0100_0000;
     const ALL: usize = 0x4000_0000;
     let options = WNOHANG | WEXITED | WNOWAIT | ALL;
-    // SAFETY: the kernel writes nothing where there is no place for it.
+    // SAFETY: the kernel writes nothing to a null pointer.
     unsafe { call(number::WAITID, [P_ALL, 0, 0, options, 0, 0]) == 0 }
 }
 
@@ -196,14 +195,14 @@ pub fn signal_thread(thread: u32, signal: c_int) {
     plain(number::TGKILL, process() as usize, thread as usize, signal as usize);
 }
 
-/// A second name for `descriptor`, at `lowest` or above, closed by exec.
+/// Duplicates a descriptor to a number not below `lowest`, closed on exec.
 pub fn duplicate(descriptor: c_int, lowest: c_int) -> Option<c_int> {
     const F_DUPFD_CLOEXEC: usize = 1030;
     let answer = plain(number::FCNTL, descriptor as usize, F_DUPFD_CLOEXEC, lowest as usize);
     (answer >= 0).then_some(answer as c_int)
 }
 
-/// What a descriptor stands for: the same number may later stand for something else.
+/// The file that a descriptor refers to. The same number may later refer to another file.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Identity {
     pub device: u64,
@@ -220,7 +219,7 @@ pub fn identity(descriptor: c_int) -> Option<Identity> {
     (answer == 0).then_some(Identity { device: stat[0], inode: stat[1] })
 }
 
-/// Opens a file that `path` names. `write` asks for both directions.
+/// Opens a file, with `write` for reading and writing.
 pub fn open(path: &CStr, write: bool) -> Option<c_int> {
     const AT_FDCWD: usize = -100_isize as usize;
     const O_RDWR: usize = 2;
@@ -239,7 +238,7 @@ pub fn read(descriptor: c_int, room: &mut [u8]) -> usize {
     answer.max(0) as usize
 }
 
-/// The name of the calling thread, as the kernel knows it.
+/// The name of the calling thread.
 pub fn own_name() -> [u8; 16] {
     const PR_GET_NAME: usize = 16;
     let mut name = [0; 16];
@@ -248,12 +247,12 @@ pub fn own_name() -> [u8; 16] {
     name
 }
 
-/// Changes the calling thread's personality; gives the one before, or an error below zero.
+/// Changes the calling thread's personality. Returns the one before, or a negative error.
 pub fn set_personality(word: u32) -> isize {
     plain(number::PERSONALITY, word as usize, 0, 0)
 }
 
-/// The calling thread's personality; none where the question is forbidden.
+/// The calling thread's personality; none where the call is forbidden.
 pub fn personality() -> Option<u32> {
     const ONLY_TELL: u32 = u32::MAX;
     u32::try_from(set_personality(ONLY_TELL)).ok()
@@ -261,7 +260,7 @@ pub fn personality() -> Option<u32> {
 
 const IOPRIO_WHO_PROCESS: usize = 1;
 
-/// The priority of the calling thread's input and output: a class, a hint and a level.
+/// The calling thread's I/O priority: a class, a hint and a level.
 pub fn io_priority() -> u32 {
     const LEVEL_BITS: u32 = 3;
     const CLASS_SHIFT: u32 = 13;
@@ -270,8 +269,8 @@ pub fn io_priority() -> u32 {
     if priority >> CLASS_SHIFT != 0 {
         return priority;
     }
-    // Nobody has set it, and such a one is not inherited. What it stands for follows from the
-    // nice value, as ioprio_set(2) says; the call tells 20 less that value.
+    // An unset priority is not inherited. The one that it stands for follows from the nice value,
+    // see ioprio_set(2); the call returns 20 minus the nice value.
     let nice = 20 - plain(number::GETPRIORITY, 0, 0, 0).clamp(1, 40);
     (BEST_EFFORT << CLASS_SHIFT) | (((nice + 20) / 5) as u32 & ((1 << LEVEL_BITS) - 1))
 }
@@ -280,15 +279,15 @@ pub fn set_io_priority(priority: u32) {
     plain(number::IOPRIO_SET, IOPRIO_WHO_PROCESS, 0, priority as usize);
 }
 
-/// Lets the others go on for a millisecond.
+/// Sleeps for a millisecond.
 pub fn pause() {
     let time = [0u64, 1_000_000];
     // SAFETY: the kernel reads one timespec, two words on both architectures.
     unsafe { call(number::NANOSLEEP, [time.as_ptr() as usize, 0, 0, 0, 0, 0]) };
 }
 
-/// Processor time that the calling thread has used so far, in nanoseconds.
-pub fn own_processor_time() -> u64 {
+/// The CPU time that the calling thread has used so far, in nanoseconds.
+pub fn own_cpu_time() -> u64 {
     const CLOCK_THREAD_CPUTIME_ID: usize = 3;
     let mut time = [0u64; 2];
     let place = time.as_mut_ptr() as usize;
@@ -297,7 +296,7 @@ pub fn own_processor_time() -> u64 {
     time[0] * 1_000_000_000 + time[1]
 }
 
-/// Fresh zeroed memory of this process; pages cost something only once they are touched.
+/// Maps zeroed memory. Pages cost something only once they are touched.
 pub fn memory(length: usize) -> Option<*mut u8> {
     const READ_WRITE: usize = 3;
     const PRIVATE_ANONYMOUS_NORESERVE: usize = 0x2 | 0x20 | 0x4000;
@@ -309,7 +308,7 @@ pub fn memory(length: usize) -> Option<*mut u8> {
     (answer > 0).then_some(answer as *mut u8)
 }
 
-/// Gives memory back that nobody has used.
+/// Unmaps memory.
 pub fn unmap(memory: *mut u8, length: usize) {
     plain(number::MUNMAP, memory.addr(), length, 0);
 }
@@ -320,7 +319,7 @@ pub fn forbid(pages: *mut u8, length: usize) -> bool {
     plain(number::MPROTECT, pages.addr(), length, NONE) == 0
 }
 
-/// Where the calling thread runs its signal handlers: lowest address and length, or none.
+/// Sets the calling thread's alternate signal stack: its lowest address and length, or none.
 pub fn set_signal_stack(stack: Option<(usize, usize)>) {
     const DISABLE: usize = 2;
     let (lowest, flags, length) = match stack {
@@ -333,14 +332,14 @@ pub fn set_signal_stack(stack: Option<(usize, usize)>) {
     unsafe { call(number::SIGALTSTACK, [wanted.as_ptr() as usize, 0, 0, 0, 0, 0]) };
 }
 
-/// Asks the kernel to hand every forked child these pages empty. False: it cannot (before 4.14).
+/// Has the kernel zero these pages in every forked child. Returns false before Linux 4.14.
 pub fn wipe_in_children(pages: *mut u8, length: usize) -> bool {
     const MADV_WIPEONFORK: usize = 18;
     plain(number::MADVISE, pages as usize, length, MADV_WIPEONFORK) == 0
 }
 
-/// Copies memory that may not be there: a bad address is an answer, not a crash.
-/// Gives the number of bytes copied, 0 also where the call is forbidden (some sandboxes).
+/// Copies memory that may not be mapped: a bad address is an error, not a crash. Returns the number
+/// of bytes copied, which is 0 where the call is forbidden (some sandboxes).
 pub fn peek(address: usize, room: &mut [u8]) -> usize {
     let here = [room.as_mut_ptr() as usize, room.len()];
     let there = [address, room.len()];
@@ -351,7 +350,7 @@ pub fn peek(address: usize, room: &mut [u8]) -> usize {
     answer.max(0) as usize
 }
 
-/// One piece of a frame, as the kernel wants it.
+/// A piece of a frame, laid out as the kernel's `iovec`.
 #[repr(C)]
 pub struct Piece {
     pub address: usize,
@@ -364,8 +363,8 @@ impl Piece {
     }
 }
 
-/// Writes the pieces in one call. Without a reader that would be a signal (SIGPIPE): ours reads
-/// until we have ended, and we are killed when it is (`die_with_parent`).
+/// Writes the pieces in one call. Without a reader that would raise SIGPIPE, but the runner reads
+/// until we have exited, and we are killed when it is (`die_with_parent`).
 pub fn write(descriptor: c_int, pieces: &[Piece]) -> isize {
     let [address, count] = [pieces.as_ptr() as usize, pieces.len()];
     // SAFETY: every piece came from a slice that lives as long as `pieces` is borrowed.

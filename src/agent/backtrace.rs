@@ -1,15 +1,16 @@
-//! Where a thread is: the addresses of its callers, found by the process's own unwinder.
+//! Backtraces, taken by the process's own unwinder.
 //!
-//! libgcc's `_Unwind_Backtrace` neither allocates nor, since glibc 2.35, takes a lock
-//! (`_dl_find_object`); before that it takes the loader's recursive one for each step.
+//! libgcc's `_Unwind_Backtrace` does not allocate. Since glibc 2.35 it takes no lock either
+//! (`_dl_find_object`); before that it takes the loader's recursive lock for each frame.
 
 use core::ffi::{c_int, c_void};
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use crate::real;
 
-/// Enough to leave the standard library and reach the test: a debug build has about ten frames
-/// from `pthread_create` to the caller of `thread::spawn`, and as many below the test.
+/// The most frames of a backtrace. Enough to get through the standard library to the test: a debug
+/// build has about ten frames from `pthread_create` to the caller of `thread::spawn`, and as many
+/// below the test.
 pub const DEEPEST: usize = 32;
 
 pub struct Stack {
@@ -17,7 +18,7 @@ pub struct Stack {
     length: usize,
 }
 
-/// The agent's own code, which is no part of anybody's stack.
+/// The address range of the agent's own code, which backtraces leave out.
 static OWN_START: AtomicUsize = AtomicUsize::new(0);
 static OWN_END: AtomicUsize = AtomicUsize::new(0);
 
@@ -33,7 +34,7 @@ fn is_own(address: usize) -> bool {
 impl Stack {
     const EMPTY: Stack = Stack { addresses: [0; DEEPEST], length: 0 };
 
-    /// The stack of whoever called into the agent, innermost first.
+    /// The backtrace of the code that called into the agent, innermost frame first.
     pub fn here() -> Stack {
         let mut stack = Stack::EMPTY;
         if let Some(walk) = real::_Unwind_Backtrace() {
@@ -59,7 +60,7 @@ impl Stack {
 extern "C" fn visit(context: *mut c_void, stack: *mut c_void) -> c_int {
     const GO_ON: c_int = 0;
     const STOP: c_int = 4;
-    // SAFETY: `here` passes a stack of its own, and nobody else looks at it meanwhile.
+    // SAFETY: `here` passes a stack of its own, and nothing else uses it meanwhile.
     let stack = unsafe { &mut *stack.cast::<Stack>() };
     let address = address_of(context);
     if address == 0 {
@@ -71,18 +72,18 @@ extern "C" fn visit(context: *mut c_void, stack: *mut c_void) -> c_int {
     if stack.length == DEEPEST { STOP } else { GO_ON }
 }
 
-/// An address inside of the calling instruction, ready to be looked up: a return address may
-/// already belong to the next line, or to the next function.
+/// An address inside of the calling instruction. A return address may already belong to the next
+/// line, or to the next function.
 pub fn address_of(context: *mut c_void) -> usize {
     let Some(look) = real::_Unwind_GetIPInfo() else { return 0 };
     let mut interrupted = 0;
-    // SAFETY: `context` is the unwinder's, for the time of this visit.
+    // SAFETY: `context` is the unwinder's, valid during this call.
     let address = unsafe { look(context, &mut interrupted) };
     if interrupted == 0 { address.saturating_sub(1) } else { address }
 }
 
-/// What the unwinder takes for the identity of a frame: its stack pointer.
+/// The canonical frame address, by which the unwinder identifies a frame.
 pub fn frame_of(context: *mut c_void) -> usize {
-    // SAFETY: `context` is the unwinder's, for the time of this visit.
+    // SAFETY: `context` is the unwinder's, valid during this call.
     real::_Unwind_GetCFA().map_or(0, |look| unsafe { look(context) })
 }

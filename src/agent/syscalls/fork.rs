@@ -1,4 +1,4 @@
-//! What it takes to fork before libc has begun, and to be taken for a process of one's own.
+//! Forking before libc is initialized, and making a fork look like a spawned process.
 
 use core::ffi::{c_char, c_int};
 
@@ -28,20 +28,20 @@ mod more {
     pub const CLONE: usize = 220;
 }
 
-/// A list of texts that ends in null.
+/// A null-terminated list of strings.
 pub type Texts = *const *const c_char;
 
-/// What a forked process has to be told of the thread that it continues.
+/// What a fork needs to know about the thread that it continues.
 #[derive(Clone, Copy)]
 pub struct Thread {
-    /// Where libc keeps the thread's number.
+    /// The address at which libc keeps the thread's TID.
     place_of_number: usize,
-    /// Its list of locks that must not be left locked, and the length of the list's head.
+    /// Its list of robust mutexes, and the length of the list's head.
     robust: [usize; 2],
 }
 
 impl Thread {
-    /// The calling thread, which must be the only one. None where the kernel does not tell.
+    /// The calling thread, which must be the only one. None if the kernel does not tell.
     pub fn calling() -> Option<Thread> {
         const PR_GET_TID_ADDRESS: usize = 40;
         let mut place = 0usize;
@@ -59,12 +59,12 @@ impl Thread {
         is_told.then_some(Thread { place_of_number: place, robust })
     }
 
-    /// Forks a process that is not our child but our sibling: whoever started us waits for it,
-    /// and is told of its end. Gives 0 in the new process, and an error below zero.
+    /// Forks a process that is our sibling instead of our child: our parent waits for it. Returns 0
+    /// in the new process, and a negative error on failure.
     ///
-    /// It does what libc's own `_Fork` does for a process without other threads; what more
-    /// `fork` does is for locks that others may hold, and for handlers that nobody has set
-    /// before the program has begun.
+    /// This is what libc's own `_Fork` does for a process without other threads. What `fork` does
+    /// beyond that is for locks that other threads may hold, and for handlers that are not set
+    /// before the program starts.
     ///
     /// # Safety
     /// The calling thread is the process's only one, and `self` is of it.
@@ -73,13 +73,13 @@ impl Thread {
         const CLONE_CHILD_CLEARTID: usize = 0x20_0000;
         const CLONE_CHILD_SETTID: usize = 0x100_0000;
         const FLAGS: usize = CLONE_PARENT | CLONE_CHILD_CLEARTID | CLONE_CHILD_SETTID;
-        // The last two arguments stand the other way round.
+        // The last two arguments are in a different order.
         #[cfg(target_arch = "x86_64")]
         let arguments = [FLAGS, 0, 0, self.place_of_number, 0, 0];
         #[cfg(target_arch = "aarch64")]
         let arguments = [FLAGS, 0, 0, 0, self.place_of_number, 0];
-        // SAFETY: the child goes on with a copy of all memory, on a copy of this stack; the
-        // number is written to where libc itself lets the kernel write it.
+        // SAFETY: the child continues with a copy of all memory, on a copy of this stack; the TID
+        // is written to where libc itself lets the kernel write it.
         let answer = unsafe { call(more::CLONE, arguments) };
         if answer == 0 {
             plain(more::SET_ROBUST_LIST, self.robust[0], self.robust[1], 0);
@@ -88,25 +88,24 @@ impl Thread {
     }
 }
 
-/// Becomes the leader of a process group of its own. Below zero: an error.
+/// Makes the process the leader of a process group of its own. Negative on failure.
 pub fn lead_group() -> isize {
     plain(more::SETPGID, 0, 0, 0)
 }
 
-/// Makes `to` another name for `from`, one that programs which are started inherit. Below zero:
-/// an error.
-pub fn rename(from: c_int, to: c_int) -> isize {
+/// Duplicates `from` to `to`, which is inherited across exec. Negative on failure.
+pub fn duplicate_to(from: c_int, to: c_int) -> isize {
     plain(more::DUP3, from as usize, to as usize, 0)
 }
 
-/// What came in one message.
+/// A message with its descriptors.
 pub struct Received {
     pub length: usize,
     pub descriptors: [c_int; 3],
 }
 
-/// Waits for a message with three descriptors, which programs that are started do not inherit.
-/// None: there will be none, or it was not what anybody should send.
+/// Waits for a message with three descriptors, which are closed on exec. None if the socket is
+/// closed, or if the message is malformed.
 pub fn receive(socket: c_int, room: &mut [u8]) -> Option<Received> {
     const MSG_CMSG_CLOEXEC: usize = 0x4000_0000;
     const CUT: u32 = 0x20 | 0x8;
@@ -142,7 +141,7 @@ pub fn receive(socket: c_int, room: &mut [u8]) -> Option<Received> {
     }
 }
 
-/// Two ends, of which programs that are started inherit none.
+/// A pipe, both ends of which are closed on exec.
 pub fn pipe() -> Option<[c_int; 2]> {
     const O_CLOEXEC: usize = 0o2_000_000;
     let mut ends = [0; 2];
@@ -160,15 +159,15 @@ struct Poll {
 
 const POLLIN: i16 = 1;
 
-/// Waits for something to read, or for the end of what the other side of a socket sends. True:
-/// the second.
+/// Waits until there is something to read, or until the other side of a socket has shut down.
+/// Returns true in the second case.
 pub fn await_either(readable: c_int, socket: c_int) -> bool {
     const POLLRDHUP: i16 = 0x2000;
     let mut polls = [
         Poll { descriptor: readable, wanted: POLLIN, found: 0 },
         Poll { descriptor: socket, wanted: POLLRDHUP, found: 0 },
     ];
-    // SAFETY: the kernel reads and writes two of these; no time is set.
+    // SAFETY: the kernel reads and writes two `Poll`s; there is no timeout.
     unsafe { call(number::PPOLL, [polls.as_mut_ptr() as usize, polls.len(), 0, 0, 0, 0]) };
     polls[1].found != 0
 }
@@ -177,7 +176,7 @@ pub fn await_either(readable: c_int, socket: c_int) -> bool {
 pub fn has_more(readable: c_int) -> bool {
     let mut poll = Poll { descriptor: readable, wanted: POLLIN, found: 0 };
     let at_once = [0_usize; 2];
-    // SAFETY: the kernel reads and writes one of these, and reads a time of two words.
+    // SAFETY: the kernel reads and writes one `Poll`, and reads a time of two words.
     unsafe {
         let (poll, time) = ((&raw mut poll) as usize, at_once.as_ptr() as usize);
         call(number::PPOLL, [poll, 1, time, 0, 0, 0]);
@@ -185,10 +184,10 @@ pub fn has_more(readable: c_int) -> bool {
     poll.found & POLLIN != 0
 }
 
-/// What the kernel knows of the places in a process's memory (prctl(2), `PR_SET_MM_MAP`).
+/// The kernel's memory map of a process (prctl(2), `PR_SET_MM_MAP`).
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
-pub struct Places {
+pub struct MemoryMap {
     code: [u64; 2],
     data: [u64; 2],
     heap: [u64; 2],
@@ -200,22 +199,22 @@ pub struct Places {
     executable: u32,
 }
 
-impl Places {
-    /// Those of this process, by proc(5), `/proc/self/stat`. None where it does not tell.
-    pub fn own() -> Option<Places> {
+impl MemoryMap {
+    /// That of this process, from `/proc/self/stat` (proc(5)). None if that cannot be read.
+    pub fn own() -> Option<MemoryMap> {
         let file = super::open(c"/proc/self/stat", false)?;
         let mut text = [0; 1024];
         let length = super::read(file, &mut text);
         super::close(file);
         let text = text.get(..length)?;
         let bracket = text.iter().rposition(|&byte| byte == b')')?;
-        // What follows the name is the third field.
+        // The third field follows the name.
         let field = |number: usize| -> Option<u64> {
             let mut fields = text.get(bracket + 2..)?.split(|byte| *byte == b' ');
             let digits = core::str::from_utf8(fields.nth(number - 3)?).ok()?;
             digits.trim_ascii().parse().ok()
         };
-        Some(Places {
+        Some(MemoryMap {
             code: [field(26)?, field(27)?],
             data: [field(45)?, field(46)?],
             heap: [field(47)?, plain(more::BRK, 0, 0, 0) as u64],
@@ -228,12 +227,13 @@ impl Places {
         })
     }
 
-    /// Where the kernel has put the environment.
+    /// The address range of the environment.
     pub fn environment(&self) -> [u64; 2] {
         self.environment
     }
 
-    /// Makes `/proc/self/cmdline` and `/proc/self/environ` show these texts. False: refused.
+    /// Makes `/proc/self/cmdline` and `/proc/self/environ` show these strings. Returns false if
+    /// that is refused.
     pub fn show(mut self, arguments: &[u8], environment: &[u8]) -> bool {
         let ends = |text: &[u8]| [text.as_ptr() as u64, text.as_ptr() as u64 + text.len() as u64];
         self.arguments = ends(arguments);
@@ -241,21 +241,21 @@ impl Places {
         self.set()
     }
 
-    /// False: refused.
+    /// Returns false if that is refused.
     pub fn set(&self) -> bool {
         const PR_SET_MM: usize = 35;
         const PR_SET_MM_MAP: usize = 14;
         let place = core::ptr::from_ref(self) as usize;
-        // SAFETY: the kernel reads one `Places`, checks every address in it, and uses them for
-        // what it shows in /proc; the heap's end is as it was.
+        // SAFETY: the kernel reads one `MemoryMap`, checks every address in it, and uses them for
+        // what it shows in /proc; the heap's end stays the same.
         let answer = unsafe {
-            call(number::PRCTL, [PR_SET_MM, PR_SET_MM_MAP, place, size_of::<Places>(), 0, 0])
+            call(number::PRCTL, [PR_SET_MM, PR_SET_MM_MAP, place, size_of::<MemoryMap>(), 0, 0])
         };
         answer == 0
     }
 }
 
-/// The number of the calling process, as libc knows it. Old ones keep it instead of asking.
+/// The PID as libc knows it. Old versions cache it.
 pub fn process_by_libc() -> u32 {
     unsafe extern "C" {
         fn getpid() -> c_int;
