@@ -127,7 +127,8 @@ fn people_are_told_where_it_is() {
         #[test] fn whispers() { println!(\"hush\"); panic!() }\n",
     );
     let ran = package.partest().run().exits(100);
-    let told: Vec<&str> = ran.stdout.lines().filter(|line| line.contains("complete output")).collect();
+    let told: Vec<&str> =
+        ran.stdout.lines().filter(|line| line.contains("complete output")).collect();
     let [recites, talks] = &told[..] else { panic!("{ran}") };
     assert!(
         recites.starts_with(

@@ -176,7 +176,7 @@ pub struct OngoingBuild {
     pub lists: InventoryCache,
     pub watch: StallWatch,
     pub interrupts: Arc<Interrupts>,
-    /// CommandOutput when cargo has finished, so that they do not mix with its progress bar.
+    /// Printed when cargo has finished, so that they do not mix with its progress bar.
     pub pending_diagnostics: Vec<String>,
 }
 

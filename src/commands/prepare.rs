@@ -122,7 +122,7 @@ pub fn build(
     let status = cargo.wait();
     interrupts.set_build(None);
     fail_if_interrupted(interrupts)?;
-    // CommandOutput only now, so that these lines do not mix with cargo's.
+    // Printed only now, so that these lines do not mix with cargo's.
     diagnostics.for_each(|diagnostic| write_line(&diagnostic));
     if let Err(error @ Error::Metadata(_)) = declared {
         return Err(error);

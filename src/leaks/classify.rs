@@ -116,7 +116,7 @@ fn is_by_macro(raised: &[Call]) -> bool {
     raised.iter().any(|call| call.function.starts_with("std::panicking::begin_panic_handler"))
 }
 
-/// Whether a method is the one that tells the type of a text. Symbolizer that have types in them say
+/// Whether a method is the one that tells the type of a text. Names that have types in them say
 /// so, as the standard library's own do.
 fn is_of_text(type_id: &[Call]) -> bool {
     const OF_TEXTS: [&str; 2] =

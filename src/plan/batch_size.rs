@@ -1,4 +1,4 @@
-//! How much of a group's work the next batch takes, and with how many threads.
+//! The size of the next batch of a group: how many tests, and how many threads.
 
 use std::time::Duration;
 
@@ -13,25 +13,25 @@ use crate::config::keys::{Recycle, Threads};
 /// 0.05 ms a name at 10,000 tests).
 const NAME_COST: Duration = Duration::from_nanos(4);
 
-/// A batch should carry this many times what starting it costs.
+/// The work of a batch should be at least this many times the cost of starting it.
 const LEAST_WORK_FACTOR: u32 = 5;
 
-/// Where nobody has asked for more processes, none is worth less work than this: what tests set
-/// up in theirs without saying so (the first backtrace reads all debug information) is not known,
-/// and costs a process for as little as its start.
+/// Without an explicit policy, less work than this is not worth another process: tests may set up
+/// state in each process (the first backtrace reads all debug information), at a cost that is not
+/// known.
 pub const SHORT: Duration = Duration::from_millis(100);
 
-/// Tests in a batch of which nothing is known, at the least.
+/// The least number of tests in a batch of unmeasured tests.
 const FEWEST_UNKNOWN: usize = 8;
 
-/// Of fewer tests than this none are tried before the others.
+/// The least number of unmeasured tests of which a few are tried first.
 const FEWEST_TO_TRY: usize = 4 * FEWEST_UNKNOWN;
 
-/// However little tests seem to use: nobody measures that exactly.
+/// The least load that is assumed, since small loads cannot be measured exactly.
 const LEAST_LOAD: f64 = 0.05;
 
 impl Plan {
-    /// What this group would hand out now, or nothing if it may not start.
+    /// The next batch of this group, or none if it may not start now.
     pub(super) fn candidate(&self, at: usize) -> Option<Candidate> {
         let state = &self.groups[at];
         let group = &state.group;
@@ -49,7 +49,7 @@ impl Plan {
         (has_room && candidate.width <= self.free.len()).then_some(candidate)
     }
 
-    /// How many more tests of a group's binary may run beside those that do.
+    /// How many more tests of a group's binary may run now.
     fn more_at_once(&self, group: &Group) -> usize {
         let Some(most) = group.at_once else { return usize::MAX };
         let others = self
@@ -100,19 +100,20 @@ impl Plan {
         Candidate { group: at, count, work, load, threads, width, is_alone, has_failed, is_unknown }
     }
 
-    /// As many threads as bring the work below the fair share of the whole, and the slots
-    /// that nothing else could use: neither another group nor the rest of this one.
+    /// The number of threads of a batch: enough to bring its work below the fair share, and all the
+    /// slots that neither another group nor the rest of this one could use.
     fn threads(&self, at: usize, count: usize, work: Duration, is_rest: bool) -> usize {
         let group = &self.groups[at].group;
         let most = count.min(self.slot_count).min(self.thread_cap);
         let most = most.min(self.more_at_once(group)).max(1);
         let room = if self.capacity.is_finite() { self.room(at) } else { most };
-        // What is alone on the machine is so among the tests of its process, too.
+        // An exclusive test is alone in its process too.
         let is_alone = group.exclusive || group.isolation == Isolation::PerTest;
         if !group.can_thread || is_alone || group.recycle == Recycle::OnFailure {
             return 1;
         }
-        // The fixture of a slot is for one test at a time, unless somebody says otherwise.
+        // A fixture with the scope of a slot serves one test at a time, unless the policy says
+        // otherwise.
         let is_by_slot = group.fixtures.iter().flatten().any(|need| need.scope == Scope::Slot);
         if is_by_slot && group.threads == Threads::Auto {
             return 1;
@@ -133,15 +134,15 @@ impl Plan {
         self.waiting > usize::from(self.groups[at].has_work())
     }
 
-    /// How many tests the next batch of a split group takes: a part of what remains, so
-    /// that batches shrink towards the end and the slots end together.
+    /// How many tests the next batch of a split group takes: a part of what remains, so that
+    /// batches shrink towards the end and the slots finish together.
     fn split_size(&self, at: usize) -> usize {
         let state = &self.groups[at];
         let all = state.pending.len();
         let others_wait = self.others_wait(at);
         let is_alone = !others_wait && self.free.len() == self.slot_count && self.slot_count > 1;
         if is_alone && self.cost_of_names(state, all / 2) > PROCESS_COST {
-            // Threads of one process share out many tests better than any plan.
+            // Threads of one process balance many tests better than any plan.
             return all;
         }
         let room = self.room(at);
@@ -150,7 +151,7 @@ impl Plan {
         let target = self.remaining.mul_f64(share as f64 / (2 * slots) as f64);
         let mut count = self.take_until(state, target);
         if self.capacity.is_finite() && state.cpu_load.is_guess() && all >= FEWEST_TO_TRY {
-            // First a few, to see whether they compute or wait.
+            // A few first, to find out whether they compute or wait.
             count = count.min(FEWEST_UNKNOWN.max(all / 16));
         }
         let rest = state.work(&state.pending[..all - count]);
@@ -158,8 +159,7 @@ impl Plan {
             return all;
         }
         if is_alone {
-            // With idle slots beside it, a second process costs no time: what is declared
-            // as split is spread.
+            // With idle slots, a second process costs no time: split tests are spread.
             return count.min(all.div_ceil(2));
         }
         let rest = all - count;
@@ -184,24 +184,24 @@ impl Plan {
         count
     }
 
-    /// Whether naming some of the tests costs little beside running them.
+    /// Whether filtering by name costs little compared to running the tests.
     fn splitting_pays(&self, state: &GroupState, count: usize) -> bool {
         let price = PROCESS_COST + self.cost_of_names(state, count);
         state.work(state.next(count)) >= price * LEAST_WORK_FACTOR
     }
 
-    /// What libtest takes to find so many tests among those of the binary, by their names or
-    /// by the names of the others.
+    /// What it costs libtest to select so many tests of the binary, by their names or by skipping
+    /// the others.
     fn cost_of_names(&self, state: &GroupState, count: usize) -> Duration {
         let in_binary = state.group.tests_in_binary.max(count);
         let names = count.min(in_binary - count) as f64;
         NAME_COST.mul_f64(names * in_binary as f64)
     }
 
-    /// Which of several candidates goes first: the greatest.
+    /// The order of candidates: the greatest starts first.
     pub(super) fn rank(&self, candidate: &Candidate) -> impl Ord + use<> {
         let is_exclusive = self.groups[candidate.group].group.exclusive;
-        // Tests that are alone on the machine come last, when it empties anyway.
+        // Exclusive tests come last, when the machine is nearly idle anyway.
         let last = std::cmp::Reverse(candidate.group);
         (
             !is_exclusive,

@@ -1,21 +1,21 @@
-//! How much of a core the tests of a group keep busy.
+//! The CPU load of the tests of a group.
 
 use std::time::Duration;
 
 use super::group::GroupTest;
 
-/// What a test is taken to last where there is no history at all: only the proportions
-/// between groups matter then, and this says "as many tests, as much work".
+/// The assumed duration of a test where there is no history at all. Only the proportions between
+/// groups matter then: work is proportional to the number of tests.
 pub(super) const ASSUMED: Duration = Duration::from_millis(1);
 
-/// Sums over the tests of a group. What was never measured is taken to compute, until others of
-/// its kind have been measured.
+/// The CPU load of a group. Tests that were never measured are assumed to keep a core busy, until
+/// this run has measured others of the group.
 #[derive(Debug, Default)]
 pub struct CpuLoad {
     known: Sum,
-    /// How many tests nobody has measured before this run.
+    /// How many tests were never measured before this run.
     unknown: usize,
-    /// What this run has measured in the group: those are taken to be like it.
+    /// What this run has measured in the group; unmeasured tests are assumed to be like it.
     learnt: Sum,
 }
 
@@ -24,7 +24,7 @@ struct Sum {
     count: usize,
     /// In seconds.
     time: f64,
-    /// The part of it in which a core was busy.
+    /// The part of that time in which a core was busy.
     busy: f64,
 }
 
@@ -53,19 +53,19 @@ impl CpuLoad {
         self.learnt.add(took, load);
     }
 
-    /// How long the tests take that this run has measured, on average; told anew whenever there
-    /// are twice as many of them.
+    /// The mean duration of the tests that this run has measured, whenever their number has
+    /// doubled.
     pub fn new_mean(&self) -> Option<Duration> {
         let Sum { count, time, .. } = self.learnt;
         count.is_power_of_two().then(|| Duration::from_secs_f64(time / count as f64))
     }
 
-    /// Whether all that can be said is that nobody knows.
+    /// Whether nothing has been measured.
     pub fn is_guess(&self) -> bool {
         self.known.count == 0 && self.learnt.count == 0
     }
 
-    /// On average over their time, from 0 to 1.
+    /// The mean over the time of the tests, from 0 to 1.
     pub fn mean(&self) -> f64 {
         let assumed = Sum { count: 1, time: ASSUMED.as_secs_f64(), busy: ASSUMED.as_secs_f64() };
         let like = if self.learnt.count > 0 { &self.learnt } else { &assumed };

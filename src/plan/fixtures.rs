@@ -1,9 +1,9 @@
-//! Which fixtures are up, which have to be, and which may go. As pure as the plan it is a part
-//! of: it says what to start and to stop, and is told what came of it.
+//! Tracks which fixtures are up, and decides which to start and stop. As pure as the plan that it
+//! is part of.
 //!
-//! A fixture starts when the first of its tests is next, and those of one level side by side.
-//! It stops when nothing that uses it runs or waits; of those with a user in common, the last
-//! one that was started goes first.
+//! A fixture starts when the first of its tests is next; those of one level start side by side. It
+//! stops when no test that uses it runs or waits; of fixtures with a group in common, the last one
+//! started stops first.
 
 use std::collections::BTreeSet;
 
@@ -27,22 +27,22 @@ enum State {
 /// Whether a group may start on one of the free slots.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Readiness {
-    /// On this slot, where it matters.
+    /// On this slot, if its fixtures have the scope of a slot.
     Ready(Option<usize>),
-    /// What it needs is about to be up, or has to be started first.
+    /// It waits for fixtures; these have to be started.
     Waits(Vec<Instance>),
 }
 
 #[derive(Debug, Default)]
 pub struct FixtureStates {
-    /// Those that are there, in the order of starting.
+    /// Fixtures that have been started, in that order.
     started: Vec<(Instance, State)>,
-    /// Asked for, and not yet handed out to be started.
+    /// Fixtures that are to be started.
     wanted: BTreeSet<Instance>,
 }
 
 impl FixtureStates {
-    /// Nothing is up, and nothing is on its way.
+    /// Whether no fixture is up or wanted.
     pub fn is_empty(&self) -> bool {
         self.started.is_empty() && self.wanted.is_empty()
     }
@@ -54,8 +54,8 @@ impl FixtureStates {
         if let Some(slot) = free.iter().find(|slot| self.missing(levels, **slot).is_empty()) {
             return Readiness::Ready(is_by_slot.then_some(*slot));
         }
-        // A slot of its own for every test that waits is enough; the ones that have most of what
-        // it takes come first, since halves on several slots would serve nobody.
+        // One slot for every waiting test is enough; slots with most of the fixtures come first,
+        // since incomplete sets on several slots serve no test.
         let is_new = |instance: &Instance| !self.started.iter().any(|(there, _)| there == instance);
         let lacks = |slot: &usize| {
             levels.iter().flatten().filter(|need| is_new(&need.instance(*slot))).count()
@@ -72,7 +72,7 @@ impl FixtureStates {
         Readiness::Waits(found.unwrap_or_default())
     }
 
-    /// What is not up of the first level that is not.
+    /// The missing fixtures of the first level that is not complete.
     fn missing(&self, levels: &[Vec<Need>], slot: usize) -> Vec<Instance> {
         let missing_of = |level: &Vec<Need>| -> Vec<Instance> {
             let instances = level.iter().map(|need| need.instance(slot));
@@ -89,7 +89,7 @@ impl FixtureStates {
         self.wanted.extend(instances);
     }
 
-    /// What is to be started or stopped now.
+    /// The next fixture to start or stop.
     pub(super) fn next(&mut self, groups: &[GroupState]) -> Option<FixtureStep> {
         if let Some(instance) = self.wanted.pop_first() {
             self.started.push((instance, State::Starting));
@@ -124,7 +124,7 @@ impl FixtureStates {
         self.started.retain(|(there, _)| *there != instance);
     }
 
-    /// It failed, or it died: it is not tried again.
+    /// Removes a fixture that failed or died; it is not started again.
     pub fn is_lost(&mut self, instance: Instance) {
         self.is_gone(instance);
         self.wanted.retain(|wanted| wanted.fixture != instance.fixture);

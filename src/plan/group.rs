@@ -1,4 +1,4 @@
-//! Tests that are dispatched by the same rules, and what a worker is handed of them.
+//! Groups of tests that are dispatched by the same rules, and the batches of them that workers run.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,17 +12,17 @@ use crate::model::test::TestId;
 #[derive(Debug, Clone)]
 pub struct GroupTest {
     pub id: TestId,
-    /// From history; none for a test that was never measured.
+    /// The expected duration; none if it was never measured.
     pub expected: Option<Duration>,
-    /// How much of a core it uses while it runs, from 0 to 1; what waits uses little.
+    /// How much of a core it uses while it runs, from 0 to 1; a test that waits uses little.
     pub load: f64,
-    /// When it ran last.
+    /// Whether it failed when it ran last.
     pub failed: bool,
     pub timeout: Option<Duration>,
-    /// From when on it is called slow.
+    /// After how long it is reported as slow.
     pub slow: Duration,
     pub retries: RetryKeys,
-    /// What may be left behind; none where nobody looks.
+    /// Which leaks are allowed; none if leaks are not checked.
     pub leaks: Option<Arc<LeakRules>>,
 }
 
@@ -40,32 +40,32 @@ pub enum Isolation {
 #[derive(Debug, Clone)]
 pub struct Group {
     pub listing: usize,
-    /// The node of the module tree that the tests stand in.
+    /// The node of the module tree that contains the tests.
     pub node: String,
     pub isolation: Isolation,
-    /// Whether it was asked for as it is, by a policy or a number of slots: otherwise what is
-    /// short stays together.
+    /// Whether the user has chosen a policy or a number of slots; otherwise short tests stay
+    /// together.
     pub has_explicit_policy: bool,
-    /// What decided, for people.
+    /// The reason for this policy, for people.
     pub why: String,
     pub tests: Vec<GroupTest>,
-    /// How many tests the binary has in all: libtest's price for a filter grows with it.
+    /// How many tests the binary has in all: the cost of libtest's filters grows with it.
     pub tests_in_binary: usize,
     /// Whether a worker can run several tests at once.
     pub can_thread: bool,
     pub threads: Threads,
-    /// With `threads = "auto"`: not fewer than this, as far as there are slots.
+    /// The least number of threads with `threads = "auto"`, as far as there are slots.
     pub least_threads: usize,
-    /// The most tests of its binary that may run at once, in however many workers.
+    /// The most tests of its binary that may run at once, in all workers together.
     pub at_once: Option<usize>,
     pub slots: usize,
     pub locks: Locks,
     pub exclusive: bool,
-    /// Bytes that a worker may use.
+    /// The memory limit of a worker, in bytes.
     pub memory: Option<u64>,
     pub recycle: Recycle,
     pub env: BTreeMap<String, String>,
-    /// What must be up before its tests run, level by level.
+    /// The fixtures that must be up before its tests run, level by level.
     pub fixtures: Vec<Vec<Need>>,
 }
 
@@ -79,8 +79,7 @@ impl Group {
         self.find(id).is_some()
     }
 
-    /// How long its tests take together, if that is known of all, and none failed when it ran
-    /// last.
+    /// The total duration of its tests, if all were measured and none failed when it ran last.
     pub fn known_work(&self) -> Option<Duration> {
         self.tests.iter().map(|test| test.expected.filter(|_| !test.failed)).sum()
     }
@@ -102,17 +101,17 @@ impl Group {
     }
 }
 
-/// What one worker is handed.
+/// The tests that one worker runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
     pub id: usize,
     pub group: usize,
-    /// In the order in which the binary lists them, which is the order it runs them in.
+    /// In the order in which the binary lists them and runs them.
     pub tests: Vec<TestId>,
     pub threads: usize,
-    /// The places it takes; the first is the worker's `PARTEST_SLOT`.
+    /// The slots it takes; the first is the worker's `PARTEST_SLOT`.
     pub slots: Vec<usize>,
-    /// A suspect of a dead worker, run again by itself.
+    /// Whether it is a single test that has to run alone, such as a suspect of a crash.
     pub is_alone: bool,
 }
 
@@ -127,15 +126,15 @@ impl Batch {
     }
 }
 
-/// The places that a plan may fill.
+/// The slots of a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Slots {
     /// The most that may be filled at once.
     pub count: usize,
-    /// Where there are more slots than cores, for tests that wait: how many cores they may keep
-    /// busy together. None where the slots are the user's own number.
+    /// How many cores they may keep busy together, if there are more slots than cores. None if the
+    /// user has set the number of slots.
     pub cores: Option<usize>,
-    /// How many will be filled, as far as anybody knows before the run.
+    /// How many will be filled, as far as is known before the run.
     pub likely: usize,
 }
 
@@ -145,14 +144,14 @@ impl From<usize> for Slots {
     }
 }
 
-/// What a group's tests need: a fixture, by its place among all.
+/// A fixture that a group needs, by its index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Need {
     pub fixture: usize,
     pub scope: Scope,
 }
 
-/// One of the processes of a fixture: the only one, or that of a slot.
+/// An instance of a fixture: the only one, or that of a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Instance {
     pub fixture: usize,

@@ -1,4 +1,4 @@
-//! How far the tests of a group have come.
+//! The state of a group within a plan.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,17 +10,17 @@ use crate::config::keys::Locks;
 #[derive(Debug)]
 pub(super) struct GroupState {
     pub(super) group: Arc<Group>,
-    /// The next to go stands last: what failed when it ran last, what is unknown, then the
+    /// Sorted with the next test last: failed in the last run, then never measured, then the
     /// longest.
     pub(super) pending: Vec<GroupTest>,
     pub(super) alone: Vec<GroupTest>,
-    /// Tests that are to run again, and not yet.
+    /// Failed tests that wait for a retry.
     pub(super) delayed: Vec<GroupTest>,
     pub(super) running: usize,
     pub(super) cpu_load: CpuLoad,
-    /// What a test is taken to last of which nothing is known.
+    /// The assumed duration of tests that were never measured.
     pub(super) assumed: Duration,
-    /// Whether one process serves its tests best while they are short.
+    /// Whether its tests stay in one process while they are short.
     pub(super) coalesces: bool,
 }
 
@@ -45,14 +45,14 @@ impl GroupState {
     }
 
     pub(super) fn sort(&mut self) {
-        // The tests are large: their keys are sorted instead of them.
+        // The tests are large, so their keys are cached.
         self.pending.sort_by_cached_key(|test| {
             (test.failed, test.expected.is_none(), test.expected, std::cmp::Reverse(test.id))
         });
     }
 
-    /// How many cores a thread of it keeps busy. What takes locks, or the machine, is not to
-    /// be crowded.
+    /// How many cores a thread of it keeps busy. Tests that take locks, or the machine, get a whole
+    /// core.
     pub(super) fn load(&self) -> f64 {
         let Locks { read, write } = &self.group.locks;
         match self.group.exclusive || !read.is_empty() || !write.is_empty() {
@@ -69,12 +69,12 @@ impl GroupState {
         tests.iter().map(|test| self.expected(test)).sum()
     }
 
-    /// That of all tests that no worker has.
+    /// The work of all tests that no worker has.
     pub(super) fn waiting_work(&self) -> Duration {
         self.work(&self.pending) + self.work(&self.alone) + self.work(&self.delayed)
     }
 
-    /// The next tests to go.
+    /// The next tests to run.
     pub(super) fn next(&self, count: usize) -> &[GroupTest] {
         &self.pending[self.pending.len() - count..]
     }
@@ -83,12 +83,12 @@ impl GroupState {
         self.group.fixtures.iter().flatten().any(|need| need.fixture == fixture)
     }
 
-    /// Something that could start now.
+    /// Whether any test could start now.
     pub(super) fn has_work(&self) -> bool {
         !self.pending.is_empty() || !self.alone.is_empty()
     }
 
-    /// Nothing of it runs, waits, or is to run again.
+    /// Whether all of its tests are done.
     pub(super) fn is_over(&self) -> bool {
         self.running == 0 && !self.has_work() && self.delayed.is_empty()
     }

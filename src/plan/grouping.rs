@@ -1,5 +1,5 @@
-//! From tests and policies to groups: which tests stay together, which may part. One function
-//! from a test to its group; everything else follows from it.
+//! Groups tests by policy: which tests stay together, and which may be spread. Everything follows
+//! from one function from a test to its group.
 
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
@@ -18,15 +18,15 @@ use crate::model::test::TestId;
 use crate::plan::batch_size::SHORT;
 use crate::plan::group::{Group, GroupTest, Isolation, Need, Slots};
 
-/// What the chosen tests come to.
+/// The groups of the selected tests.
 #[derive(Debug, Default)]
 pub struct Grouped {
     pub groups: Vec<Group>,
-    /// What the groups need: they know them by their places here.
+    /// The fixtures that the groups need, which refer to them by index.
     pub fixtures: Vec<FixtureName>,
 }
 
-/// Groups the tests of the listings from the `first` one on, for which there are `choices`.
+/// Groups the tests of the listings from the `first` one on, as selected by `choices`.
 pub fn group(
     inventory: &Inventory,
     first: usize,
@@ -46,7 +46,7 @@ pub fn group(
             grouped.groups[own..].iter_mut().for_each(|g| g.at_once = settings.tests_at_once);
             match settings.may_overcommit {
                 true => coalesce(&mut grouped.groups, own),
-                // Whoever names a number of slots has processes in mind.
+                // A user who sets the number of slots expects that many processes.
                 false => {
                     grouped.groups[own..].iter_mut().for_each(|g| g.has_explicit_policy = true)
                 }
@@ -56,9 +56,8 @@ pub fn group(
     grouped
 }
 
-/// How many places the plan gets: the user's number, or that of the cores; more than that where
-/// tests are known to wait, most of their time and long enough to matter, or turn out to. Where
-/// more groups are to come, nobody knows what those do.
+/// How many slots the plan gets: as many as the user says, or as there are cores; more if tests are
+/// known to wait most of their time, or may turn out to. Groups that are still to come are unknown.
 pub fn slots(
     groups: &[Group],
     more_to_come: bool,
@@ -84,15 +83,15 @@ pub fn slots(
     }
 }
 
-/// What makes two tests of a binary stand in one group.
+/// Tests of a binary with the same key are in one group.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct GroupKey {
     kept_together: Option<String>,
     isolated: bool,
     env: BTreeMap<String, String>,
     fixtures: Vec<Vec<FixtureName>>,
-    /// What splittable tests must agree in to share a batch; for a unit it is summed up
-    /// instead, since a unit is never torn.
+    /// What splittable tests must have in common to share a batch; a unit, which is never split,
+    /// merges these instead.
     of_split: Option<(Threads, usize, Locks, bool, Option<u64>, Recycle)>,
 }
 
@@ -115,7 +114,7 @@ fn group_listing(
         places: HashMap::new(),
         grouped,
     };
-    // Nearly always the module alone decides, and tests come module by module.
+    // Nearly always the module alone decides, and tests are listed module by module.
     let mut last: Option<(Option<&str>, usize, Rc<Rules>)> = None;
     let mut id = String::new();
     for &test in chosen {
@@ -144,21 +143,21 @@ fn group_listing(
     }
 }
 
-/// So long a slot waits after each test for libtest's main thread, which prints, joins and starts
+/// How long a slot waits after each test for libtest's main thread, which prints, joins and starts
 /// the next one. With 10,000 trivial tests two threads on two cores took 0.24 s, three to eight
 /// 0.18 s.
 const HAND_OVER: Duration = Duration::from_micros(20);
 
-/// How much of a core a test keeps busy while it has its slot. What was never measured is taken to
-/// compute, unless it is over so soon that its slot mostly waits for the next one. (Not in
-/// proportion: beside others it takes longer, and the next run would think better of it.)
+/// The CPU load of a test. One that was never measured is assumed to keep a core busy, unless it is
+/// so short that its slot mostly waits for the next one. (Not in proportion: beside others it takes
+/// longer, and the estimate would oscillate between runs.)
 fn load(past: Record) -> f64 {
     const TRIVIAL: Duration = Duration::from_micros(100);
     past.load.unwrap_or(if past.took < TRIVIAL { 0.25 } else { 1.0 })
 }
 
-/// Of a binary's groups, those from `first` on: what nobody has asked for shares a process while
-/// all of it is short, as it would under `cargo test`.
+/// Merges the groups of a binary, from `first` on, that have no explicit policy, while all of their
+/// tests together are short: they share a process as under `cargo test`.
 fn coalesce(groups: &mut Vec<Group>, first: usize) {
     let mut own = groups.split_off(first);
     let is_joined = |group: &Group| {
@@ -186,19 +185,19 @@ fn coalesce(groups: &mut Vec<Group>, first: usize) {
     }
 }
 
-/// Whether one process can serve both.
+/// Whether one process can run both.
 fn have_equal_needs(one: &Group, other: &Group) -> bool {
     let needs = |g: &Group| (g.threads, g.least_threads, g.slots, g.memory, g.recycle);
     needs(one) == needs(other) && one.env == other.env && one.fixtures == other.fixtures
 }
 
-/// The node that both stand below.
+/// The innermost node that contains both.
 fn common(one: &str, other: &str) -> String {
     let both = one.split("::").zip(other.split("::")).take_while(|(one, other)| one == other);
     both.map(|(segment, _)| segment).collect::<Vec<_>>().join("::")
 }
 
-/// Where the tests of one binary belong.
+/// Assigns the tests of one binary to groups.
 struct Placement<'p> {
     index: usize,
     listing: &'p Listing,
@@ -210,12 +209,12 @@ struct Placement<'p> {
 }
 
 impl Placement<'_> {
-    /// Whether anything speaks of this very test, and not of its module.
+    /// Whether a key or a static names this test instead of its module.
     fn names(&self, id: &str) -> bool {
         self.rules_of.keys_of_tests.contains(&id) || self.bound.iter().any(|b| b.node == id)
     }
 
-    /// The place of a test's group, and the rules of the test.
+    /// The index of a test's group, and the test's rules.
     fn find(&mut self, id: &str) -> (usize, Rc<Rules>) {
         let Placement { index, listing, policy, .. } = *self;
         let rules = self.rules_of.get(id);
@@ -258,7 +257,7 @@ impl<'p> RulesByModule<'p> {
 
     fn get(&mut self, id: &str) -> Rc<Rules> {
         let module = id.rsplit_once("::").map_or(id, |(module, _)| module);
-        // A key may name a single test.
+        // A key may be the path of a single test.
         let node = if self.keys_of_tests.contains(&id) { id } else { module };
         if let Some(rules) = self.known.get(node) {
             return Rc::clone(rules);
@@ -269,7 +268,7 @@ impl<'p> RulesByModule<'p> {
     }
 }
 
-/// The node whose tests must share a process, and why; none for tests that may part.
+/// The node whose tests must share a process, and why; no node for tests that may be spread.
 fn kept_together(
     rules: &Rules,
     id: &str,
@@ -306,7 +305,7 @@ fn split_why(rules: &Rules) -> String {
     }
 }
 
-/// What a group needs, by the places among all fixtures; new ones are added to these.
+/// The fixtures that a group needs, as indices into `all`, to which new ones are added.
 fn needs(
     levels: &[Vec<FixtureName>],
     policy: &Policy,
@@ -355,7 +354,7 @@ fn new_group(
         tests_in_binary: listing.tests.len(),
         can_thread: listing.dispatch == Dispatch::Batches,
         threads: rules.threads,
-        // What waits for another test under `cargo test` must find it running here too.
+        // Tests that wait for each other under `cargo test` have to run at the same time here too.
         least_threads: match (rules.kind, &listing.statics) {
             (Kind::Auto, Statics::Known { has_barrier: true, .. }) => usize::MAX,
             _ => 1,
@@ -371,11 +370,11 @@ fn new_group(
     }
 }
 
-/// A unit with nested nodes holds what any of them asks for.
+/// Adds the requirements of a nested node to its unit.
 fn sum_up(group: &mut Group, rules: &Rules) {
     group.slots = group.slots.max(rules.slots);
     group.exclusive |= rules.exclusive;
-    // The unit's process serves all of them: the tightest bound would fail the others.
+    // The unit's process runs all of them: the tightest limit would fail the others.
     group.memory = match (group.memory, rules.memory) {
         (Some(one), Some(other)) => Some(one.max(other)),
         (one, other) => one.or(other),
@@ -401,15 +400,15 @@ struct BoundNode {
     why: String,
 }
 
-/// The nodes that writable statics bind, outermost first.
+/// The nodes that writable statics keep together, outermost first.
 ///
-/// One in a module of tests binds that module, one in an ancestor of such modules the
-/// ancestor's subtree. One in a module without tests, or in another crate of the workspace,
-/// may be reached by every test, and binds the whole binary.
+/// A static in a module with tests binds that module, and one in an ancestor of such modules binds
+/// the ancestor's subtree. One in a module without tests, or in another crate of the workspace, may
+/// be reached by every test and binds the whole binary.
 fn bound_nodes(listing: &Listing) -> Vec<BoundNode> {
     let root = &listing.binary.name;
     let statics = match &listing.statics {
-        // Without a list of its own nothing of the binary can be split anyway.
+        // A binary that cannot list its tests cannot be split anyway.
         _ if listing.dispatch == Dispatch::Whole => return Vec::new(),
         Statics::Known { statics, .. } => statics,
         Statics::Unreadable(why) => {

@@ -1,5 +1,5 @@
-//! How long each test took in earlier runs. A file in the target directory: losing it costs
-//! nothing but a worse order.
+//! How long each test took in earlier runs, in a file of the target directory. Without it, only the
+//! order of the tests is worse.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -19,7 +19,7 @@ pub struct History {
     binaries: BTreeMap<String, Durations>,
 }
 
-/// What this run has measured.
+/// The measurements of this run.
 #[derive(Debug, Default)]
 pub struct Measurements(Vec<(TestId, Measurement)>);
 
@@ -28,24 +28,24 @@ impl Measurements {
         self.0.push((test, Measurement { took, load, failed }));
     }
 
-    /// The machine was busy: tests waited for a core, and seem to use less of it than they do.
+    /// Drops the loads measured on a busy machine, where tests waited for a core and seem to use
+    /// less than they do.
     pub fn distrust_loads(&mut self) {
         self.0.iter_mut().for_each(|(_, news)| news.load = None);
     }
 }
 
-/// What is known of a test.
+/// The history of a test.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Record {
     pub took: Duration,
-    /// How much of a core it uses while it runs, from 0 to 1: what waits uses little. None
-    /// where it was never measured.
+    /// How much of a core it uses while it runs, from 0 to 1. None if it was never measured.
     pub load: Option<f64>,
-    /// When it ran last.
+    /// Whether it failed when it ran last.
     pub failed: bool,
 }
 
-/// What this run has measured of a test; a load only where it could be.
+/// A measurement of a test; the load is not always known.
 #[derive(Debug, Clone, Copy)]
 struct Measurement {
     took: Duration,
@@ -53,41 +53,41 @@ struct Measurement {
     failed: bool,
 }
 
-/// The tests of one binary, by their names.
+/// The tests of one binary, sorted by name.
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
 #[serde(try_from = "Columns", into = "Columns")]
 struct Durations {
     tests: Vec<(String, Record)>,
-    /// Where the next question is expected: tests are asked for in their order.
+    /// Where the next lookup is expected, since tests are looked up in their order.
     next: Cell<usize>,
 }
 
-/// Its name in the state directory.
+/// The name of the file in the state directory.
 const FILE: &str = "history.json";
 
-/// No test takes longer: what says so is damaged.
+/// No test takes longer: a file that says so is damaged.
 const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// How much of a duration the newest run decides: an outlier fades within a few runs.
+/// The weight of the newest run, with which an outlier fades within a few runs.
 const WEIGHT_OF_NEWEST: f64 = 0.5;
 
-/// Raised whenever what is kept changes its form.
+/// The version of the file's format.
 const FORMAT: u32 = 4;
 
-/// Few long values instead of many short ones: those are read faster.
+/// The serialized form: a few long values are read faster than many short ones.
 #[derive(Serialize, Deserialize)]
 struct Columns {
-    /// A line each.
+    /// The names, one per line.
     tests: String,
     nanoseconds: Vec<u64>,
-    /// In hundredths of a core; more than 100 where none was measured.
+    /// In hundredths of a core; more than 100 if not measured.
     loads: Vec<u8>,
-    /// The places of those that failed when they ran last.
+    /// The indices of tests that failed when they ran last.
     failed: Vec<usize>,
 }
 
 impl History {
-    /// From the state directory.
+    /// Reads the file from the state directory.
     pub fn load(state_dir: &Path, warnings: &mut Vec<Warning>) -> History {
         let path = state_dir.join(FILE);
         match state::read(&path, FORMAT) {
@@ -104,8 +104,7 @@ impl History {
         self.binaries.get(binary)?.find(test)
     }
 
-    /// Takes in what was measured, test by test, and forgets the tests that the listed binaries
-    /// no longer have.
+    /// Merges the measurements, and forgets tests that the listed binaries no longer have.
     fn settle(&mut self, news: &[(TestId, Measurement)], inventory: &Inventory) {
         let mut settled: BTreeMap<String, Durations> = BTreeMap::new();
         let mut from = 0;
@@ -117,13 +116,13 @@ impl History {
             let key = listing.binary.key();
             let old = self.binaries.get(&key);
             let durations = Durations::settled(old, &names, &measured.collect::<Vec<_>>());
-            // Built for two platforms, a target has two binaries.
+            // A target that is built for two platforms has two binaries.
             settled.entry(key).or_default().add(durations);
         }
         self.binaries.extend(settled);
     }
 
-    /// Whether this run has measured what could change a plan.
+    /// Whether a measurement could change a plan.
     fn is_changed_by(&self, news: &[(TestId, Measurement)], inventory: &Inventory) -> bool {
         let keys: Vec<String> = inventory.listings.iter().map(|l| l.binary.key()).collect();
         let past = |test: &TestId| {
@@ -133,8 +132,8 @@ impl History {
         news.iter().any(|(test, news)| past(test).is_none_or(|past| news.differs_from(&past)))
     }
 
-    /// Writes the file, where it would say something new; what went wrong comes back as a note,
-    /// since no verdict hangs on it.
+    /// Writes the file if it would change. A failure is returned as a note, since no verdict
+    /// depends on it.
     pub fn save(
         mut self,
         measured: Measurements,
@@ -194,7 +193,7 @@ impl From<Durations> for Columns {
 
 impl Durations {
     fn new(mut tests: Vec<(String, Record)>) -> Durations {
-        // As libtest lists them; other harnesses may have their own order.
+        // libtest lists tests in this order; other harnesses may not.
         if !tests.is_sorted_by(|(a, _), (b, _)| a < b) {
             tests.sort_by(|(a, _), (b, _)| a.cmp(b));
             tests.dedup_by(|(a, _), (b, _)| a == b);
@@ -212,8 +211,7 @@ impl Durations {
         Some(self.tests[at].1)
     }
 
-    /// The durations of these tests: what was known, and what was measured now, in the order
-    /// of the tests.
+    /// The old history of these tests, updated with what was measured now.
     fn settled(old: Option<&Durations>, names: &[&str], measured: &[(usize, Measurement)]) -> Self {
         let mut measured = measured.iter().peekable();
         let mut tests = Vec::with_capacity(names.len());
@@ -238,8 +236,8 @@ impl Durations {
 }
 
 impl Measurement {
-    /// Whether a plan could come out otherwise. What is kept stays as it is until then, so that
-    /// many small steps are not overlooked.
+    /// Whether the measurement could change a plan. The stored value stays until then, so that many
+    /// small changes add up.
     fn differs_from(&self, past: &Record) -> bool {
         const SHORT: Duration = Duration::from_millis(1);
         const SHARE: f64 = 0.1;
@@ -251,7 +249,7 @@ impl Measurement {
         self.failed != past.failed || is_other_load || self.took.abs_diff(past.took) > step
     }
 
-    /// What is known of a test from now on.
+    /// The updated history of a test.
     fn after(self, past: Option<Record>) -> Record {
         let Some(past) = past else {
             return Record { took: self.took, load: self.load, failed: self.failed };

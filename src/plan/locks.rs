@@ -1,4 +1,4 @@
-//! What running batches hold besides their slots.
+//! The locks that running batches hold.
 
 use std::collections::{BTreeSet, HashMap};
 

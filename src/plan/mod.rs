@@ -1,4 +1,5 @@
-//! Which tests run together, and which batch may start now. No process, no file but the history.
+//! Plans which tests run together, and which batch may start now. Starts no process, and reads no
+//! file but the history.
 
 pub mod batch_size;
 pub mod candidate;

@@ -1,10 +1,10 @@
-//! What may start now. Pure: groups of tests and slots go in, batches come out; it alone
-//! decides, and it belongs to one thread. No clock, no process, no file.
+//! Decides what may start now. Pure: groups of tests and slots go in, batches come out, without a
+//! clock, a process or a file. It belongs to one thread.
 //!
-//! What failed when it ran last comes first. Then the order is "longest first", since what is long
-//! and starts late holds up the end; what was never measured comes before what is known, because
-//! it may be long. A batch takes all it needs (slots, locks, the machine) at once or not at all,
-//! and whatever nothing holds can always start: so nothing can deadlock.
+//! Tests that failed when they ran last come first. Then the order is "longest first", since a long
+//! test that starts late delays the end; unmeasured tests come before measured ones, because they
+//! may be long. A batch takes all it needs (slots, locks, the machine) at once or not at all, so
+//! nothing can deadlock.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -34,11 +34,11 @@ pub struct Plan {
     pub(super) running: HashMap<usize, Batch>,
     loads: HashMap<usize, f64>,
     next_batch: usize,
-    /// Work of one slot if all slots were equally busy.
+    /// The work of one slot if all slots were equally busy.
     pub(super) fair_share: Duration,
-    /// That of each group, at the start.
+    /// The work of each group at the start.
     work: Vec<Duration>,
-    /// Groups that have work which no worker has yet, as `next` found them.
+    /// How many groups have tests that no worker has yet, as of the last call of `next`.
     pub(super) waiting: usize,
     /// The work that no worker has yet.
     pub(super) remaining: Duration,
@@ -71,7 +71,7 @@ impl Plan {
         plan
     }
 
-    /// More that is to run; what runs already goes on.
+    /// Adds groups to the plan; running batches are not affected.
     pub fn add(&mut self, groups: Vec<Group>) {
         let assumed = assumed(&groups);
         for group in groups {
@@ -86,8 +86,8 @@ impl Plan {
         self.update_fair_share();
     }
 
-    /// How much of all the work a slot gets, where as many are filled as that can fill without
-    /// more cores than there are.
+    /// Updates the fair share: the work of one slot, if as many slots are filled as the cores can
+    /// serve.
     fn update_fair_share(&mut self) {
         let busy = self.groups.iter().zip(&self.work);
         let busy: f64 = busy.map(|(state, work)| work.as_secs_f64() * state.cpu_load.mean()).sum();
@@ -104,7 +104,7 @@ impl Plan {
         self.groups.iter().map(|state| &*state.group)
     }
 
-    /// Nothing runs, nothing waits, and no fixture is up.
+    /// Whether nothing runs, nothing waits, and no fixture is up.
     pub fn is_done(&self) -> bool {
         self.running.is_empty()
             && self.fixtures.is_empty()
@@ -123,12 +123,12 @@ impl Plan {
         while let Some(best) = self.best(&candidates) {
             let candidate = candidates.swap_remove(best);
             if waits && self.groups[candidate.group].group.exclusive {
-                // Its turn comes when the machine empties, and it is about to be used.
+                // It waits until the machine is idle, which is about to be used.
                 continue;
             }
             match self.fixtures.readiness(&self.groups[candidate.group], &self.free) {
                 Readiness::Ready(slot) => return Some(self.dispatch(candidate, slot)),
-                // Its slot goes to the next best, while its fixtures come up.
+                // Its slot goes to the next best candidate while its fixtures start.
                 Readiness::Waits(fixtures) => {
                     waits = true;
                     self.fixtures.want(fixtures);
@@ -138,7 +138,7 @@ impl Plan {
         None
     }
 
-    /// Whether any group that has work could have a core, or a part of one.
+    /// Whether there is enough of a core left for any group that has work.
     fn has_cores(&self) -> bool {
         let mut waiting = self.groups.iter().filter(|state| state.has_work());
         self.running.is_empty() || waiting.any(|state| self.fits(state.load()))
@@ -148,14 +148,13 @@ impl Plan {
         self.load + load <= self.capacity + 0.01
     }
 
-    /// Whether there are cores to share out, and tests of which nobody knows yet how much of one
-    /// they use.
+    /// Whether the plan needs measurements: its cores are limited, and the loads of some tests
+    /// unknown.
     pub fn learns(&self) -> bool {
         self.learns
     }
 
-    /// A test of this group took so long, and used so much of a core. It counts for those of which
-    /// nothing is known.
+    /// Takes a measurement of a test, which is then assumed for the unmeasured tests of its group.
     pub fn learn(&mut self, group: usize, took: Duration, load: f64) {
         let state = &mut self.groups[group];
         state.cpu_load.learn(took, load);
@@ -178,7 +177,7 @@ impl Plan {
             .max_by(|a, b| self.rank(&candidates[*a]).cmp(&self.rank(&candidates[*b])))
     }
 
-    /// The next fixture that has to be started or stopped; asked for after `next`.
+    /// The next fixture that has to be started or stopped; to be called after `next`.
     pub fn next_fixture(&mut self) -> Option<FixtureStep> {
         self.fixtures.next(&self.groups)
     }
@@ -191,8 +190,8 @@ impl Plan {
         self.fixtures.is_gone(instance);
     }
 
-    /// A fixture failed or died: returns the tests that wait for it, which will not run, and
-    /// the batches that run with it.
+    /// Removes a lost fixture. Returns the tests that wait for it, which will not run, and the
+    /// batches that use it.
     pub fn fixture_is_lost(&mut self, instance: Instance) -> (Vec<TestId>, Vec<usize>) {
         self.fixtures.is_lost(instance);
         let mut blocked = Vec::new();
@@ -224,7 +223,7 @@ impl Plan {
         self.held_locks.release(&state.group);
     }
 
-    /// Tests that a worker had been handed and never began.
+    /// Requeues tests that a worker did not start.
     pub fn requeue(&mut self, group: usize, tests: &[TestId]) {
         let tests = self.tests_of(group, tests);
         let state = &mut self.groups[group];
@@ -233,7 +232,7 @@ impl Plan {
         state.sort();
     }
 
-    /// Tests that ran when their worker died: each is run again by itself.
+    /// Requeues tests so that each runs alone, such as suspects of a crash.
     pub fn requeue_alone(&mut self, group: usize, tests: &[TestId]) {
         let tests = self.tests_of(group, tests);
         let state = &mut self.groups[group];
@@ -241,8 +240,8 @@ impl Plan {
         state.alone.extend(tests);
     }
 
-    /// A test that failed runs again by itself, not before `retry` says so: until then its group
-    /// has work, and keeps its fixtures.
+    /// Requeues a failed test, to run alone after a call of `retry`. Until then its group keeps its
+    /// fixtures.
     pub fn delay(&mut self, group: usize, test: TestId) {
         let tests = self.tests_of(group, &[test]);
         let state = &mut self.groups[group];
@@ -256,7 +255,7 @@ impl Plan {
         state.alone.extend(due);
     }
 
-    /// Starts nothing more; returns the tests that will not run.
+    /// Stops the plan: nothing more starts. Returns the tests that will not run.
     pub fn stop(&mut self) -> Vec<TestId> {
         self.remaining = Duration::ZERO;
         self.fixtures.forget_wanted();
@@ -273,7 +272,7 @@ impl Plan {
         ids.iter().filter_map(|id| group.find(*id)).cloned().collect()
     }
 
-    /// `slot` is where the group's own fixtures are, if it has any of the slot's.
+    /// `slot` is the slot of the group's fixtures, if it has any with that scope.
     fn dispatch(&mut self, candidate: Candidate, slot: Option<usize>) -> Batch {
         let state = &mut self.groups[candidate.group];
         let taken: Vec<GroupTest> = match candidate.is_alone {
@@ -306,7 +305,7 @@ impl Plan {
     }
 }
 
-/// What a test without history is taken to last: the mean of those that have one.
+/// The assumed duration of unmeasured tests: the mean of the measured ones.
 fn assumed(groups: &[Group]) -> Duration {
     let known: Vec<Duration> =
         groups.iter().flat_map(|group| &group.tests).filter_map(|test| test.expected).collect();

@@ -1,4 +1,4 @@
-//! A plan played through without running anything.
+//! Simulates a plan without running anything.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use super::fixtures::FixtureStep;
 use super::group::Batch;
 use super::schedule::Plan;
 
-/// One step of a plan that was played through without running anything.
+/// One batch of a simulated plan.
 #[derive(Debug, Clone)]
 pub struct Step {
     pub batch: Batch,
@@ -16,7 +16,7 @@ pub struct Step {
     pub ends: Duration,
 }
 
-/// Plays a plan through with every test taking as long as expected.
+/// Simulates a plan in which every test takes as long as expected.
 pub fn simulate(mut plan: Plan) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
     let mut running: Vec<(Duration, usize)> = Vec::new();
@@ -29,7 +29,7 @@ pub fn simulate(mut plan: Plan) -> Vec<Step> {
             running.push((ends, batch.id));
             steps.push(Step { batch, starts: now, ends });
         }
-        // Nobody knows how long a fixture takes to come up, or to go.
+        // The time that fixtures take to start and stop is unknown.
         match plan.next_fixture() {
             Some(FixtureStep::Start(instance)) => {
                 plan.fixture_is_up(instance);

@@ -1,9 +1,9 @@
-//! A build below a process of its own, which takes in what the build leaves running: a compiler's
-//! cache, say.
+//! A build below a child subreaper, which adopts what the build leaves running: a compiler cache's
+//! server, say.
 //!
-//! Tests may run beside the build. What loses its parent then comes home to the runner if a test
-//! has started it, and to that process if the build has, whatever either says of itself. It stays
-//! until it is released, and the build's number is nobody else's meanwhile.
+//! Tests may run beside the build. An orphan is then reparented to us if a test started it, and to
+//! the subreaper if the build did, whatever else the two have in common. The subreaper stays until
+//! it is released, and meanwhile the PID of the build is not reused.
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -15,24 +15,24 @@ use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::syscalls::SignalMask;
 
-/// A name of its own, as the guard's.
+/// Its own process name, so that a `pkill` of the command's name does not hit it.
 const NAME: &std::ffi::CStr = c"partest-build";
 
-/// Where the kernel cannot close a range of descriptors, none above this is looked for.
+/// Where the kernel cannot close a range of descriptors, none above this one is closed.
 const MOST_DESCRIPTORS: RawFd = 1 << 16;
 
-/// A build, and who takes in what it leaves.
+/// A build, and the subreaper above it.
 #[derive(Debug)]
 pub struct BuildProcess {
-    /// The process above the build; the build itself where there was no room for one more.
+    /// The subreaper; the build itself if the system refused one more process.
     child: Child,
     build: u32,
-    /// The process above it ends with this line.
+    /// The subreaper's socket. It exits when this is closed.
     line: Option<OwnedFd>,
 }
 
 impl BuildProcess {
-    /// Starts a command whose stdout is a pipe.
+    /// Spawns a build whose stdout is a pipe.
     pub fn spawn(mut command: Command) -> io::Result<(BuildProcess, Option<ChildStdout>)> {
         let flags = SocketFlags::CLOEXEC;
         let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
@@ -50,7 +50,7 @@ impl BuildProcess {
         Ok((BuildProcess { child, build, line }, stdout))
     }
 
-    /// The same without anybody who takes in what it leaves.
+    /// Spawns a build without a subreaper.
     pub fn spawn_without_subreaper(
         mut command: Command,
     ) -> io::Result<(BuildProcess, Option<ChildStdout>)> {
@@ -60,17 +60,17 @@ impl BuildProcess {
         Ok((BuildProcess { child, build, line: None }, stdout))
     }
 
-    /// The number of the build's process.
+    /// The PID of the build.
     pub fn id(&self) -> u32 {
         self.build
     }
 
-    /// Our child: what takes in what the build leaves, if there is such a process.
+    /// The PID of the subreaper, if there is one.
     pub fn subreaper(&self) -> Option<u32> {
         self.line.is_some().then(|| self.child.id())
     }
 
-    /// Waits for the end of the build.
+    /// Waits until the build exits.
     pub fn wait(&mut self) -> io::Result<ExitStatus> {
         match &self.line {
             Some(line) => {
@@ -81,10 +81,11 @@ impl BuildProcess {
         }
     }
 
-    /// What the build has left comes home to us, or to whoever is above us.
+    /// Ends the subreaper: what the build left running is reparented to us, or to the subreaper
+    /// above us.
     pub fn release(mut self) {
         if self.line.take().is_some() {
-            // How it ends is of no interest.
+            // Its exit status does not matter.
             let _ = self.child.wait();
         }
     }
@@ -94,7 +95,7 @@ fn read_number(line: &OwnedFd) -> Option<i32> {
     let mut bytes = [0; 4];
     loop {
         match rustix::io::read(line, &mut bytes) {
-            // Written by one call: it comes as a whole.
+            // Written by one call, and so read as a whole.
             Ok(4) => return Some(i32::from_ne_bytes(bytes)),
             Err(rustix::io::Errno::INTR) => {}
             _ => return None,
@@ -102,17 +103,18 @@ fn read_number(line: &OwnedFd) -> Option<i32> {
     }
 }
 
-/// Goes on in the process that becomes the build. Without room for one more process the build is
-/// our child, and the line ends.
+/// Forks between fork and exec: the parent becomes the subreaper, and the child goes on to become
+/// the build. If the system refuses one more process, the build is our child, and the socket is
+/// closed.
 fn part(line: RawFd) -> io::Result<()> {
     let Ok((closes, at_exec)) = pipe_with(PipeFlags::CLOEXEC) else { return Ok(()) };
     let set = rustix::process::set_child_subreaper;
-    // Before the build can have left anything.
+    // Before the build can leave anything.
     let _ = set(Some(rustix::process::getpid()));
     // SAFETY: the child makes system calls only until it becomes another program, and so does the
     // parent until its end.
     match unsafe { libc::fork() } {
-        // It closes when this becomes another program.
+        // Closed on exec.
         0 => std::mem::forget(at_exec),
         ..0 => drop(set(None)),
         build => {
@@ -123,22 +125,22 @@ fn part(line: RawFd) -> io::Result<()> {
     Ok(())
 }
 
-/// The life of the process above the build.
+/// The subreaper's `main`.
 fn take_in(build: i32, line: RawFd, closes: RawFd) -> ! {
     SignalMask::full().block();
     let _ = rustix::thread::set_name(NAME);
     let [first, second] = if line < closes { [line, closes] } else { [closes, line] };
-    // Whoever waits for the end of one of them, as for that of the build's output, must not wait
-    // for us.
+    // A process that waits for one of the others to be closed, such as the build's stdout, must not
+    // wait for us.
     close_range(0, first - 1);
     close_range(first + 1, second - 1);
     close_range(second + 1, RawFd::MAX);
-    // SAFETY: nobody else in this process knows of the two.
+    // SAFETY: nothing else in this process owns the two.
     let (line, closes) = unsafe { (OwnedFd::from_raw_fd(line), OwnedFd::from_raw_fd(closes)) };
     tell(&line, build);
     await_end(&closes);
-    // It has become another program, or is about to end without: then whoever has started us waits
-    // for us.
+    // The build has executed its program, or is about to exit because that failed. In that case std
+    // waits for us.
     let has_begun = has_become_another_program(build);
     let status = await_build(build);
     if !has_begun {
@@ -146,8 +148,8 @@ fn take_in(build: i32, line: RawFd, closes: RawFd) -> ! {
         reap(build);
         exit()
     }
-    // SAFETY: what is set is no handler that could be wrong. Of what ends from now on nothing is
-    // left to be waited for.
+    // From now on the kernel reaps what the build left. SAFETY: what is set is no handler that
+    // could be wrong.
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
     tell(&line, status);
     await_end(&line);
@@ -156,46 +158,47 @@ fn take_in(build: i32, line: RawFd, closes: RawFd) -> ! {
 }
 
 fn reap(child: i32) {
-    // SAFETY: nothing is written anywhere.
+    // SAFETY: the call writes to no memory of ours.
     unsafe { libc::waitpid(child, std::ptr::null_mut(), libc::WNOHANG) };
 }
 
 fn exit() -> ! {
-    // SAFETY: ends the process, and runs nothing of it.
+    // SAFETY: exits without running any code of the process.
     unsafe { libc::_exit(0) }
 }
 
 fn tell(line: &OwnedFd, number: i32) {
-    // A runner that is gone hears nothing.
+    // Nothing is left to be done if the runner is gone.
     let _ = rustix::io::write(line, &number.to_ne_bytes());
 }
 
-/// Waits for the end of what is read here.
+/// Waits until the other end is closed.
 fn await_end(from: &OwnedFd) {
     let mut byte = [0];
     while !matches!(rustix::io::read(from, &mut byte), Ok(0) | Err(rustix::io::Errno::BADF)) {}
 }
 
-/// How the build has ended, which stays there to be waited for: until then its number is its own.
+/// Waits until the build exits, and returns its wait status. The build stays a zombie, so that its
+/// PID is not reused.
 fn await_build(build: i32) -> i32 {
     loop {
         match next_end() {
             Some((pid, status)) if pid == build => return status,
             Some((pid, _)) => reap(pid),
-            // There is the build.
+            // Interrupted: the build is our child, so there is one to wait for.
             None => {}
         }
     }
 }
 
-/// Whether a process is more than a fork (proc(5), field 9 of `stat`). It says so before it closes
-/// what is closed then, and also when it has ended.
+/// Whether a process has executed a program since its fork (proc(5), field 9 of `stat`). The kernel
+/// sets that before it closes descriptors on exec, and keeps it for a zombie.
 fn has_become_another_program(pid: i32) -> bool {
-    /// `PF_FORKNOEXEC` of the kernel's `sched.h`.
+    /// From the kernel's `sched.h`.
     const ONLY_A_FORK: u32 = 0x40;
     const FIELDS_BEFORE: usize = 6;
     let (mut path, mut stat) = ([0_u8; 32], [0_u8; 1024]);
-    // Neither allocates.
+    // Neither of these allocates.
     let written =
         io::Write::write_fmt(&mut path.as_mut_slice(), format_args!("/proc/{pid}/stat\0"));
     let read = std::ffi::CStr::from_bytes_until_nul(&path).ok().and_then(|path| {
@@ -210,12 +213,12 @@ fn has_become_another_program(pid: i32) -> bool {
     flags.and_then(|flags| flags.parse::<u32>().ok()).is_some_and(|flags| flags & ONLY_A_FORK == 0)
 }
 
-/// The next child that has ended, and how; it stays there to be waited for.
+/// The next child that has exited, and its wait status; it stays a zombie.
 fn next_end() -> Option<(i32, i32)> {
     let mut info = std::mem::MaybeUninit::<libc::siginfo_t>::zeroed();
     let options = libc::WEXITED | libc::WNOWAIT;
-    // SAFETY: the call fills what it is given, or leaves the zeros, which are valid; of a child that
-    // has ended it tells number and status.
+    // SAFETY: the call fills `info`, or leaves its zeros, which are valid; for a child that has
+    // exited it sets PID and status.
     let (pid, code, status) = unsafe {
         if libc::waitid(libc::P_ALL, 0, info.as_mut_ptr(), options) != 0 {
             return None;
@@ -229,7 +232,7 @@ fn next_end() -> Option<(i32, i32)> {
 
 fn close_range(first: RawFd, last: RawFd) {
     let (Ok(from), Ok(to)) = (u32::try_from(first), u32::try_from(last)) else { return };
-    // SAFETY: nobody in this process uses any of them.
+    // SAFETY: nothing in this process uses any of them.
     unsafe {
         if from <= to && libc::syscall(libc::SYS_close_range, from, to, 0) != 0 {
             for descriptor in first..=last.min(MOST_DESCRIPTORS) {
@@ -283,7 +286,7 @@ mod tests {
         build.release();
         let missing = Command::new("/nowhere/cargo");
         assert_eq!(BuildProcess::spawn(missing).unwrap_err().kind(), io::ErrorKind::NotFound);
-        // However little it does, and however fast.
+        // However fast it fails.
         for _ in 0..50 {
             let missing = Command::new("/nowhere/cargo");
             assert!(BuildProcess::spawn(missing).is_err());

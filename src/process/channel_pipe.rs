@@ -1,17 +1,17 @@
-//! The pipes between a supervised process and us, besides its output.
+//! The pipes between a supervised process and us besides its output.
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 
-/// The way from the worker's side of a channel to us.
+/// The pipe of a worker's channel.
 pub struct ChannelPipe {
     pub(super) reader: OwnedFd,
-    /// The worker's end, and how it comes by it.
+    /// The worker's end.
     pub(super) worker: Option<OwnedFd>,
     pub(super) worker_end: WorkerEnd,
 }
 
-/// The way to whoever supervises a process: what is sent wakes them.
+/// Wakes the supervisor of a process.
 pub struct Waker(OwnedFd);
 
 impl Waker {
@@ -21,16 +21,16 @@ impl Waker {
     }
 }
 
-/// What a process waits at before it ends. It has been told that somebody stands there.
+/// A process that has been told to wait before it exits, while its test's leaks are looked for.
 pub struct HeldExit(pub(super) OwnedFd);
 
 impl HeldExit {
     pub(super) fn knock(&self) {
-        // It has not waited, which is its own matter.
+        // The first byte tells the process that a second one will come.
         let _ = rustix::io::write(&self.0, b".");
     }
 
-    /// The process ends.
+    /// Lets the process exit.
     pub fn release(self) {
         self.knock();
     }
@@ -47,7 +47,7 @@ pub(super) enum WorkerEnd {
 }
 
 impl ChannelPipe {
-    /// A pipe that libtest's `--logfile` can write to.
+    /// A pipe for libtest's `--logfile`.
     pub fn for_logfile() -> io::Result<ChannelPipe> {
         let (reader, worker) = std::io::pipe()?;
         Ok(ChannelPipe {
@@ -65,18 +65,18 @@ impl ChannelPipe {
         Ok(ChannelPipe { reader: reader.into(), worker, worker_end: WorkerEnd::Stdin })
     }
 
-    /// A way for orders to the supervisor of a process.
+    /// A pipe that only wakes the supervisor.
     pub fn waker() -> io::Result<(ChannelPipe, Waker)> {
         let (reader, writer) = std::io::pipe()?;
         let wire = ChannelPipe { reader: reader.into(), worker: None, worker_end: WorkerEnd::Kept };
         Ok((wire, Waker(writer.into())))
     }
 
-    /// The path to hand to `--logfile`.
+    /// The argument of `--logfile`.
     ///
-    /// On Linux the worker opens our own descriptor by its path below `/proc`: so none is
-    /// inherited, and the one that libtest opens closes itself on exec. Neither a test nor
-    /// its children see anything of it.
+    /// On Linux the worker opens our own descriptor by its path below `/proc`: it inherits nothing,
+    /// and the descriptor that libtest opens is closed on exec. Neither a test nor its children can
+    /// see it.
     pub fn logfile_path(&self) -> String {
         let Some(fd) = self.worker.as_ref().map(AsRawFd::as_raw_fd) else { return String::new() };
         if cfg!(target_os = "linux") {

@@ -1,4 +1,4 @@
-//! A child of ours, however it was started.
+//! A child process of ours, spawned or forked by a fork server.
 
 use std::io;
 use std::process::{Child, ExitStatus};
@@ -37,7 +37,7 @@ impl Process {
     }
 }
 
-/// Waits for the end of a child that std does not know.
+/// Waits for a child that std does not know.
 #[cfg(target_os = "linux")]
 pub fn wait_for(pid: Pid) -> io::Result<ExitStatus> {
     use rustix::process::{WaitOptions, waitpid};

@@ -1,7 +1,7 @@
-//! Time as the run lives it: none passes while the run is stopped (Ctrl-Z). All deadlines and
-//! durations of a run are told by this clock.
+//! The run's clock, which does not advance while the run is stopped (Ctrl-Z). All deadlines and
+//! durations of a run are measured by it.
 //!
-//! There is one for the whole process, since it is the process that is stopped.
+//! There is one clock for the whole process, because it is the process that is stopped.
 
 #![cfg_attr(not(unix), allow(dead_code, reason = "nobody stops a run there"))]
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 static CLOCK: Mutex<Clock> = Mutex::new(Clock::new());
 
-/// Now. During a pause this is the moment at which it began: whoever wakes up before the end
-/// of the pause is noted sees no deadline pass.
+/// The current time. During a pause this is the start of the pause: a thread that wakes up before
+/// the end of the pause is recorded sees no deadline pass.
 pub fn now() -> Instant {
     clock().at(Instant::now())
 }
@@ -19,20 +19,20 @@ pub fn since(began: Instant) -> Duration {
     now().saturating_duration_since(began)
 }
 
-/// So long after that moment. The one way to add to a moment: a duration may be anything that
-/// somebody wrote down, and what is too long is an age.
+/// The instant this long after another one. All additions go through here: a duration may be
+/// anything that a user configured, and one that is too long means "never".
 pub fn after(moment: Instant, duration: Duration) -> Instant {
     /// Longer than any run, and short enough for the clock of every system.
     const AN_AGE: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
     moment.checked_add(duration.min(AN_AGE)).unwrap_or(moment)
 }
 
-/// So long after now.
+/// The instant this long after now.
 pub fn within(duration: Duration) -> Instant {
     after(now(), duration)
 }
 
-/// What somebody else has measured until now, without the pauses in it.
+/// A duration until now that was measured by another clock, without the pauses in it.
 pub fn without_pauses(took: Duration) -> Duration {
     let clock = clock();
     match clock.pauses.is_empty() {
@@ -55,11 +55,11 @@ fn clock() -> MutexGuard<'static, Clock> {
 
 #[derive(Debug)]
 struct Clock {
-    /// By the system's clock.
+    /// The start of the current pause, by the system's clock.
     since: Option<Instant>,
-    /// All pauses before this one.
+    /// The sum of all earlier pauses.
     paused: Duration,
-    /// From when to when, by the system's clock.
+    /// Start and end of each pause, by the system's clock.
     pauses: Vec<(Instant, Instant)>,
 }
 

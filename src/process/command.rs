@@ -1,4 +1,4 @@
-//! Short commands, run to their ends.
+//! Short commands, run to completion under supervision.
 
 use std::io;
 use std::process::{Command, ExitStatus};
@@ -8,16 +8,16 @@ use super::event::{ProcessEvent, Role, Stream, TerminateMode};
 use super::platform::Supervised;
 use super::process_groups::ProcessGroups;
 
-/// What a short command printed, or why it did not end well.
+/// The output and exit status of a command.
 #[derive(Debug)]
 pub struct CommandOutput {
     pub stdout: Vec<u8>,
     pub stderr: Vec<u8>,
-    /// None where it was ended at the deadline.
+    /// None if it was killed at the deadline.
     pub status: Option<ExitStatus>,
 }
 
-/// Runs a command to its end, or ends it at the deadline.
+/// Runs a command until it exits, or kills it at the deadline.
 pub fn run(
     command: Command,
     groups: &ProcessGroups,
@@ -106,7 +106,7 @@ mod tests {
         assert_eq!(describe(printed.status.unwrap()), "exit code 3");
     }
 
-    /// Where we are late, that is not its fault.
+    /// If we notice a deadline late, that is not the fault of the process.
     #[cfg(target_os = "linux")]
     #[test]
     fn what_was_written_before_a_deadline_is_read_before_it_is_told() {

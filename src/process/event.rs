@@ -1,4 +1,4 @@
-//! What a supervised process does, what it is for, and what is asked of it.
+//! What a supervised process does next.
 
 use std::process::ExitStatus;
 
@@ -6,24 +6,24 @@ use std::process::ExitStatus;
 pub enum Stream {
     Stdout,
     Stderr,
-    /// What tells us the verdicts, apart from what tests print.
+    /// The channel pipe, which carries the results of tests apart from what tests print.
     Channel,
 }
 
-/// What a supervised process did next.
+/// An event of a supervised process.
 #[derive(Debug)]
 pub enum ProcessEvent {
-    /// It wrote something: the bytes are in the caller's buffer.
+    /// It wrote to a stream; the bytes are in the caller's buffer.
     Output(Stream),
-    /// It has exited, and all that it had written has been told; what it started may still
-    /// be there, and is ended next.
+    /// It has exited, and all of its output has been returned. It is not reaped yet: processes that
+    /// it started may still run, and its process group is killed next.
     Exited,
-    /// It is gone, and its group with it.
+    /// It has been reaped, and its process group has been killed.
     Reaped(ExitStatus),
-    /// Nothing happened until the given instant.
+    /// Nothing happened before the deadline.
     DeadlinePassed,
-    /// It is stopped because it wants the terminal, and that is not ours to give: told once. It
-    /// goes on as soon as it is.
+    /// It is stopped because it tried to use the terminal, and the terminal is not ours to lend.
+    /// Reported once; the process continues as soon as it can have the terminal.
     #[cfg_attr(not(target_os = "linux"), allow(dead_code))]
     WantsTerminal,
     /// Its channel is not its own any more: it was closed before the end of the process, or

@@ -1,8 +1,8 @@
-//! How processes end.
+//! Exit statuses in words.
 
 use std::process::ExitStatus;
 
-/// The signal that ended a process, where one did.
+/// The signal that terminated a process, if one did.
 pub fn terminating_signal(status: ExitStatus) -> Option<i32> {
     #[cfg(unix)]
     return std::os::unix::process::ExitStatusExt::signal(&status);
@@ -13,7 +13,7 @@ pub fn terminating_signal(status: ExitStatus) -> Option<i32> {
     }
 }
 
-/// How the end of a process reads: `exit code 3`, `SIGSEGV`.
+/// An exit status in words: `exit code 3`, `SIGSEGV`.
 pub fn describe(status: ExitStatus) -> String {
     #[cfg(unix)]
     if let Some(signal) = terminating_signal(status) {

@@ -1,5 +1,5 @@
-//! A prepared process of a test binary: loaded, and stopped before any code of the program has
-//! run. Workers are forked from it, which saves them the loader's work.
+//! A fork server: a process of a test binary that is loaded, and stopped before any code of the
+//! program runs. Workers are forked from it, which saves them the work of the dynamic loader.
 //!
 //! They are our own children all the same, so that everything about them is as if we had
 //! started them. The agent's side, and what a request looks like, is in `agent/fork_server.rs` and
@@ -32,32 +32,32 @@ mod fork_request;
 
 use fork_request::{DESCRIPTORS, HEADER, LONGEST_REQUEST, REQUESTS};
 
-/// How long one may take to be loaded, and then to fork. Loading takes some milliseconds; what
-/// takes that long hangs, and would do so in every worker.
+/// How long a fork server may take to be loaded, and a fork to answer. Loading takes some
+/// milliseconds; a process that takes this long hangs, and would hang in every worker.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 pub struct ForkServer {
     child: Child,
-    /// Where its forks are asked.
+    /// The socket that its forks read requests from.
     requests: OwnedFd,
-    /// Set once it has not served: nobody asks again.
+    /// Set once a request has failed: no further ones are sent.
     is_broken: AtomicBool,
-    /// What a command adds to.
+    /// Our environment, which a command's variables are added to.
     environment: BTreeMap<OsString, OsString>,
 }
 
-/// What a prepared process, or one that it has forked, says of itself.
+/// The answer of a fork server or of one of its forks.
 struct Answer {
     error: u32,
     process: Option<Pid>,
 }
 
 impl ForkServer {
-    /// Starts the command, which must load the agent. None where that does not work, or where
-    /// forks of the process would have in common what processes of their own do not.
+    /// Spawns the command, which must load the agent. None if that fails, or if forks of the
+    /// process would share anything that separate processes do not.
     ///
-    /// Must be called from a thread that lives as long as the run: all that is forked dies with
-    /// it, as what it starts itself does.
+    /// Must be called from a thread that lives as long as the run: the forks die with it, as do
+    /// processes that it spawns itself.
     pub fn start(mut command: Command) -> Option<ForkServer> {
         let (requests, its) =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
@@ -65,7 +65,7 @@ impl ForkServer {
         command.stdin(its).stdout(Stdio::null()).stderr(Stdio::null());
         command.process_group(0).env(REQUESTS, "0");
         let child = command.spawn().ok()?;
-        // It holds our copy of the process's end.
+        // It holds our copy of the server's end.
         drop(command);
         let environment = std::env::vars_os().collect();
         let prepared =
@@ -75,9 +75,9 @@ impl ForkServer {
         (is_ready && procfs::is_alone(prepared.child.id(), DESCRIPTORS)).then_some(prepared)
     }
 
-    /// Makes a process that does what the command says, with these as its channel, stdout and
-    /// stderr; `channel` is our end of the first. None: there is no such process, and has to be
-    /// started.
+    /// Forks a process that runs the command, with these descriptors as its channel, stdout and
+    /// stderr; `channel` is our end of the first. None if that failed, and the command has to be
+    /// spawned.
     pub fn fork(
         &self,
         command: &Command,
@@ -87,21 +87,21 @@ impl ForkServer {
         let request = self.request(command).filter(|_| !self.is_broken.load(Relaxed))?;
         match ask(&self.requests, &request, &descriptors) {
             Ok(()) => {}
-            // It does not fit through the socket.
+            // It is too long for the socket.
             Err(Errno::MSGSIZE) => return None,
             Err(_) => {
                 self.is_broken.store(true, Relaxed);
                 return None;
             }
         }
-        // Now only who has taken the request holds the other end of the channel.
+        // Now only the fork that has taken the request holds the other end of the channel.
         drop(descriptors);
         let answer = hear_soon(channel);
         if let Ok(Answer { error: 0, process: Some(process) }) = answer {
             return Some(process);
         }
         self.is_broken.store(true, Relaxed);
-        // Who has not answered yet will find nobody to speak to, and ends before its test.
+        // A fork that has not answered yet finds the channel closed, and exits before its test.
         if let Some(process) = answer.ok().and_then(|answer| answer.process) {
             end(process);
         }
@@ -112,7 +112,7 @@ impl ForkServer {
         Pid::from_child(&self.child)
     }
 
-    /// None where it would be too long.
+    /// None if the request would be too long.
     fn request(&self, command: &Command) -> Option<Vec<u8>> {
         let mut variables: BTreeMap<&OsStr, &OsStr> =
             self.environment.iter().map(|(name, value)| (&**name, &**value)).collect();
@@ -141,7 +141,7 @@ impl ForkServer {
 }
 
 impl Drop for ForkServer {
-    /// It ends by itself, and tells which of its forks were not used: they are our children.
+    /// The server exits by itself, and names the forks that were not used: they are our children.
     fn drop(&mut self) {
         let _ = shutdown(&self.requests, Shutdown::Write);
         let mut spares = Vec::new();
@@ -179,10 +179,10 @@ fn ask(requests: &OwnedFd, request: &[u8], descriptors: &[OwnedFd; 3]) -> rustix
     }
 }
 
-/// Nobody is there who could answer, or nobody does.
+/// The other side is gone, or does not answer in time.
 struct Silence;
 
-/// Waits for an answer, but not for ever.
+/// Waits for an answer, up to the timeout.
 fn hear_soon(from: &OwnedFd) -> Result<Answer, Silence> {
     let patience = Timespec::try_from(PATIENCE).ok();
     loop {

@@ -1,5 +1,5 @@
-//! Nothing that a run started may outlive it, even if the run is killed without a warning. So
-//! a run is three processes, each the parent of the next:
+//! The guard: no process of a run outlives it, even if the run is killed. With it a run is three
+//! processes, each the parent of the next:
 //!
 //! ```text
 //! user's    the one that the user started: waits, hands signals on, ends as the runner ended
@@ -7,10 +7,9 @@
 //! runner    in the user's process group: it does everything
 //! ```
 //!
-//! Whatever loses its parent below the runner comes home to the runner (but for a build beside
-//! tests, which has a process of its own for that, see `foster`), and to the guard once the runner
-//! is gone. A runner that ends by itself has ended what it wanted to end: then the
-//! guard touches nothing.
+//! Orphans below the runner are reparented to the runner (or to the subreaper of a build that runs
+//! beside tests, see `build_subreaper`), and to the guard once the runner is gone. A runner that
+//! exits by itself has killed what it wanted to kill, and then the guard touches nothing.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -27,7 +26,7 @@ use rustix::process::{
 use super::syscalls::{ForkSide, ReceivedSignal, SignalMask, fork, see_children_end};
 use super::{clock, procfs, reap};
 
-/// What the user's process waits for.
+/// The signals that the launcher waits for.
 const WAITED: [i32; 8] = [
     libc::SIGINT,
     libc::SIGTERM,
@@ -39,24 +38,24 @@ const WAITED: [i32; 8] = [
     libc::SIGCHLD,
 ];
 
-/// A name of its own, which a `pkill` of the command's name does not hit.
+/// Its own process name, so that a `pkill` of the command's name does not hit it.
 const NAME: &std::ffi::CStr = c"partest-guard";
 
-/// The runner may end in order for so long when the user's process is gone: a little longer
-/// than the coordinator gives the tests.
+/// How long the runner may take to exit by itself when the launcher is gone: a little longer than
+/// the coordinator gives the tests.
 const ORDER: Duration = Duration::from_millis(1500);
 
-/// The runner stops its workers before itself; whoever waits for that has a limit.
+/// How long the launcher waits for the runner to stop, which stops its workers first.
 const PATIENCE_FOR_STOP: Duration = Duration::from_secs(1);
 
-/// What the runner tells the guard.
+/// Messages of the runner to the guard.
 const TESTS_BEGIN: u8 = b'b';
 const END_ALL: u8 = b'e';
 
-/// The runner's ends of its lines to the two others; none where there are no others.
+/// The runner's ends of its pipes to launcher and guard; none where there are no such processes.
 #[derive(Debug, Default)]
 pub struct RunnerPipes {
-    /// Signals that the user's process was sent. It ends with that process.
+    /// Carries the signals that the launcher received, and is closed when the launcher dies.
     pub signals: Option<OwnedFd>,
     pub guard: GuardPipe,
 }
@@ -65,28 +64,29 @@ pub struct RunnerPipes {
 pub struct GuardPipe(Option<OwnedFd>);
 
 impl GuardPipe {
-    /// What lives now beside the runner was left by the build, by design.
+    /// Says that tests are about to start: orphans that exist now were left by the build, on
+    /// purpose.
     pub fn tests_started(&self) {
         self.tell(TESTS_BEGIN);
     }
 
-    /// However the runner ends, nothing of the run may stay.
+    /// Has the guard kill all that is left of the run, however the runner exits.
     pub fn kill_all(&self) {
         self.tell(END_ALL);
     }
 
     fn tell(&self, what: u8) {
         if let Some(guard) = &self.0 {
-            // A guard that is gone takes the user's process with it, and we notice that.
+            // If the guard is gone the launcher exits as well, and the runner notices that.
             let _ = rustix::io::write(guard, &[what]);
         }
     }
 }
 
-/// Goes on in the runner; the two other processes end in here. Must come before the first
-/// thread.
+/// Forks guard and runner. Returns in the runner; the two other processes exit in here. Must be
+/// called before the first thread is started.
 ///
-/// Where the system has no room for more processes the run goes on without a guard.
+/// If the system refuses more processes, the run goes on without a guard.
 pub fn start_guard() -> RunnerPipes {
     chain().unwrap_or_default()
 }
@@ -121,7 +121,7 @@ fn chain() -> io::Result<RunnerPipes> {
             tell_pid(to_tell_whom, runner);
             Guard::new(runner).watch(signals, from_runner)
         }
-        // No room for a guard: its place is the runner's.
+        // The process that would have been the guard is the runner.
         Err(_) => {
             former.restore();
             tell_pid(to_tell_whom, getpid());
@@ -131,7 +131,7 @@ fn chain() -> io::Result<RunnerPipes> {
 }
 
 fn tell_pid(pipe: OwnedFd, pid: Pid) {
-    // Without it the user's process cannot stop the run, and nothing else is lost.
+    // Without it the launcher cannot stop the run; nothing else is lost.
     let _ = rustix::io::write(pipe, &pid.as_raw_pid().to_ne_bytes());
 }
 
@@ -173,13 +173,14 @@ impl Users {
         }
     }
 
-    /// The runner compares with what it was sent itself.
+    /// The runner may have received the same signal itself, and counts it once.
     fn hand_on(&self, sent: ReceivedSignal) {
-        // Nobody listens any more once the run is over.
+        // The pipe is closed once the run is over.
         let _ = rustix::io::write(&self.to_runner, &sent.to_bytes());
     }
 
-    /// The runner first: otherwise a quick SIGCONT would find it still about to stop.
+    /// Stops after the runner: otherwise a quick SIGCONT could reach the runner before it has
+    /// stopped.
     fn stop(&self) {
         if let Some(runner) = self.runner {
             let until = clock::after(Instant::now(), PATIENCE_FOR_STOP);
@@ -197,12 +198,12 @@ impl Users {
     }
 }
 
-/// Ends as another process ended, without a second core file.
+/// Exits as another process exited, without a second core file.
 fn end_like(status: WaitStatus) -> ! {
     if let Some(signal) = status.terminating_signal() {
         let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
         let _ = signal_hook::low_level::emulate_default_handler(signal);
-        // A signal that does not end us: as a shell would tell it.
+        // The signal does not terminate us: the exit code that a shell would use.
         std::process::exit(128 + signal)
     }
     std::process::exit(status.exit_status().unwrap_or(1))
@@ -210,13 +211,13 @@ fn end_like(status: WaitStatus) -> ! {
 
 struct Guard {
     runner: Pid,
-    /// The user's process group, in which cargo and all of the build is.
+    /// The user's process group, which contains cargo and the whole build.
     group: Pid,
-    /// What the build left running by design; none before the tests have begun.
+    /// What the build left running on purpose; none before the tests have started.
     spared: Option<Vec<u32>>,
-    /// How the runner ended.
+    /// The exit status of the runner.
     ended: Option<WaitStatus>,
-    /// When the runner has to have ended, because the user's process is gone.
+    /// When the runner is killed, because the launcher is gone.
     until: Option<Instant>,
     ends_all: bool,
 }
@@ -226,8 +227,8 @@ impl Guard {
         let group = getpgrp();
         SignalMask::full().block();
         let _ = rustix::thread::set_name(NAME);
-        // None of the three is refused to a process that was just born; without them the
-        // guard guards less, and the run is the same.
+        // None of the three fails in a new process. Without them the guard would find less, and the
+        // run would be the same.
         let _ = setpgid(None, None);
         let _ = set_child_subreaper(Some(getpid()));
         Guard { runner, group, spared: None, ended: None, until: None, ends_all: false }
@@ -247,10 +248,11 @@ impl Guard {
         end_like(status)
     }
 
-    /// False once the runner's line has ended, and the runner with it.
+    /// Waits for a message of the runner, or for the launcher to die. Returns false once the
+    /// runner's pipe is closed, because the runner has exited.
     fn hears(&mut self, users: &OwnedFd, runner: &OwnedFd) -> bool {
         let mut fds = vec![PollFd::new(runner, PollFlags::IN)];
-        // Only its end is of interest: the rest is for the runner.
+        // Only its being closed matters; its contents are for the runner.
         if self.until.is_none() {
             fds.push(PollFd::new(users, PollFlags::empty()));
         }
@@ -288,7 +290,7 @@ impl Guard {
             match waitpid(Some(self.runner), WaitOptions::empty()) {
                 Ok(Some((_, status))) => self.ended = Some(status),
                 Ok(None) | Err(Errno::INTR) => {}
-                // Somebody else has waited for it: cannot happen.
+                // Cannot happen: nothing else waits for it.
                 Err(_) => std::process::exit(1),
             }
         }
@@ -311,7 +313,8 @@ impl Guard {
         children
     }
 
-    /// Ends what came home, and what comes home because of that.
+    /// Kills the orphans that were reparented to the guard, and those that are reparented when
+    /// their own parents are killed.
     fn end_what_is_left(&mut self) {
         loop {
             self.reap();
@@ -324,8 +327,8 @@ impl Guard {
         }
     }
 
-    /// Before the tests only cargo and what it runs are: they stay in their group, and what
-    /// they leave running by design leaves it.
+    /// Before the tests there are only cargo and what it runs, which stay in the user's process
+    /// group. What they leave running on purpose leaves that group.
     fn is_of_run(&self, child: u32) -> bool {
         match &self.spared {
             Some(spared) => !spared.contains(&child),

@@ -1,4 +1,4 @@
-//! Signals to processes, to their groups, and to all that they have started.
+//! Sending signals to processes, process groups and process trees.
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
@@ -27,13 +27,13 @@ pub fn signal_group(pid: u32, signal: ForwardedSignal) {
             ForwardedSignal::Quit => Signal::QUIT,
         },
     );
-    // A stopped process takes its signal only when it goes on.
+    // A stopped process handles the signal only once it continues.
     send(pid, Signal::CONT);
 }
 
 fn send(pid: u32, signal: Signal) {
     if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
-        // ESRCH: nobody is left in the group, which is what was wanted.
+        // ESRCH: the group is empty, which is as good.
         let _ = kill_process_group(pid, signal);
     }
 }
@@ -58,7 +58,7 @@ pub fn continue_tree(pid: u32) {
     signal_tree(pid, Signal::CONT);
 }
 
-/// The youngest first, so that none is left without its parent while it is looked for.
+/// Descendants come first, so that none of them loses its parent before it is found.
 fn signal_tree(pid: u32, signal: Signal) {
     for child in procfs::children_of(&pid.to_string()) {
         signal_tree(child, signal);
@@ -73,7 +73,7 @@ pub fn terminate(pid: u32) {
 
 fn signal_one(pid: u32, signal: Signal) {
     if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
-        // It may have ended by itself.
+        // It may have exited by itself.
         let _ = rustix::process::kill_process(pid, signal);
     }
 }

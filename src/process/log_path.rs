@@ -1,22 +1,22 @@
-//! The path by which libtest opens its `--logfile`, and who else may open it.
+//! The path of libtest's `--logfile`, and which process may open it.
 //!
-//! On Linux it is one of our own descriptors, below `/proc`. A test that starts its own binary
-//! with its own arguments hands the path on, and what the other process writes there must not be
-//! taken for the worker's. So the path leads nowhere as soon as libtest has opened it: the worker's
-//! stdout is full until then, and libtest opens its log before it writes the first line of its
-//! report, and that before its first test. Where a worker cannot be held up so, we look at that
-//! first line whether anybody else may have been there. Elsewhere than on Linux the worker inherits
-//! the descriptor, and nobody looks.
+//! On Linux it is the path of one of our own descriptors, below `/proc`. A test that starts its own
+//! binary with its own arguments passes the path on, and what that process writes must not be taken
+//! for the worker's results. So the path is closed as soon as libtest has opened it: until then the
+//! worker's stdout is full, and libtest opens its log before it writes the header of its report,
+//! which comes before its first test. If a worker cannot be blocked that way, we check when the
+//! header arrives whether another process may have opened the path. On other platforms than Linux
+//! the worker inherits the descriptor, and nothing is checked.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
 use super::procfs;
 
-/// The first line of libtest's report: `running 3 tests`. Behind it tests run.
+/// The start of the header of libtest's report, `running 3 tests`, after which tests run.
 const HEAD: &[u8] = b"running ";
 
-/// No more is read at once until that line is there: the channel is to be read before what tests
-/// print.
+/// The most that is read at once before the header: the channel has to be read before the output of
+/// tests.
 pub const HEAD_AT_ONCE: usize = 32;
 
 pub struct LogPath {
@@ -37,12 +37,13 @@ impl LogPath {
         self.end.as_raw_fd()
     }
 
-    /// Whether libtest may still be about to open it, and nobody else has been kept from it.
+    /// Whether the path still leads to the pipe, because libtest may not have opened it yet.
     pub fn is_open(&self) -> bool {
         !self.is_closed
     }
 
-    /// Takes what the worker prints; true when libtest has opened its log.
+    /// Takes output of the worker. Returns true once the header is complete, so that libtest has
+    /// opened its log.
     pub fn hears_the_head(&mut self, printed: &[u8]) -> bool {
         self.head.extend_from_slice(printed);
         let is_there = self.head.windows(HEAD.len()).any(|part| part == HEAD);
@@ -50,31 +51,31 @@ impl LogPath {
         is_there
     }
 
-    /// From now on the path leads nowhere, and our copy of the pipe's end is closed: the pipe ends
-    /// when the worker has closed its own.
+    /// Makes the path lead to `/dev/null`, and closes our copy of the pipe's writing end, so that
+    /// the pipe ends when the worker closes its own.
     pub fn close(&mut self) {
         self.is_closed = true;
         #[cfg(target_os = "linux")]
         if let Ok(null) = std::fs::File::options().write(true).open("/dev/null") {
-            // Both are there, so there is no reason why it should not be done.
+            // Both descriptors are open, so that the call cannot fail.
             let _ = rustix::io::dup3(&null, &mut self.end, rustix::io::DupFlags::CLOEXEC);
         }
     }
 }
 
-/// Holds a worker up where it has opened its log and no test runs yet.
+/// Blocks a worker between opening its log and its first test.
 #[cfg(target_os = "linux")]
 pub struct StdoutGate {
-    /// Tells when the log is opened.
+    /// An inotify instance that watches for the log being opened.
     openings: OwnedFd,
-    /// How much stands in the worker's stdout that it has not written.
+    /// How many bytes in the worker's stdout are ours.
     filled: usize,
 }
 
 #[cfg(target_os = "linux")]
 impl StdoutGate {
-    /// Before the worker is started; `stdout` is its end of the pipe. None where the system has no
-    /// more room for that.
+    /// Fills the worker's stdout before it is started; `stdout` is its end of the pipe. None if the
+    /// system is out of inotify instances.
     pub fn new(log_path: &LogPath, stdout: &std::io::PipeWriter) -> Option<StdoutGate> {
         use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
         let openings = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).ok()?;
@@ -85,27 +86,27 @@ impl StdoutGate {
         Some(StdoutGate { openings, filled })
     }
 
-    /// Waits until the log is opened, and says whether it is. Not for long: a process may end
-    /// before that, or print something and wait for somebody to read it.
+    /// Waits until the log is opened, and returns whether it is. Not for long: a process may exit
+    /// before that, or print something and wait until it is read.
     pub fn wait(&self, process: Option<&OwnedFd>) -> bool {
         use rustix::event::{PollFd, PollFlags, Timespec, poll};
         const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 250_000_000 };
         let mut fds = vec![PollFd::new(&self.openings, PollFlags::IN)];
         fds.extend(process.map(|process| PollFd::new(process, PollFlags::IN)));
-        // Interrupted by a signal, it has not been opened as far as we know.
+        // After an interruption by a signal it counts as not opened.
         let _ = poll(&mut fds, Some(&PATIENCE));
         fds[0].revents().contains(PollFlags::IN)
     }
 
-    /// Lets it go on; `stdout` is our end of the pipe.
+    /// Unblocks the worker; `stdout` is our end of the pipe.
     pub fn lift(self, mut stdout: &std::fs::File) -> std::io::Result<()> {
         std::io::Read::read_exact(&mut stdout, &mut vec![0; self.filled])
     }
 }
 
-/// Whether nobody but the worker can have written to the pipe, and nobody can in future, seen
-/// after its path leads nowhere: it has started no process yet; or none of ours has it open, and
-/// nothing has come through it.
+/// Whether no process but the worker has written to the pipe or ever can, after its path has been
+/// closed: either the worker has not started any process, or no descendant of ours has the pipe
+/// open and nothing has been written to it.
 pub fn is_workers_alone(worker: u32, reader: &impl AsFd) -> bool {
     if !cfg!(target_os = "linux") || !procfs::has_had_children(worker) {
         return true;
@@ -114,7 +115,7 @@ pub fn is_workers_alone(worker: u32, reader: &impl AsFd) -> bool {
     let pipe = format!("pipe:[{}]", pipe.st_ino);
     let mut descendants = procfs::descendants(std::process::id()).into_iter();
     let is_held = descendants.any(|process| process != worker && procfs::holds(process, &pipe));
-    // In this order: who holds it no longer has written before.
+    // In this order: a process that has closed the pipe has written before that.
     !is_held && rustix::io::ioctl_fionread(reader).is_ok_and(|waiting| waiting == 0)
 }
 
@@ -139,7 +140,7 @@ mod tests {
         }
     }
 
-    /// By the path that libtest was given.
+    /// The processes open the path as libtest does.
     #[cfg(target_os = "linux")]
     #[test]
     fn whoever_opens_a_closed_ledger_writes_to_nobody() {

@@ -1,9 +1,9 @@
-//! Child processes under supervision: how they are started, what they do, how they end.
+//! Processes of the run: how they are spawned, supervised, inspected, killed and reaped.
 //!
-//! The one place where platforms differ: `platform` is the face that they have in common. On Unix
-//! `supervised` waits for all streams and the end of a process in one `poll`; `portable` does the
-//! same with a thread for each stream, and is what every other platform uses. All `unsafe` of the
-//! command is in here.
+//! Platforms differ only in here, and `platform` re-exports what all of them have. On Unix
+//! `supervised` waits for all streams and the exit of a process in one `poll`; `portable` does the
+//! same with a thread for each stream, on every other platform. All `unsafe` code of the command is
+//! in this folder.
 
 #[cfg(target_os = "linux")]
 pub mod build_process;

@@ -1,4 +1,4 @@
-//! Where no process can take in what a build leaves: no tests run beside it.
+//! A build without a subreaper, as on every system but Linux: no tests run beside it.
 
 use std::io;
 use std::process::{Child, ChildStdout, Command, ExitStatus};

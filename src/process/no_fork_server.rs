@@ -1,4 +1,4 @@
-//! Where no process can be prepared, because there is no agent: all are started.
+//! No fork server, as on every system but Linux: all workers are spawned.
 
 use std::process::Command;
 

@@ -1,6 +1,6 @@
-//! No guard: elsewhere a run that is killed leaves behind what it had started.
+//! No guard, as on every system but Linux: a run that is killed leaves its processes behind.
 
-/// The lines of a run that is one process.
+/// The pipes of a run that is a single process: none.
 #[derive(Debug, Default)]
 pub struct RunnerPipes {
     #[cfg(unix)]

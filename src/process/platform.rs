@@ -1,4 +1,4 @@
-//! One face for what platforms do in ways of their own.
+//! What every platform has, from the file that implements it on this one.
 
 #[cfg(target_os = "linux")]
 pub use super::build_process::BuildProcess;

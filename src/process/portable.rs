@@ -1,6 +1,6 @@
-//! Supervision by threads: one for each stream, and one look at the process now and then.
+//! Supervision by threads: one thread for each stream, and polling for the exit.
 //!
-//! Not responsible for process groups: what a worker leaves behind is not found here.
+//! Process groups are not handled here: what a worker leaves running is not found.
 
 use std::io::{self, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -14,24 +14,24 @@ use super::event::{ProcessEvent, Role, Stream, TerminateMode};
 use super::no_fork_server::ForkServer;
 use super::process_groups::ProcessGroups;
 
-/// How often the end of the process is looked for.
+/// How often the exit of the process is polled for.
 const TICK: Duration = Duration::from_millis(10);
 
 /// What it has written on its way out is read within that time, on a busy machine too. Only who leaves
 /// a child with one of the pipes costs all of it: where they are closed, nothing is waited for.
 const SOON: Duration = Duration::from_millis(200);
 
-/// How much may still be told after the end of the process: what its pipes have held. More than
-/// that comes from somebody else, who must not hold us up.
+/// How much may still be returned once the process has exited: what its pipes can hold. Anything
+/// beyond that comes from another process, which must not keep us waiting.
 const ALLOWANCE: usize = 2 * 64 * 1024;
 
 pub struct Supervised<'g> {
     child: Child,
     groups: &'g ProcessGroups,
     chunks: Receiver<Chunk>,
-    /// One that came after the deadline, which is told first.
+    /// A chunk that was read after the deadline, which is returned first.
     held: Option<Chunk>,
-    /// The deadline that has passed, and when that was noticed.
+    /// The deadline that has passed, and when we noticed.
     passed: Option<(Instant, Instant)>,
     status: Option<ExitStatus>,
     allowance: usize,
@@ -44,19 +44,19 @@ struct Chunk {
     at: Instant,
 }
 
-/// libtest can write its log to a file only, where there is no `/dev/fd`: nothing here, so
-/// every test is judged by exit code.
+/// Without `/dev/fd` libtest can write its log only to a file: there is no channel, and each test
+/// is judged by its exit code. The pipe only wakes the supervisor.
 #[cfg(not(unix))]
 pub struct ChannelPipe(Sender<Chunk>, Receiver<Chunk>);
 
-/// The way to whoever supervises a process: what is sent wakes them.
+/// Wakes the supervisor of a process.
 #[cfg(not(unix))]
 pub struct Waker(Sender<Chunk>);
 
 #[cfg(not(unix))]
 impl Waker {
     pub fn send(&self) {
-        // Nobody supervises it any more.
+        // Fails if nobody supervises the process any more.
         let chunk = Chunk { stream: Stream::Channel, bytes: Vec::new(), at: Instant::now() };
         let _ = self.0.send(chunk);
     }
@@ -64,7 +64,7 @@ impl Waker {
 
 #[cfg(not(unix))]
 impl ChannelPipe {
-    /// A way for orders to the supervisor of a process.
+    /// A pipe that only wakes the supervisor.
     pub fn waker() -> io::Result<(ChannelPipe, Waker)> {
         let (sender, chunks) = channel();
         Ok((ChannelPipe(sender.clone(), chunks), Waker(sender)))
@@ -89,7 +89,7 @@ pub enum HeldExit {}
 
 #[cfg(not(unix))]
 impl HeldExit {
-    /// The process ends.
+    /// Lets the process exit.
     pub fn open(self) {
         match self {}
     }
@@ -111,7 +111,7 @@ impl<'g> Supervised<'g> {
     }
 }
 
-/// Nothing here tells which processes a worker left behind.
+/// Orphans are not found here.
 #[cfg(not(unix))]
 pub fn become_subreaper() {}
 
@@ -128,18 +128,18 @@ pub fn spawn_detached(_command: Command) -> io::Result<Child> {
     Err(io::Error::other("fixtures stay up on Unix systems only"))
 }
 
-/// There is no such bound here: the tests run without it.
+/// There is no such limit here: the tests run without it.
 #[cfg(not(unix))]
 pub fn limit_memory(_command: &mut Command, _bytes: u64) {}
 
-/// Ctrl-C reaches it by itself, and nothing else ends it early.
+/// Ctrl-C reaches the processes by itself, and nothing else terminates them early.
 #[cfg(not(unix))]
 pub fn terminate_tree(_pid: u32) {}
 
 #[cfg(not(unix))]
 pub fn terminate(_pid: u32) {}
 
-/// Whether a child has ended cannot be asked by its number.
+/// Whether a child has exited cannot be found out by its PID.
 #[cfg(not(unix))]
 pub fn has_exited(_pid: u32) -> bool {
     false
@@ -165,7 +165,7 @@ impl<'g> Supervised<'g> {
         groups: &'g ProcessGroups,
         role: Role,
     ) -> io::Result<Self> {
-        // Only a fixture is told something by the end of its input.
+        // Only a fixture is stopped by closing its input.
         let stdin = if role == Role::Fixture { Stdio::piped() } else { Stdio::null() };
         command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn()?;
@@ -182,7 +182,7 @@ impl<'g> Supervised<'g> {
         Ok(Supervised { child, groups, chunks, held, passed, status, allowance })
     }
 
-    /// Neither its end nor a deadline waits for anybody who keeps writing.
+    /// A process that keeps writing delays neither its exit nor a deadline.
     pub fn next(
         &mut self,
         until: Option<Instant>,
@@ -215,7 +215,7 @@ impl<'g> Supervised<'g> {
                     return Ok(ProcessEvent::Reaped(status));
                 }
                 (Err(RecvTimeoutError::Disconnected), None) => {
-                    // It has closed its streams, and may live on.
+                    // It has closed its streams, and may go on running.
                     thread::sleep(TICK);
                 }
                 _ => {}
@@ -227,8 +227,7 @@ impl<'g> Supervised<'g> {
         }
     }
 
-    /// When it was noticed that it is too late for this deadline: what was read before that has
-    /// come in time.
+    /// When we noticed that the deadline has passed. What was read before that is in time.
     fn when_passed(&mut self, until: Option<Instant>) -> Option<Instant> {
         let until = until.filter(|until| clock::now() >= *until)?;
         match self.passed {
@@ -252,17 +251,17 @@ impl<'g> Supervised<'g> {
         self.child.id()
     }
 
-    /// Nobody listens: there is no agent here.
+    /// There is no agent here that would handle it.
     #[cfg(not(unix))]
     pub fn signal(&self, _signal: i32) {}
 
-    /// Nobody tells.
+    /// Not known here.
     #[cfg(not(unix))]
     pub fn stopped_by(&self) -> Option<String> {
         None
     }
 
-    /// A console tells everybody by itself.
+    /// A console sends Ctrl-C to every process by itself.
     #[cfg(not(unix))]
     pub fn terminal_signal(
         &self,
@@ -272,7 +271,7 @@ impl<'g> Supervised<'g> {
     }
 
     pub fn terminate(&mut self, _how: TerminateMode) {
-        // It may have ended by itself just now.
+        // It may have exited by itself just now.
         let _ = self.child.kill();
     }
 }

@@ -1,6 +1,7 @@
-//! What the system tells about a worker's threads and the processes of its tests.
+//! What the kernel tells about a process or a thread in `/proc`.
 //!
-//! Only Linux tells it, below `/proc`; elsewhere there is no agent that would ask.
+//! Only Linux has these files. Elsewhere everything in here finds nothing, and there is no agent
+//! whose reports would need it.
 
 #[cfg(target_os = "linux")]
 use std::ffi::{OsStr, OsString};
@@ -8,24 +9,22 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-/// The kernel's unit of time, of which there are a hundred in a second; since the system was
-/// started.
+/// The kernel's unit of time in these files, usually a hundredth of a second.
 pub type Ticks = u64;
 
-/// A thread or a process, as it was when it was looked at.
+/// The state of a thread or a process at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TaskStatus {
-    /// Whether it waits for something: it has had its time on a processor, and is not about to
-    /// end by itself. One that wants a processor, or waits for a disk, does not stay as it is,
-    /// and on a busy machine it may be about to end for long.
+    /// Whether it sleeps or is stopped, and so is not about to exit by itself. One that is runnable
+    /// or waits for a disk does not stay as it is, and on a busy machine it can take long to exit.
     pub is_idle: bool,
-    /// The processor time that it has used so far.
+    /// The CPU time that it has used so far.
     pub cpu_time: Duration,
-    /// How long ago it was started.
+    /// The time since its start.
     pub age: Duration,
 }
 
-/// What the kernel tells of a process or a thread in one line (proc(5), `/proc/PID/stat`).
+/// A process's or a thread's line in `/proc/PID/stat` (proc(5)).
 pub(super) struct Stat(String);
 
 impl Stat {
@@ -37,7 +36,8 @@ impl Stat {
         fs::read_to_string(format!("/proc/{task}/stat")).ok().map(Stat)
     }
 
-    /// By the numbers of proc(5). The name in brackets, which may hold anything, is the second.
+    /// A field by its number in proc(5). The second one, in parentheses, is the name, which may
+    /// contain anything.
     fn field(&self, number: usize) -> Option<&str> {
         self.0.rsplit_once(')')?.1.split_whitespace().nth(number - 3)
     }
@@ -55,7 +55,7 @@ impl Stat {
         self.field(4)?.parse().ok()
     }
 
-    /// Its group and its session.
+    /// The IDs of its process group and of its session: the PIDs of their leaders.
     pub(super) fn leaders(&self) -> Option<[u32; 2]> {
         Some([self.field(5)?.parse().ok()?, self.field(6)?.parse().ok()?])
     }
@@ -64,16 +64,16 @@ impl Stat {
         self.number(22)
     }
 
-    /// Whether it was forked and has not become another program since.
+    /// Whether it was forked and has not executed another program since.
     pub(super) fn is_fork(&self) -> bool {
         const PF_FORKNOEXEC: u64 = 0x40;
         self.number(9).is_some_and(|flags| flags & PF_FORKNOEXEC != 0)
     }
 
-    /// None where it has ended.
+    /// None if it has exited.
     pub(super) fn seen(&self) -> Option<TaskStatus> {
         let state = self.state().filter(|state| !matches!(state, 'Z' | 'X'))?;
-        // Not `D`: so waits who maps or frees memory, also on the way to its end.
+        // Not `D`: a task that maps or frees memory is in that state too, also while it exits.
         let is_idle = matches!(state, 'S' | 'T' | 't');
         let cpu_time = self.number(14)? + self.number(15)?;
         Some(TaskStatus { is_idle, cpu_time: in_ticks(cpu_time), age: age(self.start_time()?) })
@@ -130,13 +130,14 @@ pub fn is_below(process: rustix::process::Pid, ancestor: rustix::process::Pid) -
     false
 }
 
-/// When a process was started; none where it has ended. Together with its number that is unique.
+/// The start time of a process, or none if it has exited. PID and start time together identify a
+/// process, since PIDs are reused.
 pub fn start_time(pid: u32) -> Option<Ticks> {
     let stat = Stat::of(pid)?;
     stat.start_time().filter(|_| !matches!(stat.state(), None | Some('Z' | 'X')))
 }
 
-/// A process that somebody waits for.
+/// A process as it is shown to the user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProcessInfo {
     pub pid: u32,
@@ -144,7 +145,7 @@ pub struct ProcessInfo {
     pub age: Duration,
 }
 
-/// None where it has ended, or where nobody tells.
+/// None if it has exited, or where there is no `/proc`.
 #[cfg(target_os = "linux")]
 pub fn process_info(pid: u32) -> Option<ProcessInfo> {
     Some(ProcessInfo { pid, age: age(start_time(pid)?), command: command_line(pid) })
@@ -155,8 +156,7 @@ pub fn process_info(_pid: u32) -> Option<ProcessInfo> {
     None
 }
 
-/// The machine's processor time since it was started (proc(5), `/proc/stat`): idle, and all of
-/// it, in ticks.
+/// Whether a process was started as this program.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemCpuTime {
     idle: u64,
@@ -180,7 +180,7 @@ impl SystemCpuTime {
     }
 }
 
-/// Whether SIGKILL is on its way: on a busy machine it takes a while to arrive.
+/// Whether SIGKILL is pending: on a busy machine it takes a while to be delivered.
 pub(super) fn is_killed(pid: u32) -> bool {
     const SIGKILL: u64 = 1 << 8;
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
@@ -196,14 +196,14 @@ pub(super) fn command_line(pid: u32) -> String {
     let words = bytes.split(|byte| *byte == 0).filter(|word| !word.is_empty());
     let words: Vec<String> = words.map(|word| String::from_utf8_lossy(word).into_owned()).collect();
     match words.is_empty() {
-        // A process that is about to become another program, or to end.
+        // The process is in the middle of `execve` or of its exit.
         true => fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim().into(),
         false => words.join(" "),
     }
 }
 
-/// The environment of a process. It is empty for an instant while a program is loaded, and for
-/// ever once the process has ended.
+/// The environment of a process. It is empty for a moment during `execve`, and for good once the
+/// process has exited.
 pub(super) fn environment(pid: u32) -> Option<Vec<u8>> {
     const TRIES: usize = 5;
     (0..TRIES).find_map(|_| {
@@ -218,7 +218,7 @@ pub(super) fn environment(pid: u32) -> Option<Vec<u8>> {
     })
 }
 
-/// The threads that are left of a process whose first one has ended, but for that one.
+/// The threads that remain of a process whose first thread has exited, without that one.
 #[cfg(target_os = "linux")]
 pub fn threads_of_ended(pid: u32) -> Vec<u32> {
     if Stat::of(pid).and_then(|stat| stat.state()) != Some('Z') {
@@ -275,7 +275,7 @@ pub fn holds(process: u32, what: &str) -> bool {
         .any(|target| target.as_os_str() == what)
 }
 
-/// Whether a process has descriptors at all: those of one that ends are closed first.
+/// Whether a process has any descriptors: an exiting process closes them first.
 #[cfg(unix)]
 pub fn has_descriptors(process: u32) -> bool {
     let descriptors = fs::read_dir(format!("/proc/{process}/fd"));

@@ -1,4 +1,4 @@
-//! The ends of our children, by birth and by adoption.
+//! Killing and reaping children: those that we started, and orphans that were reparented to us.
 
 use std::time::Duration;
 
@@ -9,32 +9,32 @@ use rustix::process::{Pid, Signal};
 #[cfg(target_os = "linux")]
 use super::procfs;
 
-/// How often a process is looked at that was killed.
+/// The pause between two checks whether a killed process has exited.
 pub const SOON: Duration = Duration::from_millis(1);
 
-/// Whether a child of ours has ended, reaped or not.
+/// Whether a child of ours has exited, reaped or not.
 pub fn has_exited(pid: u32) -> bool {
     use rustix::process::{WaitId, WaitIdOptions, waitid};
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
-    // An error says that it is no child any more.
+    // An error means that it is no longer a child.
     pid.is_none_or(|pid| !matches!(waitid(WaitId::Pid(pid), options), Ok(None)))
 }
 
-/// The signal that has stopped a child of ours; none where it is not stopped.
+/// The signal that has stopped a child of ours; none if it is not stopped.
 pub(super) fn stopped_by(pid: Pid) -> Option<i32> {
     use rustix::process::{WaitId, WaitIdOptions, waitid};
     let options = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
     waitid(WaitId::Pid(pid), options).ok()??.stopping_signal()
 }
 
-/// Ends some of our children, and waits until they are gone.
+/// Kills some of our children, and waits for them.
 pub fn kill_and_reap(children: &[u32]) {
     use rustix::process::{WaitOptions, kill_process, waitpid};
     let pids = children.iter().filter_map(|pid| Pid::from_raw(i32::try_from(*pid).ok()?));
     let pids: Vec<Pid> = pids.collect();
     for pid in &pids {
-        // It may have ended by itself.
+        // It may have exited by itself.
         let _ = kill_process(*pid, Signal::KILL);
     }
     for pid in pids {
@@ -50,11 +50,11 @@ pub fn kill_and_reap(children: &[u32]) {
 #[cfg(target_os = "linux")]
 pub(super) fn reap_traced(pid: u32) {
     use rustix::process::{WaitOptions, waitpid};
-    /// Also for threads (`__WALL` of waitpid(2)).
+    /// `__WALL` of waitpid(2): threads as well.
     const ALL: WaitOptions = WaitOptions::from_bits_retain(0x4000_0000);
     for thread in procfs::threads_of_ended(pid) {
         let thread = i32::try_from(thread).ok().and_then(Pid::from_raw);
-        // An error says that it is not ours to wait for.
+        // An error means that we do not trace it.
         let _ = waitpid(thread, ALL | WaitOptions::NOHANG);
     }
 }
@@ -62,19 +62,19 @@ pub(super) fn reap_traced(pid: u32) {
 #[cfg(not(target_os = "linux"))]
 pub(super) fn reap_traced(_pid: u32) {}
 
-/// The processes whose parent we are, by birth or by adoption.
+/// Our children, including orphans that were reparented to us.
 #[cfg(target_os = "linux")]
 pub fn children() -> Vec<u32> {
     procfs::children_of("self")
 }
 
-/// From now on, processes that lose their parent become our children instead of init's.
+/// From now on, orphaned descendants are reparented to us instead of init.
 ///
-/// Called after the build: what cargo leaves running by design (a compiler cache's server)
-/// is none of ours.
+/// Called after the build: what cargo leaves running on purpose, such as the server of a compiler
+/// cache, is none of our business.
 #[cfg(target_os = "linux")]
 pub fn become_subreaper() {
-    // Refused only by kernels before 3.4; then strays are init's, as without us.
+    // Fails only on kernels before 3.4, where orphans go to init as they would without us.
     let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
 }
 
@@ -90,7 +90,7 @@ pub fn kill_orphans(but: &[u32]) -> usize {
     use rustix::process::{WaitOptions, wait};
     let mut ended = 0;
     loop {
-        // Those that have ended by themselves were not left behind, only not waited for.
+        // Those that have exited by themselves were not left behind, only not reaped.
         let nothing_more = loop {
             match wait(WaitOptions::NOHANG) {
                 Ok(Some(_)) => {}
@@ -105,7 +105,7 @@ pub fn kill_orphans(but: &[u32]) -> usize {
         if strays.is_empty() {
             return ended;
         }
-        // Their own children come home now, and are the next round's.
+        // Their own children are reparented to us, and are found in the next round.
         kill_and_reap(&strays);
         ended += strays.len();
     }

@@ -1,4 +1,4 @@
-//! What happens between fork and exec.
+//! Starting a supervised process: by spawning it, or by forking it from a fork server.
 
 use std::io;
 

@@ -1,4 +1,4 @@
-//! Supervision by `poll`: streams, and on Linux a pidfd for the end of the process.
+//! Supervision by `poll`: of the process's streams, and on Linux of a pidfd for its exit.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -35,18 +35,17 @@ use crate::process::event::{
 };
 use crate::process::process_groups::ProcessGroups;
 
-/// What a pipe can hold at the most when its writer has ended; more than that comes from
-/// somebody else, who must not hold us up.
+/// The most that a pipe holds when its writer has exited. Anything beyond that comes from another
+/// process, which must not keep us waiting.
 const PIPE_CAPACITY: usize = 64 * 1024;
 
-/// The same for the agent's pipe, with the largest pages that there are; nobody but the worker
-/// writes to it.
+/// The same for the agent's pipe and the largest page size. Only the worker writes to it.
 const CHANNEL_CAPACITY: usize = 1024 * 1024;
 
-/// Without a pidfd the end of a process is looked for this often.
+/// How often the exit of a process is polled for where there is no pidfd.
 const TICK: Duration = Duration::from_millis(10);
 
-/// How often somebody glances at a process, for what nobody tells.
+/// How often to check what no descriptor reports: traced threads, and stops by the terminal.
 const GLANCE: Duration = Duration::from_millis(100);
 
 pub struct Supervised<'g> {
@@ -54,9 +53,9 @@ pub struct Supervised<'g> {
     groups: &'g ProcessGroups,
     pub(super) sources: Vec<Source>,
     pub(super) pidfd: Option<OwnedFd>,
-    /// Open at least until libtest has opened it, so that the pipe has no end before.
+    /// Open at least until libtest has opened it, so that the pipe has no end before that.
     pub(super) log_path: Option<LogPath>,
-    /// The channel is lost, and nobody has been told yet.
+    /// Whether the channel is lost and that has not been returned yet.
     lost_channel: bool,
     has_exited: bool,
     /// Whether the exit has been told.
@@ -71,7 +70,7 @@ pub struct Supervised<'g> {
     /// Whether it was told that it waits for the terminal.
     #[cfg(target_os = "linux")]
     wants_terminal: bool,
-    /// Whether it had the terminal when it ended.
+    /// Whether the process had the terminal when it exited.
     had_terminal: bool,
     /// The terminal, while it has that.
     #[cfg(target_os = "linux")]
@@ -82,14 +81,14 @@ pub struct Supervised<'g> {
 pub(super) struct Source {
     pub(super) stream: Stream,
     pub(super) file: File,
-    /// How much may still be read after the process has ended.
+    /// How much may still be read once the process has exited.
     pub(super) allowance: usize,
     /// How much of what came before a deadline is still to be read, once that has passed.
     pub(super) before: usize,
 }
 
 impl<'g> Supervised<'g> {
-    /// The channel is read first: what it tells decides whose the other bytes are.
+    /// The channel comes first: its reports decide which test the other output belongs to.
     pub(super) fn new(
         process: Process,
         streams: [(Stream, Option<OwnedFd>); 3],
@@ -129,10 +128,10 @@ impl<'g> Supervised<'g> {
         Ok(supervised)
     }
 
-    /// Waits for what happens next, at the longest until `until`.
+    /// Waits for the next event, until the deadline at the latest.
     ///
-    /// Neither its end nor a deadline waits for anybody who keeps writing: of what comes after
-    /// them nothing is told first.
+    /// A process that keeps writing delays neither its exit nor a deadline: what it writes after
+    /// them is not returned first.
     pub fn next(
         &mut self,
         until: Option<Instant>,
@@ -170,13 +169,13 @@ impl<'g> Supervised<'g> {
         }
     }
 
-    /// Whether it is too late for this deadline. What was written before that is noticed still
-    /// counts as in time: where the machine is busy, it has waited for us.
+    /// Whether the deadline has passed. What was written before we noticed still counts as in time:
+    /// on a busy machine it has waited for us.
     fn has_passed(&mut self, until: Option<Instant>) -> bool {
         let Some(until) = until.filter(|until| clock::now() >= *until) else { return false };
         if self.passed.replace(until) != Some(until) {
             for source in &mut self.sources {
-                // Where nobody tells, as much as a pipe holds as a rule.
+                // Where the system does not tell, as much as a pipe usually holds.
                 let waiting = rustix::io::ioctl_fionread(&source.file);
                 let waiting = waiting.map_or(PIPE_CAPACITY as u64, |waiting| waiting);
                 source.before = usize::try_from(waiting).unwrap_or(usize::MAX);
@@ -189,12 +188,12 @@ impl<'g> Supervised<'g> {
         self.process.id()
     }
 
-    /// The signal that has stopped it, where it is stopped.
+    /// The name of the signal that has stopped the process, if it is stopped.
     pub fn stopped_by(&self) -> Option<String> {
         stopped_by(self.process.pid()).map(signal_name)
     }
 
-    /// Whether it, or what it has started, waits for the end of its input.
+    /// Whether the process or one of its descendants waits for its standard input.
     pub fn waits_for_stdin(&self) -> StdinWait {
         stdin_wait::stdin_wait(self.process.id())
     }
@@ -211,14 +210,14 @@ impl<'g> Supervised<'g> {
     /// Sends a signal to the process alone.
     pub fn signal(&self, signal: i32) {
         let pid = self.process.pid();
-        // SAFETY: the number is the one that the agent has said it listens to; it is below
-        // the kernel's highest signal, and any such number may be sent.
+        // SAFETY: the number is the one that the agent handles; it is not above the kernel's
+        // highest signal, and any such number may be sent.
         let signal = unsafe { Signal::from_raw_unchecked(signal) };
         let _ = rustix::process::kill_process(pid, signal);
     }
 
-    /// Where the process waits for a word before it ends: a pipe of its own, by the number that
-    /// it has there. None where nobody can get at it.
+    /// Tells a process that waits for it that its exit will be released. `descriptor` is the
+    /// process's own number for the pipe. None if we cannot open the pipe.
     #[cfg(target_os = "linux")]
     pub fn hold_exit(&self, descriptor: u32) -> Option<HeldExit> {
         use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
@@ -274,7 +273,7 @@ impl<'g> Supervised<'g> {
         Ok(Ready { readable, has_exited })
     }
 
-    /// How long `poll` may sleep: not at all once the process has ended.
+    /// How long `poll` may block: not at all once the process has exited.
     fn patience(&self, until: Option<Instant>) -> Option<Timespec> {
         let most = match () {
             () if self.has_exited => Duration::ZERO,
@@ -285,7 +284,8 @@ impl<'g> Supervised<'g> {
         Timespec::try_from(left.map_or(most, |left| left.min(most))).ok()
     }
 
-    /// Deals with what no descriptor tells. True once, if it waits for the terminal in vain.
+    /// Handles what no descriptor reports. Returns true once if the process waits for the terminal
+    /// in vain.
     fn glance(&mut self) -> bool {
         if self.has_exited || self.glanced_at.elapsed() < GLANCE {
             return false;
@@ -326,8 +326,8 @@ impl<'g> Supervised<'g> {
         false
     }
 
-    /// What a person at the terminal has told the process alone, because it had that, and meant
-    /// for the run.
+    /// The signal that a person at the terminal sent to the process, which had the terminal, and
+    /// that was meant for the whole run.
     pub fn terminal_signal(&self, status: ExitStatus) -> Option<ForwardedSignal> {
         use std::os::unix::process::ExitStatusExt;
         match status.signal().filter(|_| self.had_terminal) {
@@ -361,7 +361,7 @@ impl<'g> Supervised<'g> {
                 Ok(0) => {
                     let ended = self.sources.remove(at);
                     self.note_end(ended.stream);
-                    // The places behind it have moved; the next poll tells them anew.
+                    // The indices behind it have changed; the next poll finds the sources again.
                     break;
                 }
                 Ok(count) => {
@@ -385,8 +385,8 @@ impl<'g> Supervised<'g> {
         Ok(None)
     }
 
-    /// The channel is read first, but for the first line of libtest's report: behind that nobody
-    /// but the worker may open the channel.
+    /// The channel is read first, except before the header of libtest's report: from then on no
+    /// process but the worker may open the channel.
     fn in_order(&self, readable: &[usize], awaits_head: bool) -> Vec<usize> {
         let mut readable = readable.to_vec();
         if awaits_head {
@@ -401,8 +401,8 @@ impl<'g> Supervised<'g> {
         }
     }
 
-    /// libtest has opened its log, or never will. Where another process may have opened it too,
-    /// nothing that came through it proves anything.
+    /// Closes the path once libtest has opened its log, or never will. If another process may have
+    /// opened it as well, nothing that came through it proves anything.
     fn close_log_path(&mut self) {
         let Some(log_path) = &mut self.log_path else { return };
         if !log_path.is_open() {
@@ -410,7 +410,7 @@ impl<'g> Supervised<'g> {
         }
         log_path.close();
         if cfg!(not(target_os = "linux")) {
-            // There the worker has inherited it, and the pipe has no end while we have it.
+            // There the worker has inherited it, and the pipe has no end while we have it open.
             self.log_path = None;
             return;
         }
@@ -420,15 +420,15 @@ impl<'g> Supervised<'g> {
         self.lost_channel |= channel.is_some_and(is_lost);
     }
 
-    /// libtest closes its log when it has told all of its tests. Before that a test has closed
-    /// it, and what it is told by next may be a file of somebody else's.
+    /// libtest closes its log after all of its tests. If it is closed before that, a test did it,
+    /// and what libtest reports next may go to a file of the test.
     fn note_end(&mut self, stream: Stream) {
         let is_ledger = stream == Stream::Channel && self.log_path.is_some();
         self.lost_channel |= is_ledger && procfs::has_descriptors(self.process.id());
     }
 
-    /// Where bytes come in drops, several are waited for: being woken for each would cost as
-    /// much as a tiny test. The end of the process is noticed at once all the same.
+    /// Waits for more bytes if the last read was small: waking up for each write would cost as much
+    /// as a tiny test. The exit of the process ends the wait.
     fn nap(&mut self) {
         const NAP: Duration = Duration::from_millis(1);
         let is_trickling = self.trickled.take().is_some_and(|at| at.elapsed() < NAP);
@@ -436,15 +436,15 @@ impl<'g> Supervised<'g> {
             return;
         }
         let patience = Timespec::try_from(NAP).ok();
-        // Whatever comes of it, the next poll tells.
+        // The result does not matter: the next poll finds the same.
         let _ = match &self.pidfd {
             Some(pidfd) => poll(&mut [PollFd::new(pidfd, PollFlags::IN)], patience.as_ref()),
             None => poll(&mut [], patience.as_ref()),
         };
     }
 
-    /// The leader of the group has ended but is not reaped yet, so its number is still its
-    /// own, and what is left of its group can be ended safely.
+    /// Kills what is left of the process group, and reaps the process. In this order: as long as
+    /// the leader is not reaped, the ID of its group is not reused.
     fn reap(&mut self) -> io::Result<ExitStatus> {
         kill_group(self.process.id());
         #[cfg(target_os = "linux")]
@@ -456,7 +456,7 @@ impl<'g> Supervised<'g> {
         self.process.wait()
     }
 
-    /// Whether the process has ended, without reaping it.
+    /// Whether the process has exited, without reaping it.
     fn is_zombie(&self) -> bool {
         has_exited(self.process.id())
     }

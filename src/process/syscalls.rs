@@ -1,5 +1,4 @@
-//! What no crate offers in a safe form: to part into two processes, to let signals wait, and
-//! to learn who sent one. Only for Linux, and only what the guard and the signals need.
+//! Blocking signals, waiting for them, and learning which process sent one.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -7,8 +6,8 @@ use std::sync::Arc;
 
 use rustix::process::Pid;
 
-/// A signal, and the process that sent it: 0 for the kernel and for processes that are not of
-/// our namespace.
+/// A signal and the PID of its sender, which is 0 for the kernel and for processes outside of our
+/// PID namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ReceivedSignal {
     pub signal: i32,
@@ -20,7 +19,7 @@ impl ReceivedSignal {
 
     fn new(info: &libc::siginfo_t) -> ReceivedSignal {
         let has_sender = matches!(info.si_code, libc::SI_USER | libc::SI_QUEUE | libc::SI_TKILL);
-        // SAFETY: signals of these three codes carry their sender.
+        // SAFETY: signals with these three codes have a sender.
         let sender = if has_sender { unsafe { info.si_pid() } } else { 0 };
         ReceivedSignal { signal: info.si_signo, sender }
     }
@@ -59,7 +58,7 @@ pub fn fork() -> io::Result<ForkSide> {
     }
 }
 
-/// The signals that wait instead of being delivered.
+/// A set of signals to block.
 pub struct SignalMask(libc::sigset_t);
 
 impl SignalMask {
@@ -84,12 +83,12 @@ impl SignalMask {
         })
     }
 
-    /// Lets these wait as well, and returns what waited before.
+    /// Blocks these signals in addition to those that are blocked. Returns the mask from before.
     pub fn block(&self) -> SignalMask {
         self.set(libc::SIG_BLOCK)
     }
 
-    /// Lets exactly these wait.
+    /// Blocks exactly these signals.
     pub fn restore(&self) {
         self.set(libc::SIG_SETMASK);
     }
@@ -101,7 +100,7 @@ impl SignalMask {
         former
     }
 
-    /// The next one of these, which must be blocked.
+    /// Waits for one of these signals, which must be blocked.
     pub fn wait(&self) -> ReceivedSignal {
         let mut info = std::mem::MaybeUninit::<libc::siginfo_t>::zeroed();
         loop {
@@ -110,7 +109,7 @@ impl SignalMask {
             let info = unsafe {
                 match libc::sigwaitinfo(&self.0, info.as_mut_ptr()) {
                     signal if signal > 0 => info.assume_init_ref(),
-                    // Stopped and continued in between.
+                    // Interrupted by a stop and a continuation.
                     _ => continue,
                 }
             };
@@ -119,13 +118,13 @@ impl SignalMask {
     }
 }
 
-/// Whoever started us may have let children end without a trace.
+/// Resets SIGCHLD, which our parent may have ignored: then children could not be waited for.
 pub fn see_children_end() {
     // SAFETY: the default action has no handler that could be wrong.
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
 }
 
-/// From now on every such signal is written to this pipe, with its sender.
+/// Writes every such signal to this pipe from now on, together with its sender.
 pub fn write_signals_to(signal: i32, pipe: &Arc<OwnedFd>) -> io::Result<()> {
     let pipe = pipe.clone();
     let write = move |info: &libc::siginfo_t| {

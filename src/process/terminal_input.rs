@@ -1,9 +1,7 @@
-//! What a person at a terminal wants to know: Enter asks what runs now. And the terminal in the
-//! hands of a test that wants it.
+//! Lending the terminal to a process that wants it.
 //!
-//! The terminal stays as it is, in the mode of lines, so that nothing has to be put right after
-//! a run that is killed. What is typed belongs to whoever is in the foreground: a run that is
-//! not reads nothing.
+//! Under `cargo test` the tests are in the foreground from the start. Here each worker has a
+//! process group of its own, and there is one terminal for all of them.
 
 use std::io::{self, IsTerminal};
 use std::os::fd::{AsFd, OwnedFd};
@@ -90,12 +88,12 @@ pub struct TerminalLease {
     borrower: Pid,
 }
 
-/// What comes of asking for it.
+/// The result of asking for the terminal.
 pub enum LeaseOutcome {
     Granted(TerminalLease),
-    /// Another one has it, and is asked for it.
+    /// Another process has it, and gives it back soon.
     Busy,
-    /// It is not ours to give, as in the background.
+    /// It is not ours to lend, as when we are in the background.
     Refused,
 }
 
@@ -105,7 +103,8 @@ impl TerminalLease {
         let Ok(terminal) = rustix::fs::open("/dev/tty", flags, Mode::empty()) else {
             return LeaseOutcome::Refused;
         };
-        // Who writes to such a one out of the background is stopped: that would be us.
+        // With this mode a background process that writes to the terminal is stopped, and that
+        // would be us.
         let stops_writers = |modes: LocalModes| modes.contains(LocalModes::TOSTOP);
         if tcgetattr(&terminal).is_ok_and(|settings| stops_writers(settings.local_modes)) {
             return LeaseOutcome::Refused;
@@ -122,21 +121,21 @@ impl TerminalLease {
         LeaseOutcome::Refused
     }
 
-    /// Whether another one waits for it, and the borrower has not handed it on.
+    /// Whether another process waits for the terminal, and the borrower has not passed it on.
     pub fn is_over(&self) -> bool {
         IS_WANTED.load(SeqCst)
             && tcgetpgrp(&self.terminal).is_ok_and(|foreground| foreground == self.borrower)
     }
 
-    /// Whether a process has it that the borrower has started.
+    /// Whether a descendant of the borrower has the terminal.
     pub fn is_handed_on(&self) -> bool {
         let is_below = |foreground| procfs::is_below(foreground, self.borrower);
         tcgetpgrp(&self.terminal)
             .is_ok_and(|foreground| foreground != self.borrower && is_below(foreground))
     }
 
-    /// Whether the one that has it got it from us: it may have been taken by the shell meanwhile,
-    /// which has put the whole run into the background.
+    /// Whether the foreground process got the terminal from us. The shell may have taken it
+    /// meanwhile, and put the whole run into the background.
     fn is_ours_to_take(&self) -> bool {
         let Ok(foreground) = tcgetpgrp(&self.terminal) else { return false };
         foreground == self.borrower

@@ -74,7 +74,7 @@ pub struct ChannelSummary {
     pub ended: bool,
     /// The output of tests that came late.
     pub outputs: HashMap<usize, Output>,
-    /// What the worker wrote that belongs to no test in particular.
+    /// Output of the worker that belongs to no test.
     pub rest: Output,
     /// Whether the channel was cut before its end, and not by the process's own.
     pub was_lost: bool,

@@ -15,7 +15,7 @@ use crate::process::procfs;
 use crate::process::procfs::ProcessInfo;
 use crate::worker::inbox::Message;
 
-/// CommandOutput on a signal while the coordinator does not run yet, or does not know all tests.
+/// Printed on a signal while the coordinator does not run yet, or does not know all tests.
 #[derive(Debug)]
 pub struct Notice {
     pub kind: NoticeKind,

@@ -1,4 +1,4 @@
-//! The accounts of a run: every test that was handed out gets its own verdict, exactly once.
+//! The ledger of a run: every test that was started gets exactly one verdict.
 
 use crate::model::output::Output;
 use crate::model::reason::{Reason, WorkerEnd};
@@ -7,7 +7,7 @@ use crate::model::verdict::{Attempt, Verdict};
 
 #[derive(Debug, Default)]
 pub struct Ledger {
-    /// By listing, and by the test's place in it; none for what is not in this run.
+    /// By listing, then by index of the test; none for tests that are not in this run.
     accounts: Vec<Vec<Option<Account>>>,
     deaths: Vec<Death>,
 }
@@ -17,23 +17,22 @@ struct Account {
     attempts: u32,
     failed: Vec<Attempt>,
     has_verdict: bool,
-    /// How often its batch came back whole.
+    /// How often its whole batch came back without any result.
     fruitless: u32,
-    /// How often its worker died of another's doing.
+    /// How often its worker died because of another test.
     innocent: u32,
-    /// The death that this test is suspected of.
+    /// The crash that this test is suspected of.
     suspect_of: Option<usize>,
 }
 
-/// A worker that died, or was ended because it hung, while several tests ran. Each is run again
-/// by itself.
+/// A worker that crashed or hung while several tests ran. Each of these is run again alone.
 #[derive(Debug)]
 struct Death {
     end: WorkerEnd,
     worker: Option<u64>,
     output: Output,
     suspects: Vec<TestId>,
-    /// What came of the suspects that have run alone, and did not die.
+    /// The verdicts of suspects that have run alone without a crash.
     cleared: Vec<(TestId, Verdict)>,
     has_culprit: bool,
 }
@@ -64,15 +63,15 @@ impl Ledger {
         }
     }
 
-    /// The test was handed out, and did not begin.
+    /// Undoes `note_start` for a test that did not start.
     pub fn undo_start(&mut self, test: TestId) {
         if let Some(account) = self.account_mut(test) {
             account.attempts = account.attempts.saturating_sub(1);
         }
     }
 
-    /// Takes a verdict; returns those that are final now. A second verdict for a test is
-    /// dropped: the first one stands.
+    /// Records a verdict, and returns those that are final now. Only the first verdict of a test
+    /// counts.
     pub fn record(&mut self, test: TestId, mut verdict: Verdict) -> Vec<(TestId, Verdict)> {
         let Some(account) = self.account_mut(test) else { return Vec::new() };
         if account.has_verdict {
@@ -87,8 +86,8 @@ impl Ledger {
         }
     }
 
-    /// Takes a failure that is not final, if fewer than `most` came before it. Returns how many
-    /// there are now; none where it is final.
+    /// Records a failure that will be retried, if fewer than `most` came before it. Returns how
+    /// many there are now; none if the failure is final.
     pub fn note_failure(&mut self, test: TestId, failure: Attempt, most: usize) -> Option<usize> {
         let account = self.account_mut(test).filter(|account| !account.has_verdict);
         match account {
@@ -104,22 +103,22 @@ impl Ledger {
         }
     }
 
-    /// Notes that the worker of this test died by no fault of it; returns how often one did.
+    /// Counts a crash of this test's worker that another test caused; returns the count.
     pub fn note_innocent(&mut self, test: TestId) -> u32 {
         let Some(account) = self.account_mut(test) else { return 0 };
         account.innocent += 1;
         account.innocent
     }
 
-    /// Notes that a worker came to nothing with this test; returns how often one did.
+    /// Counts a worker that achieved nothing with this test; returns the count.
     pub fn note_fruitless(&mut self, test: TestId) -> u32 {
         let Some(account) = self.account_mut(test) else { return u32::MAX };
         account.fruitless += 1;
         account.fruitless
     }
 
-    /// What is known of a test that will not run again: its newest failure, or the death that
-    /// it is suspected of.
+    /// The verdict of a test that will not run again: its latest failure, or the crash that it is
+    /// suspected of.
     pub fn final_verdict(&mut self, test: TestId) -> Option<Verdict> {
         let account = self.account_mut(test)?;
         if let Some(Attempt { outcome, took, reason, output, .. }) = account.failed.pop() {
@@ -137,13 +136,13 @@ impl Ledger {
         self.account(test).is_some_and(|account| account.has_verdict)
     }
 
-    /// Whether this test has to run alone, to show whether it was the one that caused a death.
+    /// Whether this test has to run alone, to find out whether it caused a crash.
     pub fn is_suspect(&self, test: TestId) -> bool {
         self.account(test)
             .is_some_and(|account| account.suspect_of.is_some() && !account.has_verdict)
     }
 
-    /// Notes a death with several suspects.
+    /// Records a crash with several suspects.
     pub fn note_death(
         &mut self,
         suspects: &[TestId],
@@ -177,7 +176,7 @@ impl Ledger {
         cleared
     }
 
-    /// Tests that were opened and never got a verdict.
+    /// Tests that were expected and have no verdict.
     pub fn without_verdict(&self) -> Vec<TestId> {
         let is_open = |account: &Option<Account>| {
             account.as_ref().is_some_and(|account| !account.has_verdict)
@@ -189,14 +188,14 @@ impl Ledger {
         self.accounts.iter().enumerate().flat_map(of_listing).collect()
     }
 
-    /// Verdicts that still wait for others of their death, at the end of a stopped run.
+    /// Verdicts that still wait for other suspects at the end of a stopped run.
     pub fn release(&mut self) -> Vec<(TestId, Verdict)> {
         self.deaths.iter_mut().flat_map(|death| std::mem::take(&mut death.cleared)).collect()
     }
 }
 
-/// A process died, and each of its tests passes alone: a pass would hide the death, so all
-/// that ran then share it.
+/// A process crashed, and each of its tests passes alone: a pass would hide the crash, so all of
+/// them get it as their verdict.
 fn blame_all(death: &Death, cleared: &mut [(TestId, Verdict)]) {
     let others = cleared.len() - 1;
     for (_, verdict) in cleared {

@@ -1,4 +1,4 @@
-//! One run: the coordinator decides, and everything reaches it as a message.
+//! A run: the coordinator decides, and everything reaches it as a message.
 
 pub mod coordinator;
 pub mod interrupt;

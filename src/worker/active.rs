@@ -1,4 +1,4 @@
-//! What runs now, for whoever asks: workers keep this, and the coordinator reads it.
+//! The tests that run now: workers update this list, and the coordinator reads it.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,7 +8,7 @@ use crate::model::event::SlotStatus;
 use crate::model::test::TestId;
 use crate::process::clock;
 
-/// All workers that live now, by number.
+/// All active workers, by number.
 #[derive(Debug, Default)]
 pub struct ActiveWorkers(Mutex<BTreeMap<u64, Occupied>>);
 
@@ -20,13 +20,13 @@ struct Occupied {
 }
 
 impl ActiveWorkers {
-    /// A worker's own place, which is free again when it is dropped.
+    /// Adds a worker, until the returned guard is dropped.
     pub fn enter(&self, worker: u64, slot: usize) -> ActiveWorker<'_> {
         self.lock().insert(worker, Occupied { slot, tests: Vec::new(), held: 0 });
         ActiveWorker { running: self, worker }
     }
 
-    /// Whether no worker lives.
+    /// Whether no worker is active.
     pub fn is_empty(&self) -> bool {
         self.lock().is_empty()
     }
@@ -65,7 +65,7 @@ impl ActiveWorker<'_> {
         }
     }
 
-    /// The verdict of one that has ended is told.
+    /// The verdict of a finished test has been reported.
     pub fn reported(&self) {
         if let Some(place) = self.running.lock().get_mut(&self.worker) {
             place.held = place.held.saturating_sub(1);

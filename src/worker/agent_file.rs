@@ -1,7 +1,7 @@
-//! The agent as a file that a worker's loader can open.
+//! The agent as a file that the loader of a worker can open.
 //!
-//! It lies in memory, sealed, and is opened through our own descriptor: nothing is written to
-//! a directory, nothing is left behind, and nobody can swap it between writing and loading.
+//! A sealed in-memory file, opened through our own descriptor: nothing is left behind, and nobody
+//! can replace it between writing and loading.
 
 use std::process::Command;
 
@@ -22,7 +22,7 @@ impl AgentFile {
         !AGENT.is_empty()
     }
 
-    /// None where this platform has no agent, or the system gives no place for it.
+    /// None if this platform has no agent, or no file can be created for it.
     #[cfg(target_os = "linux")]
     pub fn new() -> Option<AgentFile> {
         use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
@@ -46,15 +46,15 @@ impl AgentFile {
         None
     }
 
-    /// Makes a worker load the agent, and tells it where its channel is.
+    /// Makes a worker load the agent and use its standard input as the channel.
     pub fn prepare(&self, command: &mut Command) {
-        // The worker's standard input is the way to us.
+        // The worker's standard input is the channel.
         self.preload(command);
         command.env("PARTEST_AGENT_FD", "0");
     }
 
-    /// Makes a process load the agent, before whatever the user preloads. The agent takes its
-    /// variables out again before any of the test's code runs.
+    /// Makes a process load the agent, before any libraries that the user preloads. The agent
+    /// removes its variables before any code of the tests runs.
     pub fn preload(&self, command: &mut Command) {
         let preload = match std::env::var("LD_PRELOAD") {
             Ok(others) if !others.is_empty() => format!("{}:{others}", self.path),

@@ -1,12 +1,12 @@
-//! The words that choose a batch's tests, in as many parts as the platform's limit on arguments
-//! asks for.
+//! The arguments that select the tests of a batch, split where the platform's argument limit
+//! requires it.
 
 use crate::discovery::listing::Listing;
 use crate::libtest;
 use crate::libtest::select::Listed;
 use crate::model::test::TestId;
 
-/// What fits on a command line: the platform's limit, less what the environment may take.
+/// The argument limit of the platform, less what the environment may take.
 const ARGUMENT_SPACE: usize = if cfg!(windows) {
     24 * 1024
 } else if cfg!(target_os = "linux") {
@@ -17,10 +17,10 @@ const ARGUMENT_SPACE: usize = if cfg!(windows) {
     512 * 1024
 };
 
-/// The tests in as many parts as needed, each with the arguments that choose it.
+/// Splits the tests into as many parts as needed, each with the arguments that select them.
 pub fn parts(listing: &Listing, tests: &[TestId]) -> Vec<(Vec<TestId>, Vec<String>)> {
     let args = selection(listing, tests);
-    // Each argument costs its bytes, an end and a pointer.
+    // Each argument costs its bytes, a terminator and a pointer.
     let space: usize = args.iter().map(|arg| arg.len() + 9).sum();
     if space <= ARGUMENT_SPACE || tests.len() == 1 {
         return vec![(tests.to_vec(), args)];

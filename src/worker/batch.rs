@@ -1,4 +1,4 @@
-//! One batch, run to its end: in one process, or in one for each test.
+//! Runs one batch: in one process, or in one process per test.
 
 use std::sync::mpsc::Sender;
 
@@ -9,8 +9,7 @@ use crate::worker::context::Context;
 use crate::worker::inbox::{BatchEnd, EndCause, Message, guarded, send};
 use crate::worker::job::Job;
 
-/// Runs one batch to its end. Everything it learns goes through `told`, last of all
-/// `Finished`.
+/// Runs one batch to its end, and sends everything it learns to `inbox`, `Finished` last.
 pub fn run(job: &Job, context: &Context<'_>, inbox: &Sender<Message>) {
     let thread = format!("the thread of slot {}", job.slot());
     let rest = guarded(&thread, inbox, || match job.protocol {

@@ -1,4 +1,4 @@
-//! What all workers of a run have in common.
+//! What all workers of a run share.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -22,7 +22,7 @@ use crate::worker::active::ActiveWorkers;
 use crate::worker::agent_file::AgentFile;
 use crate::worker::fork_server::ForkServers;
 
-/// What all workers of a run have in common.
+/// What all workers of a run share.
 pub struct Context<'r> {
     pub inventory: &'r Inventory,
     pub groups: &'r ProcessGroups,
@@ -30,33 +30,32 @@ pub struct Context<'r> {
     pub slots: usize,
     /// How many of them will be filled, as far as is known before the run.
     pub likely_slots: usize,
-    /// How long the whole run may take.
+    /// The timeout of the whole run.
     pub run_timeout: Option<Duration>,
-    /// So many workers may die under their tests before the run is given up.
+    /// How many workers may crash before the run is given up.
     pub most_deaths: usize,
-    /// What the tests need, by the places that their groups know.
+    /// The fixtures of the tests, in the order in which the groups number them.
     pub fixtures: Vec<Fixture>,
-    /// Those that stay up between runs; none in a run inside of another.
+    /// Fixtures that stay up between runs; none in a nested run.
     pub kept_fixtures: Option<KeptFixtures>,
     pub nocapture: bool,
     pub show_output: bool,
-    /// What is put into workers to hear more of them.
+    /// The agent that workers load; none if the platform has none or it is switched off.
     pub agent: Option<AgentFile>,
-    /// Where the whole of what tests print goes when it is too much to be kept; nowhere in a
-    /// run inside of another.
+    /// Files for output that is too long to be kept in memory; none in a nested run.
     pub output_files: Option<Arc<OutputFiles>>,
-    /// Leaks that are allowed because they are old.
+    /// Old leaks, which are allowed.
     pub baseline: Baseline,
-    /// The workspace's directory.
+    /// The workspace root.
     pub root: PathBuf,
     symbols: Mutex<Symbols>,
-    /// Set when nothing new may start: for workers that start a process for every test.
+    /// Set when nothing new may start, for workers that start a process for every test.
     pub stopping: AtomicBool,
     pub running: ActiveWorkers,
-    /// Where processes are forked from.
+    /// The processes that workers are forked from.
     pub fork_servers: ForkServers,
     next_worker: AtomicU64,
-    /// Numbers of processes that could not be started at first.
+    /// Worker numbers of failed spawns.
     unused_numbers: AtomicU64,
 }
 
@@ -87,13 +86,12 @@ impl<'r> Context<'r> {
         }
     }
 
-    /// Debug information is read once for all workers, and only when something has to be
-    /// named.
+    /// Debug information is read once for all workers, and only when something has to be named.
     pub(super) fn with_symbols<T>(&self, name: impl FnOnce(&mut Symbols) -> T) -> T {
         name(&mut self.symbols.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// What is to be seen of a worker and of what it has started.
+    /// A view of a worker's process and of those that it has started.
     pub(super) fn look(&self, pid: u32, worker: u64, listing: &'r Listing) -> WorkerInspector<'r> {
         let (run_id, groups, binary) = (self.run_id, self.groups, &listing.binary);
         let program = Program { executable: &binary.executable, name: &binary.name };
@@ -140,7 +138,7 @@ impl<'r> Context<'r> {
         self.next_worker.load(Ordering::Relaxed) - self.unused_numbers.load(Ordering::Relaxed)
     }
 
-    /// A number was used for nothing; it will not come again.
+    /// A worker number was used for a failed spawn.
     pub(super) fn note_unused_number(&self) {
         self.unused_numbers.fetch_add(1, Ordering::Relaxed);
     }
@@ -150,9 +148,9 @@ impl<'r> Context<'r> {
 #[derive(Clone, Copy)]
 pub(super) struct LeakOwner<'w> {
     pub(super) listing: &'w Listing,
-    /// The test's name; empty where it is not known.
+    /// The test's name; empty if it is not known.
     pub(super) of_test: &'w str,
-    /// What a baseline calls it.
+    /// Its name in the baseline.
     pub(super) owner: &'w str,
     pub(super) modules: &'w [Module],
 }

@@ -1,4 +1,5 @@
-//! A process for each test, judged by its exit code: for whatever can do no better.
+//! Runs each test in a process of its own, and judges it by its exit code: for binaries that
+//! support nothing better.
 
 use std::process::ExitStatus;
 use std::sync::atomic::Ordering;
@@ -26,7 +27,7 @@ use crate::worker::context::{Context, LeakOwner};
 use crate::worker::inbox::{BatchEnd, EndCause, Message, Overdue, send};
 use crate::worker::job::{GRACE, Job, LOOK_AGAIN, prepare};
 
-/// A process for each test of the batch, one after another.
+/// Runs each test of the batch in a process of its own, one after another.
 pub fn run_one_by_one(job: &Job, context: &Context<'_>, inbox: &Sender<Message>) -> BatchEnd {
     let mut tests = job.batch.tests.iter().copied();
     let mut rest = BatchEnd::done();
@@ -152,8 +153,7 @@ fn follow(
     Ok(Verdict { took, worker, output, leaks, ..Verdict::without_run(outcome, reason) })
 }
 
-/// The process has exited, and what it started may still be there: it is the test's, is looked at
-/// until its linger has passed, and ended.
+/// Checks the processes that an exited test has left until its linger has passed, and kills them.
 fn end_leftovers(
     process: &Supervised<'_>,
     worker: u64,
@@ -178,8 +178,8 @@ fn end_leftovers(
     context.classified(&findings, rules, LeakOwner { listing, of_test, owner, modules: &[] })
 }
 
-/// What a harness of one's own prints proves nothing, since its tests print as well: its exit
-/// code judges. libtest's exit code is 0 also where a test has ended the process in the middle.
+/// The output of a custom harness proves nothing, since its tests print as well: its exit code
+/// decides. libtest's exit code may be 0 even though a test has ended the process.
 fn by_exit_code(
     status: ExitStatus,
     report: &ReportReader,
@@ -193,7 +193,7 @@ fn by_exit_code(
         Some(0) if is_named && report.may_have_run_nothing && !is_known() => {
             (Outcome::Missing, Some(Reason::NotRun))
         }
-        // libtest always says how it ended; without that the test ended the process.
+        // libtest always prints a summary; without one the test ended the process.
         Some(0) if is_libtest && !report.ended() => (Outcome::Aborted, described()),
         Some(0) => (Outcome::Passed, None),
         Some(code) if is_libtest && code != 101 => (Outcome::Aborted, described()),
@@ -202,10 +202,10 @@ fn by_exit_code(
     }
 }
 
-/// Whether the binary knows the test by its name, which it was given. A test that prints what a
-/// harness prints that has nothing to run is one that runs: so the binary is asked.
+/// Whether the binary knows the test. A test may print what a harness prints when it has nothing to
+/// run, so the binary is asked.
 fn is_known(listing: &Listing, test: &Test, context: &Context<'_>) -> bool {
-    /// Its list has come before within the time that the user gives it.
+    /// The binary has listed its tests before within the timeout of the user.
     const LIMIT: Duration = Duration::from_secs(30);
     Lister { binary: &listing.binary, limit: LIMIT, groups: context.groups }.knows(test)
 }

@@ -1,8 +1,8 @@
-//! The prepared processes of a run: who has one, and for how long.
+//! The fork servers of a run: which binaries have one, and for how long.
 //!
-//! A test in a process of its own costs less when that is forked from a prepared one. A binary
-//! gets one as soon as enough of its tests are to run like that, and keeps it until none is
-//! left. Whatever is in the way of that, the tests' processes are started instead.
+//! A process of its own costs a test less when it is forked from a fork server. A binary gets one
+//! as soon as enough of its tests need it, and keeps it until none is left. Where that is not
+//! possible, processes are spawned instead.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,36 +17,36 @@ use crate::process::platform;
 use crate::worker::agent_file::AgentFile;
 use crate::worker::job::Job;
 
-/// It has to serve so many tests to be worth its own start.
+/// A fork server has to serve at least so many tests to be worth its own start.
 const FEWEST_TESTS: usize = 4;
 
-/// As many slots as one can keep busy: it forks one process after another.
+/// How many slots a fork server can keep busy, since it forks one process after another.
 const SLOTS_EACH: usize = 4;
 
-/// Those of all binaries, by their listings.
+/// The fork servers of all binaries, by listing.
 #[derive(Default)]
 pub struct ForkServers(boxcar::Vec<BinaryServers>);
 
 #[derive(Default)]
 struct BinaryServers {
-    /// Tests that will each want a process.
+    /// How many tests will still need a process.
     left: AtomicUsize,
     standing: Mutex<Vec<ForkServer>>,
 }
 
-/// One with all that its forks have in common.
+/// A fork server, and what all of its forks have in common.
 struct ForkServer {
-    /// What was there when libraries were loaded, beside the numbers of slot and worker.
+    /// The environment in which its libraries were loaded, without the numbers of slot and worker.
     env: BTreeMap<String, String>,
     values: Values,
-    /// Which of the slots it serves.
+    /// Which share of the slots it serves.
     part: usize,
-    /// None while it is started, and where that did not work.
+    /// None while it starts, or if that failed.
     process: Option<Arc<platform::ForkServer>>,
 }
 
 impl ForkServers {
-    /// These groups are to run; `listings` are all that there are by now.
+    /// Expects the tests of these groups; `listings` is the number of listings so far.
     pub fn expect(&self, groups: &[Group], listings: usize) {
         while self.0.count() < listings {
             self.0.push(BinaryServers::default());
@@ -58,7 +58,7 @@ impl ForkServers {
         }
     }
 
-    /// The one that a batch's process can be forked from.
+    /// The fork server for a batch, started if that is worth it.
     pub fn for_job(
         &self,
         job: &Job,
@@ -67,7 +67,7 @@ impl ForkServers {
         run_id: &str,
     ) -> Option<Arc<platform::ForkServer>> {
         let of_binary = self.0.get(job.group.listing)?;
-        // A limit is set before a program is loaded; a runner may be anything.
+        // Memory limits have to be set before the program is loaded, and a runner may be anything.
         if job.protocol != Protocol::Agent
             || job.group.memory.is_some()
             || !binary.runner.is_empty()
@@ -82,14 +82,14 @@ impl ForkServers {
         if let Some(own) = standing.iter().find(|one| is_own(one)) {
             return own.process.clone();
         }
-        // Each of them serves its share.
+        // Each fork server needs enough tests.
         let worth = FEWEST_TESTS * (standing.len() + 1);
         if of_binary.left.load(Ordering::Relaxed) < worth {
             return standing.iter().filter(|one| fits(one)).find_map(|one| one.process.clone());
         }
         let (env, values) = (env.clone(), values.clone());
         standing.push(ForkServer { env, values, part, process: None });
-        // The other slots do not wait for it.
+        // The other slots do not wait for the start.
         drop(standing);
         let process = start(job, binary, agent?, run_id).map(Arc::new)?;
         let mut standing = of_binary.lock();
@@ -99,8 +99,8 @@ impl ForkServers {
         Some(process)
     }
 
-    /// A batch has its process. The binary's prepared ones end with the last test that might
-    /// want one.
+    /// Notes that a batch has its process. The fork servers of a binary end with the last test that
+    /// needs them.
     pub fn served(&self, job: &Job) {
         let Some(of_binary) = self.0.get(job.group.listing) else { return };
         if job.group.isolation != Isolation::PerTest {
@@ -114,7 +114,7 @@ impl ForkServers {
         }
     }
 
-    /// Nothing more is to come.
+    /// Ends all fork servers.
     pub fn end_all(&self) {
         self.0.iter().for_each(|(_, of_binary)| of_binary.end());
     }
@@ -131,7 +131,7 @@ impl BinaryServers {
     }
 }
 
-/// Where it is loaded without the agent, it lists its tests, as it has done before.
+/// If the agent is not loaded, the process just lists its tests and exits.
 fn start(
     job: &Job,
     binary: &Binary,

@@ -1,4 +1,4 @@
-//! What reaches the coordinator.
+//! A message to the coordinator.
 
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,12 +16,12 @@ use crate::model::warning::Warning;
 use crate::plan::group::Instance;
 use crate::process::event::ForwardedSignal;
 
-/// What reaches the coordinator.
+/// A message to the coordinator.
 #[derive(Debug)]
 pub enum Message {
     /// The user wants the run to end.
     Signal(ForwardedSignal),
-    /// The process that the user started is gone, and with it whoever could want anything.
+    /// The process that the user started is gone.
     Orphaned,
     /// The user wants to know what runs now.
     WhatRuns,
@@ -38,7 +38,7 @@ pub enum Message {
         instance: Instance,
         update: FixtureUpdate,
     },
-    /// What a worker wrote, where the user wants to see it as it comes.
+    /// Output of a worker, with `--nocapture`.
     Wrote {
         bytes: Vec<u8>,
     },
@@ -46,39 +46,39 @@ pub enum Message {
         batch: usize,
         rest: BatchEnd,
     },
-    /// cargo has built more test binaries, and they are listed, in these places.
+    /// cargo has built more test binaries, which are listed now at these indices.
     Listed {
         listings: Range<usize>,
         warnings: Vec<Warning>,
     },
-    /// cargo has ended, and everything is listed.
+    /// The build has finished, and everything is listed.
     Built(Result<()>),
-    /// The process of this batch waits for the terminal, which is not ours to give.
+    /// The process of this batch waits for the terminal, which it cannot get.
     WantsTerminal {
         batch: usize,
     },
-    /// A thread of the run is lost, and cannot tell what it was to tell.
+    /// A thread of the run has panicked.
     Broken {
         thread: String,
         why: String,
     },
-    /// What came at the same time, in its order.
+    /// Messages that were sent together, in order.
     Several(Vec<Message>),
 }
 
-/// What is left of a batch when its worker has ended.
+/// The end of a batch, with the tests that have no verdict.
 #[derive(Debug)]
 pub struct BatchEnd {
     pub cause: EndCause,
     pub worker: Option<u64>,
-    /// Tests that had begun and have no verdict, with how long they ran.
+    /// Tests that were running, and for how long.
     pub running: Vec<(TestId, Duration)>,
     pub not_begun: Vec<TestId>,
-    /// Tests that had begun, and whose worker ended by no fault of theirs.
+    /// Tests that were running when another test crashed the worker.
     pub innocent: Vec<TestId>,
-    /// What the worker wrote that belongs to no test in particular.
+    /// Output of the worker that belongs to no test.
     pub output: Output,
-    /// What its tests have left behind, as far as no verdict tells of it.
+    /// Leaks that no verdict contains.
     pub left_behind: Vec<LateLeaks>,
 }
 
@@ -92,28 +92,28 @@ pub struct LateLeaks {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EndCause {
-    /// It ended by itself after its last test.
+    /// It exited by itself after its last test.
     Done,
     /// `SIGSEGV`, `exit code 0`, …
     Died(String),
-    /// It was ended because it took too long.
+    /// It was killed because of a timeout.
     TimedOut(Overdue),
-    /// Its policy asks for a fresh process now.
+    /// The policy requires a fresh process now.
     Recycled,
-    /// Its channel stayed silent: the next way has to serve.
+    /// Its channel stayed silent: a simpler protocol is needed.
     NoChannel,
-    /// libtest ran its tests to the end, and of some of them no verdict was heard that could be
-    /// believed: for those the next way has to serve.
+    /// libtest ran all tests, but some verdicts were lost or unreliable: those tests need a simpler
+    /// protocol.
     Misheard,
     NotStarted(String),
     /// Nothing new may start.
     Stopped,
 }
 
-/// What took longer than it may.
+/// A timeout, and the tests that it may be due to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Overdue {
-    /// Tests that may be why; none where the process hung outside of its tests.
+    /// The tests that hung; none if the process hung outside of its tests.
     pub tests: Vec<TestId>,
     pub timeout: Timeout,
 }
@@ -132,8 +132,8 @@ impl BatchEnd {
     }
 }
 
-/// What all threads of a run work in: one that panics ends the run, since what it was to tell
-/// would be waited for in vain. None if it did.
+/// Runs the work of a thread. A panic ends the run, since the reports of the thread would be waited
+/// for in vain; then the result is none.
 pub fn guarded<T>(thread: &str, inbox: &Sender<Message>, work: impl FnOnce() -> T) -> Option<T> {
     let done = catch_unwind(AssertUnwindSafe(work));
     done.inspect_err(|panic| {
@@ -143,8 +143,8 @@ pub fn guarded<T>(thread: &str, inbox: &Sender<Message>, work: impl FnOnce() -> 
     .ok()
 }
 
-/// The coordinator hears until the last worker has finished; if it is gone, the run has
-/// been given up and nobody needs to know.
+/// Sends a message. The coordinator listens until the last worker has finished; if it is gone, the
+/// run has been given up.
 pub fn send(inbox: &Sender<Message>, what: Message) {
     let _ = inbox.send(what);
 }

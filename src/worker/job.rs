@@ -1,4 +1,4 @@
-//! A batch with what its worker needs to know.
+//! A batch, and what its worker needs to run it.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -11,17 +11,17 @@ use crate::plan::group::{Batch, Group};
 use crate::process::event::Role;
 use crate::process::platform;
 
-/// How soon things are looked at again that may be about to end.
+/// How often leftover threads and processes are polled.
 pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
-/// A batch with what its worker needs to know.
+/// A batch, and what its worker needs to run it.
 pub struct Job {
     pub batch: Batch,
     pub group: Arc<Group>,
     pub protocol: Protocol,
-    /// What its fixtures have handed over.
+    /// The variables of its fixtures.
     pub values: Values,
-    /// Set when one of its fixtures has died: what has not begun must not.
+    /// Set when one of its fixtures is lost: then no further test may start.
     pub fixture_is_lost: Arc<AtomicBool>,
 }
 
@@ -30,13 +30,13 @@ impl Job {
         Role::Worker { batch: self.batch.id }
     }
 
-    /// The one that its worker is told of.
+    /// The worker's `PARTEST_SLOT`.
     pub(super) fn slot(&self) -> usize {
         self.batch.slots.first().copied().unwrap_or(0)
     }
 }
 
-/// Between SIGTERM and SIGKILL: time for a handler that removes its temporary files.
+/// The time between SIGTERM and SIGKILL, for handlers that remove temporary files.
 pub(super) const GRACE: Duration = Duration::from_secs(1);
 
 pub(super) fn prepare(command: &mut std::process::Command, job: &Job, run_id: &str, number: u64) {

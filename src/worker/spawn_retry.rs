@@ -1,5 +1,5 @@
-//! Room for one more process: where the system has none, because of what the other workers'
-//! tests have started, a worker waits for them instead of failing its tests.
+//! Retries a spawn that fails for want of processes, descriptors or memory: tests of other workers
+//! may have used them up, and will give them back.
 
 use std::io;
 use std::sync::atomic::Ordering;
@@ -10,22 +10,22 @@ use crate::worker::context::Context;
 use crate::worker::inbox::EndCause;
 use crate::worker::job::Job;
 
-/// Between two attempts, at first and at most.
+/// The pause between two attempts, at first and at most.
 const PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(200);
 
-/// With nothing else running for so long, there will be no more room.
+/// How long a spawn is retried while no other worker runs.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Why a process was not started.
 pub enum SpawnError {
     Failed(io::Error),
-    /// The run, or the fixture of its tests, has ended meanwhile.
+    /// The run was stopped, or a fixture of the tests was lost.
     Stopped,
 }
 
-/// Starts something, again and again as long as there is only no room for it and others may
-/// make some.
+/// Calls `attempt` until it succeeds, as long as it fails only for want of resources that others
+/// may free.
 pub fn start<T>(
     job: &Job,
     context: &Context<'_>,
@@ -52,7 +52,7 @@ pub fn start<T>(
     }
 }
 
-/// Processes, descriptors or memory that somebody may give back.
+/// Whether the error is about processes, descriptors or memory, which others may free.
 #[cfg(unix)]
 fn is_want_of_room(error: &io::Error) -> bool {
     use rustix::io::Errno;
@@ -65,7 +65,7 @@ fn is_want_of_room(_error: &io::Error) -> bool {
     false
 }
 
-/// What it means for the batch.
+/// The end of a batch whose process could not be started.
 pub fn cause(error: &SpawnError) -> EndCause {
     let SpawnError::Failed(error) = error else { return EndCause::Stopped };
     match error.kind() {

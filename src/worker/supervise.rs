@@ -1,4 +1,4 @@
-//! Many tests in one process: follows whatever channel the worker speaks through.
+//! Runs many tests in one process, and follows the channel on which the worker reports.
 
 mod ending;
 
@@ -34,7 +34,8 @@ use crate::worker::inbox::{BatchEnd, EndCause, Message, Overdue, send_all};
 use crate::worker::job::{GRACE, Job, LOOK_AGAIN, prepare};
 use crate::worker::supervise::start::{channel, spawn, wire};
 
-/// As many processes, one after another, as the platform's limit on arguments asks for.
+/// Runs a batch in as many processes, one after another, as the argument limit of the platform
+/// requires.
 pub fn run_in_parts(job: &Job, context: &Context<'_>, inbox: &Sender<Message>) -> BatchEnd {
     let listing = &context.inventory.listings[job.group.listing];
     let parts = parts(listing, &job.batch.tests);
@@ -56,11 +57,11 @@ pub fn run_in_parts(job: &Job, context: &Context<'_>, inbox: &Sender<Message>) -
     rest
 }
 
-/// How long the threads of a worker may take to tell where they are.
+/// How long a hung worker may take to report the stacks of its threads.
 const PATIENCE_FOR_STACKS: Duration = Duration::from_secs(2);
 
-/// What has run for all but such a part of its timeout hangs together with what has run for all of
-/// it.
+/// When a test times out, others that have used all but this fraction of their timeout are
+/// considered hung too.
 const NEARLY: u32 = 10;
 
 struct Worker<'r> {
@@ -72,34 +73,34 @@ struct Worker<'r> {
     process: Supervised<'r>,
     channel: Box<dyn Channel + 'r>,
     running: Vec<(usize, Instant)>,
-    /// Since when none of them runs: the process begins, or ends, or hangs.
+    /// Since when no test runs: the process starts, exits or hangs.
     idle_since: Instant,
-    /// How long it may do that.
+    /// How long the process may run no test.
     idle_limit: Option<Duration>,
-    /// The same for whoever asks.
+    /// Its entry in the list of active workers.
     active: ActiveWorker<'r>,
-    /// Which of the tests have begun.
+    /// Which of the tests have started.
     begun: Vec<bool>,
     ended: usize,
     any_failed: bool,
-    /// FinishedTest tests that have left something open: with their verdicts so far.
+    /// Finished tests that have left something open: with their verdicts so far.
     unsettled: BTreeMap<usize, PendingVerdict>,
-    /// Failures that wait for their output, which comes with the end of the process.
+    /// Failures that wait for their output, which arrives when the process exits.
     failed: BTreeMap<usize, Verdict>,
-    /// The newest pass: not told before the process has ended well.
+    /// The latest pass, which is held back until the process has exited successfully.
     last_pass: Option<(usize, Verdict)>,
     ending: Option<EndCause>,
     kill_at: Option<Instant>,
-    /// Waiting for stacks before the process is ended.
+    /// Waiting for stacks before the process is killed.
     awaits_stacks: bool,
     looked_at: Option<Instant>,
-    /// The process waits there before it ends.
+    /// Where the process waits for permission to exit.
     door: Option<HeldExit>,
-    /// What the channel left, once the process has exited.
+    /// The final report of the channel, once the process has exited.
     left: Option<ChannelSummary>,
 }
 
-/// A verdict, and whether its output came with it.
+/// A verdict that is not reported yet, and whether it has its output.
 struct PendingVerdict {
     verdict: Verdict,
     has_output: bool,
@@ -123,7 +124,7 @@ impl<'r> Worker<'r> {
         if !captures {
             command.arg("--nocapture");
         } else if job.protocol == Protocol::LogFile {
-            // The verdicts come through the ledger, and a dot is the shortest line.
+            // The verdicts come through the log file, and a dot is the shortest line.
             command.args(["--format", "terse"]);
         }
         if context.show_output {
@@ -162,9 +163,9 @@ impl<'r> Worker<'r> {
 
     fn follow(mut self, inbox: &Sender<Message>) -> BatchEnd {
         let mut buffer = Vec::new();
-        // What one happening tells goes out together: the coordinator is woken once for it.
+        // The messages of one event are sent together, so that the coordinator wakes up once.
         let mut together = Vec::new();
-        // What begins with the process itself.
+        // Some protocols start with the process itself.
         self.take(Stream::Channel, &[], &mut together);
         loop {
             send_all(inbox, std::mem::take(&mut together));
@@ -201,12 +202,12 @@ impl<'r> Worker<'r> {
         timeout.into_iter().chain(self.next_look()).min()
     }
 
-    /// How long it may go on without a test. What waits at the door is to go on.
+    /// How long it may run no test; unlimited while it waits for permission to exit.
     fn idle_limit(&self) -> Option<Duration> {
         self.idle_limit.filter(|_| self.door.is_none())
     }
 
-    /// When a test has run for as long as it may.
+    /// When a test reaches its timeout.
     fn due(&self, (test, began): &(usize, Instant)) -> Option<Instant> {
         Some(clock::after(*began, self.timeout(*test)?))
     }
@@ -220,7 +221,7 @@ impl<'r> Worker<'r> {
         self.job.group.timeout(self.tests[test])
     }
 
-    /// A deadline has passed: of a look, of a test, or of the grace that followed.
+    /// Handles a deadline: of a leak check, of a test, or of the grace period after a timeout.
     fn time_has_passed(&mut self, messages: &mut Vec<Message>) {
         let now = clock::now();
         if self.ending.is_some() {
@@ -240,10 +241,11 @@ impl<'r> Worker<'r> {
         self.release_process();
     }
 
-    /// Why the process has to end now, if it has.
+    /// The timeout that has passed, if any.
     ///
-    /// Tests that began at nearly the same time have run as long: which of them it is that hangs,
-    /// a moment cannot tell. A process that is stopped keeps all of its tests from ending.
+    /// Tests that started at nearly the same time reach their timeouts together, so the first one
+    /// to do so need not be the one that hangs. A stopped process keeps all of its tests from
+    /// finishing.
     fn overdue(&self, now: Instant) -> Option<Overdue> {
         if self.running.is_empty() {
             let is_over = clock::after(self.idle_since, self.idle_limit()?) <= now;
@@ -265,8 +267,7 @@ impl<'r> Worker<'r> {
         Some(Overdue { tests, timeout: Timeout { limit, stopped_by } })
     }
 
-    /// A hung worker is asked where its threads are before it is ended. One that is stopped does
-    /// not answer.
+    /// Asks a hung worker for its stacks before killing it; a stopped process cannot answer.
     fn time_out(&mut self, overdue: Overdue) {
         match self.channel.stacks_signal().filter(|_| overdue.timeout.stopped_by.is_none()) {
             Some(signal) => {
@@ -279,7 +280,7 @@ impl<'r> Worker<'r> {
         }
     }
 
-    /// What the worker would still tell would not be heard, or not be told from what others do.
+    /// Later reports of this worker would be lost, or attributed to other tests.
     fn lost_channel(&mut self) {
         if self.ending.is_none() && self.ended < self.tests.len() {
             self.end(EndCause::NoChannel);
@@ -340,8 +341,8 @@ impl<'r> Worker<'r> {
         }
     }
 
-    /// The process may end once nothing that its tests have started is within its linger: it
-    /// would be ended with it, or held up by it no more.
+    /// Lets the process exit once no thread or process that its tests have started is within its
+    /// linger.
     fn release_process(&mut self) {
         let may_end = self.ending.is_some() || !self.channel.has_pending();
         if let Some(door) = self.door.take_if(|_| may_end) {
@@ -350,8 +351,8 @@ impl<'r> Worker<'r> {
         }
     }
 
-    /// Takes an end, also one that comes after the worker was told to end itself: what it
-    /// says of the tests beside the one that hangs holds as well.
+    /// Handles a finished test, even after the worker was asked to exit: results of tests that ran
+    /// beside a hung one are valid.
     fn test_ended(&mut self, ended: FinishedTest, messages: &mut Vec<Message>) {
         let FinishedTest {
             test,
@@ -398,7 +399,7 @@ impl<'r> Worker<'r> {
         }
     }
 
-    /// Ends the process if its policy asks for a fresh one now, and there is work left.
+    /// Ends the process if the policy requires a fresh one now and tests are left.
     fn recycle(&mut self, when: Recycle) {
         let may_recycle = self.ending.is_none() && self.ended < self.tests.len();
         if self.job.group.recycle == when && may_recycle {
@@ -417,7 +418,7 @@ impl<'r> Worker<'r> {
         }
     }
 
-    /// Tells a verdict, or keeps it until the end of the process has said its part.
+    /// Reports a verdict, or holds it back until the process has exited.
     fn route(&mut self, test: usize, kept: PendingVerdict, messages: &mut Vec<Message>) {
         let PendingVerdict { verdict, has_output } = kept;
         match verdict.outcome {
@@ -437,8 +438,8 @@ impl<'r> Worker<'r> {
         messages.push(Message::Judged { batch, test, verdict });
     }
 
-    /// The process has exited, and what it started may still be there: looked at until its linger
-    /// has passed, and ended.
+    /// Checks the processes that an exited worker has left until their linger has passed, and kills
+    /// them.
     fn end_leftovers(&mut self, messages: &mut Vec<Message>) {
         self.door = None;
         self.channel.process_exited();
@@ -458,7 +459,7 @@ impl<'r> Worker<'r> {
     }
 }
 
-/// That of the test that may take longest; none where one has no limit.
+/// The longest timeout of these tests; none if one of them has no timeout.
 fn longest_timeout(job: &Job, tests: &[TestId]) -> Option<Duration> {
     let mut longest = Duration::ZERO;
     for test in tests {
@@ -467,25 +468,25 @@ fn longest_timeout(job: &Job, tests: &[TestId]) -> Option<Duration> {
     Some(longest)
 }
 
-/// How long a process may take outside of its tests, before the first and after the last: as long
-/// as the longest of them may.
+/// How long a process may run no test, before the first and after the last: as long as the longest
+/// timeout.
 fn idle_limit(job: &Job, tests: &[TestId]) -> Option<Duration> {
     let longest = longest_timeout(job, tests)?;
     let lingers = tests.iter().filter_map(|test| job.group.leak_rules(*test));
     let linger = lingers.map(|rules| rules.linger).max().unwrap_or_default();
-    // Its end waits for that.
+    // The exit of the process waits for the linger.
     Some(longest.saturating_add(linger))
 }
 
-/// A failure with the reason that its output gives.
+/// Adds the reason that the output of a failure gives.
 fn explained(verdict: Verdict) -> Verdict {
     let reason = libtest::report::failure_reason(&String::from_utf8_lossy(&verdict.output));
     Verdict { reason: reason.map(Reason::Reported).or(verdict.reason), ..verdict }
 }
 
-/// How much of a core a test has used.
+/// The CPU load of a test, from 0 to 1.
 fn load(took: Option<Duration>, processor: Option<Duration>) -> Option<f64> {
-    // What is shorter tells nothing: starting and ending a thread is most of it.
+    // In shorter tests most of the time goes into starting and ending the thread.
     const LEAST: Duration = Duration::from_millis(2);
     let took = took.filter(|took| *took >= LEAST)?;
     Some((processor?.as_secs_f64() / took.as_secs_f64()).min(1.0))

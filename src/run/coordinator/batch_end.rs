@@ -1,4 +1,4 @@
-//! The end of a worker: which tests it decides, and who is to blame for it.
+//! Handles the end of a batch: which tests get a verdict, and which run again.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
@@ -16,8 +16,7 @@ use crate::plan::group::{Batch, Isolation};
 use crate::process::clock;
 use crate::worker::inbox::{BatchEnd, EndCause, LateLeaks, Overdue};
 
-/// So often a test may be begun, and ended by the death of its worker that another caused: three
-/// starts are enough for anybody.
+/// After so many crashes that other tests caused, a test runs alone.
 const MOST_INNOCENT: u32 = 2;
 
 impl Run<'_> {
@@ -65,8 +64,8 @@ impl Run<'_> {
         }
     }
 
-    /// Tests whose worker died of another's doing go back to the others; who has met that too
-    /// often runs by itself.
+    /// Requeues tests whose worker crashed because of another test; those that met this too often
+    /// run alone.
     pub(super) fn requeue_innocent(&mut self, batch: &Batch, rest: &mut BatchEnd) {
         let mut innocent = std::mem::take(&mut rest.innocent);
         let may_run = !self.is_cut_short() && !self.stopped;
@@ -117,8 +116,8 @@ impl Run<'_> {
         self.requeue_or_give_up(batch, back, Requeued::WorkerTimedOut(overdue.timeout));
     }
 
-    /// Who ended a process, or made somebody end it, is one of these, which are those that ran: the
-    /// only one, or else each runs again by itself.
+    /// One of these tests crashed or hung the worker: if there is only one, it gets the verdict;
+    /// otherwise each runs again alone.
     pub(super) fn blame(
         &mut self,
         batch: &Batch,
@@ -153,13 +152,13 @@ impl Run<'_> {
         if protocol == Protocol::ExitCode {
             return self.requeue_or_give_up(batch, tests, Requeued::SilentWorker);
         }
-        // The way of some of them is their own: the binary's serves the others.
+        // Some of the tests have a protocol of their own; the others use that of the binary.
         for test in &tests {
             if let Some(own) = self.misheard.get_mut(test).filter(|own| **own == protocol) {
                 *own = protocol.next();
             }
         }
-        // Several workers of one binary may find it out at the same time.
+        // Several workers of one binary may find out at the same time.
         if self.protocols[listing] == protocol {
             self.protocols[listing] = protocol.next();
             let binary = self.context.inventory.listings[listing].binary.name.clone();
@@ -168,8 +167,8 @@ impl Run<'_> {
         self.requeue(batch, tests);
     }
 
-    /// These tests ran, and nobody knows what came of them: each runs again by itself, so that
-    /// what it prints cannot be in the way of another's verdict, and is heard in a simpler way.
+    /// The results of these tests were lost: each runs again alone, so that its output cannot
+    /// disturb another verdict, and with a simpler protocol.
     pub(super) fn misheard(&mut self, batch: &Batch, protocol: Protocol, tests: Vec<TestId>) {
         if protocol == Protocol::ExitCode {
             return self.requeue_or_give_up(batch, tests, Requeued::LostVerdict);
@@ -183,8 +182,8 @@ impl Run<'_> {
         self.plan.requeue_alone(batch.group, &open);
     }
 
-    /// The rest of a unit goes on in a process that knows nothing of the first one's
-    /// fixtures.
+    /// Warns that the rest of a unit continues in a new process, in which its state is set up
+    /// again.
     pub(super) fn note_fresh_process(&mut self, batch: &Batch, rest: &[TestId], why: &str) {
         let group = self.plan.group(batch.group);
         if group.isolation == Isolation::Unit && !rest.is_empty() && !self.stopped {
@@ -194,8 +193,8 @@ impl Run<'_> {
     }
 }
 
-/// Holds what a worker says at its end against what it was handed: a test whose verdict it has
-/// not told is in one of its lists, once. Returns those that are in none.
+/// Makes the batch end consistent: each test without a verdict is in exactly one of its lists.
+/// Returns those that are in none.
 fn reconcile(rest: &mut BatchEnd, batch: &Batch, told: &[bool]) -> Vec<TestId> {
     let untold = batch.tests.iter().zip(told).filter(|(_, is_told)| !**is_told);
     let mut open: BTreeSet<TestId> = untold.map(|(test, _)| *test).collect();

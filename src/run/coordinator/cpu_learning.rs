@@ -1,5 +1,5 @@
-//! What a run learns of tests that no earlier run has measured: while the machine has cores to
-//! spare, those that wait make room for others.
+//! Measures the CPU load of new tests during the run, so that tests that mostly wait make room for
+//! others.
 
 use std::time::{Duration, Instant};
 
@@ -7,19 +7,19 @@ use crate::model::verdict::Verdict;
 use crate::plan::schedule::Plan;
 use crate::process::procfs::SystemCpuTime;
 
-/// The kernel counts in hundredths of a second: less of it tells nothing.
+/// The kernel counts in hundredths of a second, so shorter intervals are too coarse.
 const LONG_ENOUGH: Duration = Duration::from_millis(50);
 
-/// As much of the machine must have had nothing to do for a test to be believed that it waits: on
-/// a busy one all of them do, for a core.
+/// A low load counts only if this much of the machine was idle: on a busy machine all tests wait
+/// for a core.
 const IDLE: f64 = 0.3;
 
-/// What uses as much of a core computes, wherever.
+/// A load above this counts on a busy machine too.
 const COMPUTES: f64 = 0.7;
 
 #[derive(Debug)]
 pub struct Learning {
-    /// By group, what the plan has not been told yet.
+    /// Measurements that the plan does not have yet.
     measured: Vec<Measured>,
     looked: Option<(Instant, SystemCpuTime)>,
     /// How much of the machine has been idle since an earlier look.
@@ -53,7 +53,7 @@ impl Learning {
         }
     }
 
-    /// Tells the plan what has been measured, as far as it is to be believed.
+    /// Passes reliable measurements to the plan.
     pub fn teach(&mut self, plan: &mut Plan) {
         let Some((at, then)) = self.looked.filter(|_| !self.measured.is_empty()) else { return };
         if at.elapsed() < LONG_ENOUGH {

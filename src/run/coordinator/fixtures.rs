@@ -1,5 +1,5 @@
-//! The coordinator's part in fixtures: starts and stops them as the plan says, hands on what
-//! they hand over, and knows which tests cannot run or be trusted to fail by themselves.
+//! The coordinator's part in fixtures: starts and stops them as planned, passes their variables on,
+//! and decides about tests whose fixture is lost.
 
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
@@ -46,7 +46,7 @@ impl Run<'_> {
         }
     }
 
-    /// What these fixtures have handed over, as far as they are up.
+    /// The variables of these fixtures, as far as they are up.
     fn values_of(&self, fixtures: &[usize], slot: Option<usize>) -> Values {
         let scopes = if slot.is_some() { &[None, slot][..] } else { &[None] };
         let instances = fixtures.iter().flat_map(|fixture| {
@@ -56,7 +56,7 @@ impl Run<'_> {
         standing.flat_map(|standing| standing.values.iter().cloned()).collect()
     }
 
-    /// What the tests of a group get from their fixtures, and the names of these.
+    /// The variables that a group's tests get: those of their fixtures, and the fixtures' names.
     pub(super) fn values_for_tests(&self, group: &Group, slot: Option<usize>) -> Values {
         let fixtures: Vec<usize> =
             group.fixtures.iter().flatten().map(|need| need.fixture).collect();
@@ -97,7 +97,7 @@ impl Run<'_> {
         }
     }
 
-    /// Its tests cannot run, and those that do cannot be trusted to fail by themselves.
+    /// Blocks the tests of a lost fixture, and ends the batches that use it.
     fn fixture_lost(&mut self, instance: Instance, failure: Failure) {
         let Failure { why, output, left } = failure;
         let leaks = self.context.fixtures[instance.fixture].leaks(left);
@@ -129,7 +129,7 @@ impl Run<'_> {
         self.resolve_held_failures(instance, Some(&blocked));
     }
 
-    /// A fixture died while these ran, or before they began.
+    /// Records verdicts for a batch whose fixture was lost.
     pub(super) fn fixture_was_lost(&mut self, batch: &Batch, rest: BatchEnd) {
         let lost = self.instances_of(batch).find_map(|instance| self.lost.get(&instance).cloned());
         let Some(blocked) = lost else { return };
@@ -142,7 +142,7 @@ impl Run<'_> {
         }
     }
 
-    /// Those that serve a batch: another slot may have its own ones.
+    /// The fixture instances that a batch uses.
     fn instances_of(&self, batch: &Batch) -> impl Iterator<Item = Instance> {
         let needs = self.plan.group(batch.group).fixtures.iter().flatten();
         let slot = batch.slots.first().copied();
@@ -152,7 +152,7 @@ impl Run<'_> {
         })
     }
 
-    /// Whether a test may have failed because its fixture was not there.
+    /// Whether a test may have failed because its fixture was gone.
     pub(super) fn fixture_suspicion(&self, test: TestId) -> Suspicion {
         let Some(batch) = self.batch_of(test) else { return Suspicion::None };
         for instance in self.instances_of(batch) {
@@ -167,8 +167,8 @@ impl Run<'_> {
         Suspicion::None
     }
 
-    /// It is known now how a fixture ended, and with that what the failures mean that waited
-    /// for it: they are its fault, or the tests' own.
+    /// Resolves the failures that waited for the end of a fixture: it caused them if it was lost;
+    /// otherwise they stand.
     fn resolve_held_failures(&mut self, instance: Instance, blocked: Option<&LostFixture>) {
         let held: Vec<_> =
             self.held_failures.extract_if(.., |(of, _, _)| *of == instance).collect();
@@ -186,8 +186,8 @@ impl Run<'_> {
         self.record_verdict(test, with_block(verdict, blocked));
     }
 
-    /// Why the tests of a group cannot run any more: what was lost on one slot is started on no
-    /// other one.
+    /// The lost fixture that keeps the tests of a group from running: it is not started again on
+    /// any slot.
     pub(super) fn lost_fixture_of(&self, group: &Group) -> Option<&LostFixture> {
         let needs = |instance: &Instance| {
             group.fixtures.iter().flatten().any(|need| need.fixture == instance.fixture)
@@ -209,7 +209,7 @@ pub(super) fn run_fixture(
     sender: &Sender<Message>,
 ) {
     let tell = |update| {
-        // The coordinator hears until the last fixture is gone.
+        // The coordinator listens until the last fixture is gone.
         let _ = sender.send(Message::Fixture { instance, update });
     };
     let (run_id, slots) = (context.run_id, context.slots);
@@ -222,7 +222,8 @@ pub(super) fn run_fixture(
     process::run(task, numbers, context.groups, &tell);
 }
 
-/// The verdict of a test whose fixture is lost: what it printed itself, or else the fixture.
+/// Turns a verdict into one that blames the lost fixture, with the fixture's output if the test has
+/// none.
 pub(super) fn with_block(verdict: Verdict, blocked: &LostFixture) -> Verdict {
     let output = match verdict.output.is_empty() {
         true => blocked.output.clone().into(),
@@ -232,7 +233,7 @@ pub(super) fn with_block(verdict: Verdict, blocked: &LostFixture) -> Verdict {
     Verdict { outcome: Outcome::Blocked, reason, output, ..verdict }
 }
 
-/// The last words of a fixture, short enough to stand with each of its tests.
+/// The end of a fixture's output, short enough to be shown with each of its tests.
 fn tail(output: &[u8]) -> &[u8] {
     const LONGEST: usize = 4 * 1024;
     &output[output.len().saturating_sub(LONGEST)..]

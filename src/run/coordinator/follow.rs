@@ -1,4 +1,4 @@
-//! The loop of the coordinator: hands out what may start, and takes what is reported.
+//! The main loop of the coordinator: starts batches and fixtures, and handles messages.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -34,8 +34,8 @@ use crate::worker::job::Job;
 impl<'r> Run<'r> {
     /// Runs the plan to its end.
     ///
-    /// `rest` follows what cargo still builds, where it does. An error where that failed: then
-    /// nothing that ran beside it counts.
+    /// `rest` follows an ongoing build. If that fails, the result is its error, and results of
+    /// tests that already ran are not reported.
     pub fn run(
         self,
         pool: &ThreadPool,
@@ -45,8 +45,7 @@ impl<'r> Run<'r> {
         let (sender, messages) = channel();
         interrupts.listen(sender.clone());
         let context = self.context;
-        // The coordinator stays outside of the pool; inside it would take a slot. Fixtures do
-        // too: they take none.
+        // The coordinator and the fixtures run outside of the pool, so that they take no slots.
         std::thread::scope(|threads| {
             if let Some(rest) = rest {
                 let sender = sender.clone();
@@ -54,7 +53,7 @@ impl<'r> Run<'r> {
                 let follow = move || {
                     let follow = AssertUnwindSafe(|| rest(sender.clone()));
                     if catch_unwind(follow).is_err() {
-                        // Without a word of it the run would wait for ever.
+                        // Without this message the run would wait for ever.
                         let lost = Error::Cargo("the thread that listens to cargo was lost".into());
                         let _ = sender.send(Message::Built(Err(lost)));
                     }
@@ -92,7 +91,7 @@ impl<'r> Run<'r> {
                 };
                 let follow = AssertUnwindSafe(|| self.follow(&starter, &mut next));
                 catch_unwind(follow).unwrap_or_else(|panic| {
-                    // Nobody would tell the others to end.
+                    // Nobody else would stop the other threads.
                     context.stopping.store(true, Ordering::Relaxed);
                     context.groups.kill_all();
                     Err(Error::panicked("the coordinator", &*panic))
@@ -101,7 +100,7 @@ impl<'r> Run<'r> {
         })
     }
 
-    /// The same with whatever starts workers and fixtures, and gives their messages.
+    /// The main loop, with any source of messages and any way to start workers and fixtures.
     pub(super) fn follow(mut self, starter: &Starter<'_>, next: Next<'_>) -> Result<Summary> {
         let began = clock::now();
         if self.grow.is_none() {
@@ -120,7 +119,7 @@ impl<'r> Run<'r> {
         }
     }
 
-    /// From now on the run may take so long. How long a build takes is nobody's fault here.
+    /// Starts the timeout of the run, which does not include the build.
     pub(super) fn start_timeout(&mut self) {
         self.ends_at = self.context.run_timeout.map(clock::within);
     }
@@ -204,7 +203,7 @@ impl<'r> Run<'r> {
         }
     }
 
-    /// A worker has one say about each of the tests that it was handed.
+    /// Whether this is the first verdict of the batch's worker for this test.
     pub(super) fn accepts_verdict(&mut self, batch: usize, test: TestId) -> bool {
         let Some(running) = self.running.get_mut(&batch) else { return false };
         let place = running.batch.place_of(test);
@@ -261,7 +260,7 @@ impl<'r> Run<'r> {
             self.emit(Event::Warning(Warning::NoLeakCheck { binaries: unwatched }));
         }
         if !self.stopped {
-            // Cannot happen while the plan is right; were it to, it must not look like a pass.
+            // Only a bug in the plan can cause this; it must not look like a pass.
             for test in self.ledger.without_verdict() {
                 let reason = Some(Reason::NoVerdict);
                 self.take_verdict(test, Verdict::without_run(Outcome::Missing, reason));
@@ -275,15 +274,14 @@ impl<'r> Run<'r> {
         let fill = if offered > 0.0 { self.busy.as_secs_f64() / offered } else { 0.0 };
         let workers = self.context.workers();
         let fill = fill.min(1.0);
-        // What was stopped did not end when its plan did.
+        // In a stopped run the longest batch says nothing.
         let longest = self.longest.filter(|_| !self.stopped);
         let longest = longest.filter(|longest| holds_up(longest, took, fill));
         Summary { took, workers, fill, longest, ..self.summary }
     }
 }
 
-/// Whether one batch is why the run did not end earlier: it ran for most of the time, and the
-/// other slots had nothing to do for much of it.
+/// Whether a single batch held up the run: it ran for most of the time while other slots were idle.
 fn holds_up(longest: &LongestBatch, took: Duration, fill: f64) -> bool {
     const WORTH_A_WORD: Duration = Duration::from_secs(2);
     const MOST: f64 = 0.7;

@@ -1,5 +1,5 @@
-//! The one owner of plan and ledger: it hands out batches, takes what the workers report, and
-//! decides what becomes of tests that lost their worker. Everything reaches it as a message.
+//! The coordinator owns the plan and the ledger: it starts batches, takes reports of workers, and
+//! decides what becomes of tests whose worker died. Everything reaches it as a message.
 
 pub mod batch_end;
 pub mod cpu_learning;

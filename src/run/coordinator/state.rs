@@ -1,4 +1,4 @@
-//! What the coordinator knows of a run: the one owner of plan and ledger.
+//! The state of a run as the coordinator knows it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
@@ -27,19 +27,19 @@ use crate::worker::context::Context;
 use crate::worker::inbox::{BatchEnd, Message};
 use crate::worker::job::Job;
 
-/// After the first Ctrl-C tests may clean up for so long.
+/// How long tests may clean up after the first Ctrl-C.
 pub(super) const GRACE: Duration = Duration::from_secs(5);
 
-/// And for so long when the process that the user started was killed.
+/// How long they may do so when the process that the user started was killed.
 pub(super) const ORPHANS_GRACE: Duration = Duration::from_secs(1);
 
-/// Takes every event; false means that nobody reads the report any more.
+/// Receives every event; false means that nobody reads the report any more.
 pub type Emit<'e> = &'e mut dyn FnMut(Event) -> bool;
 
-/// Gives what is to run of the listings in these places.
+/// Selects what to run from newly listed binaries.
 pub type Grow<'g> = &'g mut dyn FnMut(Range<usize>) -> Growth;
 
-/// What is added to a run while it goes on.
+/// Groups and ignored tests that are added to a running run.
 #[derive(Debug, Default)]
 pub struct Growth {
     pub groups: Vec<Group>,
@@ -52,95 +52,95 @@ pub struct Run<'r> {
     pub(super) emit: Emit<'r>,
     pub(super) plan: Plan,
     pub(super) ledger: Ledger,
-    /// How the verdicts of each listing are learnt.
+    /// The protocol of each listing.
     pub(super) protocols: Vec<Protocol>,
-    /// Tests whose verdict could not be heard that way, and those that can be heard.
+    /// Tests with a simpler protocol than their binary's, since a verdict was lost.
     pub(super) misheard: HashMap<TestId, Protocol>,
     pub(super) running: HashMap<usize, Running>,
     pub(super) fixtures: HashMap<Instance, RunningFixture>,
-    /// Why the tests of these fixtures cannot run any more, on no slot.
+    /// Lost fixtures, whose tests cannot run on any slot.
     pub(super) lost: BTreeMap<Instance, LostFixture>,
-    /// Tests that failed and run again, by when.
+    /// Failed tests that wait for a retry, and when it is due.
     pub(super) delayed: Vec<(Instant, usize, TestId)>,
-    /// The batch whose end is being dealt with.
+    /// The batch whose end is being handled.
     pub(super) ending: Option<Batch>,
-    /// Failures of tests whose fixture had ended, until it is known how.
+    /// Failures of tests whose fixture has exited, held until it is known why.
     pub(super) held_failures: Vec<(Instance, TestId, Verdict)>,
     pub(super) summary: Summary,
     pub(super) longest: Option<LongestBatch>,
-    /// Time of slots that were held.
+    /// The sum of the time that slots were in use.
     pub(super) busy: Duration,
     pub(super) fail_fast: bool,
     pub(super) stopped: bool,
-    /// Where cargo builds beside the run: what is to run of that which becomes ready.
+    /// Selects tests from new binaries while cargo still builds.
     pub(super) grow: Option<Grow<'r>>,
-    /// Why nothing of the run counts: the build that it began with has failed.
+    /// The error of the ongoing build, which makes the run void.
     pub(super) undone: Option<Error>,
-    /// Workers that died under their tests.
+    /// How many workers have crashed.
     pub(super) deaths: usize,
     pub(super) kill_at: Option<Instant>,
-    /// The signal that ended the run, for the reasons of tests that it cut short.
+    /// The signal that interrupted the run.
     pub(super) interrupted: Option<ForwardedSignal>,
-    /// When the run has to end by itself.
+    /// When the run times out.
     pub(super) ends_at: Option<Instant>,
     pub(super) subscriptions: Subscriptions,
     pub(super) learning: Learning,
-    /// Tests that have been called slow.
+    /// Tests that have been reported as slow.
     pub(super) slow: BTreeSet<TestId>,
-    /// No test that runs now or begins until then becomes slow before this.
+    /// When the next running test may become slow.
     pub(super) slow_at: Option<Instant>,
-    /// By group: no test of it is slow before it has run for so long.
+    /// By group: the shortest time after which one of its tests is slow.
     pub(super) soonest_slow: Vec<Duration>,
 }
 
-/// A batch that a worker has.
+/// A batch that is running.
 pub(super) struct Running {
     pub(super) batch: Batch,
     pub(super) protocol: Protocol,
     pub(super) began: Instant,
-    /// Of which of its tests the worker has told a verdict.
+    /// Which of its tests have a verdict.
     pub(super) reported: Vec<bool>,
-    /// Tells the worker that a fixture of its tests has died.
+    /// Set when a fixture of its tests is lost.
     pub(super) fixture_is_lost: Arc<AtomicBool>,
 }
 
-/// Gives the next message; none when this much time has passed without one.
+/// Returns the next message; none if this much time passes without one.
 pub(super) type Next<'n> = &'n mut dyn FnMut(Option<Duration>) -> Option<Message>;
 
-/// What starts workers and fixtures, each in a thread that lives as long as they do.
+/// Starts workers and fixtures, each in a thread of its own.
 pub(super) struct Starter<'s> {
     pub(super) worker: &'s dyn Fn(Job),
     pub(super) fixture: &'s dyn Fn(Instance, FixtureTask),
 }
 
-/// A fixture that is there.
+/// A fixture that has been started.
 pub(super) struct RunningFixture {
     pub(super) handle: FixtureHandle,
-    /// What it has handed over.
+    /// The variables that it passes to its tests.
     pub(super) values: Values,
 }
 
-/// What the verdicts of tests say whose fixture is lost.
+/// The reason and output for verdicts of tests whose fixture is lost.
 #[derive(Clone)]
 pub(super) struct LostFixture {
     pub(super) reason: Reason,
     pub(super) output: Vec<u8>,
 }
 
-/// Whether the fixture of a test that failed is to blame.
+/// Whether a lost fixture may have caused a failure.
 pub(super) enum Suspicion {
     None,
-    /// It has ended, and how is about to be told.
+    /// Its process has exited, and the report is about to arrive.
     Ended(Instance),
     Lost(LostFixture),
 }
 
-/// What somebody looks at while the run goes on.
+/// The events that reports want while the run goes on.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Subscriptions {
-    /// The passing of time.
+    /// A tick at regular intervals.
     pub time: bool,
-    /// Tests that have become slow.
+    /// Slow tests.
     pub slow: bool,
 }
 
@@ -193,17 +193,17 @@ impl<'r> Run<'r> {
         }
     }
 
-    /// cargo still builds: what it tells of is added to the run.
+    /// Adds the binaries that cargo still builds to the run.
     pub fn grow(&mut self, grow: Grow<'r>) {
         self.grow = Some(grow);
     }
 
-    /// The verdict of a test that is ignored, and needs no worker.
+    /// Reports an ignored test, which needs no worker.
     pub fn ignore(&mut self, test: TestId) {
         self.report_verdict(test, Verdict::without_run(Outcome::Ignored, None));
     }
 
-    /// Says what somebody looks at while the run goes on.
+    /// Sets the events that reports want.
     pub fn subscribe(&mut self, subscriptions: Subscriptions) {
         self.subscriptions = subscriptions;
     }
@@ -213,7 +213,7 @@ impl<'r> Run<'r> {
         self.plan.groups().position(of_test)
     }
 
-    /// How many other tests the process of a running test was handed.
+    /// How many other tests are in the batch of a running test.
     pub(super) fn beside(&self, test: TestId) -> usize {
         match self.protocol_of(&[test]) {
             Protocol::ExitCode => 0,
@@ -231,7 +231,7 @@ impl<'r> Run<'r> {
         listing.binary.id(&listing.tests[test.test].name)
     }
 
-    /// The simplest way that one of these tests of one listing needs.
+    /// The simplest protocol that one of these tests of one listing needs.
     pub(super) fn protocol_of(&self, tests: &[TestId]) -> Protocol {
         let usual = tests.first().map_or(Protocol::ExitCode, |test| self.protocols[test.listing]);
         tests.iter().filter_map(|test| self.misheard.get(test)).copied().fold(usual, Protocol::max)
@@ -239,7 +239,7 @@ impl<'r> Run<'r> {
 
     pub(super) fn emit(&mut self, event: Event) {
         if !(self.emit)(event) && self.interrupted.is_none() {
-            // Whoever read the report has closed it: nobody waits for the rest.
+            // The reader of the report has closed it: nobody waits for the rest.
             self.interrupt(ForwardedSignal::HangUp);
         }
     }
@@ -249,7 +249,7 @@ impl<'r> Run<'r> {
     }
 }
 
-/// The best way to learn a listing's verdicts.
+/// The best protocol for a listing.
 pub(super) fn protocol(listing: &Listing, context: &Context<'_>) -> Protocol {
     match listing.dispatch {
         Dispatch::Batches if context.agent.is_some() && listing.takes_agent() => Protocol::Agent,
@@ -258,7 +258,7 @@ pub(super) fn protocol(listing: &Listing, context: &Context<'_>) -> Protocol {
     }
 }
 
-/// The verdict of the test at this place of those that ran when their worker ended.
+/// The verdict of one of the tests that ran when their worker ended.
 pub(super) fn aborted(rest: &BatchEnd, at: usize, reason: Reason) -> Verdict {
     Verdict {
         took: rest.running.get(at).map(|(_, took)| *took),

@@ -1,4 +1,4 @@
-//! A run that ends before its plan does.
+//! A run that stops before its plan is done.
 
 use std::sync::atomic::Ordering;
 
@@ -14,7 +14,7 @@ use crate::process::event::ForwardedSignal;
 use crate::worker::inbox::BatchEnd;
 
 impl Run<'_> {
-    /// Nothing new starts from now on.
+    /// From now on nothing new starts.
     pub(super) fn stop(&mut self) {
         self.stopped = true;
         self.context.stopping.store(true, Ordering::Relaxed);
@@ -36,7 +36,7 @@ impl Run<'_> {
         }
     }
 
-    /// What a lost thread would have told is not known, so nothing can go on.
+    /// A thread has panicked: its reports are missing, so the run cannot continue.
     pub(super) fn broken(&mut self, thread: String, why: String) {
         self.summary.internal_error = true;
         self.emit(Event::Warning(Warning::InternalError { thread, why }));
@@ -44,7 +44,7 @@ impl Run<'_> {
         self.context.groups.kill_all();
     }
 
-    /// Nobody waits for us any more, and soon the guard ends whatever is left.
+    /// The process that started the run is gone, and the guard will soon kill what is left.
     pub(super) fn orphaned(&mut self) {
         self.interrupt(ForwardedSignal::Terminate);
         if let Some(at) = &mut self.kill_at {
@@ -52,7 +52,7 @@ impl Run<'_> {
         }
     }
 
-    /// The user ended the run while these ran, or its time was up.
+    /// Records verdicts for tests that ran when the run was interrupted or timed out.
     pub(super) fn cut_short(&mut self, batch: &Batch, rest: BatchEnd) {
         for at in 0..rest.running.len() {
             let test = rest.running[at].0;

@@ -1,5 +1,5 @@
-//! When the coordinator has to do something though nobody tells it anything: the next such moment
-//! is always known, and until then it sleeps.
+//! The coordinator's timers: the next deadline is always known, and the coordinator sleeps until
+//! then or until a message arrives.
 
 use std::time::{Duration, Instant};
 
@@ -10,11 +10,11 @@ use crate::model::warning::Warning;
 use crate::process::clock;
 use crate::process::event::ForwardedSignal;
 
-/// How often the reports are told that time has passed, and how exactly it is known what is slow.
+/// How often reports get a tick, and how precisely slow tests are detected.
 const TICK: Duration = Duration::from_millis(100);
 
 impl Run<'_> {
-    /// Waits for one message or the next moment, and deals with it.
+    /// Waits for one message or the next timer, and handles it.
     pub(super) fn wait_for_message(&mut self, next: Next<'_>) {
         let due = self.next_timer();
         let left = due.map(|at| at.saturating_duration_since(clock::now()));
@@ -26,7 +26,7 @@ impl Run<'_> {
             Some(message) => self.handle_message(message),
             None => self.emit(Event::Tick),
         }
-        // Also where there is always somebody who tells something.
+        // Timers fire even if messages arrive all the time.
         if due.is_some_and(|due| clock::now() >= due) {
             self.fire_due_timers();
         }
@@ -53,7 +53,7 @@ impl Run<'_> {
         }
     }
 
-    /// Tests whose time to run again has come.
+    /// Requeues failed tests whose retry is due.
     pub(super) fn retry_due_tests(&mut self) {
         let now = clock::now();
         for (_, group, test) in self.delayed.extract_if(.., |(due, _, _)| *due <= now) {
@@ -61,9 +61,9 @@ impl Run<'_> {
         }
     }
 
-    /// A batch of this group begins: nobody tells when each of its tests does.
+    /// Schedules the next check for slow tests, since the start of a single test is not reported.
     pub(super) fn schedule_slow_check(&mut self, group: usize) {
-        /// Of tests that are never slow.
+        /// The threshold of tests that are never slow.
         const NEVER: Duration = Duration::MAX;
         let soonest = self.soonest_slow[group].max(TICK);
         if self.subscriptions.slow && soonest < NEVER {
@@ -86,7 +86,7 @@ impl Run<'_> {
         }
     }
 
-    /// The run has taken as long as it may: what runs is ended as at a first Ctrl-C.
+    /// The run has reached its timeout: running tests are interrupted as by a first Ctrl-C.
     fn time_out(&mut self) {
         self.ends_at = None;
         self.summary.timed_out = true;
@@ -102,9 +102,9 @@ fn earlier(one: Option<Instant>, other: Instant) -> Option<Instant> {
     Some(one.map_or(other, |one| one.min(other)))
 }
 
-/// How long a test waits before it runs again, after so many failures.
+/// How long a test waits before its next attempt, after so many failures.
 pub(super) fn delay(rules: RetryKeys, failures: usize) -> Duration {
-    /// Nobody waits longer for one test.
+    /// The longest delay.
     const LONGEST: Duration = Duration::from_secs(600);
     let doublings = u32::try_from(failures.saturating_sub(1)).unwrap_or(u32::MAX);
     let factor = match rules.backoff {

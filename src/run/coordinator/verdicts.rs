@@ -1,4 +1,4 @@
-//! What becomes of a test: its one verdict, another attempt, or the way back to the plan.
+//! What becomes of a test: a verdict, a retry, or a place in the queue.
 
 use super::fixtures::with_block;
 use super::state::{Run, Suspicion};
@@ -13,8 +13,8 @@ use crate::plan::group::Batch;
 use crate::process::clock;
 use crate::worker::inbox::BatchEnd;
 
-/// A batch that comes back whole so often, with no verdict and no suspect, is given up: its
-/// process dies before any test begins, and would do so for ever.
+/// A batch that comes back whole so often, without verdicts or suspects, is given up: its process
+/// dies before any test starts.
 const MOST_FRUITLESS: u32 = 3;
 
 impl Run<'_> {
@@ -37,7 +37,7 @@ impl Run<'_> {
         }
     }
 
-    /// What the policy makes of a test that failed first and passed later.
+    /// Applies the policy for flaky tests to a test that failed first and passed later.
     pub(super) fn apply_flaky_policy(&self, test: TestId, verdict: Verdict) -> Verdict {
         let Some(flakiness) = verdict.flakiness() else { return verdict };
         let rules = self.group_of(test).map(|group| self.plan.group(group).retries(test));
@@ -61,7 +61,7 @@ impl Run<'_> {
         }
     }
 
-    /// Gives a failure back that is the last word; for another one, the test is run again.
+    /// Schedules a retry for a failure, or returns the verdict if it is final.
     pub(super) fn retry_or_return(&mut self, test: TestId, verdict: Verdict) -> Option<Verdict> {
         if self.stopped || !verdict.outcome.is_failure() {
             return Some(verdict);
@@ -69,7 +69,7 @@ impl Run<'_> {
         let Some(group) = self.group_of(test) else { return Some(verdict) };
         let rules = self.plan.group(group).retries(test);
         if self.lost_fixture_of(self.plan.group(group)).is_some() {
-            // It could not run again: on another slot its fixture is gone for good.
+            // It could not run again: its fixture is lost.
             return Some(verdict);
         }
         let beside = self.beside(test);
@@ -86,7 +86,8 @@ impl Run<'_> {
         None
     }
 
-    /// A test will get no chance, or no other one: then what is known of it is the last word.
+    /// Gives up a test that will not run again: it gets the verdict that is known, or counts as not
+    /// run.
     pub(super) fn give_up(&mut self, test: TestId) {
         match self.ledger.final_verdict(test) {
             Some(verdict) => self.record_verdict(test, verdict),
@@ -94,7 +95,7 @@ impl Run<'_> {
         }
     }
 
-    /// The worker ended and says nothing about these.
+    /// Records that the worker reported nothing about these tests.
     pub(super) fn missing(&mut self, tests: &[TestId], rest: &BatchEnd) {
         for test in tests {
             let verdict = Verdict {
@@ -106,8 +107,8 @@ impl Run<'_> {
         }
     }
 
-    /// Tests that a worker did not come to. Where these are all that it was handed, no other
-    /// worker may fare better, and that must not go on for ever.
+    /// Requeues tests that a worker did not reach. If it reached none, the next one may not either,
+    /// so this is limited.
     pub(super) fn requeue_or_give_up(
         &mut self,
         batch: &Batch,
@@ -142,9 +143,9 @@ impl Run<'_> {
         }
     }
 
-    /// Who is suspected of a death runs alone, whatever comes between: beside others it could become
-    /// the suspect of another one, and nobody would ask for the first any more. Who is heard in a
-    /// way of its own does too: the others would have to go the same way.
+    /// A suspect runs alone whatever happens in between: beside others it could become a suspect of
+    /// another crash, and the first would be forgotten. So does a test with a protocol of its own,
+    /// which the others would have to share.
     pub(super) fn runs_alone(&self, test: TestId) -> bool {
         self.ledger.is_suspect(test) || self.misheard.contains_key(&test)
     }

@@ -1,4 +1,4 @@
-//! The end of a worker: what it means for its tests.
+//! What the end of a worker means for its tests.
 
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -53,7 +53,7 @@ impl Worker<'_> {
         self.rest(cause, culprit, left)
     }
 
-    /// Verdicts that are not to be believed after all: these tests run again.
+    /// Takes back verdicts that turned out to be unreliable: these tests run again.
     pub(super) fn retract(&mut self, tests: &[usize]) {
         for test in tests {
             if self.unsettled.remove(test).is_some() {
@@ -63,8 +63,8 @@ impl Worker<'_> {
         }
     }
 
-    /// What a test has left behind ended the process when the test was over: then its pass is
-    /// none. Of a test that still runs there is no verdict to be changed.
+    /// A thread that a finished test left behind ended the process, so the test has not passed. A
+    /// test that still runs has no verdict to change.
     pub(super) fn fail_ended_test(&mut self, test: usize, how: &str, rest: &Output) {
         let last = self.last_pass.as_mut().filter(|(last, _)| *last == test);
         let last = last.map(|(_, verdict)| verdict);
@@ -76,13 +76,13 @@ impl Worker<'_> {
         }
     }
 
-    /// Everything that a test left behind is known now.
+    /// Reports the verdicts that waited for leaks, which are all known now.
     pub(super) fn settle_all(&mut self, left: &mut ChannelSummary, messages: &mut Vec<Message>) {
         for (test, kept) in std::mem::take(&mut self.unsettled) {
             let verdict = self.with_late_leaks(test, kept.verdict, left);
             self.route(test, PendingVerdict { verdict, ..kept }, messages);
         }
-        // What came home late belongs to a test that seemed to have settled.
+        // A late finding belongs to a test whose verdict seemed settled.
         if let Some((test, verdict)) = self.last_pass.take() {
             let verdict = self.with_late_leaks(test, verdict, left);
             self.route(test, PendingVerdict { verdict, has_output: true }, messages);

@@ -1,4 +1,4 @@
-//! What the tests of a worker have left behind.
+//! The leaks of a worker's tests.
 
 use super::Worker;
 use crate::config::leak_rules::LeakRules;
@@ -13,7 +13,7 @@ use crate::protocol::channel::ChannelSummary;
 use crate::worker::context::LeakOwner;
 
 impl<'r> Worker<'r> {
-    /// Nobody waits for the threads of a pool, which stay as long as there is a process.
+    /// Stops waiting for threads of a pool, which live as long as the process.
     pub(super) fn ignore_pools(&mut self) {
         let open = self.channel.pending_threads();
         if self.door.is_none() || open.is_empty() {
@@ -28,7 +28,7 @@ impl<'r> Worker<'r> {
         self.release_process();
     }
 
-    /// Adds what a test has left behind. A denied panic of a thread is its own failure.
+    /// Adds the leaks of a test. A denied panic in one of its threads fails the test.
     pub(super) fn with_leaks(
         &self,
         test: usize,
@@ -63,8 +63,8 @@ impl<'r> Worker<'r> {
         }
     }
 
-    /// What one of the tests has left behind: the strictest of their rules holds. It is no leak
-    /// where it may be of a test that was ended with its process.
+    /// Leaks that cannot be attributed to one test: the strictest rules apply. Nothing is a leak
+    /// that may belong to a test that was killed with its process.
     pub(super) fn leaks_of_unit(&self, left: &ChannelSummary) -> Vec<Leak> {
         if !self.running.is_empty() {
             return Vec::new();

@@ -1,4 +1,4 @@
-//! How a worker is started, and how its verdicts are heard.
+//! How a worker is started, and how its channel is set up.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::protocol::logfile::LogfileChannel;
 use crate::worker::context::Context;
 use crate::worker::job::Job;
 
-/// Forks the process where one is prepared for that, and starts it where none is.
+/// Forks the process from a fork server if there is one, and spawns it otherwise.
 pub(super) fn spawn<'r>(
     mut command: std::process::Command,
     job: &Job,
@@ -39,13 +39,14 @@ pub(super) fn spawn<'r>(
     Ok(process)
 }
 
-/// The process that this worker can be forked from.
+/// The fork server that this worker can be forked from.
 pub(super) fn forked(job: &Job, context: &Context<'_>) -> Option<Arc<platform::ForkServer>> {
     let binary = &context.inventory.listings[job.group.listing].binary;
     context.fork_servers.for_job(job, binary, context.agent.as_ref(), context.run_id)
 }
 
-/// The arguments that tell the worker of its channel; and the channel, unless it is the agent's.
+/// Adds the arguments that set up the worker's channel; returns the pipe unless the agent opens its
+/// own.
 pub(super) fn wire(
     protocol: Protocol,
     command: &mut std::process::Command,
