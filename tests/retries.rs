@@ -138,7 +138,7 @@ fn wrong_words_are_told() {
     for (key, word) in [
         ("retries = { cuont = 1 }", "did you mean `count`?"),
         ("retries = { backoff = \"expo\" }", "unknown value of backoff `expo`"),
-        ("retries = -1", "no whole number"),
+        ("retries = -1", "`retries` must be an integer of at least 0"),
     ] {
         let ran = package(key).partest().run().exits(2);
         assert!(ran.stderr.contains(word), "{word:?} in {ran}");
