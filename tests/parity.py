@@ -3,11 +3,13 @@
 
 For every crate below, the set of (package, binary kind, binary, test, verdict) that
 `cargo partest --message-format json` reports is held against `cargo test --no-fail-fast`
-with the same target flags, once for each number of jobs. The crates come from the registry
-by cargo's own means. Nothing is skipped silently: what cannot be compared is told and makes
-the script fail. Prints a Markdown table; exit code 1 on any difference.
+with the same target flags, once for each way of running them (`--ways`: numbers of slots, and
+without the agent). The crates come from the registry by cargo's own means; a project for a harness
+that no published crate has in its package is written here. Nothing is skipped silently: what
+cannot be compared is told and makes the script fail. Prints a Markdown table; exit code 1 on any
+difference.
 
-    python3 tests/parity.py [--crates a,b] [--jobs 1,2,8] [--keep DIR]
+    python3 tests/parity.py [--crates a,b] [--ways="-j1,-j8 --no-agent"] [--keep DIR]
 
 `cargo partest` must be installed or on PATH.
 """
@@ -29,6 +31,8 @@ import tomllib
 
 TARGETS = ["--lib", "--bins", "--tests"]
 
+WAYS = ["-j1", "-j2", "-j8", "-j8 --no-agent"]
+
 # No suite below takes a tenth of this; one that hangs must not hang the script.
 RUN_LIMIT_SECONDS = 20 * 60
 
@@ -41,11 +45,82 @@ class Crate:
     version: str
     why: str
     flags: tuple = ()
+    # The sources by their paths, if it is not a crate of the registry.
+    files: tuple = ()
 
     @property
     def folder(self):
         return f"{self.name}-{self.version}"
 
+
+LIBTEST2_MIMIC = (
+    (
+        "Cargo.toml",
+        """
+[package]
+name = "uses_libtest2_mimic"
+version = "0.0.0"
+edition = "2021"
+
+[dev-dependencies]
+libtest2-mimic = "=0.0.4"
+
+[[test]]
+name = "passes"
+harness = false
+
+[[test]]
+name = "fails"
+harness = false
+
+[[test]]
+name = "exits_in_the_middle"
+harness = false
+
+[workspace]
+""",
+    ),
+    ("src/lib.rs", "#[test]\nfn has_the_usual_harness() {}\n"),
+    (
+        "tests/passes.rs",
+        """
+use libtest2_mimic::{Harness, Trial};
+
+fn main() {
+    let trials = (0..100).map(|number| Trial::test(format!("case/{number} of 100"), |_| Ok(())));
+    let ignored = Trial::test("is ignored", |context| context.ignore_for("not today"));
+    Harness::with_env().discover(trials.chain([ignored])).main()
+}
+""",
+    ),
+    (
+        "tests/fails.rs",
+        """
+use libtest2_mimic::{Harness, RunError, Trial};
+
+fn main() {
+    let trials = [
+        Trial::test("passes", |_| Ok(())),
+        Trial::test("fails", |_| Err(RunError::fail("no"))),
+        Trial::test("panics", |_| panic!("no")),
+        Trial::test("is ignored", |context| context.ignore()),
+    ];
+    Harness::with_env().discover(trials).main()
+}
+""",
+    ),
+    (
+        "tests/exits_in_the_middle.rs",
+        """
+use libtest2_mimic::{Harness, Trial};
+
+fn main() {
+    let trials = [Trial::test("a", |_| Ok(())), Trial::test("b", |_| std::process::exit(0))];
+    Harness::with_env().discover(trials).main()
+}
+""",
+    ),
+)
 
 CRATES = [
     Crate("pulldown-cmark", "0.13.6", "many tiny tests"),
@@ -70,6 +145,9 @@ CRATES = [
     Crate("yaml-rust2", "0.11.1", "harness = false, libtest-mimic"),
     Crate("backtrace", "0.3.77", "harness = false, runs itself again"),
     Crate("datatest-stable", "0.3.3", "harness = false, libtest-mimic"),
+    Crate(
+        "uses_libtest2_mimic", "0.0.0", "harness = false, libtest2-mimic", files=LIBTEST2_MIMIC
+    ),
 ]
 
 
@@ -134,8 +212,11 @@ def tail(text):
 
 
 def fetch(crate, scratch):
-    """Unpacks the crate's sources into the scratch folder, as a workspace of its own."""
+    """Puts the crate's sources into the scratch folder, as a workspace of its own."""
     folder = scratch / crate.folder
+    for path, text in crate.files:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text)
     if not folder.exists():
         shutil.copytree(registry_source(crate, scratch), folder)
         make_standalone(folder / "Cargo.toml")
@@ -327,22 +408,23 @@ def only(outcomes):
 # ---- cargo partest ---------------------------------------------------------------------
 
 
-def partest_verdicts(crate, folder, jobs, attempt):
+def partest_verdicts(crate, folder, way, attempt):
     """The verdict of every test under `cargo partest`."""
-    words = ["cargo", "partest", "--message-format", "json", "--no-fail-fast", f"-j{jobs}"]
-    done = run([*words, *TARGETS, *crate.flags], folder, name=f"partest-j{jobs}-{attempt}.json")
+    words = ["cargo", "partest", "--message-format", "json", "--no-fail-fast", *way.split()]
+    name = f"partest{way.replace(' ', '')}-{attempt}.json"
+    done = run([*words, *TARGETS, *crate.flags], folder, name=name)
     events = [json.loads(line) for line in done.stdout.splitlines()]
     if not events or events[-1]["event"] != "run-finished":
         said = tail(done.stderr)
-        raise CannotCompare(f"cargo partest -j{jobs} ended with {done.returncode}:\n{said}")
+        raise CannotCompare(f"cargo partest {way} ended with {done.returncode}:\n{said}")
     verdicts = {}
     for event in events:
         if event["event"] == "test":
             key = (event["package"], event["kind"], event["binary"], event["name"])
             verdicts[key] = "judged twice" if key in verdicts else event["outcome"]
     is_well = set(verdicts.values()) <= {"passed", "ignored"}
-    if is_well != (done.returncode == 0):
-        raise CannotCompare(f"cargo partest -j{jobs}: exit code {done.returncode} for {verdicts}")
+    if done.returncode != (0 if is_well else 100):
+        raise CannotCompare(f"cargo partest {way}: exit code {done.returncode} for {verdicts}")
     return verdicts
 
 
@@ -370,7 +452,7 @@ def describe(key, pair):
     return f"{package} {kind} {binary}::{test}: cargo test {pair[0]}, cargo partest {pair[1]}"
 
 
-def compare(crate, scratch, jobs):
+def compare(crate, scratch, ways):
     row = Row(crate)
     try:
         folder = fetch(crate, scratch)
@@ -379,10 +461,10 @@ def compare(crate, scratch, jobs):
         expected = cargo_verdicts(crate, folder, binaries, listed, 1)
         row.binaries, row.counts = len(binaries), collections.Counter(expected.values())
         check_readable(row, expected)
-        for count in jobs:
-            progress(f"  -j{count}")
+        for way in ways:
+            progress(f"  {way}")
             again = lambda: cargo_verdicts(crate, folder, binaries, listed, 2)
-            compare_at(row, folder, count, expected, again)
+            compare_by(row, folder, way, expected, again)
     except CannotCompare as why:
         row.is_bad = True
         row.details.append(f"not compared: {why}")
@@ -396,22 +478,22 @@ def check_readable(row, expected):
         row.details.append(f"no verdict from cargo test: {unknown or 'no test at all'}")
 
 
-def compare_at(row, folder, jobs, expected, again):
+def compare_by(row, folder, way, expected, again):
     """One cell of the table. A difference is tried once more, on both sides."""
-    first = differences(expected, partest_verdicts(row.crate, folder, jobs, 1))
+    first = differences(expected, partest_verdicts(row.crate, folder, way, 1))
     if not first:
-        row.cells[jobs] = "identical"
+        row.cells[way] = "identical"
         return
     unstable = differences(expected, again()).keys()
-    second = differences(expected, partest_verdicts(row.crate, folder, jobs, 2))
+    second = differences(expected, partest_verdicts(row.crate, folder, way, 2))
     flaky = {key: pair for key, pair in (first | second).items() if key in unstable}
     stays = {key: pair for key, pair in (first | second).items() if key not in unstable}
-    row.details += [f"-j{jobs}, flaky: {describe(*item)}" for item in flaky.items()]
+    row.details += [f"{way}, flaky: {describe(*item)}" for item in flaky.items()]
     for key, pair in stays.items():
         times = "twice" if key in first and key in second else "once in two runs"
-        row.details.append(f"-j{jobs}, {times}: {describe(key, pair)}")
+        row.details.append(f"{way}, {times}: {describe(key, pair)}")
     row.is_bad |= bool(stays)
-    row.cells[jobs] = f"**{len(stays)} differ**" if stays else f"identical, {len(flaky)} flaky"
+    row.cells[way] = f"**{len(stays)} differ**" if stays else f"identical, {len(flaky)} flaky"
 
 
 # ---- the report ------------------------------------------------------------------------
@@ -421,21 +503,21 @@ def progress(text):
     print(text, file=sys.stderr, flush=True)
 
 
-def table(rows, jobs):
+def table(rows, ways):
     heads = ["crate", "version", "what it brings", "binaries", "tests"]
-    heads += ["passed / failed / ignored", *(f"-j{count}" for count in jobs)]
+    heads += ["passed / failed / ignored", *ways]
     yield "| " + " | ".join(heads) + " |"
     yield "|" + "---|" * len(heads)
     for row in rows:
         crate, counts = row.crate, row.counts
         verdicts = " / ".join(str(counts[word]) for word in ("passed", "failed", "ignored"))
         cells = [crate.name, crate.version, crate.why, row.binaries, counts.total(), verdicts]
-        cells += [row.cells.get(count, "**not compared**") for count in jobs]
+        cells += [row.cells.get(way, "**not compared**") for way in ways]
         yield "| " + " | ".join(map(str, cells)) + " |"
 
 
-def show(rows, jobs):
-    print("\n".join(table(rows, jobs)))
+def show(rows, ways):
+    print("\n".join(table(rows, ways)))
     for row in rows:
         for detail in row.details:
             print(f"\n{row.crate.folder}: {detail}")
@@ -446,7 +528,8 @@ def show(rows, jobs):
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--crates", help="only these, separated by commas")
-    parser.add_argument("--jobs", default="1,2,8", help="values for -j (default: 1,2,8)")
+    ways = ",".join(WAYS)
+    parser.add_argument("--ways", default=ways, help=f"separated by commas (default: {ways})")
     parser.add_argument("--keep", type=pathlib.Path, help="work in this folder and leave it")
     return parser.parse_args()
 
@@ -473,15 +556,15 @@ def scratch_folder(keep):
 
 def main():
     args = arguments()
-    jobs = [int(count) for count in args.jobs.split(",")]
+    ways = args.ways.split(",")
     rows = []
     with scratch_folder(args.keep) as scratch:
         for crate in chosen(args.crates):
             progress(f"{crate.name} {crate.version}")
-            rows.append(compare(crate, scratch, jobs))
+            rows.append(compare(crate, scratch, ways))
             for detail in rows[-1].details:
                 progress(f"  {detail}")
-    show(rows, jobs)
+    show(rows, ways)
     return 1 if any(row.is_bad for row in rows) else 0
 
 
