@@ -73,7 +73,7 @@ fn main() -> ExitCode {
     if fixture::kept::is_daemon(std::env::args_os()) {
         return fixture::kept::run_daemon();
     }
-    let args = cli::args::parse(std::env::args_os());
+    let args = cli::command_line::parse(std::env::args_os());
     let cargo_config = CargoConfig::load(&args.cargo);
     let settings = Settings::new(args, cargo_config);
     let lines = match settings.task {

@@ -224,18 +224,57 @@ mod the_command_line {
     #[test]
     fn a_wrong_word_is_told_the_nearest_right_one() {
         let table = [
-            ("--no-fail-fats", "'--no-fail-fast'"),
-            ("--polcy unit", "'--policy'"),
+            ("--no-fail-fats", "`--no-fail-fast`"),
+            ("--polcy unit", "`--policy`"),
             ("--policy spilt", "'split'"),
             ("--message-format jsn", "'json'"),
             ("--no-tests=past", "'pass'"),
-            ("-- --includ-ignored", "'--include-ignored'"),
-            ("-- --exat", "'--exact'"),
+            ("-- --includ-ignored", "`--include-ignored`"),
+            ("-- --exat", "`--exact`"),
         ];
         for (flags, nearest) in table {
             let ran = partest("passes").args(flags).run().exits(2);
             assert!(ran.stderr.contains(nearest) && ran.stdout.is_empty(), "{nearest}; {ran}");
         }
+    }
+
+    /// All flags are in the unit tests of src/cli.
+    #[test]
+    fn a_flag_of_another_test_runner_is_told_what_to_use_here() {
+        let table = [
+            ("--list", "--list", "to list the tests, use `cargo partest list`"),
+            ("-- --list", "--list", "to list the tests, use `cargo partest list`"),
+            ("plan --doc", "--doc", "doctests are not run: use `cargo test --doc`"),
+            (
+                "--cargo-profile=ci",
+                "--cargo-profile",
+                "use `--profile NAME`, which is cargo's profile",
+            ),
+            (
+                "--nocapture",
+                "--nocapture",
+                "`--nocapture` goes after `--`: cargo partest -- --nocapture",
+            ),
+            ("-- --isolate", "--isolate", "`--isolate` goes before `--`: cargo partest --isolate"),
+        ];
+        for (flags, flag, tip) in table {
+            let ran = partest("passes").args(flags).run().exits(2);
+            let told = format!("error: unexpected argument '{flag}' found\n\n  tip: {tip}\n");
+            let rest = ran.stderr.strip_prefix(&told);
+            let rest = rest.unwrap_or_else(|| panic!("{told}; {ran}"));
+            assert!(!rest.contains("tip:") && ran.stdout.is_empty(), "one tip only; {ran}");
+        }
+    }
+
+    #[test]
+    fn a_command_that_is_misspelled_is_told_the_nearest_one() {
+        let ran = partest("passes").args("lst").run().exits(4);
+        let told = "error: no test matches `lst`: did you mean the command `list`?\n";
+        assert_eq!(complaints(&ran), told, "{ran}");
+        // After a command, it is a filter and nothing else.
+        let ran = partest("passes").args("run lst").run().exits(4);
+        let told = "error: no test matches `lst`: `cargo partest list` shows what there is\n";
+        assert_eq!(complaints(&ran), told, "{ran}");
     }
 
     #[test]

@@ -34,6 +34,15 @@ fn all_ways_to_call_it_are_one() {
     assert_eq!(chosen(cargo("passes").args("partest run"), ""), all);
 }
 
+#[test]
+fn help_is_a_command_and_a_flag() {
+    let of = |words: &str| partest("passes").args(words).run().exits(0).stdout;
+    assert_eq!(of("help"), of("--help"));
+    assert_eq!(of("help plan"), of("plan --help"));
+    assert_eq!(of("help fixtures start"), of("fixtures start --help"));
+    assert!(of("help list").starts_with("List the tests"));
+}
+
 mod filters {
     use super::*;
 

@@ -1,6 +1,5 @@
 //! The command line as typed. What it means is decided by `settings`.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
@@ -13,8 +12,7 @@ Examples:
   cargo partest plan                 show the plan without running it
   cargo partest -- --ignored         pass flags to libtest after `--`
 
-Policies are configured in Cargo.toml, under [package.metadata.partest].
-`cargo partest --help` lists all flags.";
+Policies are configured in Cargo.toml, under [package.metadata.partest].";
 
 const LONG_EXAMPLES: &str = "\
 After `--`, as with cargo test: FILTERS, --ignored, --include-ignored, --skip FILTER,
@@ -37,8 +35,7 @@ CARGO_TERM_VERBOSE, NO_COLOR, CLICOLOR_FORCE, RUST_TEST_THREADS, RUST_TEST_NOCAP
     override_usage = "cargo partest [COMMAND] [OPTIONS] [FILTERS]... [-- <LIBTEST FLAGS>]",
     after_help = EXAMPLES,
     after_long_help = LONG_EXAMPLES,
-    subcommand_value_name = "COMMAND",
-    disable_help_subcommand = true
+    subcommand_value_name = "COMMAND"
 )]
 pub struct Args {
     #[command(subcommand)]
@@ -456,20 +453,8 @@ impl When {
     }
 }
 
-/// Parses the command line; prints help and usage errors (exit code 2) itself.
-///
-/// cargo hands a subcommand its own name as the first argument; a direct call
-/// does not.
-pub fn parse(words: impl IntoIterator<Item = OsString>) -> Args {
-    let mut words: Vec<OsString> = words.into_iter().collect();
-    if words.get(1).is_some_and(|word| word == "partest") {
-        words.remove(1);
-    }
-    Args::parse_from(words)
-}
-
 fn parse_jobs(text: &str) -> Result<Jobs, String> {
-    if matches!(text, "default" | "auto") {
+    if matches!(text, "default" | "auto" | "num-cpus") {
         return Ok(Jobs::Default);
     }
     match text.parse::<isize>() {

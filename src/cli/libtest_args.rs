@@ -45,8 +45,3 @@ pub struct LibtestArgs {
     #[arg(long, value_name = "WHEN")]
     pub color: Option<When>,
 }
-
-/// Parses the arguments after `--`; prints usage errors (exit code 2) itself.
-pub fn parse_libtest(words: &[String]) -> LibtestArgs {
-    LibtestArgs::parse_from(words)
-}

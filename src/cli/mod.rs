@@ -2,5 +2,7 @@
 
 pub mod args;
 pub mod cargo_config;
+pub mod command_line;
+mod hints;
 pub mod libtest_args;
 pub mod settings;

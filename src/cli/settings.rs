@@ -7,7 +7,7 @@ use super::args::{
     self, Args, CargoArgs, FlakyArg, Jobs, LeaksArg, MessageFormat, NoTests, PolicyArg, When,
 };
 use super::cargo_config::CargoConfig;
-use super::libtest_args;
+use super::command_line;
 use crate::config::keys::{Flaky, Kind};
 use crate::config::policy::PolicyOverride;
 use crate::model::leak::LeakAction;
@@ -66,6 +66,8 @@ pub struct TestFilter {
 pub struct Settings {
     pub task: Task,
     pub filter: TestFilter,
+    /// What to type instead if the filter matches no test: a command may have been meant.
+    pub filter_tip: Option<String>,
     pub slots: usize,
     /// Whether tests that wait may take more slots: not if the user has set a number.
     pub may_overcommit: bool,
@@ -119,6 +121,8 @@ impl Settings {
     }
 
     pub fn new(args: Args, cargo_config: CargoConfig) -> Settings {
+        let first_filter = args.selection.filters.first().filter(|_| args.command.is_none());
+        let filter_tip = first_filter.and_then(|filter| command_line::tip_for_filter(filter));
         let (task, selection) = match args.command {
             Some(args::Command::Plan(selection)) => (Task::Plan, selection),
             Some(args::Command::List(selection)) => (Task::List, selection),
@@ -128,7 +132,7 @@ impl Settings {
             }
             None => (Task::Run, args.selection),
         };
-        let libtest = libtest_args::parse_libtest(&selection.libtest);
+        let libtest = command_line::parse_libtest(&selection.libtest);
         let nested = std::env::var_os("PARTEST_RUN_ID").is_some();
         let variable = |name| cargo_config.variable(name)?.into_string().ok();
         let counted = libtest.test_threads.map(usize::from);
@@ -180,6 +184,7 @@ impl Settings {
                     _ => IgnoredTests::Skip,
                 },
             },
+            filter_tip,
         }
     }
 }

@@ -99,15 +99,14 @@ impl Diagnostic {
     }
 }
 
-/// The most similar of the `known` words, if any is similar enough to be what was meant.
+/// The most similar of the `known` words, if any is similar enough to be what was meant: as in
+/// rustc, one that differs in a third of its letters at most.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // clap's threshold for its own suggestions.
-    const LIKELY: f64 = 0.7;
     known
         .into_iter()
-        .map(|candidate| (strsim::jaro(word, candidate), candidate))
-        .filter(|(likeness, _)| *likeness > LIKELY)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= word.len().max(candidate.len()).max(3) / 3)
+        .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }
 

@@ -322,8 +322,9 @@ pub fn no_test_matched(settings: &Settings) -> String {
     match wanted.filters.as_slice() {
         [] => "no test to run: `cargo partest list` shows what there is".to_owned(),
         filters => format!(
-            "no test matches {}: `cargo partest list` shows what there is",
-            list(&filters.iter().map(|filter| format!("`{filter}`")).collect::<Vec<_>>())
+            "no test matches {}: {}",
+            list(&filters.iter().map(|filter| format!("`{filter}`")).collect::<Vec<_>>()),
+            settings.filter_tip.as_deref().unwrap_or("`cargo partest list` shows what there is")
         ),
     }
 }

@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use super::*;
 use crate::cargo::binary::Binary;
-use crate::cli::args;
 use crate::cli::cargo_config::CargoConfig;
+use crate::cli::command_line;
 use crate::config::diagnostic::Source;
 use crate::config::policy::PackagePolicy;
 use crate::config::schema::{Table, read};
@@ -12,7 +12,7 @@ use crate::discovery::test_list::Test;
 use crate::plan::history::Measurements;
 
 fn settings() -> Settings {
-    let args = args::parse(["cargo-partest", "partest"].map(Into::into));
+    let args = command_line::parse(["cargo-partest", "partest"].map(Into::into));
     let mut settings = Settings::new(args, CargoConfig::default());
     // A run within another has its number from outside.
     settings.may_overcommit = true;

@@ -1,0 +1,134 @@
+//! Parses the command line. Usage errors are clap's, with tips for the flags and commands of other
+//! test runners.
+
+use std::ffi::OsString;
+
+use clap::builder::StyledStr;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Command, CommandFactory, Error, Parser};
+
+use super::args::Args;
+use super::hints::{self, Side};
+use super::libtest_args::LibtestArgs;
+use crate::config::diagnostic::nearest;
+
+/// On which side of `--` a flag was typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Typed {
+    Before,
+    After,
+}
+
+/// Parses the command line; prints help and usage errors (exit code 2) itself.
+///
+/// cargo hands a subcommand its own name as the first argument; a direct call
+/// does not.
+pub fn parse(words: impl IntoIterator<Item = OsString>) -> Args {
+    let mut words: Vec<OsString> = words.into_iter().collect();
+    if words.get(1).is_some_and(|word| word == "partest") {
+        words.remove(1);
+    }
+    Args::try_parse_from(words).unwrap_or_else(|error| exit(error, Typed::Before))
+}
+
+/// Parses the arguments after `--`; prints usage errors (exit code 2) itself.
+pub fn parse_libtest(words: &[String]) -> LibtestArgs {
+    LibtestArgs::try_parse_from(words).unwrap_or_else(|error| exit(error, Typed::After))
+}
+
+fn exit(mut error: Error, typed: Typed) -> ! {
+    add_tip(&mut error, typed);
+    error.exit()
+}
+
+/// Replaces clap's guesses about an unknown flag by what is known about it.
+fn add_tip(error: &mut Error, typed: Typed) {
+    let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg) else { return };
+    if error.kind() != ErrorKind::UnknownArgument {
+        return;
+    }
+    let flag = flag.split('=').next().unwrap_or_default().to_owned();
+    // clap's guess is the nearest flag, however far. "To pass '-- FLAG' as a value" leads in a
+    // circle: after `--`, flags are libtest's.
+    for kind in [ContextKind::SuggestedArg, ContextKind::Suggested, ContextKind::Usage] {
+        error.remove(kind);
+    }
+    if let Some(tip) = tip(&flag, typed) {
+        let tips = ContextValue::StyledStrs(vec![StyledStr::from(tip)]);
+        error.insert(ContextKind::Suggested, tips);
+    }
+}
+
+/// What to type instead of a flag that is unknown on this side of `--`.
+fn tip(flag: &str, typed: Typed) -> Option<String> {
+    let [before, after] = [Args::command(), LibtestArgs::command()].map(flags_of);
+    let (here, there) = match typed {
+        Typed::Before => (&before, &after),
+        Typed::After => (&after, &before),
+    };
+    if let Some(answer) = answer(flag, typed) {
+        return Some(answer.to_owned());
+    }
+    if there.iter().any(|known| known == flag) {
+        return Some(other_side(flag, typed));
+    }
+    let bare = flag.strip_prefix("--")?;
+    let near = |known: &[String]| {
+        let names = known.iter().filter_map(|known| known.strip_prefix("--"));
+        nearest(bare, names).map(|name| format!("--{name}"))
+    };
+    if let Some(near) = near(here) {
+        return Some(format!("did you mean `{near}`?"));
+    }
+    if let Some(near) = near(there) {
+        return Some(other_side(&near, typed));
+    }
+    let hinted: Vec<String> =
+        hints::flags().flat_map(|hint| hint.flags).map(|flag| (*flag).to_owned()).collect();
+    let near = near(&hinted)?;
+    answer(&near, typed).map(|answer| format!("`{near}`: {answer}"))
+}
+
+fn answer(flag: &str, typed: Typed) -> Option<&'static str> {
+    let is_here = |side| match side {
+        Side::Both => true,
+        Side::Before => typed == Typed::Before,
+        Side::After => typed == Typed::After,
+    };
+    let found = hints::flags().find(|hint| is_here(hint.side) && hint.flags.contains(&flag));
+    found.map(|hint| hint.answer)
+}
+
+fn other_side(flag: &str, typed: Typed) -> String {
+    match typed {
+        Typed::Before => format!("`{flag}` goes after `--`: cargo partest -- {flag}"),
+        Typed::After => format!("`{flag}` goes before `--`: cargo partest {flag}"),
+    }
+}
+
+/// All flags that the command accepts, with their dashes, aliases included.
+fn flags_of(mut command: Command) -> Vec<String> {
+    command.build();
+    let mut flags = Vec::new();
+    for argument in command.get_arguments() {
+        let longs = argument.get_long().into_iter();
+        let longs = longs.chain(argument.get_all_aliases().into_iter().flatten());
+        flags.extend(longs.map(|long| format!("--{long}")));
+        flags.extend(argument.get_short().map(|short| format!("-{short}")));
+    }
+    flags
+}
+
+/// What to type instead of this filter, which matches no test: a command may have been meant.
+pub fn tip_for_filter(filter: &str) -> Option<String> {
+    if let Some((_, answer)) = hints::COMMANDS.iter().find(|(command, _)| *command == filter) {
+        return Some((*answer).to_owned());
+    }
+    let mut command = Args::command();
+    command.build();
+    let known = command.get_subcommands().map(Command::get_name);
+    nearest(filter, known).map(|near| format!("did you mean the command `{near}`?"))
+}
+
+#[cfg(test)]
+mod tests;

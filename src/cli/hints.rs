@@ -1,0 +1,183 @@
+//! Flags and commands of cargo test, libtest and nextest that this program does not have, and what
+//! to use instead.
+//!
+//! Data only. docs/coming-from-cargo-test-and-nextest.md shows the same rows; a test compares them,
+//! and fails for a flag that the program has come to accept: remove its row then, here and there.
+
+/// Where a flag has no meaning here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// Neither before nor after `--`.
+    Both,
+    /// Before `--` only: after it, the flag is accepted.
+    Before,
+    /// After `--` only: before it, the flag is accepted, with another meaning.
+    After,
+}
+
+/// Flags with the same answer.
+#[derive(Debug)]
+pub struct FlagHint {
+    pub flags: &'static [&'static str],
+    pub side: Side,
+    /// Lower case, without full stop.
+    pub answer: &'static str,
+}
+
+const fn hint(flags: &'static [&'static str], answer: &'static str) -> FlagHint {
+    FlagHint { flags, side: Side::Both, answer }
+}
+
+const fn hint_on(side: Side, flags: &'static [&'static str], answer: &'static str) -> FlagHint {
+    FlagHint { flags, side, answer }
+}
+
+/// Flags of `cargo test`.
+pub const CARGO_TEST: &[FlagHint] = &[
+    hint(&["--doc"], "doctests are not run: use `cargo test --doc`"),
+    hint(
+        &["--future-incompat-report", "--unit-graph"],
+        "not supported: use `cargo test --no-run` with this flag",
+    ),
+];
+
+/// Flags that libtest takes after `--`.
+pub const LIBTEST: &[FlagHint] = &[
+    hint(&["--list"], "to list the tests, use `cargo partest list`"),
+    hint(
+        &["--format"],
+        "the output format is a flag before `--`: `--message-format human` or `--message-format json`",
+    ),
+    hint(
+        &["--report-time"],
+        "`-v` shows how long each test took, and so does `--message-format json`",
+    ),
+    hint(
+        &["--ensure-time"],
+        "for a time limit, use `--timeout`, or the keys `slow` and `timeout` in Cargo.toml",
+    ),
+    hint(&["--logfile"], "for a log of all tests, use `--message-format json`"),
+    hint(
+        &["--shuffle", "--shuffle-seed"],
+        "not supported: tests start in the order of the plan, longest first",
+    ),
+    hint(
+        &["--force-run-in-process"],
+        "not supported: `--no-partition` runs all tests of a binary in one process",
+    ),
+    hint(&["--exclude-should-panic"], "not supported: leave tests out with `-- --skip FILTER`"),
+    hint_on(
+        Side::Before,
+        &["--test-threads"],
+        "the number of slots is `-j N`; `-- --test-threads N` is the number of threads in each process",
+    ),
+    hint_on(
+        Side::After,
+        &["--bench"],
+        "benchmarks run once, as tests, with `--benches` before `--`: use `cargo bench` to measure them",
+    ),
+    hint_on(Side::After, &["-Z"], "unstable flags of libtest are not supported"),
+];
+
+/// Flags of `cargo nextest run` and `cargo nextest list`.
+pub const NEXTEST: &[FlagHint] = &[
+    hint(
+        &["-E", "--filterset", "--filter-expr"],
+        "filtersets are not supported: use filters by name, `-p`, `--test` and `-- --skip FILTER`",
+    ),
+    hint(
+        &["--run-ignored"],
+        "use `-- --ignored` for ignored tests only, `-- --include-ignored` for all tests",
+    ),
+    hint(&["--ignore-default-filter"], "not needed: there is no default filter"),
+    hint(
+        &["--platform-filter"],
+        "not supported: choose targets with `--lib`, `--bins`, `--test NAME`",
+    ),
+    hint(&["--partition"], "not supported: choose packages and targets for each machine"),
+    hint(
+        &["-R", "--rerun"],
+        "not supported: the report ends each failure with the command that reruns it",
+    ),
+    hint(&["--flaky-result"], "use `--flaky pass` or `--flaky fail`"),
+    hint(&["--ff"], "use `--fail-fast`"),
+    hint(&["--nff"], "use `--no-fail-fast`"),
+    hint(&["--max-fail"], "not supported: `--fail-fast` stops after the first failure"),
+    hint(&["--cargo-profile"], "use `--profile NAME`, which is cargo's profile"),
+    hint(&["--cargo-quiet"], "use `-q`, which is passed on to cargo"),
+    hint(&["--cargo-verbose"], "use `-vv`, which shows cargo's command lines"),
+    hint(
+        &["--cargo-message-format"],
+        "not supported: cargo's diagnostics are printed to stderr as text",
+    ),
+    hint(&["--failure-output"], "not supported: the output of a failed test is part of its report"),
+    hint(&["--success-output"], "use `-- --show-output` for the output of tests that pass"),
+    hint(
+        &["--status-level"],
+        "use `-v` to print every test, `-q` to print failures and the summary only",
+    ),
+    hint(
+        &["--final-status-level"],
+        "not supported: the report always ends with failures, leaks and flaky tests",
+    ),
+    hint(&["--no-output-indent"], "not supported: the output of tests is always indented"),
+    hint(
+        &["--show-progress", "--hide-progress-bar"],
+        "the progress bar is cargo's setting: CARGO_TERM_PROGRESS_WHEN=never, auto or always",
+    ),
+    hint(
+        &["--max-progress-running"],
+        "not supported: the progress bar shows as many tests as the window has room for",
+    ),
+    hint(&["--no-input-handler"], "not needed: redirect stdin from /dev/null"),
+    hint(&["--no-pager"], "not needed: there is no pager"),
+    hint(
+        &["--message-format-version"],
+        "not needed: fields are added to the JSON format, and never renamed",
+    ),
+    hint(
+        &["-T", "--list-type"],
+        "use `cargo partest list` for people, `cargo partest list --message-format json` for scripts",
+    ),
+    hint(
+        &["--debugger", "--tracer"],
+        "not supported: `cargo test --no-run` prints the test binaries; debug one with `--exact TEST`",
+    ),
+    hint(
+        &["--stress-count", "--stress-duration"],
+        "not supported: repeat the command in a loop of the shell",
+    ),
+    hint(
+        &[
+            "--archive-file",
+            "--archive-format",
+            "--extract-to",
+            "--extract-overwrite",
+            "--persist-extract-tempdir",
+            "--cargo-metadata",
+            "--binaries-metadata",
+            "--workspace-remap",
+            "--target-dir-remap",
+            "--build-dir-remap",
+        ],
+        "archives of test binaries are not supported: build where the tests run",
+    ),
+    hint(
+        &["-P", "--config-file", "--user-config-file", "--tool-config-file"],
+        "there are no profiles and no configuration files: settings are in Cargo.toml, under [workspace.metadata.partest]",
+    ),
+    hint(&["--override-version-check"], "not needed: no version is checked"),
+];
+
+/// Commands of nextest, for filters that match no test.
+pub const COMMANDS: &[(&str, &str)] = &[
+    ("archive", "archives of test binaries are not supported: build where the tests run"),
+    ("bench", "to measure benchmarks, use `cargo bench`"),
+    ("show-config", "`cargo partest plan` shows which settings apply to which tests"),
+    ("self", "to update, use `cargo install`"),
+];
+
+/// All flags.
+pub fn flags() -> impl Iterator<Item = &'static FlagHint> {
+    [CARGO_TEST, LIBTEST, NEXTEST].into_iter().flatten()
+}
