@@ -103,16 +103,21 @@ mod by_a_signal {
         (run, pid)
     }
 
-    /// What had ended keeps its verdict, what ran is aborted, what had not begun is counted.
+    /// What had ended keeps its verdict, what ran is interrupted, what had not begun is counted.
     #[track_caller]
     fn is_told_to_the_end(ran: &Ran) {
         let reason = |id: &str| text(&ran.test(id)["reason"]);
-        assert_eq!(ran.ids("aborted"), ["shop::tests::b_stays"], "{ran}");
+        assert_eq!(ran.ids("interrupted"), ["shop::tests::b_stays"], "{ran}");
         assert_eq!(reason("shop::tests::b_stays"), "interrupted", "{ran}");
         assert_eq!(ran.ids("passed"), ["shop::tests::a_passes"], "{ran}");
         let finished = ran.finished();
         assert_eq!(finished["not-run"], 1, "{ran}");
         assert_eq!(finished["interrupted"], true, "{ran}");
+        assert_eq!(
+            (&finished["interrupted-tests"], &finished["aborted"]),
+            (&1.into(), &0.into()),
+            "{ran}"
+        );
     }
 
     #[test]
@@ -168,7 +173,7 @@ mod by_a_signal {
         // The last one may still have begun: nobody tells libtest to stop.
         let expected = ["shop::tests::a_passes", "shop::tests::b_stays"];
         assert_eq!(ran.ids("passed")[..2], expected, "{ran}");
-        assert!(ran.ids("aborted").is_empty(), "{ran}");
+        assert!(ran.ids("interrupted").is_empty(), "{ran}");
     }
 
     #[test]
@@ -194,9 +199,44 @@ mod by_a_signal {
         run.await_log("stays");
         run.send(Signal::INT);
         let ran = run.wait().exits(130);
-        assert!(ran.stdout.starts_with("ABORTED shop::tests::b_stays ("), "{ran}");
+        assert!(ran.stdout.starts_with("INTERRUPTED shop::tests::b_stays ("), "{ran}");
         assert!(ran.stdout.contains("  | still here\n"), "{ran}");
-        assert!(ran.stdout.contains("\nINTERRUPTED 1 passed, 1 aborted, 1 not run ("), "{ran}");
+        assert!(ran.stdout.contains("\nINTERRUPTED 1 passed, 1 interrupted, 1 not run ("), "{ran}");
+    }
+
+    /// What hangs is often why somebody presses Ctrl-C.
+    #[test]
+    fn the_stacks_of_what_ran_are_shown() {
+        for signal in [Signal::INT, Signal::HUP] {
+            let (run, _) = started(&stays(NOTES_INT));
+            run.send(signal);
+            if signal == Signal::INT {
+                // It gets the signal after it has told where it is, and is ended by a second one.
+                run.await_log("asked");
+                run.send(signal);
+            }
+            let ran = run.wait().exits(130);
+            let output = text(&ran.test("shop::tests::b_stays")["output"]);
+            assert!(
+                output.starts_with("thread `tests::b_stays` of shop::tests::b_stays:\n"),
+                "{ran}"
+            );
+            assert!(output.contains("  shop::tests::b_stays at src/lib.rs:"), "{ran}");
+            assert_eq!(output.matches("of shop::tests::b_stays").count(), 1, "{ran}");
+        }
+    }
+
+    /// Its threads do not answer when they are asked for their stacks.
+    #[test]
+    fn a_test_that_blocks_all_signals_ends_too() {
+        let blocks = "unsafe extern \"C\" { fn sigfillset(set: *mut u64) -> i32;
+            fn pthread_sigmask(how: i32, set: *const u64, old: *mut u64) -> i32; }
+            let mut all = [0_u64; 16];
+            unsafe { sigfillset(all.as_mut_ptr()); pthread_sigmask(0, all.as_ptr(), std::ptr::null_mut()); }";
+        let (run, pid) = started(&stays(blocks));
+        run.send(Signal::INT);
+        is_told_to_the_end(&run.wait().exits(130));
+        has_ended(&pid);
     }
 
     /// A harness of its own, each test in a process of its own, and all of them in one unit.
@@ -230,7 +270,7 @@ mod by_a_signal {
         run.await_log("stays");
         run.send(Signal::INT);
         let ran = run.wait().exits(130);
-        assert_eq!(ran.ids("aborted"), ["till::a"], "{ran}");
+        assert_eq!(ran.ids("interrupted"), ["till::a"], "{ran}");
         assert_eq!((ran.tests().len(), &ran.finished()["not-run"]), (1, &2.into()), "{ran}");
     }
 

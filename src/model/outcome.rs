@@ -7,16 +7,19 @@ pub enum Outcome {
     Ignored,
     TimedOut,
     Aborted,
+    /// It was running when the user ended the run.
+    Interrupted,
     Blocked,
     Missing,
 }
 
-pub const OUTCOMES: [Outcome; 7] = [
+pub const OUTCOMES: [Outcome; 8] = [
     Outcome::Passed,
     Outcome::Failed,
     Outcome::Ignored,
     Outcome::TimedOut,
     Outcome::Aborted,
+    Outcome::Interrupted,
     Outcome::Blocked,
     Outcome::Missing,
 ];
@@ -29,12 +32,13 @@ impl Outcome {
             Outcome::Ignored => "ignored",
             Outcome::TimedOut => "timed-out",
             Outcome::Aborted => "aborted",
+            Outcome::Interrupted => "interrupted",
             Outcome::Blocked => "blocked",
             Outcome::Missing => "missing",
         }
     }
 
-    /// Whether a test ran and did not pass.
+    /// Whether a test ran to its end and did not pass.
     pub fn is_failure(self) -> bool {
         matches!(self, Outcome::Failed | Outcome::TimedOut | Outcome::Aborted)
     }

@@ -4,6 +4,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::event::ForwardedSignal;
 use super::procfs;
+use super::reap::stopped_by;
 
 pub fn kill_group(pid: u32) {
     send(pid, Signal::KILL);
@@ -29,6 +30,21 @@ pub fn signal_group(pid: u32, signal: ForwardedSignal) {
     );
     // A stopped process handles the signal only once it continues.
     send(pid, Signal::CONT);
+}
+
+/// Sends a real-time signal to a process alone, unless it is stopped or gone and could not handle
+/// it. Returns whether it did.
+pub fn ask_running(pid: u32, signal: i32) -> bool {
+    let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return false };
+    stopped_by(pid).is_none() && signal_process(pid, signal)
+}
+
+/// Sends a signal of any number to a process alone. Returns whether it is there.
+pub fn signal_process(pid: Pid, signal: i32) -> bool {
+    // SAFETY: the number is the one that the agent has said it listens to; it is below
+    // the kernel's highest signal, and any such number may be sent.
+    let signal = unsafe { Signal::from_raw_unchecked(signal) };
+    rustix::process::kill_process(pid, signal).is_ok()
 }
 
 fn send(pid: u32, signal: Signal) {

@@ -20,6 +20,11 @@ pub struct ProcessGroups(Mutex<Living>);
 #[derive(Debug, Default)]
 struct Living {
     pub(super) pids: HashMap<u32, Role>,
+    /// The signals that make workers report the stacks of their threads.
+    stacks_signals: HashMap<u32, i32>,
+    /// Workers that were asked for their stacks, and get this signal next.
+    #[cfg_attr(not(unix), allow(dead_code))]
+    asked_for_stacks: HashMap<u32, ForwardedSignal>,
     order: Order,
     spared: Vec<u32>,
     kept: Option<BuildProcess>,
@@ -53,7 +58,10 @@ impl ProcessGroups {
 
     /// Must happen before the process is reaped: after that its number may be another's.
     pub(super) fn remove(&self, pid: u32) {
-        self.lock().pids.remove(&pid);
+        let mut living = self.lock();
+        living.pids.remove(&pid);
+        living.stacks_signals.remove(&pid);
+        living.asked_for_stacks.remove(&pid);
     }
 
     #[cfg(test)]
@@ -95,13 +103,40 @@ impl ProcessGroups {
         listers.map(|(pid, _)| *pid).collect()
     }
 
+    /// This worker reports the stacks of its threads when it gets this signal.
+    pub fn note_stacks_signal(&self, pid: u32, signal: i32) {
+        self.lock().stacks_signals.insert(pid, signal);
+    }
+
+    /// Sends the signal to everything but fixtures: tests that clean up may still need them. A worker
+    /// that can report its stacks is asked for them first, and gets the signal when it has answered.
     #[cfg(unix)]
-    /// Fixtures do not get it: tests that clean up may still need them.
     pub fn forward(&self, signal: ForwardedSignal) {
-        for (pid, role) in &self.lock().pids {
-            if *role != Role::Fixture {
-                kill::signal_group(*pid, signal);
+        let mut living = self.lock();
+        let Living { pids, stacks_signals, asked_for_stacks, .. } = &mut *living;
+        for (pid, _) in pids.iter().filter(|(_, role)| **role != Role::Fixture) {
+            match stacks_signals.get(pid) {
+                Some(asks) if kill::ask_running(*pid, *asks) => {
+                    asked_for_stacks.insert(*pid, signal);
+                }
+                _ => kill::signal_group(*pid, signal),
             }
+        }
+    }
+
+    /// This worker has reported its stacks.
+    #[cfg(unix)]
+    pub fn note_stacks(&self, pid: u32) {
+        if let Some(signal) = self.lock().asked_for_stacks.remove(&pid) {
+            kill::signal_group(pid, signal);
+        }
+    }
+
+    /// Forwards the signal to the workers that have not answered yet.
+    #[cfg(unix)]
+    pub fn forward_without_stacks(&self) {
+        for (pid, signal) in self.lock().asked_for_stacks.drain() {
+            kill::signal_group(pid, signal);
         }
     }
 
@@ -122,6 +157,12 @@ impl ProcessGroups {
     /// Elsewhere the console hands Ctrl-C to every process by itself.
     #[cfg(not(unix))]
     pub fn forward(&self, _signal: ForwardedSignal) {}
+
+    #[cfg(not(unix))]
+    pub fn note_stacks(&self, _pid: u32) {}
+
+    #[cfg(not(unix))]
+    pub fn forward_without_stacks(&self) {}
 
     #[cfg(unix)]
     pub fn kill_all(&self) {

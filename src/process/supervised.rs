@@ -22,7 +22,7 @@ use super::child::Process;
 use super::clock;
 #[cfg(target_os = "linux")]
 use super::kill::continue_group;
-use super::kill::{kill_group, signal_group, signal_name};
+use super::kill::{kill_group, signal_group, signal_name, signal_process};
 use super::log_path::{self, HEAD_AT_ONCE, LogPath};
 use super::procfs;
 use super::reap::{SOON, has_exited, reap_traced, stopped_by};
@@ -209,11 +209,7 @@ impl<'g> Supervised<'g> {
 
     /// Sends a signal to the process alone.
     pub fn signal(&self, signal: i32) {
-        let pid = self.process.pid();
-        // SAFETY: the number is the one that the agent handles; it is not above the kernel's
-        // highest signal, and any such number may be sent.
-        let signal = unsafe { Signal::from_raw_unchecked(signal) };
-        let _ = rustix::process::kill_process(pid, signal);
+        signal_process(self.process.pid(), signal);
     }
 
     /// Tells a process that waits for it that its exit will be released. `descriptor` is the

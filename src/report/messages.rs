@@ -142,6 +142,7 @@ pub fn verdict_word(outcome: Outcome) -> &'static str {
         Outcome::Ignored => "IGNORED",
         Outcome::TimedOut => "TIMED OUT",
         Outcome::Aborted => "ABORTED",
+        Outcome::Interrupted => "INTERRUPTED",
         Outcome::Blocked => "BLOCKED",
         Outcome::Missing => "MISSING",
     }
@@ -252,6 +253,7 @@ pub fn counts(summary: &Summary) -> String {
         (Outcome::Failed, "failed"),
         (Outcome::TimedOut, "timed out"),
         (Outcome::Aborted, "aborted"),
+        (Outcome::Interrupted, "interrupted"),
         (Outcome::Missing, "missing"),
         (Outcome::Blocked, "blocked"),
         (Outcome::Ignored, "ignored"),

@@ -4,6 +4,8 @@ mod ending;
 
 mod leaks;
 
+mod stacks;
+
 mod start;
 
 use std::collections::BTreeMap;
@@ -57,9 +59,6 @@ pub fn run_in_parts(job: &Job, context: &Context<'_>, inbox: &Sender<Message>) -
     rest
 }
 
-/// How long a hung worker may take to report the stacks of its threads.
-const PATIENCE_FOR_STACKS: Duration = Duration::from_secs(2);
-
 /// When a test times out, others that have used all but this fraction of their timeout are
 /// considered hung too.
 const NEARLY: u32 = 10;
@@ -93,6 +92,8 @@ struct Worker<'r> {
     kill_at: Option<Instant>,
     /// Waiting for stacks before the process is killed.
     awaits_stacks: bool,
+    /// Whether the channel has named the signal that makes the worker report them.
+    can_report_stacks: bool,
     looked_at: Option<Instant>,
     /// Where the process waits for permission to exit.
     door: Option<HeldExit>,
@@ -155,6 +156,7 @@ impl<'r> Worker<'r> {
             ending: None,
             kill_at: None,
             awaits_stacks: false,
+            can_report_stacks: false,
             looked_at: None,
             door: None,
             left: None,
@@ -267,19 +269,6 @@ impl<'r> Worker<'r> {
         Some(Overdue { tests, timeout: Timeout { limit, stopped_by } })
     }
 
-    /// Asks a hung worker for its stacks before killing it; a stopped process cannot answer.
-    fn time_out(&mut self, overdue: Overdue) {
-        match self.channel.stacks_signal().filter(|_| overdue.timeout.stopped_by.is_none()) {
-            Some(signal) => {
-                self.ending = Some(EndCause::TimedOut(overdue));
-                self.awaits_stacks = true;
-                self.kill_at = Some(clock::within(PATIENCE_FOR_STACKS));
-                self.process.signal(signal);
-            }
-            None => self.end(EndCause::TimedOut(overdue)),
-        }
-    }
-
     /// Later reports of this worker would be lost, or attributed to other tests.
     fn lost_channel(&mut self) {
         if self.ending.is_none() && self.ended < self.tests.len() {
@@ -310,8 +299,8 @@ impl<'r> Worker<'r> {
         let heard = self.channel.feed(stream, bytes);
         self.handle(heard, messages);
         self.release_process();
-        if self.awaits_stacks && self.channel.has_stacks() {
-            self.end_at_last();
+        if stream == Stream::Channel {
+            self.note_stacks();
         }
     }
 

@@ -96,6 +96,10 @@ impl AgentChannel<'_> {
                     Subject::Thread { tid, .. } => look.thread_name(tid),
                     Subject::Process { pid } => look.command_line(pid),
                 };
+                if name.is_none() && matches!(subject, Subject::Thread { tid: 1.., .. }) {
+                    // It has ended since, as when its process is killed.
+                    return;
+                }
                 self.traces.note_lingering(subject, was_waiting, name, now);
             }
             Conclusion::Undecided => {}

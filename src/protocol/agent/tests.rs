@@ -18,6 +18,30 @@ impl Inspector for Nobody {
         None
     }
     fn thread_name(&self, _tid: u32) -> Option<String> {
+        Some("reaper".to_owned())
+    }
+    fn command_line(&self, _pid: u32) -> Option<String> {
+        None
+    }
+    fn orphans(&self) -> Vec<Orphan> {
+        Vec::new()
+    }
+    fn unknown_children(&self, _is_known: &dyn Fn(u32) -> bool) -> Vec<Orphan> {
+        Vec::new()
+    }
+}
+
+/// Threads of a process that is being killed: there at the first look, and gone at the second.
+struct Dying;
+
+impl Inspector for Dying {
+    fn thread(&self, tid: u32) -> Option<TaskStatus> {
+        Nobody.thread(tid)
+    }
+    fn process(&self, _pid: u32) -> Option<TaskStatus> {
+        None
+    }
+    fn thread_name(&self, _tid: u32) -> Option<String> {
         None
     }
     fn command_line(&self, _pid: u32) -> Option<String> {
@@ -171,6 +195,24 @@ fn a_thread_that_waits_for_its_first_turn_is_not_gone() {
     (0..2).for_each(|_| drop(agent.look(&Nobody)));
     assert!(!agent.has_pending());
     assert_eq!(Box::new(agent).finish(&Nobody).findings[&0].len(), 1);
+}
+
+/// It has no name any more, and is no leak without one.
+#[test]
+fn a_thread_that_dies_with_its_process_is_no_leak() {
+    for (look, leaks) in [(&Dying as &dyn Inspector, 0), (&Nobody, 1)] {
+        let mut agent = agent();
+        let mut heard = Vec::new();
+        agent.take(started(1, "a"), &mut heard);
+        let (thread, tid, creator, stack) = (6, 101, 5, vec![]);
+        let told = Frame::ThreadStarted { thread, tid, creator, test: 1, detached: false, stack };
+        agent.take(told, &mut heard);
+        agent.pieces(1, event("ok", "a").as_bytes(), &mut heard);
+        (0..3).for_each(|_| drop(agent.look(look)));
+        agent.process_exited();
+        let findings = Box::new(agent).finish(look).findings;
+        assert_eq!(findings.get(&0).map_or(0, Vec::len), leaks);
+    }
 }
 
 /// These have come home, and live.

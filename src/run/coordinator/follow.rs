@@ -177,6 +177,7 @@ impl<'r> Run<'r> {
                 if let Some(running) = self.running.get(&batch) {
                     self.learning.note(&self.plan, running.batch.group, &verdict);
                 }
+                let verdict = self.unless_cut_short(batch, verdict);
                 self.take_verdict(test, verdict);
             }
             Message::Judged { .. } => {}

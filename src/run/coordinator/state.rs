@@ -79,6 +79,8 @@ pub struct Run<'r> {
     /// How many workers have crashed.
     pub(super) deaths: usize,
     pub(super) kill_at: Option<Instant>,
+    /// How long interrupted workers may take to report their stacks.
+    pub(super) stacks_until: Option<Instant>,
     /// The signal that interrupted the run.
     pub(super) interrupted: Option<ForwardedSignal>,
     /// When the run times out.
@@ -168,6 +170,7 @@ impl<'r> Run<'r> {
             undone: None,
             deaths: 0,
             kill_at: None,
+            stacks_until: None,
             interrupted: None,
             ends_at: None,
             subscriptions: Subscriptions::default(),

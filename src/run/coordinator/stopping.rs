@@ -1,10 +1,12 @@
 //! A run that stops before its plan is done.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::state::{GRACE, ORPHANS_GRACE, Run, aborted};
 use crate::model::event::Event;
 use crate::model::outcome::Outcome;
+use crate::model::protocol::Protocol;
 use crate::model::reason::Reason;
 use crate::model::verdict::Verdict;
 use crate::model::warning::Warning;
@@ -29,11 +31,20 @@ impl Run<'_> {
         self.summary.interrupted = true;
         self.stop();
         if is_first {
-            self.kill_at = Some(clock::within(GRACE));
-            self.context.groups.forward(signal);
+            self.end_workers(signal);
         } else {
             self.context.groups.kill_all();
         }
+    }
+
+    /// Ends the workers with this signal, after they have reported the stacks of their threads: what
+    /// hangs is often why the run is ended. They may clean up for a while.
+    pub(super) fn end_workers(&mut self, signal: ForwardedSignal) {
+        /// The agent answers in milliseconds, unless a test keeps signals from its threads.
+        const STACKS_PATIENCE: Duration = Duration::from_secs(1);
+        self.kill_at = Some(clock::within(GRACE));
+        self.stacks_until = Some(clock::within(STACKS_PATIENCE));
+        self.context.groups.forward(signal);
     }
 
     /// A thread has panicked: its reports are missing, so the run cannot continue.
@@ -54,18 +65,32 @@ impl Run<'_> {
 
     /// Records verdicts for tests that ran when the run was interrupted or timed out.
     pub(super) fn cut_short(&mut self, batch: &Batch, rest: BatchEnd) {
+        let (outcome, reason) = self.why_cut_short();
         for at in 0..rest.running.len() {
             let test = rest.running[at].0;
-            let limit = self.context.run_timeout.filter(|_| self.summary.timed_out);
-            let outcome = limit.map_or(Outcome::Aborted, |_| Outcome::TimedOut);
-            let reason = match limit {
-                _ if self.summary.internal_error => Reason::RunGivenUp,
-                Some(limit) => Reason::RunTimedOut(limit),
-                None => Reason::Interrupted,
-            };
-            let verdict = aborted(&rest, at, reason);
+            let verdict = aborted(&rest, at, reason.clone());
             self.take_verdict(test, Verdict { outcome, ..verdict });
         }
         self.requeue(batch, rest.not_begun);
+    }
+
+    fn why_cut_short(&self) -> (Outcome, Reason) {
+        match self.context.run_timeout.filter(|_| self.summary.timed_out) {
+            _ if self.summary.internal_error => (Outcome::Aborted, Reason::RunGivenUp),
+            Some(limit) => (Outcome::TimedOut, Reason::RunTimedOut(limit)),
+            None => (Outcome::Interrupted, Reason::Interrupted),
+        }
+    }
+
+    /// A process that is judged by its exit code did not get to its end, if the run was cut short
+    /// meanwhile: that it ended badly says nothing about its test.
+    pub(super) fn unless_cut_short(&self, batch: usize, verdict: Verdict) -> Verdict {
+        let protocol = self.running.get(&batch).map(|running| running.protocol);
+        let is_bad = matches!(verdict.outcome, Outcome::Failed | Outcome::Aborted);
+        if !is_bad || !self.is_cut_short() || protocol != Some(Protocol::ExitCode) {
+            return verdict;
+        }
+        let (outcome, reason) = self.why_cut_short();
+        Verdict { outcome, reason: Some(reason), ..verdict }
     }
 }

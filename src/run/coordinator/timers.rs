@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::state::{GRACE, Next, Run};
+use super::state::{Next, Run};
 use crate::config::keys::{Backoff, RetryKeys};
 use crate::model::event::Event;
 use crate::model::warning::Warning;
@@ -35,7 +35,8 @@ impl Run<'_> {
     fn next_timer(&self) -> Option<Instant> {
         let retry_at = self.delayed.iter().map(|(due, _, _)| *due).min();
         let slow_at = self.slow_at.filter(|_| !self.running.is_empty());
-        [self.kill_at, retry_at, self.ends_at, slow_at].into_iter().flatten().min()
+        let own = [self.kill_at, self.stacks_until, self.ends_at];
+        own.into_iter().chain([retry_at, slow_at]).flatten().min()
     }
 
     fn fire_due_timers(&mut self) {
@@ -46,6 +47,10 @@ impl Run<'_> {
         }
         if is_due(self.ends_at) {
             self.time_out();
+        }
+        if is_due(self.stacks_until) {
+            self.stacks_until = None;
+            self.context.groups.forward_without_stacks();
         }
         if is_due(self.kill_at) {
             self.kill_at = None;
@@ -93,8 +98,7 @@ impl Run<'_> {
         let limit = self.context.run_timeout.unwrap_or_default();
         self.emit(Event::Warning(Warning::RunTimedOut { limit }));
         self.stop();
-        self.kill_at = Some(clock::within(GRACE));
-        self.context.groups.forward(ForwardedSignal::Terminate);
+        self.end_workers(ForwardedSignal::Terminate);
     }
 }
 
