@@ -147,7 +147,8 @@ fn run(settings: &Settings, lines: RunnerPipes) -> Result<Exit> {
         settings,
         policy.overcommit(),
     );
-    let view = View { inventory: &inventory, settings };
+    let root = workspace.root();
+    let view = View { inventory: &inventory, settings, root: &root };
 
     match settings.task {
         Task::List => overview(settings, &warnings, report::plan::list(view, &choices), &inventory),

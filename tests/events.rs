@@ -105,7 +105,7 @@ fn a_thread_that_outlives_its_test_and_ends_the_process_is_that_tests() {
             assert_eq!(ran.ids("aborted"), ["shop::a"], "{way:?}\n{}", ran.stderr);
             assert_eq!(ran.ids("passed"), ["shop::b"], "{way:?}\n{}", ran.stderr);
             let reason = ran.test("shop::a")["reason"].as_str().unwrap().to_owned();
-            assert!(reason.starts_with(how) && reason.contains("left behind"), "{reason}");
+            assert!(reason.starts_with(how) && reason.contains("that it leaked"), "{reason}");
         }
     }
 }

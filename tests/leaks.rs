@@ -564,7 +564,7 @@ mod actions {
         let ran = ran("-j1 --leaks deny handle_dropped_left").exits(100);
         let test = ran.test("leaves_things_behind::panics::handle_dropped_left");
         let place = &labelled()["leaves_things_behind::panics::handle_dropped_left"][0].place;
-        let reason = format!("a thread of it panicked, and nobody looked: nobody joins ({place})");
+        let reason = format!("unobserved panic in a thread: nobody joins ({place})");
         assert_eq!(test["reason"], reason, "{ran}");
     }
 }
@@ -856,7 +856,7 @@ mod for_scripts {
     #[test]
     fn a_panic() {
         let leak = leak("panics", "named_left");
-        is(&leak, "panic", "in the books", "in thread `auditor`, which nobody joined");
+        is(&leak, "panic", "in the books", "in thread `auditor`");
     }
 
     #[test]
@@ -889,7 +889,9 @@ fn timeless(report: &str) -> String {
             true => words[at].replace(is_number, ""),
             false => words[at].to_owned(),
         };
-        shown += &((0..words.len()).map(word).collect::<Vec<_>>().join(" ") + "\n");
+        // A time that nobody would notice is left out.
+        let line = (0..words.len()).map(word).collect::<Vec<_>>().join(" ");
+        shown += &(line.replace(" ( s)", "") + "\n");
     }
     shown
 }
@@ -925,15 +927,15 @@ fn opens() {
     }
 
     const WARNED: &str = "\
-left behind:
+leaks:
   shop::audits
-    panic `the till is short` at src/lib.rs:3, in thread `unnamed`, which nobody joined [warn: default]
+    unobserved panic `the till is short` at src/lib.rs:3, in thread `unnamed` [warn: default]
   shop::opens
     process `sleep 1000` started at src/lib.rs:20, pid ,  s old, killed [warn: default]
     thread `guard` started at src/lib.rs:19, still alive when its process ended [warn: default]
-  to allow one: leaks = { ignore = [{ panic = \"the till is short\" }] } at its node in Cargo.toml
+  to allow one: leaks = { ignore = [{ panic = \"the till is short\" }] } under its module in Cargo.toml
 
-PASSED 3 passed, 3 leaks (1 binary, 1 process, 1 slot  % full,  s)
+3 passed, 3 leaks in  s
 ";
 
     #[test]
@@ -943,17 +945,20 @@ PASSED 3 passed, 3 leaks (1 binary, 1 process, 1 slot  % full,  s)
     }
 
     const DENIED: &str = "\
-FAILED shop::audits ( s): a thread of it panicked, and nobody looked: the till is short (src/lib.rs:3)
-  again: cargo partest -p shop --lib -- --exact audits
+failures:
 
-left behind:
+FAILED shop::audits
+  unobserved panic in a thread: the till is short (src/lib.rs:3)
+  rerun: cargo partest -p shop --lib -- --exact audits
+
+leaks:
   shop::audits
-    panic `the till is short` at src/lib.rs:3, in thread `unnamed`, which nobody joined [deny: Cargo.toml:5]
+    unobserved panic `the till is short` at src/lib.rs:3, in thread `unnamed` [deny: Cargo.toml:5]
   shop::opens
     process `sleep 1000` started at src/lib.rs:20, pid ,  s old, killed [warn: Cargo.toml:5]
-  to allow one: leaks = { ignore = [{ panic = \"the till is short\" }] } at its node in Cargo.toml
+  to allow one: leaks = { ignore = [{ panic = \"the till is short\" }] } under its module in Cargo.toml
 
-FAILED 2 passed, 1 failed, 2 leaks (1 binary, 1 process, 1 slot  % full,  s)
+1 failed, 2 passed, 2 leaks (1 denied) in  s
 ";
 
     #[test]
@@ -972,7 +977,7 @@ FAILED 2 passed, 1 failed, 2 leaks (1 binary, 1 process, 1 slot  % full,  s)
         let offered = shop("", "").exits(0);
         let line = offered.stdout.lines().find(|line| line.contains("to allow one: ")).unwrap();
         let (_, line) = line.split_once(": ").unwrap();
-        let (key, _) = line.split_once(" at its node").unwrap();
+        let (key, _) = line.split_once(" under its module").unwrap();
         let ran = shop(&format!("[package.metadata.partest]\n{key}\n"), "").exits(0);
         assert!(!ran.stdout.contains("the till is short"), "{ran}");
         assert!(ran.stdout.contains("3 passed, 2 leaks"), "{ran}");
@@ -1174,12 +1179,12 @@ mod python {
     }
 
     const LEFT: &str = "\
-left behind:
+leaks:
   threads_of_python::sample_test::leave_behind_a_thread
     thread `unnamed` started at src/lib.rs:PLACE, still alive when its process ended [warn: default]
-  to allow one: leaks = { ignore = [{ thread = \"unnamed\" }] } at its node in Cargo.toml
+  to allow one: leaks = { ignore = [{ thread = \"unnamed\" }] } under its module in Cargo.toml
 
-PASSED 2 passed, 1 leak (1 binary, 1 process, 1 slot  % full,  s)
+2 passed, 1 leak in  s
 ";
 
     #[test]
@@ -1189,15 +1194,18 @@ PASSED 2 passed, 1 leak (1 binary, 1 process, 1 slot  % full,  s)
     }
 
     const LATE: &str = "\
-FAILED threads_of_python::late::b_late ( s): a thread of it panicked, and nobody looked: just for fun (src/lib.rs:PLACE)
-  again: cargo partest -p threads_of_python --lib -- --exact late::b_late
+failures:
 
-left behind:
+FAILED threads_of_python::late::b_late
+  unobserved panic in a thread: just for fun (src/lib.rs:PLACE)
+  rerun: cargo partest -p threads_of_python --lib -- --exact late::b_late
+
+leaks:
   threads_of_python::late::b_late
-    panic `just for fun` at src/lib.rs:PLACE, in thread `unnamed`, which nobody joined [deny: Cargo.toml:8]
-  to allow one: leaks = { ignore = [{ panic = \"just for fun\" }] } at its node in Cargo.toml
+    unobserved panic `just for fun` at src/lib.rs:PLACE, in thread `unnamed` [deny: Cargo.toml:8]
+  to allow one: leaks = { ignore = [{ panic = \"just for fun\" }] } under its module in Cargo.toml
 
-FAILED 2 passed, 1 failed, 1 leak (1 binary, 1 process, 1 slot  % full,  s)
+1 failed, 2 passed, 1 leak (1 denied) in  s
 ";
 
     #[test]

@@ -97,8 +97,8 @@ fn what_fails_beside_others_and_passes_alone_is_told_apart() {
     let words = [
         "ORDER DEPENDENT shop::tests::z_minds_its_company: failed beside 1 other test, passed alone",
         "  | somebody was here",
-        "  alone: cargo partest -p shop --lib -- --exact tests::z_minds_its_company",
-        "  beside others: cargo partest -j0 -p shop --lib",
+        "  rerun: cargo partest -p shop --lib -- --exact tests::z_minds_its_company",
+        "  rerun with others: cargo partest -j0 -p shop --lib",
         "2 passed, 1 order dependent",
     ];
     for word in words {

@@ -164,7 +164,7 @@ fn who_has_asked_can_still_interrupt_and_stop_and_go_on() {
     person.types("\n");
     await_that("an answer", || person.screen().matches(ASKED).count() > answers);
     person.types("\x03");
-    person.sees("INTERRUPTED");
+    person.sees("1 interrupted");
     person.sees("code 130");
     person.ends();
 }
@@ -229,7 +229,7 @@ fn a_terminal_may_have_any_size_and_change_it() {
             await_that("a draw", || term == "dumb" || person.screen().len() > shown);
         }
         person.lets_it_go();
-        person.sees("PASSED 1 passed");
+        person.sees("1 passed in ");
         person.sees("code 0");
         person.ends();
     }
@@ -269,7 +269,7 @@ fn reads() {
             let person = Person::runs_tests(&tests, &script);
             person.sees("code ");
             let screen = person.ends();
-            assert!(screen.contains("PASSED 2 passed") && screen.contains("code 0"), "{screen}");
+            assert!(screen.contains("2 passed in ") && screen.contains("code 0"), "{screen}");
         }
     }
 
@@ -278,7 +278,7 @@ fn reads() {
         let mut person = Person::runs_tests(READS, "\"$0\" partest; echo \"code $?\"");
         await_that("the terminal given", || person.has_lent_the_terminal());
         person.types("hello\n");
-        person.sees("PASSED 1 passed");
+        person.sees("1 passed in ");
         person.sees("code 0");
         assert!(!person.ends().contains(ASKED));
     }
@@ -290,7 +290,7 @@ fn reads() {
             let mut person = Person::runs_tests(READS, &script);
             await_that("the terminal given", || person.has_lent_the_terminal());
             person.types("\x03");
-            person.sees("INTERRUPTED");
+            person.sees("1 interrupted");
             person.sees("code 130");
             person.ends();
         }
@@ -345,7 +345,7 @@ fn reads() {
         let mut person = Person::runs_tests(CHANGES_ITS_MODE, script);
         person.sees("uses the terminal, so its process is stopped");
         person.types("\n");
-        person.sees("PASSED 1 passed");
+        person.sees("1 passed in ");
         person.sees("code 0");
         person.ends();
     }

@@ -29,7 +29,7 @@ use crate::plan::history::{History, Measurements};
 use crate::plan::schedule::Plan;
 use crate::process::platform;
 use crate::process::procfs::{self, SystemCpuTime};
-use crate::report::human;
+use crate::report::human::report::is_cut;
 use crate::report::reports::Reports;
 use crate::report::view::View;
 use crate::run::coordinator::state::{Growth, Run, Subscriptions};
@@ -59,7 +59,8 @@ pub fn run(
     interrupts: &Interrupts,
 ) -> Result<Summary> {
     let (settings, inventory) = (session.settings, session.inventory);
-    let mut reports = Reports::new(View { inventory, settings });
+    let root = session.workspace.root();
+    let mut reports = Reports::new(View { inventory, settings, root: &root });
     let context = context(&session, interrupts)?;
     let mut measured = Measurements::default();
     let summary = run_tests(&mut session, &context, pool, interrupts, &mut reports, &mut measured)?;
@@ -266,9 +267,9 @@ fn keep_output_files(
     let is_for_people = settings.format == MessageFormat::Human;
     let before = verdict.failed_before.iter_mut().map(|attempt| &mut attempt.output);
     let last = is_shown.then_some(&mut verdict.output);
-    let name = View { inventory: context.inventory, settings }.id(test);
+    let name = View { inventory: context.inventory, settings, root: &context.root }.id(test);
     for output in before.chain(last) {
-        if is_for_people && human::is_cut(output) {
+        if is_for_people && is_cut(output) {
             output.write_to_file(output_files);
         }
         output.keep(&name);

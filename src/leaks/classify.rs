@@ -79,7 +79,7 @@ fn leak(finding: &Finding, rules: &LeakRules, names: &mut Symbolizer<'_>) -> Opt
             let is_text = is_by_macro(&raised) || names.are_of_text(*methods);
             let message = if is_text { first_line(message) } else { NO_MESSAGE.to_owned() };
             let thread = shown_name(thread, names.of_test);
-            let detail = format!("in thread `{thread}`, which nobody joined");
+            let detail = format!("in thread `{thread}`");
             (LeakKind::Panic, message, detail, place_of(&raised))
         }
         Leftover::Process { pid, command, age, lived_on } => {

@@ -33,9 +33,37 @@ pub fn seconds(duration: Duration) -> String {
     }
 }
 
+/// For the eye: `0.12 s`, `1.25 s`, `83.0 s`, `2m 05s`.
+pub fn brief(duration: Duration) -> String {
+    match duration.as_secs_f64() {
+        s if s < 9.995 => format!("{s:.2} s"),
+        s if s < 99.95 => format!("{s:.1} s"),
+        s => {
+            let s = s.round() as u64;
+            format!("{}m {:02}s", s / 60, s % 60)
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_brief_duration_has_three_digits() {
+        let table = [
+            (0, "0.00 s"),
+            (124, "0.12 s"),
+            (9_994, "9.99 s"),
+            (9_996, "10.0 s"),
+            (83_040, "83.0 s"),
+            (125_400, "2m 05s"),
+            (3_600_000, "60m 00s"),
+        ];
+        for (milliseconds, text) in table {
+            assert_eq!(brief(Duration::from_millis(milliseconds)), text);
+        }
+    }
 
     #[test]
     fn durations_need_a_unit() {

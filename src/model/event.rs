@@ -38,11 +38,12 @@ pub enum Event {
         test: TestId,
         took: Duration,
     },
-    /// A test failed and runs again, with at most `left` further attempts after that.
+    /// A test failed and runs again: this is the next of at most so many attempts.
     Retrying {
         test: TestId,
         outcome: Outcome,
-        left: usize,
+        attempt: usize,
+        attempts: usize,
     },
     TestFinished {
         test: TestId,

@@ -10,19 +10,43 @@ use super::output_file::{OutputFile, OutputFileWriter, OutputFiles};
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Output {
     bytes: Vec<u8>,
+    /// How many of the last bytes are notes of the runner, and not the test's.
+    notes: usize,
     output_files: Vec<Arc<OutputFile>>,
 }
 
 impl Output {
+    /// A text of the runner's own.
+    pub fn of_notes(notes: impl Into<Vec<u8>>) -> Output {
+        let bytes = notes.into();
+        Output { notes: bytes.len(), bytes, output_files: Vec::new() }
+    }
+
+    /// Adds another one, whose notes come after all that was printed.
     pub fn append(&mut self, mut other: Output) {
+        let mut notes = self.bytes.split_off(self.bytes.len() - self.notes);
+        notes.extend(other.bytes.split_off(other.bytes.len() - other.notes));
         self.bytes.append(&mut other.bytes);
+        self.notes = notes.len();
+        self.bytes.append(&mut notes);
         self.output_files.append(&mut other.output_files);
+    }
+
+    /// What the test has printed.
+    pub fn printed(&self) -> &[u8] {
+        &self.bytes[..self.bytes.len() - self.notes]
+    }
+
+    /// What the runner has to say beside it.
+    pub fn notes(&self) -> &[u8] {
+        &self.bytes[self.bytes.len() - self.notes..]
     }
 
     /// Takes off the end what is not the test's.
     pub fn truncate(&mut self, length: usize) {
         let surplus = self.bytes.len().saturating_sub(length);
         self.bytes.truncate(length);
+        self.notes = self.notes.saturating_sub(surplus);
         // The last one ends as this does; nobody else knows of it yet.
         if let Some(file) = self.output_files.last_mut().and_then(Arc::get_mut) {
             file.cut(surplus as u64);
@@ -62,7 +86,7 @@ impl Deref for Output {
 
 impl From<Vec<u8>> for Output {
     fn from(bytes: Vec<u8>) -> Output {
-        Output { bytes, output_files: Vec::new() }
+        Output { bytes, notes: 0, output_files: Vec::new() }
     }
 }
 
@@ -149,7 +173,8 @@ impl TruncatedOutput {
 
     pub fn into_output(mut self) -> Output {
         let output_files = self.file.take().and_then(OutputFileWriter::finish).map(Arc::new);
-        Output { output_files: output_files.into_iter().collect(), bytes: self.into_bytes() }
+        let output_files = output_files.into_iter().collect();
+        Output { bytes: self.into_bytes(), notes: 0, output_files }
     }
 
     pub fn into_bytes(mut self) -> Vec<u8> {
@@ -185,6 +210,17 @@ mod tests {
             prop_assert_eq!(&kept[..ends], &all[..ends]);
             prop_assert_eq!(&kept[kept.len() - ends..], &all[all.len() - ends..]);
         }
+    }
+
+    #[test]
+    fn notes_come_after_all_that_was_printed() {
+        let mut output = Output::from(b"one\n".to_vec());
+        output.append(Output::of_notes("first\n"));
+        output.append(Output::from(b"two\n".to_vec()));
+        output.append(Output::of_notes("second\n"));
+        assert_eq!(output.printed(), b"one\ntwo\n");
+        assert_eq!(output.notes(), b"first\nsecond\n");
+        assert_eq!(&*output, b"one\ntwo\nfirst\nsecond\n");
     }
 
     #[test]

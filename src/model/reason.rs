@@ -21,7 +21,7 @@ pub enum Reason {
     WorkerEndedBeside { end: WorkerEnd, tests: usize },
     /// Its process ended while it ran with others, and each of them passes alone.
     #[error(
-        "{end} while it ran beside {}; it passes alone, so the order or the company matters",
+        "{end} while it ran beside {}; it passes alone, so it depends on order or on the other tests",
         in_company(.others)
     )]
     PassesAlone { end: WorkerEnd, others: usize },
@@ -29,9 +29,9 @@ pub enum Reason {
     DiedAfterPass(String),
     #[error("{0}: its process did not end after its last test had passed")]
     HungAfterPass(Timeout),
-    #[error("{0}: a thread that it left behind ended its process")]
+    #[error("{0}: a thread that it leaked ended its process")]
     EndedByLeftoverThread(String),
-    #[error("its worker could not be started: {0}")]
+    #[error("its process could not be started: {0}")]
     WorkerNotStarted(String),
     /// Several workers in a row ended without having started any of its tests.
     #[error("{cause} before any test began, {times} times")]
@@ -42,17 +42,17 @@ pub enum Reason {
     #[error("passed only when it ran {}, and flaky = \"fail\"", again(.0))]
     FlakyFails(Flakiness),
     /// The panic's message and place.
-    #[error("a thread of it panicked, and nobody looked: {0}")]
+    #[error("unobserved panic in a thread: {0}")]
     DeniedPanic(String),
     #[error("interrupted")]
     Interrupted,
-    #[error("the run was ended after {0:?}")]
+    #[error("the run timed out after {0:?}")]
     RunTimedOut(Duration),
-    #[error("the run was given up after an internal error")]
+    #[error("the run was stopped by an internal error")]
     RunGivenUp,
     #[error("the binary listed it and did not run it")]
     NotRun,
-    #[error("no worker ever told what became of it")]
+    #[error("no process reported its result")]
     NoVerdict,
 }
 
@@ -80,13 +80,13 @@ pub struct Timeout {
 pub enum Requeued {
     #[error("{0}")]
     WorkerDied(String),
-    #[error("its worker {0}")]
+    #[error("its process {0}")]
     WorkerTimedOut(Timeout),
-    #[error("its worker was to be a fresh one")]
+    #[error("its process was replaced by a fresh one")]
     Recycled,
-    #[error("its worker said nothing")]
+    #[error("its process reported nothing")]
     SilentWorker,
-    #[error("its verdict could not be heard")]
+    #[error("its result could not be read")]
     LostVerdict,
 }
 

@@ -71,18 +71,6 @@ impl Summary {
         failures.map(|outcome| self.count(*outcome)).sum()
     }
 
-    /// Whether nothing went wrong.
-    pub fn is_success(&self) -> bool {
-        let bad = OUTCOMES.iter().filter(|outcome| !outcome.is_success());
-        bad.map(|outcome| self.count(*outcome)).sum::<usize>() == 0
-            && self.list_failures == 0
-            && self.failed_fixtures == 0
-            && self.denied_leaks == 0
-            && !self.interrupted
-            && !self.timed_out
-            && !self.internal_error
-    }
-
     /// All tests with a verdict.
     pub fn total(&self) -> usize {
         self.counts.iter().sum()

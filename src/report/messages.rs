@@ -7,13 +7,14 @@ use crate::cargo::binary::Binary;
 use crate::cargo::command;
 use crate::cli::settings::Settings;
 use crate::error::Error;
-use crate::model::duration::seconds;
+use crate::model::duration::{brief, seconds};
 use crate::model::event::Stage;
 use crate::model::fixture::StopFailure;
 use crate::model::leak::Leak;
 use crate::model::outcome::{Flakiness, Outcome};
 use crate::model::output_file::{self, OutputFile};
 use crate::model::protocol::Protocol;
+use crate::model::reason::Reason;
 use crate::model::shell::shell_line;
 use crate::model::size;
 use crate::model::summary::{LongestBatch, Summary};
@@ -37,8 +38,10 @@ pub fn what_runs(tests: usize, binaries: usize, slots: usize) -> String {
     format!("{} of {} in {}", count(tests, "test"), count(binaries, "binary"), count(slots, "slot"))
 }
 
+/// ` (1.25 s)`; nothing for what took no time that anybody would notice.
 pub fn in_brackets(took: Duration) -> String {
-    format!(" ({} s)", seconds(took))
+    const NOTICEABLE: Duration = Duration::from_millis(10);
+    if took < NOTICEABLE { String::new() } else { format!(" ({})", brief(took)) }
 }
 
 /// The answer to a question or an interrupt that arrives before all tests are listed.
@@ -232,7 +235,7 @@ pub fn list(words: &[String]) -> String {
 }
 
 /// The command that runs just this test again.
-pub fn again(settings: &Settings, binary: &Binary, test: &str, is_ignored: bool) -> String {
+pub fn rerun(settings: &Settings, binary: &Binary, test: &str, is_ignored: bool) -> String {
     let mut words = vec!["cargo".to_owned(), "partest".to_owned()];
     words.extend(binary.cargo_flags());
     words.extend(command::flags_to_repeat(&settings.cargo));
@@ -246,46 +249,10 @@ pub fn again(settings: &Settings, binary: &Binary, test: &str, is_ignored: bool)
     shell_line(&words)
 }
 
-/// `140 passed, 1 failed, 1 ignored`: what did not happen is left out.
-pub fn counts(summary: &Summary) -> String {
-    let named = [
-        (Outcome::Passed, "passed"),
-        (Outcome::Failed, "failed"),
-        (Outcome::TimedOut, "timed out"),
-        (Outcome::Aborted, "aborted"),
-        (Outcome::Interrupted, "interrupted"),
-        (Outcome::Missing, "missing"),
-        (Outcome::Blocked, "blocked"),
-        (Outcome::Ignored, "ignored"),
-    ];
-    let mut parts: Vec<String> = named
-        .iter()
-        .map(|(outcome, word)| (summary.count(*outcome), word))
-        .filter(|(number, word)| *number > 0 || **word == "passed")
-        .map(|(number, word)| format!("{number} {word}"))
-        .collect();
-    if summary.flaky > 0 {
-        parts.push(format!("{} flaky", summary.flaky));
-    }
-    if summary.order_dependent > 0 {
-        parts.push(format!("{} order dependent", summary.order_dependent));
-    }
-    if summary.leaks > 0 {
-        parts.push(count(summary.leaks, "leak"));
-    }
-    if summary.not_run > 0 {
-        parts.push(format!("{} not run", summary.not_run));
-    }
-    if summary.list_failures > 0 {
-        parts.push(format!("{} not listed", count(summary.list_failures, "binary")));
-    }
-    parts.join(", ")
-}
-
 /// The batch that the run waited for at its end, and how to shorten it.
 pub fn longest(longest: &LongestBatch, summary: &Summary) -> String {
     let LongestBatch { what, took, tests, is_unit } = longest;
-    let what = format!("`{what}` took {} of {} s", seconds(*took), seconds(summary.took));
+    let what = format!("`{what}` took {} of {}", brief(*took), brief(summary.took));
     match (*tests, *is_unit) {
         (1, _) => format!("{what}: no plan could be shorter"),
         (_, true) => {
@@ -295,27 +262,24 @@ pub fn longest(longest: &LongestBatch, summary: &Summary) -> String {
     }
 }
 
-pub const LEFT_BEHIND: &str = "left behind:";
-
 /// The line to paste that allows a leak.
 pub fn how_to_allow(leak: &Leak) -> String {
     let what = leak.what.replace(['"', '\\', '\n'], "*");
     format!(
-        "  to allow one: leaks = {{ ignore = [{{ {} = \"{what}\" }}] }} at its node in Cargo.toml",
+        "  to allow one: leaks = {{ ignore = [{{ {} = \"{what}\" }}] }} under its module in Cargo.toml",
         leak.kind.as_str()
     )
 }
 
-/// `7 binaries, 9 processes, 2 slots 91 % full, 1.70 s`
+/// `7 binaries, 9 processes, 2 slots 91 % busy`
 pub fn effort(summary: &Summary) -> String {
     let workers = usize::try_from(summary.workers).unwrap_or(usize::MAX);
     format!(
-        "{}, {}, {} {:.0} % full, {} s",
+        "{}, {}, {} {:.0} % busy",
         count(summary.binaries, "binary"),
         count(workers, "process"),
         count(summary.slots, "slot"),
-        summary.fill * 100.0,
-        seconds(summary.took)
+        summary.fill * 100.0
     )
 }
 
@@ -331,33 +295,37 @@ pub fn no_test_matched(settings: &Settings) -> String {
     }
 }
 
-pub fn retrying(id: &str, outcome: Outcome, left: usize) -> String {
-    let word = verdict_word(outcome).to_lowercase();
-    match left {
-        0 => format!("{id}: {word}, last attempt"),
-        left => format!("{id}: {word}, {} left", count(left + 1, "attempt")),
+/// The reason for an outcome, below the word for it.
+pub fn reason(reason: &Reason) -> String {
+    let text = reason.to_string();
+    match text.strip_prefix("timed out ") {
+        Some(limit) => limit.to_owned(),
+        None => text,
     }
+}
+
+/// `shop::opens: failed, attempt 2/3`
+pub fn retrying(id: &str, outcome: Outcome, attempt: usize, attempts: usize) -> String {
+    format!("{id}: {}, attempt {attempt}/{attempts}", verdict_word(outcome).to_lowercase())
 }
 
 /// Describes a test that failed first and passed later.
 pub fn flakiness(flakiness: Flakiness, verdict: &Verdict) -> String {
     let failures = verdict.failed_before.len();
     let first = verdict.failed_before.first();
-    let reason = first.and_then(|attempt| attempt.reason.as_ref());
-    let reason = reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
     match flakiness {
         Flakiness::Flaky => {
-            format!("failed {}, then passed{reason}", count(failures, "time"))
+            format!("failed {}, passed at attempt {}", count(failures, "time"), failures + 1)
         }
         Flakiness::OrderDependent => {
             let beside = first.map_or(0, |attempt| attempt.beside);
-            format!("failed beside {}, passed alone{reason}", count(beside, "other test"))
+            format!("failed beside {}, passed alone", count(beside, "other test"))
         }
     }
 }
 
 /// The command that runs the whole binary of a test in one process.
-pub fn beside_others(settings: &Settings, binary: &Binary) -> String {
+pub fn rerun_binary(settings: &Settings, binary: &Binary) -> String {
     let mut words = vec!["cargo".to_owned(), "partest".to_owned(), "-j0".to_owned()];
     words.extend(binary.cargo_flags());
     words.extend(command::flags_to_repeat(&settings.cargo));
@@ -395,7 +363,7 @@ mod tests {
         let summary = Summary { took: Duration::from_secs(45), ..Summary::default() };
         assert_eq!(
             longest(&unit, &summary),
-            "`api::sync` took 41.0 of 45.0 s in one process; \"split\" would spread it if its tests are independent"
+            "`api::sync` took 41.0 s of 45.0 s in one process; \"split\" would spread it if its tests are independent"
         );
         let single = LongestBatch { tests: 1, ..unit };
         assert!(longest(&single, &summary).ends_with("no plan could be shorter"));

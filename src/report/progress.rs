@@ -93,7 +93,13 @@ impl Progress {
                 }
             }
             Event::Slow { test, took } => self.slow(*test, *took, view),
-            Event::Retrying { test, outcome, left } => self.retrying(*test, *outcome, *left, view),
+            Event::Retrying { test, outcome, attempt, attempts } => {
+                if self.verbosity != Verbosity::Quiet {
+                    let what = messages::retrying(&view.id(*test), *outcome, *attempt, *attempts);
+                    let word = self.paint.warn(&format!("{:>12}", "Retrying"));
+                    self.line(&format!("{word} {what}"));
+                }
+            }
             Event::TestFinished { test, verdict } => self.test_finished(*test, verdict, view),
             Event::Fixture { instance, what } => self.fixture(instance, what),
             Event::Output { bytes } => self.pass_through(bytes),
@@ -130,13 +136,6 @@ impl Progress {
         if self.verbosity != Verbosity::Quiet {
             let word = self.paint.warn(&format!("{:>12}", "SLOW"));
             self.line(&format!("{word} {}: running for {} s", view.id(test), seconds(took)));
-        }
-    }
-
-    fn retrying(&self, test: TestId, outcome: Outcome, left: usize, view: &View<'_>) {
-        if self.verbosity != Verbosity::Quiet {
-            let what = messages::retrying(&view.id(test), outcome, left);
-            self.line(&format!("{} {what}", self.paint.warn(&format!("{:>12}", "Retrying"))));
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::human::Human;
+use super::human::report::Human;
 use super::json::Json;
 use super::messages;
 use super::progress::Progress;

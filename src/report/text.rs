@@ -26,7 +26,10 @@ pub struct Paint(pub bool);
 
 impl Paint {
     fn style(self, style: console::Style, text: &str) -> String {
-        style.force_styling(self.0).apply_to(text).to_string()
+        match text.is_empty() {
+            true => String::new(),
+            false => style.force_styling(self.0).apply_to(text).to_string(),
+        }
     }
 
     pub fn good(self, text: &str) -> String {
@@ -43,6 +46,26 @@ impl Paint {
 
     pub fn strong(self, text: &str) -> String {
         self.style(console::Style::new().bold(), text)
+    }
+
+    pub fn place(self, text: &str) -> String {
+        self.style(console::Style::new().cyan(), text)
+    }
+
+    pub fn removed(self, text: &str) -> String {
+        self.style(console::Style::new().red(), text)
+    }
+
+    pub fn removed_word(self, text: &str) -> String {
+        self.style(console::Style::new().red().bold().underlined(), text)
+    }
+
+    pub fn added(self, text: &str) -> String {
+        self.style(console::Style::new().green(), text)
+    }
+
+    pub fn added_word(self, text: &str) -> String {
+        self.style(console::Style::new().green().bold().underlined(), text)
     }
 
     pub fn faint(self, text: &str) -> String {

@@ -1,22 +1,34 @@
 //! The context of a report.
 
 use std::cmp::Ordering;
+use std::path::Path;
 
 use crate::cli::settings::Settings;
 use crate::discovery::inventory::Inventory;
 use crate::model::test::TestId;
+use crate::report::text::Paint;
 
 /// The names and settings that a report needs besides the events.
 #[derive(Clone, Copy)]
 pub struct View<'r> {
     pub inventory: &'r Inventory,
     pub settings: &'r Settings,
+    /// The directory of the workspace, to which the paths of panics are relative.
+    pub root: &'r Path,
 }
 
 impl View<'_> {
     pub fn id(&self, test: TestId) -> String {
         let listing = &self.inventory.listings[test.listing];
         listing.binary.id(&listing.tests[test.test].name)
+    }
+
+    /// Its name bold, and the path to it dimmed.
+    pub fn painted_id(&self, test: TestId, paint: Paint) -> String {
+        let id = self.id(test);
+        let name = id.rfind("::").map_or(0, |at| at + 2);
+        let (path, name) = id.split_at(name);
+        format!("{}{}", paint.faint(path), paint.strong(name))
     }
 
     /// The order of tests in every report. Test ids do not serve, as they depend on the build order.

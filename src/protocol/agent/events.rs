@@ -2,7 +2,7 @@
 
 use super::{AgentChannel, Certainty, MOST_BY_OTHERS, only_place};
 use crate::model::outcome::Outcome;
-use crate::model::output::TruncatedOutput;
+use crate::model::output::{Output, TruncatedOutput};
 use crate::process::clock;
 use crate::protocol::channel::{ChannelEvent, FinishedTest, ResultStatus};
 use crate::protocol::libtest_event::{Counts, Line, events_in};
@@ -206,11 +206,12 @@ impl AgentChannel<'_> {
         let mut output =
             self.captured(line.stdout.as_deref().unwrap_or_default().as_bytes(), shortened);
         output.append(self.written.remove(&test).unwrap_or_default());
+        let mut output = output.into_output();
         if let (Outcome::Failed, Some(message)) = (outcome, &line.message) {
-            output.push(format!("note: {message}\n").as_bytes());
+            output.append(Output::of_notes(format!("note: {message}\n")));
         }
         if outcome == Outcome::Failed {
-            output.push(self.what_others_changed(test).as_bytes());
+            output.append(Output::of_notes(self.what_others_changed(test)));
         }
         let took = line.took();
         self.traces.test_ended(test, clock::now());
@@ -227,7 +228,7 @@ impl AgentChannel<'_> {
             false => ResultStatus::Provisional,
         };
         let reason = line.message;
-        let output = Some(output.into_output());
+        let output = Some(output);
         let processor = self.processor_time.remove(&test);
         heard.push(ChannelEvent::TestFinished(FinishedTest {
             test,

@@ -82,7 +82,8 @@ impl Run<'_> {
         };
         self.plan.delay(group, test);
         self.delayed.push((clock::within(delay(rules, failures)), group, test));
-        self.emit(Event::Retrying { test, outcome, left: rules.count - failures });
+        let (attempt, attempts) = (failures + 1, rules.count + 1);
+        self.emit(Event::Retrying { test, outcome, attempt, attempts });
         None
     }
 

@@ -37,7 +37,7 @@ impl Worker<'_> {
             let output = left.outputs.remove(&test);
             verdict.output = output.unwrap_or_else(|| match left.ended {
                 true => Output::default(),
-                false => output_was_lost(&cause).into_bytes().into(),
+                false => Output::of_notes(output_was_lost(&cause)),
             });
             self.judge(test, explained(verdict), messages);
         }
@@ -133,7 +133,7 @@ impl Worker<'_> {
         let innocent = innocent.map(|test| self.tests[test]).collect();
         let not_begun = (0..self.tests.len()).filter(|test| !self.begun[*test]);
         let not_begun = not_begun.map(|test| self.tests[test]).collect();
-        let mut output = Output::from(self.shown_stacks(&left));
+        let mut output = Output::of_notes(self.shown_stacks(&left));
         output.append(left.rest);
         for (test, _) in &self.running {
             left.outputs.remove(test).into_iter().for_each(|own| output.append(own));
@@ -259,7 +259,9 @@ fn has_lost_ledger(output: &[u8]) -> bool {
 /// What a test that failed before its worker died had printed is gone with the worker.
 fn output_was_lost(cause: &EndCause) -> String {
     match cause {
-        EndCause::Died(how) => format!("(its output was lost when its worker ended with {how})\n"),
-        _ => "(its output was lost when its worker was ended)\n".to_owned(),
+        EndCause::Died(how) => {
+            format!("note: its output was lost when its process ended with {how}\n")
+        }
+        _ => "note: its output was lost when its process was killed\n".to_owned(),
     }
 }

@@ -664,7 +664,7 @@ fn a_worker_whose_thread_is_lost_ends_the_run() {
         true
     };
     let summary = run_for_real(&mut emit).unwrap();
-    assert!(summary.internal_error && !summary.is_success());
+    assert!(summary.internal_error);
     assert!(summary.not_run >= 3, "{summary:?}");
     let is_told = |warning: &Warning| matches!(warning, Warning::InternalError { thread, why } if thread.starts_with("the thread of slot ") && why.contains("out of bounds"));
     assert!(warnings.iter().any(is_told), "{warnings:?}");

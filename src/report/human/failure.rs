@@ -1,0 +1,177 @@
+//! The block of a test that failed: what happened, where, what it printed, and how to run it again.
+
+use crate::cli::settings::Verbosity;
+use crate::model::outcome::{Flakiness, Outcome};
+use crate::model::output::Output;
+use crate::model::printable::printable;
+use crate::model::reason::Reason;
+use crate::model::test::TestId;
+use crate::model::verdict::Verdict;
+use crate::report::human::assertion::Assertion;
+use crate::report::human::failure_output::{FailureOutput, lines};
+use crate::report::human::page::Page;
+use crate::report::human::panic_message::PanicMessage;
+use crate::report::human::source::{self, Place};
+use crate::report::human::{backtrace, diff};
+use crate::report::messages;
+use crate::report::view::View;
+
+/// In front of what a test has printed, so that it cannot imitate the report.
+pub const BAR: &str = "  | ";
+/// In front of messages.
+const INDENT: &str = "    ";
+
+/// Adds the block of a test with this verdict, which is no flaky one.
+pub fn show(page: &mut Page, view: &View<'_>, test: TestId, verdict: &Verdict) {
+    let word = messages::verdict_word(verdict.outcome);
+    let word = match verdict.outcome.is_success() {
+        true => page.paint.good(word),
+        false => page.paint.bad(word),
+    };
+    let id = view.painted_id(test, page.paint);
+    // Why it was blocked is told with its fixture.
+    if let (Outcome::Blocked, Some(Reason::FixtureFailed { instance, .. })) =
+        (verdict.outcome, &verdict.reason)
+    {
+        return page.line(&format!("{word} {id} by fixture {instance}"));
+    }
+    page.gap();
+    // A time limit is told with what was exceeded.
+    let took = verdict.took.filter(|_| verdict.outcome != Outcome::TimedOut);
+    let took = took.map(messages::in_brackets).unwrap_or_default();
+    page.line(&format!("{word} {id}{took}"));
+    // The word says it.
+    let reason = verdict.reason.as_ref().filter(|reason| **reason != Reason::Interrupted);
+    explain(page, view, test, reason, &verdict.output);
+    if !verdict.outcome.is_success() {
+        rerun(page, view, test);
+    }
+    page.gap();
+}
+
+/// Adds the block of a test that failed first and passed later, with its first failure.
+pub fn show_flaky(
+    page: &mut Page,
+    view: &View<'_>,
+    test: TestId,
+    verdict: &Verdict,
+    flakiness: Flakiness,
+) {
+    let word = match flakiness {
+        Flakiness::Flaky => "FLAKY",
+        Flakiness::OrderDependent => "ORDER DEPENDENT",
+    };
+    let word = match verdict.outcome.is_success() {
+        true => page.paint.warn(word),
+        false => page.paint.bad(word),
+    };
+    let id = view.painted_id(test, page.paint);
+    page.line(&format!("{word} {id}: {}", messages::flakiness(flakiness, verdict)));
+    if let Some(first) = verdict.failed_before.first() {
+        explain(page, view, test, first.reason.as_ref(), &first.output);
+    }
+    rerun(page, view, test);
+    if flakiness == Flakiness::OrderDependent {
+        let binary = &view.inventory.listings[test.listing].binary;
+        command(page, "rerun with others", &messages::rerun_binary(view.settings, binary));
+    }
+    page.gap();
+}
+
+/// What happened, and what was printed.
+fn explain(
+    page: &mut Page,
+    view: &View<'_>,
+    test: TestId,
+    reason: Option<&Reason>,
+    output: &Output,
+) {
+    let name = &view.inventory.listings[test.listing].tests[test.test].name;
+    let printed = printable(output.printed());
+    let parts = FailureOutput::of(&printed, name);
+    let reason = reason.filter(|reason| !is_told_by(reason, &parts)).map(messages::reason);
+    let reason = printable(reason.unwrap_or_default().as_bytes());
+    show_reason(page, &reason);
+    if let Some(panic) = &parts.panic {
+        show_panic(page, panic, &parts, name);
+    }
+    if let Some(returned) = parts.returned {
+        page.all_behind("  ", format!("returned {returned}").lines());
+    }
+    let place = parts.panic.as_ref().map(|panic| panic.place);
+    let place = place.or(reason.rsplit_once(" at ").map(|(_, place)| place));
+    if let Some(place) = place.and_then(Place::parse) {
+        let executable = &view.inventory.listings[test.listing].binary.executable;
+        let built = executable.metadata().and_then(|metadata| metadata.modified());
+        source::show(page, &place, view.root, built.ok());
+    }
+    if let Some(panic) = &parts.panic {
+        let is_verbose = view.settings.verbosity == Verbosity::Verbose;
+        backtrace::show(page, panic.backtrace, is_verbose);
+    }
+    let bar = page.paint.faint(BAR);
+    page.all_behind(&bar, parts.printed.iter().copied());
+    show_files(page, output);
+    let notes = printable(output.notes());
+    let is_new = |note: &&str| !is_reason(note, &reason);
+    page.all_behind(INDENT, parts.notes.iter().copied().chain(lines(&notes)).filter(is_new));
+}
+
+/// Whether a reason says what the output says as well.
+fn is_told_by(reason: &Reason, parts: &FailureOutput<'_>) -> bool {
+    let Reason::Reported(reason) = reason else { return false };
+    let is_panic = parts.panic.is_some() && reason.starts_with("panicked at ");
+    is_panic || (parts.returned.is_some() && reason.starts_with("returned "))
+}
+
+/// Whether a note says what the reason says.
+fn is_reason(note: &str, reason: &str) -> bool {
+    note.strip_prefix("note: ").is_some_and(|note| note == reason)
+}
+
+/// In one line, with the place that may be at its end.
+fn show_reason(page: &mut Page, reason: &str) {
+    let (text, place) = match reason.rsplit_once(" at ") {
+        Some((text, place)) if Place::parse(place).is_some() => {
+            (text, format!(" at {}", page.paint.place(place)))
+        }
+        _ => (reason, String::new()),
+    };
+    if !reason.is_empty() {
+        page.behind("  ", &format!("{}{place}", text.replace('\n', " ")));
+    }
+}
+
+fn show_panic(page: &mut Page, panic: &PanicMessage<'_>, parts: &FailureOutput<'_>, test: &str) {
+    let thread = match panic.thread == test {
+        true => String::new(),
+        false => format!(" in thread `{}`", panic.thread),
+    };
+    page.line(&format!("  panicked at {}{thread}", page.paint.place(panic.place)));
+    match &parts.assertion {
+        Some(Assertion { title, left, right, .. }) => {
+            page.all_behind(INDENT, title.lines());
+            diff::show(page, INDENT, left, right);
+        }
+        None => page.all_behind(INDENT, panic.message.lines()),
+    }
+}
+
+fn show_files(page: &mut Page, output: &Output) {
+    for (file, path) in output.kept() {
+        let whole = printable(messages::whole(file, path).as_bytes());
+        page.line(&page.paint.faint(&format!("  {whole}")));
+    }
+}
+
+fn rerun(page: &mut Page, view: &View<'_>, test: TestId) {
+    let listing = &view.inventory.listings[test.listing];
+    let listed = &listing.tests[test.test];
+    let again = messages::rerun(view.settings, &listing.binary, &listed.name, listed.is_ignored);
+    command(page, "rerun", &again);
+}
+
+/// A command stays in one line, to be copied.
+fn command(page: &mut Page, word: &str, command: &str) {
+    page.line(&format!("  {} {command}", page.paint.faint(&format!("{word}:"))));
+}

@@ -1,0 +1,14 @@
+//! The final report for people, on stdout.
+
+pub mod assertion;
+pub mod backtrace;
+pub mod debug_value;
+pub mod diff;
+pub mod failure;
+pub mod failure_output;
+pub mod leak_list;
+pub mod page;
+pub mod panic_message;
+pub mod report;
+pub mod source;
+pub mod totals;

@@ -1,0 +1,245 @@
+//! The report as a whole. Tests are sorted by package, binary and name, independent of the order in
+//! which they finished.
+
+use std::io::{self, IsTerminal};
+use std::time::Duration;
+
+use crate::cli::settings::Verbosity;
+use crate::model::duration::brief;
+use crate::model::event::{Event, FixtureEvent, LeakedBy};
+use crate::model::fixture::FixtureInstance;
+use crate::model::outcome::Outcome;
+use crate::model::printable::printable;
+use crate::model::summary::Summary;
+use crate::model::test::TestId;
+use crate::model::verdict::Verdict;
+use crate::model::warning::Warning;
+use crate::report::human::failure::{self, BAR};
+use crate::report::human::failure_output;
+use crate::report::human::leak_list::{LeakList, Owner};
+use crate::report::human::page::{self, Page};
+use crate::report::human::totals;
+use crate::report::messages;
+use crate::report::text::{Paint, is_quiet, print};
+use crate::report::view::View;
+
+/// How many of the slowest tests are listed, and how long a test takes to be one.
+const SLOWEST: usize = 5;
+const SLOW: Duration = Duration::from_secs(1);
+
+pub struct Human<'r> {
+    view: View<'r>,
+    paint: Paint,
+    verdicts: Vec<(TestId, Verdict)>,
+    slowest: Vec<(Duration, TestId)>,
+    leaks: LeakList,
+    /// Fixtures that failed: why, and their output.
+    failed_fixtures: Vec<(String, Vec<u8>)>,
+    /// Shown in one line each above the last one.
+    remarks: Vec<Warning>,
+}
+
+impl<'r> Human<'r> {
+    pub fn new(view: View<'r>) -> Self {
+        let paint = Paint(view.settings.color.stdout);
+        Human {
+            view,
+            paint,
+            verdicts: Vec::new(),
+            slowest: Vec::new(),
+            leaks: LeakList::default(),
+            failed_fixtures: Vec::new(),
+            remarks: Vec::new(),
+        }
+    }
+
+    pub fn show(&mut self, event: &Event) -> io::Result<()> {
+        match event {
+            Event::TestFinished { test, verdict } => self.test_finished(*test, verdict),
+            Event::Fixture { instance, what } => self.fixture(instance, what),
+            Event::LeftBehind { by, leaks } => {
+                let owner = match by {
+                    LeakedBy::Test(test) => Owner::Test(*test),
+                    LeakedBy::Unit(node) => Owner::Unit(node.clone()),
+                    LeakedBy::Run => Owner::Run,
+                };
+                self.leaks.add(&owner, leaks);
+            }
+            Event::Warning(
+                warning @ (Warning::DoctestsNotRun { .. }
+                | Warning::NoLeakCheck { .. }
+                | Warning::FixturesKept { .. }),
+            ) => {
+                self.remarks.push(warning.clone());
+            }
+            Event::RunFinished(summary) => return print(&self.report(summary)),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn fixture(&mut self, instance: &FixtureInstance, what: &FixtureEvent) {
+        let (FixtureEvent::Failed { leaks, .. } | FixtureEvent::Stopped { leaks, .. }) = what
+        else {
+            return;
+        };
+        if let FixtureEvent::Failed { why, output, .. } = what {
+            self.failed_fixtures
+                .push((format!("fixture {instance} failed: {why}"), output.clone()));
+        }
+        self.leaks.add(&Owner::Fixture(instance.to_string()), leaks);
+    }
+
+    fn test_finished(&mut self, test: TestId, verdict: &Verdict) {
+        let is_shown = !verdict.outcome.is_success()
+            || verdict.flakiness().is_some()
+            || (self.view.settings.show_output && !verdict.output.is_empty());
+        if is_shown {
+            self.verdicts.push((test, verdict.clone()));
+        }
+        self.leaks.add(&Owner::Test(test), &verdict.leaks);
+        let Some(took) = verdict.took else { return };
+        if took >= SLOW || self.is_verbose() {
+            self.slowest.push((took, test));
+            let view = self.view;
+            self.slowest.sort_by(|(a, one), (b, other)| b.cmp(a).then(view.compare(*one, *other)));
+            self.slowest.truncate(SLOWEST);
+        }
+    }
+
+    fn is_verbose(&self) -> bool {
+        self.view.settings.verbosity == Verbosity::Verbose
+    }
+
+    fn report(&mut self, summary: &Summary) -> String {
+        let view = self.view;
+        let mut page = Page::new(self.paint, columns());
+        self.verdicts.sort_by(|(a, _), (b, _)| view.compare(*a, *b));
+        let is_quiet = is_quiet(view.settings);
+        self.fixtures(&mut page);
+        self.failures(&mut page);
+        self.leaks.show(&mut page, &view, view.settings.verbosity == Verbosity::Verbose);
+        self.flaky(&mut page);
+        if !is_quiet {
+            self.slowest(&mut page);
+            self.names_of_failures(&mut page);
+            self.remarks(&mut page, summary);
+        }
+        self.last_line(&mut page, summary);
+        page.into_text()
+    }
+
+    fn fixtures(&self, page: &mut Page) {
+        let bar = page.paint.faint(BAR);
+        for (why, output) in &self.failed_fixtures {
+            page.line(&format!("{} {}", page.paint.bad("FAILED"), printable(why.as_bytes())));
+            page.all_behind(&bar, failure_output::lines(&printable(output)));
+            page.gap();
+        }
+    }
+
+    fn failures(&self, page: &mut Page) {
+        let (passed, failed): (Vec<_>, Vec<_>) = self
+            .verdicts
+            .iter()
+            .filter(|(_, verdict)| verdict.flakiness().is_none())
+            .partition(|(_, verdict)| verdict.outcome.is_success());
+        for (heading, tests) in [("output of passed tests:", passed), ("failures:", failed)] {
+            if !tests.is_empty() {
+                page.line(&page.paint.strong(heading));
+                page.gap();
+            }
+            for (test, verdict) in tests {
+                failure::show(page, &self.view, *test, verdict);
+            }
+            page.gap();
+        }
+    }
+
+    fn flaky(&self, page: &mut Page) {
+        let flaky = |(test, verdict): &'_ (TestId, Verdict)| -> Option<_> {
+            Some((*test, verdict.flakiness()?))
+        };
+        if self.verdicts.iter().any(|verdict| flaky(verdict).is_some()) {
+            page.line(&page.paint.strong("flaky:"));
+            page.gap();
+        }
+        for (test, verdict) in &self.verdicts {
+            if let Some(flakiness) = verdict.flakiness() {
+                failure::show_flaky(page, &self.view, *test, verdict, flakiness);
+            }
+        }
+    }
+
+    fn slowest(&self, page: &mut Page) {
+        if self.slowest.is_empty() {
+            return;
+        }
+        page.line(&page.paint.strong("slowest:"));
+        for (took, test) in &self.slowest {
+            let id = self.view.painted_id(*test, page.paint);
+            page.line(&format!("{:>10}  {id}", brief(*took)));
+        }
+        page.gap();
+    }
+
+    /// Again in one list, for whoever does not want to scroll.
+    fn names_of_failures(&self, page: &mut Page) {
+        // Those that were blocked have one line each above.
+        let is_failure = |(_, verdict): &&(TestId, Verdict)| {
+            !verdict.outcome.is_success() && verdict.outcome != Outcome::Blocked
+        };
+        let failed: Vec<_> = self.verdicts.iter().filter(is_failure).collect();
+        if failed.len() < 2 {
+            return;
+        }
+        page.line(&page.paint.strong("failed tests:"));
+        for (test, verdict) in failed {
+            let how = match verdict.outcome {
+                Outcome::Failed => String::new(),
+                outcome => format!(" ({})", messages::verdict_word(outcome).to_lowercase()),
+            };
+            page.line(&format!("  {}{how}", self.view.painted_id(*test, page.paint)));
+        }
+        page.gap();
+    }
+
+    fn remarks(&self, page: &mut Page, summary: &Summary) {
+        let longest = summary.longest.as_ref().filter(|_| self.is_verbose());
+        let longest = longest.map(|longest| messages::longest(longest, summary));
+        let doctests = |remark: &&Warning| !matches!(remark, Warning::DoctestsNotRun { .. });
+        let remarks = self.remarks.iter().filter(doctests).map(messages::warning);
+        for remark in remarks.chain(longest) {
+            page.line(&page.paint.faint(&remark));
+        }
+        if self.is_verbose() {
+            page.line(&page.paint.faint(&messages::effort(summary)));
+        }
+    }
+
+    fn last_line(&self, page: &mut Page, summary: &Summary) {
+        if summary.total() + summary.not_run + summary.list_failures == 0 && !summary.interrupted {
+            // `main` reports that no test matched.
+            return;
+        }
+        let doctests = |remark: &&Warning| matches!(remark, Warning::DoctestsNotRun { .. });
+        let doctests = self.remarks.iter().filter(|_| !is_quiet(self.view.settings)).find(doctests);
+        let doctests = doctests.map(|doctests| format!(" ({})", messages::warning(doctests)));
+        let doctests = page.paint.faint(&doctests.unwrap_or_default());
+        let totals = totals::line(summary, self.leaks.count(), page.paint);
+        page.line(&format!("{totals}{doctests}"));
+    }
+}
+
+/// The width of the terminal on stdout.
+fn columns() -> Option<usize> {
+    if !io::stdout().is_terminal() {
+        return None;
+    }
+    console::Term::stdout().size_checked().map(|(_, columns)| usize::from(columns))
+}
+
+/// Whether the report shows only a part of this output.
+pub fn is_cut(output: &[u8]) -> bool {
+    failure_output::is_cut(output, page::LINES)
+}

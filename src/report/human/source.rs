@@ -1,0 +1,119 @@
+//! The line of the source where a test failed, with those around it.
+
+use std::path::{Component, Path, PathBuf};
+use std::time::SystemTime;
+
+use crate::model::printable::printable;
+use crate::report::human::page::Page;
+
+/// How many lines are shown before and after it.
+const AROUND: usize = 2;
+/// A file that is larger than this was not written by hand.
+const LARGEST: u64 = 1 << 22;
+
+/// A place as a panic names it: `src/lib.rs:29:9`.
+#[derive(Debug, PartialEq)]
+pub struct Place<'p> {
+    pub path: &'p str,
+    pub line: usize,
+    pub column: usize,
+}
+
+impl<'p> Place<'p> {
+    pub fn parse(text: &'p str) -> Option<Place<'p>> {
+        let (rest, column) = text.rsplit_once(':')?;
+        let (path, line) = rest.rsplit_once(':')?;
+        Some(Place { path, line: line.parse().ok()?, column: column.parse().ok()? })
+    }
+
+    /// The file, if it is one of the workspace and has not changed since the test was built.
+    fn file(&self, root: &Path, built: Option<SystemTime>) -> Option<PathBuf> {
+        let path = Path::new(self.path);
+        if path.components().any(|part| part == Component::ParentDir) {
+            return None;
+        }
+        let (root, path) = (root.canonicalize().ok()?, root.join(path).canonicalize().ok()?);
+        let metadata = path.metadata().ok().filter(|metadata| metadata.is_file())?;
+        let is_as_built = metadata.modified().ok()? <= built?;
+        let is_ours = path.starts_with(root) && metadata.len() <= LARGEST;
+        (is_as_built && is_ours).then_some(path)
+    }
+}
+
+/// Adds the lines around a place; nothing where they cannot be read.
+pub fn show(page: &mut Page, place: &Place<'_>, root: &Path, built: Option<SystemTime>) {
+    let Some(text) = place.file(root, built).and_then(|file| std::fs::read(file).ok()) else {
+        return;
+    };
+    let text = printable(&text);
+    let lines: Vec<&str> = text.split('\n').collect();
+    if place.line == 0 || place.line > lines.len() {
+        return;
+    }
+    page.gap();
+    let first = place.line.saturating_sub(AROUND).max(1);
+    let last = (place.line + AROUND).min(lines.len());
+    let digits = last.to_string().len();
+    for (number, line) in (first..=last).zip(&lines[first - 1..last]) {
+        let is_it = number == place.line;
+        let mark = if is_it { page.paint.bad(">") } else { " ".to_owned() };
+        let margin = page.paint.faint(&format!("{number:>digits$} |"));
+        let line = line.replace('\t', "    ");
+        let line = if is_it { page.paint.strong(&line) } else { line };
+        page.behind(&format!("  {mark} {margin} "), &line);
+        if is_it && let Some(caret) = caret(lines[number - 1], place.column) {
+            let margin = page.paint.faint(&format!("{:digits$} |", ""));
+            page.line(&format!("    {margin} {}", page.paint.bad(&caret)));
+        }
+    }
+    page.gap();
+}
+
+/// A caret below the column, where it is not that of the line's first word.
+fn caret(line: &str, column: usize) -> Option<String> {
+    let before: String = line.chars().take(column.checked_sub(1)?).collect();
+    let width = console::measure_text_width(&before.replace('\t', "    "));
+    (!before.trim().is_empty()).then(|| format!("{}^", " ".repeat(width)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::text::Paint;
+
+    fn shown(path: &Path, place: &str, built: Option<SystemTime>) -> String {
+        let mut page = Page::new(Paint(false), None);
+        show(&mut page, &Place::parse(place).unwrap(), path, built);
+        page.into_text()
+    }
+
+    #[test]
+    fn two_lines_are_shown_before_and_after() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::write(root.path().join("a.rs"), "1\n2\n3\n\tf(x).unwrap();\n5\n").unwrap();
+        let built = Some(SystemTime::now() + std::time::Duration::from_secs(1));
+        let expected = "    2 | 2\n    3 | 3\n  > 4 |     f(x).unwrap();\n      |          ^\n    5 | 5\n    6 |\n\n";
+        assert_eq!(shown(root.path(), "a.rs:4:7", built), expected);
+        let first = shown(root.path(), "a.rs:1:1", built);
+        assert!(first.starts_with("  > 1 | 1\n    2 | 2\n"), "{first}");
+    }
+
+    #[test]
+    fn a_file_that_is_not_what_was_built_is_not_shown() {
+        let root = tempfile::tempdir().unwrap();
+        let package = root.path().join("package");
+        std::fs::create_dir(&package).unwrap();
+        for path in [root.path().join("outside.rs"), package.join("a.rs")] {
+            std::fs::write(path, "1\n").unwrap();
+        }
+        let built = Some(SystemTime::now() + std::time::Duration::from_secs(1));
+        let outside = format!("{}:1:1", root.path().join("outside.rs").display());
+        for place in ["../outside.rs:1:1", &outside, "none.rs:1:1", "a.rs:9:1", "a.rs:0:1", ".:1:1"]
+        {
+            assert_eq!(shown(&package, place, built), "", "{place}");
+        }
+        assert_eq!(shown(&package, "a.rs:1:1", Some(SystemTime::UNIX_EPOCH)), "");
+        assert_eq!(shown(&package, "a.rs:1:1", None), "");
+        assert!(!shown(&package, "a.rs:1:1", built).is_empty());
+    }
+}
