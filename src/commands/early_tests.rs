@@ -10,6 +10,7 @@ use std::time::Duration;
 use cargo_metadata::{Message as News, Target, TargetKind};
 
 use super::check;
+use super::project::Project;
 use super::stall_watch::StallWatch;
 use crate::cargo::build_output::BuildOutput;
 use crate::cargo::toolchain::Toolchain;
@@ -17,7 +18,7 @@ use crate::cargo::workspace::{Package, Workspace};
 use crate::cli::args::CargoArgs;
 use crate::cli::settings::{Settings, Task};
 use crate::config::policy::Policy;
-use crate::discovery::inventory::{self, Inventory};
+use crate::discovery::inventory;
 use crate::discovery::inventory_cache::InventoryCache;
 use crate::error::{Error, Result};
 use crate::process::platform::{self, BuildProcess};
@@ -178,15 +179,6 @@ pub struct OngoingBuild {
     pub interrupts: Arc<Interrupts>,
     /// Printed when cargo has finished, so that they do not mix with its progress bar.
     pub pending_diagnostics: Vec<String>,
-}
-
-/// The workspace, its policy, and the inventory of its tests.
-#[derive(Clone, Copy)]
-pub struct Project<'r> {
-    pub settings: &'r Settings,
-    pub workspace: &'r Workspace,
-    pub policy: &'r Policy,
-    pub inventory: &'r Inventory,
 }
 
 impl OngoingBuild {

@@ -3,6 +3,9 @@
 pub mod check;
 pub mod early_tests;
 pub mod fixtures;
+pub mod leftovers;
 pub mod prepare;
+pub mod project;
+pub mod recorder;
 pub mod run;
 pub mod stall_watch;

@@ -32,7 +32,9 @@ pub fn run_one_by_one(job: &Job, context: &Context<'_>, inbox: &Sender<Message>)
     let mut tests = job.batch.tests.iter().copied();
     let mut rest = BatchEnd::done();
     for test in tests.by_ref() {
-        if context.stopping.load(Ordering::Relaxed) || job.fixture_is_lost.load(Ordering::Relaxed) {
+        if context.state.stopping.load(Ordering::Relaxed)
+            || job.fixture_is_lost.load(Ordering::Relaxed)
+        {
             rest.cause = EndCause::Stopped;
             rest.not_begun.push(test);
             break;
@@ -70,13 +72,13 @@ fn start<'r>(
     let listing = &context.inventory.listings[test.listing];
     let listed = &listing.tests[test.test];
     listing.binary.check()?;
-    let number = context.next_worker();
+    let number = context.state.next_worker();
     let mut command = listing.binary.command();
-    prepare(&mut command, job, context.run_id, number);
+    prepare(&mut command, job, context.config.run_id, number);
     if listing.dispatch != Dispatch::Whole {
         command.args(libtest::select::select_one(&listed.name, listed.is_ignored));
     }
-    let process = Supervised::spawn(command, None, context.groups, job.role())?;
+    let process = Supervised::spawn(command, None, context.services.groups, job.role())?;
     Ok((process, number))
 }
 
@@ -90,10 +92,13 @@ fn follow(
 ) -> std::io::Result<Verdict> {
     let timeout = job.group.timeout(test);
     let began = clock::now();
-    let place = context.running.enter(number, job.slot());
+    let place = context.state.active.enter(number, job.slot());
     place.began(test, began);
-    let (mut output, mut report, mut buffer) =
-        (TruncatedOutput::new(context.output_files.as_ref()), ReportReader::new([]), Vec::new());
+    let (mut output, mut report, mut buffer) = (
+        TruncatedOutput::new(context.services.output_files.as_ref()),
+        ReportReader::new([]),
+        Vec::new(),
+    );
     let mut due = timeout.map(|timeout| clock::after(began, timeout));
     let mut overdue: Option<Overdue> = None;
     let (mut took, mut leaks) = (Duration::ZERO, Vec::new());
@@ -166,7 +171,7 @@ fn end_leftovers(
     let rules = job.group.leak_rules(test);
     let mut orphans = Orphans::new(rules.map(|rules| rules.linger).unwrap_or_default());
     orphans.look_for_own(&look, clock::now());
-    while orphans.are_open() && !context.groups.is_killed() {
+    while orphans.are_open() && !context.services.groups.is_killed() {
         std::thread::sleep(LOOK_AGAIN);
         orphans.look_for_own(&look, clock::now());
     }
@@ -207,5 +212,5 @@ fn by_exit_code(
 fn is_known(listing: &Listing, test: &Test, context: &Context<'_>) -> bool {
     /// The binary has listed its tests before within the timeout of the user.
     const LIMIT: Duration = Duration::from_secs(30);
-    Lister { binary: &listing.binary, limit: LIMIT, groups: context.groups }.knows(test)
+    Lister { binary: &listing.binary, limit: LIMIT, groups: context.services.groups }.knows(test)
 }

@@ -11,5 +11,8 @@ pub mod exit_code;
 pub mod fork_server;
 pub mod inbox;
 pub mod job;
+pub mod run_config;
+pub mod run_state;
+pub mod services;
 pub mod spawn_retry;
 pub mod supervise;

@@ -37,16 +37,18 @@ pub fn start<T>(
             Ok(started) => return Ok(started),
             Err(error) => error,
         };
-        if context.stopping.load(Ordering::Relaxed) || job.fixture_is_lost.load(Ordering::Relaxed) {
+        if context.state.stopping.load(Ordering::Relaxed)
+            || job.fixture_is_lost.load(Ordering::Relaxed)
+        {
             return Err(SpawnError::Stopped);
         }
         if !is_want_of_room(&error) || clock::since(alone_since) > PATIENCE {
             return Err(SpawnError::Failed(error));
         }
-        context.note_unused_number();
+        context.state.note_unused_number();
         std::thread::sleep(pause);
         pause = (pause * 2).min(LONGEST_PAUSE);
-        if !context.running.is_empty() {
+        if !context.state.active.is_empty() {
             alone_since = clock::now();
         }
     }

@@ -115,11 +115,11 @@ impl<'r> Worker<'r> {
         tests: Vec<TestId>,
         selection: &[String],
     ) -> std::io::Result<Worker<'r>> {
-        let captures = !context.nocapture && job.group.recycle != Recycle::OnFailure;
+        let captures = !context.config.nocapture && job.group.recycle != Recycle::OnFailure;
         listing.binary.check()?;
-        let number = context.next_worker();
+        let number = context.state.next_worker();
         let mut command = listing.binary.command();
-        prepare(&mut command, job, context.run_id, number);
+        prepare(&mut command, job, context.config.run_id, number);
         let wire = wire(job.protocol, &mut command, context)?;
         command.args(["--test-threads", &job.batch.threads.to_string()]);
         if !captures {
@@ -128,7 +128,7 @@ impl<'r> Worker<'r> {
             // The verdicts come through the log file, and a dot is the shortest line.
             command.args(["--format", "terse"]);
         }
-        if context.show_output {
+        if context.config.show_output {
             command.arg("--show-output");
         }
         command.args(selection);
@@ -145,7 +145,7 @@ impl<'r> Worker<'r> {
             running: Vec::new(),
             idle_since: clock::now(),
             idle_limit,
-            active: context.running.enter(number, job.slot()),
+            active: context.state.active.enter(number, job.slot()),
             begun: vec![false; tests.len()],
             tests,
             ended: 0,
@@ -317,7 +317,7 @@ impl<'r> Worker<'r> {
                 ChannelEvent::ResultFinal { test, findings } => {
                     self.result_is_final(test, &findings, messages)
                 }
-                ChannelEvent::Output(bytes) if self.context.nocapture => {
+                ChannelEvent::Output(bytes) if self.context.config.nocapture => {
                     messages.push(Message::Wrote { bytes });
                 }
                 ChannelEvent::Output(_) => {}
@@ -433,7 +433,7 @@ impl<'r> Worker<'r> {
         self.door = None;
         self.channel.process_exited();
         self.look_for_leaks(messages);
-        while self.channel.has_pending() && !self.context.groups.is_killed() {
+        while self.channel.has_pending() && !self.context.services.groups.is_killed() {
             std::thread::sleep(LOOK_AGAIN);
             self.look_for_leaks(messages);
         }

@@ -30,8 +30,7 @@ impl Run<'_> {
         self.plan.finished(id);
         self.emit(Event::BatchFinished { batch: id });
         let took = clock::since(began);
-        self.busy += took * u32::try_from(batch.slots.len()).unwrap_or(1);
-        self.note_length(&batch, took);
+        self.note_usage(&batch, took);
         self.left_behind(&batch, std::mem::take(&mut rest.left_behind));
         self.missing(&forgotten, &rest);
         let running: Vec<TestId> = rest.running.iter().map(|(test, _)| *test).collect();
@@ -68,7 +67,7 @@ impl Run<'_> {
     /// run alone.
     pub(super) fn requeue_innocent(&mut self, batch: &Batch, rest: &mut BatchEnd) {
         let mut innocent = std::mem::take(&mut rest.innocent);
-        let may_run = !self.is_cut_short() && !self.stopped;
+        let may_run = !self.is_cut_short() && !self.phase.is_stopped();
         if may_run && self.lost_fixture_of(self.plan.group(batch.group)).is_none() {
             let is_unlucky = |test: &mut TestId| self.ledger.note_innocent(*test) >= MOST_INNOCENT;
             let unlucky: Vec<TestId> = innocent.extract_if(.., is_unlucky).collect();
@@ -93,12 +92,12 @@ impl Run<'_> {
         how: String,
         mut rest: BatchEnd,
     ) {
-        self.deaths += 1;
+        self.crashes += 1;
         self.blame(batch, running, WorkerEnd::Died(how.clone()), &mut rest);
         self.note_fresh_process(batch, &rest.not_begun, &how);
         self.requeue_or_give_up(batch, rest.not_begun, Requeued::WorkerDied(how));
-        if self.deaths == self.context.most_deaths {
-            self.emit(Event::Warning(Warning::TooManyCrashes { workers: self.deaths }));
+        if self.crashes == self.context.config.max_crashes {
+            self.emit(Event::Warning(Warning::TooManyCrashes { workers: self.crashes }));
             self.stop();
         }
     }
@@ -132,7 +131,9 @@ impl Run<'_> {
                 let verdict = Verdict { outcome, ..aborted(rest, 0, Reason::WorkerEnded(end)) };
                 self.take_verdict(*culprit, verdict);
             }
-            _ if self.stopped || self.lost_fixture_of(self.plan.group(batch.group)).is_some() => {
+            _ if self.phase.is_stopped()
+                || self.lost_fixture_of(self.plan.group(batch.group)).is_some() =>
+            {
                 for (at, suspect) in suspects.iter().enumerate() {
                     let (end, tests) = (end.clone(), suspects.len());
                     let reason = Reason::WorkerEndedBeside { end, tests };
@@ -176,7 +177,7 @@ impl Run<'_> {
         let open = tests.into_iter().filter(|test| !self.ledger.has_verdict(*test));
         let open: Vec<TestId> = open.collect();
         self.misheard.extend(open.iter().map(|test| (*test, protocol.next())));
-        if self.stopped || self.lost_fixture_of(self.plan.group(batch.group)).is_some() {
+        if self.phase.is_stopped() || self.lost_fixture_of(self.plan.group(batch.group)).is_some() {
             return self.requeue(batch, open);
         }
         self.plan.requeue_alone(batch.group, &open);
@@ -186,7 +187,7 @@ impl Run<'_> {
     /// again.
     pub(super) fn note_fresh_process(&mut self, batch: &Batch, rest: &[TestId], why: &str) {
         let group = self.plan.group(batch.group);
-        if group.isolation == Isolation::Unit && !rest.is_empty() && !self.stopped {
+        if group.isolation == Isolation::Unit && !rest.is_empty() && !self.phase.is_stopped() {
             let warning = Warning::UnitRestarted { node: group.node.clone(), why: why.to_owned() };
             self.emit(Event::Warning(warning));
         }

@@ -123,7 +123,7 @@ impl Run<'_> {
         for batch in batches {
             if let Some(running) = self.running.get(&batch) {
                 running.fixture_is_lost.store(true, Ordering::Relaxed);
-                self.context.groups.terminate_batch(batch);
+                self.context.services.groups.terminate_batch(batch);
             }
         }
         self.resolve_held_failures(instance, Some(&blocked));
@@ -212,14 +212,15 @@ pub(super) fn run_fixture(
         // The coordinator listens until the last fixture is gone.
         let _ = sender.send(Message::Fixture { instance, update });
     };
-    let (run_id, slots) = (context.run_id, context.slots);
-    let leases =
-        |kept_fixtures: &KeptFixtures| kept_fixtures.lease(&task, slots, context.groups, &tell);
-    if context.kept_fixtures.as_ref().is_some_and(leases) {
+    let (run_id, slots) = (context.config.run_id, context.config.slots);
+    let leases = |kept_fixtures: &KeptFixtures| {
+        kept_fixtures.lease(&task, slots, context.services.groups, &tell)
+    };
+    if context.services.kept_fixtures.as_ref().is_some_and(leases) {
         return;
     }
-    let numbers = Numbers { run_id, slots, worker: context.next_worker() };
-    process::run(task, numbers, context.groups, &tell);
+    let numbers = Numbers { run_id, slots, worker: context.state.next_worker() };
+    process::run(task, numbers, context.services.groups, &tell);
 }
 
 /// Turns a verdict into one that blames the lost fixture, with the fixture's output if the test has

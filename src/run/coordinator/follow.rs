@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use rayon::ThreadPool;
 
 use super::fixtures::run_fixture;
+use super::phase::Phase;
 use super::state::{Next, Run, Running, Starter};
 use crate::error::{Error, Result};
 use crate::fixture::task::{Failure, FixtureTask, FixtureUpdate};
@@ -92,8 +93,8 @@ impl<'r> Run<'r> {
                 let follow = AssertUnwindSafe(|| self.follow(&starter, &mut next));
                 catch_unwind(follow).unwrap_or_else(|panic| {
                     // Nobody else would stop the other threads.
-                    context.stopping.store(true, Ordering::Relaxed);
-                    context.groups.kill_all();
+                    context.state.stopping.store(true, Ordering::Relaxed);
+                    context.services.groups.kill_all();
                     Err(Error::panicked("the coordinator", &*panic))
                 })
             })
@@ -110,9 +111,9 @@ impl<'r> Run<'r> {
         loop {
             self.start_ready(starter);
             if self.plan.is_done() && self.grow.is_none() {
-                return match self.undone.take() {
-                    Some(error) => Err(error),
-                    None => Ok(self.finish(began)),
+                return match self.phase {
+                    Phase::Undone(error) => Err(error),
+                    Phase::Running | Phase::Stopping { .. } => Ok(self.finish(began)),
                 };
             }
             self.wait_for_message(next);
@@ -121,7 +122,7 @@ impl<'r> Run<'r> {
 
     /// Starts the timeout of the run, which does not include the build.
     pub(super) fn start_timeout(&mut self) {
-        self.ends_at = self.context.run_timeout.map(clock::within);
+        self.ends_at = self.context.config.run_timeout.map(clock::within);
     }
 
     pub(super) fn start_ready(&mut self, starter: &Starter<'_>) {
@@ -169,7 +170,7 @@ impl<'r> Run<'r> {
         match message {
             Message::Signal(signal) => self.interrupt(signal),
             Message::Orphaned => self.orphaned(),
-            Message::WhatRuns => self.emit(Event::Status(self.context.running.now())),
+            Message::WhatRuns => self.emit(Event::Status(self.context.state.active.now())),
 
             Message::Failing { test } if self.batch_of(test).is_none() => {}
             Message::Failing { test } => self.emit(Event::Failing { test }),
@@ -214,7 +215,7 @@ impl<'r> Run<'r> {
     pub(super) fn listed(&mut self, listings: Range<usize>) {
         let Some(grow) = &mut self.grow else { return };
         let Growth { groups, ignored } = grow(listings);
-        if self.stopped {
+        if self.phase.is_stopped() {
             self.summary.not_run += groups.iter().map(|group| group.tests.len()).sum::<usize>();
             self.expect_verdicts(self.plan.groups().count());
         } else {
@@ -234,23 +235,22 @@ impl<'r> Run<'r> {
                 self.emit(Event::BuildFinished);
             }
             Err(error) => {
-                self.undone = Some(error);
                 self.stop();
-                self.context.groups.kill_all();
+                self.phase = Phase::Undone(error);
+                self.context.services.groups.kill_all();
             }
         }
     }
 
-    pub(super) fn note_length(&mut self, batch: &Batch, took: Duration) {
-        if self.longest.as_ref().is_none_or(|longest| took > longest.took) {
-            let group = self.plan.group(batch.group);
-            let (what, tests) = match batch.tests.as_slice() {
-                [only] => (self.id(*only), 1),
-                tests => (group.node.clone(), tests.len()),
-            };
-            let is_unit = group.isolation == Isolation::Unit;
-            self.longest = Some(LongestBatch { what, took, tests, is_unit });
-        }
+    /// Notes how long a batch has held its slots.
+    pub(super) fn note_usage(&mut self, batch: &Batch, took: Duration) {
+        let group = self.plan.group(batch.group);
+        let (what, tests) = match batch.tests.as_slice() {
+            [only] => (self.id(*only), 1),
+            tests => (group.node.clone(), tests.len()),
+        };
+        let is_unit = group.isolation == Isolation::Unit;
+        self.slot_usage.note(batch.slots.len(), LongestBatch { what, took, tests, is_unit });
     }
 
     pub(super) fn finish(mut self, began: Instant) -> Summary {
@@ -260,7 +260,7 @@ impl<'r> Run<'r> {
         if unwatched > 0 {
             self.emit(Event::Warning(Warning::NoLeakCheck { binaries: unwatched }));
         }
-        if !self.stopped {
+        if !self.phase.is_stopped() {
             // Only a bug in the plan can cause this; it must not look like a pass.
             for test in self.ledger.without_verdict() {
                 let reason = Some(Reason::NoVerdict);
@@ -271,22 +271,15 @@ impl<'r> Run<'r> {
             self.report_verdict(test, verdict);
         }
         let took = clock::since(began);
-        let offered = took.as_secs_f64() * self.summary.slots as f64;
-        let fill = if offered > 0.0 { self.busy.as_secs_f64() / offered } else { 0.0 };
-        let workers = self.context.workers();
-        let fill = fill.min(1.0);
+        let fill = self.slot_usage.fill(took, self.summary.slots);
+        let workers = self.context.state.workers();
         // In a stopped run the longest batch says nothing.
-        let longest = self.longest.filter(|_| !self.stopped);
-        let longest = longest.filter(|longest| holds_up(longest, took, fill));
+        let longest = match self.phase.is_stopped() {
+            true => None,
+            false => self.slot_usage.bottleneck(took, fill),
+        };
         Summary { took, workers, fill, longest, ..self.summary }
     }
-}
-
-/// Whether a single batch held up the run: it ran for most of the time while other slots were idle.
-fn holds_up(longest: &LongestBatch, took: Duration, fill: f64) -> bool {
-    const WORTH_A_WORD: Duration = Duration::from_secs(2);
-    const MOST: f64 = 0.7;
-    took >= WORTH_A_WORD && fill < MOST && longest.took.as_secs_f64() >= MOST * took.as_secs_f64()
 }
 
 #[cfg(test)]

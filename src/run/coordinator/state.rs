@@ -1,22 +1,25 @@
 //! The state of a run as the coordinator knows it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use super::cpu_learning::Learning;
+use super::phase::Phase;
+use super::retries::Retries;
+use super::slot_usage::SlotUsage;
+use super::slow_tests::SlowTests;
 use crate::discovery::listing::Listing;
 use crate::discovery::test_list::Dispatch;
-use crate::error::Error;
 use crate::fixture::handover::Values;
 use crate::fixture::task::{FixtureHandle, FixtureTask};
 use crate::model::event::Event;
 use crate::model::outcome::Outcome;
 use crate::model::protocol::Protocol;
 use crate::model::reason::Reason;
-use crate::model::summary::{LongestBatch, Summary};
+use crate::model::summary::Summary;
 use crate::model::test::TestId;
 use crate::model::verdict::Verdict;
 use crate::plan::group::{Batch, Group, Instance};
@@ -60,39 +63,26 @@ pub struct Run<'r> {
     pub(super) fixtures: HashMap<Instance, RunningFixture>,
     /// Lost fixtures, whose tests cannot run on any slot.
     pub(super) lost: BTreeMap<Instance, LostFixture>,
-    /// Failed tests that wait for a retry, and when it is due.
-    pub(super) delayed: Vec<(Instant, usize, TestId)>,
     /// The batch whose end is being handled.
     pub(super) ending: Option<Batch>,
     /// Failures of tests whose fixture has exited, held until it is known why.
     pub(super) held_failures: Vec<(Instance, TestId, Verdict)>,
+    pub(super) phase: Phase,
+    pub(super) retries: Retries,
+    pub(super) slow_tests: SlowTests,
+    pub(super) slot_usage: SlotUsage,
     pub(super) summary: Summary,
-    pub(super) longest: Option<LongestBatch>,
-    /// The sum of the time that slots were in use.
-    pub(super) busy: Duration,
+    /// Workers that crashed while they ran tests.
+    pub(super) crashes: usize,
     pub(super) fail_fast: bool,
-    pub(super) stopped: bool,
     /// Selects tests from new binaries while cargo still builds.
     pub(super) grow: Option<Grow<'r>>,
-    /// The error of the ongoing build, which makes the run void.
-    pub(super) undone: Option<Error>,
-    /// How many workers have crashed.
-    pub(super) deaths: usize,
-    pub(super) kill_at: Option<Instant>,
     /// How long interrupted workers may take to report their stacks.
     pub(super) stacks_until: Option<Instant>,
-    /// The signal that interrupted the run.
-    pub(super) interrupted: Option<ForwardedSignal>,
     /// When the run times out.
     pub(super) ends_at: Option<Instant>,
     pub(super) subscriptions: Subscriptions,
     pub(super) learning: Learning,
-    /// Tests that have been reported as slow.
-    pub(super) slow: BTreeSet<TestId>,
-    /// When the next running test may become slow.
-    pub(super) slow_at: Option<Instant>,
-    /// By group: the shortest time after which one of its tests is slow.
-    pub(super) soonest_slow: Vec<Duration>,
 }
 
 /// A batch that is running.
@@ -159,25 +149,19 @@ impl<'r> Run<'r> {
             fixtures: HashMap::new(),
             lost: BTreeMap::new(),
             held_failures: Vec::new(),
-            delayed: Vec::new(),
             ending: None,
-            summary: Summary { slots: context.likely_slots, ..Summary::default() },
-            longest: None,
-            busy: Duration::ZERO,
+            phase: Phase::default(),
+            retries: Retries::default(),
+            slow_tests: SlowTests::default(),
+            slot_usage: SlotUsage::default(),
+            crashes: 0,
+            summary: Summary { slots: context.config.likely_slots, ..Summary::default() },
             fail_fast,
-            stopped: false,
             grow: None,
-            undone: None,
-            deaths: 0,
-            kill_at: None,
             stacks_until: None,
-            interrupted: None,
             ends_at: None,
             subscriptions: Subscriptions::default(),
             learning: Learning::default(),
-            slow: BTreeSet::new(),
-            slow_at: None,
-            soonest_slow: Vec::new(),
         };
         run.expect_verdicts(0);
         run
@@ -191,8 +175,7 @@ impl<'r> Run<'r> {
         self.protocols.extend(new.map(|listing| protocol(listing, self.context)));
         for group in self.plan.groups().skip(first) {
             group.tests.iter().for_each(|test| self.ledger.expect(test.id));
-            let soonest = group.tests.iter().map(|test| test.slow).min();
-            self.soonest_slow.push(soonest.unwrap_or_default());
+            self.slow_tests.add_group(group.tests.iter().map(|test| test.slow));
         }
     }
 
@@ -241,21 +224,23 @@ impl<'r> Run<'r> {
     }
 
     pub(super) fn emit(&mut self, event: Event) {
-        if !(self.emit)(event) && self.interrupted.is_none() {
+        if !(self.emit)(event) && !self.summary.interrupted {
             // The reader of the report has closed it: nobody waits for the rest.
             self.interrupt(ForwardedSignal::HangUp);
         }
     }
 
     pub(super) fn is_cut_short(&self) -> bool {
-        self.interrupted.is_some() || self.summary.timed_out || self.summary.internal_error
+        self.summary.interrupted || self.summary.timed_out || self.summary.internal_error
     }
 }
 
 /// The best protocol for a listing.
 pub(super) fn protocol(listing: &Listing, context: &Context<'_>) -> Protocol {
     match listing.dispatch {
-        Dispatch::Batches if context.agent.is_some() && listing.takes_agent() => Protocol::Agent,
+        Dispatch::Batches if context.services.agent.is_some() && listing.takes_agent() => {
+            Protocol::Agent
+        }
         Dispatch::Batches => Protocol::LogFile,
         Dispatch::OneByOne | Dispatch::Whole => Protocol::ExitCode,
     }

@@ -18,22 +18,21 @@ use crate::worker::inbox::BatchEnd;
 impl Run<'_> {
     /// From now on nothing new starts.
     pub(super) fn stop(&mut self) {
-        self.stopped = true;
-        self.context.stopping.store(true, Ordering::Relaxed);
-        self.delayed.clear();
+        self.phase.stop();
+        self.context.state.stopping.store(true, Ordering::Relaxed);
+        self.retries.clear();
         for test in self.plan.stop() {
             self.give_up(test);
         }
     }
 
     pub(super) fn interrupt(&mut self, signal: ForwardedSignal) {
-        let is_first = self.interrupted.replace(signal).is_none();
-        self.summary.interrupted = true;
+        let is_first = !std::mem::replace(&mut self.summary.interrupted, true);
         self.stop();
         if is_first {
             self.end_workers(signal);
         } else {
-            self.context.groups.kill_all();
+            self.context.services.groups.kill_all();
         }
     }
 
@@ -42,9 +41,9 @@ impl Run<'_> {
     pub(super) fn end_workers(&mut self, signal: ForwardedSignal) {
         /// The agent answers in milliseconds, unless a test keeps signals from its threads.
         const STACKS_PATIENCE: Duration = Duration::from_secs(1);
-        self.kill_at = Some(clock::within(GRACE));
+        self.phase.kill_within(GRACE);
         self.stacks_until = Some(clock::within(STACKS_PATIENCE));
-        self.context.groups.forward(signal);
+        self.context.services.groups.forward(signal);
     }
 
     /// A thread has panicked: its reports are missing, so the run cannot continue.
@@ -52,15 +51,13 @@ impl Run<'_> {
         self.summary.internal_error = true;
         self.emit(Event::Warning(Warning::InternalError { thread, why }));
         self.stop();
-        self.context.groups.kill_all();
+        self.context.services.groups.kill_all();
     }
 
     /// The process that started the run is gone, and the guard will soon kill what is left.
     pub(super) fn orphaned(&mut self) {
         self.interrupt(ForwardedSignal::Terminate);
-        if let Some(at) = &mut self.kill_at {
-            *at = (*at).min(clock::within(ORPHANS_GRACE));
-        }
+        self.phase.kill_within(ORPHANS_GRACE);
     }
 
     /// Records verdicts for tests that ran when the run was interrupted or timed out.
@@ -75,7 +72,7 @@ impl Run<'_> {
     }
 
     fn why_cut_short(&self) -> (Outcome, Reason) {
-        match self.context.run_timeout.filter(|_| self.summary.timed_out) {
+        match self.context.config.run_timeout.filter(|_| self.summary.timed_out) {
             _ if self.summary.internal_error => (Outcome::Aborted, Reason::RunGivenUp),
             Some(limit) => (Outcome::TimedOut, Reason::RunTimedOut(limit)),
             None => (Outcome::Interrupted, Reason::Interrupted),

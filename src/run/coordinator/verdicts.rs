@@ -2,7 +2,6 @@
 
 use super::fixtures::with_block;
 use super::state::{Run, Suspicion};
-use super::timers::delay;
 use crate::config::keys::Flaky;
 use crate::model::event::Event;
 use crate::model::outcome::Outcome;
@@ -10,7 +9,6 @@ use crate::model::reason::{Reason, Requeued};
 use crate::model::test::TestId;
 use crate::model::verdict::{Attempt, Verdict};
 use crate::plan::group::Batch;
-use crate::process::clock;
 use crate::worker::inbox::BatchEnd;
 
 /// A batch that comes back whole so often, without verdicts or suspects, is given up: its process
@@ -63,7 +61,7 @@ impl Run<'_> {
 
     /// Schedules a retry for a failure, or returns the verdict if it is final.
     pub(super) fn retry_or_return(&mut self, test: TestId, verdict: Verdict) -> Option<Verdict> {
-        if self.stopped || !verdict.outcome.is_failure() {
+        if self.phase.is_stopped() || !verdict.outcome.is_failure() {
             return Some(verdict);
         }
         let Some(group) = self.group_of(test) else { return Some(verdict) };
@@ -81,7 +79,7 @@ impl Run<'_> {
             return Some(verdict);
         };
         self.plan.delay(group, test);
-        self.delayed.push((clock::within(delay(rules, failures)), group, test));
+        self.retries.add(group, test, rules, failures);
         let (attempt, attempts) = (failures + 1, rules.count + 1);
         self.emit(Event::Retrying { test, outcome, attempt, attempts });
         None
@@ -116,7 +114,7 @@ impl Run<'_> {
         tests: Vec<TestId>,
         cause: Requeued,
     ) {
-        if tests.len() < batch.tests.len() || self.stopped {
+        if tests.len() < batch.tests.len() || self.phase.is_stopped() {
             return self.requeue(batch, tests);
         }
         let is_hopeless = |test: &TestId| self.ledger.note_fruitless(*test) >= MOST_FRUITLESS;
@@ -132,7 +130,7 @@ impl Run<'_> {
     pub(super) fn requeue(&mut self, batch: &Batch, tests: Vec<TestId>) {
         let open = tests.into_iter().filter(|test| !self.ledger.has_verdict(*test));
         let open: Vec<TestId> = open.collect();
-        if self.stopped {
+        if self.phase.is_stopped() {
             open.into_iter().for_each(|test| self.give_up(test));
         } else if let Some(blocked) = self.lost_fixture_of(self.plan.group(batch.group)).cloned() {
             open.into_iter().for_each(|test| self.block(test, &blocked));

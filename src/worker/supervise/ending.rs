@@ -148,7 +148,7 @@ impl Worker<'_> {
             return Vec::new();
         }
         let modules = &left.modules;
-        let text = self.context.with_symbols(|symbols| {
+        let text = self.context.services.with_symbols(|symbols| {
             let mut names = self.names(symbols, modules, "");
             // As long as tests run, the main thread only waits for them.
             let has_tests = left.stacks.iter().any(|stack| stack.test.is_some());

@@ -19,7 +19,7 @@ impl<'r> Worker<'r> {
         if self.door.is_none() || open.is_empty() {
             return;
         }
-        let pools = self.context.with_symbols(|symbols| {
+        let pools = self.context.services.with_symbols(|symbols| {
             let mut names = self.names(symbols, self.channel.modules(), "");
             let pools = open.iter().filter(|(_, stack)| is_pool(&names.calls(stack)));
             pools.map(|(number, _)| *number).collect::<Vec<_>>()

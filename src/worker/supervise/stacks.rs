@@ -25,7 +25,7 @@ impl Worker<'_> {
 
     /// The channel has reported something: perhaps which signal asks for stacks, or the last stack.
     pub(super) fn note_stacks(&mut self) {
-        let groups = self.context.groups;
+        let groups = self.context.services.groups;
         if !self.can_report_stacks
             && let Some(signal) = self.channel.stacks_signal()
         {

@@ -20,29 +20,34 @@ pub(super) fn spawn<'r>(
     wire: Option<ChannelPipe>,
 ) -> std::io::Result<Supervised<'r>> {
     let fork = |prepared: Arc<platform::ForkServer>| {
-        Supervised::fork(&prepared, &command, context.groups, job.role())
+        Supervised::fork(&prepared, &command, context.services.groups, job.role())
     };
     let process = match forked(job, context).and_then(fork) {
         Some(process) => process?,
         None => {
-            let wire = match (wire, &context.agent) {
+            let wire = match (wire, &context.services.agent) {
                 (None, Some(agent)) => {
                     agent.prepare(&mut command);
                     Some(ChannelPipe::for_agent()?)
                 }
                 (wire, _) => wire,
             };
-            Supervised::spawn(command, wire, context.groups, job.role())?
+            Supervised::spawn(command, wire, context.services.groups, job.role())?
         }
     };
-    context.fork_servers.served(job);
+    context.services.fork_servers.served(job);
     Ok(process)
 }
 
 /// The fork server that this worker can be forked from.
 pub(super) fn forked(job: &Job, context: &Context<'_>) -> Option<Arc<platform::ForkServer>> {
     let binary = &context.inventory.listings[job.group.listing].binary;
-    context.fork_servers.for_job(job, binary, context.agent.as_ref(), context.run_id)
+    context.services.fork_servers.for_job(
+        job,
+        binary,
+        context.services.agent.as_ref(),
+        context.config.run_id,
+    )
 }
 
 /// Adds the arguments that set up the worker's channel; returns the pipe unless the agent opens its
@@ -52,7 +57,7 @@ pub(super) fn wire(
     command: &mut std::process::Command,
     context: &Context<'_>,
 ) -> std::io::Result<Option<ChannelPipe>> {
-    if protocol == Protocol::Agent && context.agent.is_some() {
+    if protocol == Protocol::Agent && context.services.agent.is_some() {
         command.args(["--format", "json", "-Zunstable-options", "--report-time"]);
         return Ok(None);
     }
@@ -74,15 +79,17 @@ pub(super) fn channel<'r>(
             let linger = |id: &TestId| job.group.leak_rules(*id).map(|rules| rules.linger);
             let lingers = tests.iter().map(|id| linger(id).unwrap_or_default()).collect();
             let agent =
-                AgentChannel::new(job.slot(), names, lingers, captures).among(context.slots);
-            Box::new(agent.with_output_files(context.output_files.clone()))
+                AgentChannel::new(job.slot(), names, lingers, captures).among(context.config.slots);
+            Box::new(agent.with_output_files(context.services.output_files.clone()))
         }
         _ => {
             let (names_of_all, threads) = (listing.by_name(), job.batch.threads);
             let file = LogfileChannel::new(names_of_all, &names, threads, captures);
             let rules = tests.iter().filter_map(|id| job.group.leak_rules(*id));
             let linger = rules.map(|rules| rules.linger).max().unwrap_or_default();
-            Box::new(file.with_linger(linger).with_output_files(context.output_files.clone()))
+            Box::new(
+                file.with_linger(linger).with_output_files(context.services.output_files.clone()),
+            )
         }
     }
 }

@@ -33,6 +33,8 @@ use crate::process::process_groups::ProcessGroups;
 use crate::run::coordinator::state::Growth;
 use crate::worker::context::Context;
 use crate::worker::inbox::{BatchEnd, EndCause, Overdue};
+use crate::worker::run_config::RunConfig;
+use crate::worker::services::Services;
 
 /// A run that takes more messages than this never ends.
 const MOST_STEPS: usize = 5_000;
@@ -558,6 +560,11 @@ struct Setting {
     first_protocol: Protocol,
 }
 
+/// A run with defaults, and so many slots.
+fn context<'r>(inventory: &'r Inventory, groups: &'r ProcessGroups, slots: usize) -> Context<'r> {
+    Context::new(inventory, Vec::new(), RunConfig::new("run", slots), Services::new(groups))
+}
+
 impl Setting {
     fn new(groups: Vec<Group>, slots: usize) -> Setting {
         let known = groups.len();
@@ -577,10 +584,8 @@ impl Setting {
     /// Plays one run, and returns the choices that were made in it.
     fn play(&self, inventory: &Inventory, choices: Choices, trouble: usize) -> Choices {
         let own_groups = ProcessGroups::default();
-        let mut context = Context::new(inventory, &own_groups, "run");
-        context.most_deaths = self.most_deaths;
-        context.slots = self.slots;
-        context.likely_slots = self.slots;
+        let mut context = context(inventory, &own_groups, self.slots);
+        context.config.max_crashes = self.most_deaths;
         context.fixtures = (0..4).map(|at| Fixture::pretended(&format!("f{at}"))).collect();
         let tests = self.groups.iter().flat_map(|group| &group.tests).map(|test| test.id);
         let world = World::new(tests.collect(), choices, trouble);
@@ -648,8 +653,7 @@ fn run_for_real(emit: &mut dyn FnMut(Event) -> bool) -> Result<Summary> {
     let groups = vec![group(0, Isolation::Unit, &tests(3)), group(1, Isolation::Unit, &tests(2))];
     let inventory = inventory(&[group(0, Isolation::Unit, &tests(2)), groups[1].clone()]);
     let (own_groups, interrupts) = (ProcessGroups::default(), Interrupts::default());
-    let mut context = Context::new(&inventory, &own_groups, "run");
-    context.slots = 2;
+    let context = context(&inventory, &own_groups, 2);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
     let run = Run::new(&context, Plan::new(groups, 2, None), false, emit);
     run.run(&pool, &interrupts, None::<fn(Sender<Message>)>)
@@ -816,10 +820,10 @@ fn what_held_a_run_up_is_told_where_it_came_to_its_own_end() {
     let took = Duration::from_secs(10);
     let told = |end: &dyn Fn(&mut Run<'_>)| {
         let (inventory, groups) = (inventory(&[]), ProcessGroups::default());
-        let context = Context::new(&inventory, &groups, "run");
+        let context = context(&inventory, &groups, 2);
         let mut emit = |_| true;
         let mut run = Run::new(&context, Plan::new(vec![], 2, None), false, &mut emit);
-        run.longest = Some(LongestBatch { what: "g0".into(), took, tests: 2, is_unit: true });
+        run.slot_usage.note(1, LongestBatch { what: "g0".into(), took, tests: 2, is_unit: true });
         end(&mut run);
         run.finish(clock::now() - took).longest.is_some()
     };

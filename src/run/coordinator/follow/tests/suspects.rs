@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::plan::schedule::Plan;
-use crate::worker::context::Context;
 use crate::worker::inbox::{BatchEnd, EndCause};
 
 /// A worker dies while two of its tests run, and those that come next say nothing of theirs: the
@@ -12,7 +11,7 @@ use crate::worker::inbox::{BatchEnd, EndCause};
 fn suspects_run_alone_although_their_worker_says_nothing() {
     let setting = Setting::new(vec![group(0, Isolation::Unit, &tests(4))], 1);
     let (inventory, groups) = (inventory(&setting.groups), ProcessGroups::default());
-    let context = Context::new(&inventory, &groups, "run");
+    let context = context(&inventory, &groups, 1);
     let jobs = RefCell::new(VecDeque::new());
     let mut handed_out: Vec<Vec<TestId>> = Vec::new();
     let mut emit = |_| true;

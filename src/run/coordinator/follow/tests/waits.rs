@@ -5,7 +5,6 @@ use std::cell::Cell;
 use super::*;
 use crate::plan::schedule::Plan;
 use crate::run::coordinator::state::{Growth, Subscriptions};
-use crate::worker::context::Context;
 use crate::worker::inbox::{BatchEnd, EndCause};
 
 /// Plays a run of one batch in which a test runs on and on, until it is called slow or the run has
@@ -16,7 +15,7 @@ fn waits(subscriptions: Subscriptions, slow: Duration) -> (Vec<Option<Duration>>
     only.tests.iter_mut().for_each(|test| test.slow = slow);
     let setting = Setting::new(vec![only], 1);
     let (inventory, groups) = (inventory(&setting.groups), ProcessGroups::default());
-    let context = Context::new(&inventory, &groups, "run");
+    let context = context(&inventory, &groups, 1);
     let (mut waits, is_slow) = (Vec::new(), Cell::new(false));
     let mut emit = |event: Event| {
         is_slow.set(is_slow.get() || matches!(event, Event::Slow { .. }));
@@ -24,7 +23,7 @@ fn waits(subscriptions: Subscriptions, slow: Duration) -> (Vec<Option<Duration>>
     };
     let mut run = Run::new(&context, Plan::new(setting.groups.clone(), 1, None), false, &mut emit);
     run.subscribe(subscriptions);
-    let place = context.running.enter(0, 0);
+    let place = context.state.active.enter(0, 0);
     let mut next = |patience: Option<Duration>| {
         let is_over = patience.is_none_or(|left| left > SHORT) || waits.len() == MOST;
         waits.push(patience);
@@ -75,8 +74,8 @@ fn the_run_sleeps_until_somebody_tells_something_where_nobody_looks() {
 fn the_time_of_a_run_begins_when_all_is_built() {
     let setting = Setting::new(vec![group(0, Isolation::Unit, &tests(1))], 1);
     let (inventory, groups) = (inventory(&setting.groups), ProcessGroups::default());
-    let mut context = Context::new(&inventory, &groups, "run");
-    context.run_timeout = Some(SHORT);
+    let mut context = context(&inventory, &groups, 1);
+    context.config.run_timeout = Some(SHORT);
     let mut emit = |_| true;
     let mut grow = |_: std::ops::Range<usize>| Growth::default();
     let plan = Plan::new(setting.groups.clone(), 1, None);

@@ -1,0 +1,132 @@
+//! What becomes of the events of a run: they are completed, learned from, and reported.
+
+use std::cell::Cell;
+
+use super::project::Project;
+use crate::cli::args::MessageFormat;
+use crate::discovery::doctests;
+use crate::leaks::baseline::Comparison;
+use crate::model::event::Event;
+use crate::model::outcome::Outcome;
+use crate::model::test::TestId;
+use crate::model::verdict::Verdict;
+use crate::model::warning::Warning;
+use crate::plan::group::Slots;
+use crate::plan::history::Measurements;
+use crate::report::human::report::is_cut;
+use crate::report::reports::Reports;
+use crate::report::view::View;
+use crate::worker::context::Context;
+
+/// Takes the events of a run.
+pub struct Recorder<'s, 'r> {
+    pub measured: Measurements,
+    pub comparison: Comparison,
+    project: Project<'s>,
+    context: &'s Context<'s>,
+    reports: &'s mut Reports<'r>,
+    /// How many tests the run has, as far as is known.
+    tests: &'s Cell<usize>,
+    slots: Slots,
+    /// The warnings of the preparation.
+    warnings: Vec<Warning>,
+    /// Events until the set of tests is final, because reports begin with their number.
+    waiting: Option<Vec<Event>>,
+}
+
+impl<'s, 'r> Recorder<'s, 'r> {
+    pub fn new(
+        project: Project<'s>,
+        context: &'s Context<'s>,
+        reports: &'s mut Reports<'r>,
+        (tests, slots): (&'s Cell<usize>, Slots),
+        warnings: Vec<Warning>,
+    ) -> Recorder<'s, 'r> {
+        Recorder {
+            measured: Measurements::default(),
+            comparison: Comparison::new(&context.config.baseline),
+            project,
+            context,
+            reports,
+            tests,
+            slots,
+            warnings,
+            waiting: Some(Vec::new()),
+        }
+    }
+
+    /// Whether a report needs `Event::Tick`.
+    pub fn ticks(&self) -> bool {
+        self.reports.ticks()
+    }
+
+    /// Takes an event. Returns false once the result can no longer be written.
+    pub fn take(&mut self, mut event: Event) -> bool {
+        if let Event::TestFinished { test, verdict } = &mut event {
+            self.keep_output_files(*test, verdict);
+            self.measure(*test, verdict);
+            self.comparison.note(self.project.inventory, *test, verdict);
+        }
+        match event {
+            Event::BuildFinished => self.announce(),
+            event => self.report(event),
+        }
+    }
+
+    fn report(&mut self, event: Event) -> bool {
+        match (&mut self.waiting, event) {
+            // A status request is answered at once.
+            (None, event) | (Some(_), event @ Event::Status(_)) => self.reports.show(&event),
+            (Some(_), Event::Tick) => true,
+            (Some(waiting), event) => {
+                waiting.push(event);
+                true
+            }
+        }
+    }
+
+    /// Reports what every report begins with, and what has happened until now.
+    fn announce(&mut self) -> bool {
+        let Project { settings, workspace, inventory, .. } = self.project;
+        let started = Event::RunStarted {
+            run_id: settings.run_id.clone(),
+            tests: self.tests.get(),
+            binaries: inventory.listings.len(),
+            slots: self.slots.likely,
+        };
+        let packages = doctests::left_out(workspace, inventory, &settings.cargo);
+        let doctests = (!packages.is_empty()).then_some(Warning::DoctestsNotRun { packages });
+        let warnings = std::mem::take(&mut self.warnings).into_iter().chain(doctests);
+        let waited = self.waiting.take().unwrap_or_default();
+        let events = [started].into_iter().chain(warnings.map(Event::Warning)).chain(waited);
+        events.fold(true, |_, event| self.report(event))
+    }
+
+    /// Records the duration of a test that ran to completion.
+    fn measure(&mut self, test: TestId, verdict: &Verdict) {
+        let ran = matches!(verdict.outcome, Outcome::Passed | Outcome::Failed | Outcome::TimedOut);
+        // Tests that ran during the build may have waited for a core.
+        let load = verdict.load.filter(|_| self.waiting.is_none());
+        if let Some(took) = verdict.took.filter(|_| ran) {
+            let failed = verdict.outcome != Outcome::Passed;
+            self.measured.record(test, took, load, failed);
+        }
+    }
+
+    /// Keeps the file with the complete output of a test whose output the report abridges.
+    fn keep_output_files(&self, test: TestId, verdict: &mut Verdict) {
+        let Some(output_files) = &self.context.services.output_files else { return };
+        let Project { settings, inventory, .. } = self.project;
+        let is_shown = !verdict.outcome.is_success() || settings.show_output;
+        let is_for_people = settings.format == MessageFormat::Human;
+        let before = verdict.failed_before.iter_mut().map(|attempt| &mut attempt.output);
+        let last = is_shown.then_some(&mut verdict.output);
+        let name = View { inventory, settings, root: &self.context.config.root }.id(test);
+        for output in before.chain(last) {
+            if is_for_people && is_cut(output) {
+                output.write_to_file(output_files);
+            }
+            output.keep(&name);
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! How well a run has used its slots.
+
+use std::time::Duration;
+
+use crate::model::summary::LongestBatch;
+
+#[derive(Debug, Default)]
+pub(super) struct SlotUsage {
+    /// The time for which slots were held.
+    busy: Duration,
+    longest: Option<LongestBatch>,
+}
+
+impl SlotUsage {
+    /// Notes a batch that has held this many slots.
+    pub(super) fn note(&mut self, slots: usize, batch: LongestBatch) {
+        self.busy += batch.took * u32::try_from(slots).unwrap_or(1);
+        if self.longest.as_ref().is_none_or(|longest| batch.took > longest.took) {
+            self.longest = Some(batch);
+        }
+    }
+
+    /// The part of the time of all slots that was used, from 0 to 1.
+    pub(super) fn fill(&self, took: Duration, slots: usize) -> f64 {
+        let offered = took.as_secs_f64() * slots as f64;
+        let fill = if offered > 0.0 { self.busy.as_secs_f64() / offered } else { 0.0 };
+        fill.min(1.0)
+    }
+
+    /// The batch that held up the run, if one did: it ran for most of the time while other slots
+    /// were idle.
+    pub(super) fn bottleneck(self, took: Duration, fill: f64) -> Option<LongestBatch> {
+        const WORTH_REPORTING: Duration = Duration::from_secs(2);
+        const MOST: f64 = 0.7;
+        self.longest.filter(|longest| {
+            took >= WORTH_REPORTING
+                && fill < MOST
+                && longest.took.as_secs_f64() >= MOST * took.as_secs_f64()
+        })
+    }
+}

@@ -1,0 +1,42 @@
+//! The settings of a run that workers and the coordinator follow.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::leaks::baseline::Baseline;
+
+/// The settings of a run. They do not change while it goes on.
+pub struct RunConfig<'r> {
+    pub run_id: &'r str,
+    pub slots: usize,
+    /// How many slots are expected to be used.
+    pub likely_slots: usize,
+    /// How long the whole run may take.
+    pub run_timeout: Option<Duration>,
+    /// After so many crashes of workers the run is given up.
+    pub max_crashes: usize,
+    pub nocapture: bool,
+    pub show_output: bool,
+    /// Leaks that are allowed because they are known.
+    pub baseline: Baseline,
+    /// The workspace's directory.
+    pub root: PathBuf,
+}
+
+impl<'r> RunConfig<'r> {
+    /// The defaults, with this many slots.
+    #[cfg(test)]
+    pub fn new(run_id: &'r str, slots: usize) -> RunConfig<'r> {
+        RunConfig {
+            run_id,
+            slots,
+            likely_slots: slots,
+            run_timeout: None,
+            max_crashes: usize::MAX,
+            nocapture: false,
+            show_output: false,
+            baseline: Baseline::default(),
+            root: PathBuf::new(),
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! What changes while workers run.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use crate::worker::active::ActiveWorkers;
+
+/// The state of a run that its workers share.
+#[derive(Debug, Default)]
+pub struct RunState {
+    /// Set when nothing new may start: for workers that start a process for every test.
+    pub stopping: AtomicBool,
+    pub active: ActiveWorkers,
+    next_worker: AtomicU64,
+    /// Numbers of processes that could not be started at first.
+    unused_numbers: AtomicU64,
+}
+
+impl RunState {
+    /// A number for a process that is about to be started.
+    pub fn next_worker(&self) -> u64 {
+        self.next_worker.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// How many processes were started so far.
+    pub fn workers(&self) -> u64 {
+        self.next_worker.load(Ordering::Relaxed) - self.unused_numbers.load(Ordering::Relaxed)
+    }
+
+    /// Notes that a number was not used, and will not be.
+    pub(super) fn note_unused_number(&self) {
+        self.unused_numbers.fetch_add(1, Ordering::Relaxed);
+    }
+}
