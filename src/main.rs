@@ -51,22 +51,15 @@ mod worker;
 
 use std::process::ExitCode;
 
-use crate::cli::args::NoTests;
 use crate::cli::cargo_config::CargoConfig;
 use crate::cli::settings::{FixtureTask, Settings, Task};
-use crate::commands::prepare::{BuildState, Preparation};
+use crate::commands::prepare::Preparation;
+use crate::commands::project::Project;
 use crate::commands::run::Session;
-use crate::discovery::inventory::Inventory;
 use crate::error::{Error, Exit, Result};
-use crate::fixture::kept::KeptFixtures;
-use crate::model::outcome::Outcome;
-use crate::model::summary::Summary;
-use crate::model::warning::Warning;
-use crate::plan::schedule::Plan;
 use crate::process::platform::{self, RunnerPipes};
 use crate::process::stderr::write_line;
 use crate::report::text::Paint;
-use crate::report::view::View;
 use crate::run::interrupt::Interrupts;
 
 fn main() -> ExitCode {
@@ -97,14 +90,11 @@ fn main() -> ExitCode {
 fn run(settings: &Settings, lines: RunnerPipes) -> Result<Exit> {
     let interrupts =
         Interrupts::catch(lines, report::reports::show_notice).map_err(Error::Signals)?;
-    let pool = make_pool(settings.slots)?;
     let mut warnings = Vec::new();
-
     if let Task::Fixtures(what @ (FixtureTask::List | FixtureTask::Stop(_))) = &settings.task {
-        let (workspace, policy) = commands::prepare::declared_alone(settings)?;
-        let kept_fixtures = KeptFixtures::new(&workspace.state_dir, false);
-        return commands::fixtures::run(what, settings, &policy, &kept_fixtures, None, &interrupts);
+        return commands::fixtures::run_without_build(what, settings, &interrupts);
     }
+    let pool = make_pool(settings.slots)?;
     let mut prepared = commands::prepare::build(settings, &interrupts, &mut warnings)?;
     if settings.task == Task::BuildOnly {
         return Ok(Exit::Success);
@@ -117,66 +107,27 @@ fn run(settings: &Settings, lines: RunnerPipes) -> Result<Exit> {
         &mut warnings,
     )?;
     let Preparation { workspace, policy, history, build_state, .. } = prepared;
-    let ongoing_build = match build_state {
-        BuildState::Ongoing(ongoing_build) => Some(ongoing_build),
-        BuildState::Finished(watch) => {
-            drop(watch);
-            commands::check::check_paths(settings, &policy, &inventory)?;
-            None
-        }
-    };
+    let ongoing_build = build_state.finish_listing(settings, &policy, &inventory)?;
+    let project =
+        Project { settings, workspace: &workspace, policy: &policy, inventory: &inventory };
     if let Task::Fixtures(what) = &settings.task {
-        let kept_fixtures = KeptFixtures::new(&workspace.state_dir, true);
-        let root = workspace.root();
-        let inventory = Some((&inventory, &*root));
-        return commands::fixtures::run(
-            what,
-            settings,
-            &policy,
-            &kept_fixtures,
-            inventory,
-            &interrupts,
-        );
+        return commands::fixtures::run(what, project, &interrupts);
     }
     let all = 0..inventory.listings.len();
     let choices = discovery::filter::choose(&inventory, all, &settings.filter, &policy);
     let grouped = plan::grouping::group(&inventory, 0, &choices, settings, &policy, &history);
-    let slots = plan::grouping::slots(
-        &grouped.groups,
-        ongoing_build.is_some(),
-        settings,
-        policy.overcommit(),
-    );
-    let root = workspace.root();
-    let view = View { inventory: &inventory, settings, root: &root };
+    let is_growing = ongoing_build.is_some();
+    let slots = plan::grouping::slots(&grouped.groups, is_growing, settings, policy.overcommit());
 
     match settings.task {
-        Task::List => overview(settings, &warnings, report::plan::list(view, &choices), &inventory),
-        Task::Plan => {
-            let plan = Plan::new(grouped.groups, slots, settings.thread_cap);
-            overview(
-                settings,
-                &warnings,
-                report::plan::plan(view, plan, &grouped.fixtures),
-                &inventory,
-            )
-        }
+        Task::List => commands::overview::list(project, &warnings, &choices),
+        Task::Plan => commands::overview::plan(project, &warnings, grouped, slots),
         Task::Run | Task::BuildOnly | Task::Fixtures(_) => {
             let pool = if slots.count > settings.slots { make_pool(slots.count)? } else { pool };
-            let session = Session {
-                settings,
-                workspace: &workspace,
-                policy: &policy,
-                inventory: &inventory,
-                choices,
-                grouped,
-                slots,
-                history,
-                warnings,
-                ongoing_build,
-            };
+            let session =
+                Session { project, choices, grouped, slots, history, warnings, ongoing_build };
             let summary = commands::run::run(session, &pool, &interrupts)?;
-            Ok(exit(settings, &summary))
+            Ok(commands::exit::exit_code(settings, &summary))
         }
     }
 }
@@ -189,57 +140,4 @@ fn make_pool(slots: usize) -> Result<rayon::ThreadPool> {
         .thread_name(|slot| format!("slot {slot}"))
         .build()
         .map_err(|source| Error::Pool { slots, source })
-}
-
-/// Prints the list or the plan, with all warnings.
-fn overview(
-    settings: &Settings,
-    warnings: &[Warning],
-    text: String,
-    inventory: &Inventory,
-) -> Result<Exit> {
-    for warning in warnings {
-        write_line(&format!(
-            "{}: {}",
-            Paint(settings.color.stderr).warn("warning"),
-            report::messages::warning(warning)
-        ));
-    }
-    report::text::unless_closed(report::text::print(&text))?;
-    Ok(if inventory.failures.is_empty() { Exit::Success } else { Exit::Error })
-}
-
-/// The exit code (docs/json-and-exit-codes.md) for the most severe problem of the run.
-fn exit(settings: &Settings, summary: &Summary) -> Exit {
-    if summary.interrupted {
-        Exit::Interrupted
-    } else if summary.internal_error {
-        Exit::Error
-    } else if summary.timed_out || summary.failures() > 0 {
-        Exit::TestFailed
-    } else if summary.list_failures > 0 || summary.count(Outcome::Missing) > 0 {
-        Exit::Error
-    } else if summary.count(Outcome::Blocked) > 0 || summary.failed_fixtures > 0 {
-        Exit::FixtureFailed
-    } else if summary.denied_leaks > 0 {
-        Exit::DeniedLeak
-    } else if summary.not_run > 0 {
-        // The run was stopped without a failed verdict, but is incomplete.
-        Exit::Error
-    } else if summary.total() == 0 {
-        no_tests(settings)
-    } else {
-        Exit::Success
-    }
-}
-
-fn no_tests(settings: &Settings) -> Exit {
-    let paint = Paint(settings.color.stderr);
-    let (word, exit) = match settings.no_tests {
-        NoTests::Pass => return Exit::Success,
-        NoTests::Warn => (paint.warn("warning"), Exit::Success),
-        NoTests::Fail => (paint.bad("error"), Exit::NoTests),
-    };
-    write_line(&format!("{word}: {}", report::messages::no_test_matched(settings)));
-    exit
 }

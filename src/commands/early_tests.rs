@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
-use cargo_metadata::{Message as News, Target, TargetKind};
+use cargo_metadata::{Message as CargoMessage, Target, TargetKind};
 
 use super::check;
 use super::project::Project;
@@ -61,7 +61,7 @@ pub fn is_allowed(
 /// builds, and the output of build scripts (`cargo test` sets the library paths of all of them for
 /// each test; those of dependencies usually come first). Targets that cargo skips, because a feature
 /// is not enabled, are waited for until the build finishes.
-fn is_environment_complete(told: &BuildOutput, workspace: &Workspace, args: &CargoArgs) -> bool {
+fn is_environment_complete(output: &BuildOutput, workspace: &Workspace, args: &CargoArgs) -> bool {
     let is_chosen = |package: &&Package| {
         args.package.is_empty() || args.package.contains(&package.cargo.name.to_string())
     };
@@ -69,8 +69,8 @@ fn is_environment_complete(told: &BuildOutput, workspace: &Workspace, args: &Car
         let Package { cargo, .. } = package;
         let has_tests = cargo.targets.iter().any(is_test);
         cargo.targets.iter().all(|target| match target.kind.contains(&TargetKind::CustomBuild) {
-            true => told.has_run_script(&cargo.id),
-            false => !is_built_beside(target, has_tests, args) || told.has(&cargo.id, target),
+            true => output.has_run_script(&cargo.id),
+            false => !is_built_beside(target, has_tests, args) || output.has(&cargo.id, target),
         })
     })
 }
@@ -102,20 +102,21 @@ pub enum BuildProgress {
 /// Reads cargo's messages until tests may start, at the latest when cargo has finished. Without
 /// `may_run`, early tests are not allowed.
 pub fn wait(
-    news: &Receiver<News>,
-    told: &mut BuildOutput,
+    messages: &Receiver<CargoMessage>,
+    output: &mut BuildOutput,
     may_run: Option<&Workspace>,
     args: &CargoArgs,
 ) -> BuildProgress {
     loop {
-        let may_run = may_run
-            .filter(|workspace| told.has_tests() && is_environment_complete(told, workspace, args));
+        let may_run = may_run.filter(|workspace| {
+            output.has_tests() && is_environment_complete(output, workspace, args)
+        });
         let next = match may_run {
-            Some(_) => news.recv_timeout(COMPILES),
-            None => news.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(_) => messages.recv_timeout(COMPILES),
+            None => messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
         };
         match next {
-            Ok(news) => told.take(news),
+            Ok(message) => output.take(message),
             Err(RecvTimeoutError::Timeout) => return BuildProgress::TestsReady,
             Err(RecvTimeoutError::Disconnected) => return BuildProgress::Finished,
         }
@@ -170,25 +171,49 @@ impl Drop for CargoProcess {
 
 /// A build that is still going on when the first tests run.
 pub struct OngoingBuild {
-    pub cargo: CargoProcess,
-    pub news: Receiver<News>,
-    pub told: BuildOutput,
-    pub toolchain: Toolchain,
+    cargo: CargoProcess,
+    messages: Receiver<CargoMessage>,
+    output: BuildOutput,
+    toolchain: Toolchain,
+    /// The lists of earlier runs, which also take those of this one.
     pub lists: InventoryCache,
-    pub watch: StallWatch,
-    pub interrupts: Arc<Interrupts>,
+    watch: StallWatch,
+    interrupts: Arc<Interrupts>,
     /// Printed when cargo has finished, so that they do not mix with its progress bar.
-    pub pending_diagnostics: Vec<String>,
+    pending_diagnostics: Vec<String>,
 }
 
 impl OngoingBuild {
+    /// Lets tests run beside the build from now on.
+    pub fn new(
+        (cargo, messages, output): (CargoProcess, Receiver<CargoMessage>, BuildOutput),
+        toolchain: Toolchain,
+        watch: StallWatch,
+        interrupts: Arc<Interrupts>,
+        pending_diagnostics: Vec<String>,
+    ) -> OngoingBuild {
+        interrupts.groups.exempt(cargo.subreaper().into_iter().collect());
+        interrupts.set_tests_beside_build(true);
+        let lists = InventoryCache::default();
+        OngoingBuild {
+            cargo,
+            messages,
+            output,
+            toolchain,
+            lists,
+            watch,
+            interrupts,
+            pending_diagnostics,
+        }
+    }
+
     /// Adds binaries to the inventory as cargo finishes them, and notifies the coordinator. The last
     /// message is always `Built`, also after an error.
     pub fn follow(mut self, project: Project<'_>, inbox: &Sender<Message>) {
         let args = &project.settings.cargo;
         let mut end = Ok(());
         while end.is_ok() && self.cargo.is_there() {
-            let state = wait(&self.news, &mut self.told, Some(project.workspace), args);
+            let state = wait(&self.messages, &mut self.output, Some(project.workspace), args);
             if state == BuildProgress::Finished {
                 end = self.finish_build();
             }
@@ -216,12 +241,13 @@ impl OngoingBuild {
     }
 
     fn list(&mut self, project: Project<'_>, inbox: &Sender<Message>) -> Result<()> {
-        let binaries = self.told.binaries(project.workspace, &self.toolchain, project.settings)?;
+        let binaries =
+            self.output.binaries(project.workspace, &self.toolchain, project.settings)?;
         if binaries.is_empty() {
             return Ok(());
         }
         let first = project.inventory.listings.len();
-        let link_inputs = self.told.link_inputs(&self.toolchain);
+        let link_inputs = self.output.link_inputs(&self.toolchain);
         let groups = &self.interrupts.groups;
         let lists = &mut self.lists;
         let found = inventory::take(binaries, project.policy, &link_inputs, lists, None, groups);

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use super::prepare::declared_alone;
+use super::project::Project;
 use crate::cli::settings::{FixtureTask, Settings};
 use crate::config::diagnostic::suggestion;
 use crate::config::fixtures::Scope;
@@ -20,30 +22,38 @@ use crate::report::progress::status;
 use crate::report::text::{Paint, print};
 use crate::run::interrupt::Interrupts;
 
-/// Runs the subcommand. `inventory` is needed to start fixtures.
-pub fn run(
+/// Lists or stops fixtures, which needs no build.
+pub fn run_without_build(
     what: &FixtureTask,
     settings: &Settings,
-    policy: &Policy,
-    kept_fixtures: &KeptFixtures,
-    inventory: Option<(&Inventory, &std::path::Path)>,
     interrupts: &Interrupts,
 ) -> Result<Exit> {
-    let wants = &|| !interrupts.is_interrupted();
-    let wanted = wanted(what, policy)?;
-    match (what, inventory) {
-        (FixtureTask::Start(_), Some((inventory, root))) => {
-            let names = policy.with_needs(&wanted);
-            let fixtures = resolve(&names, policy, inventory, root);
-            start(&names, &fixtures, policy, settings, kept_fixtures, inventory, wants)
+    let (workspace, policy) = declared_alone(settings)?;
+    let kept_fixtures = KeptFixtures::new(&workspace.state_dir, false);
+    let wanted = wanted(what, &policy)?;
+    match what {
+        FixtureTask::Stop(_) => {
+            let is_wanted = &|| !interrupts.is_interrupted();
+            stop_all(&wanted, &policy, settings, &kept_fixtures, is_wanted)
         }
-        (FixtureTask::Stop(_), _) => stop_all(&wanted, policy, settings, kept_fixtures, wants),
-        _ => {
-            // A closed pipe is no error.
-            let _ = print(&list(policy, kept_fixtures));
-            Ok(Exit::Success)
-        }
+        FixtureTask::List | FixtureTask::Start(_) => show(&policy, &kept_fixtures),
     }
+}
+
+/// Starts fixtures that are to stay up.
+pub fn run(what: &FixtureTask, project: Project<'_>, interrupts: &Interrupts) -> Result<Exit> {
+    let Project { settings, workspace, policy, inventory } = project;
+    let kept_fixtures = KeptFixtures::new(&workspace.state_dir, true);
+    let names = policy.with_needs(&wanted(what, policy)?);
+    let fixtures = resolve(&names, policy, inventory, &workspace.root());
+    let is_wanted = &|| !interrupts.is_interrupted();
+    start(&names, &fixtures, policy, settings, &kept_fixtures, inventory, is_wanted)
+}
+
+fn show(policy: &Policy, kept_fixtures: &KeptFixtures) -> Result<Exit> {
+    // A closed pipe is no error.
+    let _ = print(&list(policy, kept_fixtures));
+    Ok(Exit::Success)
 }
 
 fn wanted(what: &FixtureTask, policy: &Policy) -> Result<Vec<FixtureName>> {

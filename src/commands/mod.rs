@@ -2,8 +2,10 @@
 
 pub mod check;
 pub mod early_tests;
+pub mod exit;
 pub mod fixtures;
 pub mod leftovers;
+pub mod overview;
 pub mod prepare;
 pub mod project;
 pub mod recorder;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::thread::{Builder, ScopedJoinHandle};
 
-use super::check::fail_on_errors;
+use super::check::{check_paths, fail_on_errors};
 use super::early_tests::{self, BuildProgress, CargoProcess, OngoingBuild};
 use super::stall_watch::StallWatch;
 use crate::cargo::binary::Binary;
@@ -48,6 +48,24 @@ pub enum BuildState {
     Ongoing(Box<OngoingBuild>),
 }
 
+impl BuildState {
+    /// Checks the metadata against the listed tests, unless cargo still builds some of them.
+    pub fn finish_listing(
+        self,
+        settings: &Settings,
+        policy: &Policy,
+        inventory: &Inventory,
+    ) -> Result<Option<Box<OngoingBuild>>> {
+        match self {
+            BuildState::Ongoing(ongoing_build) => Ok(Some(ongoing_build)),
+            BuildState::Finished(watch) => {
+                drop(watch);
+                check_paths(settings, policy, inventory).map(|()| None)
+            }
+        }
+    }
+}
+
 /// Starts the build, and loads the metadata, the toolchain and the state of earlier runs in
 /// parallel. An error in the metadata cancels the build. Returns when cargo has finished, or as soon
 /// as tests may run beside it.
@@ -56,74 +74,57 @@ pub fn build(
     interrupts: &Arc<Interrupts>,
     warnings: &mut Vec<Warning>,
 ) -> Result<Preparation> {
-    let Build { cargo, messages: news } = Build::start(settings, early_tests::is_wanted(settings))?;
+    let Build { cargo, messages } = Build::start(settings, early_tests::is_wanted(settings))?;
     let pid = cargo.id();
     interrupts.set_build(Some(pid));
-    let mut cargo = CargoProcess::new(cargo);
+    let cargo = CargoProcess::new(cargo);
     let watch = StallWatch::start(settings, interrupts);
-    let mut diagnostics = Vec::new();
-    let (toolchain, declared, (lists, history)) = std::thread::scope(|scope| {
-        let toolchain = Builder::new().spawn_scoped(scope, || Toolchain::load(settings));
-        let declared = declared(settings, &mut diagnostics, warnings);
-        if matches!(declared, Err(Error::Metadata(_))) || toolchain.is_err() {
-            platform::terminate_tree(pid);
+    let loaded = Loaded::beside_build(settings, pid, warnings);
+    let early = loaded.workspace_for_early_tests(settings, &cargo);
+    let mut output = BuildOutput::default();
+    match early_tests::wait(&messages, &mut output, early, &settings.cargo) {
+        BuildProgress::Finished => finish(settings, cargo, (loaded, output), watch, interrupts),
+        BuildProgress::TestsReady => {
+            let Loaded { toolchain, declared, lists, history, diagnostics } = loaded;
+            let (toolchain, (workspace, policy)) = (toolchain??, declared?);
+            let binaries = output.binaries(&workspace, &toolchain, settings)?;
+            let link_inputs = output.link_inputs(&toolchain);
+            tests_started(interrupts);
+            let ongoing_build = OngoingBuild::new(
+                (cargo, messages, output),
+                toolchain,
+                watch,
+                interrupts.clone(),
+                diagnostics,
+            );
+            let build_state = BuildState::Ongoing(Box::new(ongoing_build));
+            Ok(Preparation {
+                workspace,
+                policy,
+                binaries,
+                link_inputs,
+                lists,
+                history,
+                build_state,
+            })
         }
-        let of_earlier_runs = declared.as_ref().map(|(workspace, _)| {
-            let lists = workspace.state_dir.join(LISTS);
-            let lists = if settings.nested {
-                InventoryCache::default()
-            } else {
-                InventoryCache::load(lists, warnings)
-            };
-            (lists, History::load(&workspace.state_dir, warnings))
-        });
-        let of_earlier_runs = of_earlier_runs.unwrap_or_default();
-        (result(toolchain), declared, of_earlier_runs)
-    });
-    let may_run = match (&toolchain, &declared) {
-        (Ok(Ok(_)), Ok((workspace, policy))) => {
-            early_tests::is_allowed(settings, workspace, policy, &cargo).then_some(workspace)
-        }
-        _ => None,
-    };
-    let mut told = BuildOutput::default();
-    let state = early_tests::wait(&news, &mut told, may_run, &settings.cargo);
-    let diagnostics = diagnostics.iter().map(|diagnostic| diagnostic.render(settings.color.stderr));
-    if state == BuildProgress::TestsReady {
-        let (toolchain, (workspace, policy)) = (toolchain??, declared?);
-        let binaries = told.binaries(&workspace, &toolchain, settings)?;
-        let link_inputs = told.link_inputs(&toolchain);
-        tests_started(interrupts);
-        interrupts.groups.exempt(cargo.subreaper().into_iter().collect());
-        interrupts.set_tests_beside_build(true);
-        let (pending_diagnostics, interrupts) = (diagnostics.collect(), interrupts.clone());
-        let earlier = InventoryCache::default();
-        let ongoing_build = OngoingBuild {
-            cargo,
-            news,
-            told,
-            toolchain,
-            lists: earlier,
-            watch,
-            interrupts,
-            pending_diagnostics,
-        };
-        let build_state = BuildState::Ongoing(Box::new(ongoing_build));
-        return Ok(Preparation {
-            workspace,
-            policy,
-            binaries,
-            link_inputs,
-            lists,
-            history,
-            build_state,
-        });
     }
+}
+
+/// Waits for cargo, where no test has started before.
+fn finish(
+    settings: &Settings,
+    mut cargo: CargoProcess,
+    (loaded, mut output): (Loaded, BuildOutput),
+    watch: StallWatch,
+    interrupts: &Arc<Interrupts>,
+) -> Result<Preparation> {
+    let Loaded { toolchain, declared, lists, history, diagnostics } = loaded;
     let status = cargo.wait();
     interrupts.set_build(None);
     fail_if_interrupted(interrupts)?;
     // Printed only now, so that these lines do not mix with cargo's.
-    diagnostics.for_each(|diagnostic| write_line(&diagnostic));
+    diagnostics.iter().for_each(|diagnostic| write_line(diagnostic));
     if let Err(error @ Error::Metadata(_)) = declared {
         return Err(error);
     }
@@ -133,22 +134,65 @@ pub fn build(
     }
     let (mut workspace, policy) = declared?;
     let toolchain = toolchain?;
-    told.read_packages(&mut workspace, &settings.cargo)?;
-    let binaries = told.binaries(&workspace, &toolchain, settings)?;
-    let link_inputs = told.link_inputs(&toolchain);
+    output.read_packages(&mut workspace, &settings.cargo)?;
+    let binaries = output.binaries(&workspace, &toolchain, settings)?;
+    let link_inputs = output.link_inputs(&toolchain);
     tests_started(interrupts);
     if settings.task == Task::Run {
         interrupts.watch_terminal();
     }
-    Ok(Preparation {
-        workspace,
-        policy,
-        binaries,
-        link_inputs,
-        lists,
-        history,
-        build_state: BuildState::Finished(watch),
-    })
+    let build_state = BuildState::Finished(watch);
+    Ok(Preparation { workspace, policy, binaries, link_inputs, lists, history, build_state })
+}
+
+/// What is loaded while cargo builds. Errors are reported when it is known whether the build has
+/// failed too.
+struct Loaded {
+    /// The outer error is that of the thread.
+    toolchain: Result<Result<Toolchain>>,
+    declared: Result<(Workspace, Policy)>,
+    lists: InventoryCache,
+    history: History,
+    /// Diagnostics on the metadata, rendered.
+    diagnostics: Vec<String>,
+}
+
+impl Loaded {
+    /// Loads it, and cancels the build with this pid if the metadata is wrong.
+    fn beside_build(settings: &Settings, build: u32, warnings: &mut Vec<Warning>) -> Loaded {
+        let mut diagnostics = Vec::new();
+        let (toolchain, declared, (lists, history)) = std::thread::scope(|scope| {
+            let toolchain = Builder::new().spawn_scoped(scope, || Toolchain::load(settings));
+            let declared = declared(settings, &mut diagnostics, warnings);
+            if matches!(declared, Err(Error::Metadata(_))) || toolchain.is_err() {
+                platform::terminate_tree(build);
+            }
+            let state = declared.as_ref().map(|(workspace, _)| {
+                let lists = match settings.nested {
+                    true => InventoryCache::default(),
+                    false => InventoryCache::load(workspace.state_dir.join(LISTS), warnings),
+                };
+                (lists, History::load(&workspace.state_dir, warnings))
+            });
+            let state = state.unwrap_or_default();
+            (result(toolchain), declared, state)
+        });
+        let render = |diagnostic: &Diagnostic| diagnostic.render(settings.color.stderr);
+        let diagnostics = diagnostics.iter().map(render).collect();
+        Loaded { toolchain, declared, lists, history, diagnostics }
+    }
+
+    /// The workspace, if its tests may run while cargo still builds.
+    fn workspace_for_early_tests(
+        &self,
+        settings: &Settings,
+        cargo: &CargoProcess,
+    ) -> Option<&Workspace> {
+        let (Ok(Ok(_)), Ok((workspace, policy))) = (&self.toolchain, &self.declared) else {
+            return None;
+        };
+        early_tests::is_allowed(settings, workspace, policy, cargo).then_some(workspace)
+    }
 }
 
 /// From now on, orphans that are adopted belong to tests.

@@ -7,11 +7,8 @@ use super::early_tests::OngoingBuild;
 use super::leftovers::Leftovers;
 use super::project::Project;
 use super::recorder::Recorder;
-use crate::cargo::workspace::Workspace;
 use crate::cli::settings::{Settings, Verbosity};
-use crate::config::policy::Policy;
 use crate::discovery::filter::{self, Choice};
-use crate::discovery::inventory::Inventory;
 use crate::error::Result;
 use crate::fixture::definition;
 use crate::fixture::kept::KeptFixtures;
@@ -37,10 +34,7 @@ use crate::worker::services::Services;
 
 /// The input of a run.
 pub struct Session<'r> {
-    pub settings: &'r Settings,
-    pub workspace: &'r Workspace,
-    pub policy: &'r Policy,
-    pub inventory: &'r Inventory,
+    pub project: Project<'r>,
     pub choices: Vec<Vec<Choice>>,
     pub grouped: Grouped,
     pub slots: Slots,
@@ -56,17 +50,16 @@ pub fn run(
     pool: &rayon::ThreadPool,
     interrupts: &Interrupts,
 ) -> Result<Summary> {
-    let Session { settings, workspace, policy, inventory, slots, .. } = session;
-    let project = Project { settings, workspace, policy, inventory };
-    let root = session.workspace.root();
+    let Session { project, slots, .. } = session;
+    let Project { settings, workspace, inventory, .. } = project;
+    let root = session.project.workspace.root();
     let mut reports = Reports::new(View { inventory, settings, root: &root });
     let context = context(&session, interrupts)?;
     let tests = Cell::new(0);
     let warnings = std::mem::take(&mut session.warnings);
     let before = SystemCpuTime::now();
     let mut recorder = Recorder::new(project, &context, &mut reports, (&tests, slots), warnings);
-    let summary =
-        run_tests(&mut session, project, &context, (pool, interrupts), &mut recorder, &tests);
+    let summary = run_tests(&mut session, &context, (pool, interrupts), &mut recorder, &tests);
     let Recorder { mut measured, comparison, .. } = recorder;
     if is_machine_busy(before) {
         measured.distrust_loads();
@@ -91,7 +84,8 @@ pub fn run(
 
 /// What the workers and the coordinator share.
 fn context<'r>(session: &Session<'r>, interrupts: &'r Interrupts) -> Result<Context<'r>> {
-    let Session { settings, workspace, policy, inventory, grouped, slots, .. } = session;
+    let Session { project, grouped, slots, .. } = session;
+    let Project { settings, workspace, policy, inventory } = *project;
     let root = workspace.root();
     let baseline = match settings.write_baseline {
         true => Baseline::default(),
@@ -123,12 +117,12 @@ fn context<'r>(session: &Session<'r>, interrupts: &'r Interrupts) -> Result<Cont
 /// Runs the tests, and hands all events to the recorder.
 fn run_tests(
     session: &mut Session<'_>,
-    project: Project<'_>,
     context: &Context<'_>,
     (pool, interrupts): (&rayon::ThreadPool, &Interrupts),
     recorder: &mut Recorder<'_, '_>,
     tests: &Cell<usize>,
 ) -> Result<Summary> {
+    let project = session.project;
     let Project { settings, policy, inventory, .. } = project;
     let subscriptions =
         Subscriptions { time: recorder.ticks(), slow: settings.verbosity != Verbosity::Quiet };

@@ -1,0 +1,45 @@
+//! The exit code of a run.
+
+use crate::cli::args::NoTests;
+use crate::cli::settings::Settings;
+use crate::error::Exit;
+use crate::model::outcome::Outcome;
+use crate::model::summary::Summary;
+use crate::process::stderr::write_line;
+use crate::report;
+use crate::report::text::Paint;
+
+/// The exit code (docs/json-and-exit-codes.md) for the most severe problem of the run.
+pub fn exit_code(settings: &Settings, summary: &Summary) -> Exit {
+    if summary.interrupted {
+        Exit::Interrupted
+    } else if summary.internal_error {
+        Exit::Error
+    } else if summary.timed_out || summary.failures() > 0 {
+        Exit::TestFailed
+    } else if summary.list_failures > 0 || summary.count(Outcome::Missing) > 0 {
+        Exit::Error
+    } else if summary.count(Outcome::Blocked) > 0 || summary.failed_fixtures > 0 {
+        Exit::FixtureFailed
+    } else if summary.denied_leaks > 0 {
+        Exit::DeniedLeak
+    } else if summary.not_run > 0 {
+        // The run was stopped without a failed verdict, but is incomplete.
+        Exit::Error
+    } else if summary.total() == 0 {
+        no_tests(settings)
+    } else {
+        Exit::Success
+    }
+}
+
+fn no_tests(settings: &Settings) -> Exit {
+    let paint = Paint(settings.color.stderr);
+    let (word, exit) = match settings.no_tests {
+        NoTests::Pass => return Exit::Success,
+        NoTests::Warn => (paint.warn("warning"), Exit::Success),
+        NoTests::Fail => (paint.bad("error"), Exit::NoTests),
+    };
+    write_line(&format!("{word}: {}", report::messages::no_test_matched(settings)));
+    exit
+}

@@ -1,0 +1,50 @@
+//! `list` and `plan`: what would run, and how.
+
+use std::path::Path;
+
+use super::project::Project;
+use crate::discovery::filter::Choice;
+use crate::error::{Exit, Result};
+use crate::model::warning::Warning;
+use crate::plan::group::Slots;
+use crate::plan::grouping::Grouped;
+use crate::plan::schedule::Plan;
+use crate::process::stderr::write_line;
+use crate::report;
+use crate::report::text::Paint;
+use crate::report::view::View;
+
+/// Prints the selected tests.
+pub fn list(project: Project<'_>, warnings: &[Warning], choices: &[Vec<Choice>]) -> Result<Exit> {
+    let root = project.workspace.root();
+    print(project, warnings, report::plan::list(view(project, &root), choices))
+}
+
+/// Prints how the selected tests would run.
+pub fn plan(
+    project: Project<'_>,
+    warnings: &[Warning],
+    grouped: Grouped,
+    slots: Slots,
+) -> Result<Exit> {
+    let plan = Plan::new(grouped.groups, slots, project.settings.thread_cap);
+    let root = project.workspace.root();
+    print(project, warnings, report::plan::plan(view(project, &root), plan, &grouped.fixtures))
+}
+
+fn view<'r>(project: Project<'r>, root: &'r Path) -> View<'r> {
+    View { inventory: project.inventory, settings: project.settings, root }
+}
+
+fn print(project: Project<'_>, warnings: &[Warning], text: String) -> Result<Exit> {
+    for warning in warnings {
+        write_line(&format!(
+            "{}: {}",
+            Paint(project.settings.color.stderr).warn("warning"),
+            report::messages::warning(warning)
+        ));
+    }
+    report::text::unless_closed(report::text::print(&text))?;
+    let is_complete = project.inventory.failures.is_empty();
+    Ok(if is_complete { Exit::Success } else { Exit::Error })
+}
