@@ -990,6 +990,14 @@ leaks:
     }
 
     #[test]
+    fn a_passed_test_that_leaks_is_marked_on_request() {
+        let ran = shop("", "-v").exits(0);
+        let is_it = |line: &&str| line.contains("PASSED shop::opens");
+        let line = ran.stderr.lines().find(is_it).unwrap_or_else(|| panic!("{ran}"));
+        assert!(line.ends_with(", 2 leaks"), "{ran}");
+    }
+
+    #[test]
     fn a_long_list_is_cut() {
         let ran = partest(FIXTURE).args("-j2").run().exits(0);
         let all: usize = labelled().values().map(Vec::len).sum();

@@ -134,6 +134,7 @@ failed tests:
   fails::tests::should_panic_with_another_message
   fails::tests::the_message_has_several_lines
 
+set RUST_BACKTRACE=1 to see backtraces
 5 failed, 3 passed in 1 s
 ";
 
@@ -170,6 +171,72 @@ failed tests:
         let words: Vec<&str> = words.collect();
         assert_eq!(words.iter().filter(|word| **word == "IGNORED").count(), 4, "{ran}");
         assert_eq!(words.iter().filter(|word| **word == "PASSED").count(), 1, "{ran}");
+    }
+
+    /// How often each failure of `fails` is shown with its output, and how often by its name alone.
+    fn shown(flags: &str) -> (usize, usize) {
+        let ran = partest("fails").args("-j1").args(flags).run().exits(100);
+        let (blocks, list) = ran.stdout.split_once("failed tests:\n").unwrap();
+        (blocks.matches("FAILED fails::tests::").count(), list.matches("  fails::tests::").count())
+    }
+
+    #[test]
+    fn failures_are_shown_when_they_are_asked_for() {
+        let table = [
+            ("final", (5, 5)),
+            ("immediate", (5, 5)),
+            ("immediate-final", (10, 5)),
+            ("never", (0, 5)),
+        ];
+        for (when, expected) in table {
+            assert_eq!(shown(&format!("--failure-output {when}")), expected, "{when}");
+        }
+    }
+
+    #[test]
+    fn a_failure_that_is_shown_at_once_has_no_other_line() {
+        let ran = partest("fails").args("--failure-output immediate").run().exits(100);
+        assert!(!ran.stdout.contains("failures:") && !ran.stderr.contains("FAILED"), "{ran}");
+    }
+
+    #[test]
+    fn passes_are_shown_when_they_are_asked_for() {
+        for (when, times) in [("never", 0), ("final", 1), ("immediate", 1), ("immediate-final", 2)]
+        {
+            let call = partest("fails").args("midnight --success-output").arg(when);
+            let ran = call.run().exits(0);
+            let line = "  | a passing test's output is not shown\n";
+            assert_eq!(ran.stdout.matches(line).count(), times, "{when}; {ran}");
+        }
+    }
+
+    #[test]
+    fn each_status_level_prints_what_it_names() {
+        let table = [("none", 0), ("fail", 5), ("leak", 5), ("pass", 8), ("all", 8)];
+        for (level, lines) in table {
+            let ran = partest("fails").args("--status-level").arg(level).run().exits(100);
+            let told = ran.stderr.matches(" fails::tests::").count();
+            assert_eq!(told, lines, "{level}; {ran}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_captured_is_printed_once() {
+        for flags in ["--no-capture", "-- --nocapture"] {
+            let ran = partest("fails").args("an_assertion").args(flags).run().exits(100);
+            let all = ran.stdout.clone() + &ran.stderr;
+            assert_eq!(all.matches("went to stdout before the failure\n").count(), 1, "{ran}");
+            assert!(ran.stdout.contains("  panicked at src/lib.rs:29:9\n"), "{ran}");
+        }
+    }
+
+    #[test]
+    fn the_slowest_tests_are_listed_in_any_number() {
+        for (flags, listed) in [("", 0), ("--durations 2", 2), ("--durations 0", 7)] {
+            let ran = partest("passes").args(flags).run().exits(0);
+            let list = ran.stdout.split_once("slowest:\n").map_or("", |(_, list)| list);
+            assert_eq!(list.matches(" s  ").count(), listed, "{ran}");
+        }
     }
 
     #[test]

@@ -235,6 +235,24 @@ fn a_terminal_may_have_any_size_and_change_it() {
     }
 }
 
+#[test]
+fn long_lines_of_output_keep_their_margin() {
+    let test = "#[test] fn prints() { println!(\"{}\", \"x\".repeat(100)); panic!(\"{}\", \"y\".repeat(100)) }";
+    for columns in [40, 60, 80] {
+        let script = format!("stty cols {columns}; \"$0\" partest; echo \"code $?\"");
+        let person = Person::runs_tests(test, &script);
+        person.sees("code 100");
+        let screen = person.ends();
+        for (character, margin) in [('x', "  | "), ('y', "    ")] {
+            let is_it = |line: &&str| line.ends_with(&character.to_string().repeat(8));
+            let lines: Vec<&str> = screen.lines().filter(is_it).collect();
+            assert_eq!(lines.len(), 100_usize.div_ceil(columns - margin.len()), "{screen}");
+            let is_behind = |line: &&str| line.starts_with(&format!("{margin}{character}"));
+            assert!(lines.iter().all(is_behind), "{screen}");
+        }
+    }
+}
+
 /// Tests that touch the terminal, which `cargo test` lets them do.
 mod in_the_hands_of_a_test {
     use super::*;

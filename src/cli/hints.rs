@@ -110,12 +110,6 @@ pub const NEXTEST: &[FlagHint] = &[
         &["--cargo-message-format"],
         "not supported: cargo's diagnostics are printed to stderr as text",
     ),
-    hint(&["--failure-output"], "not supported: the output of a failed test is part of its report"),
-    hint(&["--success-output"], "use `-- --show-output` for the output of tests that pass"),
-    hint(
-        &["--status-level"],
-        "use `-v` to print every test, `-q` to print failures and the summary only",
-    ),
     hint(
         &["--final-status-level"],
         "not supported: the report always ends with failures, leaks and flaky tests",

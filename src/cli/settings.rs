@@ -4,7 +4,8 @@ use std::io::IsTerminal;
 use std::time::Duration;
 
 use super::args::{
-    self, Args, CargoArgs, FlakyArg, Jobs, LeaksArg, MessageFormat, NoTests, PolicyArg, When,
+    self, Args, CargoArgs, FlakyArg, Jobs, LeaksArg, MessageFormat, NoTests, OutputWhen, PolicyArg,
+    StatusLevel, When,
 };
 use super::cargo_config::CargoConfig;
 use super::command_line;
@@ -96,7 +97,11 @@ pub struct Settings {
     pub color: Color,
     pub ordered: bool,
     pub nocapture: bool,
-    pub show_output: bool,
+    pub failure_output: OutputWhen,
+    pub success_output: OutputWhen,
+    pub status_level: StatusLevel,
+    /// How many of the slowest tests to list, if the user has set a number; 0 is all.
+    pub durations: Option<usize>,
     pub cargo: CargoArgs,
     /// cargo's own configuration.
     pub cargo_config: CargoConfig,
@@ -115,6 +120,11 @@ pub struct Color {
 }
 
 impl Settings {
+    /// Whether the output of passed tests is printed.
+    pub fn show_output(&self) -> bool {
+        self.success_output != OutputWhen::Never
+    }
+
     /// The maximum number of slots, with `overcommit` of them per core for tests that wait.
     pub fn most_slots(&self, overcommit: usize) -> usize {
         if self.may_overcommit { self.slots.saturating_mul(overcommit) } else { self.slots }
@@ -167,8 +177,16 @@ impl Settings {
             verbosity: verbosity(&args.output, libtest.quiet),
             color: color(args.output.color.or(libtest.color)),
             ordered: args.output.ordered,
-            nocapture: libtest.nocapture || is_set(variable("RUST_TEST_NOCAPTURE")),
-            show_output: libtest.show_output,
+            nocapture: libtest.nocapture
+                || args.output.no_capture
+                || is_set(variable("RUST_TEST_NOCAPTURE")),
+            failure_output: args.output.failure_output.unwrap_or(OutputWhen::Final),
+            success_output: args.output.success_output.unwrap_or(match libtest.show_output {
+                true => OutputWhen::Final,
+                false => OutputWhen::Never,
+            }),
+            status_level: status_level(&args.output, verbosity(&args.output, libtest.quiet)),
+            durations: args.output.durations,
             cargo_verbosity: args.output.verbose.saturating_sub(1),
             cargo: args.cargo,
             cargo_config,
@@ -234,6 +252,14 @@ fn verbosity(output: &args::OutputArgs, quiet_libtest: bool) -> Verbosity {
     } else {
         Verbosity::Normal
     }
+}
+
+fn status_level(output: &args::OutputArgs, verbosity: Verbosity) -> StatusLevel {
+    output.status_level.unwrap_or(match verbosity {
+        Verbosity::Quiet => StatusLevel::None,
+        Verbosity::Normal => StatusLevel::Slow,
+        Verbosity::Verbose => StatusLevel::All,
+    })
 }
 
 fn color(typed: Option<When>) -> Color {

@@ -117,7 +117,7 @@ impl<'s, 'r> Recorder<'s, 'r> {
     fn keep_output_files(&self, test: TestId, verdict: &mut Verdict) {
         let Some(output_files) = &self.context.services.output_files else { return };
         let Project { settings, inventory, .. } = self.project;
-        let is_shown = !verdict.outcome.is_success() || settings.show_output;
+        let is_shown = !verdict.outcome.is_success() || settings.show_output();
         let is_for_people = settings.format == MessageFormat::Human;
         let before = verdict.failed_before.iter_mut().map(|attempt| &mut attempt.output);
         let last = is_shown.then_some(&mut verdict.output);

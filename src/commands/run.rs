@@ -99,7 +99,7 @@ fn context<'r>(session: &Session<'r>, interrupts: &'r Interrupts) -> Result<Cont
         run_timeout: settings.run_timeout.or_else(|| policy.run_timeout()),
         max_crashes: settings.max_crashes,
         nocapture: settings.nocapture,
-        show_output: settings.show_output,
+        show_output: settings.show_output(),
         baseline,
         root,
     };

@@ -262,6 +262,9 @@ pub fn longest(longest: &LongestBatch, summary: &Summary) -> String {
     }
 }
 
+/// What the standard library says below the first panic of each process.
+pub const BACKTRACES: &str = "set RUST_BACKTRACE=1 to see backtraces";
+
 /// The line to paste that allows a leak.
 pub fn how_to_allow(leak: &Leak) -> String {
     let what = leak.what.replace(['"', '\\', '\n'], "*");

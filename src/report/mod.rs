@@ -6,5 +6,6 @@ pub mod messages;
 pub mod plan;
 pub mod progress;
 pub mod reports;
+pub mod status_line;
 pub mod text;
 pub mod view;

@@ -8,14 +8,15 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::messages;
+use crate::cli::args::{MessageFormat, StatusLevel};
 use crate::cli::settings::{Settings, Verbosity};
-use crate::model::duration::seconds;
+use crate::model::duration::brief;
 use crate::model::event::{Event, FixtureEvent, SlotStatus};
 use crate::model::fixture::FixtureInstance;
-use crate::model::outcome::Outcome;
 use crate::model::test::TestId;
 use crate::model::verdict::Verdict;
 use crate::model::warning::Warning;
+use crate::report::status_line::status_line;
 use crate::report::text::{Paint, is_quiet};
 use crate::report::view::View;
 
@@ -58,7 +59,7 @@ impl Progress {
             paint: Paint(settings.color.stderr),
             verbosity: settings.verbosity,
             ordered: settings.ordered,
-            nocapture_to_stdout: settings.format == crate::cli::args::MessageFormat::Human,
+            nocapture_to_stdout: settings.format == MessageFormat::Human,
             running: BTreeMap::new(),
             failed: 0,
             finished: 0,
@@ -94,7 +95,7 @@ impl Progress {
             }
             Event::Slow { test, took } => self.slow(*test, *took, view),
             Event::Retrying { test, outcome, attempt, attempts } => {
-                if self.verbosity != Verbosity::Quiet {
+                if view.settings.status_level >= StatusLevel::Retry {
                     let what = messages::retrying(&view.id(*test), *outcome, *attempt, *attempts);
                     let word = self.paint.warn(&format!("{:>12}", "Retrying"));
                     self.line(&format!("{word} {what}"));
@@ -133,9 +134,9 @@ impl Progress {
     }
 
     fn slow(&self, test: TestId, took: Duration, view: &View<'_>) {
-        if self.verbosity != Verbosity::Quiet {
+        if view.settings.status_level >= StatusLevel::Slow {
             let word = self.paint.warn(&format!("{:>12}", "SLOW"));
-            self.line(&format!("{word} {}: running for {} s", view.id(test), seconds(took)));
+            self.line(&format!("{word} {}: running for {}", view.id(test), brief(took)));
         }
     }
 
@@ -144,27 +145,24 @@ impl Progress {
         if self.is_drawn() {
             self.bar.set_position(self.finished);
         }
-        let is_shown = match self.verbosity {
-            Verbosity::Quiet => false,
-            Verbosity::Verbose => true,
-            Verbosity::Normal => !verdict.outcome.is_success(),
-        };
-        if is_shown && self.ordered {
+        if self.verdict_line(test, verdict, view).is_none() {
+            return;
+        }
+        if self.ordered {
             self.held.push((test, verdict.clone()));
-        } else if is_shown {
-            self.line(&self.verdict_line(test, verdict, view));
+        } else {
+            self.verdict_line(test, verdict, view).iter().for_each(|line| self.line(line));
         }
     }
 
-    fn verdict_line(&self, test: TestId, verdict: &Verdict, view: &View<'_>) -> String {
-        let word = format!("{:>12}", messages::verdict_word(verdict.outcome));
-        let word = match verdict.outcome {
-            Outcome::Passed => self.paint.good(&word),
-            Outcome::Ignored => self.paint.warn(&word),
-            _ => self.paint.bad(&word),
-        };
-        let took = verdict.took.map(messages::in_brackets).unwrap_or_default();
-        format!("{word} {}{took}", view.id(test))
+    /// The line of a test, unless the report on stdout shows the test at once.
+    fn verdict_line(&self, test: TestId, verdict: &Verdict, view: &View<'_>) -> Option<String> {
+        let is_reported = view.settings.format == MessageFormat::Human
+            && view.settings.failure_output.is_immediate()
+            && !verdict.outcome.is_success();
+        let id = view.painted_id(test, self.paint);
+        let line = status_line(self.paint, &id, verdict, view.settings.status_level);
+        line.filter(|_| !is_reported)
     }
 
     fn fixture(&self, instance: &FixtureInstance, what: &FixtureEvent) {
@@ -192,6 +190,11 @@ impl Progress {
             }
             _ => {}
         }
+    }
+
+    /// Prints something to the terminal that the bar is in.
+    pub fn print_above(&self, print: impl FnOnce() -> std::io::Result<()>) -> std::io::Result<()> {
+        self.bar.suspend(print)
     }
 
     fn pass_through(&self, bytes: &[u8]) {
@@ -247,7 +250,7 @@ impl Progress {
         let mut held = std::mem::take(&mut self.held);
         held.sort_by(|(a, _), (b, _)| view.compare(*a, *b));
         for (test, verdict) in held {
-            self.line(&self.verdict_line(test, &verdict, view));
+            self.verdict_line(test, &verdict, view).iter().for_each(|line| self.line(line));
         }
     }
 

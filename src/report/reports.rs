@@ -6,7 +6,7 @@ use super::human::report::Human;
 use super::json::Json;
 use super::messages;
 use super::progress::Progress;
-use super::text::unless_closed;
+use super::text::{print, unless_closed};
 use super::view::View;
 use crate::cli::args::MessageFormat;
 use crate::error::Result;
@@ -48,7 +48,10 @@ impl<'r> Reports<'r> {
     pub fn show(&mut self, event: &Event) -> bool {
         self.progress.show(event, &self.view);
         let shown = match &mut self.result {
-            Sink::Human(human) => human.show(event),
+            Sink::Human(human) => match human.show(event) {
+                Some(text) => self.progress.print_above(|| print(&text)),
+                None => Ok(()),
+            },
             Sink::Json(json) => json.show(event),
         };
         if let Err(error) = shown {

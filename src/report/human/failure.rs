@@ -3,7 +3,7 @@
 use crate::cli::settings::Verbosity;
 use crate::model::outcome::{Flakiness, Outcome};
 use crate::model::output::Output;
-use crate::model::printable::printable;
+use crate::model::printable::{printable, printable_in_color};
 use crate::model::reason::Reason;
 use crate::model::test::TestId;
 use crate::model::verdict::Verdict;
@@ -87,7 +87,10 @@ fn explain(
     output: &Output,
 ) {
     let name = &view.inventory.listings[test.listing].tests[test.test].name;
-    let printed = printable(output.printed());
+    let printed = match page.paint.0 {
+        true => printable_in_color(output.printed()),
+        false => printable(output.printed()),
+    };
     let parts = FailureOutput::of(&printed, name);
     let reason = reason.filter(|reason| !is_told_by(reason, &parts)).map(messages::reason);
     let reason = printable(reason.unwrap_or_default().as_bytes());
@@ -109,9 +112,12 @@ fn explain(
         let is_verbose = view.settings.verbosity == Verbosity::Verbose;
         backtrace::show(page, panic.backtrace, is_verbose);
     }
-    let bar = page.paint.faint(BAR);
-    page.all_behind(&bar, parts.printed.iter().copied());
-    show_files(page, output);
+    // What is not captured has been printed already.
+    if !view.settings.nocapture {
+        let bar = page.paint.faint(BAR);
+        page.all_behind(&bar, parts.printed.iter().copied());
+        show_files(page, output);
+    }
     let notes = printable(output.notes());
     let is_new = |note: &&str| !is_reason(note, &reason);
     page.all_behind(INDENT, parts.notes.iter().copied().chain(lines(&notes)).filter(is_new));

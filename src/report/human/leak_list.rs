@@ -139,3 +139,30 @@ fn show_leak(page: &mut Page, leak: &Leak, sharers: usize, with_stack: bool) {
         page.line(&paint.faint(&format!("        {call}")));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn leak(kind: LeakKind, action: LeakAction) -> Leak {
+        let (what, detail) = ("worker".to_owned(), "still alive".to_owned());
+        let (place, stack, rule) = (None, Vec::new(), "default".to_owned());
+        Leak { kind, what, place, detail, stack, action, rule }
+    }
+
+    #[test]
+    fn a_pool_is_one_leak_of_all_tests_that_use_it() {
+        let mut list = LeakList::default();
+        for test in 0..3 {
+            let owner = Owner::Test(TestId { listing: 0, test });
+            list.add(&owner, &[leak(LeakKind::Pool, LeakAction::Warn)]);
+            list.add(&owner, &[leak(LeakKind::Thread, LeakAction::Deny)]);
+        }
+        assert_eq!(list.count(), (4, 3));
+        assert!(
+            list.distinct()
+                .iter()
+                .any(|(_, leak, shared)| { leak.kind == LeakKind::Pool && *shared == 3 })
+        );
+    }
+}

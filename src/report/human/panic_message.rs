@@ -9,8 +9,6 @@ pub struct PanicMessage<'o> {
     pub message: &'o str,
     /// The lines of its frames; empty without `RUST_BACKTRACE`.
     pub backtrace: &'o str,
-    /// Whether it says how to get a backtrace.
-    pub has_hint: bool,
     /// Whether the message is known to end where it does.
     pub is_whole: bool,
     /// What was printed before it, and after it.
@@ -18,7 +16,8 @@ pub struct PanicMessage<'o> {
     pub after: &'o str,
 }
 
-const HINT: &str = "note: run with `RUST_BACKTRACE=";
+/// How the standard library says how to get a backtrace, once in each process.
+pub const HINT: &str = "note: run with `RUST_BACKTRACE=";
 const BACKTRACE: &str = "stack backtrace:";
 const OMITTED: &str = "note: Some details are omitted";
 
@@ -75,7 +74,7 @@ fn cut<'o>(output: &'o str, header: &Header<'o>, next: Option<usize>) -> PanicMe
     let message = message.trim_end();
     let (thread, place) = (header.thread, header.place);
     let is_whole = end.is_some();
-    PanicMessage { thread, place, message, backtrace, has_hint, is_whole, before, after }
+    PanicMessage { thread, place, message, backtrace, is_whole, before, after }
 }
 
 /// The frames, which are indented, and what comes after them.
@@ -133,7 +132,7 @@ closing
         assert_eq!(panic.message, "two\nlines");
         assert_eq!(panic.backtrace.lines().count(), 4, "{panic:?}");
         assert!(panic.before.ends_with("foreign\n"), "{panic:?}");
-        assert_eq!((panic.after, panic.has_hint), ("closing\n", false));
+        assert_eq!(panic.after, "closing\n");
     }
 
     #[test]
@@ -147,7 +146,7 @@ closing
     fn the_hint_is_no_part_of_the_message() {
         let output = "thread 'a' panicked at b.rs:1:2:\nboom\nnote: run with `RUST_BACKTRACE=1` environment variable to display a backtrace\nmore\n";
         let panic = find(output, "a").unwrap();
-        assert_eq!((panic.message, panic.has_hint, panic.after), ("boom", true, "more\n"));
+        assert_eq!((panic.message, panic.after), ("boom", "more\n"));
     }
 
     #[test]

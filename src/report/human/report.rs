@@ -4,6 +4,7 @@
 use std::io::{self, IsTerminal};
 use std::time::Duration;
 
+use crate::cli::args::OutputWhen;
 use crate::cli::settings::Verbosity;
 use crate::model::duration::brief;
 use crate::model::event::{Event, FixtureEvent, LeakedBy};
@@ -18,9 +19,10 @@ use crate::report::human::failure::{self, BAR};
 use crate::report::human::failure_output;
 use crate::report::human::leak_list::{LeakList, Owner};
 use crate::report::human::page::{self, Page};
+use crate::report::human::panic_message::HINT;
 use crate::report::human::totals;
 use crate::report::messages;
-use crate::report::text::{Paint, is_quiet, print};
+use crate::report::text::{Paint, is_quiet};
 use crate::report::view::View;
 
 /// How many of the slowest tests are listed, and how long a test takes to be one.
@@ -53,9 +55,13 @@ impl<'r> Human<'r> {
         }
     }
 
-    pub fn show(&mut self, event: &Event) -> io::Result<()> {
+    /// Takes an event; returns what is to be printed now.
+    pub fn show(&mut self, event: &Event) -> Option<String> {
         match event {
-            Event::TestFinished { test, verdict } => self.test_finished(*test, verdict),
+            Event::TestFinished { test, verdict } => {
+                self.test_finished(*test, verdict);
+                return self.immediate(*test, verdict);
+            }
             Event::Fixture { instance, what } => self.fixture(instance, what),
             Event::LeftBehind { by, leaks } => {
                 let owner = match by {
@@ -72,10 +78,37 @@ impl<'r> Human<'r> {
             ) => {
                 self.remarks.push(warning.clone());
             }
-            Event::RunFinished(summary) => return print(&self.report(summary)),
+            Event::RunFinished(summary) => return Some(self.report(summary)),
             _ => {}
         }
-        Ok(())
+        None
+    }
+
+    /// When a test with this verdict is shown with its output.
+    fn output_when(&self, verdict: &Verdict) -> OutputWhen {
+        let settings = self.view.settings;
+        match verdict.outcome.is_success() && verdict.flakiness().is_none() {
+            // Nothing is to be shown of a test that printed nothing.
+            true if verdict.output.is_empty() || settings.nocapture => OutputWhen::Never,
+            true => settings.success_output,
+            false => settings.failure_output,
+        }
+    }
+
+    fn immediate(&self, test: TestId, verdict: &Verdict) -> Option<String> {
+        if !self.output_when(verdict).is_immediate() || self.view.settings.ordered {
+            return None;
+        }
+        let mut page = Page::new(self.paint, columns());
+        self.block(&mut page, test, verdict);
+        Some(page.into_text())
+    }
+
+    fn block(&self, page: &mut Page, test: TestId, verdict: &Verdict) {
+        match verdict.flakiness() {
+            Some(flakiness) => failure::show_flaky(page, &self.view, test, verdict, flakiness),
+            None => failure::show(page, &self.view, test, verdict),
+        }
     }
 
     fn fixture(&mut self, instance: &FixtureInstance, what: &FixtureEvent) {
@@ -91,19 +124,19 @@ impl<'r> Human<'r> {
     }
 
     fn test_finished(&mut self, test: TestId, verdict: &Verdict) {
-        let is_shown = !verdict.outcome.is_success()
-            || verdict.flakiness().is_some()
-            || (self.view.settings.show_output && !verdict.output.is_empty());
-        if is_shown {
+        let is_bad = !verdict.outcome.is_success() || verdict.flakiness().is_some();
+        if is_bad || self.output_when(verdict).is_final() {
             self.verdicts.push((test, verdict.clone()));
         }
         self.leaks.add(&Owner::Test(test), &verdict.leaks);
         let Some(took) = verdict.took else { return };
-        if took >= SLOW || self.is_verbose() {
+        let durations = self.view.settings.durations;
+        if took >= SLOW || self.is_verbose() || durations.is_some() {
             self.slowest.push((took, test));
             let view = self.view;
             self.slowest.sort_by(|(a, one), (b, other)| b.cmp(a).then(view.compare(*one, *other)));
-            self.slowest.truncate(SLOWEST);
+            let most = durations.unwrap_or(SLOWEST);
+            self.slowest.truncate(if most == 0 { usize::MAX } else { most });
         }
     }
 
@@ -120,8 +153,10 @@ impl<'r> Human<'r> {
         self.failures(&mut page);
         self.leaks.show(&mut page, &view, view.settings.verbosity == Verbosity::Verbose);
         self.flaky(&mut page);
-        if !is_quiet {
+        if !is_quiet || view.settings.durations.is_some() {
             self.slowest(&mut page);
+        }
+        if !is_quiet {
             self.names_of_failures(&mut page);
             self.remarks(&mut page, summary);
         }
@@ -143,6 +178,7 @@ impl<'r> Human<'r> {
             .verdicts
             .iter()
             .filter(|(_, verdict)| verdict.flakiness().is_none())
+            .filter(|(_, verdict)| self.is_in_report(verdict))
             .partition(|(_, verdict)| verdict.outcome.is_success());
         for (heading, tests) in [("output of passed tests:", passed), ("failures:", failed)] {
             if !tests.is_empty() {
@@ -150,25 +186,38 @@ impl<'r> Human<'r> {
                 page.gap();
             }
             for (test, verdict) in tests {
-                failure::show(page, &self.view, *test, verdict);
+                self.block(page, *test, verdict);
             }
             page.gap();
         }
     }
 
+    /// With `--ordered`, nothing is shown before the end.
+    fn is_in_report(&self, verdict: &Verdict) -> bool {
+        let when = self.output_when(verdict);
+        when.is_final() || (when.is_immediate() && self.view.settings.ordered)
+    }
+
+    /// Flaky tests with their first failure, or by their names where that has been shown.
     fn flaky(&self, page: &mut Page) {
-        let flaky = |(test, verdict): &'_ (TestId, Verdict)| -> Option<_> {
-            Some((*test, verdict.flakiness()?))
+        let flaky = |(test, verdict): &'_ (TestId, Verdict)| {
+            Some((*test, verdict.clone(), verdict.flakiness()?))
         };
-        if self.verdicts.iter().any(|verdict| flaky(verdict).is_some()) {
-            page.line(&page.paint.strong("flaky:"));
-            page.gap();
+        let flaky: Vec<_> = self.verdicts.iter().filter_map(flaky).collect();
+        if flaky.is_empty() {
+            return;
         }
-        for (test, verdict) in &self.verdicts {
-            if let Some(flakiness) = verdict.flakiness() {
-                failure::show_flaky(page, &self.view, *test, verdict, flakiness);
+        page.line(&page.paint.strong("flaky:"));
+        for (test, verdict, flakiness) in flaky {
+            if self.is_in_report(&verdict) {
+                page.gap();
+                failure::show_flaky(page, &self.view, test, &verdict, flakiness);
+            } else {
+                let id = self.view.painted_id(test, page.paint);
+                page.line(&format!("  {id}: {}", messages::flakiness(flakiness, &verdict)));
             }
         }
+        page.gap();
     }
 
     fn slowest(&self, page: &mut Page) {
@@ -190,7 +239,8 @@ impl<'r> Human<'r> {
             !verdict.outcome.is_success() && verdict.outcome != Outcome::Blocked
         };
         let failed: Vec<_> = self.verdicts.iter().filter(is_failure).collect();
-        if failed.len() < 2 {
+        // One that has just been shown is not shown again.
+        if failed.is_empty() || (failed.len() == 1 && self.is_in_report(&failed[0].1)) {
             return;
         }
         page.line(&page.paint.strong("failed tests:"));
@@ -209,7 +259,11 @@ impl<'r> Human<'r> {
         let longest = longest.map(|longest| messages::longest(longest, summary));
         let doctests = |remark: &&Warning| !matches!(remark, Warning::DoctestsNotRun { .. });
         let remarks = self.remarks.iter().filter(doctests).map(messages::warning);
-        for remark in remarks.chain(longest) {
+        let backtraces = self.verdicts.iter().any(|(_, verdict)| {
+            memchr::memmem::find(verdict.output.printed(), HINT.as_bytes()).is_some()
+        });
+        let backtraces = backtraces.then(|| messages::BACKTRACES.to_owned());
+        for remark in backtraces.into_iter().chain(remarks).chain(longest) {
             page.line(&page.paint.faint(&remark));
         }
         if self.is_verbose() {
