@@ -96,7 +96,7 @@ fn what_fails_beside_others_and_passes_alone_is_told_apart() {
     let ran = package.partest().args("-- a_ z_").run().exits(0);
     let words = [
         "ORDER DEPENDENT shop::tests::z_minds_its_company: failed beside 1 other test, passed alone",
-        "  | somebody was here",
+        "    somebody was here\n",
         "  rerun: cargo partest -p shop --lib -- --exact tests::z_minds_its_company",
         "  rerun with others: cargo partest -j0 -p shop --lib",
         "2 passed, 1 order dependent",

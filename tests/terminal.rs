@@ -239,7 +239,7 @@ fn a_terminal_may_have_any_size_and_change_it() {
 fn long_lines_of_output_keep_their_margin() {
     let test = "#[test] fn prints() { println!(\"{}\", \"x\".repeat(100)); panic!(\"{}\", \"y\".repeat(100)) }";
     for columns in [40, 60, 80] {
-        let script = format!("stty cols {columns}; \"$0\" partest; echo \"code $?\"");
+        let script = format!("stty rows 24 cols {columns}; \"$0\" partest; echo \"code $?\"");
         let person = Person::runs_tests(test, &script);
         person.sees("code 100");
         let screen = person.ends();

@@ -38,9 +38,11 @@ pub fn what_runs(tests: usize, binaries: usize, slots: usize) -> String {
     format!("{} of {} in {}", count(tests, "test"), count(binaries, "binary"), count(slots, "slot"))
 }
 
+/// What takes less than this takes no time for the eye.
+pub const NOTICEABLE: Duration = Duration::from_millis(10);
+
 /// ` (1.25 s)`; nothing for what took no time that anybody would notice.
 pub fn in_brackets(took: Duration) -> String {
-    const NOTICEABLE: Duration = Duration::from_millis(10);
     if took < NOTICEABLE { String::new() } else { format!(" ({})", brief(took)) }
 }
 

@@ -131,7 +131,8 @@ impl<'r> Human<'r> {
         self.leaks.add(&Owner::Test(test), &verdict.leaks);
         let Some(took) = verdict.took else { return };
         let durations = self.view.settings.durations;
-        if took >= SLOW || self.is_verbose() || durations.is_some() {
+        let is_noticed = took >= SLOW || (self.is_verbose() && took >= messages::NOTICEABLE);
+        if is_noticed || durations.is_some() {
             self.slowest.push((took, test));
             let view = self.view;
             self.slowest.sort_by(|(a, one), (b, other)| b.cmp(a).then(view.compare(*one, *other)));
@@ -149,6 +150,10 @@ impl<'r> Human<'r> {
         let mut page = Page::new(self.paint, columns());
         self.verdicts.sort_by(|(a, _), (b, _)| view.compare(*a, *b));
         let is_quiet = is_quiet(view.settings);
+        // In a terminal, it follows the lines of progress.
+        if page.columns.is_some() && !self.verdicts.is_empty() {
+            page.line("");
+        }
         self.fixtures(&mut page);
         self.failures(&mut page);
         self.leaks.show(&mut page, &view, view.settings.verbosity == Verbosity::Verbose);
