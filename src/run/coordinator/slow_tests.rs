@@ -4,9 +4,11 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use super::timers::TICK;
 use crate::model::test::TestId;
 use crate::process::clock;
+
+/// How often reports get a tick, and how precisely slow tests are detected.
+pub(super) const TICK: Duration = Duration::from_millis(100);
 
 /// The threshold of tests that are never slow.
 const NEVER: Duration = Duration::MAX;

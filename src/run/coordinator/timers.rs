@@ -1,16 +1,14 @@
 //! The coordinator's timers: the next deadline is always known, and the coordinator sleeps until
 //! then or until a message arrives.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use super::slow_tests::TICK;
 use super::state::{Next, Run};
 use crate::model::event::Event;
 use crate::model::warning::Warning;
 use crate::process::clock;
 use crate::process::event::ForwardedSignal;
-
-/// How often reports get a tick, and how precisely slow tests are detected.
-pub(super) const TICK: Duration = Duration::from_millis(100);
 
 impl Run<'_> {
     /// Waits for one message or the next timer, and handles it.
