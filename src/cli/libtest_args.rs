@@ -2,7 +2,7 @@
 
 use clap::Parser;
 
-use super::args::When;
+use super::output_args::When;
 
 /// libtest's own flags, after `--`.
 #[derive(Debug, Default, Parser)]

@@ -5,4 +5,5 @@ pub mod cargo_config;
 pub mod command_line;
 mod hints;
 pub mod libtest_args;
+pub mod output_args;
 pub mod settings;

@@ -3,12 +3,10 @@
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use super::args::{
-    self, Args, CargoArgs, FlakyArg, Jobs, LeaksArg, MessageFormat, NoTests, OutputWhen, PolicyArg,
-    StatusLevel, When,
-};
+use super::args::{self, Args, CargoArgs, FlakyArg, Jobs, LeaksArg, NoTests, PolicyArg};
 use super::cargo_config::CargoConfig;
 use super::command_line;
+use super::output_args::{MessageFormat, OutputArgs, OutputWhen, StatusLevel, When};
 use crate::config::keys::{Flaky, Kind};
 use crate::config::policy::PolicyOverride;
 use crate::model::leak::LeakAction;
@@ -244,7 +242,7 @@ fn policy_override(running: &args::RunArgs) -> PolicyOverride {
     }
 }
 
-fn verbosity(output: &args::OutputArgs, quiet_libtest: bool) -> Verbosity {
+fn verbosity(output: &OutputArgs, quiet_libtest: bool) -> Verbosity {
     if output.quiet || quiet_libtest || is_true("CARGO_TERM_QUIET") {
         Verbosity::Quiet
     } else if output.verbose > 0 || is_true("CARGO_TERM_VERBOSE") {
@@ -254,7 +252,7 @@ fn verbosity(output: &args::OutputArgs, quiet_libtest: bool) -> Verbosity {
     }
 }
 
-fn status_level(output: &args::OutputArgs, verbosity: Verbosity) -> StatusLevel {
+fn status_level(output: &OutputArgs, verbosity: Verbosity) -> StatusLevel {
     output.status_level.unwrap_or(match verbosity {
         Verbosity::Quiet => StatusLevel::None,
         Verbosity::Normal => StatusLevel::Slow,

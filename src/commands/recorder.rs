@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 use super::project::Project;
-use crate::cli::args::MessageFormat;
+use crate::cli::output_args::MessageFormat;
 use crate::discovery::doctests;
 use crate::leaks::baseline::Comparison;
 use crate::model::event::Event;

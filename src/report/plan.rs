@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::messages::count;
-use crate::cli::args::MessageFormat;
+use crate::cli::output_args::MessageFormat;
 use crate::config::keys::{Recycle, Threads};
 use crate::config::policy::FixtureName;
 use crate::discovery::filter::Choice;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::messages;
-use crate::cli::args::{MessageFormat, StatusLevel};
+use crate::cli::output_args::{MessageFormat, StatusLevel};
 use crate::cli::settings::{Settings, Verbosity};
 use crate::model::duration::brief;
 use crate::model::event::{Event, FixtureEvent, SlotStatus};

@@ -8,7 +8,7 @@ use super::messages;
 use super::progress::Progress;
 use super::text::{print, unless_closed};
 use super::view::View;
-use crate::cli::args::MessageFormat;
+use crate::cli::output_args::MessageFormat;
 use crate::error::Result;
 use crate::model::event::Event;
 use crate::process::stderr::write_line_over_progress;

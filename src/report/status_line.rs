@@ -1,6 +1,6 @@
 //! The line of a test that has finished, among the progress on stderr.
 
-use crate::cli::args::StatusLevel;
+use crate::cli::output_args::StatusLevel;
 use crate::model::outcome::Outcome;
 use crate::model::verdict::Verdict;
 use crate::report::messages;

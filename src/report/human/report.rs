@@ -4,7 +4,7 @@
 use std::io::{self, IsTerminal};
 use std::time::Duration;
 
-use crate::cli::args::OutputWhen;
+use crate::cli::output_args::OutputWhen;
 use crate::cli::settings::Verbosity;
 use crate::model::duration::brief;
 use crate::model::event::{Event, FixtureEvent, LeakedBy};
