@@ -46,8 +46,10 @@ fn in_two_lines(page: &mut Page, indent: &str, left: &str, right: &str) {
     let is_marked = !page.paint.0 && (left.len() > SHORT / 2 || right.len() > SHORT / 2);
     for (side, name, words) in [(Side::Left, "left", &old), (Side::Right, "right", &new)] {
         let value = painted(page, side, words, &ops);
-        page.behind(&format!("{indent}{name:>5}: "), &value);
-        if is_marked {
+        let margin = format!("{indent}{name:>5}: ");
+        let width = console::measure_text_width(&value);
+        page.behind(&margin, &value);
+        if is_marked && page.room(&margin).is_none_or(|room| width <= room) {
             page.line(&format!("{indent}       {}", marks(side, words, &ops)));
         }
     }

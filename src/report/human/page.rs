@@ -33,19 +33,25 @@ impl Page {
         }
     }
 
-    /// A line behind a margin, which its continuations have too.
-    pub fn behind(&mut self, margin: &str, line: &str) {
+    /// How many columns there are behind a margin; none where lines stay whole.
+    pub fn room(&self, margin: &str) -> Option<usize> {
         /// A terminal that is narrower than this wraps better by itself.
         const LEAST: usize = 20;
-        let margin_width = console::measure_text_width(margin);
-        let room = self.columns.map(|columns| columns.saturating_sub(margin_width));
-        match room.filter(|room| *room >= LEAST) {
-            Some(room) => {
-                for part in wrapped(line, room) {
-                    self.line(&format!("{margin}{part}"));
-                }
-            }
-            None => self.line(&format!("{margin}{line}")),
+        let margin = console::measure_text_width(margin);
+        let room = self.columns.map(|columns| columns.saturating_sub(margin));
+        room.filter(|room| *room >= LEAST)
+    }
+
+    /// A line behind a margin, whose bar its continuations have too.
+    pub fn behind(&mut self, margin: &str, line: &str) {
+        let Some(room) = self.room(margin) else {
+            return self.line(&format!("{margin}{line}"));
+        };
+        let continued = console::strip_ansi_codes(margin).replace(|c: char| c != '|', " ");
+        let continued = self.paint.faint(&continued);
+        for (at, part) in wrapped(line, room).iter().enumerate() {
+            let margin = if at == 0 { margin } else { &continued };
+            self.line(&format!("{margin}{part}"));
         }
     }
 
@@ -91,17 +97,29 @@ fn wrapped(line: &str, columns: usize) -> Vec<String> {
             let character: &str = character.encode_utf8(&mut buffer);
             let wide = console::measure_text_width(character);
             if width + wide > columns {
+                let word = parts.last_mut().map(take_word).unwrap_or_default();
                 if !style.is_empty() {
                     push(&mut parts, "\x1b[0m");
                 }
-                parts.push(style.clone());
-                width = 0;
+                width = console::measure_text_width(&word);
+                parts.push(format!("{style}{word}"));
             }
             push(&mut parts, character);
             width += wide;
         }
     }
     parts
+}
+
+/// Takes the word off that the next part begins with; empty where it would be a long one.
+fn take_word(part: &mut String) -> String {
+    const LONG: usize = 20;
+    match part.rfind(' ') {
+        Some(space) if part.len() - space <= LONG && !part[space..].contains('\x1b') => {
+            part.split_off(space + 1)
+        }
+        _ => String::new(),
+    }
 }
 
 fn push(parts: &mut [String], text: &str) {
@@ -118,7 +136,16 @@ mod tests {
     fn a_long_line_is_continued_behind_its_margin() {
         let mut page = Page::new(Paint(false), Some(32));
         page.behind("  | ", "0123456789 0123456789 0123456789");
-        assert_eq!(page.into_text(), "  | 0123456789 0123456789 012345\n  | 6789\n");
+        page.behind("  | ", &"0123456789".repeat(3));
+        let expected =
+            "  | 0123456789 0123456789\n  | 0123456789\n  | 0123456789012345678901234567\n  | 89\n";
+        assert_eq!(page.into_text(), expected);
+        let mut page = Page::new(Paint(false), Some(32));
+        page.behind("  > 7 | ", &"x".repeat(30));
+        page.behind(" left: ", &"x".repeat(30));
+        let expected =
+            format!("  > 7 | {0}\n      | xxxxxx\n left: {0}x\n       xxxxx\n", "x".repeat(24));
+        assert_eq!(page.into_text(), expected);
     }
 
     #[test]

@@ -58,22 +58,42 @@ pub fn show(page: &mut Page, place: &Place<'_>, root: &Path, built: Option<Syste
         let is_it = number == place.line;
         let mark = if is_it { page.paint.bad(">") } else { " ".to_owned() };
         let margin = page.paint.faint(&format!("{number:>digits$} |"));
-        let line = line.replace('\t', "    ");
+        let margin = format!("  {mark} {margin} ");
+        let caret = caret(line, place.column).filter(|_| is_it);
+        let (line, caret) = fitted(&line.replace('\t', "    "), caret, page.room(&margin));
         let line = if is_it { page.paint.strong(&line) } else { line };
-        page.behind(&format!("  {mark} {margin} "), &line);
-        if is_it && let Some(caret) = caret(lines[number - 1], place.column) {
+        page.line(&format!("{margin}{line}"));
+        if let Some(caret) = caret {
             let margin = page.paint.faint(&format!("{:digits$} |", ""));
-            page.line(&format!("    {margin} {}", page.paint.bad(&caret)));
+            let caret = page.paint.bad(&format!("{}^", " ".repeat(caret)));
+            page.line(&format!("    {margin} {caret}"));
         }
     }
     page.gap();
 }
 
-/// A caret below the column, where it is not that of the line's first word.
-fn caret(line: &str, column: usize) -> Option<String> {
+/// Where a caret stands below the column, if that is not the line's first word.
+fn caret(line: &str, column: usize) -> Option<usize> {
     let before: String = line.chars().take(column.checked_sub(1)?).collect();
     let width = console::measure_text_width(&before.replace('\t', "    "));
-    (!before.trim().is_empty()).then(|| format!("{}^", " ".repeat(width)))
+    (!before.trim().is_empty()).then_some(width)
+}
+
+/// The part of a line that fits, with the caret in it.
+fn fitted(line: &str, caret: Option<usize>, room: Option<usize>) -> (String, Option<usize>) {
+    let Some(room) = room.filter(|room| console::measure_text_width(line) > *room) else {
+        return (line.to_owned(), caret);
+    };
+    let cut = |text: &str| console::truncate_str(text, room, "…").into_owned();
+    match caret.filter(|caret| *caret + 1 >= room) {
+        None => (cut(line), caret),
+        Some(caret) => {
+            let left_out = caret - room / 2;
+            // Columns and characters are nearly always the same in source code.
+            let rest: String = line.chars().skip(left_out).collect();
+            (cut(&format!("…{rest}")), Some(caret - left_out + 1))
+        }
+    }
 }
 
 #[cfg(test)]
@@ -96,6 +116,17 @@ mod tests {
         assert_eq!(shown(root.path(), "a.rs:4:7", built), expected);
         let first = shown(root.path(), "a.rs:1:1", built);
         assert!(first.starts_with("  > 1 | 1\n    2 | 2\n"), "{first}");
+    }
+
+    #[test]
+    fn a_long_line_is_cut_around_the_caret() {
+        let line = format!("{}b.unwrap(){}", "a".repeat(50), "c".repeat(50));
+        let (cut, _) = fitted(&line, None, Some(30));
+        assert_eq!(cut, format!("{}…", "a".repeat(29)));
+        let (cut, caret) = fitted(&line, Some(52), Some(30));
+        assert_eq!(cut.chars().nth(caret.unwrap()), Some('u'), "{cut}");
+        assert!(cut.starts_with('…') && cut.ends_with('…') && cut.chars().count() == 30, "{cut}");
+        assert_eq!(fitted("short", Some(1), Some(30)), ("short".to_owned(), Some(1)));
     }
 
     #[test]
