@@ -14,8 +14,10 @@ pub struct Binary {
     /// The index of its package in the workspace.
     pub package: usize,
     pub package_name: String,
-    /// The crate name of its target, with which the ids of its tests begin.
+    /// The crate name of its target.
     pub name: String,
+    /// What the ids of its tests begin with: its name, or the package and its name.
+    pub prefix: String,
     /// The name of its target.
     pub target: String,
     /// The kind of its target: `lib`, `bin`, `test`, …
@@ -43,6 +45,7 @@ impl Binary {
             package: 0,
             package_name: name.into(),
             name: name.into(),
+            prefix: name.into(),
             target: name.into(),
             kind: "lib",
             executable: "/nowhere".into(),
@@ -80,9 +83,34 @@ impl Binary {
         format!("{}/{}/{}", self.package_name, self.kind, self.target)
     }
 
-    /// The id of one of its tests: `api::auth::rejects`.
+    /// The id of one of its tests: `api::auth::rejects`, or `web::api::auth::rejects` where another
+    /// package has a target of that name too.
     pub fn id(&self, test: &str) -> String {
-        format!("{}::{test}", self.name)
+        format!("{}::{test}", self.prefix)
+    }
+
+    /// What an id of its tests may begin with: the prefix, and the name alone, which is how keys
+    /// of a package's own manifest say it.
+    pub fn prefixes(&self) -> impl Iterator<Item = &str> {
+        let name = (self.name != self.prefix).then_some(self.name.as_str());
+        [self.prefix.as_str()].into_iter().chain(name)
+    }
+
+    /// The name of the test that has this id, if it is one of this binary.
+    pub fn test_name<'i>(&self, id: &'i str) -> Option<&'i str> {
+        self.prefixes().find_map(|prefix| id.strip_prefix(prefix)?.strip_prefix("::"))
+    }
+
+    /// All ways to write one of its ids.
+    pub fn spellings(&self, id: &str) -> Vec<String> {
+        let below = id.strip_prefix(&*self.prefix).unwrap_or_default();
+        self.prefixes().map(|prefix| format!("{prefix}{below}")).collect()
+    }
+
+    /// The id of a node of its module tree that is given with the name alone.
+    pub fn node_id(&self, node: &str) -> String {
+        let below = node.strip_prefix(&*self.name).unwrap_or_default();
+        format!("{}{below}", self.prefix)
     }
 
     /// The command that starts the binary, through its runner if there is one.

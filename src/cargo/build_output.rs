@@ -144,6 +144,7 @@ impl BuildOutput {
             package: index,
             package_name: package.cargo.name.to_string(),
             name: crate_name(&target.name),
+            prefix: workspace.id_prefix(index, target),
             target: target.name.clone(),
             kind: kind_name(&kind),
             stamp: Stamp::of(&executable),

@@ -4,14 +4,14 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use cargo_metadata::{Metadata, PackageId, TargetKind};
+use cargo_metadata::{Metadata, PackageId, Target, TargetKind};
 use toml::de::DeTable;
 
 use super::{command, metadata_cache};
 use crate::cli::args::CargoArgs;
 use crate::cli::settings::Settings;
 use crate::config::diagnostic::{Diagnostic, Source};
-use crate::config::policy::{PackagePolicy, Policy};
+use crate::config::policy::{PackagePolicy, Policy, QualifiedTarget};
 use crate::config::schema::{self, Config, Table};
 use crate::error::{Error, Result};
 use crate::model::warning::Warning;
@@ -71,6 +71,25 @@ impl Workspace {
         Ok(())
     }
 
+    /// What the ids of a target's tests begin with: its crate name, or the package's name and that
+    /// one where another package has a test target of the same name. The whole workspace counts
+    /// and not only what this run builds, so that a test has one id in all runs.
+    pub fn id_prefix(&self, package: usize, target: &Target) -> String {
+        let name = crate_name(&target.name);
+        // Targets that `cargo test` builds only when a flag asks for them yield to the others.
+        let is_rival = |other: &Target| {
+            (other.test || !target.test)
+                && !other.kind.contains(&TargetKind::CustomBuild)
+                && other.name.len() == name.len()
+                && crate_name(&other.name) == name
+        };
+        let mut others = self.packages.iter().enumerate().filter(|(at, _)| *at != package);
+        match others.any(|(_, other)| other.cargo.targets.iter().any(is_rival)) {
+            true => format!("{}::{name}", self.packages[package].cargo.name),
+            false => name,
+        }
+    }
+
     /// Reads the configuration in all manifests.
     pub fn policy(&self, settings: &Settings, diagnostics: &mut Vec<Diagnostic>) -> Result<Policy> {
         let root = self.packages.iter().find(|p| p.manifest_path() == self.root_manifest);
@@ -78,9 +97,11 @@ impl Workspace {
             Some(package) => package.manifest.clone(),
             None => read(&self.root_manifest)?,
         };
-        let policy = Policy {
+        let mut policy = Policy {
             workspace: read_config(&root, Table::Workspace, diagnostics),
-            packages: self.packages.iter().map(|package| package.policy(diagnostics)).collect(),
+            packages: (0..self.packages.len())
+                .map(|at| self.package_policy(at, diagnostics))
+                .collect(),
             command_line: settings.policy,
             timeout: settings.timeout,
             retries: settings.retries,
@@ -88,7 +109,24 @@ impl Workspace {
             leaks: settings.leaks,
         };
         policy.check(diagnostics);
+        policy.resolve_qualified_keys();
         Ok(policy)
+    }
+
+    fn package_policy(&self, index: usize, diagnostics: &mut Vec<Diagnostic>) -> PackagePolicy {
+        let package = &self.packages[index];
+        let qualified = |target: &Target| {
+            let (prefix, name) = (self.id_prefix(index, target), crate_name(&target.name));
+            (prefix != name).then_some(QualifiedTarget { prefix, name })
+        };
+        PackagePolicy {
+            name: package.cargo.name.to_string(),
+            config: read_config(&package.manifest, Table::Package, diagnostics),
+            uses_serial_test: package.cargo.dependencies.iter().any(|d| d.name == "serial_test"),
+            crate_names: package.crate_names(),
+            qualified: package.cargo.targets.iter().filter_map(qualified).collect(),
+            resolved: Vec::new(),
+        }
     }
 }
 
@@ -132,15 +170,6 @@ impl Package {
     /// Whether `cargo test` would try to run doctests of its library.
     pub fn may_have_doctests(&self) -> bool {
         self.cargo.targets.iter().any(|target| target.doctest)
-    }
-
-    fn policy(&self, diagnostics: &mut Vec<Diagnostic>) -> PackagePolicy {
-        PackagePolicy {
-            name: self.cargo.name.to_string(),
-            config: read_config(&self.manifest, Table::Package, diagnostics),
-            uses_serial_test: self.cargo.dependencies.iter().any(|d| d.name == "serial_test"),
-            crate_names: self.crate_names(),
-        }
     }
 }
 

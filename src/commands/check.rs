@@ -4,6 +4,7 @@ use crate::cli::settings::Settings;
 use crate::config::diagnostic::{Diagnostic, Severity};
 use crate::config::policy::Policy;
 use crate::discovery::inventory::Inventory;
+use crate::discovery::listing::Listing;
 use crate::error::{Error, Result};
 use crate::fixture::test_fixture;
 use crate::process::stderr::write_line;
@@ -17,13 +18,18 @@ fn errors_in(diagnostics: &[Diagnostic]) -> usize {
 pub fn check_paths(settings: &Settings, policy: &Policy, inventory: &Inventory) -> Result<()> {
     let mut diagnostics = Vec::new();
     test_fixture::check_tests(policy, inventory, &mut diagnostics);
-    for package in 0..policy.packages.len() {
-        if policy.packages[package].config.modules.is_empty() {
+    for package in (0..policy.packages.len()).map(Some).chain([None]) {
+        let config = package.map_or(&policy.workspace, |index| &policy.packages[index].config);
+        if config.modules.is_empty() {
             continue;
         }
-        let own = inventory.listings.iter().filter(|l| l.binary.package == package);
-        let ids: Vec<String> =
-            own.flat_map(|l| l.tests.iter().map(|test| l.binary.id(&test.name))).collect();
+        let listings = inventory.listings.iter();
+        let own = listings.filter(|l| package.is_none_or(|package| package == l.binary.package));
+        let all_ids = |listing: &Listing| {
+            let ids = listing.tests.iter().map(|test| listing.binary.id(&test.name));
+            ids.flat_map(|id| listing.binary.spellings(&id)).collect::<Vec<_>>()
+        };
+        let ids: Vec<String> = own.flat_map(all_ids).collect();
         policy.check_paths(package, &ids, &mut diagnostics);
     }
     for diagnostic in &diagnostics {

@@ -87,10 +87,8 @@ fn context<'r>(session: &Session<'r>, interrupts: &'r Interrupts) -> Result<Cont
     let Session { project, grouped, slots, .. } = session;
     let Project { settings, workspace, policy, inventory } = *project;
     let root = workspace.root();
-    let baseline = match settings.write_baseline {
-        true => Baseline::default(),
-        false => Baseline::load(&baseline::path(&root))?,
-    };
+    let mut baseline = Baseline::load(&baseline::path(&root))?;
+    baseline.is_rewritten = settings.write_baseline;
     let fixtures = definition::resolve(&grouped.fixtures, policy, inventory, &root);
     let config = RunConfig {
         run_id: &settings.run_id,
@@ -173,7 +171,7 @@ fn report_baseline(
     reports: &mut Reports<'_>,
 ) {
     let warning = match settings.write_baseline {
-        true => Some(comparison.save(&context.config.root)),
+        true => Some(comparison.save(&context.config.root, &context.config.baseline)),
         // Without the agent, leaks go undetected.
         false => (context.services.agent.as_ref())
             .and_then(|_| comparison.outdated(&context.config.baseline)),

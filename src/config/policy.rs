@@ -5,6 +5,7 @@
 //! policy of the node above it.
 
 mod check;
+mod qualified;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,6 +19,8 @@ use crate::config::keys::{Flaky, Keys, Kind, Locks, Recycle, RetryKeys, Threads}
 use crate::config::leak_rules::LeakRules;
 use crate::config::value::At;
 use crate::model::leak::LeakAction;
+
+pub use qualified::QualifiedTarget;
 
 /// What the command line says about policies, over what the metadata says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -109,6 +112,17 @@ pub struct PackagePolicy {
     pub uses_serial_test: bool,
     /// The crate names of all its targets, one of which each module path starts with.
     pub crate_names: Vec<String>,
+    /// Those of its targets that share their name with one of another package.
+    pub qualified: Vec<QualifiedTarget>,
+    /// Keys that name one of these with the package, without the package.
+    pub resolved: Vec<(At<String>, Keys)>,
+}
+
+impl PackagePolicy {
+    /// All keys of modules that are meant for this package alone.
+    fn modules(&self) -> impl Iterator<Item = &(At<String>, Keys)> {
+        self.config.modules.iter().chain(&self.resolved)
+    }
 }
 
 /// Whether `path` is `node` or below it.
@@ -333,18 +347,31 @@ impl Policy {
         }
     }
 
+    /// The keys of modules that may cover tests of this package, its own first.
+    fn modules<'p>(
+        &'p self,
+        package: Option<&'p PackagePolicy>,
+    ) -> impl Iterator<Item = &'p (At<String>, Keys)> {
+        package.into_iter().flat_map(PackagePolicy::modules).chain(&self.workspace.modules)
+    }
+
+    /// The paths of all keys that may cover tests of this package.
+    pub fn paths(&self, package: usize) -> impl Iterator<Item = &str> {
+        self.modules(self.packages.get(package)).map(|(path, _)| path.value.as_str())
+    }
+
     /// The keys that cover a test, highest precedence first: modules by length of their path, then
     /// the top level of the package, then that of the workspace.
     fn chain(&self, package: usize, id: &str) -> Vec<(Option<&str>, &Keys)> {
-        let package = self.packages.get(package).map(|p| &p.config);
-        let modules = package.into_iter().chain([&self.workspace]).flat_map(|d| &d.modules);
-        let mut chain: Vec<(Option<&str>, &Keys)> = modules
+        let package = self.packages.get(package);
+        let mut chain: Vec<(Option<&str>, &Keys)> = self
+            .modules(package)
             .filter(|(path, _)| covers(&path.value, id))
             .map(|(path, keys)| (Some(path.value.as_str()), keys))
             .collect();
         // The sort is stable: of two paths of the same length the package's stays first.
         chain.sort_by_key(|(path, _)| std::cmp::Reverse(path.map_or(0, str::len)));
-        chain.extend(package.map(|d| (None, &d.keys)));
+        chain.extend(package.map(|package| (None, &package.config.keys)));
         chain.push((None, &self.workspace.keys));
         chain
     }

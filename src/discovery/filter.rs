@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::inventory::Inventory;
 use super::listing::Listing;
 use super::test_list::Test;
+use crate::cargo::binary::Binary;
 use crate::cli::settings::{IgnoredTests, TestFilter};
 use crate::config::policy::Policy;
 
@@ -34,12 +35,11 @@ pub fn choose(
         let is_fixture = |test: &Test| {
             let is_it = |(package, id): &(Option<usize>, &str)| {
                 package.is_none_or(|package| package == binary.package)
-                    && id.strip_prefix(&*binary.name).and_then(|rest| rest.strip_prefix("::"))
-                        == Some(&test.name)
+                    && binary.test_name(id) == Some(&test.name)
             };
             fixtures.iter().any(is_it)
         };
-        let choice = |test: &Test| match choose_one(filter, &binary.name, test) {
+        let choice = |test: &Test| match choose_one(filter, binary, test) {
             Choice::Run if !fixtures.is_empty() && is_fixture(test) => Choice::Ignore,
             choice => choice,
         };
@@ -48,7 +48,7 @@ pub fn choose(
     listings.map(|place| of_listing(&inventory.listings[place])).collect()
 }
 
-fn choose_one(filter: &TestFilter, binary: &str, test: &Test) -> Choice {
+fn choose_one(filter: &TestFilter, binary: &Binary, test: &Test) -> Choice {
     let matches = |text: &String| matches(text, filter.exact, binary, &test.name);
     let is_wanted = filter.filters.is_empty() || filter.filters.iter().any(matches);
     if !is_wanted || filter.skip.iter().any(matches) {
@@ -62,12 +62,17 @@ fn choose_one(filter: &TestFilter, binary: &str, test: &Test) -> Choice {
 }
 
 /// A filter matches part of a name (all of it with `--exact`), as in libtest, or the beginning of an
-/// id, which starts with the name of the binary: `api::auth`.
-fn matches(filter: &str, exact: bool, binary: &str, name: &str) -> bool {
-    let of_id = filter.strip_prefix(binary).and_then(|rest| rest.strip_prefix("::"));
+/// id: `api::auth`, or `web::api::auth`.
+fn matches(filter: &str, exact: bool, binary: &Binary, name: &str) -> bool {
+    let of_id = binary.test_name(filter);
     match exact {
         true => name == filter || of_id == Some(name),
-        false => name.contains(filter) || of_id.is_some_and(|rest| name.starts_with(rest)),
+        false => {
+            name.contains(filter)
+                || of_id.is_some_and(|rest| name.starts_with(rest))
+                // `web::` is the beginning of `web::api::auth` too.
+                || (filter.contains("::") && binary.prefix.starts_with(filter))
+        }
     }
 }
 
@@ -91,11 +96,27 @@ mod tests {
             ("web::auth", false, false),
         ];
         for (filter, exact, expected) in table {
-            assert_eq!(
-                matches(filter, exact, "api", "auth::rejects"),
-                expected,
-                "{filter} {exact}"
-            );
+            let api = Binary::example("api");
+            assert_eq!(matches(filter, exact, &api, "auth::rejects"), expected, "{filter} {exact}");
+        }
+    }
+
+    #[test]
+    fn ids_that_begin_with_the_package_match_with_and_without_it() {
+        let table = [
+            ("web::api::auth", false, true),
+            ("web::api::auth::rejects", true, true),
+            ("api::auth::rejects", true, true),
+            ("web::", false, true),
+            ("web::ap", false, true),
+            ("web", false, false),
+            ("web::api", true, false),
+            ("shop::api::auth", false, false),
+        ];
+        let mut api = Binary::example("api");
+        api.prefix = "web::api".into();
+        for (filter, exact, expected) in table {
+            assert_eq!(matches(filter, exact, &api, "auth::rejects"), expected, "{filter} {exact}");
         }
     }
 
@@ -110,8 +131,9 @@ mod tests {
         for (ignored, of_ignored, of_other) in table {
             let filter = TestFilter { filters: vec![], skip: vec![], exact: false, ignored };
             let test = |is_ignored| Test { name: "a".into(), is_ignored };
-            assert_eq!(choose_one(&filter, "api", &test(true)), of_ignored);
-            assert_eq!(choose_one(&filter, "api", &test(false)), of_other);
+            let api = Binary::example("api");
+            assert_eq!(choose_one(&filter, &api, &test(true)), of_ignored);
+            assert_eq!(choose_one(&filter, &api, &test(false)), of_other);
         }
     }
 }

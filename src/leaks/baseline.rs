@@ -20,8 +20,9 @@ use crate::model::warning::Warning;
 pub const FILE: &str = "partest-baseline.toml";
 
 const HEAD: &str = "\
-# Leaks that were there when this file was written; `cargo partest --write-baseline` writes it
-# anew. They are allowed, all others follow the policy. `*` in `what` stands for any text.
+# Leaks that were there when this file was written. `cargo partest --write-baseline` replaces those
+# of the tests that it runs. They are allowed, all others follow the policy. `*` in `what` stands
+# for any text.
 
 ";
 
@@ -45,6 +46,8 @@ struct Entries {
 #[derive(Debug, Default)]
 pub struct Baseline {
     entries: Vec<(Entry, AtomicBool)>,
+    /// Whether this run records the leaks of its tests: then it allows none, to see all of them.
+    pub is_rewritten: bool,
 }
 
 pub fn path(root: &Path) -> PathBuf {
@@ -66,19 +69,19 @@ impl Baseline {
             Error::Metadata(format!("cannot read `{}`: {error}", path.display()))
         })?;
         let entries = entries.leak.into_iter().map(|entry| (entry, AtomicBool::new(false)));
-        Ok(Baseline { entries: entries.collect() })
+        Ok(Baseline { entries: entries.collect(), is_rewritten: false })
     }
 
-    /// Whether this leak was there already.
-    pub fn allows(&self, package: &str, test: &str, kind: LeakKind, what: &str) -> bool {
+    /// Whether this leak was there already; `tests` are the spellings of its owner's id.
+    pub fn allows(&self, package: &str, tests: &[String], kind: LeakKind, what: &str) -> bool {
         let is_it = |entry: &Entry| {
             entry.package == package
-                && entry.test == test
+                && tests.contains(&entry.test)
                 && entry.kind == kind.as_str()
                 && WildMatch::new(&entry.what).matches(what)
         };
         let mut found = self.entries.iter().filter(|(entry, _)| is_it(entry)).peekable();
-        let allows = found.peek().is_some();
+        let allows = found.peek().is_some() && !self.is_rewritten;
         found.for_each(|(_, was_seen)| was_seen.store(true, Ordering::Relaxed));
         allows
     }
@@ -101,10 +104,10 @@ pub fn write(path: &Path, entries: BTreeSet<Entry>) -> std::io::Result<()> {
     Ok(())
 }
 
-/// The leaks of this run, to be held against the baseline.
+/// The leaks of this run, to be compared with the baseline.
 pub struct Comparison {
     leaks: BTreeSet<Entry>,
-    /// Package and id of every test that ran to its end; nobody asks without a baseline.
+    /// Package and id of every test that ran to its end, if there is a baseline.
     ran: BTreeSet<(String, String)>,
     has_baseline: bool,
 }
@@ -129,15 +132,24 @@ impl Comparison {
             what: leak.what.clone(),
         }));
         if verdict.outcome == Outcome::Passed {
-            self.ran.insert((package, id));
+            let spellings = listing.binary.spellings(&id).into_iter();
+            self.ran.extend(spellings.map(|id| (package.clone(), id)));
         }
     }
 
-    /// Writes the leaks of this run as the new baseline.
-    pub fn save(self, root: &Path) -> Warning {
+    /// Writes the leaks of this run to the baseline, in place of those that it had of the same
+    /// tests. A test that did not pass may not have come to all of its leaks: it keeps the former
+    /// ones too.
+    pub fn save(self, root: &Path, former: &Baseline) -> Warning {
         let (path, leaks) = (self::path(root), self.leaks.len());
-        match write(&path, self.leaks) {
-            Ok(()) => Warning::BaselineWritten { path, leaks },
+        let did_run =
+            |entry: &Entry| self.ran.contains(&(entry.package.clone(), entry.test.clone()));
+        let former = former.entries.iter().map(|(entry, _)| entry);
+        let mut all = self.leaks.clone();
+        all.extend(former.filter(|entry| !did_run(entry)).cloned());
+        let kept = all.len() - leaks;
+        match write(&path, all) {
+            Ok(()) => Warning::BaselineWritten { path, leaks, kept },
             Err(error) => Warning::StateFileNotWritten { path, why: error.to_string() },
         }
     }
@@ -170,9 +182,10 @@ mod tests {
         let entries = [entry("web::a", "pool-*"), entry("web::b", "x"), entry("web::c", "x")];
         write(&path, entries.into_iter().collect()).unwrap();
         let baseline = Baseline::load(&path).unwrap();
-        assert!(baseline.allows("web", "web::a", LeakKind::Thread, "pool-reaper"));
-        assert!(!baseline.allows("web", "web::a", LeakKind::Process, "pool-reaper"));
-        assert!(!baseline.allows("other", "web::a", LeakKind::Thread, "pool-reaper"));
+        let a = ["web::a".to_owned()];
+        assert!(baseline.allows("web", &a, LeakKind::Thread, "pool-reaper"));
+        assert!(!baseline.allows("web", &a, LeakKind::Process, "pool-reaper"));
+        assert!(!baseline.allows("other", &a, LeakKind::Thread, "pool-reaper"));
         let unused = baseline.unused(|_, test| test != "web::c");
         assert_eq!(unused, [&entry("web::b", "x")]);
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);

@@ -46,6 +46,8 @@ pub enum Warning {
     BaselineWritten {
         path: PathBuf,
         leaks: usize,
+        /// Of tests that did not run, and so are as they were.
+        kept: usize,
     },
     /// Processes that were still alive when the run was stopped, and were killed.
     OrphansKilled {

@@ -248,10 +248,7 @@ struct RulesByModule<'p> {
 
 impl<'p> RulesByModule<'p> {
     fn new(policy: &'p Policy, package: usize) -> Self {
-        let configs = policy.packages.get(package).map(|p| &p.config);
-        let all = configs.into_iter().chain([&policy.workspace]);
-        let keys_of_tests =
-            all.flat_map(|d| &d.modules).map(|(path, _)| path.value.as_str()).collect();
+        let keys_of_tests = policy.paths(package).collect();
         RulesByModule { policy, package, known: HashMap::new(), keys_of_tests }
     }
 
@@ -346,7 +343,7 @@ fn new_group(
     };
     Group {
         listing: index,
-        node: kept_together.unwrap_or_else(|| listing.binary.name.clone()),
+        node: listing.binary.node_id(kept_together.as_ref().unwrap_or(&listing.binary.name)),
         isolation,
         has_explicit_policy: rules.kind != Kind::Auto,
         why,
@@ -432,8 +429,11 @@ fn modules_of_tests(listing: &Listing) -> Vec<String> {
     let mut modules: Vec<Option<&str>> =
         listing.tests.iter().map(|test| module_of(&test.name)).collect();
     modules.dedup();
-    let id = |module: Option<&str>| module.map_or(binary.name.clone(), |module| binary.id(module));
-    modules.into_iter().map(id).collect()
+    let node = |module: Option<&str>| match module {
+        Some(module) => format!("{}::{module}", binary.name),
+        None => binary.name.clone(),
+    };
+    modules.into_iter().map(node).collect()
 }
 
 #[cfg(test)]

@@ -187,10 +187,14 @@ pub fn warning(warning: &Warning) -> String {
             crate::leaks::baseline::FILE,
             list(leaks)
         ),
-        Warning::BaselineWritten { path, leaks } => format!(
-            "wrote {} to `{}`; commit this file to version control",
+        Warning::BaselineWritten { path, leaks, kept } => format!(
+            "wrote {} to `{}`{}; commit this file to version control",
             count(*leaks, "leak"),
-            path.display()
+            path.display(),
+            match kept {
+                0 => String::new(),
+                kept => format!(", and kept {kept} of tests that did not run or did not pass"),
+            }
         ),
         Warning::OrphansKilled { count: 1 } => {
             "1 process outlived the test that started it and was killed".to_owned()

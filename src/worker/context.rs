@@ -57,8 +57,9 @@ impl<'r> Context<'r> {
         subject: LeakOwner<'_>,
     ) -> Vec<Leak> {
         let LeakOwner { listing, of_test, owner, modules } = subject;
-        let package = &listing.binary.package_name;
-        let was_there = |kind, what: &str| self.config.baseline.allows(package, owner, kind, what);
+        let (package, owners) = (&listing.binary.package_name, listing.binary.spellings(owner));
+        let baseline = &self.config.baseline;
+        let was_there = |kind, what: &str| baseline.allows(package, &owners, kind, what);
         self.services.with_symbols(|symbols| {
             classify(
                 findings,

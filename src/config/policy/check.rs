@@ -16,8 +16,9 @@ impl Policy {
         for (index, package) in self.packages.iter().enumerate() {
             check_config(&package.config, Some(&self.workspace), diagnostics);
             self.check_fixtures(Some(index), &package.config, diagnostics);
-            self.check_first_words(package, diagnostics);
+            check_first_words(&package.config, std::slice::from_ref(package), diagnostics);
         }
+        check_first_words(&self.workspace, &self.packages, diagnostics);
     }
 
     /// Checks the dependencies of fixtures.
@@ -74,36 +75,21 @@ impl Policy {
         self.needed_by(from).iter().any(|next| self.leads_to(next, to, seen))
     }
 
-    /// Warns of paths that start with none of the package's targets: they match no test.
-    pub(super) fn check_first_words(
+    /// Warns of paths that match none of the `ids`, which are all tests of the package, or of the
+    /// workspace, that have been listed. Paths into binaries that are not part of this run are
+    /// skipped.
+    pub fn check_paths(
         &self,
-        package: &PackagePolicy,
+        package: Option<usize>,
+        ids: &[String],
         diagnostics: &mut Vec<Diagnostic>,
     ) {
-        for (path, _) in &package.config.modules {
-            let binary = path.value.split("::").next().unwrap_or_default();
-            if package.crate_names.iter().any(|name| name == binary) {
-                continue;
-            }
-            let known = package.crate_names.iter().map(String::as_str);
-            let diagnostic = Diagnostic::warning(
-                path.place.clone(),
-                format!("`{}` matches no test: no target is named `{binary}`", path.value),
-            )
-            .help(match nearest(binary, known) {
-                Some(near) => format!("did you mean `{}`?", path.value.replacen(binary, near, 1)),
-                None => format!("a path begins with a target: {}", package.crate_names.join(", ")),
-            });
-            diagnostics.push(diagnostic);
-        }
-    }
-
-    /// Warns of paths that match none of the `ids`, which are all tests of the package that have
-    /// been listed. Paths into binaries that are not part of this run are skipped.
-    pub fn check_paths(&self, package: usize, ids: &[String], diagnostics: &mut Vec<Diagnostic>) {
-        let Some(config) = self.packages.get(package).map(|p| &p.config) else { return };
+        let (config, packages) = match package {
+            Some(package) => (&self.packages[package].config, &self.packages[package..=package]),
+            None => (&self.workspace, &*self.packages),
+        };
         for (path, _) in &config.modules {
-            let binary = path.value.split("::").next().unwrap_or_default();
+            let Some(binary) = binary_of(&path.value, packages) else { continue };
             let listed = ids.iter().any(|id| covers(binary, id));
             if !listed || ids.iter().any(|id| covers(&path.value, id)) {
                 continue;
@@ -119,6 +105,51 @@ impl Policy {
             });
             diagnostics.push(diagnostic);
         }
+    }
+}
+
+/// The part of a path that names a test binary of these packages.
+fn binary_of<'p>(path: &'p str, packages: &[PackagePolicy]) -> Option<&'p str> {
+    let qualified = packages.iter().flat_map(|package| &package.qualified);
+    let mut prefixes = qualified.map(|target| target.prefix.as_str());
+    if let Some(prefix) = prefixes.find(|prefix| covers(prefix, path)) {
+        return Some(&path[..prefix.len()]);
+    }
+    let first = path.split("::").next().unwrap_or_default();
+    let mut names = packages.iter().flat_map(|package| &package.crate_names);
+    names.any(|name| name == first).then_some(first)
+}
+
+/// Warns of paths that start with no target of these packages: they match no test.
+fn check_first_words(
+    config: &Config,
+    packages: &[PackagePolicy],
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    for (path, _) in &config.modules {
+        if binary_of(&path.value, packages).is_some() {
+            continue;
+        }
+        let first = path.value.split("::").next().unwrap_or_default();
+        let mut known: Vec<&str> =
+            packages.iter().flat_map(|package| &package.crate_names).map(String::as_str).collect();
+        known.sort_unstable();
+        known.dedup();
+        let title = format!("`{}` matches no test: no target is named `{first}`", path.value);
+        let help = match nearest(first, known.iter().copied()) {
+            Some(near) => format!("did you mean `{}`?", path.value.replacen(first, near, 1)),
+            None => format!("a path begins with a target: {}", some_of(&known)),
+        };
+        diagnostics.push(Diagnostic::warning(path.place.clone(), title).help(help));
+    }
+}
+
+/// As many words as fit in a line; a workspace may have hundreds of targets.
+fn some_of(words: &[&str]) -> String {
+    const SHOWN: usize = 8;
+    match words.len() {
+        ..=SHOWN => words.join(", "),
+        all => format!("{}, … ({all} in all)", words[..SHOWN].join(", ")),
     }
 }
 

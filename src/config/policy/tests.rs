@@ -12,6 +12,8 @@ fn policy(workspace: &str, package: &str) -> (Policy, Vec<String>) {
         config,
         uses_serial_test: false,
         crate_names: vec!["web".into(), "api".into()],
+        qualified: Vec::new(),
+        resolved: Vec::new(),
     };
     let policy = Policy { workspace, packages: vec![package], ..Policy::default() };
     policy.check(&mut diagnostics);
@@ -172,9 +174,9 @@ fn a_path_that_matches_no_test_suggests_the_nearest_node() {
     let (policy, _) = policy("", "[package.metadata.partest.modules]\n\"web::dbb\" = \"unit\"");
     let mut diagnostics = Vec::new();
     let ids = ["web::db::reads".to_owned(), "web::cache::evicts".to_owned()];
-    policy.check_paths(0, &ids, &mut diagnostics);
+    policy.check_paths(Some(0), &ids, &mut diagnostics);
     assert_eq!(diagnostics[0].help.as_deref(), Some("did you mean `web::db`?"));
     let mut none = Vec::new();
-    policy.check_paths(0, &["api::a".to_owned()], &mut none);
+    policy.check_paths(Some(0), &["api::a".to_owned()], &mut none);
     assert!(none.is_empty(), "its binary is not part of this run");
 }

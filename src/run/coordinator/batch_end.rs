@@ -162,7 +162,7 @@ impl Run<'_> {
         // Several workers of one binary may find out at the same time.
         if self.protocols[listing] == protocol {
             self.protocols[listing] = protocol.next();
-            let binary = self.context.inventory.listings[listing].binary.name.clone();
+            let binary = self.context.inventory.listings[listing].binary.prefix.clone();
             self.emit(Event::Warning(Warning::ProtocolFailed { binary, protocol }));
         }
         self.requeue(batch, tests);

@@ -2,7 +2,8 @@
 //! default member.
 //!
 //! Under `cargo partest` its three tests run and pass; with `--workspace` those of `borrower` too,
-//! and both `api::a_book_comes_back` have their own verdict: JSON tells them apart by `package`.
+//! and both tests `a_book_comes_back` have their own verdict: their ids begin with the package,
+//! `lender::api::a_book_comes_back` and `borrower::api::a_book_comes_back`.
 
 pub fn days_left(lent_on: u32, today: u32) -> u32 {
     28_u32.saturating_sub(today - lent_on)

@@ -1,0 +1,36 @@
+//! Keys that begin with a package: `beta::api::auth`, where `api` alone would name targets of
+//! several packages.
+
+use super::{Policy, covers};
+use crate::config::keys::Keys;
+use crate::config::value::At;
+
+/// A target whose name another package uses too: what its ids begin with, and its crate name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QualifiedTarget {
+    pub prefix: String,
+    pub name: String,
+}
+
+impl Policy {
+    /// Gives each package the keys of the workspace and its own that name one of its targets with
+    /// the package, as keys with the target's name alone. The keys themselves stay in force: the
+    /// library of the package may have a module of that name.
+    pub fn resolve_qualified_keys(&mut self) {
+        for package in &mut self.packages {
+            let all = package.config.modules.iter().chain(&self.workspace.modules);
+            let resolved: Vec<(At<String>, Keys)> = all
+                .flat_map(|(path, keys)| {
+                    let of_target = |target: &QualifiedTarget| {
+                        covers(&target.prefix, &path.value).then(|| {
+                            let value = path.value.replacen(&target.prefix, &target.name, 1);
+                            (At { value, place: path.place.clone() }, keys.clone())
+                        })
+                    };
+                    package.qualified.iter().filter_map(of_target)
+                })
+                .collect();
+            package.resolved = resolved;
+        }
+    }
+}
