@@ -24,14 +24,27 @@ impl From<Exit> for std::process::ExitCode {
     }
 }
 
+/// A mistake in what the user has written.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Mistake {
+    /// `Cargo.toml:9:1`; none on the command line.
+    pub place: Option<String>,
+    pub message: String,
+    /// What to write instead.
+    pub help: Option<String>,
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The diagnostics themselves have already been printed.
-    #[error("{0}")]
-    Metadata(String),
+    /// Where there are mistakes with places, diagnostics have already been printed for them.
+    #[error("{text}")]
+    Metadata { text: String, mistakes: Vec<Mistake> },
     /// cargo has already printed the cause.
     #[error("the build failed")]
-    Build,
+    Build {
+        /// cargo's last errors, for a report that is read without stderr.
+        errors: Vec<String>,
+    },
     #[error("{0}")]
     Cargo(String),
     #[error("cannot start `{program}`: {source}{hint}", hint = hint(source))]
@@ -79,6 +92,12 @@ pub fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
 }
 
 impl Error {
+    /// A mistake that has no place in a manifest.
+    pub fn usage(text: String) -> Error {
+        let mistake = Mistake { place: None, message: text.clone(), help: None };
+        Error::Metadata { text, mistakes: vec![mistake] }
+    }
+
     /// A thread of the runner panicked.
     pub fn panicked(thread: &str, panic: &(dyn std::any::Any + Send)) -> Error {
         Error::Internal { thread: thread.to_owned(), why: panic_message(panic) }
@@ -86,8 +105,8 @@ impl Error {
 
     pub fn exit(&self) -> Exit {
         match self {
-            Error::Metadata(_) => Exit::Usage,
-            Error::Build | Error::Cargo(_) => Exit::BuildFailed,
+            Error::Metadata { .. } => Exit::Usage,
+            Error::Build { .. } | Error::Cargo(_) => Exit::BuildFailed,
             Error::Interrupted => Exit::Interrupted,
             _ => Exit::Error,
         }
@@ -95,7 +114,7 @@ impl Error {
 
     /// Whether the cause has been printed already, by cargo or in answer to an interrupt.
     pub fn is_reported(&self) -> bool {
-        matches!(self, Error::Build | Error::Interrupted)
+        matches!(self, Error::Build { .. } | Error::Interrupted)
     }
 }
 

@@ -57,6 +57,7 @@ use crate::commands::prepare::Preparation;
 use crate::commands::project::Project;
 use crate::commands::run::Session;
 use crate::error::{Error, Exit, Result};
+use crate::model::stream_end::StreamEnd;
 use crate::process::platform::{self, RunnerPipes};
 use crate::process::stderr::write_line;
 use crate::report::text::Paint;
@@ -81,6 +82,7 @@ fn main() -> ExitCode {
             if !error.is_reported() {
                 write_line(&format!("{}: {error}", Paint(settings.color.stderr).bad("error")));
             }
+            report::json::end_stream(settings.format, &StreamEnd::of(&error));
             error.exit().into()
         }
     }
@@ -97,6 +99,8 @@ fn run(settings: &Settings, lines: RunnerPipes) -> Result<Exit> {
     let pool = make_pool(settings.slots)?;
     let mut prepared = commands::prepare::build(settings, &interrupts, &mut warnings)?;
     if settings.task == Task::BuildOnly {
+        let binaries = prepared.binaries.len();
+        report::json::end_stream(settings.format, &StreamEnd::BuildFinished { binaries });
         return Ok(Exit::Success);
     }
     let inventory = commands::prepare::take_inventory(

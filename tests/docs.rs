@@ -503,11 +503,14 @@ mod json {
         let names = object.as_object().unwrap().keys();
         let names = names.filter(|name| *name != "event").cloned();
         fields.entry(heading.to_owned()).or_default().extend(names);
-        for (name, heading) in
-            [("leaks", "Leaks"), ("failed-before", "Attempts"), ("output-files", "Files of output")]
-        {
+        for (name, heading) in [
+            ("leaks", "Leaks"),
+            ("failed-before", "Attempts"),
+            ("output-files", "Files of output"),
+            ("errors", "Usage errors"),
+        ] {
             let parts = object[name].as_array().into_iter().flatten();
-            parts.for_each(|part| note(fields, heading, part));
+            parts.filter(|part| part.is_object()).for_each(|part| note(fields, heading, part));
         }
     }
 
@@ -525,13 +528,35 @@ mod json {
             "--lib --no-agent jobs::",
             "plan --test api",
             "list --test api",
+            "--no-run",
+            "--nonsense",
+            "--test nowhere",
         ] {
             let ran = web.partest(words).json().run();
             for event in ran.events() {
                 note(&mut fields, event["event"].as_str().unwrap(), &event);
             }
         }
+        for event in ends_without_a_build(web) {
+            note(&mut fields, event["event"].as_str().unwrap(), &event);
+        }
         fields
+    }
+
+    /// The events of runs in which cargo does not start, and does not end.
+    fn ends_without_a_build(web: &Web) -> Vec<Value> {
+        let missing = web.partest("list").json().env("CARGO", "/nowhere/cargo").run().exits(1);
+        web.write(
+            "cargo.sh",
+            "#!/bin/sh\n[ \"$1\" = test ] || exec cargo \"$@\"\necho >$FIXTURE_LOG/builds\nexec sleep 600\n",
+        );
+        let cargo = web.directory.join("cargo.sh");
+        let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(&cargo, executable).unwrap();
+        let builds = web.partest("").json().env("CARGO", &cargo).start();
+        builds.await_log("builds");
+        builds.send(Signal::INT);
+        [missing, builds.wait().exits(130)].iter().flat_map(Ran::events).collect()
     }
 
     #[test]

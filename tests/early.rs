@@ -187,7 +187,9 @@ fn what_runs_beside_a_build_that_fails_counts_for_nothing_and_is_ended() {
     let fails = "leave(\"builds\"); await_file(\"runs\"); panic!(\"on purpose\")";
     let package = Workspace { compiled: fails, tests, ..BESIDE }.package();
     let ran = partest(&package).json().run().exits(101);
-    assert_eq!(ran.stdout, "", "{ran}");
+    let events = ran.events();
+    assert_eq!((events.len(), &events[0]["event"]), (1, &"build-failed".into()), "{ran}");
+    assert!(events[0]["errors"].to_string().contains("could not compile `slow`"), "{ran}");
     assert!(ran.stderr.contains("on purpose"), "{ran}");
     let pid = ran.log("runs").concat();
     await_that("its end", || !is_alive(&pid));

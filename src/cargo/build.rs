@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, channel};
 use cargo_metadata::Message;
 
 use super::command;
+use super::errors::BuildErrors;
 use crate::cli::settings::Settings;
 use crate::error::{Error, Result};
 use crate::process::platform::{self, BuildProcess};
@@ -15,6 +16,8 @@ pub struct Build {
     pub cargo: BuildProcess,
     /// Disconnected when cargo has closed its output, which it does when it exits.
     pub messages: Receiver<Message>,
+    /// Of a build whose stderr is a pipe.
+    pub errors: Option<BuildErrors>,
 }
 
 impl Build {
@@ -28,7 +31,7 @@ impl Build {
             false => BuildProcess::spawn_without_subreaper(command),
         };
         let (mut cargo, stdout) = started.map_err(|source| Error::Start { program, source })?;
-        let stdout = stdout.ok_or(Error::Build)?;
+        let stdout = stdout.ok_or(Error::Build { errors: Vec::new() })?;
         let (sender, receiver) = channel();
         let read = move || {
             // Lines that are no messages come from build scripts or wrappers. The receiver is gone
@@ -36,14 +39,16 @@ impl Build {
             let messages = Message::parse_stream(BufReader::new(stdout)).flatten();
             messages.map_while(|message| sender.send(message).ok()).for_each(drop);
         };
-        match std::thread::Builder::new().name("cargo".into()).spawn(read) {
-            Ok(_) => Ok(Build { cargo, messages: receiver }),
+        let reader = std::thread::Builder::new().name("cargo".into()).spawn(read);
+        let errors = cargo.stderr().map(BuildErrors::follow).transpose();
+        match reader.map_err(Error::Thread).and(errors) {
+            Ok(errors) => Ok(Build { cargo, messages: receiver, errors }),
             Err(error) => {
                 platform::terminate_tree(cargo.id());
                 // It has been killed; its status says nothing new.
                 let _ = cargo.wait();
                 cargo.release();
-                Err(Error::Thread(error))
+                Err(error)
             }
         }
     }

@@ -1,11 +1,12 @@
 //! All calls of cargo.
 
+use std::io::IsTerminal;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use cargo_metadata::{Metadata, MetadataCommand};
 
-use crate::cli::args::CargoArgs;
+use crate::cli::args::{CargoArgs, MessageFormat, When};
 use crate::cli::settings::{Settings, Verbosity};
 use crate::error::{Error, Result};
 
@@ -44,7 +45,24 @@ pub fn build(settings: &Settings) -> Command {
         .args(output_flags(settings))
         .into_command();
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+    if settings.format == MessageFormat::Json {
+        // The stream has to say why a build failed.
+        command.stderr(Stdio::piped());
+        command.envs(progress_variables());
+    }
     command
+}
+
+/// What makes cargo draw its progress bar on a pipe, where it would on the terminal behind it.
+fn progress_variables() -> Vec<(&'static str, String)> {
+    const WHEN: &str = "CARGO_TERM_PROGRESS_WHEN";
+    let is_set = |name| std::env::var_os(name).is_some();
+    let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+    if !std::io::stderr().is_terminal() || is_dumb || is_set("CI") || is_set(WHEN) {
+        return Vec::new();
+    }
+    let (_, width) = console::Term::stderr().size();
+    vec![(WHEN, "always".to_owned()), ("CARGO_TERM_PROGRESS_WIDTH", width.to_string())]
 }
 
 /// The flags for building the same test binaries again, for the command that repeats a failure.
@@ -116,7 +134,12 @@ pub fn resolution_flags(args: &CargoArgs) -> Vec<String> {
 
 fn output_flags(settings: &Settings) -> Vec<String> {
     let mut flags = Flags::default();
-    flags.each("--color", [settings.color.typed.as_str().to_owned()].iter());
+    // On a pipe, cargo could not tell whether it may use colors.
+    let color = match (settings.format, settings.color.typed) {
+        (MessageFormat::Json, When::Auto) if settings.color.stderr => When::Always,
+        (_, typed) => typed,
+    };
+    flags.each("--color", [color.as_str().to_owned()].iter());
     flags.when("--quiet", settings.verbosity == Verbosity::Quiet);
     for _ in 0..settings.cargo_verbosity {
         flags.when("--verbose", true);

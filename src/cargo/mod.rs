@@ -6,6 +6,7 @@ pub mod build_output;
 pub mod cache_input;
 pub mod command;
 pub mod environment;
+pub mod errors;
 pub mod link_inputs;
 pub mod metadata_cache;
 pub mod toolchain;

@@ -184,9 +184,9 @@ fn read(path: &Path) -> Result<Arc<Source>> {
     Ok(Source::new(path, text))
 }
 
-/// Most manifests of a large workspace do not mention us, and need not be parsed.
+/// Most manifests of a large workspace have no metadata, and need not be parsed.
 fn read_config(source: &Arc<Source>, table: Table, diagnostics: &mut Vec<Diagnostic>) -> Config {
-    if source.text.contains("partest") {
+    if source.text.contains("metadata") {
         schema::read(source, table, diagnostics)
     } else {
         Config::default()

@@ -2,15 +2,17 @@
 //! test runners.
 
 use std::ffi::OsString;
+use std::io::Write;
 
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, CommandFactory, Error, Parser};
 
-use super::args::Args;
+use super::args::{Args, MessageFormat};
 use super::hints::{self, Side};
 use super::libtest_args::LibtestArgs;
 use crate::config::diagnostic::nearest;
+use crate::model::stream_end::StreamEnd;
 
 /// On which side of `--` a flag was typed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,17 +30,51 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Args {
     if words.get(1).is_some_and(|word| word == "partest") {
         words.remove(1);
     }
-    Args::try_parse_from(words).unwrap_or_else(|error| exit(error, Typed::Before))
+    let is_json = asks_for_json(&words);
+    Args::try_parse_from(words).unwrap_or_else(|error| exit(error, Typed::Before, is_json))
 }
 
 /// Parses the arguments after `--`; prints usage errors (exit code 2) itself.
-pub fn parse_libtest(words: &[String]) -> LibtestArgs {
-    LibtestArgs::try_parse_from(words).unwrap_or_else(|error| exit(error, Typed::After))
+pub fn parse_libtest(words: &[String], format: MessageFormat) -> LibtestArgs {
+    let is_json = format == MessageFormat::Json;
+    LibtestArgs::try_parse_from(words).unwrap_or_else(|error| exit(error, Typed::After, is_json))
 }
 
-fn exit(mut error: Error, typed: Typed) -> ! {
+fn exit(mut error: Error, typed: Typed, is_json: bool) -> ! {
     add_tip(&mut error, typed);
+    // Help is no error.
+    if is_json && error.use_stderr() {
+        // A closed stdout is no reason to be silent on stderr.
+        let _ = std::io::stdout().write_all(usage_error(&error).line().as_bytes());
+    }
     error.exit()
+}
+
+/// Whether JSON is wanted, as far as that can be told of a command line that cannot be parsed.
+fn asks_for_json(words: &[OsString]) -> bool {
+    let mut before = words.iter().take_while(|word| *word != "--").peekable();
+    while let Some(word) = before.next() {
+        let is_next =
+            word == "--message-format" && before.peek().is_some_and(|next| *next == "json");
+        if is_next || word == "--message-format=json" {
+            return true;
+        }
+    }
+    false
+}
+
+/// clap's text without its usage: the first line is the message, and tips follow it.
+fn usage_error(error: &Error) -> StreamEnd {
+    let text = error.render().to_string();
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let first = lines.next().unwrap_or_default();
+    let message = first.strip_prefix("error: ").unwrap_or(first).to_owned();
+    let is_end = |line: &&str| line.starts_with("Usage:") || line.starts_with("For more");
+    let help: Vec<&str> = lines
+        .take_while(|line| !is_end(line))
+        .map(|line| line.strip_prefix("tip: ").unwrap_or(line))
+        .collect();
+    StreamEnd::of_usage(message, (!help.is_empty()).then(|| help.join("\n")))
 }
 
 /// Replaces clap's guesses about an unknown flag by what is known about it.

@@ -140,7 +140,7 @@ impl Settings {
             }
             None => (Task::Run, args.selection),
         };
-        let libtest = command_line::parse_libtest(&selection.libtest);
+        let libtest = command_line::parse_libtest(&selection.libtest, args.output.message_format);
         let nested = std::env::var_os("PARTEST_RUN_ID").is_some();
         let variable = |name| cargo_config.variable(name)?.into_string().ok();
         let counted = libtest.test_threads.map(usize::from);

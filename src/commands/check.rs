@@ -5,14 +5,10 @@ use crate::config::diagnostic::{Diagnostic, Severity};
 use crate::config::policy::Policy;
 use crate::discovery::inventory::Inventory;
 use crate::discovery::listing::Listing;
-use crate::error::{Error, Result};
+use crate::error::{Error, Mistake, Result};
 use crate::fixture::test_fixture;
 use crate::process::stderr::write_line;
 use crate::report::messages;
-
-fn errors_in(diagnostics: &[Diagnostic]) -> usize {
-    diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count()
-}
 
 /// Reports paths in the metadata that match no test of this run, and fixtures that are not tests.
 pub fn check_paths(settings: &Settings, policy: &Policy, inventory: &Inventory) -> Result<()> {
@@ -39,11 +35,11 @@ pub fn check_paths(settings: &Settings, policy: &Policy, inventory: &Inventory) 
 }
 
 pub fn fail_on_errors(diagnostics: &[Diagnostic]) -> Result<()> {
-    match errors_in(diagnostics) {
-        0 => Ok(()),
-        count => Err(Error::Metadata(format!(
-            "nothing was run: {} in the metadata",
-            messages::count(count, "error")
-        ))),
+    let errors = diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error);
+    let mistakes: Vec<Mistake> = errors.map(Diagnostic::mistake).collect();
+    if mistakes.is_empty() {
+        return Ok(());
     }
+    let count = messages::count(mistakes.len(), "configuration error");
+    Err(Error::Metadata { text: format!("aborting due to {count}"), mistakes })
 }

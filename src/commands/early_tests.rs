@@ -13,6 +13,7 @@ use super::check;
 use super::project::Project;
 use super::stall_watch::StallWatch;
 use crate::cargo::build_output::BuildOutput;
+use crate::cargo::errors::BuildErrors;
 use crate::cargo::toolchain::Toolchain;
 use crate::cargo::workspace::{Package, Workspace};
 use crate::cli::args::CargoArgs;
@@ -124,25 +125,33 @@ pub fn wait(
 }
 
 /// The cargo process, killed on drop.
-pub struct CargoProcess(Option<BuildProcess>);
+pub struct CargoProcess {
+    process: Option<BuildProcess>,
+    errors: Option<BuildErrors>,
+}
 
 impl CargoProcess {
-    pub fn new(cargo: BuildProcess) -> CargoProcess {
-        CargoProcess(Some(cargo))
+    pub fn new(cargo: BuildProcess, errors: Option<BuildErrors>) -> CargoProcess {
+        CargoProcess { process: Some(cargo), errors }
     }
 
     /// The child process that adopts what cargo leaves running.
     pub fn subreaper(&self) -> Option<u32> {
-        self.0.as_ref().and_then(BuildProcess::subreaper)
+        self.process.as_ref().and_then(BuildProcess::subreaper)
     }
 
     fn is_there(&self) -> bool {
-        self.0.is_some()
+        self.process.is_some()
+    }
+
+    /// The error of a build that has failed.
+    pub fn failure(&self) -> Error {
+        Error::Build { errors: self.errors.as_ref().map(BuildErrors::last).unwrap_or_default() }
     }
 
     /// Waits for cargo before any test has started. Processes that it left running are not ours.
     pub fn wait(&mut self) -> io::Result<ExitStatus> {
-        let mut cargo = self.0.take().ok_or(io::ErrorKind::NotFound)?;
+        let mut cargo = self.process.take().ok_or(io::ErrorKind::NotFound)?;
         let status = cargo.wait();
         cargo.release();
         status
@@ -151,7 +160,7 @@ impl CargoProcess {
     /// Waits for cargo while tests run. Processes that it left running are released after those of
     /// the tests have been killed.
     fn wait_beside_tests(&mut self, interrupts: &Interrupts) -> io::Result<ExitStatus> {
-        let mut cargo = self.0.take().ok_or(io::ErrorKind::NotFound)?;
+        let mut cargo = self.process.take().ok_or(io::ErrorKind::NotFound)?;
         let status = cargo.wait();
         interrupts.groups.hold_build(cargo);
         status
@@ -160,7 +169,7 @@ impl CargoProcess {
 
 impl Drop for CargoProcess {
     fn drop(&mut self) {
-        if let Some(mut cargo) = self.0.take() {
+        if let Some(mut cargo) = self.process.take() {
             platform::terminate_tree(cargo.id());
             // The build was cancelled, so its exit status does not matter.
             let _ = cargo.wait();
@@ -237,7 +246,7 @@ impl OngoingBuild {
         let status = self.cargo.wait_beside_tests(&self.interrupts);
         self.interrupts.set_build(None);
         let is_built = status.is_ok_and(|status| status.success());
-        if is_built { Ok(()) } else { Err(Error::Build) }
+        if is_built { Ok(()) } else { Err(self.cargo.failure()) }
     }
 
     fn list(&mut self, project: Project<'_>, inbox: &Sender<Message>) -> Result<()> {

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::project::Project;
 use crate::discovery::filter::Choice;
 use crate::error::{Exit, Result};
+use crate::model::stream_end::StreamEnd;
 use crate::model::warning::Warning;
 use crate::plan::group::Slots;
 use crate::plan::grouping::Grouped;
@@ -45,6 +46,8 @@ fn print(project: Project<'_>, warnings: &[Warning], text: String) -> Result<Exi
         ));
     }
     report::text::unless_closed(report::text::print(&text))?;
-    let is_complete = project.inventory.failures.is_empty();
-    Ok(if is_complete { Exit::Success } else { Exit::Error })
+    let Some(failure) = project.inventory.failures.first() else { return Ok(Exit::Success) };
+    let (reason, exit_code) = (failure.to_string(), Exit::Error as u8);
+    report::json::end_stream(project.settings.format, &StreamEnd::Error { reason, exit_code });
+    Ok(Exit::Error)
 }

@@ -74,10 +74,11 @@ pub fn build(
     interrupts: &Arc<Interrupts>,
     warnings: &mut Vec<Warning>,
 ) -> Result<Preparation> {
-    let Build { cargo, messages } = Build::start(settings, early_tests::is_wanted(settings))?;
+    let Build { cargo, messages, errors } =
+        Build::start(settings, early_tests::is_wanted(settings))?;
     let pid = cargo.id();
     interrupts.set_build(Some(pid));
-    let cargo = CargoProcess::new(cargo);
+    let cargo = CargoProcess::new(cargo, errors);
     let watch = StallWatch::start(settings, interrupts);
     let loaded = Loaded::beside_build(settings, pid, warnings);
     let early = loaded.workspace_for_early_tests(settings, &cargo);
@@ -125,12 +126,12 @@ fn finish(
     fail_if_interrupted(interrupts)?;
     // Printed only now, so that these lines do not mix with cargo's.
     diagnostics.iter().for_each(|diagnostic| write_line(diagnostic));
-    if let Err(error @ Error::Metadata(_)) = declared {
+    if let Err(error @ Error::Metadata { .. }) = declared {
         return Err(error);
     }
     let toolchain = toolchain?;
     if !status.is_ok_and(|status| status.success()) {
-        return Err(Error::Build);
+        return Err(cargo.failure());
     }
     let (mut workspace, policy) = declared?;
     let toolchain = toolchain?;
@@ -164,7 +165,7 @@ impl Loaded {
         let (toolchain, declared, (lists, history)) = std::thread::scope(|scope| {
             let toolchain = Builder::new().spawn_scoped(scope, || Toolchain::load(settings));
             let declared = declared(settings, &mut diagnostics, warnings);
-            if matches!(declared, Err(Error::Metadata(_))) || toolchain.is_err() {
+            if matches!(declared, Err(Error::Metadata { .. })) || toolchain.is_err() {
                 platform::terminate_tree(build);
             }
             let state = declared.as_ref().map(|(workspace, _)| {

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
+use crate::error::Mistake;
+
 /// A manifest and its text, which diagnostics quote.
 #[derive(Debug)]
 pub struct Source {
@@ -74,6 +76,17 @@ impl Diagnostic {
         self
     }
 
+    /// For reports that are no text.
+    pub fn mistake(&self) -> Mistake {
+        let before = self.place.source.text.get(..self.place.span.start).unwrap_or_default();
+        let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+        Mistake {
+            place: Some(format!("{}:{column}", self.place)),
+            message: self.title.clone(),
+            help: self.help.clone(),
+        }
+    }
+
     /// The key that diagnostics are sorted by: file, then place.
     pub fn position(&self) -> (PathBuf, usize) {
         (self.place.source.path.clone(), self.place.span.start)
@@ -133,6 +146,7 @@ mod tests {
         assert!(shown.contains("Cargo.toml:3:1"), "{shown}");
         assert!(shown.contains("did you mean `threads`?"), "{shown}");
         assert_eq!(diagnostic.place.to_string(), "Cargo.toml:3");
+        assert_eq!(diagnostic.mistake().place.as_deref(), Some("Cargo.toml:3:1"));
     }
 
     #[test]

@@ -20,8 +20,6 @@ use crate::config::leak_rules::LeakRules;
 use crate::config::value::At;
 use crate::model::leak::LeakAction;
 
-pub use qualified::QualifiedTarget;
-
 /// What the command line says about policies, over what the metadata says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PolicyOverride {
@@ -41,6 +39,8 @@ pub struct Rules {
     pub node: Option<String>,
     pub why: Why,
     pub isolate: bool,
+    /// The line that isolates its tests; none for the command line.
+    pub isolated_at: Option<Place>,
     pub threads: Threads,
     pub slots: usize,
     pub locks: Locks,
@@ -118,6 +118,13 @@ pub struct PackagePolicy {
     pub resolved: Vec<(At<String>, Keys)>,
 }
 
+/// A target whose name another package uses too: what its ids begin with, and its crate name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QualifiedTarget {
+    pub prefix: String,
+    pub name: String,
+}
+
 impl PackagePolicy {
     /// All keys of modules that are meant for this package alone.
     fn modules(&self) -> impl Iterator<Item = &(At<String>, Keys)> {
@@ -172,22 +179,23 @@ impl Policy {
     pub fn rules(&self, package: usize, id: &str) -> Rules {
         let chain = self.chain(package, id);
         let (kind, node, why, strength) = self.kind(package, &chain);
-        let first = |strengths: &[(Option<&str>, &Keys)]| {
-            strengths.iter().find_map(|(_, keys)| keys.isolate.as_ref()).is_some_and(|at| at.value)
-        };
         // An `isolate` of lower precedence than the policy belongs to the policy that was
         // overridden.
-        let isolate = match self.command_line {
-            PolicyOverride::Isolate => true,
-            PolicyOverride::None => kind != Kind::Unit && first(&chain[..strength]),
-            _ => false,
+        let declared = chain[..strength].iter().find_map(|(_, keys)| keys.isolate.as_ref());
+        let isolated_at = match self.command_line {
+            PolicyOverride::None if kind != Kind::Unit => {
+                declared.filter(|at| at.value).map(|at| at.place.clone())
+            }
+            _ => None,
         };
+        let isolate = self.command_line == PolicyOverride::Isolate || isolated_at.is_some();
         let locks = self.locks(package, &chain, kind, &why);
         Rules {
             kind: if isolate && kind == Kind::Auto { Kind::Split } else { kind },
             node,
             why,
             isolate,
+            isolated_at,
             threads: nearest_of(&chain, |keys| &keys.threads).unwrap_or(Threads::Auto),
             slots: nearest_of(&chain, |keys| &keys.slots).unwrap_or(1),
             locks,
@@ -383,10 +391,8 @@ impl Policy {
         package: usize,
         chain: &[(Option<&str>, &Keys)],
     ) -> (Kind, Option<String>, Why, usize) {
-        let named = chain.iter().enumerate().find_map(|(index, (node, keys))| {
-            keys.policy.as_ref().map(|policy| (index, *node, policy))
-        });
-        let is_shared = named.is_some_and(|(_, _, policy)| policy.value == Kind::Shared);
+        let named = named_kind(chain);
+        let is_shared = named.is_some_and(|(_, _, kind, _)| kind == Kind::Shared);
         let uses_serial_test = self.packages.get(package).is_some_and(|p| p.uses_serial_test);
         match self.command_line {
             // No flag takes fixtures away from tests that need them.
@@ -404,10 +410,9 @@ impl Policy {
             }
         }
         // `auto` decides by symbols, which do not show these locks.
-        match named.filter(|(.., policy)| !(uses_serial_test && policy.value == Kind::Auto)) {
-            Some((index, node, policy)) => {
-                let why = Why::Key(policy.place.clone());
-                (policy.value, node.map(str::to_owned), why, index + 1)
+        match named.filter(|(_, _, kind, _)| !(uses_serial_test && *kind == Kind::Auto)) {
+            Some((index, node, kind, place)) => {
+                (kind, node.map(str::to_owned), Why::Key(place.clone()), index + 1)
             }
             None if uses_serial_test => {
                 (Kind::Unit, Some(String::new()), Why::SerialTest, chain.len())
@@ -415,6 +420,25 @@ impl Policy {
             None => (Kind::Auto, None, Why::Default, chain.len()),
         }
     }
+}
+
+/// The policy that the keys name: its index in the chain, its node, and its place. A node with a
+/// fixture and without a policy is `shared`; where several inherit from each other, it is the
+/// outermost of them.
+fn named_kind<'c>(
+    chain: &[(Option<&'c str>, &'c Keys)],
+) -> Option<(usize, Option<&'c str>, Kind, &'c Place)> {
+    let named = chain.iter().enumerate().find_map(|(index, (node, keys))| {
+        keys.policy.as_ref().map(|policy| (index, *node, policy.value, &policy.place))
+    });
+    if named.is_some_and(|(_, _, kind, _)| kind == Kind::Shared) {
+        return named;
+    }
+    let nearer = named.map_or(chain, |(index, ..)| &chain[..index]);
+    let implied = nearer.iter().enumerate().rev().find_map(|(index, (node, keys))| {
+        keys.fixture.as_ref().map(|fixture| (index, *node, Kind::Shared, &fixture.place))
+    });
+    implied.or(named)
 }
 
 /// The variables of all nodes; those of higher precedence override the others.

@@ -27,6 +27,7 @@ const NODE_KEYS: &[&str] = &[
     "env",
     "leaks",
     "linger",
+    "leak-timeout",
     "fixture",
     "override",
 ];
@@ -65,16 +66,42 @@ pub fn read(source: &Arc<Source>, table: Table, diagnostics: &mut Vec<Diagnostic
         Table::Workspace => "workspace",
         Table::Package => "package",
     };
-    let found = [section, "metadata", "partest"]
-        .iter()
-        .try_fold(document.get_ref() as &DeTable<'_>, |table, key| {
-            table.get(*key)?.get_ref().as_table()
-        });
+    let metadata = inner(document.get_ref(), section).and_then(|table| inner(table, "metadata"));
+    let Some(metadata) = metadata else { return Config::default() };
     let mut reader = Reader { source, diagnostics };
-    found.map(|table| reader.config(table)).unwrap_or_default()
+    reader.check_name(metadata, section);
+    inner(metadata, NAME).map(|table| reader.config(table)).unwrap_or_default()
+}
+
+fn inner<'t, 'd>(table: &'t DeTable<'d>, key: &str) -> Option<&'t DeTable<'d>> {
+    table.get(key)?.get_ref().as_table()
+}
+
+/// The name of our table in the metadata.
+const NAME: &str = "partest";
+
+/// Whether a table of the metadata was meant to be ours. The names of other tools are at least
+/// three letters away.
+fn is_misspelt(name: &str) -> bool {
+    const LETTERS: usize = 2;
+    let name = name.to_lowercase();
+    name.contains(NAME) || strsim::osa_distance(&name, NAME) <= LETTERS
 }
 
 impl Reader<'_> {
+    /// Warns of tables that would be ours if they were spelt right.
+    fn check_name(&mut self, metadata: &DeTable<'_>, section: &str) {
+        for (key, _) in metadata {
+            let name = key.get_ref().as_ref();
+            if name != NAME && is_misspelt(name) {
+                let title = format!("nothing reads the table `{section}.metadata.{name}`");
+                let help = format!("did you mean `{section}.metadata.{NAME}`?");
+                let place = self.place(key.span());
+                self.diagnostics.push(Diagnostic::warning(place, title).help(help));
+            }
+        }
+    }
+
     fn config(&mut self, table: &DeTable<'_>) -> Config {
         let mut config = Config::default();
         for (key, value) in table {
@@ -141,7 +168,13 @@ impl Reader<'_> {
             "locks" => keys.locks = self.locks(value),
             "timeout" => keys.timeout = self.timeout(value),
             "slow" => keys.slow = self.duration(value, "slow"),
-            "linger" => keys.linger = self.duration(value, "linger"),
+            word @ ("linger" | "leak-timeout") => {
+                if keys.linger.is_some() {
+                    let title = "`leak-timeout` and `linger` are the same key".to_owned();
+                    self.wrong(key.span(), title, "keep one of them");
+                }
+                keys.linger = self.duration(value, word);
+            }
             "memory" => keys.memory = self.size(value, "memory"),
             "recycle" => keys.recycle = self.recycle(value),
             "env" => keys.env = self.env(value),
@@ -157,9 +190,11 @@ impl Reader<'_> {
         if let (Some(isolate), Some(Kind::Unit)) = (&keys.isolate, policy)
             && isolate.value
         {
-            let diagnostic =
-                Diagnostic::error(isolate.place.clone(), "`isolate` contradicts policy \"unit\"")
-                    .help("remove `isolate`, or write policy = \"split\"");
+            let diagnostic = Diagnostic::error(
+                isolate.place.clone(),
+                "`isolate` conflicts with `policy = \"unit\"`",
+            )
+            .help("remove `isolate`, or write policy = \"split\"");
             self.diagnostics.push(diagnostic);
         }
         match (&keys.fixture, policy) {
@@ -350,7 +385,7 @@ mod tests {
             (r#""a" = { slots = -1 }"#, "`slots` must be an integer of at least 1 ()"),
             (
                 r#""a" = { timeout = "5" }"#,
-                "`timeout` must be a duration (`5` is not a duration; write a number and a unit: 100ms, 30s, 2m, 1h)",
+                "invalid duration for `timeout` (`5` is not a duration; write a number and a unit: 100ms, 30s, 2m, 1h)",
             ),
             (
                 r#""a" = { recycle = "on-failre" }"#,
@@ -363,7 +398,7 @@ mod tests {
             (r#""a" = { leaks = "dney" }"#, "unknown action `dney` (did you mean `deny`?)"),
             (
                 r#""a" = { policy = "unit", isolate = true }"#,
-                "`isolate` contradicts policy \"unit\" (remove `isolate`, or write policy = \"split\")",
+                "`isolate` conflicts with `policy = \"unit\"` (remove `isolate`, or write policy = \"split\")",
             ),
             (
                 r#""a" = { policy = "unit", fixture = "db" }"#,
@@ -373,6 +408,33 @@ mod tests {
         for (line, expected) in table {
             assert_eq!(mistakes_of(line), [format!("Cargo.toml:2: {expected}")], "{line}");
         }
+    }
+
+    #[test]
+    fn a_table_whose_name_is_misspelt_is_a_warning() {
+        for name in ["parttest", "partets", "Partest", "par-test", "cargo-partest", "patest"] {
+            let (_, shown) = read_text(&format!("[package.metadata.{name}]\ntimeout = \"1s\"\n"));
+            let expected = format!(
+                "Cargo.toml:1: nothing reads the table `package.metadata.{name}` \
+                 (did you mean `package.metadata.partest`?)"
+            );
+            assert_eq!(shown, [expected]);
+        }
+        for name in ["partest", "nextest", "docs", "playground", "release", "part", "test"] {
+            let (_, shown) = read_text(&format!("[package.metadata.{name}]\n"));
+            assert_eq!(shown, Vec::<String>::new(), "{name}");
+        }
+    }
+
+    #[test]
+    fn nextests_name_for_linger_is_understood() {
+        let text = |lines| format!("[package.metadata.partest]\n{lines}\n");
+        let (found, diagnostics) = read_text(&text("leak-timeout = \"1s\""));
+        assert_eq!(diagnostics, Vec::<String>::new());
+        assert_eq!(found.keys.linger.unwrap().value, Duration::from_secs(1));
+        let (_, diagnostics) = read_text(&text("leak-timeout = \"1s\"\nlinger = \"1s\""));
+        let both = "`leak-timeout` and `linger` are the same key (keep one of them)";
+        assert_eq!(diagnostics, [format!("Cargo.toml:3: {both}")]);
     }
 
     #[test]

@@ -93,7 +93,7 @@ impl Reader<'_> {
         match duration::parse(text) {
             Ok(found) => Some(At { value: found, place: self.place(value.span()) }),
             Err(why) => {
-                self.wrong(value.span(), format!("`{key}` must be a duration"), why);
+                self.wrong(value.span(), format!("invalid duration for `{key}`"), why);
                 None
             }
         }

@@ -65,9 +65,8 @@ impl Baseline {
             }
             Err(source) => return Err(Error::Read { path: path.to_owned(), source }),
         };
-        let entries: Entries = toml::from_str(&text).map_err(|error| {
-            Error::Metadata(format!("cannot read `{}`: {error}", path.display()))
-        })?;
+        let entries: Entries = toml::from_str(&text)
+            .map_err(|error| Error::usage(format!("cannot read `{}`: {error}", path.display())))?;
         let entries = entries.leak.into_iter().map(|entry| (entry, AtomicBool::new(false)));
         Ok(Baseline { entries: entries.collect(), is_rewritten: false })
     }

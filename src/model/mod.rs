@@ -14,6 +14,7 @@ pub mod protocol;
 pub mod reason;
 pub mod shell;
 pub mod size;
+pub mod stream_end;
 pub mod summary;
 pub mod test;
 pub mod verdict;

@@ -7,6 +7,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::messages;
+use crate::cli::args::MessageFormat;
 use crate::model::event::{Event, FixtureEvent, LeakedBy};
 use crate::model::fixture::FixtureInstance;
 use crate::model::leak::{Leak, LeakLine};
@@ -14,6 +15,7 @@ use crate::model::outcome::{Flakiness, Outcome};
 use crate::model::output::Output;
 use crate::model::output_file::OutputFile;
 use crate::model::reason::Reason;
+use crate::model::stream_end::StreamEnd;
 use crate::model::summary::Summary;
 use crate::model::test::TestId;
 use crate::model::verdict::{Attempt, Verdict};
@@ -257,6 +259,14 @@ fn finished(summary: &Summary) -> FinishedLine {
         processes: summary.workers,
         interrupted: summary.interrupted,
         seconds: rounded(summary.took.as_secs_f64()),
+    }
+}
+
+/// Ends a stream that has no result, if it is one.
+pub fn end_stream(format: MessageFormat, end: &StreamEnd) {
+    if format == MessageFormat::Json {
+        // The error itself has its exit code, and is on stderr.
+        let _ = print(&end.line());
     }
 }
 

@@ -166,7 +166,7 @@ fn nodes_of(ids: &[String]) -> Vec<&str> {
 
 fn check_config(config: &Config, outer: Option<&Config>, diagnostics: &mut Vec<Diagnostic>) {
     let both = [config].into_iter().chain(outer);
-    let all = both.clone().flat_map(|config| &config.fixtures);
+    let all = both.flat_map(|config| &config.fixtures);
     let defined: Vec<&str> = all.map(|(name, _)| name.value.as_str()).collect();
     let nodes = config.modules.iter().map(|(path, keys)| (Some(path), keys));
     for (path, keys) in nodes.chain([(None, &config.keys)]) {
@@ -174,24 +174,6 @@ fn check_config(config: &Config, outer: Option<&Config>, diagnostics: &mut Vec<D
             if !defined.contains(&fixture.value.as_str()) {
                 diagnostics.push(undefined_fixture(fixture, &defined));
             }
-        }
-        let above = both.clone().flat_map(|d| d.modules.iter().map(|(p, k)| (Some(p), k)));
-        let mut above = above.chain(both.clone().map(|d| (None, &d.keys)));
-        let covers_it = |node: Option<&At<String>>| {
-            node.is_none_or(|node| path.is_some_and(|path| covers(&node.value, &path.value)))
-        };
-        let is_shared = above.any(|(node, keys)| {
-            covers_it(node) && keys.policy.as_ref().is_some_and(|at| at.value == Kind::Shared)
-        });
-        if let Some(fixture) = keys.fixture.as_ref().filter(|_| keys.policy.is_none() && !is_shared)
-        {
-            diagnostics.push(
-                Diagnostic::error(
-                    fixture.place.clone(),
-                    "`fixture` has no effect without policy \"shared\"",
-                )
-                .help("add policy = \"shared\", or remove `fixture`"),
-            );
         }
         if let Some(policy) = keys.policy.as_ref().filter(|at| at.value == Kind::Shared)
             && keys.fixture.is_none()
@@ -227,7 +209,10 @@ fn check_below_shared(
     let shared_above = modules.iter().find(|(above, keys)| {
         above.value != path.value
             && covers(&above.value, &path.value)
-            && keys.policy.as_ref().is_some_and(|at| at.value == Kind::Shared)
+            && match &keys.policy {
+                Some(policy) => policy.value == Kind::Shared,
+                None => keys.fixture.is_some(),
+            }
     });
     if let Some((above, _)) = shared_above
         && !keys.overrides

@@ -1,16 +1,9 @@
 //! Keys that begin with a package: `beta::api::auth`, where `api` alone would name targets of
 //! several packages.
 
-use super::{Policy, covers};
+use super::{Policy, QualifiedTarget, covers};
 use crate::config::keys::Keys;
 use crate::config::value::At;
-
-/// A target whose name another package uses too: what its ids begin with, and its crate name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct QualifiedTarget {
-    pub prefix: String,
-    pub name: String,
-}
 
 impl Policy {
     /// Gives each package the keys of the workspace and its own that name one of its targets with

@@ -82,10 +82,6 @@ fn fixtures_and_paths_are_checked() {
     let table = [
         ("\"web\" = { policy = \"shared\", fixture = \"db\" }", "fixture `db` is not defined"),
         ("\"web\" = \"shared\"", "policy \"shared\" needs a fixture"),
-        (
-            "\"web\" = { fixture = \"db\" }\n[package.metadata.partest.fixtures.db]\nstart = [\"db\"]",
-            "`fixture` has no effect without policy \"shared\"",
-        ),
         ("\"wbe::db\" = \"unit\"", "`wbe::db` matches no test: no target is named `wbe`"),
     ];
     for (line, expected) in table {
@@ -99,6 +95,24 @@ fn fixtures_and_paths_are_checked() {
          [package.metadata.partest.fixtures.db]\nstart = [\"db\"]",
     );
     assert_eq!(diagnostics, ["`web::pure` would lose the fixture of the shared `web`"]);
+}
+
+#[test]
+fn a_node_with_a_fixture_is_shared() {
+    let (policy, diagnostics) = policy(
+        "[workspace.metadata.partest]\npolicy = \"split\"",
+        "[package.metadata.partest.modules]\n\"web\" = { fixture = \"db\", isolate = true }\n\
+         \"web::mail\" = { fixture = \"smtp\" }\n\"web::free\" = { policy = \"split\", override = true }\n\
+         \"web::pure\" = \"split\"\n\
+         [package.metadata.partest.fixtures]\ndb.start = [\"db\"]\nsmtp.start = [\"smtp\"]",
+    );
+    assert_eq!(diagnostics, ["`web::pure` would lose the fixture of the shared `web`"]);
+    assert_eq!(kind_of(&policy, "web::a"), (Kind::Shared, Some("web".into())));
+    assert_eq!(kind_of(&policy, "web::mail::a"), (Kind::Shared, Some("web".into())));
+    assert_eq!(kind_of(&policy, "web::free::a"), (Kind::Split, Some("web::free".into())));
+    assert_eq!(levels(&policy, "web::mail::a"), [["db"], ["smtp"]]);
+    assert!(policy.rules(0, "web::mail::a").isolate);
+    assert!(levels(&policy, "web::free::a").is_empty());
 }
 
 #[test]
