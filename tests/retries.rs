@@ -122,7 +122,11 @@ fn a_flaky_test_may_count_as_failed() {
     let test = ran.test("shop::tests::b_flickers");
     assert_eq!((&test["outcome"], &test["flaky"]), (&"failed".into(), &true.into()), "{ran}");
     assert!(text(&test["reason"]).starts_with("passed only when it ran again"), "{ran}");
-    package.partest().args("--flaky pass -- flickers").run().exits(0);
+    // One test is counted once.
+    let ran = package.partest().args("-- flickers").run().exits(100);
+    assert!(ran.stdout.contains("1 failed in ") && !ran.stdout.contains("1 flaky"), "{ran}");
+    let ran = package.partest().args("--flaky pass -- flickers").run().exits(0);
+    assert!(ran.stdout.contains("1 passed, 1 flaky in "), "{ran}");
 }
 
 #[test]

@@ -6,7 +6,8 @@ use std::process::{Command, Stdio};
 
 use cargo_metadata::{Metadata, MetadataCommand};
 
-use crate::cli::args::{CargoArgs, MessageFormat, When};
+use crate::cli::args::CargoArgs;
+use crate::cli::output_args::{MessageFormat, When};
 use crate::cli::settings::{Settings, Verbosity};
 use crate::error::{Error, Result};
 

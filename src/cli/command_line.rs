@@ -8,9 +8,10 @@ use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, CommandFactory, Error, Parser};
 
-use super::args::{Args, MessageFormat};
+use super::args::Args;
 use super::hints::{self, Side};
 use super::libtest_args::LibtestArgs;
+use super::output_args::MessageFormat;
 use crate::config::diagnostic::nearest;
 use crate::model::stream_end::StreamEnd;
 

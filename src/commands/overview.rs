@@ -28,9 +28,12 @@ pub fn plan(
     grouped: Grouped,
     slots: Slots,
 ) -> Result<Exit> {
+    // More would be filled only if tests turned out to wait.
+    let slots = Slots { count: slots.likely, ..slots };
     let plan = Plan::new(grouped.groups, slots, project.settings.thread_cap);
     let root = project.workspace.root();
-    print(project, warnings, report::plan::plan(view(project, &root), plan, &grouped.fixtures))
+    let view = view(project, &root);
+    print(project, warnings, report::plan::plan(view, plan, slots.count, &grouped.fixtures))
 }
 
 fn view<'r>(project: Project<'r>, root: &'r Path) -> View<'r> {

@@ -98,6 +98,7 @@ fn context<'r>(session: &Session<'r>, interrupts: &'r Interrupts) -> Result<Cont
         max_crashes: settings.max_crashes,
         nocapture: settings.nocapture,
         show_output: settings.show_output(),
+        is_verbose: settings.verbosity == Verbosity::Verbose,
         baseline,
         root,
     };

@@ -161,7 +161,9 @@ impl Lister<'_> {
     fn ask(&self, words: &[&str]) -> Result<Vec<String>, Refusal> {
         let mut command = self.binary.command();
         command.args(words);
-        let program = self.binary.short_path().display();
+        let program = self.binary.short_path().display().to_string();
+        let runner = self.binary.runner.iter().map(|word| word.to_string_lossy().into_owned());
+        let program = runner.chain([program]).collect::<Vec<_>>().join(" ");
         let answer = |end: ListEnd, printed: &[u8]| ListAttempt {
             end,
             command: format!("{program} {}", words.join(" ")),
@@ -169,7 +171,11 @@ impl Lister<'_> {
         };
         let printed = command::run(command, self.groups, Role::Lister, clock::within(self.limit));
         let printed = printed.map_err(|error| {
-            Refusal::NotStarted(answer(ListEnd::NotStarted(error.to_string()), b""))
+            let why = match self.binary.runner.first() {
+                Some(runner) => format!("target runner `{}`: {error}", runner.to_string_lossy()),
+                None => error.to_string(),
+            };
+            Refusal::NotStarted(answer(ListEnd::NotStarted(why), b""))
         })?;
         let said = [printed.stderr.as_slice(), printed.stdout.as_slice()].concat();
         let Some(status) = printed.status else {

@@ -14,6 +14,8 @@ pub struct Summary {
     pub not_run: usize,
     pub flaky: usize,
     pub order_dependent: usize,
+    /// Those among both that the policy counts as failed.
+    pub flaky_failures: [usize; 2],
     pub leaks: usize,
     pub denied_leaks: usize,
     pub list_failures: usize,
@@ -55,6 +57,9 @@ impl Summary {
             Some(Flakiness::Flaky) => self.flaky += 1,
             Some(Flakiness::OrderDependent) => self.order_dependent += 1,
             None => {}
+        }
+        if let Some(flakiness) = verdict.flakiness().filter(|_| verdict.is_flaky_failure) {
+            self.flaky_failures[flakiness as usize] += 1;
         }
         self.add_leaks(&verdict.leaks);
     }

@@ -44,6 +44,7 @@ pub fn group(
             let own = grouped.groups.len();
             group_listing(index, listing, &chosen, policy, history, &mut grouped);
             grouped.groups[own..].iter_mut().for_each(|g| g.at_once = settings.tests_at_once);
+            tell_apart(listing, &mut grouped.groups[own..]);
             match settings.may_overcommit {
                 true => coalesce(&mut grouped.groups, own),
                 // A user who sets the number of slots expects that many processes.
@@ -197,6 +198,36 @@ fn common(one: &str, other: &str) -> String {
     both.map(|(segment, _)| segment).collect::<Vec<_>>().join("::")
 }
 
+/// Names groups of one binary that would have one name by the node that their tests are below.
+fn tell_apart(listing: &Listing, groups: &mut [Group]) {
+    let nodes: Vec<String> = groups.iter().map(|group| group.node.clone()).collect();
+    for group in groups.iter_mut().filter(|group| group.isolation != Isolation::Unit) {
+        if nodes.iter().filter(|node| **node == group.node).count() > 1 {
+            group.node = common_node(listing, group);
+        }
+    }
+}
+
+/// The node that all tests of a group are below, or its only test.
+fn common_node(listing: &Listing, group: &Group) -> String {
+    if let [only] = &*group.tests {
+        return listing.binary.id(&listing.tests[only.id.test].name);
+    }
+    let modules = group.tests.iter().map(|test| module_of(&listing.tests[test.id.test].name));
+    let mut node: Option<String> = None;
+    for module in modules.map(Option::unwrap_or_default) {
+        node = match node {
+            None => Some(module.to_owned()),
+            Some(node) if covers(&node, module) => Some(node),
+            Some(node) => Some(common(&node, module)),
+        };
+    }
+    match node.unwrap_or_default().as_str() {
+        "" => listing.binary.prefix.clone(),
+        module => listing.binary.id(module),
+    }
+}
+
 /// Assigns the tests of one binary to groups.
 struct Placement<'p> {
     index: usize,
@@ -295,10 +326,17 @@ fn split_why(rules: &Rules) -> String {
         Kind::Shared => "shared",
         _ => "split",
     };
-    match (&rules.why, rules.isolate) {
-        (Why::CommandLine(flag), _) => format!("{kind}: {flag}"),
-        (why, true) => format!("{kind}, isolated: {why}"),
-        (why, false) => format!("{kind}: {why}"),
+    match (&rules.why, &rules.isolated_at) {
+        (Why::Default, Some(place)) => format!("{kind}, isolated: {place}"),
+        (Why::Key(policy), Some(place)) if policy != place => {
+            // On one line as a rule.
+            match (policy.to_string(), place.to_string()) {
+                (policy, place) if policy == place => format!("{kind}, isolated: {place}"),
+                (policy, place) => format!("{kind}: {policy}, isolated: {place}"),
+            }
+        }
+        (why, Some(_)) => format!("{kind}, isolated: {why}"),
+        (why, None) => format!("{kind}: {why}"),
     }
 }
 

@@ -1,6 +1,8 @@
 //! The signals that a run listens to, each counted once whichever way it came.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1};
 
@@ -31,6 +33,23 @@ impl SignalRequest {
             _ => SignalRequest::Shutdown(ForwardedSignal::Interrupt),
         }
     }
+}
+
+/// From now on, a write past the limit on the size of files (`ulimit -f`) fails, instead of ending
+/// the process. Programs that are started have the signal as it was: what a handler is set for is
+/// reset when a process executes a program.
+pub fn survive_file_size_limit() -> io::Result<()> {
+    // SAFETY: nothing but the present action is asked for; all bytes of the struct may be zero.
+    let is_ignored = unsafe {
+        let mut present: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(libc::SIGXFSZ, std::ptr::null(), &mut present);
+        present.sa_sigaction == libc::SIG_IGN
+    };
+    if !is_ignored {
+        // Nobody reads the flag: it is the handler that counts.
+        signal_hook::flag::register(libc::SIGXFSZ, Arc::<AtomicBool>::default())?;
+    }
+    Ok(())
 }
 
 /// Stops this process until somebody lets it go on. The calling thread has stopped when the

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::messages;
-use crate::cli::args::MessageFormat;
+use crate::cli::output_args::MessageFormat;
 use crate::model::event::{Event, FixtureEvent, LeakedBy};
 use crate::model::fixture::FixtureInstance;
 use crate::model::leak::{Leak, LeakLine};

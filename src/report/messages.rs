@@ -172,7 +172,7 @@ pub fn warning(warning: &Warning) -> String {
             "the agent was not loaded into `{binary}` or stopped responding; its tests run without it and are not checked for leaks"
         ),
         Warning::ProtocolFailed { binary, .. } => format!(
-            "libtest's `--logfile` of `{binary}` is missing, or another process may have written it; each of its tests runs in its own process"
+            "libtest's `--logfile` of `{binary}` has no trustworthy line for some tests: a test may have closed or written to a descriptor that is not its own, or the harness has no such file; each of its tests runs in its own process"
         ),
         Warning::UnitRestarted { node, why } => format!(
             "the remaining tests of unit `{node}` run in a fresh process ({why}), which repeats the unit's set-up"

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::messages::count;
+use super::messages::{count, list as list_of};
 use crate::cli::output_args::MessageFormat;
 use crate::config::keys::{Recycle, Threads};
 use crate::config::policy::FixtureName;
@@ -14,7 +14,7 @@ use crate::discovery::listing::Listing;
 use crate::discovery::test_list::Dispatch;
 use crate::model::duration::seconds;
 use crate::model::test::TestId;
-use crate::plan::group::{Group, Isolation};
+use crate::plan::group::{Group, GroupTest, Isolation};
 use crate::plan::schedule::Plan;
 use crate::plan::simulate::{Step, simulate};
 use crate::report::text::Paint;
@@ -73,11 +73,11 @@ fn to_json(line: &impl Serialize) -> String {
 }
 
 /// The groups with the origin of their policy, then the batches in their expected order.
-pub fn plan(view: View<'_>, plan: Plan, fixtures: &[FixtureName]) -> String {
+pub fn plan(view: View<'_>, plan: Plan, slots: usize, fixtures: &[FixtureName]) -> String {
     let groups: Vec<Group> = plan.groups().cloned().collect();
     let steps = simulate(plan);
     match view.settings.format {
-        MessageFormat::Human => human_plan(view, &groups, &steps, fixtures),
+        MessageFormat::Human => human_plan(view, &groups, &steps, slots, fixtures),
         MessageFormat::Json => json_plan(view, &groups, &steps, fixtures),
     }
 }
@@ -86,6 +86,7 @@ fn human_plan(
     view: View<'_>,
     groups: &[Group],
     steps: &[Step],
+    slots: usize,
     fixtures: &[FixtureName],
 ) -> String {
     let paint = Paint(view.settings.color.stdout);
@@ -96,13 +97,14 @@ fn human_plan(
             continue;
         }
         text.push_str(&heading(paint, listing));
-        let width = own.iter().map(|group| group.node.chars().count()).max().unwrap_or(0);
-        for group in own {
-            text.push_str(&group_line(paint, group, fixtures, width));
+        let labels: Vec<String> = own.iter().map(|group| label(listing, group, &own)).collect();
+        let width = labels.iter().map(|label| label.chars().count()).max().unwrap_or(0);
+        for (group, label) in own.iter().zip(&labels) {
+            text.push_str(&group_line(paint, group, label, fixtures, width));
         }
     }
     text.push_str(&batches(view, groups, steps));
-    text.push_str(&totals(view, groups, steps));
+    text.push_str(&totals(groups, steps, slots));
     text
 }
 
@@ -116,7 +118,30 @@ fn heading(paint: Paint, listing: &Listing) -> String {
     format!("{} ({} of {}{how})\n", paint.strong(&binary.name), binary.kind, binary.package_name)
 }
 
-fn group_line(paint: Paint, group: &Group, fixtures: &[FixtureName], width: usize) -> String {
+/// The node of a group, with the modules of its tests where another group has that node too.
+fn label(listing: &Listing, group: &Group, all: &[&Group]) -> String {
+    if all.iter().filter(|other| other.node == group.node).count() < 2 {
+        return group.node.clone();
+    }
+    let name = |test: &GroupTest| listing.tests[test.id.test].name.as_str();
+    let mut modules: Vec<&str> = group.tests.iter().map(name).collect();
+    for module in &mut modules {
+        // A test without a module stands for itself.
+        *module = module.rsplit_once("::").map_or(*module, |(module, _)| module);
+    }
+    modules.sort_unstable();
+    modules.dedup();
+    let modules: Vec<String> = modules.into_iter().map(str::to_owned).collect();
+    format!("{} ({})", group.node, list_of(&modules))
+}
+
+fn group_line(
+    paint: Paint,
+    group: &Group,
+    label: &str,
+    fixtures: &[FixtureName],
+    width: usize,
+) -> String {
     let form = form(group);
     let tests = count(group.tests.len(), "test");
     let mut asks = asks(group);
@@ -126,7 +151,7 @@ fn group_line(paint: Paint, group: &Group, fixtures: &[FixtureName], width: usiz
     }
     let asks = if asks.is_empty() { String::new() } else { format!(", {}", asks.join(", ")) };
     let why = paint.faint(&format!("[{}]", group.why));
-    format!("  {form:<8}  {:<width$}  {tests:>9}{asks}  {why}\n", group.node)
+    format!("  {form:<8}  {:<width$}  {tests:>9}{asks}  {why}\n", label)
 }
 
 fn form(group: &Group) -> &'static str {
@@ -211,10 +236,9 @@ fn batches(view: View<'_>, groups: &[Group], steps: &[Step]) -> String {
     text
 }
 
-fn totals(view: View<'_>, groups: &[Group], steps: &[Step]) -> String {
+fn totals(groups: &[Group], steps: &[Step], slots: usize) -> String {
     let tests: usize = groups.iter().map(|group| group.tests.len()).sum();
     let known = groups.iter().flat_map(|g| &g.tests).filter(|test| test.expected.is_some()).count();
-    let slots = view.settings.slots;
     let mut text = format!(
         "\n{} in {} over {}",
         count(tests, "test"),
@@ -230,7 +254,8 @@ fn totals(view: View<'_>, groups: &[Group], steps: &[Step]) -> String {
     match known {
         0 => text.push_str("; no durations are known yet\n"),
         _ => {
-            let _ = writeln!(text, "; about {} s, as {known} of them are known", seconds(expected));
+            let known = count(known, "recorded duration");
+            let _ = writeln!(text, "; about {} s, estimated from {known}", seconds(expected));
         }
     }
     text

@@ -120,6 +120,7 @@ impl Interrupts {
     /// Catches the signals for as long as the process lives.
     #[cfg(unix)]
     pub fn catch(lines: RunnerPipes, show: fn(&Notice)) -> std::io::Result<Arc<Interrupts>> {
+        crate::process::platform::survive_file_size_limit()?;
         let mut signals = crate::process::platform::Signals::catch(lines.signals)?;
         let interrupts =
             Arc::new(Interrupts { guard: lines.guard, show: Some(show), ..Interrupts::default() });

@@ -17,6 +17,7 @@ pub struct RunConfig<'r> {
     pub max_crashes: usize,
     pub nocapture: bool,
     pub show_output: bool,
+    pub is_verbose: bool,
     /// Leaks that are allowed because they are known.
     pub baseline: Baseline,
     /// The workspace's directory.
@@ -35,6 +36,7 @@ impl<'r> RunConfig<'r> {
             max_crashes: usize::MAX,
             nocapture: false,
             show_output: false,
+            is_verbose: false,
             baseline: Baseline::default(),
             root: PathBuf::new(),
         }

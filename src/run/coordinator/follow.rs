@@ -13,6 +13,7 @@ use rayon::ThreadPool;
 use super::fixtures::run_fixture;
 use super::phase::Phase;
 use super::state::{Next, Run, Running, Starter};
+use crate::cargo::binary::Harness;
 use crate::error::{Error, Result};
 use crate::fixture::task::{Failure, FixtureTask, FixtureUpdate};
 use crate::model::event::Event;
@@ -255,8 +256,14 @@ impl<'r> Run<'r> {
 
     pub(super) fn finish(mut self, began: Instant) -> Summary {
         let used: BTreeSet<usize> = self.plan.groups().map(|group| group.listing).collect();
-        let unwatched =
-            used.iter().filter(|listing| self.protocols[**listing] != Protocol::Agent).count();
+        let listings = &self.context.inventory.listings;
+        // A harness of one's own is never checked: who has one need not be told in every run.
+        let is_expected = |listing: &usize| {
+            self.context.config.is_verbose || listings[*listing].binary.harness == Harness::Libtest
+        };
+        let is_unwatched =
+            |listing: &&usize| self.protocols[**listing] != Protocol::Agent && is_expected(listing);
+        let unwatched = used.iter().filter(is_unwatched).count();
         if unwatched > 0 {
             self.emit(Event::Warning(Warning::NoLeakCheck { binaries: unwatched }));
         }
