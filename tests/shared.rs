@@ -252,6 +252,52 @@ mod while_all_is_well {
         api(&served(&told, ", ready = { port = \"PORT\" }")).run().exits(0);
     }
 
+    /// One that waits for the end of its input has all the time that it may take to stop; another
+    /// one, which would not notice it, is sent SIGTERM.
+    #[test]
+    fn one_that_waits_in_poll_is_told_to_stop_by_what_it_waits_for() {
+        let source = r#"
+            unsafe extern "C" {
+                fn poll(fds: *mut [i32; 2], count: u64, timeout: i32) -> i32;
+                fn signal(number: i32, handler: usize) -> usize;
+                fn pipe(fds: *mut i32) -> i32;
+            }
+            use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+            static ASKED: AtomicBool = AtomicBool::new(false);
+            extern "C" fn note(_: i32) { ASKED.store(true, SeqCst) }
+            fn log(what: &str) {
+                use std::io::Write;
+                let log = std::path::PathBuf::from(std::env::var_os("FIXTURE_LOG").unwrap());
+                let mut log = std::fs::File::options().append(true).create(true).open(log.join("poll")).unwrap();
+                log.write_all(format!("{what}\n").as_bytes()).unwrap();
+            }
+            fn main() {
+                let is_input = std::env::args().any(|arg| arg == "input");
+                let mut own = [0; 2];
+                unsafe { signal(15, note as extern "C" fn(i32) as usize); pipe(own.as_mut_ptr()); }
+                println!("PARTEST_READY");
+                // The other descriptors of the call are not its input.
+                let mut waits = [[own[0], 1], [if is_input { 0 } else { own[0] }, 1]];
+                unsafe { poll(waits.as_mut_ptr(), 2, -1) };
+                // A signal on top of it would come meanwhile.
+                let began = std::time::Instant::now();
+                while !ASKED.load(SeqCst) && began.elapsed().as_secs() < 2 {
+                    std::thread::sleep(std::time::Duration::from_millis(1));
+                }
+                log(if ASKED.load(SeqCst) { "by a signal" } else { "by its input" });
+            }
+        "#;
+        for (waits_for, expected) in [("input", "by its input"), ("others", "by a signal")] {
+            let server = format!(
+                "server = {{ start = [\"cargo\", \"run\", \"-q\", \"--\", \"{waits_for}\"] }}"
+            );
+            let package = package(API, &server);
+            package.write("src/main.rs", source);
+            let ran = api(&package).run().exits(0);
+            assert_eq!(ran.log("poll"), [expected], "{ran}");
+        }
+    }
+
     #[test]
     fn one_that_goes_into_the_background_is_ended_by_its_own_command() {
         let start =

@@ -10,6 +10,7 @@ use super::output_args::{MessageFormat, OutputArgs, OutputWhen, StatusLevel, Whe
 use crate::config::keys::{Flaky, Kind};
 use crate::config::policy::PolicyOverride;
 use crate::model::leak::LeakAction;
+use crate::process::stderr;
 
 /// What `cargo partest fixtures` does, to all fixtures where none is named.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -267,7 +268,8 @@ fn color(typed: Option<When>) -> Color {
         When::Never => false,
         When::Auto if std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty()) => false,
         When::Auto => {
-            is_terminal || std::env::var("CLICOLOR_FORCE").is_ok_and(|v| v != "0" && !v.is_empty())
+            (is_terminal && !stderr::is_dumb_terminal())
+                || std::env::var("CLICOLOR_FORCE").is_ok_and(|v| v != "0" && !v.is_empty())
         }
     };
     Color {

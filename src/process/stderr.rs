@@ -9,8 +9,14 @@ pub fn write_line(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
+/// Whether the terminal understands no escape sequences.
+pub fn is_dumb_terminal() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| term == "dumb")
+}
+
 /// The same where somebody, such as cargo, may be drawing a line of progress in the same place.
 pub fn write_line_over_progress(line: &str) {
-    let clear = if io::stderr().is_terminal() { "\r\u{1b}[K" } else { "" };
+    let is_drawn = io::stderr().is_terminal() && !is_dumb_terminal();
+    let clear = if is_drawn { "\r\u{1b}[J" } else { "" };
     write_line(&format!("{clear}{}", printable(line.as_bytes())));
 }

@@ -1,6 +1,7 @@
 //! Whether a process waits for its input.
 
 use std::fs;
+use std::io::{Read, Seek, SeekFrom};
 
 use super::event::StdinWait;
 use super::procfs::children_of;
@@ -34,47 +35,97 @@ fn hearing_of(pid: u32) -> StdinWait {
             found = StdinWait::Unknown;
             continue;
         };
-        let mut words = call.split_whitespace();
-        let (number, first) = (words.next().unwrap_or_default(), words.next());
-        match waits_in(number) {
-            Some(Waits::ToRead) if first == Some("0x0") => return StdinWait::Waiting,
-            Some(Waits::ForEvents) if watches_input(pid) => return StdinWait::Waiting,
-            // What it waits for stands in its memory; or it runs, and may read next.
-            Some(Waits::ForAny) | None => found = StdinWait::Unknown,
+        match waits_in(&call) {
+            Some(Wait::Read { descriptor: 0 }) => return StdinWait::Waiting,
+            Some(Wait::Epoll) if epoll_has_stdin(pid) => return StdinWait::Waiting,
+            Some(Wait::Memory { address, length, of }) => match read_memory(pid, address, length) {
+                Some(memory) if of.has_stdin(&memory) => return StdinWait::Waiting,
+                Some(_) => {}
+                None => found = StdinWait::Unknown,
+            },
+            // It is running, and may read next.
+            None => found = StdinWait::Unknown,
             Some(_) => {}
         }
     }
     found
 }
 
-enum Waits {
-    ToRead,
-    /// `epoll_wait`
-    ForEvents,
-    /// `poll`, `select`
-    ForAny,
-    Otherwise,
+/// A system call that a thread is in.
+#[derive(Debug, PartialEq)]
+enum Wait {
+    Read {
+        descriptor: u64,
+    },
+    Epoll,
+    /// `poll` or `select`: the descriptors are in the memory of the process.
+    Memory {
+        address: u64,
+        length: usize,
+        of: Descriptors,
+    },
+    Other,
 }
 
-/// The system calls of x86-64 and aarch64, as the kernel numbers them; none for a thread that
-/// runs.
-fn waits_in(number: &str) -> Option<Waits> {
-    let number: u32 = number.parse().ok()?;
-    let (read, events, any): (&[u32], &[u32], &[u32]) = if cfg!(target_arch = "x86_64") {
-        (&[0, 19], &[232, 281, 441], &[7, 23, 270, 271])
-    } else {
-        (&[63, 65], &[22, 441], &[72, 73])
-    };
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Descriptors {
+    /// An array of `struct pollfd`, 8 bytes each, of which the first 4 are the descriptor.
+    Poll,
+    /// The first word of an `fd_set`: a bit for each descriptor.
+    Select,
+}
+
+impl Descriptors {
+    fn has_stdin(self, memory: &[u8]) -> bool {
+        match self {
+            Descriptors::Poll => memory.chunks(8).any(|entry| entry.starts_with(&[0; 4])),
+            Descriptors::Select => memory.first().is_some_and(|bits| bits & 1 == 1),
+        }
+    }
+}
+
+/// The system call in a line of `/proc/PID/syscall`, by its number on x86-64 and aarch64; none for
+/// a thread that is running.
+fn waits_in(line: &str) -> Option<Wait> {
+    /// More descriptors than that are not looked at.
+    const MOST: u64 = 4096;
+    let mut words = line.split_whitespace();
+    let number: u32 = words.next()?.parse().ok()?;
+    let arguments = words.map_while(|word| u64::from_str_radix(word.strip_prefix("0x")?, 16).ok());
+    let arguments: Vec<u64> = arguments.collect();
+    let argument = |at: usize| arguments.get(at).copied().unwrap_or_default();
+    let (reads, epolls, polls, selects): (&[u32], &[u32], &[u32], &[u32]) =
+        if cfg!(target_arch = "x86_64") {
+            (&[0, 19], &[232, 281, 441], &[7, 271], &[23, 270])
+        } else {
+            (&[63, 65], &[22, 441], &[73], &[72])
+        };
     Some(match number {
-        call if read.contains(&call) => Waits::ToRead,
-        call if events.contains(&call) => Waits::ForEvents,
-        call if any.contains(&call) => Waits::ForAny,
-        _ => Waits::Otherwise,
+        call if reads.contains(&call) => Wait::Read { descriptor: argument(0) },
+        call if epolls.contains(&call) => Wait::Epoll,
+        call if polls.contains(&call) => {
+            let length = usize::try_from(argument(1).min(MOST)).unwrap_or_default() * 8;
+            Wait::Memory { address: argument(0), length, of: Descriptors::Poll }
+        }
+        // Nothing to read, as where it only sleeps.
+        call if selects.contains(&call) && (argument(0) == 0 || argument(1) == 0) => Wait::Other,
+        call if selects.contains(&call) => {
+            Wait::Memory { address: argument(1), length: 8, of: Descriptors::Select }
+        }
+        _ => Wait::Other,
     })
 }
 
+fn read_memory(pid: u32, address: u64, length: usize) -> Option<Vec<u8>> {
+    let mut memory = fs::File::open(format!("/proc/{pid}/mem")).ok()?;
+    let mut bytes = vec![0; length];
+    memory.seek(SeekFrom::Start(address)).ok()?;
+    memory.read_exact(&mut bytes).ok()?;
+    Some(bytes)
+}
+
 /// Whether one of its `epoll`s watches descriptor 0 (proc(5), `/proc/PID/fdinfo`).
-fn watches_input(pid: u32) -> bool {
+fn epoll_has_stdin(pid: u32) -> bool {
     let infos = fs::read_dir(format!("/proc/{pid}/fdinfo")).into_iter().flatten().flatten();
     let texts = infos.filter_map(|info| fs::read_to_string(info.path()).ok());
     let is_input = |line: &str| {
@@ -82,4 +133,50 @@ fn watches_input(pid: u32) -> bool {
         words.next() == Some("tfd:") && words.next() == Some("0")
     };
     texts.into_iter().any(|text| text.lines().any(is_input))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn calls_that_wait_are_known_by_their_numbers() {
+        let memory = |address, length, of| Some(Wait::Memory { address, length, of });
+        let table = [
+            ("running\n", None),
+            ("0 0x0 0x7ffc 0x400 0x0 0x0 0x0 0x7ffc 0x7f00\n", Some(Wait::Read { descriptor: 0 })),
+            ("232 0x4 0x7ffc 0x10 0xffffffff 0x0 0x8 0x7ffc 0x7f00\n", Some(Wait::Epoll)),
+            (
+                "7 0x7ffc10 0x2 0xffffffff 0x0 0x0 0x0 0x7ffc 0x7f00\n",
+                memory(0x7ffc10, 16, Descriptors::Poll),
+            ),
+            (
+                "271 0x7ffc10 0x1 0x0 0x0 0x8 0x0 0x7ffc 0x7f00\n",
+                memory(0x7ffc10, 8, Descriptors::Poll),
+            ),
+            (
+                "23 0x1 0x7ffc10 0x0 0x0 0x0 0x0 0x7ffc 0x7f00\n",
+                memory(0x7ffc10, 8, Descriptors::Select),
+            ),
+            ("23 0x0 0x0 0x0 0x0 0x7ffc20 0x0 0x7ffc 0x7f00\n", Some(Wait::Other)),
+            ("230 0x1 0x0 0x7ffc 0x0 0x0 0x0 0x7ffc 0x7f00\n", Some(Wait::Other)),
+        ];
+        for (line, expected) in table {
+            assert_eq!(waits_in(line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn standard_input_is_found_among_descriptors() {
+        let entry = |descriptor: i32| [&descriptor.to_ne_bytes()[..], &[1, 0, 0, 0]].concat();
+        let poll = |descriptors: &[i32]| {
+            let memory: Vec<u8> = descriptors.iter().flat_map(|fd| entry(*fd)).collect();
+            Descriptors::Poll.has_stdin(&memory)
+        };
+        assert!(poll(&[0]) && poll(&[5, 0]));
+        assert!(!poll(&[]) && !poll(&[5, -1, 256]));
+        assert!(Descriptors::Select.has_stdin(&[0b101, 0, 0, 0, 0, 0, 0, 0]));
+        assert!(!Descriptors::Select.has_stdin(&[0b110, 0, 0, 0, 0, 0, 0, 1]));
+    }
 }
