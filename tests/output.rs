@@ -557,3 +557,25 @@ mod help {
         assert_eq!(ran.stdout, help("-h").stdout, "{ran}");
     }
 }
+
+/// Nothing else is printed in a pipe while a test takes long.
+#[test]
+fn a_long_silence_is_broken_by_what_runs() {
+    let package = Package::shop(
+        "",
+        r#"
+        #[test]
+        fn takes_long() {
+            let go = std::path::Path::new(&std::env::var_os("FIXTURE_LOG").unwrap()).join("go");
+            while !go.exists() { std::thread::sleep(std::time::Duration::from_millis(5)) }
+        }
+        #[test]
+        fn is_quick() {}
+    "#,
+    );
+    let run = package.partest().start();
+    run.await_stderr("       still running after 30 s: shop::takes_long\n");
+    std::fs::write(run.log_directory().join("go"), "").unwrap();
+    let ran = run.wait().exits(0);
+    assert_eq!(ran.stderr.matches("still running").count(), 1, "{ran}");
+}

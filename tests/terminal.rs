@@ -169,6 +169,87 @@ fn who_has_asked_can_still_interrupt_and_stop_and_go_on() {
     person.ends();
 }
 
+/// What hangs is found by asking twice.
+#[test]
+fn who_asks_again_is_shown_the_stacks_of_what_still_runs() {
+    let mut person = Person::runs("\"$0\" partest -j1; echo \"code $?\"");
+    person.awaits_the_test();
+    person.types("t\n");
+    person.sees("slot 0 shop::stays (");
+    assert!(!person.screen().contains("thread `"));
+    person.types("\n");
+    person.sees("thread `stays` of shop::stays:");
+    person.sees("  shop::stays at src/lib.rs:");
+    person.lets_it_go();
+    person.sees("1 passed in ");
+    person.sees("code 0");
+    // They are no output of the test.
+    assert_eq!(person.ends().matches("thread `stays`").count(), 1);
+}
+
+#[test]
+fn help_names_all_that_can_be_typed() {
+    for typed in ["h", "?", "what is this"] {
+        let mut person = Person::runs("\"$0\" partest -j1; echo \"code $?\"");
+        person.awaits_the_test();
+        person.types(&format!("{typed}\n"));
+        person.sees("t, Enter  show what runs");
+        person.sees("p  pause all tests");
+        person.sees("q  finish the tests that run");
+        person.lets_it_go();
+        person.sees("code 0");
+        person.ends();
+    }
+}
+
+#[test]
+fn a_paused_run_stops_its_tests_until_it_is_continued_or_ended() {
+    let says_pid =
+        STAYS.replace("place(\"stays\"), \"\"", "place(\"stays\"), std::process::id().to_string()");
+    for next in ["p", "\x03", "q"] {
+        let mut person = Person::runs_tests(
+            &says_pid,
+            "set -m; \"$0\" partest -j1 --timeout 1h; echo \"code $?\"",
+        );
+        let pid = || std::fs::read_to_string(person.package.path("stays")).unwrap_or_default();
+        await_that("the test", || !pid().is_empty());
+        let pid = pid();
+        person.types("p\n");
+        await_that("the test stopped", || fixture::is_stopped(&pid));
+        person.sees("all tests are stopped");
+        match next {
+            "\x03" => {
+                person.types("\x03");
+                person.sees("code 130");
+            }
+            key => {
+                person.types(&format!("{key}\n"));
+                await_that("the test continued", || !fixture::is_stopped(&pid));
+                person.lets_it_go();
+                person.sees("1 passed in ");
+                person.sees("code 0");
+            }
+        }
+        person.ends();
+    }
+}
+
+/// One process runs all of them.
+#[test]
+fn q_finishes_what_runs_and_starts_no_more() {
+    let two = STAYS.replace("fn stays", "fn a_stays")
+        + "#[test] fn b_comes_later() { std::fs::write(place(\"later\"), \"\").unwrap(); loop { std::thread::park() } }";
+    let mut person =
+        Person::runs_tests(&two, "\"$0\" partest -j1 -v -- --test-threads=1; echo \"code $?\"");
+    person.awaits_the_test();
+    person.types("q\n");
+    person.sees("Stopping after the tests that run now");
+    person.lets_it_go();
+    person.sees("interrupted: 1 passed, 1 not run in ");
+    person.sees("code 130");
+    assert!(person.ends().contains("PASSED shop::a_stays ("));
+}
+
 /// It would be stopped for it, or take what is meant for somebody else.
 #[test]
 fn a_run_in_the_background_reads_nothing() {
@@ -250,6 +331,86 @@ fn long_lines_of_output_keep_their_margin() {
             let is_behind = |line: &&str| line.starts_with(&format!("{margin}{character}"));
             assert!(lines.iter().all(is_behind), "{screen}");
         }
+    }
+}
+
+fn emulator(rows: u16, columns: u16) -> vt100::Parser {
+    vt100::Parser::new(rows.try_into().unwrap(), columns.try_into().unwrap(), 0)
+}
+
+/// What a terminal that breaks lines anew makes of its screen when it gets this narrow.
+fn narrowed(screen: &vt100::Screen, columns: u16) -> vt100::Parser {
+    let (rows, _) = screen.size();
+    let (cursor, _) = screen.cursor_position();
+    let mut narrow = emulator(rows.get(), columns);
+    let mut row_of_cursor = 0;
+    for (at, row) in screen.rows(0, u16::MAX).enumerate() {
+        if at == usize::from(cursor) {
+            row_of_cursor = narrow.screen().cursor_position().0;
+        }
+        if at <= usize::from(cursor) || !row.trim().is_empty() {
+            narrow.process(format!("{}\r\n", row.trim_end()).as_bytes());
+        }
+    }
+    narrow.process(format!("\x1b[{};1H", row_of_cursor + 1).as_bytes());
+    narrow
+}
+
+#[test]
+fn nothing_is_left_of_the_lines_that_were_drawn_in_a_larger_window() {
+    use rustix::termios::{Winsize, tcsetwinsize};
+    let person = Person::runs("\"$0\" partest -j1; echo \"code $?\"");
+    let resize = |columns| {
+        let size = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        tcsetwinsize(&person.terminal, size).unwrap();
+    };
+    resize(100);
+    person.awaits_the_test();
+    person.sees(" s shop::stays\x1b");
+    await_that("a bar of 24 columns", || {
+        person.screen().contains(&format!("Testing [>{}] 0/1", " ".repeat(23)))
+    });
+    // Where a frame has ended.
+    let shown = || {
+        let shown = person.shown.lock().unwrap();
+        let end = shown.windows(4).rposition(|bytes| bytes == b"\x1b[1A").unwrap() + 4;
+        shown[..end].to_vec()
+    };
+    let before = shown();
+    let mut wide = emulator(24, 100);
+    wide.process(&before);
+    let mut narrow = narrowed(wide.screen(), 40);
+    resize(40);
+    person.sees("Testing 0/1");
+    narrow.process(&shown()[before.len()..]);
+    let contents = narrow.screen().contents();
+    let drawn: Vec<&str> = contents.lines().skip_while(|row| !row.contains("Testing")).collect();
+    assert_eq!(drawn.len(), 2, "{contents}");
+    assert!(drawn[1].ends_with(" s shop::stays"), "{contents}");
+    person.lets_it_go();
+    person.sees("code 0");
+    person.ends();
+}
+
+/// Also where it is told to show progress or colours only by being a terminal.
+#[test]
+fn a_dumb_terminal_gets_plain_text() {
+    for term in ["dumb", "xterm"] {
+        let script =
+            format!("unset CARGO_TERM_COLOR; TERM={term} \"$0\" partest -j1; echo \"code $?\"");
+        let person = Person::runs(&script);
+        person.awaits_the_test();
+        if term == "xterm" {
+            person.sees("Testing");
+        }
+        person.lets_it_go();
+        person.sees("code 0");
+        let screen = person.ends();
+        assert_eq!(
+            screen.contains('\x1b') || screen.contains("Testing"),
+            term == "xterm",
+            "{screen}"
+        );
     }
 }
 

@@ -23,7 +23,7 @@ use crate::plan::history::History;
 use crate::process::platform;
 use crate::process::stderr::write_line;
 use crate::report::messages;
-use crate::report::progress::Spinner;
+use crate::report::spinner::Spinner;
 use crate::run::interrupt::Interrupts;
 
 /// The inventory cache, relative to the state directory.

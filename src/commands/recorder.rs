@@ -1,6 +1,7 @@
 //! What becomes of the events of a run: they are completed, learned from, and reported.
 
 use std::cell::Cell;
+use std::time::Duration;
 
 use super::project::Project;
 use crate::cli::output_args::MessageFormat;
@@ -55,9 +56,9 @@ impl<'s, 'r> Recorder<'s, 'r> {
         }
     }
 
-    /// Whether a report needs `Event::Tick`.
-    pub fn ticks(&self) -> bool {
-        self.reports.ticks()
+    /// How often a report needs `Event::Tick`.
+    pub fn tick_interval(&self) -> Option<Duration> {
+        self.reports.tick_interval()
     }
 
     /// Takes an event. Returns false once the result can no longer be written.
@@ -77,7 +78,7 @@ impl<'s, 'r> Recorder<'s, 'r> {
         match (&mut self.waiting, event) {
             // A status request is answered at once.
             (None, event) | (Some(_), event @ Event::Status(_)) => self.reports.show(&event),
-            (Some(_), Event::Tick) => true,
+            (Some(_), Event::Tick(_)) => true,
             (Some(waiting), event) => {
                 waiting.push(event);
                 true

@@ -123,8 +123,10 @@ fn run_tests(
 ) -> Result<Summary> {
     let project = session.project;
     let Project { settings, policy, inventory, .. } = project;
-    let subscriptions =
-        Subscriptions { time: recorder.ticks(), slow: settings.verbosity != Verbosity::Quiet };
+    let subscriptions = Subscriptions {
+        time: recorder.tick_interval(),
+        slow: settings.verbosity != Verbosity::Quiet,
+    };
     let ignored = ignored(0, &session.choices);
     let groups = std::mem::take(&mut session.grouped.groups);
     tests.set(count_tests(&groups) + ignored.len());

@@ -21,14 +21,6 @@ pub enum Event {
     },
     /// cargo has finished, and every binary is listed: the set of tests is final.
     BuildFinished,
-    /// `what` is the node of the batch, or its only test.
-    BatchStarted {
-        batch: usize,
-        what: String,
-    },
-    BatchFinished {
-        batch: usize,
-    },
     /// A test has failed; its verdict follows when its worker has exited.
     Failing {
         test: TestId,
@@ -65,9 +57,27 @@ pub enum Event {
     Warning(Warning),
     /// The user asked what is running.
     Status(Vec<SlotStatus>),
-    /// Time has passed without any other event.
-    Tick,
+    /// Somebody has typed a line at the terminal; what it asks for follows.
+    Typed,
+    /// The user asked what can be typed.
+    Help,
+    /// The stacks of the threads of one worker, which the user asked for.
+    Stacks(Vec<u8>),
+    /// The user has paused the run, or continued it.
+    Paused(bool),
+    /// The user wants the run to end with the tests that run now.
+    Stopping,
+    /// Some time has passed.
+    Tick(Activity),
     RunFinished(Summary),
+}
+
+/// What a run is doing now.
+#[derive(Debug, Default)]
+pub struct Activity {
+    pub slots: Vec<SlotStatus>,
+    /// The locks that tests wait for.
+    pub locks: Vec<String>,
 }
 
 /// What runs in one slot. No tests: a process is starting or exiting.

@@ -20,6 +20,13 @@ impl HeldLocks {
             || group.locks.write.iter().any(|name| written(name) || read(name))
     }
 
+    /// The locks that keep this group from starting.
+    pub fn refusing<'g>(&self, group: &'g Group) -> impl Iterator<Item = &'g String> {
+        let is_written = |name: &&String| self.writers.contains(*name);
+        let is_held = move |name: &&String| is_written(name) || self.readers.contains_key(*name);
+        group.locks.read.iter().filter(is_written).chain(group.locks.write.iter().filter(is_held))
+    }
+
     pub fn hold(&mut self, group: &Group) {
         self.exclusive |= group.exclusive;
         self.writers.extend(group.locks.write.iter().cloned());

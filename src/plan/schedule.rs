@@ -111,6 +111,12 @@ impl Plan {
             && self.groups.iter().all(GroupState::is_over)
     }
 
+    /// The locks that tests wait for now.
+    pub fn awaited_locks(&self) -> BTreeSet<&String> {
+        let waiting = self.groups.iter().filter(|state| state.has_work());
+        waiting.flat_map(|state| self.held_locks.refusing(&state.group)).collect()
+    }
+
     /// The next batch that may start now; what it needs is held until `finished`.
     pub fn next(&mut self) -> Option<Batch> {
         if self.free.is_empty() || !self.has_cores() {

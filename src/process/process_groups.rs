@@ -24,7 +24,7 @@ struct Living {
     stacks_signals: HashMap<u32, i32>,
     /// Workers that were asked for their stacks, and get this signal next.
     #[cfg_attr(not(unix), allow(dead_code))]
-    asked_for_stacks: HashMap<u32, ForwardedSignal>,
+    asked_for_stacks: HashMap<u32, AfterStacks>,
     order: Order,
     spared: Vec<u32>,
     kept: Option<BuildProcess>,
@@ -38,6 +38,16 @@ enum Order {
     Live,
     Stop,
     Die,
+}
+
+/// Why a worker was asked for its stacks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(not(unix), allow(dead_code))]
+enum AfterStacks {
+    /// It gets this signal next.
+    Forward(ForwardedSignal),
+    /// The user wants to see them.
+    Report,
 }
 
 impl ProcessGroups {
@@ -117,26 +127,45 @@ impl ProcessGroups {
         for (pid, _) in pids.iter().filter(|(_, role)| **role != Role::Fixture) {
             match stacks_signals.get(pid) {
                 Some(asks) if kill::ask_running(*pid, *asks) => {
-                    asked_for_stacks.insert(*pid, signal);
+                    asked_for_stacks.insert(*pid, AfterStacks::Forward(signal));
                 }
                 _ => kill::signal_group(*pid, signal),
             }
         }
     }
 
-    /// This worker has reported its stacks.
+    /// Asks all workers that can report their stacks for them.
     #[cfg(unix)]
-    pub fn note_stacks(&self, pid: u32) {
-        if let Some(signal) = self.lock().asked_for_stacks.remove(&pid) {
-            kill::signal_group(pid, signal);
+    pub fn ask_for_stacks(&self) {
+        let mut living = self.lock();
+        let Living { stacks_signals, asked_for_stacks, .. } = &mut *living;
+        for (pid, asks) in stacks_signals {
+            // One that was asked before will answer.
+            if !asked_for_stacks.contains_key(pid) && kill::ask_running(*pid, *asks) {
+                asked_for_stacks.insert(*pid, AfterStacks::Report);
+            }
+        }
+    }
+
+    /// This worker has reported its stacks; returns whether the user has asked for them.
+    #[cfg(unix)]
+    pub fn note_stacks(&self, pid: u32) -> bool {
+        match self.lock().asked_for_stacks.remove(&pid) {
+            Some(AfterStacks::Forward(signal)) => {
+                kill::signal_group(pid, signal);
+                false
+            }
+            asked => asked == Some(AfterStacks::Report),
         }
     }
 
     /// Forwards the signal to the workers that have not answered yet.
     #[cfg(unix)]
     pub fn forward_without_stacks(&self) {
-        for (pid, signal) in self.lock().asked_for_stacks.drain() {
-            kill::signal_group(pid, signal);
+        for (pid, next) in self.lock().asked_for_stacks.drain() {
+            if let AfterStacks::Forward(signal) = next {
+                kill::signal_group(pid, signal);
+            }
         }
     }
 
@@ -159,7 +188,12 @@ impl ProcessGroups {
     pub fn forward(&self, _signal: ForwardedSignal) {}
 
     #[cfg(not(unix))]
-    pub fn note_stacks(&self, _pid: u32) {}
+    pub fn ask_for_stacks(&self) {}
+
+    #[cfg(not(unix))]
+    pub fn note_stacks(&self, _pid: u32) -> bool {
+        false
+    }
 
     #[cfg(not(unix))]
     pub fn forward_without_stacks(&self) {}

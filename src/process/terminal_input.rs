@@ -38,7 +38,7 @@ impl TerminalInput {
     }
 
     /// Waits for the next line; an error means that there will be none.
-    pub fn next_line(&self) -> io::Result<()> {
+    pub fn next_line(&self) -> io::Result<String> {
         loop {
             while !self.is_ours() {
                 std::thread::sleep(SELDOM);
@@ -51,7 +51,9 @@ impl TerminalInput {
                 Ok(_) if self.is_ours() => match self.read() {
                     // It was given away just then.
                     Err(_) if !self.is_ours() => {}
-                    read => return read,
+                    Ok(None) => {}
+                    Ok(Some(line)) => return Ok(line),
+                    Err(error) => return Err(error),
                 },
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
@@ -63,12 +65,14 @@ impl TerminalInput {
         tcgetpgrp(self.0.as_fd()).is_ok_and(|foreground| foreground == getpgrp())
     }
 
-    fn read(&self) -> io::Result<()> {
+    /// A line without its end; none where a signal came first.
+    fn read(&self) -> io::Result<Option<String>> {
         // Longer than the line of a terminal may be.
         let mut line = [0; 4096];
         match rustix::io::read(&self.0, &mut line) {
             Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Ok(length) => Ok(Some(String::from_utf8_lossy(&line[..length]).trim().to_owned())),
+            Err(Errno::INTR) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }

@@ -213,7 +213,10 @@ impl<'n> AgentChannel<'n> {
                 self.departs.get_or_insert_with(clock::now);
                 heard.push(ChannelEvent::AwaitsExit { descriptor });
             }
-            Frame::StacksAsked { threads } => self.stacks_awaited = Some(threads),
+            Frame::StacksAsked { threads } => {
+                self.stacks.clear();
+                self.stacks_awaited = Some(threads);
+            }
             Frame::Stack { test, stack, name, .. } => {
                 let name = String::from_utf8_lossy(&name).into_owned();
                 self.stacks.push(ThreadStack { test: self.tests.of_number(test), name, stack });
@@ -360,6 +363,11 @@ impl Channel for AgentChannel<'_> {
 
     fn has_stacks(&self) -> bool {
         self.stacks_awaited.is_some_and(|awaited| self.stacks.len() >= awaited as usize)
+    }
+
+    fn take_stacks(&mut self) -> Vec<ThreadStack> {
+        self.stacks_awaited = None;
+        std::mem::take(&mut self.stacks)
     }
 
     fn modules(&self) -> &[Module] {

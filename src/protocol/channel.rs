@@ -138,6 +138,11 @@ pub trait Channel {
         true
     }
 
+    /// Takes the stacks that have been reported.
+    fn take_stacks(&mut self) -> Vec<ThreadStack> {
+        Vec::new()
+    }
+
     /// Whether something that tests have started is within its linger, or may be about to end.
     fn has_pending(&self) -> bool {
         false

@@ -125,6 +125,30 @@ pub fn more_slots(more: usize) -> String {
     format!("{:>12} {}", "and", count(more, "more slot"))
 }
 
+/// What can be typed while tests run. The terminal hands over whole lines.
+pub const KEYS: [&str; 5] = [
+    "   t, Enter  show what runs; once more, with the stacks of its threads",
+    "          p  pause all tests, or continue",
+    "          q  finish the tests that run, and start no more",
+    "     Ctrl-C  end the run now",
+    "             (Enter after each letter)",
+];
+
+pub const STOPPING: &str = "after the tests that run now (Ctrl-C ends them)";
+
+pub fn paused(paused: bool) -> (&'static str, &'static str) {
+    match paused {
+        true => ("Paused", "all tests are stopped, and no time passes for them (p continues)"),
+        false => ("Continuing", "all tests run again"),
+    }
+}
+
+/// Printed where nothing is drawn, after a long silence.
+pub fn still_running(took: Duration, what: &[String]) -> String {
+    let what = if what.is_empty() { String::new() } else { format!(": {}", list(what)) };
+    format!("{:>12} running after {:.0} s{what}", "still", took.as_secs_f64())
+}
+
 /// Points to the file with a test's complete output.
 pub fn whole(file: &OutputFile, path: &Path) -> String {
     let here = std::env::current_dir().unwrap_or_default();

@@ -2,10 +2,13 @@
 
 pub mod human;
 pub mod json;
+pub mod live;
 pub mod messages;
 pub mod plan;
 pub mod progress;
 pub mod reports;
+pub mod screen;
+pub mod spinner;
 pub mod status_line;
 pub mod text;
 pub mod view;

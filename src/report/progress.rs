@@ -1,37 +1,53 @@
-//! The report on stderr during the run: a progress bar in a terminal, failures as they happen, and
-//! warnings. In a pipe there is no bar.
+//! The report on stderr during the run: a few lines that are drawn again and again in a terminal,
+//! failures as they happen, and warnings. Elsewhere only a long silence is broken.
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
-use std::time::Duration;
-
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::time::{Duration, Instant};
 
 use super::messages;
 use crate::cli::output_args::{MessageFormat, StatusLevel};
 use crate::cli::settings::{Settings, Verbosity};
 use crate::model::duration::brief;
-use crate::model::event::{Event, FixtureEvent, SlotStatus};
+use crate::model::event::{Activity, Event, FixtureEvent, SlotStatus};
 use crate::model::fixture::FixtureInstance;
+use crate::model::printable::printable;
 use crate::model::test::TestId;
 use crate::model::verdict::Verdict;
 use crate::model::warning::Warning;
+use crate::process::clock;
+use crate::process::stderr::is_dumb_terminal;
+use crate::report::live::{Live, Phase};
+use crate::report::screen::Screen;
 use crate::report::status_line::status_line;
 use crate::report::text::{Paint, is_quiet};
 use crate::report::view::View;
 
-/// More redraws than this cannot be read.
-const DRAWS_PER_SECOND: u8 = 10;
+/// How often the lines are drawn: more could not be read.
+const DRAW_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How often it is checked whether nothing was printed for long.
+const SILENCE_CHECK: Duration = Duration::from_secs(1);
+
+/// After such a silence, a run without a terminal says what it is doing.
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// A verdict that takes longer than that, as its worker has not exited, is announced.
+const ANNOUNCED_AFTER: Duration = Duration::from_secs(1);
 
 pub struct Progress {
-    bar: ProgressBar,
+    /// Where the lines are drawn; none where they are not.
+    screen: Option<Screen>,
+    live: Live,
     paint: Paint,
     verbosity: Verbosity,
     ordered: bool,
     nocapture_to_stdout: bool,
-    running: BTreeMap<usize, String>,
-    failed: usize,
-    finished: u64,
+    /// Failed tests without a verdict, by when they failed; `None` once that is announced.
+    failing: BTreeMap<TestId, Option<Instant>>,
+    /// When something was printed last.
+    printed_at: Instant,
+    began: Instant,
     held: Vec<(TestId, Verdict)>,
 }
 
@@ -42,33 +58,31 @@ pub fn status(paint: Paint, verb: &str, what: &str) -> String {
 
 impl Progress {
     pub fn new(settings: &Settings) -> Progress {
-        let bar = match is_wanted(settings) {
-            true => ProgressBar::with_draw_target(
-                Some(0),
-                ProgressDrawTarget::stderr_with_hz(DRAWS_PER_SECOND),
-            ),
-            false => ProgressBar::hidden(),
-        };
-        let style =
-            ProgressStyle::with_template("{prefix} [{bar:24}] {pos}/{len} {elapsed}: {wide_msg}");
-        if let Ok(style) = style {
-            bar.set_style(style.progress_chars("=> "));
-        }
         Progress {
-            bar,
+            screen: is_wanted(settings).then(Screen::stderr),
+            live: Live::default(),
             paint: Paint(settings.color.stderr),
             verbosity: settings.verbosity,
             ordered: settings.ordered,
             nocapture_to_stdout: settings.format == MessageFormat::Human,
-            running: BTreeMap::new(),
-            failed: 0,
-            finished: 0,
+            failing: BTreeMap::new(),
+            printed_at: clock::now(),
+            began: clock::now(),
             held: Vec::new(),
         }
     }
 
-    pub fn is_drawn(&self) -> bool {
-        !self.bar.is_hidden()
+    /// How often `Event::Tick` is needed.
+    pub fn tick_interval(&self) -> Option<Duration> {
+        match &self.screen {
+            Some(_) => Some(DRAW_INTERVAL),
+            None => (self.verbosity != Verbosity::Quiet).then_some(SILENCE_CHECK),
+        }
+    }
+
+    /// Clears the lines, because something else is about to be printed.
+    pub fn clear(&mut self) {
+        self.screen.iter_mut().for_each(Screen::clear);
     }
 
     pub fn show(&mut self, event: &Event, view: &View<'_>) {
@@ -76,25 +90,12 @@ impl Progress {
             Event::RunStarted { tests, binaries, slots, .. } => {
                 self.start(*tests, *binaries, *slots)
             }
-            Event::BatchStarted { batch, what, .. } => {
-                self.running.insert(*batch, what.clone());
-                self.show_running();
-            }
-            Event::BatchFinished { batch } => {
-                self.running.remove(batch);
-                self.show_running();
-            }
             Event::Failing { test } => {
-                self.failed += 1;
-                self.show_running();
-                let line =
-                    format!("{} {}", self.paint.bad(&format!("{:>12}", "FAILING")), view.id(*test));
-                if self.verbosity != Verbosity::Quiet && self.is_drawn() {
-                    self.line(&line);
-                }
+                self.failing.insert(*test, Some(clock::now()));
             }
             Event::Slow { test, took } => self.slow(*test, *took, view),
             Event::Retrying { test, outcome, attempt, attempts } => {
+                self.failing.remove(test);
                 if view.settings.status_level >= StatusLevel::Retry {
                     let what = messages::retrying(&view.id(*test), *outcome, *attempt, *attempts);
                     let word = self.paint.warn(&format!("{:>12}", "Retrying"));
@@ -105,10 +106,18 @@ impl Progress {
             Event::Fixture { instance, what } => self.fixture(instance, what),
             Event::Output { bytes } => self.pass_through(bytes),
             Event::Warning(warning) => self.warning(warning),
+            Event::Typed => self.screen.iter_mut().for_each(Screen::erase_typed_line),
+            Event::Help => messages::KEYS.iter().for_each(|line| self.line(line)),
             Event::Status(slots) => self.status(slots, view),
+            Event::Stacks(text) => self.line(printable(text).trim_end()),
+            Event::Paused(paused) => self.paused(*paused),
+            Event::Stopping => {
+                self.live.phase = Phase::Stopping;
+                self.line(&status(self.paint, "Stopping", messages::STOPPING));
+            }
             // Part of the final report.
             Event::LeftBehind { .. } | Event::BuildFinished => {}
-            Event::Tick => self.bar.tick(),
+            Event::Tick(activity) => self.tick(activity, view),
             Event::RunFinished(_) => self.finish(view),
         }
     }
@@ -117,23 +126,55 @@ impl Progress {
         if self.verbosity != Verbosity::Quiet {
             self.line(&status(self.paint, "Running", &messages::what_runs(tests, binaries, slots)));
         }
-        self.bar.set_length(tests as u64);
-        self.bar.set_prefix(self.paint.good(&format!("{:>12}", "Testing")));
-        self.bar.reset_elapsed();
+        self.live.tests = tests;
+        self.began = clock::now();
     }
 
-    fn show_running(&self) {
-        if self.is_drawn() {
-            let running: Vec<&str> = self.running.values().map(String::as_str).collect();
-            let failed = match self.failed {
-                0 => String::new(),
-                failed => format!("{} ", self.paint.bad(&format!("{failed} failed,"))),
-            };
-            self.bar.set_message(format!("{failed}{}", running.join(", ")));
+    fn paused(&mut self, paused: bool) {
+        if self.live.phase != Phase::Stopping {
+            self.live.phase = if paused { Phase::Paused } else { Phase::Testing };
+        }
+        let (verb, what) = messages::paused(paused);
+        self.line(&status(self.paint, verb, what));
+    }
+
+    fn tick(&mut self, activity: &Activity, view: &View<'_>) {
+        self.announce_failing(view);
+        let mut tests: Vec<(TestId, Duration)> =
+            activity.slots.iter().flat_map(|slot| slot.tests.iter().copied()).collect();
+        tests.sort_by_key(|(_, took)| std::cmp::Reverse(*took));
+        if let Some(screen) = &mut self.screen {
+            let (live, paint, failing) = (&self.live, self.paint, self.failing.len());
+            let took = clock::since(self.began);
+            screen.draw(|size| {
+                let name = |test| view.id(test);
+                live.lines(size, took, failing, &tests, &activity.locks, name, paint)
+            });
+        } else if clock::since(self.printed_at) >= SILENCE {
+            let names: Vec<String> = tests.iter().map(|(test, _)| view.id(*test)).collect();
+            let mut awaited = self.live.awaited(&activity.locks);
+            awaited.splice(0..0, names);
+            self.line(&messages::still_running(clock::since(self.began), &awaited));
         }
     }
 
-    fn slow(&self, test: TestId, took: Duration, view: &View<'_>) {
+    /// Names failed tests whose worker does not exit, which their verdicts wait for.
+    fn announce_failing(&mut self, view: &View<'_>) {
+        let is_due = |at: &mut Option<Instant>| {
+            at.take_if(|at| clock::since(*at) >= ANNOUNCED_AFTER).is_some()
+        };
+        let due = self.failing.iter_mut().filter_map(|(test, at)| is_due(at).then_some(*test));
+        let due: Vec<TestId> = due.collect();
+        if self.verbosity == Verbosity::Quiet || self.screen.is_none() {
+            return;
+        }
+        for test in due {
+            let word = self.paint.bad(&format!("{:>12}", "FAILING"));
+            self.line(&format!("{word} {}", view.id(test)));
+        }
+    }
+
+    fn slow(&mut self, test: TestId, took: Duration, view: &View<'_>) {
         if view.settings.status_level >= StatusLevel::Slow {
             let word = self.paint.warn(&format!("{:>12}", "SLOW"));
             self.line(&format!("{word} {}: running for {}", view.id(test), brief(took)));
@@ -141,10 +182,8 @@ impl Progress {
     }
 
     fn test_finished(&mut self, test: TestId, verdict: &Verdict, view: &View<'_>) {
-        self.finished += 1;
-        if self.is_drawn() {
-            self.bar.set_position(self.finished);
-        }
+        self.failing.remove(&test);
+        self.live.count(verdict.outcome);
         if self.verdict_line(test, verdict, view).is_none() {
             return;
         }
@@ -165,7 +204,8 @@ impl Progress {
         line.filter(|_| !is_reported)
     }
 
-    fn fixture(&self, instance: &FixtureInstance, what: &FixtureEvent) {
+    fn fixture(&mut self, instance: &FixtureInstance, what: &FixtureEvent) {
+        self.live.note_fixture(instance, matches!(what, FixtureEvent::Starting));
         let is_verbose = self.verbosity == Verbosity::Verbose;
         match what {
             FixtureEvent::Ready { took } if is_verbose => {
@@ -192,22 +232,18 @@ impl Progress {
         }
     }
 
-    /// Prints something to the terminal that the bar is in.
-    pub fn print_above(&self, print: impl FnOnce() -> std::io::Result<()>) -> std::io::Result<()> {
-        self.bar.suspend(print)
+    fn pass_through(&mut self, bytes: &[u8]) {
+        self.clear();
+        // A closed pipe is noticed when the final report is written.
+        let _ = match self.nocapture_to_stdout {
+            true => std::io::stdout().write_all(bytes),
+            false => std::io::stderr().write_all(bytes),
+        };
+        self.printed_at = clock::now();
+        self.screen.iter_mut().for_each(|screen| screen.note_written(bytes));
     }
 
-    fn pass_through(&self, bytes: &[u8]) {
-        self.bar.suspend(|| {
-            // A closed pipe is noticed when the final report is written.
-            let _ = match self.nocapture_to_stdout {
-                true => std::io::stdout().write_all(bytes),
-                false => std::io::stderr().write_all(bytes),
-            };
-        });
-    }
-
-    fn warning(&self, warning: &Warning) {
+    fn warning(&mut self, warning: &Warning) {
         // These are part of the final report.
         let is_shown_now = !matches!(
             warning,
@@ -226,13 +262,14 @@ impl Progress {
     }
 
     /// Also with `--quiet`: the user has asked for it.
-    fn status(&self, slots: &[SlotStatus], view: &View<'_>) {
+    fn status(&mut self, slots: &[SlotStatus], view: &View<'_>) {
         /// More slots than this do not fit a screen.
         const LINES: usize = 20;
         let held: usize = slots.iter().map(|runs| runs.held).sum();
-        let finished = self.finished + held as u64;
-        let left = self.bar.length().unwrap_or_default().saturating_sub(finished);
-        self.line(&status(self.paint, "So far", &messages::so_far(finished, left)));
+        let finished = self.live.finished() + held;
+        let left = self.live.tests.saturating_sub(finished);
+        let so_far = messages::so_far(finished as u64, left as u64);
+        self.line(&status(self.paint, "So far", &so_far));
         for runs in slots.iter().take(LINES) {
             let test = |(test, took): &(TestId, Duration)| {
                 format!("{}{}", view.id(*test), messages::in_brackets(*took))
@@ -246,7 +283,7 @@ impl Progress {
     }
 
     fn finish(&mut self, view: &View<'_>) {
-        self.bar.finish_and_clear();
+        self.clear();
         let mut held = std::mem::take(&mut self.held);
         held.sort_by(|(a, _), (b, _)| view.compare(*a, *b));
         for (test, verdict) in held {
@@ -254,11 +291,11 @@ impl Progress {
         }
     }
 
-    fn line(&self, line: &str) {
-        self.bar.suspend(|| {
-            // A closed stderr does not stop the run.
-            let _ = writeln!(std::io::stderr(), "{line}");
-        });
+    fn line(&mut self, line: &str) {
+        self.clear();
+        self.printed_at = clock::now();
+        // A closed stderr does not stop the run.
+        let _ = writeln!(std::io::stderr(), "{line}");
     }
 }
 
@@ -273,41 +310,14 @@ fn is_error(warning: &Warning) -> bool {
 }
 
 /// Whether to draw progress, decided like cargo does.
-fn is_wanted(settings: &Settings) -> bool {
+pub fn is_wanted(settings: &Settings) -> bool {
     let when = std::env::var("CARGO_TERM_PROGRESS_WHEN");
     match when.as_deref() {
         Ok("never") => false,
         Ok("always") => true,
         _ => {
-            let is_dumb = std::env::var("TERM").is_ok_and(|term| term == "dumb");
             let is_ci = std::env::var_os("CI").is_some();
-            std::io::stderr().is_terminal() && !is_dumb && !is_ci && !is_quiet(settings)
+            std::io::stderr().is_terminal() && !is_dumb_terminal() && !is_ci && !is_quiet(settings)
         }
-    }
-}
-
-/// Indicates an activity of unknown length, such as listing; removed on drop.
-pub struct Spinner(ProgressBar);
-
-impl Spinner {
-    pub fn start(settings: &Settings, verb: &str, what: String) -> Spinner {
-        if !is_wanted(settings) {
-            return Spinner(ProgressBar::hidden());
-        }
-        let bar = ProgressBar::new_spinner();
-        bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(DRAWS_PER_SECOND));
-        if let Ok(style) = ProgressStyle::with_template("{prefix} {wide_msg} {elapsed}") {
-            bar.set_style(style);
-        }
-        bar.set_prefix(Paint(settings.color.stderr).good(&format!("{verb:>12}")));
-        bar.set_message(what);
-        bar.enable_steady_tick(Duration::from_millis(100));
-        Spinner(bar)
-    }
-}
-
-impl Drop for Spinner {
-    fn drop(&mut self) {
-        self.0.finish_and_clear();
     }
 }

@@ -1,6 +1,7 @@
 //! The reports of a run: progress on stderr, and the result on stdout.
 
-use std::io;
+use std::io::{self, IsTerminal};
+use std::time::Duration;
 
 use super::human::report::Human;
 use super::json::Json;
@@ -39,9 +40,9 @@ impl<'r> Reports<'r> {
         Reports { view, progress, result, failure: None }
     }
 
-    /// Whether a report needs `Event::Tick`.
-    pub fn ticks(&self) -> bool {
-        self.progress.is_drawn()
+    /// How often a report needs `Event::Tick`.
+    pub fn tick_interval(&self) -> Option<Duration> {
+        self.progress.tick_interval()
     }
 
     /// Passes an event to every report. Returns false once the result can no longer be written.
@@ -49,10 +50,19 @@ impl<'r> Reports<'r> {
         self.progress.show(event, &self.view);
         let shown = match &mut self.result {
             Sink::Human(human) => match human.show(event) {
-                Some(text) => self.progress.print_above(|| print(&text)),
+                Some(text) => {
+                    self.progress.clear();
+                    print(&text)
+                }
                 None => Ok(()),
             },
-            Sink::Json(json) => json.show(event),
+            Sink::Json(json) => {
+                // It may be read at the same terminal.
+                if io::stdout().is_terminal() && !matches!(event, Event::Tick(_)) {
+                    self.progress.clear();
+                }
+                json.show(event)
+            }
         };
         if let Err(error) = shown {
             self.failure.get_or_insert(error);

@@ -13,6 +13,8 @@ use crate::process::platform::{GuardPipe, RunnerPipes};
 use crate::process::process_groups::ProcessGroups;
 use crate::process::procfs;
 use crate::process::procfs::ProcessInfo;
+#[cfg(target_os = "linux")]
+use crate::worker::inbox::Command;
 use crate::worker::inbox::Message;
 
 /// Printed on a signal while the coordinator does not run yet, or does not know all tests.
@@ -47,6 +49,9 @@ pub struct Interrupts {
     /// The process groups that the run has started.
     pub groups: ProcessGroups,
     pub guard: GuardPipe,
+    /// Whether the user has paused the run.
+    #[cfg_attr(not(unix), allow(dead_code))]
+    paused: Mutex<bool>,
     /// Prints a notice.
     show: Option<fn(&Notice)>,
 }
@@ -92,7 +97,7 @@ impl Interrupts {
         self.tests_beside_build.store(beside, Ordering::SeqCst);
     }
 
-    /// From now on, Enter in the terminal asks for the status. Not before: while cargo builds, the
+    /// From now on, what is typed at the terminal is read. Not before: while cargo builds, the
     /// user may be asked for a password.
     #[cfg(target_os = "linux")]
     pub fn watch_terminal(self: &Arc<Self>) {
@@ -101,8 +106,8 @@ impl Interrupts {
         let interrupts = self.clone();
         let listen = move || {
             TerminalInput::block_sigttin();
-            while let Ok(()) = terminal.next_line() {
-                interrupts.report_status();
+            while let Ok(line) = terminal.next_line() {
+                interrupts.typed(&line);
             }
         };
         // The run does not depend on it, and the thread ends with the process.
@@ -169,6 +174,7 @@ impl Interrupts {
 
     fn shut_down(&self, message: Message) {
         self.count.fetch_add(1, Ordering::SeqCst);
+        self.end_pause();
         if let Some(build) = self.build() {
             crate::process::platform::terminate_tree(build);
         }
@@ -180,14 +186,62 @@ impl Interrupts {
 
     /// Stops the run (Ctrl-Z), and returns when it is continued. The clock of the run is paused.
     fn suspend(&self) {
-        use crate::process::platform::{continue_tree, stop_self, stop_tree};
+        // A run that the user has paused stays so.
+        let paused = self.paused.lock().unwrap_or_else(PoisonError::into_inner);
+        self.stop_all();
+        crate::process::platform::stop_self();
+        if !*paused {
+            self.continue_all();
+        }
+    }
+
+    fn stop_all(&self) {
         crate::process::clock::pause();
         self.groups.stop_all();
-        self.build().into_iter().for_each(stop_tree);
-        stop_self();
+        self.build().into_iter().for_each(crate::process::platform::stop_tree);
+    }
+
+    fn continue_all(&self) {
         crate::process::clock::resume();
-        self.build().into_iter().for_each(continue_tree);
+        self.build().into_iter().for_each(crate::process::platform::continue_tree);
         self.groups.continue_all();
+    }
+
+    /// Pauses the run, or continues it; this process goes on. Returns whether it is paused now.
+    #[cfg(target_os = "linux")]
+    fn toggle_pause(&self) -> bool {
+        let mut paused = self.paused.lock().unwrap_or_else(PoisonError::into_inner);
+        *paused = !*paused;
+        if *paused {
+            self.stop_all()
+        } else {
+            self.continue_all()
+        }
+        *paused
+    }
+
+    fn end_pause(&self) {
+        let mut paused = self.paused.lock().unwrap_or_else(PoisonError::into_inner);
+        if std::mem::take(&mut *paused) {
+            self.continue_all();
+        }
+    }
+
+    /// A line was typed at the terminal.
+    #[cfg(target_os = "linux")]
+    fn typed(&self, line: &str) {
+        let command = match line {
+            "" | "t" if !self.has_listener() => return self.report_status(),
+            "" | "t" => Command::WhatRuns,
+            _ if !self.has_listener() => return,
+            "p" => Command::Pause(self.toggle_pause()),
+            "q" => {
+                self.end_pause();
+                Command::StopAfterRunning
+            }
+            _ => Command::Help,
+        };
+        self.send(Message::Typed(command));
     }
 
     fn report_status(&self) {

@@ -25,6 +25,11 @@ pub enum Message {
     Orphaned,
     /// The user wants to know what runs now.
     WhatRuns,
+    /// The user has typed this at the terminal.
+    #[cfg_attr(not(target_os = "linux"), allow(dead_code))]
+    Typed(Command),
+    /// The stacks of a worker's threads, which the user asked for.
+    Stacks(Vec<u8>),
     /// A test has failed; its verdict follows when its output is known.
     Failing {
         test: TestId,
@@ -64,6 +69,18 @@ pub enum Message {
     },
     /// Messages that were sent together, in order.
     Several(Vec<Message>),
+}
+
+/// What a user can ask for at the terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(not(target_os = "linux"), allow(dead_code))]
+pub enum Command {
+    Help,
+    WhatRuns,
+    /// The run is paused now, or continues.
+    Pause(bool),
+    /// Finish the tests that run, and start no more.
+    StopAfterRunning,
 }
 
 /// The end of a batch, with the tests that have no verdict.

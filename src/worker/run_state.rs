@@ -1,6 +1,8 @@
 //! What changes while workers run.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
 
 use crate::worker::active::ActiveWorkers;
 
@@ -9,6 +11,8 @@ use crate::worker::active::ActiveWorkers;
 pub struct RunState {
     /// Set when nothing new may start: for workers that start a process for every test.
     pub stopping: AtomicBool,
+    /// Set when workers shall end with the tests that were running then.
+    pub stop_after: OnceLock<Instant>,
     pub active: ActiveWorkers,
     next_worker: AtomicU64,
     /// Numbers of processes that could not be started at first.

@@ -300,7 +300,8 @@ impl<'r> Worker<'r> {
         self.handle(heard, messages);
         self.release_process();
         if stream == Stream::Channel {
-            self.note_stacks();
+            self.note_stacks(messages);
+            self.stop_after_running();
         }
     }
 

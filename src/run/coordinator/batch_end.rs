@@ -28,7 +28,6 @@ impl Run<'_> {
         self.requeue_innocent(&batch, &mut rest);
         self.ending = Some(batch.clone());
         self.plan.finished(id);
-        self.emit(Event::BatchFinished { batch: id });
         let took = clock::since(began);
         self.note_usage(&batch, took);
         self.left_behind(&batch, std::mem::take(&mut rest.left_behind));
@@ -52,7 +51,7 @@ impl Run<'_> {
             EndCause::Misheard => {
                 self.misheard(&batch, protocol, [running, rest.not_begun].concat())
             }
-            EndCause::Stopped => self.requeue(&batch, rest.not_begun),
+            EndCause::Stopped => self.requeue(&batch, [running, rest.not_begun].concat()),
             EndCause::NotStarted(why) => {
                 let reason = Reason::WorkerNotStarted(why.clone());
                 for test in [running, rest.not_begun].concat() {

@@ -145,11 +145,6 @@ impl<'r> Run<'r> {
         let group = self.plan.group(batch.group).clone();
         batch.tests.iter().for_each(|test| self.ledger.note_start(*test));
         let protocol = self.protocol_of(&batch.tests);
-        let what = match batch.tests.as_slice() {
-            [only] => self.id(*only),
-            _ => group.node.clone(),
-        };
-        self.emit(Event::BatchStarted { batch: batch.id, what });
         let filled = batch.slots.iter().max().map_or(0, |highest| highest + 1);
         self.summary.slots = self.summary.slots.max(filled);
         let fixture_is_lost = Arc::new(AtomicBool::new(false));
@@ -172,6 +167,8 @@ impl<'r> Run<'r> {
             Message::Signal(signal) => self.interrupt(signal),
             Message::Orphaned => self.orphaned(),
             Message::WhatRuns => self.emit(Event::Status(self.context.state.active.now())),
+            Message::Typed(command) => self.typed(command),
+            Message::Stacks(text) => self.emit(Event::Stacks(text)),
 
             Message::Failing { test } if self.batch_of(test).is_none() => {}
             Message::Failing { test } => self.emit(Event::Failing { test }),
@@ -277,6 +274,7 @@ impl<'r> Run<'r> {
         for (test, verdict) in self.ledger.release() {
             self.report_verdict(test, verdict);
         }
+        self.summary.interrupted |= self.requests.stop_after_running && self.summary.not_run > 0;
         let took = clock::since(began);
         let fill = self.slot_usage.fill(took, self.summary.slots);
         let workers = self.context.state.workers();

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use crate::model::test::TestId;
 use crate::process::clock;
 
-/// How often reports get a tick, and how precisely slow tests are detected.
-pub(super) const TICK: Duration = Duration::from_millis(100);
+/// How precisely slow tests are detected.
+const TICK: Duration = Duration::from_millis(100);
 
 /// The threshold of tests that are never slow.
 const NEVER: Duration = Duration::MAX;

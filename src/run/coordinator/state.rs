@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::cpu_learning::Learning;
 use super::phase::Phase;
+use super::requests::Requests;
 use super::retries::Retries;
 use super::slot_usage::SlotUsage;
 use super::slow_tests::SlowTests;
@@ -82,6 +83,9 @@ pub struct Run<'r> {
     /// When the run times out.
     pub(super) ends_at: Option<Instant>,
     pub(super) subscriptions: Subscriptions,
+    /// When the reports were last told that time has passed.
+    pub(super) ticked_at: Instant,
+    pub(super) requests: Requests,
     pub(super) learning: Learning,
 }
 
@@ -130,8 +134,8 @@ pub(super) enum Suspicion {
 /// The events that reports want while the run goes on.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Subscriptions {
-    /// A tick at regular intervals.
-    pub time: bool,
+    /// The passing of time, this often.
+    pub time: Option<Duration>,
     /// Slow tests.
     pub slow: bool,
 }
@@ -161,6 +165,8 @@ impl<'r> Run<'r> {
             stacks_until: None,
             ends_at: None,
             subscriptions: Subscriptions::default(),
+            ticked_at: Instant::now(),
+            requests: Requests::default(),
             learning: Learning::default(),
         };
         run.expect_verdicts(0);

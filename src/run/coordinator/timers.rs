@@ -3,9 +3,8 @@
 
 use std::time::Instant;
 
-use super::slow_tests::TICK;
 use super::state::{Next, Run};
-use crate::model::event::Event;
+use crate::model::event::{Activity, Event};
 use crate::model::warning::Warning;
 use crate::process::clock;
 use crate::process::event::ForwardedSignal;
@@ -15,13 +14,17 @@ impl Run<'_> {
     pub(super) fn wait_for_message(&mut self, next: Next<'_>) {
         let due = self.next_timer();
         let left = due.map(|at| at.saturating_duration_since(clock::now()));
-        let patience = match self.subscriptions.time {
-            true => Some(left.map_or(TICK, |left| left.min(TICK))),
-            false => left,
-        };
-        match next(patience) {
-            Some(message) => self.handle_message(message),
-            None => self.emit(Event::Tick),
+        let ticks = self.subscriptions.time;
+        let tick = ticks.map(|tick| tick.saturating_sub(self.ticked_at.elapsed()));
+        if let Some(message) = next([left, tick].into_iter().flatten().min()) {
+            self.handle_message(message);
+        }
+        // By the system's clock: while the run is paused as well.
+        if ticks.is_some_and(|tick| self.ticked_at.elapsed() >= tick) {
+            self.ticked_at = Instant::now();
+            let slots = self.context.state.active.now();
+            let locks = self.plan.awaited_locks().into_iter().cloned().collect();
+            self.emit(Event::Tick(Activity { slots, locks }));
         }
         // Timers fire even if messages arrive all the time.
         if due.is_some_and(|due| clock::now() >= due) {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{PendingVerdict, Worker, explained};
 use crate::leaks::classify::{Symbolizer, relevant_calls};
+use crate::leaks::symbols::Module;
 use crate::model::outcome::Outcome;
 use crate::model::output::Output;
 use crate::model::protocol::Protocol;
@@ -133,7 +134,7 @@ impl Worker<'_> {
         let innocent = innocent.map(|test| self.tests[test]).collect();
         let not_begun = (0..self.tests.len()).filter(|test| !self.begun[*test]);
         let not_begun = not_begun.map(|test| self.tests[test]).collect();
-        let mut output = Output::of_notes(self.shown_stacks(&left));
+        let mut output = Output::of_notes(self.shown_stacks(&left.stacks, &left.modules));
         output.append(left.rest);
         for (test, _) in &self.running {
             left.outputs.remove(test).into_iter().for_each(|own| output.append(own));
@@ -143,16 +144,15 @@ impl Worker<'_> {
     }
 
     /// Where the threads of a hung worker were, by test.
-    pub(super) fn shown_stacks(&self, left: &ChannelSummary) -> Vec<u8> {
-        if left.stacks.is_empty() {
+    pub(super) fn shown_stacks(&self, stacks: &[ThreadStack], modules: &[Module]) -> Vec<u8> {
+        if stacks.is_empty() {
             return Vec::new();
         }
-        let modules = &left.modules;
         let text = self.context.services.with_symbols(|symbols| {
             let mut names = self.names(symbols, modules, "");
             // As long as tests run, the main thread only waits for them.
-            let has_tests = left.stacks.iter().any(|stack| stack.test.is_some());
-            let shown = left.stacks.iter().filter(|stack| stack.test.is_some() || !has_tests);
+            let has_tests = stacks.iter().any(|stack| stack.test.is_some());
+            let shown = stacks.iter().filter(|stack| stack.test.is_some() || !has_tests);
             let stacks = shown.map(|stack| self.shown_stack(stack, &mut names));
             stacks.collect::<String>()
         });

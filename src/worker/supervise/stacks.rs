@@ -1,10 +1,10 @@
 //! When a worker is asked for the stacks of its threads, and what follows its answer.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Worker;
 use crate::process::clock;
-use crate::worker::inbox::{EndCause, Overdue};
+use crate::worker::inbox::{EndCause, Message, Overdue};
 
 /// How long a hung worker may take to report the stacks of its threads.
 const PATIENCE_FOR_STACKS: Duration = Duration::from_secs(2);
@@ -24,7 +24,7 @@ impl Worker<'_> {
     }
 
     /// The channel has reported something: perhaps which signal asks for stacks, or the last stack.
-    pub(super) fn note_stacks(&mut self) {
+    pub(super) fn note_stacks(&mut self, messages: &mut Vec<Message>) {
         let groups = self.context.services.groups;
         if !self.can_report_stacks
             && let Some(signal) = self.channel.stacks_signal()
@@ -33,10 +33,25 @@ impl Worker<'_> {
             self.can_report_stacks = true;
         }
         if self.can_report_stacks && self.channel.has_stacks() {
-            groups.note_stacks(self.process.pid());
+            if groups.note_stacks(self.process.pid()) {
+                let stacks = self.channel.take_stacks();
+                let text = self.shown_stacks(&stacks, self.channel.modules());
+                messages.push(Message::Stacks(text));
+            }
             if self.awaits_stacks {
                 self.end_at_last();
             }
+        }
+    }
+
+    /// Ends the worker if it was to end with the tests that ran when the user asked for it, and
+    /// they have ended. libtest has begun others meanwhile: they count as not run.
+    pub(super) fn stop_after_running(&mut self) {
+        let Some(stopped) = self.context.state.stop_after.get() else { return };
+        let ran_then = |(_, began): &(usize, Instant)| began <= stopped;
+        let is_over = self.ended == self.tests.len() || self.ending.is_some();
+        if !is_over && !self.running.iter().any(ran_then) {
+            self.end(EndCause::Stopped);
         }
     }
 }

@@ -51,7 +51,7 @@ const SHORT: Duration = Duration::from_millis(500);
 
 #[test]
 fn the_run_sleeps_until_a_test_may_have_become_slow() {
-    let slow = Subscriptions { slow: true, time: false };
+    let slow = Subscriptions { slow: true, time: None };
     let (found, is_slow) = waits(slow, Duration::from_millis(300));
     assert!(is_slow, "{found:?}");
     // When the batch may first have a slow test, and when this one is; a system that wakes
@@ -65,7 +65,7 @@ fn the_run_sleeps_until_a_test_may_have_become_slow() {
 fn the_run_sleeps_until_somebody_tells_something_where_nobody_looks() {
     let (found, _) = waits(Subscriptions::default(), Duration::from_millis(1));
     assert!(found.iter().all(Option::is_none), "{found:?}");
-    let (found, _) = waits(Subscriptions { slow: true, time: false }, Duration::MAX);
+    let (found, _) = waits(Subscriptions { slow: true, time: None }, Duration::MAX);
     assert!(found.iter().all(Option::is_none), "{found:?}");
 }
 
