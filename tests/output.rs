@@ -145,6 +145,31 @@ set RUST_BACKTRACE=1 to see backtraces
     }
 
     #[test]
+    fn a_test_that_hangs_or_dies_is_shown_with_the_line_where_it_did() {
+        let table = [
+            ("dies", "dies_of_sigabrt", "  > 17 |         std::process::abort();\n"),
+            ("hangs", "waits_for_ever", "  > 36 |         assert_eq!(ear.recv(), Ok(\"dong\"));\n"),
+        ];
+        for (fixture, test, line) in table {
+            let ran = partest(fixture).args(test).run().exits(100);
+            let (place, _) = ran.stdout.split_once(line).unwrap_or_else(|| panic!("{ran}"));
+            assert!(place.contains("\n  at src/lib.rs:"), "{ran}");
+        }
+    }
+
+    #[test]
+    fn the_panic_of_a_thread_is_shown_as_the_cause() {
+        let test = "#[test]\nfn joins() {\n    \
+            let thread = std::thread::spawn(|| panic!(\"the disk is full\"));\n    \
+            thread.join().unwrap();\n}\n";
+        let ran = Package::shop("", test).partest().run().exits(100);
+        let cause =
+            "  caused by a panic at src/lib.rs:3:40 in thread `<unnamed>`\n    the disk is full\n";
+        assert!(ran.stdout.contains(cause), "{ran}");
+        assert_eq!(ran.stdout.matches("the disk is full\n").count(), 1, "{ran}");
+    }
+
+    #[test]
     fn stdout_is_the_result_and_stderr_the_progress() {
         let ran = partest("passes").args("-j1").run().exits(0);
         let report = "7 passed in 1 s (doctests of passes were not run: cargo test --doc)\n";

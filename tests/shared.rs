@@ -429,7 +429,7 @@ mod that_cannot_serve {
         let ran = served("echo no disk; exit 3", "").partest().args("-j2 api::").run().exits(105);
         assert_eq!(ran.stdout.matches("  | no disk\n").count(), 1, "{ran}");
         assert!(
-            ran.stdout.starts_with("FAILED fixture server failed: it ended with exit code 3"),
+            ran.stdout.starts_with("FAILED fixture server\n  it ended with exit code 3"),
             "{ran}"
         );
         assert_eq!(ran.stdout.matches("\nBLOCKED shop::api::").count(), 6, "{ran}");

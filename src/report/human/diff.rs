@@ -119,17 +119,21 @@ fn signed(page: &Page, side: Side, line: &str) -> String {
 /// A line in the color of its side, with the words that differ underlined.
 fn painted(page: &Page, side: Side, words: &[&str], ops: &[DiffOp]) -> String {
     let changed = changed(side, words.len(), ops);
-    let paint = |(at, (word, is_changed)): (usize, (&&str, &bool))| {
-        let is_last = at + 1 == words.len();
-        let word = if is_last && *is_changed { visible(word) } else { (*word).to_owned() };
+    let pairs: Vec<(&str, bool)> = words.iter().copied().zip(changed).collect();
+    let runs = pairs.chunk_by(|one, other| one.1 == other.1);
+    let count = runs.clone().count();
+    let paint = |(at, run): (usize, &[(&str, bool)])| {
+        let is_changed = run.first().is_some_and(|(_, is_changed)| *is_changed);
+        let text: String = run.iter().map(|(word, _)| *word).collect();
+        let text = if at + 1 == count && is_changed { visible(&text) } else { text };
         match (side, is_changed) {
-            (Side::Left, true) => page.paint.removed_word(&word),
-            (Side::Right, true) => page.paint.added_word(&word),
-            (Side::Left, false) => page.paint.removed(&word),
-            (Side::Right, false) => page.paint.added(&word),
+            (Side::Left, true) => page.paint.removed_word(&text),
+            (Side::Right, true) => page.paint.added_word(&text),
+            (Side::Left, false) => page.paint.removed(&text),
+            (Side::Right, false) => page.paint.added(&text),
         }
     };
-    words.iter().zip(&changed).enumerate().map(paint).collect()
+    runs.enumerate().map(paint).collect()
 }
 
 /// Spaces at the end of a line can be all that differs.
@@ -233,7 +237,7 @@ mod tests {
         let mut page = Page::new(Paint(true), None);
         show(&mut page, "", "Some(1)", "Some(2)");
         let text = page.into_text();
-        assert!(text.contains("\u{1b}[31mSome\u{1b}[0m"), "{text:?}");
+        assert!(text.contains("\u{1b}[31mSome(\u{1b}[0m"), "{text:?}");
         assert!(text.contains("\u{1b}[1m\u{1b}[4m2"), "{text:?}");
     }
 

@@ -11,8 +11,8 @@ use crate::report::human::assertion::Assertion;
 use crate::report::human::failure_output::{FailureOutput, lines};
 use crate::report::human::page::Page;
 use crate::report::human::panic_message::PanicMessage;
-use crate::report::human::source::{self, Place};
-use crate::report::human::{backtrace, diff};
+use crate::report::human::source::{self, Excerpt, Place};
+use crate::report::human::{backtrace, diff, stacks};
 use crate::report::messages;
 use crate::report::view::View;
 
@@ -101,16 +101,30 @@ fn explain(
     if let Some(returned) = parts.returned {
         page.all_behind("  ", format!("returned {returned}").lines());
     }
+    let notes = printable(output.notes());
     let place = parts.panic.as_ref().map(|panic| panic.place);
     let place = place.or(reason.rsplit_once(" at ").map(|(_, place)| place));
-    if let Some(place) = place.and_then(Place::parse) {
-        let executable = &view.inventory.listings[test.listing].binary.executable;
-        let built = executable.metadata().and_then(|metadata| metadata.modified());
-        source::show(page, &place, view.root, built.ok());
+    let excerpt = |place| excerpt(view, test, place);
+    match place.and_then(Place::parse) {
+        Some(place) => excerpt(place).iter().for_each(|excerpt| source::show(page, excerpt)),
+        // Where it hangs, or where it died.
+        None => {
+            if let Some(excerpt) = stacks::places(&notes, &view.id(test)).find_map(excerpt) {
+                page.line(&format!("  at {}", page.paint.place(&excerpt.line())));
+                source::show(page, &excerpt);
+            }
+        }
     }
     if let Some(panic) = &parts.panic {
-        let is_verbose = view.settings.verbosity == Verbosity::Verbose;
-        backtrace::show(page, panic.backtrace, is_verbose);
+        show_frames(page, view, panic);
+    }
+    if let Some(cause) = &parts.cause {
+        let place = page.paint.place(cause.place);
+        page.line(&format!("  caused by a panic at {place} in thread `{}`", cause.thread));
+        page.all_behind(INDENT, cause.message.lines());
+        let excerpt = Place::parse(cause.place).and_then(excerpt);
+        excerpt.iter().for_each(|excerpt| source::show(page, excerpt));
+        show_frames(page, view, cause);
     }
     // What is not captured has been printed already.
     if !view.settings.nocapture {
@@ -118,9 +132,19 @@ fn explain(
         page.all_behind(&bar, parts.printed.iter().copied());
         show_files(page, output);
     }
-    let notes = printable(output.notes());
     let is_new = |note: &&str| !is_reason(note, &reason);
     page.all_behind(INDENT, parts.notes.iter().copied().chain(lines(&notes)).filter(is_new));
+}
+
+fn excerpt<'p>(view: &View<'_>, test: TestId, place: Place<'p>) -> Option<Excerpt<'p>> {
+    let executable = &view.inventory.listings[test.listing].binary.executable;
+    let built = executable.metadata().and_then(|metadata| metadata.modified());
+    Excerpt::read(place, view.root, built.ok())
+}
+
+fn show_frames(page: &mut Page, view: &View<'_>, panic: &PanicMessage<'_>) {
+    let is_verbose = view.settings.verbosity == Verbosity::Verbose;
+    backtrace::show(page, panic.backtrace, is_verbose);
 }
 
 /// Whether a reason says what the output says as well.

@@ -8,6 +8,8 @@ use crate::report::human::panic_message::{self, PanicMessage};
 #[derive(Debug, Default, PartialEq)]
 pub struct FailureOutput<'o> {
     pub panic: Option<PanicMessage<'o>>,
+    /// The panic of another thread that this one is about.
+    pub cause: Option<PanicMessage<'o>>,
     /// The panic's message, if it is that of an assertion on two values.
     pub assertion: Option<Assertion<'o>>,
     /// The error that the test's function returned, with its causes.
@@ -48,8 +50,13 @@ impl<'o> FailureOutput<'o> {
         let assertion =
             panic.as_ref().and_then(|panic| Assertion::read(panic.message, panic.is_whole));
         let unwound = assertion.as_ref().map_or("", |assertion| assertion.rest);
-        let printed = lines(before).chain(lines(unwound)).chain(lines(after)).collect();
-        FailureOutput { panic, assertion, returned: None, printed, notes: notes.lines().collect() }
+        let cause = panic.as_ref().filter(|panic| panic.is_of_another_thread());
+        let cause = cause.and_then(|panic| panic_message::find_last(panic.before));
+        let (first, before) =
+            cause.as_ref().map_or(("", before), |cause| (cause.before, cause.after));
+        let printed = [first, before, unwound, after].into_iter().flat_map(lines).collect();
+        let notes = notes.lines().collect();
+        FailureOutput { panic, cause, assertion, returned: None, printed, notes }
     }
 }
 
@@ -105,6 +112,17 @@ mod tests {
         let parts = FailureOutput::of(output, "t");
         assert_eq!(parts.assertion.unwrap().right, "2");
         assert_eq!(parts.printed, ["closed"]);
+    }
+
+    #[test]
+    fn the_panic_of_a_thread_is_the_cause_of_the_one_that_joined_it() {
+        let output = "one\nthread '<unnamed>' panicked at a.rs:3:4:\ninner\ntwo\nthread 't' panicked at a.rs:1:2:\n\
+            called `Result::unwrap()` on an `Err` value: Any { .. }\n";
+        let parts = FailureOutput::of(output, "t");
+        assert_eq!(parts.cause.unwrap().place, "a.rs:3:4");
+        assert_eq!((parts.panic.unwrap().place, parts.printed), ("a.rs:1:2", vec!["one"]));
+        let other = output.replace("Any { .. }", "5");
+        assert_eq!(FailureOutput::of(&other, "t").cause, None);
     }
 
     #[test]

@@ -11,4 +11,5 @@ pub mod page;
 pub mod panic_message;
 pub mod report;
 pub mod source;
+pub mod stacks;
 pub mod totals;

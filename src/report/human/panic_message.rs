@@ -31,6 +31,19 @@ pub fn find<'o>(output: &'o str, thread: &str) -> Option<PanicMessage<'o>> {
     Some(cut(output, header, next.map(|next| next.start)))
 }
 
+/// The last panic in a text.
+pub fn find_last(output: &str) -> Option<PanicMessage<'_>> {
+    headers(output).last().map(|header| cut(output, &header, None))
+}
+
+impl PanicMessage<'_> {
+    /// Whether it only says that another thread has panicked, which told its own message.
+    pub fn is_of_another_thread(&self) -> bool {
+        self.message.ends_with("on an `Err` value: Any { .. }")
+            || self.message == "a scoped thread panicked"
+    }
+}
+
 /// `thread 'main' (4711) panicked at src/lib.rs:29:9:`, and where it stands in the output.
 struct Header<'o> {
     thread: &'o str,

@@ -35,8 +35,8 @@ pub struct Human<'r> {
     verdicts: Vec<(TestId, Verdict)>,
     slowest: Vec<(Duration, TestId)>,
     leaks: LeakList,
-    /// Fixtures that failed: why, and their output.
-    failed_fixtures: Vec<(String, Vec<u8>)>,
+    /// Fixtures that failed, why, and their output.
+    failed_fixtures: Vec<(String, String, Vec<u8>)>,
     /// Shown in one line each above the last one.
     remarks: Vec<Warning>,
 }
@@ -117,8 +117,8 @@ impl<'r> Human<'r> {
             return;
         };
         if let FixtureEvent::Failed { why, output, .. } = what {
-            self.failed_fixtures
-                .push((format!("fixture {instance} failed: {why}"), output.clone()));
+            let failed = (instance.to_string(), why.to_string(), output.clone());
+            self.failed_fixtures.push(failed);
         }
         self.leaks.add(&Owner::Fixture(instance.to_string()), leaks);
     }
@@ -171,8 +171,10 @@ impl<'r> Human<'r> {
 
     fn fixtures(&self, page: &mut Page) {
         let bar = page.paint.faint(BAR);
-        for (why, output) in &self.failed_fixtures {
-            page.line(&format!("{} {}", page.paint.bad("FAILED"), printable(why.as_bytes())));
+        for (name, why, output) in &self.failed_fixtures {
+            let name = page.paint.strong(&format!("fixture {name}"));
+            page.line(&format!("{} {name}", page.paint.bad("FAILED")));
+            page.all_behind("  ", printable(why.as_bytes()).lines());
             page.all_behind(&bar, failure_output::lines(&printable(output)));
             page.gap();
         }

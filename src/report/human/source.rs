@@ -16,14 +16,20 @@ const LARGEST: u64 = 1 << 22;
 pub struct Place<'p> {
     pub path: &'p str,
     pub line: usize,
-    pub column: usize,
+    pub column: Option<usize>,
 }
 
 impl<'p> Place<'p> {
     pub fn parse(text: &'p str) -> Option<Place<'p>> {
         let (rest, column) = text.rsplit_once(':')?;
-        let (path, line) = rest.rsplit_once(':')?;
-        Some(Place { path, line: line.parse().ok()?, column: column.parse().ok()? })
+        let column = Some(column.parse().ok()?);
+        Some(Place { column, ..Place::of_line(rest)? })
+    }
+
+    /// `src/lib.rs:29`, as a frame of a stack names it.
+    pub fn of_line(text: &'p str) -> Option<Place<'p>> {
+        let (path, line) = text.rsplit_once(':')?;
+        Some(Place { path, line: line.parse().ok()?, column: None })
     }
 
     /// The file, if it is one of the workspace and has not changed since the test was built.
@@ -40,16 +46,30 @@ impl<'p> Place<'p> {
     }
 }
 
-/// Adds the lines around a place; nothing where they cannot be read.
-pub fn show(page: &mut Page, place: &Place<'_>, root: &Path, built: Option<SystemTime>) {
-    let Some(text) = place.file(root, built).and_then(|file| std::fs::read(file).ok()) else {
-        return;
-    };
-    let text = printable(&text);
-    let lines: Vec<&str> = text.split('\n').collect();
-    if place.line == 0 || place.line > lines.len() {
-        return;
+/// A file that can be shown, and the place in it.
+pub struct Excerpt<'p> {
+    text: String,
+    place: Place<'p>,
+}
+
+impl<'p> Excerpt<'p> {
+    /// None where the file cannot be read, or has no such line.
+    pub fn read(place: Place<'p>, root: &Path, built: Option<SystemTime>) -> Option<Excerpt<'p>> {
+        let text = printable(&std::fs::read(place.file(root, built)?).ok()?);
+        let has_line = (1..=text.split('\n').count()).contains(&place.line);
+        has_line.then_some(Excerpt { text, place })
     }
+
+    /// `src/lib.rs:29`
+    pub fn line(&self) -> String {
+        format!("{}:{}", self.place.path, self.place.line)
+    }
+}
+
+/// Adds the lines around the place.
+pub fn show(page: &mut Page, excerpt: &Excerpt<'_>) {
+    let Excerpt { text, place } = excerpt;
+    let lines: Vec<&str> = text.split('\n').collect();
     page.gap();
     let first = place.line.saturating_sub(AROUND).max(1);
     let last = (place.line + AROUND).min(lines.len());
@@ -73,8 +93,8 @@ pub fn show(page: &mut Page, place: &Place<'_>, root: &Path, built: Option<Syste
 }
 
 /// Where a caret stands below the column, if that is not the line's first word.
-fn caret(line: &str, column: usize) -> Option<usize> {
-    let before: String = line.chars().take(column.checked_sub(1)?).collect();
+fn caret(line: &str, column: Option<usize>) -> Option<usize> {
+    let before: String = line.chars().take(column?.checked_sub(1)?).collect();
     let width = console::measure_text_width(&before.replace('\t', "    "));
     (!before.trim().is_empty()).then_some(width)
 }
@@ -103,7 +123,8 @@ mod tests {
 
     fn shown(path: &Path, place: &str, built: Option<SystemTime>) -> String {
         let mut page = Page::new(Paint(false), None);
-        show(&mut page, &Place::parse(place).unwrap(), path, built);
+        let excerpt = Excerpt::read(Place::parse(place).unwrap(), path, built);
+        excerpt.iter().for_each(|excerpt| show(&mut page, excerpt));
         page.into_text()
     }
 
