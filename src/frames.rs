@@ -18,7 +18,8 @@
 //! libtest         u32 test, text: a piece of what the main thread wrote to fd 1
 //! libtest-line    u32 test, text: a line of it that is one event, whole and alone
 //! test-started    u32 test, u32 thread, u32 tid, u32 line, text: libtest's event
-//! output          u32 thread, u32 test, u8 fd, text
+//! output          u32 thread, u32 test, u8 fd, u64 how much libtest had captured of the test
+//!                 before, text
 //! thread-started  u32 thread, u32 tid, u32 creator, u32 test, u8 detached, stack
 //! thread-ended    u32 thread, u64 nanoseconds of processor time, text name
 //! thread-joined   u32 thread, u32 joiner: not of a thread that is a test itself
@@ -36,6 +37,9 @@
 //! goodbye
 //! thread-runs     u32 thread, u32 tid: of a thread whose start was told before it ran
 //! leaving         u32 descriptor: the process waits for a byte from there before it ends
+//! captured        u32 test, u64 from, text: what libtest has captured of a test that runs, from
+//!                 this byte on
+//! capture-lost    u32 test, u8 why it cannot be read
 //! ```
 //!
 //! Threads are numbered by the agent in the order of their creation; 0 is the main thread. Tests
@@ -94,6 +98,8 @@ pub enum Frame {
         thread: u32,
         test: u32,
         descriptor: u8,
+        /// How much libtest had captured of the test before, if that is known.
+        place: Option<u64>,
         bytes: Vec<u8>,
     },
     ThreadStarted {
@@ -178,6 +184,17 @@ pub enum Frame {
     Leaving {
         descriptor: u32,
     },
+    /// What a running test has printed, from this byte on, which libtest keeps until its end.
+    Captured {
+        test: u32,
+        from: u64,
+        bytes: Vec<u8>,
+    },
+    /// What a running test has printed cannot be read.
+    CaptureLost {
+        test: u32,
+        why: u8,
+    },
     /// A thread whose start was told before it had a `tid` runs now.
     ThreadRuns {
         thread: u32,
@@ -243,7 +260,7 @@ impl Decoder {
 
 fn decode(frame: &[u8]) -> Result<Frame, Garbage> {
     let Some((&kind, fields)) = frame.split_first() else { return Err(Garbage::Length(0)) };
-    if !(kinds::HELLO..=kinds::LEAVING).contains(&kind) {
+    if !(kinds::HELLO..=kinds::CAPTURE_LOST).contains(&kind) {
         return Err(Garbage::Kind(kind));
     }
     let mut fields = Fields(fields);
@@ -276,6 +293,7 @@ fn read(kind: u8, fields: &mut Fields<'_>) -> Option<Frame> {
             thread: fields.u32()?,
             test: fields.u32()?,
             descriptor: fields.u8()?,
+            place: Some(fields.u64()?).filter(|place| *place != kinds::UNKNOWN_PLACE),
             bytes: fields.text(),
         },
         kinds::THREAD_STARTED => Frame::ThreadStarted {
@@ -352,6 +370,14 @@ fn read(kind: u8, fields: &mut Fields<'_>) -> Option<Frame> {
         kinds::THREAD_RUNS => Frame::ThreadRuns { thread: fields.u32()?, tid: fields.u32()? },
         kinds::GOODBYE => Frame::Goodbye,
         kinds::LEAVING => Frame::Leaving { descriptor: fields.u32()? },
+        kinds::CAPTURED => {
+            Frame::Captured { test: fields.u32()?, from: fields.u64()?, bytes: fields.text() }
+        }
+        kinds::CAPTURE_LOST => {
+            let (test, why) = (fields.u32()?, fields.u8()?);
+            (kinds::NO_SYMBOL..=kinds::FORBIDDEN).contains(&why).then_some(())?;
+            Frame::CaptureLost { test, why }
+        }
         _ => return None,
     })
 }
@@ -400,96 +426,4 @@ impl Fields<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn frame(kind: u8, fields: &[&[u8]]) -> Vec<u8> {
-        let fields = fields.concat();
-        let length = (fields.len() as u32 + 1).to_ne_bytes();
-        [&length[..], &[kind], &fields].concat()
-    }
-
-    fn all(bytes: &[u8]) -> Result<Vec<Frame>, Garbage> {
-        let mut decoder = Decoder::default();
-        decoder.add(bytes);
-        std::iter::from_fn(|| decoder.next_frame().transpose()).take(100).collect()
-    }
-
-    fn number(number: u32) -> [u8; 4] {
-        number.to_ne_bytes()
-    }
-
-    #[test]
-    fn frames_come_out_as_they_went_in() {
-        let hello = frame(kinds::HELLO, &[&number(1), &number(77), &number(61)]);
-        let detached = frame(kinds::THREAD_DETACHED, &[&number(3)]);
-        assert_eq!(
-            all(&[hello, detached].concat()),
-            Ok(vec![
-                Frame::Hello { version: 1, process: 77, asks_for_stacks: 61 },
-                Frame::ThreadDetached { thread: 3 },
-            ])
-        );
-    }
-
-    #[test]
-    fn a_stack_ends_before_the_text() {
-        let stack = [&[2][..], &7u64.to_ne_bytes(), &9u64.to_ne_bytes()].concat();
-        let numbers = [number(1), number(2), number(3)].concat();
-        let methods = [7, 8u64].map(u64::to_ne_bytes).concat();
-        let fields = [&numbers, &methods[..], &stack, b"oh"];
-        let raised = frame(kinds::PANIC_RAISED, &fields);
-        let (stack, message) = (vec![7, 9], b"oh".to_vec());
-        let expected =
-            Frame::PanicRaised { thread: 1, test: 2, panic: 3, methods: [7, 8], stack, message };
-        assert_eq!(all(&raised), Ok(vec![expected]));
-    }
-
-    #[test]
-    fn bytes_may_arrive_one_by_one() {
-        let mut decoder = Decoder::default();
-        let mut frames = Vec::new();
-        for byte in frame(kinds::PROCESS_REAPED, &[&number(5)]).repeat(3) {
-            decoder.add(&[byte]);
-            frames.extend(decoder.next_frame().unwrap());
-        }
-        assert_eq!(frames, vec![Frame::ProcessReaped { process: 5 }; 3]);
-    }
-
-    #[test]
-    fn a_cut_off_end_is_no_error() {
-        let whole = frame(kinds::LIBTEST, &[b"some text"]);
-        for length in 0..whole.len() {
-            assert_eq!(all(&whole[..length]), Ok(vec![]));
-        }
-    }
-
-    #[test]
-    fn garbage_is_an_error() {
-        assert_eq!(all(&[0; 8]), Err(Garbage::Length(0)));
-        assert_eq!(
-            all(b"{ \"type\": \"test\""),
-            Err(Garbage::Length(u32::from_ne_bytes(*b"{ \"t")))
-        );
-        assert_eq!(all(&frame(200, &[])), Err(Garbage::Kind(200)));
-        assert_eq!(all(&frame(kinds::EXITING, &[b"abc"])), Err(Garbage::Fields(kinds::EXITING)));
-        assert_eq!(all(&frame(kinds::GOODBYE, &[b"x"])), Err(Garbage::Fields(kinds::GOODBYE)));
-        assert_eq!(all(&frame(kinds::STACK, &[&[255; 40]])), Err(Garbage::Fields(kinds::STACK)));
-    }
-
-    #[test]
-    fn no_bytes_make_it_panic() {
-        let mut state = 1u64;
-        for kind in 0..=255u8 {
-            for length in 0..64 {
-                let noise: Vec<u8> = (0..length)
-                    .map(|_| {
-                        state = state.wrapping_mul(6364136223846793005).wrapping_add(1);
-                        (state >> 56) as u8
-                    })
-                    .collect();
-                let _ = all(&frame(kind, &[&noise]));
-            }
-        }
-    }
-}
+mod tests;

@@ -217,10 +217,8 @@ mod by_a_signal {
             }
             let ran = run.wait().exits(130);
             let output = text(&ran.test("shop::tests::b_stays")["output"]);
-            assert!(
-                output.starts_with("thread `tests::b_stays` of shop::tests::b_stays:\n"),
-                "{ran}"
-            );
+            let expected = "still here\nthread `tests::b_stays` of shop::tests::b_stays:\n";
+            assert!(output.starts_with(expected), "{ran}");
             assert!(output.contains("  shop::tests::b_stays at src/lib.rs:"), "{ran}");
             assert_eq!(output.matches("of shop::tests::b_stays").count(), 1, "{ran}");
         }

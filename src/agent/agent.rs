@@ -19,6 +19,7 @@
 use core::ffi::{c_char, c_int};
 
 mod backtrace;
+mod capture;
 mod channel;
 mod descriptors;
 mod environment;
@@ -43,6 +44,7 @@ mod signals;
 mod syscalls;
 mod test_mark;
 mod threads;
+mod tls_symbol;
 
 use environment::Given;
 

@@ -3,7 +3,7 @@
 //! A number never gets a new meaning, and a change to a frame's fields increments `VERSION`.
 
 /// The protocol's version, the first field of `hello`.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 /// The longest frame, including its header. A pipe writes that much atomically (PIPE_BUF, pipe(7)),
 /// so that frames of several threads are never interleaved.
 pub const LONGEST: usize = 4096;
@@ -31,6 +31,19 @@ pub const THREAD_RUNS: u8 = 20;
 pub const CHANGED: u8 = 21;
 pub const LIBTEST_LINE: u8 = 22;
 pub const LEAVING: u8 = 23;
+pub const CAPTURED: u8 = 24;
+pub const CAPTURE_LOST: u8 = 25;
+
+/// Why captured output cannot be read: the executable has no symbol table, the thread was printing,
+/// the standard library keeps it in another way, or the system does not let the agent read it.
+pub const NO_SYMBOL: u8 = 1;
+pub const PRINTING: u8 = 2;
+pub const UNKNOWN_LAYOUT: u8 = 3;
+pub const FORBIDDEN: u8 = 4;
+
+/// The place of output that was written past the capture, if it is not known how much had been
+/// captured before it.
+pub const UNKNOWN_PLACE: u64 = u64::MAX;
 
 /// What a test has changed in its process: the current directory, or an environment variable.
 pub const DIRECTORY: u8 = 0;

@@ -4,9 +4,9 @@
 use core::ffi::{CStr, c_char, c_int, c_void};
 
 use crate::frame::{Frame, Queue};
-use crate::{backtrace, kinds};
+use crate::{backtrace, kinds, tls_symbol};
 
-/// The start of the loader's `dl_phdr_info`.
+/// The loader's `dl_phdr_info`.
 #[repr(C)]
 struct Module {
     /// The offset from the file's own addresses.
@@ -14,6 +14,11 @@ struct Module {
     name: *const c_char,
     headers: *const Header,
     count: u16,
+    loads: u64,
+    unloads: u64,
+    storage_index: usize,
+    /// The calling thread's copy of its thread-local storage; null if it has none.
+    storage: usize,
 }
 
 /// A 64-bit program header.
@@ -51,6 +56,10 @@ extern "C" fn report(module: *const Module, _size: usize, with: *mut c_void) -> 
         let headers = core::slice::from_raw_parts(module.headers, usize::from(module.count));
         (module, headers, CStr::from_ptr(module.name).to_bytes())
     };
+    // The executable, which comes first and has no name.
+    if name.is_empty() && module.storage != 0 && !tls_symbol::has_storage() {
+        tls_symbol::set_storage(module.storage);
+    }
     if let Some((start, end)) = code(module.base, headers) {
         if (start..end).contains(&(report as *const () as usize)) {
             backtrace::leave_out(start, end);

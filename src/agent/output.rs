@@ -3,7 +3,7 @@
 use core::ffi::{c_int, c_void};
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use crate::channel;
+use crate::{capture, channel};
 use crate::frame::{Frame, parts};
 use crate::real::{self, ENOSYS, Vector};
 use crate::records::{self, Record};
@@ -61,11 +61,13 @@ fn take(record: &Record, descriptor: c_int, bytes: &[u8]) -> bool {
     if record.is_main() {
         return libtest::take(bytes);
     }
+    let place = capture::place(record);
     parts(bytes).all(|part| {
         Frame::new(kinds::OUTPUT)
             .u32(record.number.load(Relaxed))
             .u32(record.test.load(Relaxed))
             .bytes(&[descriptor as u8])
+            .u64(place)
             .send_with(part)
     })
 }

@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use crate::channel;
 use crate::frame::Frame;
 use crate::records::{self, ENDED, RUNS_TEST, Record};
-use crate::{kinds, libtest, processes, real, signals, syscalls};
+use crate::{capture, kinds, libtest, processes, real, signals, syscalls};
 
 fn exiting(code: c_int) {
     if !channel::is_open() {
@@ -14,6 +14,7 @@ fn exiting(code: c_int) {
     }
     let (number, test) = records::of_current();
     Frame::new(kinds::EXITING).u32(code as u32).u32(number).u32(test).send();
+    capture::send(test);
 }
 
 /// Exits by one of libc's functions, or, if there is none, by an invalid instruction.
@@ -58,6 +59,7 @@ pub unsafe extern "C" fn kill(process: c_int, signal: c_int) -> c_int {
     const SIGKILL: c_int = 9;
     if signal == SIGKILL && channel::is_open() && process as u32 == syscalls::process() {
         signals::report_crash(signal, 0, 0);
+        capture::send(records::of_current().1);
     }
     match real::kill() {
         // SAFETY: the caller's own arguments.

@@ -52,6 +52,11 @@ pub struct Record {
     pub thread: AtomicU32,
     pub marks: AtomicU32,
     pub handle: AtomicUsize,
+    pub thread_pointer: AtomicUsize,
+    /// How much of its captured output has been sent.
+    pub capture_sent: AtomicUsize,
+    /// One more than its length when it was last looked at; 0 if it has not been.
+    pub capture_seen: AtomicU64,
     pub cpu_time: AtomicU64,
     pub panics: [PanicUnderWay; NESTED_PANICS],
     /// The outermost frame of the thread, as the unwinder identifies it.
@@ -66,6 +71,8 @@ pub struct Record {
     /// Whether it is in the handler for a crash. If that is left by `longjmp`, this stays set, and
     /// the next crash has no backtrace.
     pub crashes: AtomicBool,
+    /// Whether it has been in the handler for a crash.
+    pub has_crashed: AtomicBool,
     next_free: AtomicU32,
     pub routine: Cell<Routine>,
     birth: UnsafeCell<Birth>,
@@ -234,8 +241,12 @@ pub fn take() -> Option<&'static Record> {
     record.number.store(NUMBERS.fetch_add(1, Relaxed), Relaxed);
     record.thread.store(0, Relaxed);
     record.handle.store(0, Relaxed);
+    record.thread_pointer.store(0, Relaxed);
+    record.capture_sent.store(0, Relaxed);
+    record.capture_seen.store(0, Relaxed);
     record.signal_stack.store(0, Relaxed);
     record.crashes.store(false, Relaxed);
+    record.has_crashed.store(false, Relaxed);
     record.vforks.store(0, Relaxed);
     record.rounds.store(0, Relaxed);
     for panic in &record.panics {

@@ -16,8 +16,8 @@ use crate::backtrace::Stack;
 use crate::channel;
 use crate::frame::Frame;
 use crate::kinds;
-use crate::records::{self, ENDED};
-use crate::{real, syscalls};
+use crate::records::{self, ENDED, Record};
+use crate::{capture, real, syscalls};
 
 const SIGILL: c_int = 4;
 const SIGTRAP: c_int = 5;
@@ -221,6 +221,7 @@ extern "C" fn crashed(signal: c_int, about: *const About, context: *mut c_void) 
     match set.handler {
         SIG_DFL => die(signal, about_it, &nesting),
         handler => {
+            nesting.send_capture_once();
             // SAFETY: the process set it as a handler; one with fewer parameters ignores the rest.
             let handler = unsafe { core::mem::transmute::<usize, Handler>(handler) };
             handler(signal, about, context);
@@ -251,6 +252,9 @@ fn die(signal: c_int, about: &About, nesting: &Nesting) {
     if !nesting.is_inner {
         report_backtrace();
     }
+    if !nesting.is_inner || records::current().is_some_and(has_own_stack) {
+        capture::send(records::of_current().1);
+    }
     uninstall(signal, &Action::DEFAULT);
     // A fault happens again on return; a signal that was sent must be sent again.
     if !about.is_fault() {
@@ -269,6 +273,23 @@ impl Nesting {
         let record = records::current();
         Nesting { is_inner: record.is_none_or(|record| record.crashes.swap(true, Relaxed)) }
     }
+}
+
+impl Nesting {
+    /// Sends what the test has printed before the process's own handler runs, whose stack may be too
+    /// short for it. Some processes handle such signals often; then only the first one counts.
+    fn send_capture_once(&self) {
+        let is_first = |record: &&Record| !record.has_crashed.swap(true, Relaxed);
+        if let Some(record) = records::current().filter(|_| !self.is_inner).filter(is_first) {
+            capture::send(record.test.load(Relaxed));
+        }
+    }
+}
+
+/// Whether the signal stack of the thread is the agent's, which is long enough for handlers inside
+/// of handlers.
+fn has_own_stack(record: &Record) -> bool {
+    record.signal_stack.load(Relaxed) != 0
 }
 
 impl Drop for Nesting {
@@ -319,6 +340,8 @@ fn request_all() {
             .map(|record| record.thread.load(Relaxed))
             .filter(move |&thread| thread != 0 && thread != own)
     };
+    // Before the backtraces, with which the answer is complete.
+    capture::send(0);
     Frame::new(kinds::STACKS_ASKED).u32(others().count() as u32 + 1).send();
     for thread in others() {
         syscalls::signal_thread(thread, ASKS_FOR_STACKS);

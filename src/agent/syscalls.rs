@@ -210,13 +210,18 @@ pub struct Identity {
 }
 
 pub fn identity(descriptor: c_int) -> Option<Identity> {
+    stat(descriptor).map(|stat| Identity { device: stat[0], inode: stat[1] })
+}
+
+/// The kernel's `struct stat` in words: the first two are device and inode on both architectures,
+/// and the seventh is the length.
+fn stat(descriptor: c_int) -> Option<[u64; 24]> {
     let mut stat = [0u64; 24];
-    // SAFETY: `stat` has room for the kernel's struct (144 bytes at most), whose first two
-    // fields are device and inode on both architectures.
+    // SAFETY: `stat` has room for the kernel's struct (144 bytes at most).
     let answer = unsafe {
         call(number::FSTAT, [descriptor as usize, stat.as_mut_ptr() as usize, 0, 0, 0, 0])
     };
-    (answer == 0).then_some(Identity { device: stat[0], inode: stat[1] })
+    (answer == 0).then_some(stat)
 }
 
 /// Opens a file, with `write` for reading and writing.
@@ -308,8 +313,23 @@ pub fn memory(length: usize) -> Option<*mut u8> {
     (answer > 0).then_some(answer as *mut u8)
 }
 
+/// The length of a file.
+pub fn length(descriptor: c_int) -> Option<usize> {
+    const SIZE: usize = 6;
+    stat(descriptor)?.get(SIZE).map(|length| *length as usize)
+}
+
+/// Maps a file to be read.
+pub fn map(descriptor: c_int, length: usize) -> Option<*const u8> {
+    const READ: usize = 1;
+    const PRIVATE: usize = 2;
+    // SAFETY: a new mapping at an address of the kernel's choice touches no existing memory.
+    let answer = unsafe { call(number::MMAP, [0, length, READ, PRIVATE, descriptor as usize, 0]) };
+    (answer > 0).then_some(answer as *const u8)
+}
+
 /// Unmaps memory.
-pub fn unmap(memory: *mut u8, length: usize) {
+pub fn unmap(memory: *const u8, length: usize) {
     plain(number::MUNMAP, memory.addr(), length, 0);
 }
 

@@ -11,7 +11,7 @@ use crate::real::{self, Start};
 use crate::records::{
     self, Birth, ENDED, JOINING, RELEASED, RETURNED, RUNS_TEST, Record, Routine, USED,
 };
-use crate::{environment, libtest, panic_catch, signal_stacks, syscalls, test_mark};
+use crate::{environment, libtest, panic_catch, signal_stacks, syscalls, test_mark, tls_symbol};
 
 unsafe extern "C" {
     fn pthread_key_create(key: *mut u32, end: unsafe extern "C" fn(*mut c_void)) -> c_int;
@@ -149,6 +149,7 @@ fn give_up(record: &Record) {
 extern "C" fn begins(record: &'static Record, outermost_frame: usize) -> Routine {
     records::set_current(record);
     record.outermost_frame.store(outermost_frame, Relaxed);
+    record.thread_pointer.store(tls_symbol::thread_pointer(), Relaxed);
     // SAFETY: plain calls of libc; the key is ours.
     unsafe {
         record.handle.store(pthread_self(), Relaxed);

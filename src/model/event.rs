@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::fixture::{FixtureFailure, FixtureInstance, StopFailure};
 use super::leak::Leak;
 use super::outcome::Outcome;
+use super::output::Output;
 use super::summary::Summary;
 use super::test::TestId;
 use super::verdict::Verdict;
@@ -49,6 +50,13 @@ pub enum Event {
     LeftBehind {
         by: LeakedBy,
         leaks: Vec<Leak>,
+    },
+    /// Output of a worker in which a test failed, if it is not known which of its tests it belongs
+    /// to.
+    WorkerOutput {
+        worker: u64,
+        tests: Vec<TestId>,
+        output: Output,
     },
     /// Uncaptured output, passed through with `--nocapture`.
     Output {

@@ -1,5 +1,6 @@
 //! What tests print, in bounded memory, with the whole of a file in a file.
 
+use std::borrow::Cow;
 use std::ops::Deref;
 use std::path::Path;
 use std::sync::Arc;
@@ -30,6 +31,15 @@ impl Output {
         self.notes = notes.len();
         self.bytes.append(&mut notes);
         self.output_files.append(&mut other.output_files);
+    }
+
+    /// Adds what does not continue the last line.
+    pub fn append_lines(&mut self, other: Output) {
+        let is_partial = self.printed().last().is_some_and(|last| *last != b'\n');
+        if is_partial && !other.bytes.is_empty() {
+            self.append(b"\n".to_vec().into());
+        }
+        self.append(other);
     }
 
     /// What the test has printed.
@@ -141,6 +151,24 @@ impl TruncatedOutput {
             self.tail.drain(..surplus);
             self.dropped += surplus;
         }
+    }
+
+    pub fn is_whole(&self) -> bool {
+        self.dropped == 0
+    }
+
+    /// All that there was; none if something is left out.
+    pub fn whole(&self) -> Option<Cow<'_, [u8]>> {
+        match (self.dropped, self.tail.is_empty()) {
+            (0, true) => Some(Cow::Borrowed(&self.head)),
+            (0, false) => Some(Cow::Owned([&*self.head, &*self.tail].concat())),
+            _ => None,
+        }
+    }
+
+    /// Another one with the same place for its files.
+    pub fn emptied(&self) -> TruncatedOutput {
+        TruncatedOutput::new(self.output_files.as_ref())
     }
 
     /// Begins the file, with all that there was so far, if there is none and nothing is missing.

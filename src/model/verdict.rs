@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::leak::Leak;
+use super::lost_output::LostOutput;
 use super::outcome::{Flakiness, Outcome};
 use super::output::Output;
 use super::reason::Reason;
@@ -14,6 +15,7 @@ pub struct Attempt {
     pub took: Option<Duration>,
     pub reason: Option<Reason>,
     pub output: Output,
+    pub output_lost: Option<LostOutput>,
     /// The number of other tests in its batch.
     pub beside: usize,
 }
@@ -38,6 +40,8 @@ pub struct Verdict {
     /// One line: the place of the panic, the signal, the fixture.
     pub reason: Option<Reason>,
     pub output: Output,
+    /// Why it may have printed more than that.
+    pub output_lost: Option<LostOutput>,
     /// Its leaks, except those that a rule allows.
     pub leaks: Vec<Leak>,
 }
@@ -67,6 +71,7 @@ impl Verdict {
             worker: None,
             reason,
             output: Output::default(),
+            output_lost: None,
             leaks: Vec::new(),
         }
     }

@@ -5,10 +5,13 @@ mod orphans;
 
 mod events;
 
+mod test_outputs;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use self::test_outputs::TestOutputs;
 use super::libtest_event::Counts;
 use super::long_line::{LongLine, Shortened};
 use super::test_index::TestIndex;
@@ -56,7 +59,7 @@ pub struct AgentChannel<'n> {
     /// Tests whose verdicts did not stand on lines of their own. They count once libtest's own
     /// count agrees.
     recovered: NumberSet<usize>,
-    written: NumberMap<usize, TruncatedOutput>,
+    outputs: TestOutputs,
     rest: TruncatedOutput,
     traces: Traces,
     modules: Vec<Module>,
@@ -138,7 +141,7 @@ impl<'n> AgentChannel<'n> {
             heard: Counts::default(),
             counted: None,
             recovered: NumberSet::default(),
-            written: NumberMap::default(),
+            outputs: TestOutputs::default(),
             rest: TruncatedOutput::default(),
             traces: Traces::default(),
             modules: Vec::new(),
@@ -172,6 +175,7 @@ impl<'n> AgentChannel<'n> {
     /// What is too much to be kept goes there.
     pub fn with_output_files(mut self, output_files: Option<Arc<OutputFiles>>) -> Self {
         self.rest = TruncatedOutput::new(output_files.as_ref());
+        self.outputs = TestOutputs::new(output_files.clone());
         self.output_files = output_files;
         self
     }
@@ -197,11 +201,11 @@ impl<'n> AgentChannel<'n> {
                 };
                 self.test_started(test, thread, place);
             }
-            Frame::Output { test, descriptor, bytes, .. } => {
+            Frame::Output { test, descriptor, place, bytes, .. } => {
                 if descriptor == STDOUT {
                     self.keep_events(&bytes);
                 }
-                self.wrote(test, bytes, heard);
+                self.wrote(test, place, bytes, heard);
             }
             Frame::Changed { test, variable } => self.changed(test, variable),
             Frame::Exiting { test, code, .. } => self.ends_process(test, FatalCause::Exit(code)),
@@ -216,6 +220,16 @@ impl<'n> AgentChannel<'n> {
             Frame::StacksAsked { threads } => {
                 self.stacks.clear();
                 self.stacks_awaited = Some(threads);
+            }
+            Frame::Captured { test, from, bytes } => {
+                if let Some(test) = self.tests.of_number(test) {
+                    self.outputs.capture(test, from, &bytes);
+                }
+            }
+            Frame::CaptureLost { test, why } => {
+                if let Some(test) = self.tests.of_number(test) {
+                    self.outputs.lose(test, why);
+                }
             }
             Frame::Stack { test, stack, name, .. } => {
                 let name = String::from_utf8_lossy(&name).into_owned();
@@ -292,13 +306,15 @@ impl<'n> AgentChannel<'n> {
         }
     }
 
-    fn wrote(&mut self, test: u32, bytes: Vec<u8>, heard: &mut Vec<ChannelEvent>) {
+    fn wrote(
+        &mut self,
+        test: u32,
+        place: Option<u64>,
+        bytes: Vec<u8>,
+        heard: &mut Vec<ChannelEvent>,
+    ) {
         match self.tests.of_number(test) {
-            Some(test) => {
-                let output_files = self.output_files.as_ref();
-                let written = self.written.entry(test);
-                written.or_insert_with(|| TruncatedOutput::new(output_files)).push(&bytes);
-            }
+            Some(test) => self.outputs.write(test, place, &bytes),
             None => self.rest.push(&bytes),
         }
         if !self.captures {
@@ -405,11 +421,9 @@ impl Channel for AgentChannel<'_> {
                 findings.insert(test, found);
             }
         }
-        let outputs = self.written.into_iter().map(|(test, kept)| (test, kept.into_output()));
-        ChannelSummary {
+        let mut left = ChannelSummary {
             began: self.began && !self.is_broken,
             ended: self.ended,
-            outputs: outputs.collect(),
             rest: self.rest.into_output(),
             was_lost: self.is_broken || (!self.said_goodbye && self.fatal_events.is_empty()),
             findings,
@@ -422,7 +436,10 @@ impl Channel for AgentChannel<'_> {
             heard: self.heard.all(),
             retracted: self.recovered.into_iter().collect(),
             fatal_events: self.fatal_events,
-        }
+            ..ChannelSummary::default()
+        };
+        self.outputs.finish(&mut left);
+        left
     }
 }
 

@@ -3,12 +3,13 @@
 //! It is given what the worker wrote, and says what that means. It does no I/O: only what is too much to
 //! be kept in memory goes to a file at once.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use crate::frames::Address;
 use crate::leaks::finding::Finding;
 use crate::leaks::symbols::Module;
+use crate::model::lost_output::LostOutput;
 use crate::model::outcome::Outcome;
 use crate::model::output::Output;
 use crate::process::event::Stream;
@@ -74,6 +75,10 @@ pub struct ChannelSummary {
     pub ended: bool,
     /// The output of tests that came late.
     pub outputs: HashMap<usize, Output>,
+    /// Tests of which this includes what libtest had captured when their process ended.
+    pub captured: HashSet<usize>,
+    /// Why that of other tests could not be read.
+    pub lost: HashMap<usize, LostOutput>,
     /// Output of the worker that belongs to no test.
     pub rest: Output,
     /// Whether the channel was cut before its end, and not by the process's own.

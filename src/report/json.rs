@@ -11,6 +11,7 @@ use crate::cli::output_args::MessageFormat;
 use crate::model::event::{Event, FixtureEvent, LeakedBy};
 use crate::model::fixture::FixtureInstance;
 use crate::model::leak::{Leak, LeakLine};
+use crate::model::lost_output::LostOutput;
 use crate::model::outcome::{Flakiness, Outcome};
 use crate::model::output::Output;
 use crate::model::output_file::OutputFile;
@@ -35,6 +36,7 @@ enum Line<'l> {
     Test(TestLine<'l>),
     Fixture(FixtureLine<'l>),
     LeftBehind(LeftBehindLine<'l>),
+    WorkerOutput { worker: u64, ids: Vec<String>, output: String },
     RunFinished(FinishedLine),
 }
 
@@ -58,6 +60,9 @@ struct TestLine<'l> {
     failed_before: Vec<AttemptLine<'l>>,
     leaks: Vec<LeakLine<'l>>,
     output: String,
+    /// Why the test may have printed more than that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output_lost: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     output_files: Vec<OutputFileLine>,
 }
@@ -79,6 +84,9 @@ struct AttemptLine<'l> {
     /// How many other tests its process was handed.
     beside: usize,
     output: String,
+    /// Why the test may have printed more than that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output_lost: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     output_files: Vec<OutputFileLine>,
 }
@@ -154,6 +162,11 @@ impl<'r> Json<'r> {
                 let leaks = leaks.iter().map(Leak::line).collect();
                 write(&Line::LeftBehind(LeftBehindLine { id, unit, leaks }))
             }
+            Event::WorkerOutput { worker, tests, output } => {
+                let ids = tests.iter().map(|test| self.view.id(*test)).collect();
+                let output = String::from_utf8_lossy(output).into_owned();
+                write(&Line::WorkerOutput { worker: *worker, ids, output })
+            }
             Event::RunFinished(summary) => {
                 let mut held = std::mem::take(&mut self.held);
                 held.sort_by(|(a, _), (b, _)| self.view.compare(*a, *b));
@@ -183,6 +196,7 @@ impl<'r> Json<'r> {
             failed_before: verdict.failed_before.iter().map(attempt_line).collect(),
             leaks: verdict.leaks.iter().map(Leak::line).collect(),
             output: String::from_utf8_lossy(&verdict.output).into_owned(),
+            output_lost: verdict.output_lost.as_ref().map(LostOutput::to_string),
             output_files: output_files(&verdict.output),
         }))
     }
@@ -195,6 +209,7 @@ fn attempt_line(attempt: &Attempt) -> AttemptLine<'_> {
         reason: attempt.reason.as_ref().map(Reason::to_string),
         beside: attempt.beside,
         output: String::from_utf8_lossy(&attempt.output).into_owned(),
+        output_lost: attempt.output_lost.as_ref().map(LostOutput::to_string),
         output_files: output_files(&attempt.output),
     }
 }

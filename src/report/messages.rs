@@ -11,6 +11,7 @@ use crate::model::duration::{brief, seconds};
 use crate::model::event::Stage;
 use crate::model::fixture::StopFailure;
 use crate::model::leak::Leak;
+use crate::model::lost_output::LostOutput;
 use crate::model::outcome::{Flakiness, Outcome};
 use crate::model::output_file::{self, OutputFile};
 use crate::model::protocol::Protocol;
@@ -147,6 +148,22 @@ pub fn paused(paused: bool) -> (&'static str, &'static str) {
 pub fn still_running(took: Duration, what: &[String]) -> String {
     let what = if what.is_empty() { String::new() } else { format!(": {}", list(what)) };
     format!("{:>12} running after {:.0} s{what}", "still", took.as_secs_f64())
+}
+
+/// Why the output above may not be all of a test's.
+pub fn output_lost(lost: &LostOutput) -> String {
+    format!("output lost: {lost}")
+}
+
+/// Above the output of a worker that one of its tests has printed.
+pub fn worker_output(worker: u64, ids: &[String]) -> String {
+    const NAMED: usize = 5;
+    let named: Vec<&str> = ids.iter().take(NAMED).map(String::as_str).collect();
+    let more = match ids.len() - named.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("output of worker {worker}, of one of: {}{more}", named.join(", "))
 }
 
 /// Points to the file with a test's complete output.

@@ -116,7 +116,7 @@ impl Progress {
                 self.line(&status(self.paint, "Stopping", messages::STOPPING));
             }
             // Part of the final report.
-            Event::LeftBehind { .. } | Event::BuildFinished => {}
+            Event::LeftBehind { .. } | Event::WorkerOutput { .. } | Event::BuildFinished => {}
             Event::Tick(activity) => self.tick(activity, view),
             Event::RunFinished(_) => self.finish(view),
         }

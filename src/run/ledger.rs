@@ -1,8 +1,8 @@
 //! The ledger of a run: every test that was started gets exactly one verdict.
 
-use crate::model::output::Output;
 use crate::model::reason::{Reason, WorkerEnd};
 use crate::model::test::TestId;
+use crate::model::test_output::ProcessOutput;
 use crate::model::verdict::{Attempt, Verdict};
 
 #[derive(Debug, Default)]
@@ -30,7 +30,7 @@ struct Account {
 struct Death {
     end: WorkerEnd,
     worker: Option<u64>,
-    output: Output,
+    output: ProcessOutput,
     suspects: Vec<TestId>,
     /// The verdicts of suspects that have run alone without a crash.
     cleared: Vec<(TestId, Verdict)>,
@@ -121,15 +121,20 @@ impl Ledger {
     /// suspected of.
     pub fn final_verdict(&mut self, test: TestId) -> Option<Verdict> {
         let account = self.account_mut(test)?;
-        if let Some(Attempt { outcome, took, reason, output, .. }) = account.failed.pop() {
-            return Some(Verdict { took, output, ..Verdict::without_run(outcome, reason) });
+        if let Some(Attempt { outcome, took, reason, output, output_lost, .. }) =
+            account.failed.pop()
+        {
+            let verdict = Verdict::without_run(outcome, reason);
+            return Some(Verdict { took, output, output_lost, ..verdict });
         }
         let suspect_of = account.suspect_of?;
         let death = &self.deaths[suspect_of];
         let ran = death.suspects.len() + death.cleared.len();
         let reason = Reason::WorkerEndedBeside { end: death.end.clone(), tests: ran };
-        let (worker, output) = (death.worker, death.output.clone());
-        Some(Verdict { worker, output, ..Verdict::without_run(death.end.outcome(), Some(reason)) })
+        let verdict = Verdict::without_run(death.end.outcome(), Some(reason));
+        let printed = death.output.of(test);
+        let (worker, output, output_lost) = (death.worker, printed.output, printed.lost);
+        Some(Verdict { worker, output, output_lost, ..verdict })
     }
 
     pub fn has_verdict(&self, test: TestId) -> bool {
@@ -148,7 +153,7 @@ impl Ledger {
         suspects: &[TestId],
         end: WorkerEnd,
         worker: Option<u64>,
-        output: Output,
+        output: ProcessOutput,
     ) {
         let death = self.deaths.len();
         for test in suspects {
@@ -198,11 +203,13 @@ impl Ledger {
 /// them get it as their verdict.
 fn blame_all(death: &Death, cleared: &mut [(TestId, Verdict)]) {
     let others = cleared.len() - 1;
-    for (_, verdict) in cleared {
+    for (test, verdict) in cleared {
+        let printed = death.output.of(*test);
         verdict.outcome = death.end.outcome();
         verdict.reason = Some(Reason::PassesAlone { end: death.end.clone(), others });
         verdict.worker = death.worker;
-        verdict.output = death.output.clone();
+        verdict.output = printed.output;
+        verdict.output_lost = printed.lost;
     }
 }
 
@@ -245,7 +252,7 @@ mod tests {
             &[id(0), id(1)],
             WorkerEnd::Died("SIGABRT".into()),
             None,
-            Output::default(),
+            ProcessOutput::default(),
         );
         assert_eq!(outcomes(ledger.record(id(0), verdict(Outcome::Passed))), []);
         let judged = outcomes(ledger.record(id(1), verdict(Outcome::Aborted)));
@@ -259,7 +266,7 @@ mod tests {
             &[id(0), id(1)],
             WorkerEnd::Died("SIGABRT".into()),
             None,
-            Output::default(),
+            ProcessOutput::default(),
         );
         ledger.record(id(1), verdict(Outcome::Passed));
         let judged = ledger.record(id(0), verdict(Outcome::Passed));

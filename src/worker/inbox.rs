@@ -11,6 +11,7 @@ use crate::model::leak::Leak;
 use crate::model::output::Output;
 use crate::model::reason::Timeout;
 use crate::model::test::TestId;
+use crate::model::test_output::ProcessOutput;
 use crate::model::verdict::Verdict;
 use crate::model::warning::Warning;
 use crate::plan::group::Instance;
@@ -46,6 +47,12 @@ pub enum Message {
     /// Output of a worker, with `--nocapture`.
     Wrote {
         bytes: Vec<u8>,
+    },
+    /// What came through the pipes of a worker of several tests, one of which has failed.
+    WorkerOutput {
+        worker: u64,
+        tests: Vec<TestId>,
+        output: Output,
     },
     Finished {
         batch: usize,
@@ -93,8 +100,8 @@ pub struct BatchEnd {
     pub not_begun: Vec<TestId>,
     /// Tests that were running when another test crashed the worker.
     pub innocent: Vec<TestId>,
-    /// Output of the worker that belongs to no test.
-    pub output: Output,
+    /// What it printed, by test as far as that is known.
+    pub output: ProcessOutput,
     /// Leaks that no verdict contains.
     pub left_behind: Vec<LateLeaks>,
 }
@@ -143,7 +150,7 @@ impl BatchEnd {
             running: Vec::new(),
             not_begun: Vec::new(),
             innocent: Vec::new(),
-            output: Output::default(),
+            output: ProcessOutput::default(),
             left_behind: Vec::new(),
         }
     }

@@ -4,6 +4,8 @@ mod ending;
 
 mod leaks;
 
+mod output;
+
 mod stacks;
 
 mod start;
@@ -34,7 +36,7 @@ use crate::protocol::channel::{
 use crate::worker::context::Context;
 use crate::worker::inbox::{BatchEnd, EndCause, Message, Overdue, send_all};
 use crate::worker::job::{GRACE, Job, LOOK_AGAIN, prepare};
-use crate::worker::supervise::start::{channel, spawn, wire};
+use crate::worker::supervise::start::{channel, is_captured, spawn, wire};
 
 /// Runs a batch in as many processes, one after another, as the argument limit of the platform
 /// requires.
@@ -85,7 +87,7 @@ struct Worker<'r> {
     /// Finished tests that have left something open: with their verdicts so far.
     unsettled: BTreeMap<usize, PendingVerdict>,
     /// Failures that wait for their output, which arrives when the process exits.
-    failed: BTreeMap<usize, Verdict>,
+    failed: BTreeMap<usize, PendingVerdict>,
     /// The latest pass, which is held back until the process has exited successfully.
     last_pass: Option<(usize, Verdict)>,
     ending: Option<EndCause>,
@@ -115,7 +117,7 @@ impl<'r> Worker<'r> {
         tests: Vec<TestId>,
         selection: &[String],
     ) -> std::io::Result<Worker<'r>> {
-        let captures = !context.config.nocapture && job.group.recycle != Recycle::OnFailure;
+        let captures = is_captured(job, context);
         listing.binary.check()?;
         let number = context.state.next_worker();
         let mut command = listing.binary.command();
@@ -412,8 +414,12 @@ impl<'r> Worker<'r> {
     fn route(&mut self, test: usize, kept: PendingVerdict, messages: &mut Vec<Message>) {
         let PendingVerdict { verdict, has_output } = kept;
         match verdict.outcome {
-            Outcome::Failed if has_output => self.judge(test, explained(verdict), messages),
-            Outcome::Failed => drop(self.failed.insert(test, verdict)),
+            Outcome::Failed if has_output && !self.has_one_test() => {
+                self.judge(test, explained(verdict), messages);
+            }
+            Outcome::Failed => {
+                self.failed.insert(test, PendingVerdict { verdict, has_output });
+            }
             _ => {
                 if let Some((test, verdict)) = self.last_pass.replace((test, verdict)) {
                     self.judge(test, verdict, messages);

@@ -203,10 +203,9 @@ impl AgentChannel<'_> {
             _ => self.heard.ignored += 1,
         }
         let Some(Occurrence::First(test)) = turn else { return };
-        let mut output =
+        let captured =
             self.captured(line.stdout.as_deref().unwrap_or_default().as_bytes(), shortened);
-        output.append(self.written.remove(&test).unwrap_or_default());
-        let mut output = output.into_output();
+        let mut output = self.outputs.end(test, captured);
         if let (Outcome::Failed, Some(message)) = (outcome, &line.message) {
             output.append(Output::of_notes(format!("note: {message}\n")));
         }

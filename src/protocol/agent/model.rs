@@ -407,7 +407,11 @@ impl World {
         if text.ends_with(b"\n") || self.stdout.len() > CAPACITY {
             let bytes = std::mem::take(&mut self.stdout);
             for part in frame::parts(&bytes) {
-                let frame = Frame::new(kinds::OUTPUT).u32(number).u32(test).bytes(&[1]);
+                let frame = Frame::new(kinds::OUTPUT)
+                    .u32(number)
+                    .u32(test)
+                    .bytes(&[1])
+                    .u64(kinds::UNKNOWN_PLACE);
                 self.pipe.frame(frame, part);
             }
         }

@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::frames::kinds;
 use crate::libtest::tests::in_chunks;
+use crate::model::lost_output::LostOutput;
 use crate::model::outcome::Outcome;
 use crate::process::procfs::TaskStatus;
 use crate::protocol::long_line::LONGEST;
@@ -342,4 +343,44 @@ fn nothing_is_kept_of_a_broken_channel() {
         agent.feed(Stream::Channel, &[0; 64 * 1024]);
     }
     assert!(agent.is_broken && agent.decoder.kept() <= 64 * 1024);
+}
+
+#[test]
+fn captured_output_counts_once() {
+    let mut agent = agent();
+    let mut heard = Vec::new();
+    agent.take(started(1, "a"), &mut heard);
+    agent.take(started(2, "b c"), &mut heard);
+    let captured = |test, from, text: &[u8]| Frame::Captured { test, from, bytes: text.to_vec() };
+    for (from, text) in [(0, "one "), (0, "one "), (4, "two"), (2, "e two "), (40, "later")] {
+        agent.take(captured(1, from, text.as_bytes()), &mut heard);
+    }
+    agent.take(captured(7, 0, b"of no test"), &mut heard);
+    agent.take(Frame::CaptureLost { test: 2, why: kinds::NO_SYMBOL }, &mut heard);
+    let left = Box::new(agent).finish(&Nobody);
+    assert_eq!(&*left.outputs[&0], b"one two ");
+    assert_eq!(left.captured, [0].into());
+    assert_eq!(left.lost, [(1, LostOutput::NoSymbols)].into());
+}
+
+#[test]
+fn writes_past_the_capture_keep_their_place() {
+    let merged = |writes: &[(Option<u64>, &str)], captured: &str| {
+        let mut written = test_outputs::WrittenOutput::new(None);
+        writes.iter().for_each(|(place, text)| written.push(*place, text.as_bytes()));
+        let mut kept = TruncatedOutput::default();
+        kept.push(captured.as_bytes());
+        String::from_utf8(written.merge_into(kept).into_bytes()).unwrap()
+    };
+    assert_eq!(
+        merged(&[(Some(0), "a"), (Some(2), "b"), (Some(2), "c"), (Some(4), "d")], "1234"),
+        "a12bc34d"
+    );
+    assert_eq!(
+        merged(&[(Some(3), "a"), (Some(1), "b"), (Some(4), "c")], "1234"),
+        "123ab4c",
+        "in their own order"
+    );
+    assert_eq!(merged(&[(Some(1), "a"), (None, "b"), (Some(2), "c")], "1234"), "1a234bc");
+    assert_eq!(merged(&[(Some(9), "a")], ""), "a", "of a passed test nothing is captured");
 }

@@ -1,6 +1,7 @@
 //! The block of a test that failed: what happened, where, what it printed, and how to run it again.
 
 use crate::cli::settings::Verbosity;
+use crate::model::lost_output::LostOutput;
 use crate::model::outcome::{Flakiness, Outcome};
 use crate::model::output::Output;
 use crate::model::printable::{printable, printable_in_color};
@@ -43,6 +44,7 @@ pub fn show(page: &mut Page, view: &View<'_>, test: TestId, verdict: &Verdict) {
     // The word says it.
     let reason = verdict.reason.as_ref().filter(|reason| **reason != Reason::Interrupted);
     explain(page, view, test, reason, &verdict.output);
+    show_lost(page, verdict.output_lost.as_ref());
     if !verdict.outcome.is_success() {
         rerun(page, view, test);
     }
@@ -69,6 +71,7 @@ pub fn show_flaky(
     page.line(&format!("{word} {id}: {}", messages::flakiness(flakiness, verdict)));
     if let Some(first) = verdict.failed_before.first() {
         explain(page, view, test, first.reason.as_ref(), &first.output);
+        show_lost(page, first.output_lost.as_ref());
     }
     rerun(page, view, test);
     if flakiness == Flakiness::OrderDependent {
@@ -191,6 +194,12 @@ fn show_files(page: &mut Page, output: &Output) {
     for (file, path) in output.kept() {
         let whole = printable(messages::whole(file, path).as_bytes());
         page.line(&page.paint.faint(&format!("  {whole}")));
+    }
+}
+
+fn show_lost(page: &mut Page, lost: Option<&LostOutput>) {
+    if let Some(lost) = lost {
+        page.line(&page.paint.faint(&format!("  {}", messages::output_lost(lost))));
     }
 }
 

@@ -13,3 +13,4 @@ pub mod report;
 pub mod source;
 pub mod stacks;
 pub mod totals;
+pub mod worker_output;

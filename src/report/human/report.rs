@@ -21,6 +21,7 @@ use crate::report::human::leak_list::{LeakList, Owner};
 use crate::report::human::page::{self, Page};
 use crate::report::human::panic_message::HINT;
 use crate::report::human::totals;
+use crate::report::human::worker_output::WorkerOutput;
 use crate::report::messages;
 use crate::report::text::{Paint, is_quiet};
 use crate::report::view::View;
@@ -37,6 +38,7 @@ pub struct Human<'r> {
     leaks: LeakList,
     /// Fixtures that failed, why, and their output.
     failed_fixtures: Vec<(String, String, Vec<u8>)>,
+    worker_outputs: Vec<WorkerOutput>,
     /// Shown in one line each above the last one.
     remarks: Vec<Warning>,
 }
@@ -51,6 +53,7 @@ impl<'r> Human<'r> {
             slowest: Vec::new(),
             leaks: LeakList::default(),
             failed_fixtures: Vec::new(),
+            worker_outputs: Vec::new(),
             remarks: Vec::new(),
         }
     }
@@ -70,6 +73,10 @@ impl<'r> Human<'r> {
                     LeakedBy::Run => Owner::Run,
                 };
                 self.leaks.add(&owner, leaks);
+            }
+            Event::WorkerOutput { worker, tests, output } => {
+                let (worker, tests, output) = (*worker, tests.clone(), output.clone());
+                self.worker_outputs.push(WorkerOutput { worker, tests, output });
             }
             Event::Warning(
                 warning @ (Warning::DoctestsNotRun { .. }
@@ -156,6 +163,10 @@ impl<'r> Human<'r> {
         }
         self.fixtures(&mut page);
         self.failures(&mut page);
+        for output in &self.worker_outputs {
+            let has_failed = |test| self.verdicts.iter().any(|(failed, _)| *failed == test);
+            output.show(&mut page, &view, has_failed);
+        }
         self.leaks.show(&mut page, &view, view.settings.verbosity == Verbosity::Verbose);
         self.flaky(&mut page);
         if !is_quiet || view.settings.durations.is_some() {

@@ -181,6 +181,9 @@ impl<'r> Run<'r> {
             }
             Message::Judged { .. } => {}
             Message::Fixture { instance, update } => self.take_fixture_update(instance, update),
+            Message::WorkerOutput { worker, tests, output } => {
+                self.emit(Event::WorkerOutput { worker, tests, output });
+            }
             Message::Wrote { bytes } => self.emit(Event::Output { bytes }),
             Message::Listed { listings, warnings } => {
                 let is_failure = |warning: &&Warning| matches!(warning, Warning::ListFailed(_));

@@ -254,10 +254,13 @@ pub(super) fn protocol(listing: &Listing, context: &Context<'_>) -> Protocol {
 
 /// The verdict of one of the tests that ran when their worker ended.
 pub(super) fn aborted(rest: &BatchEnd, at: usize, reason: Reason) -> Verdict {
+    let running = rest.running.get(at);
+    let printed = running.map(|(test, _)| rest.output.of(*test)).unwrap_or_default();
     Verdict {
-        took: rest.running.get(at).map(|(_, took)| *took),
+        took: running.map(|(_, took)| *took),
         worker: rest.worker,
-        output: rest.output.clone(),
+        output: printed.output,
+        output_lost: printed.lost,
         ..Verdict::without_run(Outcome::Aborted, Some(reason))
     }
 }

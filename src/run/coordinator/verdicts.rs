@@ -71,10 +71,10 @@ impl Run<'_> {
             return Some(verdict);
         }
         let beside = self.beside(test);
-        let Verdict { outcome, took, reason, output, .. } = &verdict;
-        let (outcome, took) = (*outcome, *took);
-        let attempt =
-            Attempt { outcome, took, reason: reason.clone(), output: output.clone(), beside };
+        let (outcome, took) = (verdict.outcome, verdict.took);
+        let (reason, output) = (verdict.reason.clone(), verdict.output.clone());
+        let output_lost = verdict.output_lost.clone();
+        let attempt = Attempt { outcome, took, reason, output, output_lost, beside };
         let Some(failures) = self.ledger.note_failure(test, attempt, rules.count) else {
             return Some(verdict);
         };
@@ -97,9 +97,11 @@ impl Run<'_> {
     /// Records that the worker reported nothing about these tests.
     pub(super) fn missing(&mut self, tests: &[TestId], rest: &BatchEnd) {
         for test in tests {
+            let printed = rest.output.of(*test);
             let verdict = Verdict {
                 worker: rest.worker,
-                output: rest.output.clone(),
+                output: printed.output,
+                output_lost: printed.lost,
                 ..Verdict::without_run(Outcome::Missing, Some(Reason::NotRun))
             };
             self.take_verdict(*test, verdict);

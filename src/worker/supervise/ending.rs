@@ -33,13 +33,10 @@ impl Worker<'_> {
             left.findings.entry(0).or_default().append(&mut left.unattributed);
         }
         self.settle_all(&mut left, messages);
-        for (test, verdict) in std::mem::take(&mut self.failed) {
-            let mut verdict = self.with_late_leaks(test, verdict, &mut left);
-            let output = left.outputs.remove(&test);
-            verdict.output = output.unwrap_or_else(|| match left.ended {
-                true => Output::default(),
-                false => Output::of_notes(output_was_lost(&cause)),
-            });
+        for (test, pending) in std::mem::take(&mut self.failed) {
+            let verdict = self.with_late_leaks(test, pending.verdict, &mut left);
+            let pending = PendingVerdict { verdict, ..pending };
+            let verdict = self.with_late_output(test, pending, &mut left);
             self.judge(test, explained(verdict), messages);
         }
         if let Some((test, verdict)) = self.last_pass.take() {
@@ -51,6 +48,7 @@ impl Worker<'_> {
             };
             self.judge(test, verdict, messages);
         }
+        messages.extend(self.output_of_unknown(&cause, &left));
         self.rest(cause, culprit, left)
     }
 
@@ -134,11 +132,7 @@ impl Worker<'_> {
         let innocent = innocent.map(|test| self.tests[test]).collect();
         let not_begun = (0..self.tests.len()).filter(|test| !self.begun[*test]);
         let not_begun = not_begun.map(|test| self.tests[test]).collect();
-        let mut output = Output::of_notes(self.shown_stacks(&left.stacks, &left.modules));
-        output.append(left.rest);
-        for (test, _) in &self.running {
-            left.outputs.remove(test).into_iter().for_each(|own| output.append(own));
-        }
+        let output = self.process_output(&cause, left);
         let worker = Some(self.number);
         BatchEnd { cause, worker, running, not_begun, innocent, output, left_behind }
     }
@@ -185,14 +179,15 @@ impl Worker<'_> {
             verdict.output = output;
         }
         let (outcome, reason) = match cause {
-            _ if self.ended < self.tests.len() => return verdict,
+            _ if self.ended < self.tests.len() => return self.with_rest(verdict, rest),
             EndCause::Died(how) => (Outcome::Aborted, Reason::DiedAfterPass(how.clone())),
             EndCause::TimedOut(Overdue { timeout, .. }) => {
                 (Outcome::TimedOut, Reason::HungAfterPass(timeout.clone()))
             }
-            _ => return verdict,
+            _ => return self.with_rest(verdict, rest),
         };
-        Verdict { outcome, reason: Some(reason), output: rest.clone(), ..verdict }
+        verdict.output.append_lines(rest.clone());
+        Verdict { outcome, reason: Some(reason), ..verdict }
     }
 
     /// What the end of the process means. An exit code alone proves nothing: only together
@@ -254,14 +249,4 @@ fn culprit_of(status: ExitStatus, left: &ChannelSummary) -> Option<usize> {
 fn has_lost_ledger(output: &[u8]) -> bool {
     const WORDS: &str = "error: io error when listing tests";
     String::from_utf8_lossy(output).contains(WORDS)
-}
-
-/// What a test that failed before its worker died had printed is gone with the worker.
-fn output_was_lost(cause: &EndCause) -> String {
-    match cause {
-        EndCause::Died(how) => {
-            format!("note: its output was lost when its process ended with {how}\n")
-        }
-        _ => "note: its output was lost when its process was killed\n".to_owned(),
-    }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::config::keys::Recycle;
 use crate::discovery::listing::Listing;
 use crate::model::protocol::Protocol;
 use crate::model::test::TestId;
@@ -48,6 +49,11 @@ pub(super) fn forked(job: &Job, context: &Context<'_>) -> Option<Arc<platform::F
         context.services.agent.as_ref(),
         context.config.run_id,
     )
+}
+
+/// Whether libtest keeps what tests print until they have ended.
+pub(super) fn is_captured(job: &Job, context: &Context<'_>) -> bool {
+    !context.config.nocapture && job.group.recycle != Recycle::OnFailure
 }
 
 /// Adds the arguments that set up the worker's channel; returns the pipe unless the agent opens its

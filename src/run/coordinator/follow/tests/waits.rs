@@ -3,6 +3,7 @@
 use std::cell::Cell;
 
 use super::*;
+use crate::model::test_output::ProcessOutput;
 use crate::plan::schedule::Plan;
 use crate::run::coordinator::state::{Growth, Subscriptions};
 use crate::worker::inbox::{BatchEnd, EndCause};
@@ -32,7 +33,7 @@ fn waits(subscriptions: Subscriptions, slow: Duration) -> (Vec<Option<Duration>>
             1 => place.began(TestId { listing: 0, test: 0 }, clock::now()),
             _ if is_slow.get() || is_over => {
                 let (cause, not_begun) = (EndCause::Done, vec![]);
-                let (running, output, left_behind) = (vec![], Vec::new().into(), vec![]);
+                let (running, output, left_behind) = (vec![], ProcessOutput::default(), vec![]);
                 let rest =
                     BatchEnd { cause, running, not_begun, output, left_behind, ..BatchEnd::done() };
                 return Some(Message::Finished { batch: 0, rest });
@@ -92,7 +93,7 @@ fn the_time_of_a_run_begins_when_all_is_built() {
             }
             _ => {
                 let (cause, not_begun) = (EndCause::Stopped, vec![TestId { listing: 0, test: 0 }]);
-                let (running, output, left_behind) = (vec![], Vec::new().into(), vec![]);
+                let (running, output, left_behind) = (vec![], ProcessOutput::default(), vec![]);
                 let rest =
                     BatchEnd { cause, running, not_begun, output, left_behind, ..BatchEnd::done() };
                 Some(Message::Finished { batch: 0, rest })
