@@ -102,7 +102,7 @@ fn explain(
         show_panic(page, panic, &parts, name);
     }
     if let Some(returned) = parts.returned {
-        page.all_behind("  ", format!("returned {returned}").lines());
+        show_returned(page, view, returned);
     }
     let notes = printable(output.notes());
     let place = parts.panic.as_ref().map(|panic| panic.place);
@@ -182,12 +182,21 @@ fn show_panic(page: &mut Page, panic: &PanicMessage<'_>, parts: &FailureOutput<'
     };
     page.line(&format!("  panicked at {}{thread}", page.paint.place(panic.place)));
     match &parts.assertion {
-        Some(Assertion { title, left, right, .. }) => {
+        Some(Assertion { title, left, right, tail, .. }) => {
             page.all_behind(INDENT, title.lines());
             diff::show(page, INDENT, left, right);
+            page.all_behind(INDENT, tail.lines());
         }
         None => page.all_behind(INDENT, panic.message.lines()),
     }
+}
+
+/// An error, and the backtrace that it may carry.
+fn show_returned(page: &mut Page, view: &View<'_>, returned: &str) {
+    // As anyhow and eyre have it.
+    let (error, frames) = returned.split_once("\nStack backtrace:\n").unwrap_or((returned, ""));
+    page.all_behind("  ", format!("returned {}", error.trim_end()).lines());
+    backtrace::show(page, frames, view.settings.verbosity == Verbosity::Verbose);
 }
 
 fn show_files(page: &mut Page, output: &Output) {
