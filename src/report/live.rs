@@ -171,7 +171,7 @@ mod tests {
         let narrow = Size { rows: 24, columns: 32 };
         let expected = [
             "     Testing 54/140: 52 passed, 2 failed, 1 skipped, 12 s",
-            "       2.0 s …ders::tests::x",
+            "       2.0 s …:orders::tests::x",
         ];
         assert_eq!(lines(narrow, &live(), &[2_000], &[]), expected);
         for (rows, shown) in [(0, 1), (1, 1), (2, 1), (3, 2), (4, 3), (7, 6), (10, 9), (50, 10)] {
