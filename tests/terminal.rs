@@ -3,6 +3,8 @@
 #![cfg(all(feature = "command", target_os = "linux"))]
 
 mod fixture;
+#[path = "terminal/screens.rs"]
+mod screens;
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -13,7 +15,7 @@ use std::sync::{Arc, Mutex};
 
 use fixture::{PROGRAM, Package, await_that};
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
-use rustix::termios::{LocalModes, tcgetattr};
+use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 
 /// A test that stays until it is let go.
 const STAYS: &str = r#"
@@ -45,7 +47,11 @@ impl Person {
 
     /// The same with other tests.
     fn runs_tests(tests: &str, script: &str) -> Person {
-        let package = Package::shop("", tests);
+        Person::runs_in(Package::shop("", tests), script, (0, 0))
+    }
+
+    /// The same with any package, and a window of so many rows and columns.
+    fn runs_in(package: Package, script: &str, (ws_row, ws_col): (u16, u16)) -> Person {
         // What is typed during the build may be for cargo.
         package.cargo().args("test --no-run").run().exits(0);
         let master =
@@ -54,6 +60,8 @@ impl Person {
         unlockpt(&master).unwrap();
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
         let terminal = ioctl_tiocgptpeer(&master, flags).unwrap();
+        let size = Winsize { ws_row, ws_col, ws_xpixel: 0, ws_ypixel: 0 };
+        tcsetwinsize(&terminal, size).unwrap();
         let side = || Stdio::from(terminal.try_clone().unwrap());
         let mut shell = Command::new("sh");
         shell.args(["-c", script, PROGRAM]).stdin(side()).stdout(side()).stderr(side());
@@ -118,13 +126,18 @@ impl Person {
     }
 
     /// The shell's own end, with the terminal as it was.
-    fn ends(mut self) -> String {
+    fn ends(self) -> String {
+        self.ends_with_bytes().0
+    }
+
+    /// And what the terminal was sent.
+    fn ends_with_bytes(mut self) -> (String, Vec<u8>) {
         let settings = tcgetattr(&self.terminal).unwrap();
         assert!(settings.local_modes.contains(LocalModes::ICANON | LocalModes::ECHO));
         let shell = self.shell.id().to_string();
         await_that("the end of the shell", || !fixture::is_alive(&shell));
         self.shell.wait().unwrap();
-        self.screen()
+        (self.screen(), self.shown.lock().unwrap().clone())
     }
 }
 
@@ -298,7 +311,6 @@ fn a_run_that_is_killed_leaves_the_terminal_as_it_was() {
 /// or is a dumb one.
 #[test]
 fn a_terminal_may_have_any_size_and_change_it() {
-    use rustix::termios::{Winsize, tcsetwinsize};
     for term in ["xterm", "dumb"] {
         let person = Person::runs(&format!("TERM={term} \"$0\" partest -j1; echo \"code $?\""));
         person.awaits_the_test();
@@ -358,7 +370,6 @@ fn narrowed(screen: &vt100::Screen, columns: u16) -> vt100::Parser {
 
 #[test]
 fn nothing_is_left_of_the_lines_that_were_drawn_in_a_larger_window() {
-    use rustix::termios::{Winsize, tcsetwinsize};
     let person = Person::runs("\"$0\" partest -j1; echo \"code $?\"");
     let resize = |columns| {
         let size = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };

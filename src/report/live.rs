@@ -96,8 +96,8 @@ impl Live {
             Phase::Stopping => paint.warn(&format!("{:>12}", "Stopping")),
         };
         let bar = match size.columns {
-            ..60 => String::new(),
-            60..100 => bar(self.finished(), self.tests, 12),
+            ..80 => String::new(),
+            80..100 => bar(self.finished(), self.tests, 12),
             _ => bar(self.finished(), self.tests, 24),
         };
         let mut counts = vec![paint.good(&format!("{} passed", self.passed))];

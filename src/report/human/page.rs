@@ -28,7 +28,8 @@ impl Page {
 
     /// An empty line, unless there is one already.
     pub fn gap(&mut self) {
-        if !self.text.is_empty() && !self.text.ends_with("\n\n") {
+        let has_one = self.text.ends_with("\n\n") || self.text == "\n";
+        if !self.text.is_empty() && !has_one {
             self.text.push('\n');
         }
     }
