@@ -59,6 +59,7 @@ use std::fmt;
 #[path = "agent/kinds.rs"]
 pub mod kinds;
 
+pub use kinds::{ABSENT, UNKNOWN, state as state_of};
 pub use kinds::{IN_PERSONALITY, IN_PRIORITY, SLOTS, VERSION, mark};
 
 /// An absolute address in the worker.
@@ -148,6 +149,8 @@ pub enum Frame {
     Changed {
         test: u32,
         variable: Option<Vec<u8>>,
+        /// What it has led to.
+        state: u64,
     },
     Exiting {
         code: i32,
@@ -334,14 +337,14 @@ fn read(kind: u8, fields: &mut Fields<'_>) -> Option<Frame> {
         },
         kinds::PROCESS_REAPED => Frame::ProcessReaped { process: fields.u32()? },
         kinds::CHANGED => {
-            let (test, what) = (fields.u32()?, fields.u8()?);
+            let (test, what, state) = (fields.u32()?, fields.u8()?, fields.u64()?);
             let name = fields.text();
             let variable = match what {
                 kinds::DIRECTORY => None,
                 kinds::VARIABLE => Some(name),
                 _ => return None,
             };
-            Frame::Changed { test, variable }
+            Frame::Changed { test, variable, state }
         }
         kinds::EXITING => {
             Frame::Exiting { code: fields.i32()?, thread: fields.u32()?, test: fields.u32()? }

@@ -335,6 +335,19 @@ mod listing {
         assert!(ran.stdout.starts_with("1 passed, 1 binary not listed in "), "{ran}");
     }
 
+    #[test]
+    fn a_target_runner_that_does_not_exist_is_named() {
+        let package = Package::shop("", PASSING);
+        let config = "[target.'cfg(all())']\nrunner = [\"no-such-runner\", \"--quick\"]\n";
+        package.write(".cargo/config.toml", config);
+        let ran = package.partest().run().exits(1);
+        assert!(
+            ran.stderr.contains("could not be started: target runner `no-such-runner`: "),
+            "{ran}"
+        );
+        assert!(ran.stderr.contains("command: no-such-runner --quick "), "{ran}");
+    }
+
     /// `cargo test` does not ask for lists.
     #[test]
     fn a_harness_of_ones_own_that_does_not_list_is_one_test() {
@@ -447,6 +460,20 @@ mod state {
         is_whole(&package);
         let after = std::fs::read_to_string(package.path("target/partest/history.json")).unwrap();
         assert_eq!(after, before, "{ran}");
+    }
+
+    /// The signal of a limit on the size of files, which nobody ignores here.
+    #[test]
+    fn a_limit_on_the_size_of_files_does_not_end_the_run_without_a_report() {
+        let package = Package::shop(
+            "",
+            "#[test] fn opens() { assert!(std::env::var_os(\"FAILS\").is_none()) }\n",
+        );
+        package.partest().run().exits(0);
+        let line = format!("ulimit -f 0; exec {} partest", fixture::PROGRAM);
+        let ran = package.partest().env("FAILS", "1").shell(&line).run().exits(100);
+        assert!(ran.stdout.contains("1 failed in "), "{ran}");
+        assert!(complaints(&ran).contains("warning: could not write "), "{ran}");
     }
 
     #[test]

@@ -537,7 +537,11 @@ mod json {
                 note(&mut fields, event["event"].as_str().unwrap(), &event);
             }
         }
-        for event in ends_without_a_build(web) {
+        // One changes the directory that the next one needs.
+        let tests = "#[test] fn a() { std::env::set_current_dir(\"/\").unwrap() }\n\
+            #[test] fn b() { assert!(std::path::Path::new(\"Cargo.toml\").exists()) }\n";
+        let ran = Package::shop("", tests).partest().args("-j0").json().run().exits(100);
+        for event in ran.events().into_iter().chain(ends_without_a_build(web)) {
             note(&mut fields, event["event"].as_str().unwrap(), &event);
         }
         fields

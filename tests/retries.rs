@@ -6,6 +6,7 @@
 mod fixture;
 
 use fixture::{Package, text};
+use serde_json::json;
 
 /// `flickers` passes at its third attempt, `z_minds_its_company` after nothing else, `fails`
 /// never, and `dies` kills its process the first time.
@@ -182,6 +183,63 @@ fn a_failure_tells_what_others_changed_of_its_process() {
         assert!(output.contains(&note), "{note:?} in {ran}");
     }
     assert_eq!(ran.ids("failed"), ["shop::tests::c_fails"], "{ran}");
+    let neighbors = ["shop::tests::a_moves", "shop::tests::b_renames"];
+    assert_eq!(ran.test("shop::tests::c_fails")["neighbors"], json!(neighbors), "{ran}");
     // Alone there is nothing to tell, and no reason to fail.
     package.partest().json().args("c_fails").run().exits(0);
+}
+
+/// The command that reruns it alone would show a test that passes.
+#[test]
+fn a_failure_after_changes_by_others_has_a_command_that_shows_it_again() {
+    let unit = "[package.metadata.partest.modules]\n\"shop::tests\" = { policy = \"unit\", threads = 1 }\n";
+    let package = Package::shop(unit, CHANGING);
+    let ran = package.partest().run().exits(100);
+    let after = |word: &str| {
+        let line = ran.stdout.lines().find_map(|line| line.trim().strip_prefix(word));
+        let line = line.unwrap_or_else(|| panic!("no `{word}` in {ran}"));
+        line.trim().strip_prefix("cargo partest ").unwrap().to_owned()
+    };
+    package.partest().args(&after("rerun:")).run().exits(0);
+    let together = after("rerun with what ran before it:");
+    let again = package.partest().json().args(&together).run().exits(100);
+    assert_eq!(again.ids("failed"), ["shop::tests::c_fails"], "{again}");
+    assert_eq!(again.ids("passed").len(), 2, "{again}");
+    assert!(together.contains("tests::a_moves tests::b_renames tests::c_fails"), "{together}");
+}
+
+/// Five tests change something each, and one fails; what is undone before that is no reason.
+const UNDOING: &str = r#"
+#[cfg(test)]
+mod tests {
+    fn set(name: &str, value: &str) { unsafe { std::env::set_var(name, value) } }
+    #[test] fn a() { set("A", "1") }
+    #[test] fn b() { set("B", "1") }
+    #[test] fn c() { set("C", "1"); unsafe { std::env::remove_var("C") } }
+    #[test] fn d() { set("D", "1"); set("HOME", "/nowhere") }
+    #[test] fn e() { set("E", "1") }
+    #[test] fn f() {
+        let here = std::env::current_dir().unwrap();
+        std::env::set_current_dir("/").unwrap();
+        std::env::set_current_dir(here).unwrap();
+        set("HOME", &std::env::var("KEPT_HOME").unwrap());
+    }
+    #[test] fn g() { set("GIVEN", "2"); set("GIVEN", "1") }
+    #[test] fn h_fails() { panic!("B is set") }
+}
+"#;
+
+#[test]
+fn notes_name_every_change_in_force_and_what_the_failure_names_first() {
+    let unit = "[package.metadata.partest.modules]\n\
+        \"shop::tests\" = { policy = \"unit\", threads = 1, env = { GIVEN = \"1\" } }\n";
+    let package = Package::shop(unit, UNDOING);
+    let home = std::env::var("HOME").unwrap();
+    let ran = package.partest().env("KEPT_HOME", home).json().run().exits(100);
+    let output = text(&ran.test("shop::tests::h_fails")["output"]);
+    let notes: Vec<&str> = output.lines().filter(|line| line.starts_with("note: in the")).collect();
+    let expected = [("b", "B"), ("e", "E"), ("d", "D"), ("a", "A")].map(|(test, name)| {
+        format!("note: in the same process, `tests::{test}` had changed the variable {name}")
+    });
+    assert_eq!(notes, expected, "{ran}");
 }

@@ -49,6 +49,22 @@ pub const UNKNOWN_PLACE: u64 = u64::MAX;
 pub const DIRECTORY: u8 = 0;
 pub const VARIABLE: u8 = 1;
 
+/// What a change has led to: a variable that is not there, or something that is not known.
+pub const ABSENT: u64 = 0;
+pub const UNKNOWN: u64 = u64::MAX;
+
+/// What a change has led to, from the variable's value or the directory's path: two states are equal
+/// if nothing is left of the changes between them. A hash (FNV-1a), which is neither of the two
+/// above.
+pub const fn state(value: &[u8]) -> u64 {
+    let (mut hash, mut at) = (0xcbf2_9ce4_8422_2325_u64, 0);
+    while at < value.len() {
+        hash = (hash ^ value[at] as u64).wrapping_mul(0x0100_0000_01b3);
+        at += 1;
+    }
+    if hash == ABSENT || hash == UNKNOWN { 1 } else { hash }
+}
+
 /// The mark of a thread that runs a test. Every process and thread that it starts inherits the
 /// mark, through fork and exec, so that a daemon that has left its parent and its environment
 /// behind can still be traced to its test, without being watched.

@@ -20,6 +20,7 @@ mod number {
     pub const NANOSLEEP: usize = 35;
     pub const GETPID: usize = 39;
     pub const FCNTL: usize = 72;
+    pub const GETCWD: usize = 79;
     pub const SIGALTSTACK: usize = 131;
     pub const PERSONALITY: usize = 135;
     pub const GETPRIORITY: usize = 140;
@@ -49,6 +50,7 @@ mod number {
     pub const SIGALTSTACK: usize = 132;
     pub const MADVISE: usize = 233;
     pub const NANOSLEEP: usize = 101;
+    pub const GETCWD: usize = 17;
     pub const GETPID: usize = 172;
     pub const FCNTL: usize = 25;
     pub const PERSONALITY: usize = 92;
@@ -241,6 +243,14 @@ pub fn read(descriptor: c_int, room: &mut [u8]) -> usize {
     // SAFETY: the kernel writes into `room` only.
     let answer = unsafe { call(number::READ, [descriptor as usize, address, length, 0, 0, 0]) };
     answer.max(0) as usize
+}
+
+/// The path of the current directory, without the zero byte behind it; none if it is too long.
+pub fn current_directory(room: &mut [u8]) -> Option<&[u8]> {
+    let [address, length] = [room.as_mut_ptr() as usize, room.len()];
+    // SAFETY: the kernel writes into `room` only.
+    let answer = unsafe { call(number::GETCWD, [address, length, 0, 0, 0, 0]) };
+    room.get(..usize::try_from(answer).ok()?.checked_sub(1)?)
 }
 
 /// The name of the calling thread.

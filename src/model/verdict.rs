@@ -7,6 +7,7 @@ use super::lost_output::LostOutput;
 use super::outcome::{Flakiness, Outcome};
 use super::output::Output;
 use super::reason::Reason;
+use super::test::TestId;
 
 /// A failed attempt that was followed by another one.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,6 +45,8 @@ pub struct Verdict {
     pub output_lost: Option<LostOutput>,
     /// Its leaks, except those that a rule allows.
     pub leaks: Vec<Leak>,
+    /// If it failed: others that had changed the state of its process.
+    pub neighbors: Vec<TestId>,
 }
 
 impl Verdict {
@@ -73,6 +76,7 @@ impl Verdict {
             output: Output::default(),
             output_lost: None,
             leaks: Vec::new(),
+            neighbors: Vec::new(),
         }
     }
 }

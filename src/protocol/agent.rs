@@ -1,6 +1,7 @@
 //! The agent's channel: libtest's own events, what tests write past the capture, and what
 //! they leave behind, each marked with its test.
 
+pub mod changes;
 mod orphans;
 
 mod events;
@@ -11,6 +12,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use self::changes::{Changes, InitialState, Resource};
 use self::test_outputs::TestOutputs;
 use super::libtest_event::Counts;
 use super::long_line::{LongLine, Shortened};
@@ -88,7 +90,7 @@ pub struct AgentChannel<'n> {
     /// What nobody knows the test of.
     orphans: Orphans,
     /// What tests have changed of their process.
-    changes: Vec<(usize, String)>,
+    changes: Changes<'n>,
     said_goodbye: bool,
     output_files: Option<Arc<OutputFiles>>,
 }
@@ -160,10 +162,16 @@ impl<'n> AgentChannel<'n> {
             departs: None,
             orphan_pids: Vec::new(),
             orphans: Orphans::new(longest),
-            changes: Vec::new(),
+            changes: Changes::default(),
             said_goodbye: false,
             output_files: None,
         }
+    }
+
+    /// Changes are compared with what the process starts with.
+    pub fn with_initial_state(mut self, initial: InitialState<'n>) -> Self {
+        self.changes = Changes::since(initial);
+        self
     }
 
     /// So many workers there may be at once.
@@ -207,7 +215,12 @@ impl<'n> AgentChannel<'n> {
                 }
                 self.wrote(test, place, bytes, heard);
             }
-            Frame::Changed { test, variable } => self.changed(test, variable),
+            Frame::Changed { test, variable, state } => {
+                let resource = variable.map_or(Resource::Directory, Resource::Variable);
+                if let Some(test) = self.tests.of_number(test) {
+                    self.changes.note(test, resource, state);
+                }
+            }
             Frame::Exiting { test, code, .. } => self.ends_process(test, FatalCause::Exit(code)),
             Frame::Crashing { test, signal, .. } => {
                 self.ends_process(test, FatalCause::Signal(signal));
@@ -264,29 +277,25 @@ impl<'n> AgentChannel<'n> {
         self.fatal_events.extend(test.map(|test| FatalEvent { test, cause }));
     }
 
-    fn changed(&mut self, test: u32, variable: Option<Vec<u8>>) {
-        let Some(test) = self.tests.of_number(test) else { return };
-        let what = match variable {
-            Some(name) => format!("the variable {}", String::from_utf8_lossy(&name)),
-            None => "the current directory".to_owned(),
+    /// Notes on what other tests have done to the process, which may be why this one failed with
+    /// this text, and those tests.
+    fn what_others_changed(&self, test: usize, text: &str) -> (String, Vec<usize>) {
+        const SHOWN: usize = 10;
+        let others = self.changes.of_others(test, text);
+        let note = |(by, resource): &(usize, &Resource)| {
+            format!(
+                "note: in the same process, `{}` had changed {resource}\n",
+                self.tests.name(*by)
+            )
         };
-        if !self.changes.contains(&(test, what.clone())) {
-            self.changes.push((test, what));
+        let mut notes: String = others.iter().take(SHOWN).map(note).collect();
+        if let more @ 1.. = others.len().saturating_sub(SHOWN) {
+            notes.push_str(&format!("note: and {more} more such changes\n"));
         }
-    }
-
-    /// What tests before this one have done to its process: it may be why this one failed.
-    fn what_others_changed(&self, test: usize) -> String {
-        const SHOWN: usize = 3;
-        let others: Vec<_> = self.changes.iter().filter(|(by, _)| *by != test).collect();
-        let shown = others.iter().take(SHOWN).map(|(by, what)| {
-            format!("note: in the same process, `{}` had changed {what}\n", self.tests.name(*by))
-        });
-        let more = match others.len().saturating_sub(SHOWN) {
-            0 => String::new(),
-            more => format!("note: and {more} more such changes\n"),
-        };
-        shown.collect::<String>() + &more
+        let mut neighbors: Vec<usize> = others.into_iter().map(|(by, _)| by).collect();
+        neighbors.sort_unstable();
+        neighbors.dedup();
+        (notes, neighbors)
     }
 
     /// Tells of the tests of which nothing more is to come.

@@ -64,6 +64,8 @@ pub struct FinishedTest {
     /// What the test printed; none where that comes with the end of the process, if at all.
     pub output: Option<Output>,
     pub status: ResultStatus,
+    /// Of a test that failed: others that had changed the state of its process.
+    pub neighbors: Vec<usize>,
 }
 
 /// What is known when the process has ended.

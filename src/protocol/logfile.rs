@@ -93,6 +93,7 @@ impl<'n> LogfileChannel<'n> {
             reason,
             output,
             status,
+            neighbors: Vec::new(),
         }));
         heard.extend(self.flight.end(test).into_iter().map(ChannelEvent::TestStarted));
     }
@@ -243,6 +244,7 @@ mod tests {
             reason: None,
             output: Some(b"hello".to_vec().into()),
             status: ResultStatus::Final,
+            neighbors: Vec::new(),
         };
         assert_eq!(heard, [ChannelEvent::TestFinished(ended), ChannelEvent::TestStarted(1)]);
     }

@@ -59,6 +59,8 @@ struct TestLine<'l> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     failed_before: Vec<AttemptLine<'l>>,
     leaks: Vec<LeakLine<'l>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    neighbors: Vec<String>,
     output: String,
     /// Why the test may have printed more than that.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -195,6 +197,7 @@ impl<'r> Json<'r> {
             order_dependent: verdict.flakiness() == Some(Flakiness::OrderDependent),
             failed_before: verdict.failed_before.iter().map(attempt_line).collect(),
             leaks: verdict.leaks.iter().map(Leak::line).collect(),
+            neighbors: verdict.neighbors.iter().map(|test| self.view.id(*test)).collect(),
             output: String::from_utf8_lossy(&verdict.output).into_owned(),
             output_lost: verdict.output_lost.as_ref().map(LostOutput::to_string),
             output_files: output_files(&verdict.output),

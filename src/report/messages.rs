@@ -296,6 +296,26 @@ pub fn rerun(settings: &Settings, binary: &Binary, test: &str, is_ignored: bool)
     shell_line(&words)
 }
 
+/// The command that runs a test in one process with others that have changed its state before it.
+pub fn rerun_with(
+    settings: &Settings,
+    binary: &Binary,
+    tests: &[&str],
+    is_ignored: bool,
+) -> String {
+    let mut words = ["cargo", "partest", "-j0"].map(str::to_owned).to_vec();
+    words.extend(binary.cargo_flags());
+    words.extend(command::flags_to_repeat(&settings.cargo));
+    words.push("--".to_owned());
+    if is_ignored {
+        words.push("--include-ignored".to_owned());
+    }
+    words.push("--exact".to_owned());
+    words.extend(tests.iter().any(|test| test.starts_with('-')).then(|| "--".to_owned()));
+    words.extend(tests.iter().map(|test| (*test).to_owned()));
+    shell_line(&words)
+}
+
 /// The batch that the run waited for at its end, and how to shorten it.
 pub fn longest(longest: &LongestBatch, summary: &Summary) -> String {
     let LongestBatch { what, took, tests, is_unit } = longest;

@@ -355,6 +355,7 @@ impl<'r> Worker<'r> {
             reason,
             output,
             status,
+            neighbors,
         } = ended;
         self.ended += 1;
         self.begun[test] = true;
@@ -372,6 +373,7 @@ impl<'r> Worker<'r> {
             load: load(took, processor.filter(|_| !has_started_processes)),
             worker: Some(self.number),
             output: output.unwrap_or_default(),
+            neighbors: neighbors.into_iter().map(|neighbor| self.tests[neighbor]).collect(),
             ..Verdict::without_run(outcome, reason.map(Reason::Reported))
         };
         if outcome == Outcome::Failed {

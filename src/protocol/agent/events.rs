@@ -209,8 +209,13 @@ impl AgentChannel<'_> {
         if let (Outcome::Failed, Some(message)) = (outcome, &line.message) {
             output.append(Output::of_notes(format!("note: {message}\n")));
         }
+        let mut neighbors = Vec::new();
         if outcome == Outcome::Failed {
-            output.append(Output::of_notes(self.what_others_changed(test)));
+            let printed = line.stdout.as_deref().unwrap_or_default();
+            let text = format!("{printed}\n{}", line.message.as_deref().unwrap_or_default());
+            let notes;
+            (notes, neighbors) = self.what_others_changed(test, &text);
+            output.append(Output::of_notes(notes));
         }
         let took = line.took();
         self.traces.test_ended(test, clock::now());
@@ -238,6 +243,7 @@ impl AgentChannel<'_> {
             reason,
             output,
             status,
+            neighbors,
         }));
         if status == ResultStatus::Provisional {
             self.unsettled.push(test);

@@ -47,6 +47,7 @@ pub fn show(page: &mut Page, view: &View<'_>, test: TestId, verdict: &Verdict) {
     show_lost(page, verdict.output_lost.as_ref());
     if !verdict.outcome.is_success() {
         rerun(page, view, test);
+        rerun_with_neighbors(page, view, test, &verdict.neighbors);
     }
     page.gap();
 }
@@ -217,6 +218,23 @@ fn rerun(page: &mut Page, view: &View<'_>, test: TestId) {
     let listed = &listing.tests[test.test];
     let again = messages::rerun(view.settings, &listing.binary, &listed.name, listed.is_ignored);
     command(page, "rerun", &again);
+}
+
+/// Alone, a test passes that fails because of what others have done to its process.
+fn rerun_with_neighbors(page: &mut Page, view: &View<'_>, test: TestId, neighbors: &[TestId]) {
+    // More of them make no command that anybody would read.
+    const MOST: usize = 10;
+    if neighbors.is_empty() || neighbors.len() > MOST {
+        return;
+    }
+    let listing = &view.inventory.listings[test.listing];
+    let mut together: Vec<usize> = neighbors.iter().map(|neighbor| neighbor.test).collect();
+    together.push(test.test);
+    together.sort_unstable();
+    let is_ignored = together.iter().any(|test| listing.tests[*test].is_ignored);
+    let names: Vec<&str> = together.iter().map(|test| listing.tests[*test].name.as_str()).collect();
+    let again = messages::rerun_with(view.settings, &listing.binary, &names, is_ignored);
+    command(page, "rerun with what ran before it", &again);
 }
 
 /// A command stays in one line, to be copied.

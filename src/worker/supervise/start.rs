@@ -8,6 +8,7 @@ use crate::model::protocol::Protocol;
 use crate::model::test::TestId;
 use crate::process::platform::{self, ChannelPipe, Supervised};
 use crate::protocol::agent::AgentChannel;
+use crate::protocol::agent::changes::InitialState;
 use crate::protocol::channel::Channel;
 use crate::protocol::logfile::LogfileChannel;
 use crate::worker::context::Context;
@@ -86,6 +87,12 @@ pub(super) fn channel<'r>(
             let lingers = tests.iter().map(|id| linger(id).unwrap_or_default()).collect();
             let agent =
                 AgentChannel::new(job.slot(), names, lingers, captures).among(context.config.slots);
+            let binary = &listing.binary;
+            let agent = agent.with_initial_state(InitialState {
+                directory: &binary.dir,
+                of_binary: &binary.env,
+                of_group: &job.group.env,
+            });
             Box::new(agent.with_output_files(context.services.output_files.clone()))
         }
         _ => {
