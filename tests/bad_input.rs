@@ -43,7 +43,7 @@ error: invalid duration for `linger`
 11 | linger = "100 parsecs" # no unit of time
    |          ^^^^^^^^^^^^^
    |
-   = help: `100 parsecs` is not a duration; write a number and a unit: 100ms, 30s, 2m, 1h
+   = help: expected a number and a unit, such as 100ms, 30s, 2m or 1h
 error: unknown policy `spilt`
   --> Cargo.toml:14:26
    |
@@ -56,13 +56,13 @@ error: `isolate` must be true or false
    |
 15 | "wrong_keys::types" = { policy = "split", isolate = "yes" } # a text where true or false belongs
    |                                                     ^^^^^
-error: lock `scales` is taken for reading and for writing
+error: lock `scales` is in both `read` and `write`
   --> Cargo.toml:16:51
    |
 16 | "wrong_keys::scales" = { policy = "unit", locks = { read = ["scales"], write = ["scales"] } } # one lock, both ways
    |                                                   ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
    |
-   = help: a writer excludes readers anyway: keep it in `write`
+   = help: remove it from `read`: a writer excludes all readers
 error: fixture `databse` is not defined
   --> Cargo.toml:17:55
    |
@@ -70,21 +70,21 @@ error: fixture `databse` is not defined
    |                                                       ^^^^^^^^^
    |
    = help: did you mean `database`?
-error: policy "shared" needs a fixture
+error: `policy = "shared"` requires `fixture`
   --> Cargo.toml:18:24
    |
 18 | "wrong_keys::client" = "shared" # shared without a fixture
    |                        ^^^^^^^^
    |
-   = help: write { policy = "shared", fixture = "NAME" }
-error: `fixture` has no effect with policy "split"
+   = help: use { policy = "shared", fixture = "NAME" }
+error: `fixture` conflicts with `policy = "split"`
   --> Cargo.toml:19:55
    |
 19 | "wrong_keys::offline" = { policy = "split", fixture = "database" } # a fixture without shared
    |                                                       ^^^^^^^^^^
    |
-   = help: write policy = "shared", or remove `fixture`
-error: unknown value of recycle `on-error`
+   = help: use policy = "shared", or remove `fixture`
+error: unknown value `on-error` for `recycle`
   --> Cargo.toml:21:51
    |
 21 | "wrong_keys::pool" = { policy = "unit", recycle = "on-error" } # an unknown value: on-failure
@@ -117,6 +117,29 @@ warning: `shop::test` matches no test
         let modules = "[package.metadata.partest.modules]\n\"shop::test\" = \"unit\"\n";
         let ran = Package::shop(modules, PASSING).partest().run().exits(0);
         assert_eq!(complaints(&ran), PATH, "{ran}");
+    }
+
+    #[test]
+    fn a_configuration_of_nextest_is_a_warning_until_there_is_one_of_ours() {
+        let told = "warning: .config/nextest.toml is not read; settings are in Cargo.toml, under \
+                    [workspace.metadata.partest]\n";
+        let ours = "[package.metadata.partest]\ntimeout = \"30s\"\n";
+        for (metadata, task, expected) in [("", "", 1), ("", "plan", 1), (ours, "", 0)] {
+            let package = Package::shop(metadata, PASSING);
+            package.write(".config/nextest.toml", "[profile.default]\nretries = 2\n");
+            let ran = package.partest().args(task).run().exits(0);
+            assert_eq!(complaints(&ran).matches(told).count(), expected, "{ran}");
+        }
+    }
+
+    #[test]
+    fn a_key_of_nextest_is_told_what_it_is_called_here() {
+        let keys = "[package.metadata.partest]\nslow-timeout = { period = \"60s\" }\n";
+        let ran = Package::shop(keys, PASSING).partest().run().exits(2);
+        let help = "= help: use `slow` for the time after which a test is reported, `timeout` for \
+                    the time after which it is stopped\n";
+        assert!(complaints(&ran).starts_with("error: unknown key `slow-timeout`\n"), "{ran}");
+        assert!(ran.stderr.contains(help), "{ran}");
     }
 
     const NOT_YET: &str = "\
@@ -368,7 +391,7 @@ mod listing {
         for (fixture, binary, how, said) in table {
             let ran = partest(fixture).run().exits(0);
             let first = format!(
-                "warning: `{binary}` (test of {fixture}) runs as one test, judged by its exit code: asked for its tests, {how}"
+                "warning: `{binary}` (test of {fixture}) runs as one test, judged by its exit code: listing its tests failed: {how}"
             );
             tells(&ran, &first, binary, said);
             assert!(ran.stdout.contains("2 passed in "), "{ran}");

@@ -212,7 +212,7 @@ fn a_harness_that_runs_as_a_whole_though_it_lists_says_why() {
             "`knows_no_ignored` (test of shop)",
             "it lists the same tests with and without `--ignored`, so ignored tests cannot be identified\n",
         ),
-        ("`lists_a_tree` (bench of shop)", "asked for its tests, it ended with exit code 2\n"),
+        ("`lists_a_tree` (bench of shop)", "listing its tests failed: it ended with exit code 2\n"),
         (
             "`takes_no_name` (test of shop)",
             "it lists `closes late`, but does not find it with `--exact`\n",

@@ -142,7 +142,7 @@ fn fail_fast_waits_for_the_last_attempt() {
 fn wrong_words_are_told() {
     for (key, word) in [
         ("retries = { cuont = 1 }", "did you mean `count`?"),
-        ("retries = { backoff = \"expo\" }", "unknown value of backoff `expo`"),
+        ("retries = { backoff = \"expo\" }", "unknown value `expo` for `backoff`"),
         ("retries = -1", "`retries` must be an integer of at least 0"),
     ] {
         let ran = package(key).partest().run().exits(2);

@@ -311,8 +311,8 @@ mod while_all_is_well {
     #[test]
     fn a_command_to_stop_it_that_fails_is_told() {
         let stop = ", stop = [\"sh\", \"-c\", \"echo no such server >&2; exit 7\"]";
-        let words = "its command to stop it ended with exit code 7: \
-            sh -c 'echo no such server >&2; exit 7', and said: no such server";
+        let words = "its `stop` command ended with exit code 7: \
+            sh -c 'echo no such server >&2; exit 7' (no such server)";
         // One that has gone into the background, and one that is told to stop while it runs.
         for start in ["true", &script("server", ":")] {
             let ran = api(&served(start, stop)).run().exits(0);
@@ -322,7 +322,7 @@ mod while_all_is_well {
         }
         let stop = stop.replace("sh\", \"-c", "no-such-program\", \"-c");
         let ran = api(&served("true", &stop)).run().exits(0);
-        assert!(ran.stderr.contains("its command to stop it could not be run: "), "{ran}");
+        assert!(ran.stderr.contains("its `stop` command could not be run: "), "{ran}");
     }
 
     #[test]
@@ -369,7 +369,7 @@ mod that_cannot_serve {
     #[test]
     fn one_that_is_not_there_blocks_its_tests() {
         let package = package(API, "server = { start = [\"no-such-program\"] }");
-        blocks(&package, "`no-such-program` could not be started");
+        blocks(&package, "cannot start `no-such-program`");
     }
 
     #[test]
@@ -615,7 +615,7 @@ mod kept_up {
     fn it_is_started_by_hand() {
         let package = served(&script("server", "echo VALUE=up >> $PARTEST_ENV"), "");
         let ran = package.partest().args("fixtures start server").run().exits(0);
-        assert!(ran.stdout.contains("shop.server: up, kept by process "), "{ran}");
+        assert!(ran.stdout.contains("shop.server: running, kept by process "), "{ran}");
         assert!(ran.stdout.ends_with("  VALUE=up\n"), "{ran}");
         let keeper = keeper(&package).unwrap();
         let ran = package.partest().args("fixtures stop server").run().exits(0);
@@ -724,7 +724,10 @@ mod declared_wrongly {
         is_refused(
             API,
             "server = { test = \"shop::fixtures::servr\" }",
-            &["no test is `shop::fixtures::servr`", "did you mean `shop::fixtures::server`?"],
+            &[
+                "test `shop::fixtures::servr` is not defined",
+                "did you mean `shop::fixtures::server`?",
+            ],
         );
         is_refused(
             API,
@@ -737,17 +740,17 @@ mod declared_wrongly {
         is_refused(
             API,
             "server = { start = \"server --port 0\" }",
-            &["`start` must be a list of words", "start = [\"PROGRAM\", \"ARGUMENT\"]"],
+            &["`start` must be a list of strings", "start = [\"PROGRAM\", \"ARGUMENT\"]"],
         );
         is_refused(
             API,
             "server = { start = [\"a\"], ready = \"(\" }",
-            &["`ready` must be a regular expression"],
+            &["invalid regular expression for `ready`"],
         );
         is_refused(
             API,
             "server = { start = [\"a\"], stop = { after = \"1s\" } }",
-            &["unknown key of stop `after`"],
+            &["unknown key `after` in `stop`"],
         );
         is_refused(
             API,
@@ -757,7 +760,7 @@ mod declared_wrongly {
         is_refused(
             API,
             "server = { start = [\"a\"], fixture = \"server\" }",
-            &["fixture `server` needs `server`"],
+            &["fixture `server` depends on itself"],
         );
     }
 }

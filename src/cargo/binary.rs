@@ -154,7 +154,7 @@ impl Binary {
 /// Why a binary is not started any more.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "`{}` was replaced while the run went on, by another build as a rule; run again what had not begun",
+    "`{}` was replaced during the run, probably by another build; rerun the tests that had not started",
     .0.display()
 )]
 struct Replaced(PathBuf);

@@ -65,7 +65,10 @@ impl Workspace {
         let mut packages = Package::all(&metadata)?;
         packages.retain(|package| package.cargo.manifest_path.as_std_path() == manifest_path);
         let package = packages.pop().ok_or_else(|| {
-            Error::Cargo(format!("cargo metadata does not know `{}`", manifest_path.display()))
+            Error::Cargo(format!(
+                "`{}` is not in the output of `cargo metadata`",
+                manifest_path.display()
+            ))
         })?;
         self.packages.push(package);
         Ok(())

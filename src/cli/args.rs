@@ -8,7 +8,7 @@ use super::output_args::OutputArgs;
 
 const EXAMPLES: &str = "\
 Examples:
-  cargo partest                      test the default members of the workspace
+  cargo partest                      run the tests of the default packages
   cargo partest -j8 db::             tests whose name contains `db::`, on 8 slots
   cargo partest -p web --test api    one test binary of one package
   cargo partest plan                 show the plan without running it
@@ -21,7 +21,7 @@ After `--`, as with cargo test: FILTERS, --ignored, --include-ignored, --skip FI
 --exact, --nocapture, --show-output, --test-threads N.
 
 Exit codes: 0 success; 1 error of cargo partest itself; 2 invalid usage or metadata;
-4 no test matched; 100 a test failed; 101 the build failed; 102 a denied leak;
+4 no tests to run; 100 a test failed; 101 the build failed; 102 a denied leak;
 105 a fixture failed; 130 interrupted.
 
 Environment: CARGO, CARGO_TERM_COLOR, CARGO_TERM_PROGRESS_WHEN, CARGO_TERM_QUIET,
@@ -89,7 +89,7 @@ pub struct FixtureNames {
 
 #[derive(Debug, Clone, Default, ClapArgs)]
 pub struct TestSelection {
-    /// Only tests whose name contains this, or whose path starts with it (`mycrate::db`)
+    /// Only run tests whose name contains this or whose path starts with it (`web::db`)
     #[arg(value_name = "FILTERS")]
     pub filters: Vec<String>,
     /// Flags for libtest, and further filters
@@ -100,7 +100,7 @@ pub struct TestSelection {
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Running")]
 pub struct RunArgs {
-    /// Number of slots [default: CPU cores]; 0 runs each binary in one process
+    /// Number of slots (parallel processes) [default: CPUs]; 0: one per binary
     #[arg(
         short,
         long,
@@ -113,16 +113,16 @@ pub struct RunArgs {
     /// Policy for all modules: auto, unit, split
     #[arg(long, value_name = "POLICY", global = true, hide_possible_values = true)]
     pub policy: Option<PolicyArg>,
-    /// Run each test in a process of its own
+    /// Run each test in its own process
     #[arg(long, global = true, conflicts_with_all = ["policy", "no_partition"])]
     pub isolate: bool,
     /// Run each binary in one process, as `cargo test` does
     #[arg(long, global = true, hide_short_help = true, conflicts_with = "policy")]
     pub no_partition: bool,
-    /// Stop tests that take longer than this, such as 30s
+    /// Time limit for each test, such as 30s
     #[arg(long, value_name = "DURATION", global = true, value_parser = crate::model::duration::parse)]
     pub timeout: Option<std::time::Duration>,
-    /// Stop the whole run after this time, such as 30m
+    /// Time limit for the whole run, such as 30m
     #[arg(
         long,
         value_name = "DURATION",
@@ -134,7 +134,7 @@ pub struct RunArgs {
     /// Retry a failed test up to N times
     #[arg(long, value_name = "N", global = true)]
     pub retries: Option<usize>,
-    /// Outcome of a test that passes on a retry: pass, fail
+    /// Whether tests that pass on a retry count as passed or failed: pass, fail
     #[arg(
         long,
         value_name = "OUTCOME",
@@ -146,25 +146,25 @@ pub struct RunArgs {
     /// Action on leaks: allow, warn, deny
     #[arg(long, value_name = "ACTION", global = true, hide_possible_values = true)]
     pub leaks: Option<LeaksArg>,
-    /// Record the leaks of this run in partest-baseline.toml, to allow them from now on
+    /// Write the leaks of this run to partest-baseline.toml, which allows them in later runs
     #[arg(long, global = true, hide_short_help = true, conflicts_with = "no_agent")]
     pub write_baseline: bool,
     /// Keep shared fixtures running for the next run
     #[arg(long, global = true, hide_short_help = true)]
     pub keep_fixtures: bool,
-    /// Do not load the agent into workers; disables the detection of leaks
+    /// Do not load the agent into test processes; disables leak detection
     #[arg(long, global = true, hide_short_help = true)]
     pub no_agent: bool,
-    /// Start no more tests after the first failure
+    /// Do not start further tests after the first failure
     #[arg(long, global = true, overrides_with = "no_fail_fast")]
     pub fail_fast: bool,
-    /// Run all tests regardless of failures (default)
+    /// Run all tests regardless of failure (default)
     #[arg(long, global = true, hide_short_help = true)]
     pub no_fail_fast: bool,
-    /// Stop the run after N workers have crashed
+    /// Stop the run after N test processes have crashed
     #[arg(long, value_name = "N", global = true, default_value = "100", hide_short_help = true)]
     pub max_crashes: std::num::NonZeroUsize,
-    /// What to do when no test matches
+    /// Behavior if there are no tests to run
     #[arg(
         long,
         value_name = "ACTION",
@@ -173,7 +173,7 @@ pub struct RunArgs {
         default_value = "fail"
     )]
     pub no_tests: NoTests,
-    /// Build the tests, but do not run them
+    /// Build the tests, but don't run them
     #[arg(long, global = true, hide_short_help = true)]
     pub no_run: bool,
 }
@@ -181,13 +181,13 @@ pub struct RunArgs {
 /// cargo's own flags, passed on to `cargo test --no-run`.
 #[derive(Debug, Clone, Default, ClapArgs)]
 pub struct CargoArgs {
-    /// Test only this package
+    /// Package to test
     #[arg(short, long, value_name = "SPEC", global = true, help_heading = "Packages and targets")]
     pub package: Vec<String>,
-    /// Test all packages of the workspace
+    /// Test all packages in the workspace
     #[arg(long, global = true, alias = "all", help_heading = "Packages and targets")]
     pub workspace: bool,
-    /// Exclude this package
+    /// Exclude packages from the test
     #[arg(
         long,
         value_name = "SPEC",
@@ -245,7 +245,7 @@ pub struct CargoArgs {
     #[arg(long, global = true, hide_short_help = true, help_heading = "Packages and targets")]
     pub all_targets: bool,
 
-    /// Activate these features
+    /// Space or comma separated list of features to activate
     #[arg(
         short = 'F',
         long,
@@ -254,16 +254,16 @@ pub struct CargoArgs {
         help_heading = "Features and build"
     )]
     pub features: Vec<String>,
-    /// Activate all features
+    /// Activate all available features
     #[arg(long, global = true, help_heading = "Features and build")]
     pub all_features: bool,
-    /// Do not activate the default features
+    /// Do not activate the `default` feature
     #[arg(long, global = true, help_heading = "Features and build")]
     pub no_default_features: bool,
     /// Build with optimizations
     #[arg(short, long, global = true, help_heading = "Features and build")]
     pub release: bool,
-    /// Build with this profile
+    /// Build with the specified profile
     #[arg(
         long,
         value_name = "NAME",
@@ -272,7 +272,7 @@ pub struct CargoArgs {
         help_heading = "Features and build"
     )]
     pub profile: Option<String>,
-    /// Number of parallel jobs of the build
+    /// Number of parallel build jobs
     #[arg(
         long,
         value_name = "N",
@@ -281,7 +281,7 @@ pub struct CargoArgs {
         help_heading = "Features and build"
     )]
     pub build_jobs: Option<String>,
-    /// Build for this target triple
+    /// Build for the target triple
     #[arg(
         long,
         value_name = "TRIPLE",
@@ -302,10 +302,10 @@ pub struct CargoArgs {
     /// Build as much as possible regardless of errors
     #[arg(long, global = true, hide = true)]
     pub keep_going: bool,
-    /// Ignore the `rust-version` of packages
+    /// Ignore `rust-version` specification in packages
     #[arg(long, global = true, hide_short_help = true, help_heading = "Features and build")]
     pub ignore_rust_version: bool,
-    /// Write a report of how long the build of each crate took
+    /// Output a build timing report at the end of the build
     #[arg(long, global = true, hide_short_help = true, help_heading = "Features and build")]
     pub timings: bool,
     /// Path to Cargo.toml
@@ -317,16 +317,16 @@ pub struct CargoArgs {
         help_heading = "Features and build"
     )]
     pub manifest_path: Option<PathBuf>,
-    /// Assert that Cargo.lock stays unchanged
+    /// Assert that Cargo.lock will remain unchanged
     #[arg(long, global = true, hide_short_help = true, help_heading = "Features and build")]
     pub locked: bool,
-    /// Run without network access
+    /// Run without accessing the network
     #[arg(long, global = true, hide_short_help = true, help_heading = "Features and build")]
     pub offline: bool,
-    /// The same as --locked and --offline
+    /// Equivalent to specifying both --locked and --offline
     #[arg(long, global = true, hide_short_help = true, help_heading = "Features and build")]
     pub frozen: bool,
-    /// Override a value of cargo's configuration
+    /// Override a configuration value of cargo
     #[arg(
         long,
         value_name = "KEY=VALUE|PATH",
@@ -335,7 +335,7 @@ pub struct CargoArgs {
         help_heading = "Features and build"
     )]
     pub config: Vec<String>,
-    /// Unstable flag of cargo
+    /// Unstable (nightly-only) flags of cargo
     #[arg(
         short = 'Z',
         value_name = "FLAG",

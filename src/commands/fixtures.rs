@@ -82,14 +82,16 @@ fn list(policy: &Policy, kept_fixtures: &KeptFixtures) -> String {
             let values: Vec<String> =
                 record.values.iter().map(|(name, value)| format!("{name}={value}")).collect();
             let slot = record.slot.map(|slot| format!(" of slot {slot}")).unwrap_or_default();
-            let _ = writeln!(text, "{key}{slot}: up, kept by process {}", record.daemon);
+            let _ = writeln!(text, "{key}{slot}: running, kept by process {}", record.daemon);
             for value in values {
                 let _ = writeln!(text, "  {value}");
             }
         }
     }
     if text.is_empty() {
-        text.push_str("no fixture is declared: [package.metadata.partest.fixtures.NAME]\n");
+        text.push_str(
+            "no fixtures are defined: add [package.metadata.partest.fixtures.NAME] to Cargo.toml\n",
+        );
     }
     text
 }

@@ -229,6 +229,10 @@ fn declared(
     diagnostics
         .sort_by_key(|diagnostic| (diagnostic.severity == Severity::Error, diagnostic.position()));
     fail_on_errors(diagnostics)?;
+    // Once there is a table for this program, it is known where its settings are.
+    if !policy.is_declared() && workspace.root().join(".config/nextest.toml").is_file() {
+        warnings.push(Warning::NextestConfigNotRead);
+    }
     Ok((workspace, policy))
 }
 

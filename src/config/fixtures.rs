@@ -69,7 +69,7 @@ impl Reader<'_> {
         for (name, value) in table {
             let place = self.place(name.span());
             if !is_name(name.get_ref()) {
-                let title = format!("`{}` is not a valid name of a fixture", name.get_ref());
+                let title = format!("invalid fixture name `{}`", name.get_ref());
                 self.wrong(name.span(), title, "use letters, digits, `-` and `_`");
             }
             let keys = self.fixture(name.get_ref(), value);
@@ -96,11 +96,11 @@ impl Reader<'_> {
                 "fixture" => {
                     keys.fixtures = self.fixture_names(value).map(|at| at.value).unwrap_or_default()
                 }
-                word => self.unknown(key.span(), "key of a fixture", word, KEYS),
+                word => self.unknown_in(key.span(), name, word, KEYS),
             }
         }
         if table.contains_key("start") == table.contains_key("test") {
-            let title = format!("fixture `{name}` needs either `start` or `test`");
+            let title = format!("fixture `{name}` must have either `start` or `test`");
             let help = "`start` is a command with its arguments, `test` the id of an ignored test";
             self.wrong(value.span(), title, help);
         }
@@ -118,15 +118,15 @@ impl Reader<'_> {
     /// A program and its arguments.
     fn command(&mut self, value: &Value<'_>, key: &str) -> Option<At<Vec<String>>> {
         if value.get_ref().is_str() {
-            let title = format!("`{key}` must be a list of words, since no shell splits it");
-            let help = format!("write {key} = [\"PROGRAM\", \"ARGUMENT\"]");
+            let title = format!("`{key}` must be a list of strings, not a shell command");
+            let help = format!("use {key} = [\"PROGRAM\", \"ARGUMENT\"]");
             self.wrong(value.span(), title, help);
             return None;
         }
         let words = self.strings(value, key);
         if words.is_empty() && value.get_ref().is_array() {
-            let help = format!("write {key} = [\"PROGRAM\", \"ARGUMENT\"]");
-            self.wrong(value.span(), format!("`{key}` must name a program"), help);
+            let help = format!("use {key} = [\"PROGRAM\", \"ARGUMENT\"]");
+            self.wrong(value.span(), format!("`{key}` must not be empty"), help);
         }
         Some(At { value: words, place: self.place(value.span()) })
     }
@@ -146,7 +146,7 @@ impl Reader<'_> {
                         Some(Ready::File(file.value.into()))
                     }
                     word => {
-                        self.unknown(key.span(), "key of ready", word, KNOWN);
+                        self.unknown_in(key.span(), "ready", word, KNOWN);
                         None
                     }
                 }
@@ -165,7 +165,7 @@ impl Reader<'_> {
         match Regex::new(&text) {
             Ok(_) => Some(Ready::Line(text)),
             Err(why) => {
-                let title = "`ready` must be a regular expression".to_owned();
+                let title = "invalid regular expression for `ready`".to_owned();
                 self.wrong(value.span(), title, why.to_string().replace('\n', " "));
                 None
             }
@@ -202,7 +202,7 @@ impl Reader<'_> {
             match key.get_ref().as_ref() {
                 "command" => keys.stop = self.command(value, "command").map(|at| at.value),
                 "grace" => keys.grace = self.duration(value, "grace").map(|at| at.value),
-                word => self.unknown(key.span(), "key of stop", word, &["command", "grace"]),
+                word => self.unknown_in(key.span(), "stop", word, &["command", "grace"]),
             }
         }
     }
@@ -211,7 +211,7 @@ impl Reader<'_> {
         match value.get_ref().as_str() {
             Some("run") => return Scope::Run,
             Some("slot") => return Scope::Slot,
-            Some(word) => self.unknown(value.span(), "scope", word, &["run", "slot"]),
+            Some(word) => self.unknown_value(value.span(), "scope", word, &["run", "slot"]),
             None => self.wants(value, "scope", "\"run\" or \"slot\""),
         }
         Scope::Run

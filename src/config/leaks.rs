@@ -6,8 +6,7 @@ use super::keys::LeakKeys;
 use super::value::{At, Reader, Value};
 use crate::model::leak::{LEAK_ACTIONS, LEAK_KINDS, LeakAction, LeakKind};
 
-/// Kinds that are to come. Nothing looks for them yet, so a rule about one would promise what
-/// nobody keeps.
+/// Kinds that are planned. Nothing detects them yet, so a rule about one would have no effect.
 const KINDS_TO_COME: [&str; 6] = ["output", "fd", "socket", "cwd", "env", "tempfile"];
 
 impl Reader<'_> {
@@ -52,7 +51,7 @@ impl Reader<'_> {
             }
             None => {
                 known.extend(besides);
-                self.unknown(span, "kind of leak", word, &known);
+                self.unknown(span, "leak kind", word, &known);
             }
             Some(_) => {}
         }
@@ -67,7 +66,7 @@ impl Reader<'_> {
         let found = LEAK_ACTIONS.iter().find(|(name, _)| *name == word).map(|(_, action)| *action);
         if found.is_none() {
             let known: Vec<&str> = LEAK_ACTIONS.iter().map(|(name, _)| *name).collect();
-            self.unknown(value.span(), "action", word, &known);
+            self.unknown(value.span(), "leak action", word, &known);
         }
         found
     }

@@ -138,6 +138,11 @@ pub fn covers(node: &str, path: &str) -> bool {
 }
 
 impl Policy {
+    /// Whether any manifest has a `partest` table.
+    pub fn is_declared(&self) -> bool {
+        self.workspace.is_declared || self.packages.iter().any(|p| p.config.is_declared)
+    }
+
     /// How long a binary may take to list its tests.
     pub fn list_timeout(&self, package: usize) -> Duration {
         // libtest lists 10,000 tests in 8 ms; a custom harness may read a directory of data.

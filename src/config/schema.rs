@@ -37,6 +37,8 @@ const TOP_KEYS: &[&str] =
 /// One `partest` table.
 #[derive(Debug, Default)]
 pub struct Config {
+    /// Whether the table exists.
+    pub is_declared: bool,
     pub keys: Keys,
     pub modules: Vec<(At<String>, Keys)>,
     pub fixtures: Vec<(At<String>, FixtureKeys)>,
@@ -94,7 +96,7 @@ impl Reader<'_> {
         for (key, _) in metadata {
             let name = key.get_ref().as_ref();
             if name != NAME && is_misspelt(name) {
-                let title = format!("nothing reads the table `{section}.metadata.{name}`");
+                let title = format!("unused table `{section}.metadata.{name}`");
                 let help = format!("did you mean `{section}.metadata.{NAME}`?");
                 let place = self.place(key.span());
                 self.diagnostics.push(Diagnostic::warning(place, title).help(help));
@@ -103,7 +105,7 @@ impl Reader<'_> {
     }
 
     fn config(&mut self, table: &DeTable<'_>) -> Config {
-        let mut config = Config::default();
+        let mut config = Config { is_declared: true, ..Config::default() };
         for (key, value) in table {
             match key.get_ref().as_ref() {
                 "modules" => config.modules = self.modules(value),
@@ -170,8 +172,8 @@ impl Reader<'_> {
             "slow" => keys.slow = self.duration(value, "slow"),
             word @ ("linger" | "leak-timeout") => {
                 if keys.linger.is_some() {
-                    let title = "`leak-timeout` and `linger` are the same key".to_owned();
-                    self.wrong(key.span(), title, "keep one of them");
+                    let title = "duplicate key: `leak-timeout` is an alias of `linger`".to_owned();
+                    self.wrong(key.span(), title, "remove one of them");
                 }
                 keys.linger = self.duration(value, word);
             }
@@ -194,14 +196,14 @@ impl Reader<'_> {
                 isolate.place.clone(),
                 "`isolate` conflicts with `policy = \"unit\"`",
             )
-            .help("remove `isolate`, or write policy = \"split\"");
+            .help("remove `isolate`, or use policy = \"split\"");
             self.diagnostics.push(diagnostic);
         }
         match (&keys.fixture, policy) {
             (Some(fixture), Some(kind)) if kind != Kind::Shared => {
-                let title = format!("`fixture` has no effect with policy \"{}\"", kind.as_str());
+                let title = format!("`fixture` conflicts with `policy = \"{}\"`", kind.as_str());
                 let diagnostic = Diagnostic::error(fixture.place.clone(), title)
-                    .help("write policy = \"shared\", or remove `fixture`");
+                    .help("use policy = \"shared\", or remove `fixture`");
                 self.diagnostics.push(diagnostic);
             }
             _ => {}
@@ -223,7 +225,7 @@ impl Reader<'_> {
                 self.wrong(
                     value.span(),
                     title,
-                    "`split` and `shared` exclude each other; keep one",
+                    "use one of auto, unit, split and shared",
                 );
                 None
             }
@@ -266,7 +268,7 @@ impl Reader<'_> {
                 }
                 word => {
                     let known = ["count", "delay", "backoff", "flaky"];
-                    self.unknown(key.span(), "key of retries", word, &known);
+                    self.unknown_in(key.span(), "retries", word, &known);
                 }
             }
         }
@@ -278,7 +280,7 @@ impl Reader<'_> {
             Some("on-failure") => Some(Recycle::OnFailure),
             Some("on-leak") => Some(Recycle::OnLeak),
             Some(word) => {
-                self.unknown(value.span(), "value of recycle", word, &["on-failure", "on-leak"]);
+                self.unknown_value(value.span(), "recycle", word, &["on-failure", "on-leak"]);
                 return None;
             }
             None => integer(value).filter(|n| *n > 0).map(Recycle::After),
@@ -297,15 +299,15 @@ impl Reader<'_> {
                     match key.get_ref().as_ref() {
                         "read" => locks.read = self.strings(names, "read"),
                         "write" => locks.write = self.strings(names, "write"),
-                        word => self.unknown(key.span(), "key of locks", word, &["read", "write"]),
+                        word => self.unknown_in(key.span(), "locks", word, &["read", "write"]),
                     }
                 }
             }
             _ => locks.write = self.strings(value, "locks"),
         }
         if let Some(both) = locks.read.iter().find(|name| locks.write.contains(name)) {
-            let title = format!("lock `{both}` is taken for reading and for writing");
-            self.wrong(value.span(), title, "a writer excludes readers anyway: keep it in `write`");
+            let title = format!("lock `{both}` is in both `read` and `write`");
+            self.wrong(value.span(), title, "remove it from `read`: a writer excludes all readers");
         }
         Some(At { value: locks, place: self.place(value.span()) })
     }
@@ -376,7 +378,7 @@ mod tests {
             (r#""a" = "spilt""#, "unknown policy `spilt` (did you mean `split`?)"),
             (
                 r#""a" = ["split", "shared"]"#,
-                "`policy` must be one policy, not a list (`split` and `shared` exclude each other; keep one)",
+                "`policy` must be one policy, not a list (use one of auto, unit, split and shared)",
             ),
             (
                 r#""a" = { threads = 0 }"#,
@@ -389,20 +391,28 @@ mod tests {
             ),
             (
                 r#""a" = { recycle = "on-failre" }"#,
-                "unknown value of recycle `on-failre` (did you mean `on-failure`?)",
+                "unknown value `on-failre` for `recycle` (did you mean `on-failure`?)",
             ),
             (
                 r#""a" = { locks = { read = ["x"], write = ["x"] } }"#,
-                "lock `x` is taken for reading and for writing (a writer excludes readers anyway: keep it in `write`)",
+                "lock `x` is in both `read` and `write` (remove it from `read`: a writer excludes all readers)",
             ),
-            (r#""a" = { leaks = "dney" }"#, "unknown action `dney` (did you mean `deny`?)"),
+            (
+                r#""a" = { slow-timeout = "1s" }"#,
+                "unknown key `slow-timeout` (use `slow` for the time after which a test is reported, `timeout` for the time after which it is stopped)",
+            ),
+            (
+                r#""a" = "serial""#,
+                "unknown policy `serial` (use `locks = [\"NAME\"]`, which also holds across processes, or `exclusive = true` to run beside no other test)",
+            ),
+            (r#""a" = { leaks = "dney" }"#, "unknown leak action `dney` (did you mean `deny`?)"),
             (
                 r#""a" = { policy = "unit", isolate = true }"#,
-                "`isolate` conflicts with `policy = \"unit\"` (remove `isolate`, or write policy = \"split\")",
+                "`isolate` conflicts with `policy = \"unit\"` (remove `isolate`, or use policy = \"split\")",
             ),
             (
                 r#""a" = { policy = "unit", fixture = "db" }"#,
-                "`fixture` has no effect with policy \"unit\" (write policy = \"shared\", or remove `fixture`)",
+                "`fixture` conflicts with `policy = \"unit\"` (use policy = \"shared\", or remove `fixture`)",
             ),
         ];
         for (line, expected) in table {
@@ -415,7 +425,7 @@ mod tests {
         for name in ["parttest", "partets", "Partest", "par-test", "cargo-partest", "patest"] {
             let (_, shown) = read_text(&format!("[package.metadata.{name}]\ntimeout = \"1s\"\n"));
             let expected = format!(
-                "Cargo.toml:1: nothing reads the table `package.metadata.{name}` \
+                "Cargo.toml:1: unused table `package.metadata.{name}` \
                  (did you mean `package.metadata.partest`?)"
             );
             assert_eq!(shown, [expected]);
@@ -433,7 +443,7 @@ mod tests {
         assert_eq!(diagnostics, Vec::<String>::new());
         assert_eq!(found.keys.linger.unwrap().value, Duration::from_secs(1));
         let (_, diagnostics) = read_text(&text("leak-timeout = \"1s\"\nlinger = \"1s\""));
-        let both = "`leak-timeout` and `linger` are the same key (keep one of them)";
+        let both = "duplicate key: `leak-timeout` is an alias of `linger` (remove one of them)";
         assert_eq!(diagnostics, [format!("Cargo.toml:3: {both}")]);
     }
 

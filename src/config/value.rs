@@ -9,6 +9,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::diagnostic::{Diagnostic, Place, Source, suggestion};
+use super::hints;
 use crate::model::{duration, size};
 
 /// A value and its place.
@@ -36,8 +37,34 @@ impl Reader<'_> {
         self.diagnostics.push(diagnostic);
     }
 
+    /// A word that is none of the `known` ones, with the answer to words of other test runners.
     pub(super) fn unknown(&mut self, span: Range<usize>, what: &str, word: &str, known: &[&str]) {
-        self.wrong(span, format!("unknown {what} `{word}`"), suggestion(word, known));
+        self.unknown_titled(span, format!("unknown {what} `{word}`"), word, known);
+    }
+
+    pub(super) fn unknown_in(
+        &mut self,
+        span: Range<usize>,
+        table: &str,
+        word: &str,
+        known: &[&str],
+    ) {
+        self.unknown_titled(span, format!("unknown key `{word}` in `{table}`"), word, known);
+    }
+
+    pub(super) fn unknown_value(
+        &mut self,
+        span: Range<usize>,
+        key: &str,
+        word: &str,
+        known: &[&str],
+    ) {
+        self.unknown_titled(span, format!("unknown value `{word}` for `{key}`"), word, known);
+    }
+
+    fn unknown_titled(&mut self, span: Range<usize>, title: String, word: &str, known: &[&str]) {
+        let help = hints::answer(word).map(str::to_owned);
+        self.wrong(span, title, help.unwrap_or_else(|| suggestion(word, known)));
     }
 
     /// Reports a value of the wrong type or out of range. The title says what to write instead.
@@ -80,7 +107,7 @@ impl Reader<'_> {
         };
         let found = words.iter().find(|(name, _)| *name == word).map(|(_, value)| *value);
         if found.is_none() {
-            self.unknown(value.span(), &format!("value of {key}"), word, &names);
+            self.unknown_value(value.span(), key, word, &names);
         }
         found
     }
@@ -107,7 +134,7 @@ impl Reader<'_> {
         match size::parse(text) {
             Ok(found) => Some(At { value: found, place: self.place(value.span()) }),
             Err(why) => {
-                self.wrong(value.span(), format!("`{key}` must be a memory size"), why);
+                self.wrong(value.span(), format!("invalid memory size for `{key}`"), why);
                 None
             }
         }
@@ -143,7 +170,7 @@ impl Reader<'_> {
             if name.is_empty() || name.contains(['=', '\0']) {
                 self.wrong(
                     key.span(),
-                    format!("`{name}` is not a valid name of a variable"),
+                    format!("invalid environment variable name `{name}`"),
                     "use letters, digits and `_`",
                 );
             }

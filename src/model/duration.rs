@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+const EXPECTED: &str = "expected a number and a unit, such as 100ms, 30s, 2m or 1h";
+
 const UNITS: [(&str, f64); 4] = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
 
 /// Reads a number with a unit (`ms`, `s`, `m`, `h`); a number without one is refused,
@@ -13,14 +15,10 @@ pub fn parse(text: &str) -> Result<Duration, String> {
     let factor = UNITS.iter().find(|(name, _)| *name == unit.trim()).map(|(_, factor)| factor);
     match (number.trim().parse::<f64>(), factor) {
         (Ok(number), Some(factor)) => {
-            Duration::try_from_secs_f64(number * factor).map_err(|_| expected(text))
+            Duration::try_from_secs_f64(number * factor).map_err(|_| EXPECTED.to_owned())
         }
-        _ => Err(expected(text)),
+        _ => Err(EXPECTED.to_owned()),
     }
-}
-
-fn expected(text: &str) -> String {
-    format!("`{text}` is not a duration; write a number and a unit: 100ms, 30s, 2m, 1h")
 }
 
 /// Three significant digits, in seconds: `0.004`, `1.25`, `83.0`.

@@ -31,7 +31,7 @@ pub enum FixtureFailure {
     #[error("{0}")]
     Other(String),
     #[error(
-        "it was not ready after {0:?} (it says so by a line PARTEST_READY, or as `ready` in Cargo.toml tells)"
+        "it was not ready after {0:?} (no line PARTEST_READY, and `ready` in Cargo.toml was not met)"
     )]
     NotReady(Duration),
     /// With `exit code 3`, say.
@@ -46,10 +46,10 @@ pub enum FixtureFailure {
 pub enum StopFailure {
     #[error("it did not stop within {0:?} and was killed")]
     Killed(Duration),
-    #[error("its command to stop it {how}: {command}{}", its_words(.last_line))]
+    #[error("its `stop` command {how}: {command}{}", last_words(.last_line))]
     Command { how: String, command: String, last_line: Option<String> },
 }
 
-fn its_words(line: &Option<String>) -> String {
-    line.as_ref().map(|line| format!(", and said: {line}")).unwrap_or_default()
+fn last_words(line: &Option<String>) -> String {
+    line.as_ref().map(|line| format!(" ({line})")).unwrap_or_default()
 }

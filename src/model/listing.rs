@@ -35,7 +35,7 @@ pub struct UnlistableHarness {
 /// Why the tests of a custom harness cannot be selected individually.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum UnlistableCause {
-    #[error("asked for its tests, {0}")]
+    #[error("listing its tests failed: {0}")]
     NoList(ListAttempt),
     #[error(
         "it lists the same tests with and without `--ignored`, so ignored tests cannot be identified"

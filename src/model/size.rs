@@ -18,7 +18,7 @@ pub fn parse(text: &str) -> Result<u64, String> {
     let factor = UNITS.iter().find(|(name, _)| *name == unit.trim()).map(|(_, factor)| *factor);
     let bytes = number.parse::<u64>().ok().zip(factor).and_then(|(n, f)| n.checked_mul(f));
     bytes.filter(|bytes| *bytes > 0).ok_or_else(|| {
-        format!("`{text}` is no amount of memory; write a number and a unit: 512MiB, 2GiB, 100MB")
+        "expected a whole number and a unit, such as 512MiB, 2GiB or 100MB".to_owned()
     })
 }
 

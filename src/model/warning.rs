@@ -74,6 +74,8 @@ pub enum Warning {
     FixturesKept {
         fixtures: Vec<String>,
     },
+    /// The workspace has a configuration of nextest, and none of this program.
+    NextestConfigNotRead,
     DoctestsNotRun {
         packages: Vec<String>,
     },

@@ -125,7 +125,7 @@ pub fn kill_orphans(_but: &[u32]) -> usize {
 
 #[cfg(not(unix))]
 pub fn spawn_detached(_command: Command) -> io::Result<Child> {
-    Err(io::Error::other("fixtures stay up on Unix systems only"))
+    Err(io::Error::other("keeping fixtures running is not supported on this platform"))
 }
 
 /// There is no such limit here: the tests run without it.

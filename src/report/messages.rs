@@ -264,6 +264,9 @@ pub fn warning(warning: &Warning) -> String {
             "left running for the next run: fixture {}; to stop it: cargo partest fixtures stop",
             list(fixtures)
         ),
+        Warning::NextestConfigNotRead => {
+            ".config/nextest.toml is not read; settings are in Cargo.toml, under [workspace.metadata.partest]".to_owned()
+        }
         Warning::DoctestsNotRun { packages } => {
             format!("doctests of {} were not run: cargo test --doc", list(packages))
         }

@@ -1,4 +1,4 @@
-//! What is wrong about policies: names that nothing bears, promises that exclude each other.
+//! Checks of the configuration as a whole: names that are not defined, keys that conflict.
 
 use super::{PackagePolicy, Policy};
 use crate::config::diagnostic::{Diagnostic, nearest};
@@ -38,9 +38,14 @@ impl Policy {
                 };
                 let place = needed.place.clone();
                 if self.leads_to(&found, &start, &mut Vec::new()) {
-                    let title =
-                        format!("fixture `{}` needs `{}`, which needs it", name.value, found.name);
-                    let help = "each would wait for the other: remove one of the two";
+                    let title = match name.value == found.name {
+                        true => format!("fixture `{}` depends on itself", name.value),
+                        false => format!(
+                            "fixtures `{}` and `{}` depend on each other",
+                            name.value, found.name
+                        ),
+                    };
+                    let help = "remove `fixture` from one of them";
                     diagnostics.push(Diagnostic::error(place, title).help(help));
                     // Following a cycle of dependencies would never end.
                     return;
@@ -49,10 +54,10 @@ impl Policy {
                 if keys.scope == Scope::Run && self.fixture(&found).map(scope) == Some(Scope::Slot)
                 {
                     let title = format!(
-                        "fixture `{}` has scope \"run\", but needs `{}`, which has scope \"slot\"",
+                        "fixture `{}` with scope \"run\" cannot depend on `{}` with scope \"slot\"",
                         name.value, found.name
                     );
-                    let help = "give both of them the same scope";
+                    let help = "use the same scope for both";
                     diagnostics.push(Diagnostic::error(place, title).help(help));
                 }
             }
@@ -101,7 +106,7 @@ impl Policy {
             )
             .help(match nearest(&path.value, nodes.iter().copied()) {
                 Some(near) => format!("did you mean `{near}`?"),
-                None => "`cargo partest list` shows every path".to_owned(),
+                None => "`cargo partest list` lists all paths".to_owned(),
             });
             diagnostics.push(diagnostic);
         }
@@ -179,8 +184,8 @@ fn check_config(config: &Config, outer: Option<&Config>, diagnostics: &mut Vec<D
             && keys.fixture.is_none()
         {
             diagnostics.push(
-                Diagnostic::error(policy.place.clone(), "policy \"shared\" needs a fixture")
-                    .help("write { policy = \"shared\", fixture = \"NAME\" }"),
+                Diagnostic::error(policy.place.clone(), "`policy = \"shared\"` requires `fixture`")
+                    .help("use { policy = \"shared\", fixture = \"NAME\" }"),
             );
         }
         if let Some(path) = path {
@@ -218,10 +223,10 @@ fn check_below_shared(
         && !keys.overrides
     {
         let title =
-            format!("`{}` would lose the fixture of the shared `{}`", path.value, above.value);
+            format!("`{}` overrides `policy = \"shared\"` of `{}`", path.value, above.value);
         diagnostics.push(
             Diagnostic::error(policy.place.clone(), title)
-                .help("add override = true if its tests do not need the fixture"),
+                .help("add `override = true` if its tests do not need the fixture"),
         );
     }
 }

@@ -81,7 +81,7 @@ fn the_command_line_overrides_every_key() {
 fn fixtures_and_paths_are_checked() {
     let table = [
         ("\"web\" = { policy = \"shared\", fixture = \"db\" }", "fixture `db` is not defined"),
-        ("\"web\" = \"shared\"", "policy \"shared\" needs a fixture"),
+        ("\"web\" = \"shared\"", "`policy = \"shared\"` requires `fixture`"),
         ("\"wbe::db\" = \"unit\"", "`wbe::db` matches no test: no target is named `wbe`"),
     ];
     for (line, expected) in table {
@@ -94,7 +94,7 @@ fn fixtures_and_paths_are_checked() {
          \"web::pure\" = \"split\"\n\"web::free\" = { policy = \"split\", override = true }\n\
          [package.metadata.partest.fixtures.db]\nstart = [\"db\"]",
     );
-    assert_eq!(diagnostics, ["`web::pure` would lose the fixture of the shared `web`"]);
+    assert_eq!(diagnostics, ["`web::pure` overrides `policy = \"shared\"` of `web`"]);
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn a_node_with_a_fixture_is_shared() {
          \"web::pure\" = \"split\"\n\
          [package.metadata.partest.fixtures]\ndb.start = [\"db\"]\nsmtp.start = [\"smtp\"]",
     );
-    assert_eq!(diagnostics, ["`web::pure` would lose the fixture of the shared `web`"]);
+    assert_eq!(diagnostics, ["`web::pure` overrides `policy = \"shared\"` of `web`"]);
     assert_eq!(kind_of(&policy, "web::a"), (Kind::Shared, Some("web".into())));
     assert_eq!(kind_of(&policy, "web::mail::a"), (Kind::Shared, Some("web".into())));
     assert_eq!(kind_of(&policy, "web::free::a"), (Kind::Split, Some("web::free".into())));
@@ -169,11 +169,11 @@ fn dependencies_of_fixtures_are_checked() {
         ("a = { start = [\"a\"], fixture = \"b\" }", "fixture `b` is not defined"),
         (
             "a = { start = [\"a\"], fixture = \"b\" }\nb = { start = [\"b\"], fixture = \"a\" }",
-            "fixture `a` needs `b`, which needs it",
+            "fixtures `a` and `b` depend on each other",
         ),
         (
             "a = { start = [\"a\"], fixture = \"b\" }\nb = { start = [\"b\"], scope = \"slot\" }",
-            "fixture `a` has scope \"run\", but needs `b`, which has scope \"slot\"",
+            "fixture `a` with scope \"run\" cannot depend on `b` with scope \"slot\"",
         ),
     ];
     for (lines, expected) in table {
