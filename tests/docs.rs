@@ -165,27 +165,41 @@ fn succeeds(web: &Web, command: &str) -> Checked {
     if ran.code() == Some(0) { Ok(()) } else { Err(ran.to_string()) }
 }
 
-/// Commands for a clone of the repository would run for minutes: what they name has to be there.
+/// Most commands for a clone of the repository would run for minutes: what they name has to be there.
 fn exists(command: &str) -> Checked {
     let words: Vec<&str> = command.split_whitespace().collect();
     let is_there = |path: &str| Path::new(REPOSITORY).join(path).exists();
     let is_right = match words[..] {
-        ["cargo", "run", "--release", "--", "partest", "--manifest-path", path] => {
-            let call = partest_in(Path::new(REPOSITORY)).args("list --manifest-path").arg(path);
-            let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("fixtures");
-            call.env("CARGO_TARGET_DIR", target).run().code() == Some(0)
-        }
         ["cargo", "test", "--test", name, ..] => is_there(&format!("tests/{name}.rs")),
-        ["cargo", "install", "--path", "."] => is_there("Cargo.toml"),
-        ["cargo", alias @ ("tour" | "lint")] => {
-            let aliases = std::fs::read_to_string(Path::new(REPOSITORY).join(".cargo/config.toml"));
-            aliases.unwrap_or_default().contains(&format!("\n{alias} = "))
+        ["cargo", "install", "--locked", "--path", "."] => is_there("Cargo.toml"),
+        ["cargo", "tour", ref words @ ..] => {
+            let command = alias("tour").unwrap_or_default();
+            let Some(words_of_alias) = command.strip_prefix("run -- partest ") else {
+                return Err(format!("`{command}` does not start the program"));
+            };
+            let call = partest_in(Path::new(REPOSITORY)).args(words_of_alias);
+            let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("fixtures");
+            let ran = call.args(&words.join(" ")).env("CARGO_TARGET_DIR", target).run();
+            let expected = if words.contains(&"broken") { 100 } else { 0 };
+            if ran.code() != Some(expected) {
+                return Err(ran.to_string());
+            }
+            true
         }
+        ["cargo", "lint"] => alias("lint").is_some(),
         ["cargo", "build" | "check" | "fmt" | "clippy" | "doc" | "test", ..] => true,
         ["python3", path, ..] | [path] => is_there(path),
         _ => false,
     };
     if is_right { Ok(()) } else { Err(format!("`{command}` does not work")) }
+}
+
+/// A cargo command of this repository.
+fn alias(name: &str) -> Option<String> {
+    let aliases = std::fs::read_to_string(Path::new(REPOSITORY).join(".cargo/config.toml")).ok()?;
+    let beginning = format!("{name} = \"");
+    let mut commands = aliases.lines().filter_map(|line| line.strip_prefix(&beginning));
+    commands.next()?.strip_suffix('"').map(str::to_owned)
 }
 
 /// Commands behind `$ `, each with what it prints below it.

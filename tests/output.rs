@@ -518,7 +518,7 @@ mod looking {
         let ran = partest("tour").args("list --workspace").run().exits(0);
         let all: Vec<&str> = ran.stdout.lines().collect();
         let different: BTreeSet<&str> = all.iter().copied().collect();
-        assert_eq!((all.len(), different.len()), (37, 37), "{ran}");
+        assert_eq!((all.len(), different.len()), (39, 39), "{ran}");
     }
 
     /// Every test binary is started by way of this.

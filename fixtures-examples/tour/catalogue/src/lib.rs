@@ -27,7 +27,7 @@ pub mod isbn {
     }
 
     #[cfg(test)]
-    mod tests {
+    mod auto {
         use super::is_valid;
 
         #[test]
@@ -74,7 +74,7 @@ pub mod history {
     }
 
     #[cfg(test)]
-    mod tests {
+    mod auto {
         use super::look_at;
 
         #[test]
@@ -98,7 +98,7 @@ pub mod search {
 
     /// Four tests that read one large index, and are quicker in two threads side by side.
     #[cfg(test)]
-    mod tests {
+    mod unit {
         use super::hits;
         use std::sync::LazyLock;
 

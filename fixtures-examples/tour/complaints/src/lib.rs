@@ -1,8 +1,8 @@
 //! What may go wrong, and how it is told. Without the feature `broken` everything here passes.
 //!
-//! Under `cargo partest -p complaints --features broken` five of the nine tests do not: an assertion,
+//! Under `cargo partest -p complaints --features broken` five of the ten tests do not: an assertion,
 //! an error that is returned, a panic that is missing, an exit with code 0 and a wait for ever. The
-//! other four pass all the same, and the exit code is 100.
+//! other five pass all the same, one of them leaves a thread behind, and the exit code is 100.
 
 /// The customer's words, without those that one does not repeat.
 pub fn polite(letter: &str) -> String {
@@ -81,5 +81,21 @@ mod telephone {
         // The caller stays on the line, and says nothing.
         let (_caller, desk) = channel::<&str>();
         assert_eq!(desk.recv(), Ok("hello?"));
+    }
+}
+
+#[cfg(all(test, feature = "broken"))]
+mod leak {
+    use std::thread::{Builder, park};
+
+    #[test]
+    fn the_clerk_goes_on_writing() {
+        // Nobody tells the thread to end, or waits for it.
+        let clerk = Builder::new().name("clerk".to_owned()).spawn(|| {
+            loop {
+                park();
+            }
+        });
+        assert!(clerk.is_ok());
     }
 }

@@ -1,13 +1,13 @@
 //! What belongs to a whole process: its working directory, its environment. `isolate = true` gives
-//! every test of `files` and `language` a process of its own, and `env` gives `currency` a variable.
+//! every test of `isolate` a process of its own, and `env` gives the one of `env` a variable.
 //!
 //! Under `cargo partest` all of it passes. Under `cargo test` some of these tests fail: they share a
 //! process there, and nobody sets the variable.
 
-use std::env;
+use std::env::var;
 
 pub fn greeting() -> &'static str {
-    match env::var("SHOP_LANGUAGE").as_deref() {
+    match var("SHOP_LANGUAGE").as_deref() {
         Ok("de") => "Guten Tag",
         Ok("fr") => "Bonjour",
         _ => "Good day",
@@ -15,29 +15,24 @@ pub fn greeting() -> &'static str {
 }
 
 pub fn price(amount: u32) -> String {
-    format!("{amount} {}", env::var("SHOP_CURRENCY").unwrap_or_default())
+    format!("{amount} {}", var("SHOP_CURRENCY").unwrap_or_default())
 }
 
 #[cfg(test)]
-mod files {
+mod isolate {
+    use super::greeting;
     use std::{env, fs};
 
     #[test]
-    fn are_found_after_a_move() {
+    fn files_are_found_after_a_move() {
         env::set_current_dir("src").unwrap();
         assert!(fs::exists("lib.rs").unwrap());
     }
 
     #[test]
-    fn are_found_without_a_move() {
+    fn files_are_found_without_a_move() {
         assert!(fs::exists("Cargo.toml").unwrap());
     }
-}
-
-#[cfg(test)]
-mod language {
-    use super::greeting;
-    use std::env;
 
     #[test]
     fn french_is_spoken() {
@@ -60,9 +55,9 @@ mod language {
 }
 
 #[cfg(test)]
-mod currency {
+mod env {
     #[test]
-    fn follows_the_amount() {
+    fn the_currency_follows_the_amount() {
         assert_eq!(super::price(12), "12 EUR");
     }
 }

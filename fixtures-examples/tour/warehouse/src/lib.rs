@@ -1,5 +1,5 @@
-//! Where the books are. `shelves` shares an expensive fixture and is a `unit`, `labels` needs nothing
-//! and is `split`, `stocktaking` wants the machine for itself.
+//! Where the books are. Each module is named for what it asks for: the tests of `unit` share expensive
+//! shelves, those of `split` need nothing, the one of `exclusive` wants the machine for itself.
 //!
 //! Under `cargo partest` all of it passes, and the shelves are filled once.
 
@@ -12,7 +12,7 @@ pub fn label(shelf: u32, place: u32) -> String {
 }
 
 #[cfg(test)]
-mod shelves {
+mod unit {
     use super::filled_shelf;
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicU32, Ordering};
@@ -32,58 +32,58 @@ mod shelves {
     }
 
     #[test]
-    fn begin_with_book_zero() {
+    fn shelves_begin_with_book_zero() {
         assert_eq!(shelf()[0], "book 0");
     }
 
     #[test]
-    fn end_with_the_last_book() {
+    fn shelves_end_with_the_last_book() {
         assert_eq!(shelf().last().unwrap(), "book 999999");
     }
 
     #[test]
-    fn hold_a_million() {
+    fn shelves_hold_a_million() {
         assert_eq!(shelf().len(), 1_000_000);
     }
 
     #[test]
-    fn keep_their_order() {
+    fn shelves_keep_their_order() {
         assert_eq!(shelf()[4711], "book 4711");
     }
 }
 
 #[cfg(test)]
-mod labels {
+mod split {
     use super::label;
 
     #[test]
-    fn are_long_enough_for_small_numbers() {
+    fn labels_are_long_enough_for_small_numbers() {
         assert_eq!(label(1, 2), "001-02");
     }
 
     #[test]
-    fn differ_by_place() {
+    fn labels_differ_by_place() {
         assert_ne!(label(7, 1), label(7, 2));
     }
 
     #[test]
-    fn differ_by_shelf() {
+    fn labels_differ_by_shelf() {
         assert_ne!(label(1, 7), label(2, 7));
     }
 
     #[test]
-    fn grow_with_large_numbers() {
+    fn labels_grow_with_large_numbers() {
         assert_eq!(label(12_345, 678), "12345-678");
     }
 }
 
 /// Uses every core, so that nothing else should run beside it.
 #[cfg(test)]
-mod stocktaking {
+mod exclusive {
     use std::thread;
 
     #[test]
-    fn many_hands_count_the_same() {
+    fn stocktaking_uses_every_core() {
         let hands = thread::available_parallelism().unwrap().get();
         let books = super::filled_shelf(100_000);
         let counted: usize = thread::scope(|scope| {
