@@ -76,7 +76,11 @@ mod filters {
         let name = "temperature::tests::water_freezes";
         choose(partest("passes"), &format!("-- --exact {name}"), &["water_freezes"]);
         choose(partest("passes"), &format!("{name} -- --exact"), &["water_freezes"]);
-        partest("passes").args("-- --exact water_freezes").run().exits(4);
+        let ran = partest("passes").args("-- --exact water_freezes").run().exits(4);
+        assert!(
+            ran.stderr.contains("error: no test is named `water_freezes` (`--exact`): "),
+            "{ran}"
+        );
     }
 
     #[test]

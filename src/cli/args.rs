@@ -406,7 +406,9 @@ fn parse_jobs(text: &str) -> Result<Jobs, String> {
         Ok(0) => Ok(Jobs::NoPartition),
         Ok(jobs) if jobs > 0 => Ok(Jobs::Exactly(jobs.unsigned_abs())),
         Ok(jobs) => Ok(Jobs::CoresLess(jobs.unsigned_abs())),
-        Err(_) => Err("expected a number of slots, `default`, or 0 for no partition".into()),
+        Err(_) => {
+            Err("expected a number of slots, `default`, or 0 for one process per binary".into())
+        }
     }
 }
 

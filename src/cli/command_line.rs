@@ -81,7 +81,7 @@ fn usage_error(error: &Error) -> StreamEnd {
 /// Replaces clap's guesses about an unknown flag by what is known about it.
 fn add_tip(error: &mut Error, typed: Typed) {
     let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg) else { return };
-    if error.kind() != ErrorKind::UnknownArgument {
+    if error.kind() != ErrorKind::UnknownArgument || !flag.starts_with('-') {
         return;
     }
     let flag = flag.split('=').next().unwrap_or_default().to_owned();

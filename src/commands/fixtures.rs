@@ -61,8 +61,11 @@ fn wanted(what: &FixtureTask, policy: &Policy) -> Result<Vec<FixtureName>> {
     let named = what.names();
     let known: Vec<&str> = all.iter().map(|fixture| fixture.name.as_str()).collect();
     if let Some(unknown) = named.iter().find(|name| !known.contains(&name.as_str())) {
-        let help = suggestion(unknown, &known);
-        return Err(Error::usage(format!("no fixture is named `{unknown}`: {help}")));
+        let help = match known[..] {
+            [] => "no fixtures are defined".to_owned(),
+            _ => suggestion(unknown, &known),
+        };
+        return Err(Error::usage(format!("unknown fixture `{unknown}`: {help}")));
     }
     let is_named = |fixture: &FixtureName| named.is_empty() || named.contains(&fixture.name);
     Ok(all.into_iter().filter(is_named).collect())

@@ -7,8 +7,9 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::diagnostic::{Diagnostic, Source};
+use super::diagnostic::{Diagnostic, Source, nearest};
 use super::fixtures::FixtureKeys;
+use super::hints;
 use super::keys::{Backoff, Flaky, KINDS, Keys, Kind, Locks, Recycle, RetryKeys, Threads};
 use super::value::{At, Reader, Value, integer};
 
@@ -90,6 +91,20 @@ fn is_misspelt(name: &str) -> bool {
     name.contains(NAME) || strsim::osa_distance(&name, NAME) <= LETTERS
 }
 
+/// Whether a word is a key somewhere, or was meant to be one.
+fn is_key(word: &str) -> bool {
+    let known = NODE_KEYS.iter().chain(TOP_KEYS).copied();
+    hints::answer(word).is_some() || nearest(word, known).is_some()
+}
+
+/// Whether an unknown key is a module's path by its looks, or by its value.
+fn is_node(word: &str, value: &Value<'_>) -> bool {
+    let is_policy = |text: &str| KINDS.iter().any(|(name, _)| *name == text);
+    word.contains("::")
+        || value.get_ref().is_table()
+        || value.get_ref().as_str().is_some_and(is_policy)
+}
+
 impl Reader<'_> {
     /// Warns of tables that would be ours if they were spelt right.
     fn check_name(&mut self, metadata: &DeTable<'_>, section: &str) {
@@ -114,6 +129,12 @@ impl Reader<'_> {
                 "overcommit" => config.overcommit = self.count(value, "overcommit", 1),
                 "early" => config.early = self.boolean(value, "early"),
                 "list-timeout" => config.list_timeout = self.duration(value, "list-timeout"),
+                path if !is_key(path) && is_node(path, value) => {
+                    let title = format!("unknown key `{path}`");
+                    let help =
+                        "if it is the path of a module or a test, it belongs below `modules`";
+                    self.wrong(key.span(), title, help);
+                }
                 _ => {
                     let known: Vec<&str> = [NODE_KEYS, TOP_KEYS].concat();
                     self.node_key(&mut config.keys, key, value, &known);
@@ -132,17 +153,26 @@ impl Reader<'_> {
         let mut modules = Vec::new();
         for (path, value) in table {
             let at = At { value: path.get_ref().to_string(), place: self.place(path.span()) };
-            modules.push((at, self.node(value)));
+            let keys = self.node(&at.value, value);
+            modules.push((at, keys));
         }
         modules
     }
 
     /// `"unit"`, or a table of keys.
-    fn node(&mut self, value: &Value<'_>) -> Keys {
+    fn node(&mut self, path: &str, value: &Value<'_>) -> Keys {
         let mut keys = Keys::default();
         match value.get_ref() {
             DeValue::Table(table) => {
                 for (key, value) in table {
+                    let word = key.get_ref().as_ref();
+                    if !is_key(word) && is_node(word, value) {
+                        let title = format!("unknown key `{word}` in `{path}`");
+                        let help =
+                            format!("write the path of a module as one key: \"{path}::{word}\"");
+                        self.wrong(key.span(), title, help);
+                        continue;
+                    }
                     self.node_key(&mut keys, key, value, NODE_KEYS);
                 }
                 self.check_node(&keys);
@@ -222,11 +252,7 @@ impl Reader<'_> {
             }
             DeValue::Array(_) => {
                 let title = "`policy` must be one policy, not a list".to_owned();
-                self.wrong(
-                    value.span(),
-                    title,
-                    "use one of auto, unit, split and shared",
-                );
+                self.wrong(value.span(), title, "use one of auto, unit, split and shared");
                 None
             }
             _ => {
@@ -314,150 +340,4 @@ impl Reader<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn read_text(text: &str) -> (Config, Vec<String>) {
-        let source = Arc::new(Source { path: "Cargo.toml".into(), text: text.into() });
-        let mut diagnostics = Vec::new();
-        let config = read(&source, Table::Package, &mut diagnostics);
-        let shown = diagnostics
-            .iter()
-            .map(|m| format!("{}: {} ({})", m.place, m.title, m.help.as_deref().unwrap_or("")))
-            .collect();
-        (config, shown)
-    }
-
-    fn mistakes_of(line: &str) -> Vec<String> {
-        read_text(&format!("[package.metadata.partest.modules]\n{line}\n")).1
-    }
-
-    #[test]
-    fn all_keys_are_read() {
-        let (found, diagnostics) = read_text(
-            r#"
-            [package.metadata.partest]
-            leaks = { thread = "deny", ignore = [{ thread = "tokio-*" }] }
-            linger = "100ms"
-            list-timeout = "5s"
-            [package.metadata.partest.modules]
-            "web::cache" = "split"
-            "web::db" = { policy = "unit", threads = 1, timeout = "30s", recycle = 4 }
-            "cli" = { policy = "split", isolate = true, locks = { read = ["a"], write = ["b"] } }
-            "api" = { policy = "shared", fixture = "server" }
-            [package.metadata.partest.fixtures.server]
-            start = ["server", "--port", "0"]
-            ready = "listening on (?<ADDR>\\S+)"
-            "#,
-        );
-        assert_eq!(diagnostics, Vec::<String>::new());
-        let policies: Vec<_> = found
-            .modules
-            .iter()
-            .map(|(path, keys)| (path.value.as_str(), keys.policy.as_ref().unwrap().value))
-            .collect();
-        assert_eq!(
-            policies,
-            [
-                ("api", Kind::Shared),
-                ("cli", Kind::Split),
-                ("web::cache", Kind::Split),
-                ("web::db", Kind::Unit)
-            ]
-        );
-        let locks = found.modules[1].1.locks.clone().unwrap().value;
-        assert_eq!((locks.read, locks.write), (vec!["a".to_owned()], vec!["b".to_owned()]));
-        assert_eq!(found.list_timeout.unwrap().value, Duration::from_secs(5));
-    }
-
-    #[test]
-    fn every_diagnostic_has_its_line_and_the_nearest_valid_word() {
-        let table = [
-            (r#""a" = { treads = 2 }"#, "unknown key `treads` (did you mean `threads`?)"),
-            (r#""a" = "spilt""#, "unknown policy `spilt` (did you mean `split`?)"),
-            (
-                r#""a" = ["split", "shared"]"#,
-                "`policy` must be one policy, not a list (use one of auto, unit, split and shared)",
-            ),
-            (
-                r#""a" = { threads = 0 }"#,
-                "`threads` must be \"auto\" or an integer of at least 1 ()",
-            ),
-            (r#""a" = { slots = -1 }"#, "`slots` must be an integer of at least 1 ()"),
-            (
-                r#""a" = { timeout = "5" }"#,
-                "invalid duration for `timeout` (`5` is not a duration; write a number and a unit: 100ms, 30s, 2m, 1h)",
-            ),
-            (
-                r#""a" = { recycle = "on-failre" }"#,
-                "unknown value `on-failre` for `recycle` (did you mean `on-failure`?)",
-            ),
-            (
-                r#""a" = { locks = { read = ["x"], write = ["x"] } }"#,
-                "lock `x` is in both `read` and `write` (remove it from `read`: a writer excludes all readers)",
-            ),
-            (
-                r#""a" = { slow-timeout = "1s" }"#,
-                "unknown key `slow-timeout` (use `slow` for the time after which a test is reported, `timeout` for the time after which it is stopped)",
-            ),
-            (
-                r#""a" = "serial""#,
-                "unknown policy `serial` (use `locks = [\"NAME\"]`, which also holds across processes, or `exclusive = true` to run beside no other test)",
-            ),
-            (r#""a" = { leaks = "dney" }"#, "unknown leak action `dney` (did you mean `deny`?)"),
-            (
-                r#""a" = { policy = "unit", isolate = true }"#,
-                "`isolate` conflicts with `policy = \"unit\"` (remove `isolate`, or use policy = \"split\")",
-            ),
-            (
-                r#""a" = { policy = "unit", fixture = "db" }"#,
-                "`fixture` conflicts with `policy = \"unit\"` (use policy = \"shared\", or remove `fixture`)",
-            ),
-        ];
-        for (line, expected) in table {
-            assert_eq!(mistakes_of(line), [format!("Cargo.toml:2: {expected}")], "{line}");
-        }
-    }
-
-    #[test]
-    fn a_table_whose_name_is_misspelt_is_a_warning() {
-        for name in ["parttest", "partets", "Partest", "par-test", "cargo-partest", "patest"] {
-            let (_, shown) = read_text(&format!("[package.metadata.{name}]\ntimeout = \"1s\"\n"));
-            let expected = format!(
-                "Cargo.toml:1: unused table `package.metadata.{name}` \
-                 (did you mean `package.metadata.partest`?)"
-            );
-            assert_eq!(shown, [expected]);
-        }
-        for name in ["partest", "nextest", "docs", "playground", "release", "part", "test"] {
-            let (_, shown) = read_text(&format!("[package.metadata.{name}]\n"));
-            assert_eq!(shown, Vec::<String>::new(), "{name}");
-        }
-    }
-
-    #[test]
-    fn nextests_name_for_linger_is_understood() {
-        let text = |lines| format!("[package.metadata.partest]\n{lines}\n");
-        let (found, diagnostics) = read_text(&text("leak-timeout = \"1s\""));
-        assert_eq!(diagnostics, Vec::<String>::new());
-        assert_eq!(found.keys.linger.unwrap().value, Duration::from_secs(1));
-        let (_, diagnostics) = read_text(&text("leak-timeout = \"1s\"\nlinger = \"1s\""));
-        let both = "duplicate key: `leak-timeout` is an alias of `linger` (remove one of them)";
-        assert_eq!(diagnostics, [format!("Cargo.toml:3: {both}")]);
-    }
-
-    #[test]
-    fn all_diagnostics_are_reported_at_once() {
-        assert_eq!(mistakes_of(r#""a" = { treads = 2, slost = 1, policy = "unit" }"#).len(), 2);
-    }
-
-    proptest! {
-        #[test]
-        fn no_text_makes_the_reader_panic(text in "\\PC{0,200}") {
-            read_text(&text);
-            read_text(&format!("[package.metadata.partest]\n{text}"));
-            read_text(&format!("[package.metadata.partest.modules]\n\"a\" = {text}"));
-        }
-    }
-}
+mod tests;

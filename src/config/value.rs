@@ -154,7 +154,10 @@ impl Reader<'_> {
             array.iter().map(|item| item.get_ref().as_str().map(str::to_owned)).collect()
         });
         if strings.is_none() {
-            self.wants(value, key, "a list of strings");
+            match value.get_ref().as_str() {
+                Some(text) => self.wants(value, key, &format!("a list, such as [{text:?}]")),
+                None => self.wants(value, key, "a list of strings"),
+            }
         }
         strings.unwrap_or_default()
     }
@@ -176,7 +179,7 @@ impl Reader<'_> {
             }
             match value.get_ref().as_str() {
                 Some(text) => drop(env.insert(name, text.to_owned())),
-                None => self.wants(value, &name, "a string"),
+                None => self.wants(value, &format!("env.{name}"), "a string"),
             }
         }
         Some(At { value: env, place: self.place(value.span()) })

@@ -360,6 +360,9 @@ pub fn no_test_matched(settings: &Settings) -> String {
     let wanted = &settings.filter;
     match wanted.filters.as_slice() {
         [] => "no test to run: `cargo partest list` shows what there is".to_owned(),
+        [name] if wanted.exact => format!(
+            "no test is named `{name}` (`--exact`): `cargo partest list` shows what there is"
+        ),
         filters => format!(
             "no test matches {}: {}",
             list(&filters.iter().map(|filter| format!("`{filter}`")).collect::<Vec<_>>()),
