@@ -99,8 +99,7 @@ fn what_passes_the_capture_is_in_there_too() {
     for (way, ids) in [
         ("", &["shop::a_shouts", "shop::b_dies"][..]),
         ("--isolate", &["shop::a_shouts", "shop::b_dies"]),
-        // Without the agent nobody knows whose it is but where the process dies.
-        ("--isolate --no-agent", &["shop::b_dies"]),
+        ("--isolate --no-agent", &["shop::a_shouts", "shop::b_dies"]),
     ] {
         let ran = package.partest().json().args(way).run().exits(100);
         ids.iter().for_each(|id| has_all_of_it(&file_of(&ran, id)));

@@ -64,16 +64,20 @@ fn owner(record: &Record) -> Option<&Record> {
 }
 
 /// How long to wait for a thread that is printing, in pauses of a millisecond.
-const MOST_PAUSES: u32 = 20;
+const MOST_PAUSES: u32 = 50;
+/// How often to look before each pause: a thread that prints in a loop is hardly ever outside of it.
+const LOOKS: u32 = 100;
 
 fn send_of(record: &Record) {
     let is_own = records::current().is_some_and(|current| core::ptr::eq(current, record));
     let mut read = captured(record);
-    for _ in 0..MOST_PAUSES {
+    for look in 1..=MOST_PAUSES * LOOKS {
         if is_own || !matches!(read, Err(Unreadable::Printing)) {
             break;
         }
-        syscalls::pause();
+        if look % LOOKS == 0 {
+            syscalls::pause();
+        }
         read = captured(record);
     }
     let test = record.test.load(Relaxed);
