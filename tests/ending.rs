@@ -653,6 +653,10 @@ mod outside_of_its_tests {
 mod that_hang_together {
     use super::*;
 
+    /// Long enough for a test that does nothing, alone in its process, on a machine that is busy:
+    /// it must not time out by itself.
+    const TIMEOUT: &str = "--timeout 3s";
+
     /// `a` and `b` run side by side. The first time that each does this it does what it says, and
     /// hangs; then it passes.
     fn package(b_does: &str) -> Package {
@@ -686,10 +690,10 @@ mod that_hang_together {
     fn one_that_stops_its_process_costs_only_itself() {
         let package = package("await_the_other(\"a\"); unsafe { raise(19) };");
         for flags in ["", "--no-agent", "-- --nocapture"] {
-            let call = package.partest().args("--timeout 700ms --message-format json").args(flags);
+            let call = package.partest().args(TIMEOUT).args("--message-format json").args(flags);
             let ran = call.run().exits(100);
             assert_eq!(ran.ids("timed-out"), ["shop::b"], "{ran}");
-            let reason = "timed out after 700ms: its process was stopped by SIGSTOP";
+            let reason = "timed out after 3s: its process was stopped by SIGSTOP";
             assert_eq!(ran.test("shop::b")["reason"], reason, "{ran}");
             assert_eq!(ran.ids("passed"), ["shop::a", "shop::c"], "{ran}");
         }
@@ -700,9 +704,9 @@ mod that_hang_together {
     fn those_that_pass_alone_have_hung_all_the_same() {
         let package = package("if is_first(\"b\") { loop { std::thread::park() } }");
         for flags in ["", "--no-agent"] {
-            let ran = package.partest().args("--timeout 700ms").args(flags).json().run().exits(100);
+            let ran = package.partest().args(TIMEOUT).args(flags).json().run().exits(100);
             assert_eq!(ran.ids("timed-out"), ["shop::a", "shop::b"], "{ran}");
-            let reason = "timed out after 700ms while it ran beside one other test; it passes \
+            let reason = "timed out after 3s while it ran beside one other test; it passes \
                 alone, so it depends on order or on the other tests";
             assert_eq!(ran.test("shop::a")["reason"], reason, "{ran}");
             assert_eq!(ran.ids("passed"), ["shop::c"], "{ran}");
