@@ -463,6 +463,51 @@ fn reads() {
         }
     }
 
+    /// Each waits as a shell does. One comes to use the terminal long after it got it, and the other
+    /// wants it all the time until then.
+    const WAIT_FOR_IT: &str = r#"
+unsafe extern "C" {
+    fn tcgetpgrp(terminal: i32) -> i32;
+    fn getpgrp() -> i32;
+    fn kill(process: i32, signal: i32) -> i32;
+}
+fn waits_for_it(looks_again: impl Fn()) {
+    let terminal = std::fs::File::open("/dev/tty").unwrap();
+    let descriptor = std::os::fd::AsRawFd::as_raw_fd(&terminal);
+    while unsafe { tcgetpgrp(descriptor) != getpgrp() } {
+        const SIGTTIN: i32 = 21;
+        unsafe { kill(0, SIGTTIN) };
+        looks_again();
+    }
+}
+fn place() -> std::path::PathBuf {
+    std::path::PathBuf::from(std::env::var_os("PLACE").unwrap()).join("used")
+}
+#[test]
+fn is_slow() {
+    let takes = |time| std::thread::sleep(std::time::Duration::from_millis(time));
+    // The first ends when it goes on: what is stopped does not notice how time passes.
+    waits_for_it(|| { takes(10); takes(500) });
+    std::fs::write(place(), "").unwrap();
+}
+#[test]
+fn wants_it() {
+    while !place().exists() {
+        waits_for_it(|| {});
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+}
+"#;
+
+    #[test]
+    fn one_that_is_slow_has_it_long_enough_at_last() {
+        let script = "\"$0\" partest -j2 --isolate; echo \"code $?\"";
+        let person = Person::runs_tests(WAIT_FOR_IT, script);
+        person.sees("code ");
+        let screen = person.ends();
+        assert!(screen.contains("2 passed in") && screen.contains("code 0"), "{screen}");
+    }
+
     #[test]
     fn what_is_typed_is_for_it() {
         let mut person = Person::runs_tests(READS, "\"$0\" partest; echo \"code $?\"");

@@ -48,6 +48,10 @@ const TICK: Duration = Duration::from_millis(10);
 /// How often to check what no descriptor reports: traced threads, and stops by the terminal.
 const GLANCE: Duration = Duration::from_millis(100);
 
+/// Much longer than a process takes to continue and to use the terminal.
+#[cfg(target_os = "linux")]
+const LONGEST_LEASE: Duration = Duration::from_secs(5);
+
 pub struct Supervised<'g> {
     process: Process,
     groups: &'g ProcessGroups,
@@ -75,6 +79,9 @@ pub struct Supervised<'g> {
     /// The terminal, while it has that.
     #[cfg(target_os = "linux")]
     lease: Option<TerminalLease>,
+    /// How long it may keep the next one though another process waits for the terminal.
+    #[cfg(target_os = "linux")]
+    lease_term: Duration,
     is_reaped: bool,
 }
 
@@ -116,6 +123,8 @@ impl<'g> Supervised<'g> {
             had_terminal: false,
             #[cfg(target_os = "linux")]
             lease: None,
+            #[cfg(target_os = "linux")]
+            lease_term: GLANCE,
             is_reaped: false,
         };
         for (stream, fd) in streams {
@@ -307,8 +316,13 @@ impl<'g> Supervised<'g> {
         if !self.lease.as_ref().is_some_and(TerminalLease::is_handed_on) {
             // One that it has and cannot use was taken from it.
             self.lease = None;
-            match TerminalLease::give(self.process.pid()) {
-                LeaseOutcome::Granted(lease) => self.lease = Some(lease),
+            match TerminalLease::give(self.process.pid(), self.lease_term) {
+                LeaseOutcome::Granted(lease) => {
+                    self.lease = Some(lease);
+                    // If it comes back, this one was too short to be used. Two slow processes would
+                    // take the terminal from each other forever.
+                    self.lease_term = LONGEST_LEASE.min(self.lease_term * 2);
+                }
                 LeaseOutcome::Busy => return false,
                 LeaseOutcome::Refused => return !std::mem::replace(&mut self.wants_terminal, true),
             }

@@ -6,7 +6,7 @@
 use std::io::{self, IsTerminal};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{Mode, OFlags};
@@ -90,6 +90,8 @@ static IS_WANTED: AtomicBool = AtomicBool::new(false);
 pub struct TerminalLease {
     terminal: OwnedFd,
     borrower: Pid,
+    /// Until then it stays where it is, though another process waits for it.
+    until: Instant,
 }
 
 /// The result of asking for the terminal.
@@ -102,7 +104,7 @@ pub enum LeaseOutcome {
 }
 
 impl TerminalLease {
-    pub fn give(borrower: Pid) -> LeaseOutcome {
+    pub fn give(borrower: Pid, at_least: Duration) -> LeaseOutcome {
         let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
         let Ok(terminal) = rustix::fs::open("/dev/tty", flags, Mode::empty()) else {
             return LeaseOutcome::Refused;
@@ -119,15 +121,18 @@ impl TerminalLease {
         }
         let is_ours = tcgetpgrp(&terminal).is_ok_and(|foreground| foreground == getpgrp());
         if is_ours && tcsetpgrp(&terminal, borrower).is_ok() {
-            return LeaseOutcome::Granted(TerminalLease { terminal, borrower });
+            let until = Instant::now() + at_least;
+            return LeaseOutcome::Granted(TerminalLease { terminal, borrower, until });
         }
         IS_LENT.store(false, SeqCst);
         LeaseOutcome::Refused
     }
 
-    /// Whether another process waits for the terminal, and the borrower has not passed it on.
+    /// Whether another process waits for the terminal, and the borrower has had it long enough and
+    /// has not passed it on.
     pub fn is_over(&self) -> bool {
         IS_WANTED.load(SeqCst)
+            && Instant::now() >= self.until
             && tcgetpgrp(&self.terminal).is_ok_and(|foreground| foreground == self.borrower)
     }
 
