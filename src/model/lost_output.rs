@@ -10,7 +10,7 @@ pub enum LostOutput {
     EndedAtOnce(String),
     #[error("its process did not respond")]
     Unresponsive,
-    #[error("its test binary has no symbol table (`strip`), which is needed to find it in memory")]
+    #[error("its test binary has no symbol by which it is found (`strip`, `prefer-dynamic`)")]
     NoSymbols,
     #[error("it was printing when its process ended")]
     Printing,
