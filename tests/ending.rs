@@ -224,6 +224,32 @@ mod by_a_signal {
         }
     }
 
+    #[test]
+    fn each_test_has_the_stacks_of_its_own_threads() {
+        let package = Package::shop(
+            "[package.metadata.partest.modules]\n\"shop\" = { policy = \"unit\", threads = 2 }\n",
+            r#"
+            fn stays(name: &str) {
+                let log = std::path::PathBuf::from(std::env::var_os("FIXTURE_LOG").unwrap());
+                std::fs::write(log.join(name), "here\n").unwrap();
+                loop { std::thread::park() }
+            }
+            #[test] fn one() { stays("one") }
+            #[test] fn two() { stays("two") }
+        "#,
+        );
+        let run = package.partest().args("-j2").json().start();
+        run.await_log("one");
+        run.await_log("two");
+        run.send(Signal::INT);
+        let ran = run.wait().exits(130);
+        for (test, other) in [("shop::one", "shop::two"), ("shop::two", "shop::one")] {
+            let output = text(&ran.test(test)["output"]);
+            assert!(output.contains(&format!("` of {test}:\n")), "{ran}");
+            assert!(!output.contains(other), "{ran}");
+        }
+    }
+
     /// Its threads do not answer when they are asked for their stacks.
     #[test]
     fn a_test_that_blocks_all_signals_ends_too() {
@@ -641,7 +667,7 @@ mod outside_of_its_tests {
         package.write("src/lib.rs", &(library + hangs));
         let ran = package.partest().args("--timeout 500ms").json().run().exits(100);
         assert_eq!(ran.ids("aborted"), ["shop::a", "shop::b"], "{ran}");
-        let reason = "its worker timed out after 500ms before any test began, 3 times";
+        let reason = "its process timed out after 500ms before any test began, 3 times";
         assert_eq!(ran.test("shop::a")["reason"], reason, "{ran}");
         // Without the agent nobody tells when the first one begins.
         let ran = package.partest().args("--timeout 500ms --no-agent").json().run().exits(100);

@@ -6,7 +6,7 @@ use crate::model::output::Output;
 use crate::model::protocol::Protocol;
 use crate::model::test_output::{ProcessOutput, TestOutput};
 use crate::model::verdict::Verdict;
-use crate::protocol::channel::ChannelSummary;
+use crate::protocol::channel::{ChannelSummary, ThreadStack};
 use crate::worker::inbox::{EndCause, Message};
 use crate::worker::supervise::start::is_captured;
 
@@ -70,13 +70,26 @@ impl Worker<'_> {
         cause: &EndCause,
         mut left: ChannelSummary,
     ) -> ProcessOutput {
+        let stacks = std::mem::take(&mut left.stacks);
+        // Tests that hang may wait for each other. Otherwise the stacks of one say nothing of another.
+        let is_apart = |stack: &ThreadStack| {
+            let is_running = |test| self.running.iter().any(|(running, _)| *running == test);
+            matches!(cause, EndCause::Died(_)) && stack.test.is_some_and(is_running)
+        };
+        let (own, mut others): (Vec<_>, Vec<_>) = stacks.into_iter().partition(is_apart);
+        if !own.is_empty() {
+            others.retain(|stack| stack.test.is_some());
+        }
         let of_tests = self.running.iter().map(|(test, _)| {
-            let output = left.outputs.remove(test).unwrap_or_default();
+            let mut output = left.outputs.remove(test).unwrap_or_default();
+            let own: Vec<ThreadStack> =
+                own.iter().filter(|stack| stack.test == Some(*test)).cloned().collect();
+            output.append_lines(Output::of_notes(self.shown_stacks(&own, &left.modules)));
             let lost = self.lost_output(*test, cause, &left);
             (self.tests[*test], TestOutput { output, lost })
         });
         let of_tests = of_tests.collect();
-        let stacks = self.shown_stacks(&left.stacks, &left.modules);
+        let stacks = self.shown_stacks(&others, &left.modules);
         let mut rest = left.rest;
         rest.append_lines(Output::of_notes(stacks));
         ProcessOutput { of_tests, rest }
