@@ -187,14 +187,14 @@ fn hear_soon(from: &OwnedFd) -> Result<Answer, Silence> {
     let patience = Timespec::try_from(PATIENCE).ok();
     loop {
         match poll(&mut [PollFd::new(from, PollFlags::IN)], patience.as_ref()) {
-            Ok(1..) => return write_signals_to(from),
+            Ok(1..) => return read_answer(from),
             Err(Errno::INTR) => {}
             _ => return Err(Silence),
         }
     }
 }
 
-fn write_signals_to(from: &OwnedFd) -> Result<Answer, Silence> {
+fn read_answer(from: &OwnedFd) -> Result<Answer, Silence> {
     let mut answer = [0; 8];
     loop {
         match rustix::io::read(from, &mut answer) {
