@@ -95,6 +95,11 @@ pub enum Frame {
         line: u32,
         event: Vec<u8>,
     },
+    /// A test that was reported as waiting runs now.
+    TestRuns {
+        test: u32,
+        tid: u32,
+    },
     Output {
         thread: u32,
         test: u32,
@@ -292,6 +297,7 @@ fn read(kind: u8, fields: &mut Fields<'_>) -> Option<Frame> {
             line: fields.u32()?,
             event: fields.text(),
         },
+        kinds::TEST_RUNS => Frame::TestRuns { test: fields.u32()?, tid: fields.u32()? },
         kinds::OUTPUT => Frame::Output {
             thread: fields.u32()?,
             test: fields.u32()?,

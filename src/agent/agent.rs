@@ -27,6 +27,8 @@ mod events;
 mod fork_request;
 mod fork_server;
 mod frame;
+mod gate;
+mod gate_page;
 mod getenv;
 mod kinds;
 mod libtest;

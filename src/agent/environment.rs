@@ -4,6 +4,8 @@ use core::ffi::{CStr, c_char, c_int};
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering::Relaxed};
 
 use crate::fork_request::REQUESTS;
+use crate::gate;
+use crate::gate_page::GATE;
 use crate::syscalls::fork::Texts;
 
 /// The variable that holds the channel's descriptor.
@@ -48,6 +50,9 @@ pub unsafe fn clean() -> Option<Given> {
                 false
             } else if let Some(value) = value_of(bytes, REQUESTS.as_bytes()) {
                 given = number(value).map(Given::Requests);
+                false
+            } else if value_of(bytes, GATE.as_bytes()).is_some() {
+                gate::open(CStr::from_ptr(text.add(GATE.len() + 1)));
                 false
             } else if bytes.starts_with(SLOT) {
                 note_slot(bytes);

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! request = u32 count of arguments, u32 count of variables, u32 length of all arguments,
-//!           arguments, variables: each a string with a zero byte at its end;
+//!           u32 length of all variables, arguments, variables, and the gate of the tests, if there
+//!           is one: each a string with a zero byte at its end;
 //!           along with the descriptors of the channel, of stdout and of stderr
 //! answer  = u32 error, u32 process
 //! ```
@@ -15,7 +16,7 @@
 pub const REQUESTS: &str = "PARTEST_REQUESTS_FD";
 
 /// The length of a request before its first string.
-pub const HEADER: usize = 12;
+pub const HEADER: usize = 16;
 
 /// How many descriptors a fork server has besides its standard streams: the socket, and both ends
 /// of a pipe between it and its forks.

@@ -10,14 +10,14 @@
 //! The workers of a binary share what a process cannot be given after its start: its address space
 //! layout, the stack protector's canary, and `AT_RANDOM`.
 
-use core::ffi::c_int;
+use core::ffi::{CStr, c_int};
 use core::sync::atomic::{AtomicI32, AtomicUsize, Ordering::Relaxed};
 
 use crate::environment::{self, is_untouched};
 use crate::fork_request::{HEADER, LONGEST_REQUEST, REFUSED};
 use crate::syscalls::fork::{self, MemoryMap, Received, Thread};
 use crate::syscalls::{self, Piece};
-use crate::{real, records};
+use crate::{gate, real, records};
 
 /// The socket for requests; 0 in every other process.
 static REQUESTS: AtomicI32 = AtomicI32::new(0);
@@ -222,6 +222,9 @@ impl Common {
     fn begin(&self, received: &Received, room: &[u8]) -> Option<Beginning> {
         let request = Request::read(room.get(..received.length)?)?;
         let [_, output, errors] = received.descriptors;
+        if let Some(gate) = request.gate {
+            gate::open(gate);
+        }
         let is_done = fork::duplicate_to(output, 1) >= 0
             && fork::duplicate_to(errors, 2) >= 0
             && self.memory_map.show(request.arguments, request.environment)
@@ -241,6 +244,8 @@ struct Request<'r> {
     /// Strings that end in zero bytes, one after the other.
     arguments: &'r [u8],
     environment: &'r [u8],
+    /// The gate of its tests, if it has one.
+    gate: Option<&'r CStr>,
 }
 
 impl Request<'_> {
@@ -249,12 +254,14 @@ impl Request<'_> {
         let mut numbers = header.chunks_exact(4);
         let mut number = || Some(u32::from_ne_bytes(numbers.next()?.try_into().ok()?) as usize);
         let counts = [number()?, number()?];
-        let (arguments, environment) = texts.split_at_checked(number()?)?;
+        let (arguments, texts) = texts.split_at_checked(number()?)?;
+        let (environment, gate) = texts.split_at_checked(number()?)?;
+        let gate = CStr::from_bytes_with_nul(gate).ok();
         let count = |texts: &[u8]| texts.iter().filter(|byte| **byte == 0).count();
         let is_right = [count(arguments), count(environment)] == counts
             && arguments.last() == Some(&0)
             && environment.last().is_none_or(|last| *last == 0);
-        is_right.then_some(Request { counts, arguments, environment })
+        is_right.then_some(Request { counts, arguments, environment, gate })
     }
 
     /// Lays out what a program finds on its initial stack: arguments, environment, auxiliary

@@ -3,7 +3,7 @@
 //! A number never gets a new meaning, and a change to a frame's fields increments `VERSION`.
 
 /// The protocol's version, the first field of `hello`.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 /// The longest frame, including its header. A pipe writes that much atomically (PIPE_BUF, pipe(7)),
 /// so that frames of several threads are never interleaved.
 pub const LONGEST: usize = 4096;
@@ -33,6 +33,7 @@ pub const LIBTEST_LINE: u8 = 22;
 pub const LEAVING: u8 = 23;
 pub const CAPTURED: u8 = 24;
 pub const CAPTURE_LOST: u8 = 25;
+pub const TEST_RUNS: u8 = 26;
 
 /// Why captured output cannot be read: the executable has no symbol table, the thread was printing,
 /// the standard library keeps it in another way, or the system does not let the agent read it.

@@ -31,6 +31,8 @@ pub const RUNS_TEST: u32 = 32;
 pub const REPORTED: u32 = 64;
 /// Its start has been reported: the frames are in the channel.
 pub const SENT: u32 = 128;
+/// The thread of a test that has not passed the gate yet.
+pub const WAITS: u32 = 256;
 /// The record is not used any more. The start may be reported by another thread than the new one,
 /// and that may take longer than the new thread lives: until then the record, whose frames are
 /// being sent, cannot be reused.

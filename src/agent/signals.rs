@@ -16,7 +16,7 @@ use crate::backtrace::Stack;
 use crate::channel;
 use crate::frame::Frame;
 use crate::kinds;
-use crate::records::{self, ENDED, Record};
+use crate::records::{self, ENDED, Record, WAITS};
 use crate::{capture, real, syscalls};
 
 const SIGILL: c_int = 4;
@@ -335,7 +335,7 @@ extern "C" fn backtrace_requested(_signal: c_int, about: *const About, _context:
 fn request_all() {
     let own = syscalls::thread();
     let others = || {
-        let threads = records::all().filter(|record| !record.has(ENDED));
+        let threads = records::all().filter(|record| !record.has(ENDED | WAITS));
         threads
             .map(|record| record.thread.load(Relaxed))
             .filter(move |&thread| thread != 0 && thread != own)

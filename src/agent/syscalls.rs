@@ -4,6 +4,7 @@
 //! async-signal-safe. All system calls of the agent are made here.
 
 use core::ffi::{CStr, c_int};
+use core::sync::atomic::AtomicU32;
 
 pub mod fork;
 
@@ -26,6 +27,7 @@ mod number {
     pub const GETPRIORITY: usize = 140;
     pub const PRCTL: usize = 157;
     pub const GETTID: usize = 186;
+    pub const FUTEX: usize = 202;
     pub const CLOCK_GETTIME: usize = 228;
     pub const WAITID: usize = 247;
     pub const EXIT_GROUP: usize = 231;
@@ -49,6 +51,7 @@ mod number {
     pub const MUNMAP: usize = 215;
     pub const SIGALTSTACK: usize = 132;
     pub const MADVISE: usize = 233;
+    pub const FUTEX: usize = 98;
     pub const NANOSLEEP: usize = 101;
     pub const GETCWD: usize = 17;
     pub const GETPID: usize = 172;
@@ -229,9 +232,19 @@ fn stat(descriptor: c_int) -> Option<[u64; 24]> {
 /// Opens a file, with `write` for reading and writing.
 pub fn open(path: &CStr, write: bool) -> Option<c_int> {
     const AT_FDCWD: usize = -100_isize as usize;
-    const O_RDWR: usize = 2;
-    const O_CLOEXEC: usize = 0o2_000_000;
-    let flags = if write { O_RDWR } else { O_CLOEXEC };
+    open_with(path, if write { O_RDWR } else { O_CLOEXEC })
+}
+
+/// Opens a file that is shared with other processes.
+pub fn open_shared(path: &CStr) -> Option<c_int> {
+    open_with(path, O_RDWR | O_CLOEXEC)
+}
+
+const O_RDWR: usize = 2;
+const O_CLOEXEC: usize = 0o2_000_000;
+
+fn open_with(path: &CStr, flags: usize) -> Option<c_int> {
+    const AT_FDCWD: usize = -100_isize as usize;
     // SAFETY: `path` ends in a zero byte.
     let answer =
         unsafe { call(number::OPENAT, [AT_FDCWD, path.as_ptr() as usize, flags, 0, 0, 0]) };
@@ -336,6 +349,33 @@ pub fn map(descriptor: c_int, length: usize) -> Option<*const u8> {
     // SAFETY: a new mapping at an address of the kernel's choice touches no existing memory.
     let answer = unsafe { call(number::MMAP, [0, length, READ, PRIVATE, descriptor as usize, 0]) };
     (answer > 0).then_some(answer as *const u8)
+}
+
+/// Maps a file so that its other users see what is written here.
+pub fn map_shared(descriptor: c_int, length: usize) -> Option<*mut u8> {
+    const READ_WRITE: usize = 3;
+    const SHARED: usize = 1;
+    // SAFETY: a new mapping at an address of the kernel's choice touches no existing memory.
+    let answer =
+        unsafe { call(number::MMAP, [0, length, READ_WRITE, SHARED, descriptor as usize, 0]) };
+    (answer > 0).then_some(answer as *mut u8)
+}
+
+/// Sleeps while the word, which may be shared with other processes, has this value.
+pub fn wait_while(word: &AtomicU32, value: u32, milliseconds: u64) {
+    const FUTEX_WAIT: usize = 0;
+    let time = [milliseconds / 1_000, milliseconds % 1_000 * 1_000_000];
+    let (word, time) = (core::ptr::from_ref(word) as usize, time.as_ptr() as usize);
+    // SAFETY: the kernel reads the word and one timespec, two words on both architectures.
+    unsafe { call(number::FUTEX, [word, FUTEX_WAIT, value as usize, time, 0, 0]) };
+}
+
+/// Wakes all threads of all processes that sleep on the word.
+pub fn wake_all(word: &AtomicU32) {
+    const FUTEX_WAKE: usize = 1;
+    let (word, all) = (core::ptr::from_ref(word) as usize, i32::MAX as usize);
+    // SAFETY: the kernel uses the address of the word only.
+    unsafe { call(number::FUTEX, [word, FUTEX_WAKE, all, 0, 0, 0]) };
 }
 
 /// Unmaps memory.

@@ -9,9 +9,9 @@ use crate::frame::Frame;
 use crate::kinds;
 use crate::real::{self, Start};
 use crate::records::{
-    self, Birth, ENDED, JOINING, RELEASED, RETURNED, RUNS_TEST, Record, Routine, USED,
+    self, Birth, ENDED, JOINING, RELEASED, RETURNED, RUNS_TEST, Record, Routine, USED, WAITS,
 };
-use crate::{environment, libtest, panic_catch, signal_stacks, syscalls, test_mark, tls_symbol};
+use crate::{environment, gate, libtest, panic_catch, signal_stacks, syscalls, test_mark, tls_symbol};
 
 unsafe extern "C" {
     fn pthread_key_create(key: *mut u32, end: unsafe extern "C" fn(*mut c_void)) -> c_int;
@@ -87,7 +87,7 @@ fn expect(
         Some(test) => {
             record.test.store(test, Relaxed);
             panic_catch::learn_start(start);
-            RUNS_TEST
+            RUNS_TEST | if gate::is_there() { WAITS } else { 0 }
         }
         None => {
             record.test.store(creator.test.load(Relaxed), Relaxed);
@@ -139,9 +139,10 @@ fn is_detached(attributes: *const c_void) -> bool {
 /// Called when the thread could not be created; libtest then runs the test in its main thread.
 fn give_up(record: &Record) {
     if record.has(RUNS_TEST) {
-        record.report_start(0);
+        record.report_start(syscalls::thread());
         libtest::runs_itself(record.test.load(Relaxed));
     }
+    gate::cancel(record);
     record.cancel();
 }
 
@@ -157,8 +158,16 @@ extern "C" fn begins(record: &'static Record, outermost_frame: usize) -> Routine
     }
     let thread = syscalls::thread();
     record.thread.store(thread, Relaxed);
+    if record.has(WAITS) && !gate::passes_at_once(record) {
+        // Without a TID, it is reported as waiting.
+        record.report_start(0);
+        gate::wait(record);
+    }
     let reported = record.report_start(thread);
     if record.has(RUNS_TEST) {
+        if !reported {
+            Frame::new(kinds::TEST_RUNS).u32(record.test.load(Relaxed)).u32(thread).send();
+        }
         test_mark::set(kinds::mark(environment::slot(), record.test.load(Relaxed)));
         record.signal_stack.store(signal_stacks::take(), Relaxed);
     } else if !reported {
@@ -240,6 +249,9 @@ unsafe extern "C" fn thread_ends(record: *mut c_void) {
         records::report_starts_of(record.test.load(Relaxed));
         ended(record, &syscalls::own_name()).send();
     }
+    if record.has(RUNS_TEST) {
+        gate::leave();
+    }
     signal_stacks::give_back(record.signal_stack.load(Relaxed));
     records::set_current(core::ptr::null());
     record.mark(ENDED);
@@ -296,7 +308,7 @@ fn joined(record: &Record) {
 /// wait.
 fn needs_no_wait(record: &Record) -> bool {
     let is_other = |other: &&Record| !core::ptr::eq(*other, record);
-    let runs = |other: &Record| other.has(RUNS_TEST) && !other.has(ENDED);
+    let runs = |other: &Record| other.has(RUNS_TEST) && !other.has(ENDED | WAITS);
     record.has(RUNS_TEST)
         && record.has(ENDED)
         && records::current().is_some_and(Record::is_main)

@@ -50,7 +50,7 @@ impl Plan {
     }
 
     /// How many more tests of a group's binary may run now.
-    fn more_at_once(&self, group: &Group) -> usize {
+    pub(super) fn more_at_once(&self, group: &Group) -> usize {
         let Some(most) = group.at_once else { return usize::MAX };
         let others = self
             .running
@@ -92,12 +92,24 @@ impl Plan {
         let group = &self.groups[at].group;
         let is_rest = count == self.groups[at].pending.len();
         let threads = self.threads(at, count, work, is_rest);
+        let most_threads = if is_alone { 0 } else { self.most_threads(group, count) };
         let load = self.groups[at].load() * threads as f64;
         let width = threads.max(group.slots).min(self.slot_count);
         let next = self.groups[at].next(count.min(self.groups[at].pending.len()));
         let is_unknown = next.last().is_some_and(|test| test.expected.is_none());
         let has_failed = next.iter().any(|test| test.failed);
-        Candidate { group: at, count, work, load, threads, width, is_alone, has_failed, is_unknown }
+        Candidate {
+            group: at,
+            count,
+            work,
+            load,
+            threads,
+            most_threads,
+            width,
+            is_alone,
+            has_failed,
+            is_unknown,
+        }
     }
 
     /// The number of threads of a batch: enough to bring its work below the fair share, and all the
@@ -125,6 +137,10 @@ impl Plan {
                 // A little over the fair share is still one share.
                 let needed = if shares.is_finite() { (shares - 0.1).ceil() as usize } else { 1 };
                 let idle = if is_rest && !self.others_wait(at) { self.free.len() } else { 0 };
+                // It need not wait for more slots if it can be widened later.
+                let is_elastic = group.least_threads <= 1 && self.most_threads(group, count) > 1;
+                let free = if is_elastic { self.free.len() } else { usize::MAX };
+                let most = most.min(free.max(1));
                 needed.max(idle).min(room).max(group.least_threads).clamp(1, most)
             }
         }

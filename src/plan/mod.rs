@@ -4,6 +4,7 @@
 pub mod batch_size;
 pub mod candidate;
 pub mod cpu_load;
+pub mod elastic;
 pub mod fixtures;
 pub mod group;
 pub mod group_state;

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use super::candidate::Candidate;
 use super::cpu_load::ASSUMED;
+use super::elastic::Progress;
 use super::fixtures::{FixtureStates, FixtureStep, Readiness};
 use super::group::{Batch, Group, GroupTest, Instance, Slots};
 use super::group_state::GroupState;
@@ -30,9 +31,12 @@ pub struct Plan {
     pub(super) thread_cap: usize,
     pub(super) free: BTreeSet<usize>,
     pub(super) held_locks: HeldLocks,
-    fixtures: FixtureStates,
+    pub(super) fixtures: FixtureStates,
     pub(super) running: HashMap<usize, Batch>,
-    loads: HashMap<usize, f64>,
+    pub(super) progress: HashMap<usize, Progress>,
+    /// The batch that is to give up a slot.
+    pub(super) narrowing: Option<usize>,
+    pub(super) loads: HashMap<usize, f64>,
     next_batch: usize,
     /// The work of one slot if all slots were equally busy.
     pub(super) fair_share: Duration,
@@ -57,6 +61,8 @@ impl Plan {
             held_locks: HeldLocks::default(),
             fixtures: FixtureStates::default(),
             running: HashMap::new(),
+            progress: HashMap::new(),
+            narrowing: None,
             next_batch: 0,
             waiting: 0,
             capacity: cores.map_or(f64::INFINITY, |cores| cores.max(1) as f64),
@@ -222,6 +228,8 @@ impl Plan {
 
     pub fn finished(&mut self, batch: usize) {
         let Some(batch) = self.running.remove(&batch) else { return };
+        self.progress.remove(&batch.id);
+        self.narrowing.take_if(|narrowing| *narrowing == batch.id);
         self.load -= self.loads.remove(&batch.id).unwrap_or_default();
         self.free.extend(&batch.slots);
         let state = &mut self.groups[batch.group];
@@ -302,11 +310,13 @@ impl Plan {
             group: candidate.group,
             tests,
             threads: candidate.threads,
+            most_threads: candidate.most_threads,
             slots,
             is_alone: candidate.is_alone,
         };
         self.next_batch += 1;
         self.running.insert(batch.id, batch.clone());
+        self.begin(&batch);
         batch
     }
 }

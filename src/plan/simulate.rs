@@ -1,11 +1,15 @@
 //! Simulates a plan without running anything.
 
+use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::candidate::PROCESS_COST;
+use super::elastic::Resize;
 use super::fixtures::FixtureStep;
 use super::group::Batch;
 use super::schedule::Plan;
+use crate::model::test::TestId;
 
 /// One batch of a simulated plan.
 #[derive(Debug, Clone)]
@@ -16,30 +20,41 @@ pub struct Step {
     pub ends: Duration,
 }
 
-/// How long so many threads take, each of which begins the next test when it is free.
-fn makespan(tests: impl Iterator<Item = Duration>, threads: usize) -> Duration {
-    let mut threads = vec![Duration::ZERO; threads.max(1)];
-    for test in tests {
-        if let Some(first) = threads.iter_mut().min() {
-            *first += test;
+/// A batch that runs.
+struct Running {
+    step: usize,
+    threads: usize,
+    /// Tests that have not started, with their durations.
+    waiting: VecDeque<(TestId, Duration)>,
+    /// Tests that run, with their ends.
+    active: Vec<(Duration, TestId)>,
+}
+
+impl Running {
+    fn start_tests(&mut self, now: Duration) {
+        while self.active.len() < self.threads
+            && let Some((test, took)) = self.waiting.pop_front()
+        {
+            self.active.push((now + took, test));
         }
     }
-    threads.into_iter().max().unwrap_or_default()
 }
 
 /// Simulates a plan in which every test takes as long as expected.
 pub fn simulate(mut plan: Plan) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
-    let mut running: Vec<(Duration, usize)> = Vec::new();
+    let mut running: HashMap<usize, Running> = HashMap::new();
     let mut now = Duration::ZERO;
     loop {
         while let Some(batch) = plan.next() {
-            let tests = plan.tests_of(batch.group, &batch.tests);
             let state = &plan.groups[batch.group];
-            let expected = tests.iter().map(|test| state.expected(test));
-            let ends = now + PROCESS_COST + makespan(expected, batch.threads);
-            running.push((ends, batch.id));
-            steps.push(Step { batch, starts: now, ends });
+            let tests = plan.tests_of(batch.group, &batch.tests);
+            let waiting = tests.iter().map(|test| (test.id, state.expected(test))).collect();
+            let mut begun =
+                Running { step: steps.len(), threads: batch.threads, waiting, active: Vec::new() };
+            begun.start_tests(now + PROCESS_COST);
+            running.insert(batch.id, begun);
+            steps.push(Step { batch, starts: now, ends: now });
         }
         // The time that fixtures take to start and stop is unknown.
         match plan.next_fixture() {
@@ -53,25 +68,33 @@ pub fn simulate(mut plan: Plan) -> Vec<Step> {
             }
             None => {}
         }
-        let Some(first) = (0..running.len()).min_by_key(|at| running[*at]) else { return steps };
-        let (ended, batch) = running.swap_remove(first);
-        now = ended;
-        plan.finished(batch);
+        while let Some(resize) = plan.widen().or_else(|| plan.narrow()) {
+            resized(&mut running, resize, now);
+        }
+        let next = running
+            .iter()
+            .flat_map(|(id, batch)| batch.active.iter().map(|(end, test)| (*end, *id, *test)));
+        let Some((end, id, test)) = next.min() else { return steps };
+        now = end;
+        let Some(batch) = running.get_mut(&id) else { continue };
+        batch.active.retain(|(_, active)| *active != test);
+        batch.start_tests(now);
+        plan.test_finished(id, test);
+        steps[batch.step].ends = now;
+        let (is_narrow, is_over) = (batch.active.len() <= batch.threads, batch.active.is_empty());
+        if is_narrow && plan.narrowing().is_some_and(|resize| resize.batch == id) {
+            plan.narrowed(id);
+        }
+        if is_over {
+            running.remove(&id);
+            plan.finished(id);
+        }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn threads_take_as_long_as_the_longest_test_at_least() {
-        let seconds = Duration::from_secs;
-        let table: [(&[u64], usize, u64); 5] =
-            [(&[3, 1, 1], 2, 3), (&[1, 1, 3], 2, 4), (&[2, 2], 1, 4), (&[5], 4, 5), (&[], 2, 0)];
-        for (tests, threads, expected) in table {
-            let durations = tests.iter().copied().map(seconds);
-            assert_eq!(makespan(durations, threads), seconds(expected), "{tests:?} {threads}");
-        }
+fn resized(running: &mut HashMap<usize, Running>, resize: Resize, now: Duration) {
+    if let Some(batch) = running.get_mut(&resize.batch) {
+        batch.threads = resize.threads;
+        batch.start_tests(now);
     }
 }

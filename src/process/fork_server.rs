@@ -30,6 +30,7 @@ use super::procfs;
 #[path = "../agent/fork_request.rs"]
 mod fork_request;
 
+use super::permits::GATE;
 use fork_request::{DESCRIPTORS, HEADER, LONGEST_REQUEST, REQUESTS};
 
 /// How long a fork server may take to be loaded, and a fork to answer. Loading takes some
@@ -129,10 +130,12 @@ impl ForkServer {
             arguments += 1;
         }
         let length = request.len() - HEADER;
+        let gate = variables.remove(OsStr::new(GATE));
         for (name, value) in &variables {
             put(&mut request, &[name, OsStr::new("="), value]);
         }
-        let numbers = [arguments, variables.len(), length];
+        let numbers = [arguments, variables.len(), length, request.len() - HEADER - length];
+        gate.into_iter().for_each(|gate| put(&mut request, &[gate]));
         for (place, number) in request.chunks_exact_mut(4).zip(numbers) {
             place.copy_from_slice(&u32::try_from(number).ok()?.to_ne_bytes());
         }

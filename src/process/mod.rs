@@ -31,6 +31,10 @@ pub mod no_build_process;
 pub mod no_fork_server;
 #[cfg(not(target_os = "linux"))]
 pub mod no_guard;
+#[cfg(not(target_os = "linux"))]
+pub mod no_permits;
+#[cfg(target_os = "linux")]
+pub mod permits;
 pub mod platform;
 #[cfg(any(not(unix), test))]
 pub mod portable;

@@ -16,6 +16,10 @@ pub use super::no_build_process::BuildProcess;
 pub use super::no_fork_server::ForkServer;
 #[cfg(not(target_os = "linux"))]
 pub use super::no_guard::{GuardPipe, RunnerPipes, start_guard};
+#[cfg(not(target_os = "linux"))]
+pub use super::no_permits::Permits;
+#[cfg(target_os = "linux")]
+pub use super::permits::Permits;
 #[cfg(not(unix))]
 pub use super::portable::{
     ChannelPipe, HeldExit, Supervised, Waker, become_subreaper, has_exited, kill_and_reap,

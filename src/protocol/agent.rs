@@ -202,12 +202,17 @@ impl<'n> AgentChannel<'n> {
                 let line = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
                 self.line(line, Shortened::default(), test, heard);
             }
-            Frame::TestStarted { test, thread, line, event, .. } => {
+            Frame::TestStarted { test, thread, tid, line, event } => {
                 let place = match event.is_empty() {
                     true => self.begun_on.get(&line).copied(),
                     false => self.begin(&event, heard),
                 };
                 self.test_started(test, thread, place);
+                // Its thread waits at the gate.
+                heard.extend(place.filter(|_| test != 0 && tid == 0).map(ChannelEvent::TestWaits));
+            }
+            Frame::TestRuns { test, .. } => {
+                heard.extend(self.tests.of_number(test).map(ChannelEvent::TestStarted));
             }
             Frame::Output { test, descriptor, place, bytes, .. } => {
                 if descriptor == STDOUT {

@@ -27,6 +27,8 @@ pub struct ThreadStack {
 #[derive(Debug, PartialEq)]
 pub enum ChannelEvent {
     TestStarted(usize),
+    /// A test that was reported as started waits until it may run.
+    TestWaits(usize),
     TestFinished(FinishedTest),
     /// What an ended test had left open has come to its end, well or not.
     ResultFinal {

@@ -9,7 +9,7 @@ use crate::fixture::handover::Values;
 use crate::model::protocol::Protocol;
 use crate::plan::group::{Batch, Group};
 use crate::process::event::Role;
-use crate::process::platform;
+use crate::process::platform::{self, Permits};
 
 /// How often leftover threads and processes are polled.
 pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(20);
@@ -21,6 +21,8 @@ pub struct Job {
     pub protocol: Protocol,
     /// The variables of its fixtures.
     pub values: Values,
+    /// How many of its tests may run at once, if that can change.
+    pub permits: Option<Arc<Permits>>,
     /// Set when one of its fixtures is lost: then no further test may start.
     pub fixture_is_lost: Arc<AtomicBool>,
 }

@@ -123,7 +123,14 @@ impl<'r> Worker<'r> {
         let mut command = listing.binary.command();
         prepare(&mut command, job, context.config.run_id, number);
         let wire = wire(job.protocol, &mut command, context)?;
-        command.args(["--test-threads", &job.batch.threads.to_string()]);
+        let threads = match &job.permits {
+            Some(permits) => {
+                permits.pass_to(&mut command);
+                job.batch.most_threads
+            }
+            None => job.batch.threads,
+        };
+        command.args(["--test-threads", &threads.to_string()]);
         if !captures {
             command.arg("--nocapture");
         } else if job.protocol == Protocol::LogFile {
@@ -315,6 +322,12 @@ impl<'r> Worker<'r> {
                     self.begun[test] = true;
                     self.running.push((test, now));
                     self.active.began(self.tests[test], now);
+                }
+                ChannelEvent::TestWaits(test) => {
+                    self.begun[test] = false;
+                    self.running.retain(|(running, _)| *running != test);
+                    self.active.ended(self.tests[test]);
+                    self.active.reported();
                 }
                 ChannelEvent::TestFinished(ended) => self.test_ended(ended, messages),
                 ChannelEvent::ResultFinal { test, findings } => {

@@ -122,6 +122,7 @@ fn check(heard: &[ChannelEvent]) {
     for heard in heard {
         match heard {
             ChannelEvent::TestStarted(test) => begun[*test] += 1,
+            ChannelEvent::TestWaits(test) => begun[*test] -= 1,
             ChannelEvent::TestFinished(end) => ended[end.test] += 1,
             ChannelEvent::ResultFinal { test, .. } => {
                 settled[*test] += 1;

@@ -22,14 +22,14 @@ const MOST_INNOCENT: u32 = 2;
 impl Run<'_> {
     pub(super) fn batch_finished(&mut self, id: usize, mut rest: BatchEnd) {
         let Some(running) = self.running.remove(&id) else { return };
-        let Running { batch, protocol, began, reported, fixture_is_lost } = running;
+        let Running { batch, protocol, began, reported, held, fixture_is_lost, .. } = running;
         let forgotten = reconcile(&mut rest, &batch, &reported);
         rest.not_begun.iter().for_each(|test| self.ledger.undo_start(*test));
         self.requeue_innocent(&batch, &mut rest);
         self.ending = Some(batch.clone());
         self.plan.finished(id);
         let took = clock::since(began);
-        self.note_usage(&batch, took);
+        self.note_usage(&batch, took, held.time());
         self.left_behind(&batch, std::mem::take(&mut rest.left_behind));
         self.missing(&forgotten, &rest);
         let running: Vec<TestId> = rest.running.iter().map(|(test, _)| *test).collect();

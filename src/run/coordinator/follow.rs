@@ -12,6 +12,7 @@ use rayon::ThreadPool;
 
 use super::fixtures::run_fixture;
 use super::phase::Phase;
+use super::slot_usage::HeldSlots;
 use super::state::{Next, Run, Running, Starter};
 use crate::cargo::binary::Harness;
 use crate::error::{Error, Result};
@@ -136,9 +137,10 @@ impl<'r> Run<'r> {
             match self.plan.next_fixture() {
                 Some(FixtureStep::Start(instance)) => self.start_fixture(instance, starter),
                 Some(FixtureStep::Stop(instance)) => self.stop_fixture(instance),
-                None => return,
+                None => break,
             }
         }
+        self.resize_batches();
     }
 
     pub(super) fn hand_out(&mut self, batch: Batch) -> Job {
@@ -147,6 +149,7 @@ impl<'r> Run<'r> {
         let protocol = self.protocol_of(&batch.tests);
         let filled = batch.slots.iter().max().map_or(0, |highest| highest + 1);
         self.summary.slots = self.summary.slots.max(filled);
+        let permits = self.permits(&batch, protocol);
         let fixture_is_lost = Arc::new(AtomicBool::new(false));
         let (began, reported) = (clock::now(), vec![false; batch.tests.len()]);
         let running = Running {
@@ -154,12 +157,14 @@ impl<'r> Run<'r> {
             protocol,
             began,
             reported,
+            permits: permits.clone(),
+            held: HeldSlots::new(batch.slots.len(), began),
             fixture_is_lost: fixture_is_lost.clone(),
         };
         self.running.insert(batch.id, running);
         self.schedule_slow_check(batch.group);
         let values = self.values_for_tests(&group, batch.slots.first().copied());
-        Job { batch, group, protocol, values, fixture_is_lost }
+        Job { batch, group, protocol, values, permits, fixture_is_lost }
     }
 
     pub(super) fn handle_message(&mut self, message: Message) {
@@ -177,6 +182,7 @@ impl<'r> Run<'r> {
                     self.learning.note(&self.plan, running.batch.group, &verdict);
                 }
                 let verdict = self.unless_cut_short(batch, verdict);
+                self.plan.test_finished(batch, test);
                 self.take_verdict(test, verdict);
             }
             Message::Judged { .. } => {}
@@ -244,14 +250,14 @@ impl<'r> Run<'r> {
     }
 
     /// Notes how long a batch has held its slots.
-    pub(super) fn note_usage(&mut self, batch: &Batch, took: Duration) {
+    pub(super) fn note_usage(&mut self, batch: &Batch, took: Duration, held: Duration) {
         let group = self.plan.group(batch.group);
         let (what, tests) = match batch.tests.as_slice() {
             [only] => (self.id(*only), 1),
             tests => (group.node.clone(), tests.len()),
         };
         let is_unit = group.isolation == Isolation::Unit;
-        self.slot_usage.note(batch.slots.len(), LongestBatch { what, took, tests, is_unit });
+        self.slot_usage.note(held, LongestBatch { what, took, tests, is_unit });
     }
 
     pub(super) fn finish(mut self, began: Instant) -> Summary {

@@ -3,6 +3,7 @@
 
 pub mod batch_end;
 pub mod cpu_learning;
+mod elastic;
 pub mod fixtures;
 pub mod follow;
 mod phase;

@@ -1,8 +1,34 @@
 //! How well a run has used its slots.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::model::summary::LongestBatch;
+use crate::process::clock;
+
+/// The slots that a running batch holds.
+#[derive(Debug)]
+pub(super) struct HeldSlots {
+    slots: usize,
+    since: Instant,
+    /// The time of slots until then.
+    before: Duration,
+}
+
+impl HeldSlots {
+    pub(super) fn new(slots: usize, since: Instant) -> HeldSlots {
+        HeldSlots { slots, since, before: Duration::ZERO }
+    }
+
+    pub(super) fn resize(&mut self, slots: usize) {
+        *self = HeldSlots { slots, since: clock::now(), before: self.time() };
+    }
+
+    /// The time of all slots together.
+    pub(super) fn time(&self) -> Duration {
+        let slots = u32::try_from(self.slots).unwrap_or(1);
+        self.before + clock::since(self.since) * slots
+    }
+}
 
 #[derive(Debug, Default)]
 pub(super) struct SlotUsage {
@@ -12,9 +38,9 @@ pub(super) struct SlotUsage {
 }
 
 impl SlotUsage {
-    /// Notes a batch that has held this many slots.
-    pub(super) fn note(&mut self, slots: usize, batch: LongestBatch) {
-        self.busy += batch.took * u32::try_from(slots).unwrap_or(1);
+    /// Notes a batch that has held slots for so long.
+    pub(super) fn note(&mut self, held: Duration, batch: LongestBatch) {
+        self.busy += held;
         if self.longest.as_ref().is_none_or(|longest| batch.took > longest.took) {
             self.longest = Some(batch);
         }

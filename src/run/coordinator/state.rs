@@ -10,7 +10,7 @@ use super::cpu_learning::Learning;
 use super::phase::Phase;
 use super::requests::Requests;
 use super::retries::Retries;
-use super::slot_usage::SlotUsage;
+use super::slot_usage::{HeldSlots, SlotUsage};
 use super::slow_tests::SlowTests;
 use crate::discovery::listing::Listing;
 use crate::discovery::test_list::Dispatch;
@@ -26,6 +26,7 @@ use crate::model::verdict::Verdict;
 use crate::plan::group::{Batch, Group, Instance};
 use crate::plan::schedule::Plan;
 use crate::process::event::ForwardedSignal;
+use crate::process::platform::Permits;
 use crate::run::ledger::Ledger;
 use crate::worker::context::Context;
 use crate::worker::inbox::{BatchEnd, Message};
@@ -96,6 +97,9 @@ pub(super) struct Running {
     pub(super) began: Instant,
     /// Which of its tests have a verdict.
     pub(super) reported: Vec<bool>,
+    /// How many of its tests may run at once, if that can change.
+    pub(super) permits: Option<Arc<Permits>>,
+    pub(super) held: HeldSlots,
     /// Set when a fixture of its tests is lost.
     pub(super) fixture_is_lost: Arc<AtomicBool>,
 }

@@ -820,7 +820,8 @@ fn what_held_a_run_up_is_told_where_it_came_to_its_own_end() {
         let context = context(&inventory, &groups, 2);
         let mut emit = |_| true;
         let mut run = Run::new(&context, Plan::new(vec![], 2, None), false, &mut emit);
-        run.slot_usage.note(1, LongestBatch { what: "g0".into(), took, tests: 2, is_unit: true });
+        run.slot_usage
+            .note(took, LongestBatch { what: "g0".into(), took, tests: 2, is_unit: true });
         end(&mut run);
         run.finish(clock::now() - took).longest.is_some()
     };

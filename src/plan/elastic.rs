@@ -1,0 +1,171 @@
+//! How many tests of a running batch run at once: a slot that has nothing else to start goes to the
+//! batch with the most work left, and back when another batch could start in it.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::fixtures::Readiness;
+use super::group::{Batch, Group, Isolation};
+use super::schedule::Plan;
+use crate::config::fixtures::Scope;
+use crate::config::keys::{Recycle, Threads};
+use crate::model::test::TestId;
+
+/// How far a running batch has come, and how wide it may become.
+#[derive(Debug)]
+pub(super) struct Progress {
+    /// Tests that have not finished.
+    left: usize,
+    /// Their expected work.
+    work: Duration,
+    most_threads: usize,
+}
+
+/// A change of the number of tests of a batch that run at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Resize {
+    pub batch: usize,
+    pub threads: usize,
+    /// The slot that it gets or gives up.
+    pub slot: usize,
+}
+
+impl Plan {
+    /// The most tests of a group that a batch of this many may run at once while it goes on.
+    pub(super) fn most_threads(&self, group: &Group, count: usize) -> usize {
+        let is_alone = group.exclusive || group.isolation == Isolation::PerTest;
+        let is_by_slot = group.fixtures.iter().flatten().any(|need| need.scope == Scope::Slot);
+        let is_elastic = group.can_thread
+            && group.threads == Threads::Auto
+            && group.slots <= 1
+            && group.recycle == Recycle::Never
+            && !is_alone
+            && !is_by_slot;
+        if !is_elastic {
+            return 0;
+        }
+        count.min(self.slot_count).min(self.thread_cap).min(group.at_once.unwrap_or(usize::MAX))
+    }
+
+    pub(super) fn begin(&mut self, batch: &Batch) {
+        let tests = self.tests_of(batch.group, &batch.tests);
+        let work = self.groups[batch.group].work(&tests);
+        let most_threads = batch.most_threads;
+        self.progress.insert(batch.id, Progress { left: tests.len(), work, most_threads });
+    }
+
+    /// The number of threads of a batch cannot be changed.
+    pub fn fix_threads(&mut self, batch: usize) {
+        if let Some(progress) = self.progress.get_mut(&batch) {
+            progress.most_threads = 0;
+        }
+    }
+
+    /// A test of a running batch has finished.
+    pub fn test_finished(&mut self, batch: usize, test: TestId) {
+        let Some(group) = self.running.get(&batch).map(|batch| batch.group) else { return };
+        let state = &self.groups[group];
+        let expected = state.group.find(test).map(|test| state.expected(test));
+        if let Some(progress) = self.progress.get_mut(&batch) {
+            progress.left = progress.left.saturating_sub(1);
+            progress.work = progress.work.saturating_sub(expected.unwrap_or_default());
+        }
+    }
+
+    /// Gives a free slot to the batch with the most work left for each of its threads. To be called
+    /// when no batch can start.
+    pub fn widen(&mut self) -> Option<Resize> {
+        let slot = *self.free.first()?;
+        let share = |batch: &Batch| {
+            let progress = self.progress.get(&batch.id)?;
+            let may_grow = progress.left > batch.threads
+                && batch.threads < progress.most_threads
+                && self.more_at_once(&self.groups[batch.group].group) > 0
+                && self.fits(self.groups[batch.group].load());
+            // Unknown work counts by the number of tests.
+            may_grow.then(|| (progress.work / batch.threads as u32, progress.left, batch.id))
+        };
+        let (.., id) = self.running.values().filter_map(share).max()?;
+        let batch = self.running.get_mut(&id)?;
+        self.free.remove(&slot);
+        batch.slots.push(slot);
+        batch.threads += 1;
+        let resize = Resize { batch: id, threads: batch.threads, slot };
+        self.update_load(id);
+        Some(resize)
+    }
+
+    /// Takes a thread from a batch with several, if another batch could start in its slot. The slot
+    /// is free once `narrowed` is called. To be called when no batch can start.
+    pub fn narrow(&mut self) -> Option<Resize> {
+        if self.narrowing.is_some() {
+            return None;
+        }
+        let widest = |batch: &&Batch| {
+            let work = self.progress.get(&batch.id).map(|progress| progress.work);
+            (batch.threads, std::cmp::Reverse(work), batch.id)
+        };
+        let is_elastic = |batch: &&Batch| {
+            batch.threads > 1 && self.progress.get(&batch.id).is_some_and(|it| it.most_threads > 1)
+        };
+        let batch = self.running.values().filter(is_elastic).max_by_key(widest)?;
+        let (id, slot) = (batch.id, *batch.slots.last()?);
+        let freed = self.groups[batch.group].load();
+        if !(0..self.groups.len()).any(|at| self.could_start(at, slot, freed)) {
+            return None;
+        }
+        let batch = self.running.get_mut(&id)?;
+        batch.threads -= 1;
+        self.narrowing = Some(id);
+        let resize = Resize { batch: id, threads: batch.threads, slot };
+        self.update_load(id);
+        Some(resize)
+    }
+
+    /// As many tests of a batch run as it has threads, after `narrow`.
+    pub fn narrowed(&mut self, batch: usize) {
+        if self.narrowing.take_if(|narrowing| *narrowing == batch).is_none() {
+            return;
+        }
+        let slot = self.running.get_mut(&batch).and_then(|batch| batch.slots.pop());
+        self.free.extend(slot);
+    }
+
+    /// The batch that is to give up a slot.
+    pub fn narrowing(&self) -> Option<Resize> {
+        let batch = self.running.get(&self.narrowing?)?;
+        let slot = *batch.slots.last()?;
+        Some(Resize { batch: batch.id, threads: batch.threads, slot })
+    }
+
+    /// Whether a batch of this group could start in one more slot, and with so much less load.
+    fn could_start(&mut self, at: usize, slot: usize, freed: f64) -> bool {
+        let state = &self.groups[at];
+        let group = &state.group;
+        let is_free = state.has_work()
+            && !(group.isolation == Isolation::Unit && state.running > 0)
+            && !self.held_locks.refuses(group)
+            && !group.exclusive
+            && group.slots <= 1 + self.free.len()
+            && self.more_at_once(group) >= group.least_threads
+            && self.fits(state.load() - freed);
+        if !is_free || group.least_threads > 1 {
+            return false;
+        }
+        match self.fixtures.readiness(state, &BTreeSet::from([slot])) {
+            Readiness::Ready(_) => true,
+            Readiness::Waits(fixtures) => {
+                self.fixtures.want(fixtures);
+                false
+            }
+        }
+    }
+
+    fn update_load(&mut self, id: usize) {
+        if let Some(batch) = self.running.get(&id) {
+            let load = self.groups[batch.group].load() * batch.threads as f64;
+            self.loads.insert(id, load);
+            self.load = self.loads.values().sum();
+        }
+    }
+}

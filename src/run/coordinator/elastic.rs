@@ -1,0 +1,53 @@
+//! Changes how many tests of a running batch run at once, as the plan says.
+
+use std::sync::Arc;
+
+use super::state::Run;
+use crate::model::protocol::Protocol;
+use crate::plan::elastic::Resize;
+use crate::plan::group::Batch;
+use crate::process::platform::Permits;
+
+impl Run<'_> {
+    /// The permits of a batch that is about to start; none if its threads cannot change.
+    pub(super) fn permits(&mut self, batch: &Batch, protocol: Protocol) -> Option<Arc<Permits>> {
+        let is_elastic = protocol == Protocol::Agent && batch.most_threads > 1;
+        let permits = is_elastic.then(|| Permits::new(batch.threads)).and_then(Result::ok);
+        if permits.is_none() {
+            self.plan.fix_threads(batch.id);
+        }
+        permits.map(Arc::new)
+    }
+
+    /// Gives idle slots to running batches, and takes them back for others.
+    pub(super) fn resize_batches(&mut self) {
+        if self.phase.is_stopped() {
+            return;
+        }
+        self.finish_narrowing();
+        while let Some(resize) = self.plan.widen() {
+            self.resize(resize);
+        }
+        if let Some(resize) = self.plan.narrow() {
+            self.resize(resize);
+        }
+    }
+
+    fn resize(&mut self, resize: Resize) {
+        let Resize { batch, threads, slot } = resize;
+        let Some(running) = self.running.get_mut(&batch) else { return };
+        let Some(permits) = &running.permits else { return };
+        permits.set(threads);
+        running.held.resize(threads);
+        self.summary.slots = self.summary.slots.max(slot + 1);
+    }
+
+    /// Frees the slot that a batch was to give up, once as few of its tests run.
+    pub(super) fn finish_narrowing(&mut self) {
+        let Some(Resize { batch, threads, .. }) = self.plan.narrowing() else { return };
+        let permits = self.running.get(&batch).and_then(|running| running.permits.as_ref());
+        if permits.is_none_or(|permits| permits.running() <= threads) {
+            self.plan.narrowed(batch);
+        }
+    }
+}

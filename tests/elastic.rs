@@ -1,0 +1,123 @@
+//! How many tests of a process run at once is decided while they run: a slot with nothing else to do
+//! goes to a process that has tests left, and nothing runs above `-j`.
+
+#![cfg(all(feature = "command", target_os = "linux", target_env = "gnu"))]
+
+mod fixture;
+
+use fixture::Package;
+
+/// For tests that meet by files.
+const MEETS: &str = r#"
+#[allow(dead_code)]
+fn path(name: &str) -> std::path::PathBuf {
+    std::path::PathBuf::from(std::env::var_os("FIXTURE_LOG").unwrap()).join(name)
+}
+
+#[allow(dead_code)]
+fn await_that(what: &str, mut holds: impl FnMut() -> bool) {
+    let began = std::time::Instant::now();
+    while !holds() {
+        assert!(began.elapsed().as_secs() < 60, "{what} has not come");
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+}
+"#;
+
+const MANIFEST: &str = "[package]\nname = \"shop\"\nversion = \"0.1.0\"\nedition = \"2024\"\n";
+
+/// The unit starts with one thread, since another binary runs beside it: `library` is its only
+/// test. `unit` is what the unit's tests do.
+fn beside_another(library: &str, unit: &str) -> Package {
+    let kept_together = "static HERE: std::sync::atomic::AtomicUsize = \
+        std::sync::atomic::AtomicUsize::new(0);\n\
+        use std::sync::atomic::Ordering::SeqCst;\n";
+    Package::new(&[
+        ("Cargo.toml", MANIFEST),
+        ("src/lib.rs", &format!("#[cfg(test)] mod tests {{ {MEETS}\n{library} }}")),
+        ("tests/unit.rs", &format!("{MEETS}{kept_together}{unit}")),
+    ])
+}
+
+#[test]
+fn a_slot_with_nothing_else_to_do_goes_to_a_process_that_runs() {
+    let package = beside_another(
+        "#[test] fn quick() { await_that(\"a unit\", || path(\"began\").exists()) }",
+        "fn meet() {
+            HERE.fetch_add(1, SeqCst);
+            std::fs::write(path(\"began\"), \"\").unwrap();
+            await_that(\"the other test\", || HERE.load(SeqCst) == 2);
+        }
+        #[test] fn one() { meet() }
+        #[test] fn other() { meet() }",
+    );
+    let ran = package.partest().json().args("-j2").run().exits(0);
+    assert_eq!(ran.ids("passed").len(), 3, "{ran}");
+    let [one, other] = ["unit::one", "unit::other"].map(|id| ran.test(id)["worker"].clone());
+    assert_eq!(one, other, "they share a process: {ran}");
+}
+
+#[test]
+fn a_test_that_waits_for_its_turn_has_not_begun() {
+    let package = beside_another(
+        "#[test] fn quick() { await_that(\"the crash\", || path(\"crashes\").exists()) }",
+        "#[test] fn a_crashes() {
+            // The thread of the next test is there by now, and waits.
+            let threads = || std::fs::read_dir(\"/proc/self/task\").unwrap().count();
+            await_that(\"a thread\", || threads() >= 3);
+            std::fs::write(path(\"crashes\"), \"\").unwrap();
+            HERE.fetch_add(1, SeqCst);
+            std::process::abort()
+        }
+        #[test] fn b_waits() {}
+        #[test] fn c_comes_later() {}",
+    );
+    let ran = package.partest().json().args("-j2").run().exits(100);
+    assert_eq!(ran.ids("aborted"), ["unit::a_crashes"], "{ran}");
+    for id in ["unit::b_waits", "unit::c_comes_later"] {
+        let test = ran.test(id);
+        assert_eq!((&test["outcome"], &test["attempt"]), (&"passed".into(), &1.into()), "{ran}");
+    }
+}
+
+/// Every test takes one of as many places as there are slots, and fails if all are taken.
+const TAKES_A_PLACE: &str = r#"
+fn takes_a_place() {
+    let places = || (0..3).map(|place| path(&format!("place-{place}")));
+    let mine = places().find(|place| std::fs::create_dir(place).is_ok());
+    let mine = mine.expect("more tests run than there are slots");
+    std::thread::sleep(std::time::Duration::from_millis(2));
+    std::fs::remove_dir(mine).unwrap();
+}
+"#;
+
+fn crowd(tests: usize) -> String {
+    (0..tests).map(|at| format!("#[test] fn t{at}() {{ takes_a_place() }}\n")).collect()
+}
+
+#[test]
+fn nothing_runs_above_the_number_of_slots_while_processes_grow_and_shrink() {
+    let kept_together = "static _HERE: std::sync::atomic::AtomicUsize = \
+        std::sync::atomic::AtomicUsize::new(0);\n";
+    let common = format!("{MEETS}{TAKES_A_PLACE}");
+    let unit = |tests| format!("{common}{kept_together}{}", crowd(tests));
+    let manifest = format!(
+        "{MANIFEST}[package.metadata.partest.modules]\n\
+        split = {{ policy = \"split\" }}\nalone = {{ isolate = true }}\n\
+        serial = {{ threads = 1 }}\n"
+    );
+    let package = Package::new(&[
+        ("Cargo.toml", &manifest),
+        ("src/lib.rs", ""),
+        ("tests/long.rs", &unit(60)),
+        ("tests/short.rs", &unit(7)),
+        ("tests/serial.rs", &unit(12)),
+        ("tests/split.rs", &format!("{common}{}", crowd(40))),
+        ("tests/alone.rs", &format!("{common}{}", crowd(6))),
+    ]);
+    // The first run knows nothing of the tests, the second one knows how long they take.
+    for _ in 0..2 {
+        let ran = package.partest().json().args("-j3").run().exits(0);
+        assert_eq!(ran.ids("passed").len(), 125, "{ran}");
+    }
+}
