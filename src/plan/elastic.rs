@@ -169,3 +169,6 @@ impl Plan {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

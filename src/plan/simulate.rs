@@ -1,13 +1,12 @@
 //! Simulates a plan without running anything.
 
-use std::collections::HashMap;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use super::candidate::PROCESS_COST;
 use super::elastic::Resize;
 use super::fixtures::FixtureStep;
-use super::group::Batch;
+use super::group::{Batch, GroupTest};
 use super::schedule::Plan;
 use crate::model::test::TestId;
 
@@ -41,15 +40,26 @@ impl Running {
 }
 
 /// Simulates a plan in which every test takes as long as expected.
-pub fn simulate(mut plan: Plan) -> Vec<Step> {
+pub fn simulate(plan: Plan) -> Vec<Step> {
+    let expected = |plan: &Plan, group: usize, test: &GroupTest| plan.groups[group].expected(test);
+    play(plan, &expected)
+}
+
+/// Simulates a plan in which every test takes as long as `took` says.
+#[cfg(test)]
+pub fn simulate_with(plan: Plan, took: impl Fn(TestId) -> Duration) -> Vec<Step> {
+    play(plan, &|_, _, test| took(test.id))
+}
+
+fn play(mut plan: Plan, took: &dyn Fn(&Plan, usize, &GroupTest) -> Duration) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
     let mut running: HashMap<usize, Running> = HashMap::new();
     let mut now = Duration::ZERO;
     loop {
         while let Some(batch) = plan.next() {
-            let state = &plan.groups[batch.group];
             let tests = plan.tests_of(batch.group, &batch.tests);
-            let waiting = tests.iter().map(|test| (test.id, state.expected(test))).collect();
+            let timed = |test: &GroupTest| (test.id, took(&plan, batch.group, test));
+            let waiting = tests.iter().map(timed).collect();
             let mut begun =
                 Running { step: steps.len(), threads: batch.threads, waiting, active: Vec::new() };
             begun.start_tests(now + PROCESS_COST);

@@ -96,7 +96,9 @@ mod tests {
     fn enter(page: &GatePage) {
         page.wait(
             || page.enter(0),
-            |word, seen| drop(futex::wait(word, futex::Flags::empty(), seen, None)),
+            |word, seen| {
+                let _ = futex::wait(word, futex::Flags::empty(), seen, None);
+            },
         );
     }
 

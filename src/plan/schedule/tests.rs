@@ -642,11 +642,11 @@ proptest! {
 }
 
 /// A generator of numbers that are the same in every run.
-struct Chance(u64);
+pub struct Chance(pub u64);
 
 impl Chance {
     /// From 0 up to, and without, `bound`.
-    fn below(&mut self, bound: u64) -> u64 {
+    pub fn below(&mut self, bound: u64) -> u64 {
         // Steele, Lea and Flood, "Fast splittable pseudorandom number generators" (2014).
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -656,7 +656,7 @@ impl Chance {
 }
 
 /// A suite of units and splittable groups whose durations are known, mostly short ones.
-fn any_suite(chance: &mut Chance) -> Vec<Group> {
+pub fn any_suite(chance: &mut Chance) -> Vec<Group> {
     let groups = 1 + chance.below(30) as usize;
     let any_group = |at| {
         let count = 1 + chance.below(60) as usize;
@@ -672,7 +672,7 @@ fn any_suite(chance: &mut Chance) -> Vec<Group> {
 }
 
 /// No plan ends earlier: all slots busy all the time, or the longest test alone.
-fn lower_bound(groups: &[Group], slots: usize) -> Duration {
+pub fn lower_bound(groups: &[Group], slots: usize) -> Duration {
     let durations = || groups.iter().flat_map(|group| &group.tests).filter_map(|t| t.expected);
     let all: Duration = durations().sum();
     (all / slots as u32).max(durations().max().unwrap_or_default())

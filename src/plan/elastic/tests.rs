@@ -1,0 +1,176 @@
+//! Batches that grow into idle slots and give them back, without a process.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::*;
+use crate::plan::schedule::tests::{Chance, any_suite, group, lower_bound};
+use crate::plan::simulate::simulate_with;
+
+fn unit(listing: usize, tests: usize) -> Group {
+    group(listing, Isolation::Unit, &vec![None; tests])
+}
+
+/// Starts all that may start now: `group/threads` of each.
+fn start(plan: &mut Plan) -> Vec<String> {
+    std::iter::from_fn(|| plan.next().map(|batch| format!("{}/{}", batch.group, batch.threads)))
+        .collect()
+}
+
+fn threads(resize: Option<Resize>) -> Option<(usize, usize)> {
+    resize.map(|resize| (resize.batch, resize.threads))
+}
+
+#[test]
+fn an_idle_slot_goes_to_the_batch_with_the_most_work_left() {
+    let mut plan = Plan::new(vec![unit(0, 10), unit(1, 9), unit(2, 9)], 3, None);
+    assert_eq!(start(&mut plan), ["0/1", "1/1", "2/1"]);
+    assert_eq!(plan.widen(), None, "every slot is taken");
+    plan.finished(2);
+    assert!(start(&mut plan).is_empty());
+    assert_eq!(threads(plan.widen()), Some((0, 2)));
+    for test in plan.group(0).tests.clone().iter().take(8) {
+        plan.test_finished(0, test.id);
+    }
+    plan.finished(1);
+    assert_eq!(plan.widen(), None, "each of the last two tests has a thread");
+}
+
+#[test]
+fn a_wide_batch_gives_a_slot_to_one_that_could_start() {
+    let mut plan = Plan::new(vec![unit(0, 10)], 2, None);
+    assert_eq!(start(&mut plan), ["0/2"]);
+    assert_eq!(plan.narrow(), None, "nothing else could start");
+    plan.add(vec![unit(1, 3)]);
+    assert!(start(&mut plan).is_empty());
+    assert_eq!(threads(plan.narrow()), Some((0, 1)));
+    assert_eq!(plan.narrow(), None, "one slot is enough for it");
+    assert!(start(&mut plan).is_empty(), "the slot is in use until a test finishes");
+    plan.narrowed(0);
+    assert_eq!(start(&mut plan), ["1/1"]);
+    assert_eq!((plan.widen(), plan.narrow()), (None, None));
+    plan.finished(0);
+    assert_eq!(threads(plan.widen()), Some((1, 2)));
+}
+
+#[test]
+fn a_batch_that_ends_before_it_gives_a_slot_up_gives_up_all() {
+    let mut plan = Plan::new(vec![unit(0, 10)], 2, None);
+    start(&mut plan);
+    plan.add(vec![unit(1, 3)]);
+    assert!(start(&mut plan).is_empty() && plan.narrow().is_some());
+    plan.finished(0);
+    plan.narrowed(0);
+    assert_eq!(start(&mut plan), ["1/2"]);
+}
+
+#[test]
+fn promises_about_threads_and_slots_are_kept() {
+    let declared: [fn(&mut Group); 6] = [
+        |group| group.threads = Threads::Exactly(1),
+        |group| group.slots = 2,
+        |group| group.exclusive = true,
+        |group| group.can_thread = false,
+        |group| group.recycle = Recycle::OnFailure,
+        |group| group.at_once = Some(1),
+    ];
+    for declare in declared {
+        let mut only = unit(0, 10);
+        declare(&mut only);
+        let mut plan = Plan::new(vec![only], 4, None);
+        start(&mut plan);
+        assert_eq!(plan.widen(), None);
+    }
+    let mut plan = Plan::new(vec![unit(0, 10), unit(1, 1)], 2, Some(1));
+    start(&mut plan);
+    plan.finished(1);
+    assert_eq!(plan.widen(), None, "`--test-threads` bounds the threads of a process");
+    plan.fix_threads(0);
+    assert_eq!(plan.widen(), None);
+}
+
+#[test]
+fn cores_that_are_busy_are_not_crowded() {
+    let slots = crate::plan::group::Slots { count: 8, cores: Some(2), likely: 2 };
+    let mut plan = Plan::new(vec![unit(0, 20)], slots, None);
+    assert_eq!(start(&mut plan), ["0/2"]);
+    assert_eq!(plan.widen(), None);
+    plan.learn(0, Duration::from_millis(100), 0.1);
+    let mut widest = 0;
+    while let Some(resize) = plan.widen() {
+        widest = resize.threads;
+    }
+    assert_eq!(widest, 8, "tests that wait leave the cores to others");
+}
+
+#[test]
+fn slots_are_held_once_whatever_grows_and_shrinks() {
+    let mut chance = Chance(7);
+    for _ in 0..300 {
+        let (suite, slots) = (any_suite(&mut chance), 1 + chance.below(8) as usize);
+        let mut plan = Plan::new(suite, slots, None);
+        let mut running: Vec<(usize, Vec<TestId>)> = Vec::new();
+        loop {
+            while let Some(batch) = plan.next() {
+                running.push((batch.id, batch.tests));
+            }
+            while plan.widen().is_some() {}
+            plan.narrow();
+            let held: Vec<usize> = plan.running.values().flat_map(|b| b.slots.clone()).collect();
+            let distinct: BTreeSet<usize> = held.iter().copied().chain(plan.free.clone()).collect();
+            assert_eq!((held.len() + plan.free.len(), distinct.len()), (slots, slots));
+            assert!(
+                plan.running.values().all(|batch| (1..=batch.slots.len()).contains(&batch.threads))
+            );
+            if running.is_empty() {
+                break;
+            }
+            let at = chance.below(running.len() as u64) as usize;
+            let (id, tests) = &mut running[at];
+            let id = *id;
+            if let Some(test) = tests.pop() {
+                plan.test_finished(id, test);
+            }
+            if plan.narrowing().is_some_and(|resize| chance.below(2) == 0 || resize.batch == id) {
+                plan.narrowed(plan.narrowing().unwrap().batch);
+            }
+            if tests.is_empty() {
+                running.swap_remove(at);
+                plan.finished(id);
+            }
+        }
+        assert!(plan.is_done());
+    }
+}
+
+/// Simulated ends as multiples of the lower bound: mean and worst.
+fn ratios(seed: u64, is_known: bool) -> (f64, f64) {
+    let mut chance = Chance(seed);
+    let ratio = |_| {
+        let (groups, slots) = (any_suite(&mut chance), 2 + chance.below(7) as usize);
+        let bound = lower_bound(&groups, slots);
+        let took = |test: TestId| {
+            let of_group = groups.iter().find(|group| group.has(test));
+            of_group.and_then(|group| group.find(test)?.expected).unwrap_or_default()
+        };
+        let mut planned = groups.clone();
+        if !is_known {
+            planned.iter_mut().flat_map(|group| &mut group.tests).for_each(|t| t.expected = None);
+        }
+        let steps = simulate_with(Plan::new(planned, slots, None), took);
+        let ends = steps.iter().map(|step| step.ends).max().unwrap_or_default();
+        ends.as_secs_f64() / bound.as_secs_f64()
+    };
+    let ratios: Vec<f64> = (0..1000).map(ratio).collect();
+    let mean = ratios.iter().sum::<f64>() / ratios.len() as f64;
+    (mean, ratios.into_iter().fold(0.0, f64::max))
+}
+
+#[test]
+fn suites_end_close_to_the_earliest_time_possible_known_or_not() {
+    let (known, unknown) = (ratios(1, true), ratios(1, false));
+    println!("known: mean {:.3}, worst {:.3}", known.0, known.1);
+    println!("unknown: mean {:.3}, worst {:.3}", unknown.0, unknown.1);
+    assert!(known.0 <= 1.03, "{known:?}");
+    assert!(unknown.0 <= 1.15, "{unknown:?}");
+}
