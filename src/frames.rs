@@ -268,7 +268,7 @@ impl Decoder {
 
 fn decode(frame: &[u8]) -> Result<Frame, Garbage> {
     let Some((&kind, fields)) = frame.split_first() else { return Err(Garbage::Length(0)) };
-    if !(kinds::HELLO..=kinds::CAPTURE_LOST).contains(&kind) {
+    if !(kinds::HELLO..=kinds::LAST).contains(&kind) {
         return Err(Garbage::Kind(kind));
     }
     let mut fields = Fields(fields);

@@ -5,7 +5,7 @@
 
 mod fixture;
 
-use fixture::Package;
+use fixture::{Package, Ran};
 
 /// For tests that meet by files.
 const MEETS: &str = r#"
@@ -39,6 +39,12 @@ fn beside_another(library: &str, unit: &str) -> Package {
     ])
 }
 
+/// Without the agent, threads are fixed when a process starts.
+#[track_caller]
+fn is_by_the_agent(ran: &Ran) {
+    assert!(!ran.stderr.contains("agent"), "{ran}");
+}
+
 #[test]
 fn a_slot_with_nothing_else_to_do_goes_to_a_process_that_runs() {
     let package = beside_another(
@@ -52,6 +58,7 @@ fn a_slot_with_nothing_else_to_do_goes_to_a_process_that_runs() {
         #[test] fn other() { meet() }",
     );
     let ran = package.partest().json().args("-j2").run().exits(0);
+    is_by_the_agent(&ran);
     assert_eq!(ran.ids("passed").len(), 3, "{ran}");
     let [one, other] = ["unit::one", "unit::other"].map(|id| ran.test(id)["worker"].clone());
     assert_eq!(one, other, "they share a process: {ran}");
@@ -73,6 +80,7 @@ fn a_test_that_waits_for_its_turn_has_not_begun() {
         #[test] fn c_comes_later() {}",
     );
     let ran = package.partest().json().args("-j2").run().exits(100);
+    is_by_the_agent(&ran);
     assert_eq!(ran.ids("aborted"), ["unit::a_crashes"], "{ran}");
     for id in ["unit::b_waits", "unit::c_comes_later"] {
         let test = ran.test(id);
@@ -118,6 +126,7 @@ fn nothing_runs_above_the_number_of_slots_while_processes_grow_and_shrink() {
     // The first run knows nothing of the tests, the second one knows how long they take.
     for _ in 0..2 {
         let ran = package.partest().json().args("-j3").run().exits(0);
+        is_by_the_agent(&ran);
         assert_eq!(ran.ids("passed").len(), 125, "{ran}");
     }
 }

@@ -28,6 +28,7 @@ mod fork_request;
 mod fork_server;
 mod frame;
 mod gate;
+#[allow(dead_code, reason = "the runner uses the rest")]
 mod gate_page;
 mod getenv;
 mod kinds;

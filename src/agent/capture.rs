@@ -11,7 +11,7 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use crate::channel;
 use crate::frame::{Frame, parts};
-use crate::records::{self, ENDED, RUNS_TEST, Record};
+use crate::records::{self, ENDED, RUNS_TEST, Record, WAITS};
 use crate::{kinds, syscalls, tls_symbol};
 
 /// Bytes in memory.
@@ -32,7 +32,7 @@ enum Unreadable {
 
 /// Sends what this test has printed, or, if the test is 0, what all running tests have.
 pub fn send(test: u32) {
-    let runs = |record: &&Record| record.has(RUNS_TEST) && !record.has(ENDED);
+    let runs = |record: &&Record| record.has(RUNS_TEST) && !record.has(ENDED | WAITS);
     let is_wanted = |record: &&Record| test == 0 || record.test.load(Relaxed) == test;
     if channel::is_open() {
         records::all().filter(runs).filter(is_wanted).for_each(send_of);

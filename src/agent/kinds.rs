@@ -34,6 +34,9 @@ pub const LEAVING: u8 = 23;
 pub const CAPTURED: u8 = 24;
 pub const CAPTURE_LOST: u8 = 25;
 pub const TEST_RUNS: u8 = 26;
+/// The greatest of them.
+#[allow(dead_code, reason = "the agent only sends")]
+pub const LAST: u8 = TEST_RUNS;
 
 /// Why captured output cannot be read: the executable has no symbol table, the thread was printing,
 /// the standard library keeps it in another way, or the system does not let the agent read it.

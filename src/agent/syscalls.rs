@@ -231,7 +231,6 @@ fn stat(descriptor: c_int) -> Option<[u64; 24]> {
 
 /// Opens a file, with `write` for reading and writing.
 pub fn open(path: &CStr, write: bool) -> Option<c_int> {
-    const AT_FDCWD: usize = -100_isize as usize;
     open_with(path, if write { O_RDWR } else { O_CLOEXEC })
 }
 
