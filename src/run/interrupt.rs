@@ -90,6 +90,10 @@ impl Interrupts {
     /// From now on, interrupts also end this process and its children.
     pub fn set_build(&self, pid: Option<u32>) {
         self.build.store(pid.unwrap_or(0), Ordering::SeqCst);
+        // An interrupt that came before knew nothing of it.
+        if let Some(pid) = pid.filter(|_| self.is_interrupted()) {
+            crate::process::platform::terminate_tree(pid);
+        }
     }
 
     /// Whether tests run while others are still being built or listed.
