@@ -158,7 +158,7 @@ fn enter_tells_what_runs_now_as_often_as_it_is_pressed() {
         person.types("\n");
         await_that("an answer", || person.screen().matches(ASKED).count() == times);
     }
-    person.sees("slot 0 shop::stays (");
+    person.sees("slot 0 shop::stays");
     person.lets_it_go();
     person.sees("code 0");
     person.ends();
@@ -188,7 +188,7 @@ fn who_asks_again_is_shown_the_stacks_of_what_still_runs() {
     let mut person = Person::runs("\"$0\" partest -j1; echo \"code $?\"");
     person.awaits_the_test();
     person.types("t\n");
-    person.sees("slot 0 shop::stays (");
+    person.sees("slot 0 shop::stays");
     assert!(!person.screen().contains("thread `"));
     person.types("\n");
     person.sees("thread `stays` of shop::stays:");
@@ -260,7 +260,7 @@ fn q_finishes_what_runs_and_starts_no_more() {
     person.lets_it_go();
     person.sees("interrupted: 1 passed, 1 not run in ");
     person.sees("code 130");
-    assert!(person.ends().contains("PASSED shop::a_stays ("));
+    assert!(person.ends().contains("PASSED shop::a_stays"));
 }
 
 /// It would be stopped for it, or take what is meant for somebody else.
