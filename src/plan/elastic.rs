@@ -143,7 +143,7 @@ impl Plan {
         let state = &self.groups[at];
         let group = &state.group;
         let is_free = state.has_work()
-            && !(group.isolation == Isolation::Unit && state.running > 0)
+            && (group.isolation != Isolation::Unit || state.running == 0)
             && !self.held_locks.refuses(group)
             && !group.exclusive
             && group.slots <= 1 + self.free.len()
