@@ -2,24 +2,14 @@
 //! batch with the most work left, and back when another batch could start in it.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
+use super::batch_progress::Progress;
 use super::fixtures::Readiness;
 use super::group::{Batch, Group, Isolation};
 use super::schedule::Plan;
 use crate::config::fixtures::Scope;
 use crate::config::keys::{Recycle, Threads};
 use crate::model::test::TestId;
-
-/// How far a running batch has come, and how wide it may become.
-#[derive(Debug)]
-pub(super) struct Progress {
-    /// Tests that have not finished.
-    left: usize,
-    /// Their expected work.
-    work: Duration,
-    most_threads: usize,
-}
 
 /// A change of the number of tests of a batch that run at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! Plans which tests run together, and which batch may start now. Starts no process, and reads no
 //! file but the history.
 
+pub mod batch_progress;
 pub mod batch_size;
 pub mod candidate;
 pub mod cpu_load;

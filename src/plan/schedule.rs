@@ -10,9 +10,9 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::batch_progress::Progress;
 use super::candidate::Candidate;
 use super::cpu_load::ASSUMED;
-use super::elastic::Progress;
 use super::fixtures::{FixtureStates, FixtureStep, Readiness};
 use super::group::{Batch, Group, GroupTest, Instance, Slots};
 use super::group_state::GroupState;

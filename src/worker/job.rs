@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::cargo::environment;
 use crate::fixture::handover::Values;
 use crate::model::protocol::Protocol;
+use crate::model::test::TestId;
 use crate::plan::group::{Batch, Group};
 use crate::process::event::Role;
 use crate::process::platform::{self, Permits};
@@ -28,6 +29,15 @@ pub struct Job {
 }
 
 impl Job {
+    /// The longest timeout of these tests; none if one of them has no timeout.
+    pub(super) fn longest_timeout(&self, tests: &[TestId]) -> Option<Duration> {
+        let mut longest = Duration::ZERO;
+        for test in tests {
+            longest = longest.max(self.group.timeout(*test)?);
+        }
+        Some(longest)
+    }
+
     pub(super) fn role(&self) -> Role {
         Role::Worker { batch: self.batch.id }
     }

@@ -260,7 +260,7 @@ impl<'r> Worker<'r> {
     fn overdue(&self, now: Instant) -> Option<Overdue> {
         if self.running.is_empty() {
             let is_over = clock::after(self.idle_since, self.idle_limit()?) <= now;
-            let limit = longest_timeout(self.job, &self.tests)?;
+            let limit = self.job.longest_timeout(&self.tests)?;
             let stopped_by = self.process.stopped_by();
             return is_over
                 .then_some(Overdue { tests: Vec::new(), timeout: Timeout { limit, stopped_by } });
@@ -470,19 +470,10 @@ impl<'r> Worker<'r> {
     }
 }
 
-/// The longest timeout of these tests; none if one of them has no timeout.
-fn longest_timeout(job: &Job, tests: &[TestId]) -> Option<Duration> {
-    let mut longest = Duration::ZERO;
-    for test in tests {
-        longest = longest.max(job.group.timeout(*test)?);
-    }
-    Some(longest)
-}
-
 /// How long a process may run no test, before the first and after the last: as long as the longest
 /// timeout.
 fn idle_limit(job: &Job, tests: &[TestId]) -> Option<Duration> {
-    let longest = longest_timeout(job, tests)?;
+    let longest = job.longest_timeout(tests)?;
     let lingers = tests.iter().filter_map(|test| job.group.leak_rules(*test));
     let linger = lingers.map(|rules| rules.linger).max().unwrap_or_default();
     // The exit of the process waits for the linger.
