@@ -356,6 +356,9 @@ zzzz = 1
 start = ["true"]
 ready = { zzzz = 1 }
 stop = { zzzz = 1 }
+
+[package.metadata.partest.reports]
+zzzz = 1
 "#;
 
     /// What the program says it knows, for each of these places in their order.
@@ -373,7 +376,7 @@ stop = { zzzz = 1 }
         let known = known(&web);
         let page = Page::read("docs/keys.md");
         let names = |heading| page.table(heading).names();
-        let [top, node, leaks, retries, locks, fixture, ready, stop] = &known[..] else {
+        let [top, node, leaks, retries, locks, fixture, ready, stop, reports] = &known[..] else {
             panic!("{known:?}")
         };
         let (of_nodes, of_tops) =
@@ -388,6 +391,7 @@ stop = { zzzz = 1 }
             ("Keys of a fixture", fixture),
             ("ready", ready),
             ("stop", stop),
+            ("reports", reports),
         ];
         for (heading, known) in tables {
             assert_eq!(&names(heading), known, "{heading}");

@@ -11,6 +11,14 @@ use crate::report::text::Paint;
 
 /// The exit code (docs/json-and-exit-codes.md) for the most severe problem of the run.
 pub fn exit_code(settings: &Settings, summary: &Summary) -> Exit {
+    match worst(settings, summary) {
+        // The verdicts count for more.
+        Exit::Success if summary.lacks_report => Exit::Error,
+        exit => exit,
+    }
+}
+
+fn worst(settings: &Settings, summary: &Summary) -> Exit {
     if summary.interrupted {
         Exit::Interrupted
     } else if summary.internal_error {

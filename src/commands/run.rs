@@ -2,12 +2,14 @@
 
 use std::cell::Cell;
 use std::ops::Range;
+use std::path::{Path, PathBuf};
 
 use super::early_tests::OngoingBuild;
 use super::leftovers::Leftovers;
 use super::project::Project;
 use super::recorder::Recorder;
 use crate::cli::settings::{Settings, Verbosity};
+use crate::config::policy::Policy;
 use crate::discovery::filter::{self, Choice};
 use crate::error::Result;
 use crate::fixture::definition;
@@ -53,7 +55,10 @@ pub fn run(
     let Session { project, slots, .. } = session;
     let Project { settings, workspace, inventory, .. } = project;
     let root = session.project.workspace.root();
-    let mut reports = Reports::new(View { inventory, settings, root: &root });
+    let mut reports = Reports::new(
+        View { inventory, settings, root: &root },
+        junit_path(settings, session.project.policy, &root),
+    );
     let context = context(&session, interrupts)?;
     let tests = Cell::new(0);
     let warnings = std::mem::take(&mut session.warnings);
@@ -79,7 +84,15 @@ pub fn run(
     {
         reports.show(&Event::Warning(warning));
     }
+    summary.lacks_report = reports.lacks_file();
     reports.end().map(|()| summary)
+}
+
+/// Where to write the report as JUnit XML: a run that is started by a test leaves the file of the
+/// outer one alone.
+fn junit_path(settings: &Settings, policy: &Policy, root: &Path) -> Option<PathBuf> {
+    let declared = policy.junit().filter(|_| !settings.nested).map(|path| root.join(path));
+    settings.junit.clone().or(declared)
 }
 
 /// What the workers and the coordinator share.

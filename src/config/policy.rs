@@ -9,6 +9,7 @@ mod qualified;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -156,6 +157,13 @@ impl Policy {
         let configs = self.packages.iter().map(|package| &package.config);
         let mut found = [&self.workspace].into_iter().chain(configs);
         found.find_map(|d| d.run_timeout.as_ref()).map(|at| at.value)
+    }
+
+    /// Where to write a report as JUnit XML, relative to the workspace.
+    pub fn junit(&self) -> Option<&Path> {
+        let configs = self.packages.iter().map(|package| &package.config);
+        let mut found = [&self.workspace].into_iter().chain(configs);
+        found.find_map(|config| config.reports.junit.as_deref())
     }
 
     /// How many slots there may be for each core, for tests that wait.

@@ -1,6 +1,7 @@
 //! The tables `[workspace.metadata.partest]` and `[package.metadata.partest]` as written. `policy`
 //! gives them their meaning.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,7 +34,7 @@ const NODE_KEYS: &[&str] = &[
     "override",
 ];
 const TOP_KEYS: &[&str] =
-    &["modules", "fixtures", "list-timeout", "run-timeout", "overcommit", "early"];
+    &["modules", "fixtures", "list-timeout", "run-timeout", "overcommit", "early", "reports"];
 
 /// One `partest` table.
 #[derive(Debug, Default)]
@@ -49,6 +50,13 @@ pub struct Config {
     pub overcommit: Option<At<usize>>,
     /// Whether tests may start while cargo builds others.
     pub early: Option<At<bool>>,
+    pub reports: Reports,
+}
+
+/// Files that every run writes, relative to the workspace.
+#[derive(Debug, Default)]
+pub struct Reports {
+    pub junit: Option<PathBuf>,
 }
 
 /// Which of the two tables a manifest is read for.
@@ -128,6 +136,7 @@ impl Reader<'_> {
                 "run-timeout" => config.run_timeout = self.timeout(value),
                 "overcommit" => config.overcommit = self.count(value, "overcommit", 1),
                 "early" => config.early = self.boolean(value, "early"),
+                "reports" => config.reports = self.reports(value),
                 "list-timeout" => config.list_timeout = self.duration(value, "list-timeout"),
                 path if !is_key(path) && is_node(path, value) => {
                     let title = format!("unknown key `{path}`");
@@ -143,6 +152,24 @@ impl Reader<'_> {
         }
         self.check_node(&config.keys);
         config
+    }
+
+    fn reports(&mut self, value: &Value<'_>) -> Reports {
+        let mut reports = Reports::default();
+        let Some(table) = value.get_ref().as_table() else {
+            self.wants(value, "reports", "a table such as { junit = \"target/junit.xml\" }");
+            return reports;
+        };
+        for (key, value) in table {
+            match key.get_ref().as_ref() {
+                "junit" => match value.get_ref().as_str().filter(|path| !path.is_empty()) {
+                    Some(path) => reports.junit = Some(path.into()),
+                    None => self.wants(value, "junit", "the path of a file"),
+                },
+                word => self.unknown(key.span(), "key of reports", word, &["junit"]),
+            }
+        }
+        reports
     }
 
     fn modules(&mut self, value: &Value<'_>) -> Vec<(At<String>, Keys)> {

@@ -31,6 +31,8 @@ pub struct Summary {
     pub interrupted: bool,
     /// It exceeded `run-timeout`.
     pub timed_out: bool,
+    /// A report could not be written to its file.
+    pub lacks_report: bool,
     /// A thread of the runner panicked.
     pub internal_error: bool,
 }

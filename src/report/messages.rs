@@ -155,6 +155,11 @@ pub fn output_lost(lost: &LostOutput) -> String {
     format!("output lost: {lost}")
 }
 
+/// A report that was asked for as a file, and is not there.
+pub fn report_not_written(path: &Path, error: &std::io::Error) -> String {
+    format!("cannot write the report `{}`: {error}", path.display())
+}
+
 /// Above the output of a worker that one of its tests has printed.
 pub fn worker_output(worker: u64, ids: &[String]) -> String {
     const NAMED: usize = 5;

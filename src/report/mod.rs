@@ -2,6 +2,7 @@
 
 pub mod human;
 pub mod json;
+mod junit;
 pub mod live;
 pub mod messages;
 pub mod plan;

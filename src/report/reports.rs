@@ -1,13 +1,15 @@
 //! The reports of a run: progress on stderr, and the result on stdout.
 
 use std::io::{self, IsTerminal};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::human::report::Human;
 use super::json::Json;
+use super::junit::Junit;
 use super::messages;
 use super::progress::Progress;
-use super::text::{print, unless_closed};
+use super::text::{Paint, print, unless_closed};
 use super::view::View;
 use crate::cli::output_args::MessageFormat;
 use crate::error::Result;
@@ -20,6 +22,9 @@ pub struct Reports<'r> {
     view: View<'r>,
     progress: Progress,
     result: Sink<'r>,
+    junit: Option<Junit<'r>>,
+    /// Whether a file could not be written.
+    lacks_file: bool,
     /// Set once the result can no longer be written.
     failure: Option<io::Error>,
 }
@@ -31,13 +36,15 @@ enum Sink<'r> {
 }
 
 impl<'r> Reports<'r> {
-    pub fn new(view: View<'r>) -> Reports<'r> {
+    /// With a report as JUnit XML at this path, if there is one.
+    pub fn new(view: View<'r>, junit: Option<PathBuf>) -> Reports<'r> {
         let result = match view.settings.format {
             MessageFormat::Human => Sink::Human(Human::new(view)),
             MessageFormat::Json => Sink::Json(Json::new(view)),
         };
         let progress = Progress::new(view.settings);
-        Reports { view, progress, result, failure: None }
+        let junit = junit.map(|path| Junit::new(view, path));
+        Reports { view, progress, result, junit, lacks_file: false, failure: None }
     }
 
     /// How often a report needs `Event::Tick`.
@@ -67,7 +74,20 @@ impl<'r> Reports<'r> {
         if let Err(error) = shown {
             self.failure.get_or_insert(error);
         }
+        if let Some(junit) = &mut self.junit
+            && let Err(error) = junit.show(event)
+        {
+            self.lacks_file = true;
+            let error = messages::report_not_written(junit.path(), &error);
+            let word = Paint(self.view.settings.color.stderr).bad("error");
+            write_line_over_progress(&format!("{word}: {error}"));
+        }
         self.failure.is_none()
+    }
+
+    /// Whether a report that was asked for as a file could not be written.
+    pub fn lacks_file(&self) -> bool {
+        self.lacks_file
     }
 
     /// Returns the error that kept the result from being written; a closed pipe is none.

@@ -1,0 +1,248 @@
+//! The report as JUnit XML, which CI systems show: a suite for each binary, a case for each test.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use quick_junit::{
+    FlakyOrRerun, NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestRerun, TestSuite,
+};
+
+use super::view::View;
+use crate::cargo::binary::Binary;
+use crate::model::event::{Event, LeakedBy};
+use crate::model::leak::Leak;
+use crate::model::outcome::{Flakiness, Outcome};
+use crate::model::reason::Reason;
+use crate::model::summary::Summary;
+use crate::model::test::TestId;
+use crate::model::verdict::{Attempt, Verdict};
+
+pub struct Junit<'r> {
+    view: View<'r>,
+    path: PathBuf,
+    cases: Vec<(TestId, TestCase)>,
+    /// Leaks that were found after the verdict on their test.
+    late_leaks: BTreeMap<TestId, Vec<Leak>>,
+    /// Leaks of which only the unit is known, or nothing.
+    stray_leaks: Vec<(String, Vec<Leak>)>,
+    /// By listing: the output of workers that may be any of their tests'.
+    worker_output: BTreeMap<usize, Vec<u8>>,
+}
+
+impl<'r> Junit<'r> {
+    pub fn new(view: View<'r>, path: PathBuf) -> Junit<'r> {
+        Junit {
+            view,
+            path,
+            cases: Vec::new(),
+            late_leaks: BTreeMap::new(),
+            stray_leaks: Vec::new(),
+            worker_output: BTreeMap::new(),
+        }
+    }
+
+    /// Where it is written.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Takes an event. The end of the run writes the file, whole or not at all.
+    pub fn show(&mut self, event: &Event) -> io::Result<()> {
+        match event {
+            Event::TestFinished { test, verdict } => self.cases.push((*test, case(verdict))),
+            Event::LeftBehind { by: LeakedBy::Test(test), leaks } => {
+                self.late_leaks.entry(*test).or_default().extend(leaks.iter().cloned());
+            }
+            Event::LeftBehind { by: LeakedBy::Unit(node), leaks } => {
+                self.stray_leaks.push((node.clone(), leaks.clone()));
+            }
+            Event::LeftBehind { by: LeakedBy::Run, leaks } => {
+                self.stray_leaks.push(("run".to_owned(), leaks.clone()));
+            }
+            Event::WorkerOutput { tests, output, .. } => {
+                let listing = tests.first().map(|test| test.listing);
+                if let Some(listing) = listing {
+                    self.worker_output.entry(listing).or_default().extend_from_slice(output);
+                }
+            }
+            Event::RunFinished(summary) => {
+                let report = self.report(summary);
+                return write(&self.path, &report);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn report(&mut self, summary: &Summary) -> Report {
+        let mut report = Report::new("cargo-partest");
+        report.set_time(summary.took);
+        let mut cases = std::mem::take(&mut self.cases);
+        cases.sort_by(|(a, _), (b, _)| self.view.compare(*a, *b));
+        let mut suites: Vec<(usize, Vec<TestCase>)> = Vec::new();
+        for (test, mut case) in cases {
+            let listing = &self.view.inventory.listings[test.listing];
+            case.name = listing.tests[test.test].name.as_str().into();
+            add_leaks(&mut case, &self.late_leaks.remove(&test).unwrap_or_default());
+            match suites.last_mut() {
+                Some((last, cases)) if *last == test.listing => cases.push(case),
+                _ => suites.push((test.listing, vec![case])),
+            }
+        }
+        let names = self.names();
+        for (listing, cases) in suites {
+            let binary = &self.view.inventory.listings[listing].binary;
+            let mut suite = suite(binary, &names[listing], cases);
+            if let Some(output) = self.worker_output.remove(&listing) {
+                suite.set_system_out(clean(&output));
+            }
+            report.add_test_suite(suite);
+        }
+        for (name, leaks) in std::mem::take(&mut self.stray_leaks) {
+            let mut suite = TestSuite::new(name);
+            suite.set_system_err(leaks.iter().map(leak_text).collect::<String>());
+            suite.add_properties(leaks.iter().map(leak_property));
+            report.add_test_suite(suite);
+        }
+        report
+    }
+
+    /// The name of each binary as in the ids of its tests, with the kind of its target where
+    /// another one has that name too.
+    fn names(&self) -> Vec<String> {
+        let listings = &self.view.inventory.listings;
+        let prefixes = || listings.iter().map(|listing| &listing.binary.prefix);
+        let name =
+            |binary: &Binary| match prefixes().filter(|prefix| **prefix == binary.prefix).count() {
+                1 => binary.prefix.clone(),
+                _ => format!("{} ({})", binary.prefix, binary.kind),
+            };
+        listings.iter().map(|listing| name(&listing.binary)).collect()
+    }
+}
+
+fn suite(binary: &Binary, name: &str, cases: Vec<TestCase>) -> TestSuite {
+    let mut suite = TestSuite::new(name);
+    suite.set_time(cases.iter().filter_map(|case| case.time).sum());
+    suite.add_property(("package", binary.package_name.as_str()));
+    suite.add_property(("kind", binary.kind));
+    suite.add_property(("target", binary.target.as_str()));
+    for mut case in cases {
+        case.set_classname(name);
+        suite.add_test_case(case);
+    }
+    suite
+}
+
+/// A case that has no name yet.
+fn case(verdict: &Verdict) -> TestCase {
+    let mut status = match kind(verdict.outcome) {
+        Some(kind) => TestCaseStatus::non_success(kind),
+        None if verdict.outcome == Outcome::Ignored => TestCaseStatus::skipped(),
+        None => TestCaseStatus::success(),
+    };
+    if verdict.outcome != Outcome::Ignored {
+        status.set_type(verdict.outcome.as_str());
+    }
+    if let Some(reason) = &verdict.reason {
+        status.set_message(clean(reason.to_string().as_bytes()));
+    }
+    if verdict.flakiness() == Some(Flakiness::Flaky) {
+        status.set_rerun_kind(FlakyOrRerun::Flaky);
+    }
+    status.add_reruns(verdict.failed_before.iter().map(rerun));
+    let mut case = TestCase::new("", status);
+    case.set_time(verdict.took.unwrap_or_default());
+    if !verdict.output.printed().is_empty() {
+        case.set_system_out(clean(verdict.output.printed()));
+    }
+    let lost = verdict.output_lost.as_ref().map(super::messages::output_lost);
+    let notes = clean(verdict.output.notes());
+    let notes = [notes, lost.map(|lost| lost + "\n").unwrap_or_default()].concat();
+    if !notes.is_empty() {
+        case.set_system_err(notes);
+    }
+    add_leaks(&mut case, &verdict.leaks);
+    case
+}
+
+/// What a test that did not pass is called in JUnit: a failure is found by the test itself.
+fn kind(outcome: Outcome) -> Option<NonSuccessKind> {
+    match outcome {
+        Outcome::Passed | Outcome::Ignored => None,
+        Outcome::Failed => Some(NonSuccessKind::Failure),
+        Outcome::TimedOut
+        | Outcome::Aborted
+        | Outcome::Interrupted
+        | Outcome::Blocked
+        | Outcome::Missing => Some(NonSuccessKind::Error),
+    }
+}
+
+fn rerun(attempt: &Attempt) -> TestRerun {
+    let kind = kind(attempt.outcome).unwrap_or(NonSuccessKind::Failure);
+    let mut rerun = TestRerun::new(kind);
+    rerun.set_type(attempt.outcome.as_str());
+    rerun.set_time(attempt.took.unwrap_or_default());
+    // Readers expect a message.
+    let reason = attempt.reason.as_ref().map(Reason::to_string);
+    let reason = reason.unwrap_or_else(|| attempt.outcome.as_str().to_owned());
+    rerun.set_message(clean(reason.as_bytes()));
+    rerun.set_system_out(clean(&attempt.output));
+    rerun
+}
+
+fn add_leaks(case: &mut TestCase, leaks: &[Leak]) {
+    if leaks.is_empty() {
+        return;
+    }
+    case.add_properties(leaks.iter().map(leak_property));
+    let before = case.system_err.take().map(String::from).unwrap_or_default();
+    let texts: String = leaks.iter().map(leak_text).collect();
+    case.set_system_err(before + &texts);
+}
+
+fn leak_property(leak: &Leak) -> Property {
+    Property::new(format!("leak.{}", leak.kind.as_str()), clean(leak.what.as_bytes()))
+}
+
+fn leak_text(leak: &Leak) -> String {
+    let Leak { what, detail, .. } = leak;
+    let place = leak.place.as_ref().map(|place| format!(" ({place})")).unwrap_or_default();
+    let (action, kind) = (leak.action.as_str(), leak.kind.as_str());
+    clean(format!("leak ({action}): {kind} `{what}`{place}: {detail}\n").as_bytes())
+}
+
+/// Text that XML may contain: quick-junit leaves out escape sequences and control characters, and
+/// lets these two pass.
+fn clean(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).replace(['\u{fffe}', '\u{ffff}'], "")
+}
+
+/// Writes the file as a whole, by renaming a temporary one. What is no regular file, such as a
+/// pipe, is written to.
+fn write(path: &Path, report: &Report) -> io::Result<()> {
+    if std::fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+        let file = std::fs::OpenOptions::new().write(true).open(path)?;
+        return serialize(report, file);
+    }
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::create_dir_all(dir)?;
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        // As any other file: what reads it may be another user. The umask applies.
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    let mut file = builder.tempfile_in(dir)?;
+    serialize(report, file.as_file_mut())?;
+    file.persist(path).map(drop).map_err(|error| error.error)
+}
+
+fn serialize(report: &Report, file: impl Write) -> io::Result<()> {
+    let mut buffered = BufWriter::new(file);
+    report.serialize(&mut buffered).map_err(io::Error::other)?;
+    buffered.flush()
+}

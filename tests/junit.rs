@@ -1,0 +1,183 @@
+//! The report as JUnit XML: what each outcome comes out as, and that the file is whole or not there.
+
+#![cfg(all(feature = "command", target_os = "linux"))]
+
+mod fixture;
+
+use fixture::{Package, Ran};
+use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
+
+/// A file that must be valid XML, and whose counts must be those of its cases.
+#[track_caller]
+fn read(package: &Package, path: &str, ran: &Ran) -> Report {
+    let text = std::fs::read_to_string(package.path(path));
+    let text = text.unwrap_or_else(|error| panic!("{path}: {error}; {ran}"));
+    Report::deserialize_from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+#[track_caller]
+fn suite<'r>(report: &'r Report, name: &str) -> &'r TestSuite {
+    let found = report.test_suites.iter().find(|suite| suite.name == *name);
+    found.unwrap_or_else(|| panic!("no {name} in {report:#?}"))
+}
+
+#[track_caller]
+fn case<'r>(report: &'r Report, suite: &str, name: &str) -> &'r TestCase {
+    let found = self::suite(report, suite).test_cases.iter().find(|case| case.name == *name);
+    found.unwrap_or_else(|| panic!("no {name} in {report:#?}"))
+}
+
+/// `failure failed`, `error timed-out`, `skipped`, `passed`
+fn word(case: &TestCase) -> String {
+    match &case.status {
+        TestCaseStatus::Success { .. } => "passed".to_owned(),
+        TestCaseStatus::Skipped { .. } => "skipped".to_owned(),
+        TestCaseStatus::NonSuccess { kind, ty, .. } => {
+            let kind = if *kind == NonSuccessKind::Failure { "failure" } else { "error" };
+            format!("{kind} {}", ty.as_deref().unwrap_or_default())
+        }
+    }
+}
+
+const OUTCOMES: &str = r#"
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    #[test] fn aborts() { std::process::abort(); }
+    #[test] fn fails() {
+        println!("before \u{1b}[31mred\u{1b}[0m \u{0} \u{1} \u{fffe} <&> ]]>");
+        std::io::stdout().write_all(b"\xff\xfe bytes\n").unwrap();
+        panic!("a <reason> & \"more\"");
+    }
+    #[test] fn hangs() { std::thread::park(); std::thread::sleep(std::time::Duration::MAX); }
+    #[test] #[ignore] fn ignored() {}
+    #[test] fn leaks() {
+        std::thread::Builder::new().name("stray".into())
+            .spawn(|| std::thread::sleep(std::time::Duration::MAX)).unwrap();
+    }
+    #[test] fn needs_a_fixture() {}
+    #[test] fn passes() {}
+    #[test] fn flickers() {
+        let log = std::path::PathBuf::from(std::env::var_os("FIXTURE_LOG").unwrap()).join("f");
+        assert!(std::fs::write(&log, std::fs::read(&log).map_or(vec![1], |_| vec![])).is_ok());
+        assert!(std::fs::read(&log).unwrap().is_empty(), "not yet");
+    }
+}
+"#;
+
+const KEYS: &str = r#"
+[package.metadata.partest]
+policy = "split"
+isolate = true
+[package.metadata.partest.modules]
+"shop::tests::hangs" = { timeout = "200ms" }
+"shop::tests::flickers" = { retries = 2 }
+"shop::tests::fails" = { retries = 1 }
+"shop::tests::needs_a_fixture" = { policy = "shared", fixture = "none" }
+[package.metadata.partest.fixtures.none]
+start = ["false"]
+"#;
+
+#[test]
+fn each_outcome_has_its_element() {
+    let package = Package::shop(KEYS, OUTCOMES);
+    let ran = package.partest().args("--junit new/j.xml").run().exits(100);
+    let report = read(&package, "new/j.xml", &ran);
+    let shop = suite(&report, "shop");
+    let words: Vec<String> = shop
+        .test_cases
+        .iter()
+        .map(|case| format!("{} {}", case.name.as_str(), word(case)))
+        .collect();
+    let expected = [
+        "tests::aborts error aborted",
+        "tests::fails failure failed",
+        "tests::flickers passed",
+        "tests::hangs error timed-out",
+        "tests::ignored skipped",
+        "tests::leaks passed",
+        "tests::needs_a_fixture error blocked",
+        "tests::passes passed",
+    ];
+    assert_eq!(words, expected, "{ran}");
+    assert!(shop.test_cases.iter().all(|case| case.classname.as_deref() == Some("shop")));
+    assert_eq!((report.tests, report.failures, report.errors, report.skipped), (8, 1, 3, 1));
+
+    let fails = case(&report, "shop", "tests::fails");
+    let out = fails.system_out.as_deref().unwrap();
+    let cleaned = "before red    <&> ]]>\n\u{fffd}\u{fffd} bytes\n";
+    assert!(out.starts_with(cleaned), "{out:?}");
+    let TestCaseStatus::NonSuccess { message, reruns, .. } = &fails.status else { panic!() };
+    assert!(message.is_some(), "{fails:?}");
+    assert_eq!(reruns.runs.len(), 1, "{fails:?}");
+    let flickers = &case(&report, "shop", "tests::flickers").status;
+    let TestCaseStatus::Success { flaky_runs } = flickers else { panic!("{flickers:?}") };
+    assert_eq!(flaky_runs.len(), 1);
+    assert!(flaky_runs[0].system_out.as_deref().unwrap().contains("not yet"));
+
+    let leaks = case(&report, "shop", "tests::leaks");
+    let thread = leaks.properties.iter().find(|property| property.name == *"leak.thread");
+    assert_eq!(thread.unwrap().value, *"stray", "{leaks:?}");
+    assert!(leaks.system_err.as_deref().unwrap().contains("`stray`"), "{leaks:?}");
+}
+
+#[test]
+fn two_targets_of_one_name_stay_apart() {
+    let package = Package::shop("", "#[test] fn one() {}\n");
+    package.write("src/main.rs", "#[test] fn one() {}\nfn main() {}\n");
+    let ran = package.partest().args("--junit j.xml").run().exits(0);
+    let report = read(&package, "j.xml", &ran);
+    let names: Vec<&str> = report.test_suites.iter().map(|suite| suite.name.as_str()).collect();
+    assert_eq!(names, ["shop (lib)", "shop (bin)"], "{ran}");
+    case(&report, "shop (bin)", "one");
+}
+
+#[test]
+fn the_key_is_relative_to_the_workspace_and_a_run_of_nothing_writes_it_too() {
+    let keys = "[package.metadata.partest.reports]\njunit = \"out/j.xml\"\n";
+    let package = Package::shop(keys, "#[test] fn one() {}\n");
+    let ran = package.partest().within("src").run().exits(0);
+    assert_eq!(read(&package, "out/j.xml", &ran).tests, 1);
+    let ran = package.partest().args("nothing_like_it").run().exits(4);
+    assert_eq!(read(&package, "out/j.xml", &ran).tests, 0);
+    let ran = package.partest().within("src").args("--junit own.xml").run().exits(0);
+    assert_eq!(read(&package, "src/own.xml", &ran).tests, 1);
+    assert_eq!(read(&package, "out/j.xml", &ran).tests, 0, "the flag replaces the key");
+    let left = std::fs::read_dir(package.path("out")).unwrap().count();
+    assert_eq!(left, 1, "no temporary file is left");
+}
+
+#[test]
+fn what_cannot_be_written_costs_no_verdict() {
+    let library = "#[test] fn fine() {}\n#[test] fn bad() { panic!() }\n";
+    let package = Package::shop("", library);
+    // A directory cannot stand where a file is.
+    for (filter, code) in [("fine", 1), ("bad", 100)] {
+        let call = package.partest().json().args("--junit Cargo.toml/j.xml").args(filter);
+        let ran = call.run().exits(code);
+        assert!(ran.stderr.contains("cannot write the report `Cargo.toml/j.xml`: "), "{ran}");
+        assert_eq!(ran.tests().len(), 1, "{ran}");
+        ran.finished();
+    }
+}
+
+#[test]
+fn an_interrupted_run_is_reported() {
+    let library = r#"
+        #[test] fn a_passes() {}
+        #[test] fn b_hangs() {
+            let log = std::path::PathBuf::from(std::env::var_os("FIXTURE_LOG").unwrap());
+            std::fs::write(log.join("hangs"), "now\n").unwrap();
+            loop { std::thread::park(); }
+        }
+    "#;
+    let keys = "[package.metadata.partest]\npolicy = \"unit\"\nthreads = 1\n";
+    let package = Package::shop(keys, library);
+    let running = package.partest().args("-j1 --junit j.xml").start();
+    running.await_log("hangs");
+    running.send(rustix::process::Signal::INT);
+    let ran = running.wait().exits(130);
+    let report = read(&package, "j.xml", &ran);
+    assert_eq!(word(case(&report, "shop", "a_passes")), "passed");
+    assert_eq!(word(case(&report, "shop", "b_hangs")), "error interrupted");
+}
