@@ -5,7 +5,7 @@
 mod fixture;
 
 use fixture::{Package, Ran};
-use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
+use quick_junit::{FlakyOrRerun, NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 /// A file that must be valid XML, and whose counts must be those of its cases.
 #[track_caller]
@@ -119,6 +119,27 @@ fn each_outcome_has_its_element() {
     let thread = leaks.properties.iter().find(|property| property.name == *"leak.thread");
     assert_eq!(thread.unwrap().value, *"stray", "{leaks:?}");
     assert!(leaks.system_err.as_deref().unwrap().contains("`stray`"), "{leaks:?}");
+}
+
+#[test]
+fn a_test_that_passed_too_late_is_a_failure_with_flaky_attempts() {
+    let keys = "[package.metadata.partest]\nretries = { count = 1, flaky = \"fail\" }\n\
+                modules = { \"shop::tests\" = { policy = \"unit\", threads = 1 } }\n";
+    let library = r#"
+        #[cfg(test)]
+        mod tests {
+            static DIRTY: std::sync::OnceLock<()> = std::sync::OnceLock::new();
+            #[test] fn a_first() { DIRTY.set(()).unwrap(); }
+            #[test] fn b_alone() { assert!(DIRTY.get().is_none(), "somebody was here"); }
+        }
+    "#;
+    let package = Package::shop(keys, library);
+    let ran = package.partest().args("--junit j.xml").run().exits(100);
+    let report = read(&package, "j.xml", &ran);
+    let alone = case(&report, "shop", "tests::b_alone");
+    assert_eq!(word(alone), "failure failed", "{ran}");
+    let TestCaseStatus::NonSuccess { reruns, .. } = &alone.status else { panic!() };
+    assert_eq!((reruns.kind, reruns.runs.len()), (FlakyOrRerun::Flaky, 1), "{alone:?}");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use super::view::View;
 use crate::cargo::binary::Binary;
 use crate::model::event::{Event, LeakedBy};
 use crate::model::leak::Leak;
-use crate::model::outcome::{Flakiness, Outcome};
+use crate::model::outcome::Outcome;
 use crate::model::reason::Reason;
 use crate::model::summary::Summary;
 use crate::model::test::TestId;
@@ -148,7 +148,7 @@ fn case(verdict: &Verdict) -> TestCase {
     if let Some(reason) = &verdict.reason {
         status.set_message(clean(reason.to_string().as_bytes()));
     }
-    if verdict.flakiness() == Some(Flakiness::Flaky) {
+    if verdict.flakiness().is_some() {
         status.set_rerun_kind(FlakyOrRerun::Flaky);
     }
     status.add_reruns(verdict.failed_before.iter().map(rerun));
