@@ -205,7 +205,7 @@ mod surroundings {
                     fixture::PROGRAM
                 );
                 let ran = package.partest().shell(&line).run();
-                match ran.stdout.is_empty() {
+                match ran.has_not_begun() {
                     true => assert!(ran.stderr.contains("error: "), "{limit} {ran}"),
                     false => {
                         assert!(!ran.ids("passed").contains(&"shop::closes".to_owned()), "{ran}");
