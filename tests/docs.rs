@@ -543,6 +543,7 @@ mod json {
         let mut fields = Fields::new();
         for words in [
             "--features broken --timeout 1s --retries 1",
+            "--features broken --timeout 1s --retries 1 --no-agent",
             "--lib --no-agent jobs::",
             "plan --test api",
             "list --test api",
