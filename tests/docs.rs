@@ -560,7 +560,14 @@ mod json {
         let tests = "#[test] fn a() { std::env::set_current_dir(\"/\").unwrap() }\n\
             #[test] fn b() { assert!(std::path::Path::new(\"Cargo.toml\").exists()) }\n";
         let ran = Package::shop("", tests).partest().args("-j0").json().run().exits(100);
-        for event in ran.events().into_iter().chain(ends_without_a_build(web)) {
+        // What a child prints in a process of several tests is nobody's alone.
+        let unit = "[package.metadata.partest.modules]\nshop = { policy = \"unit\" }\n";
+        let prints = "#[test] fn a() {\n\
+            std::process::Command::new(\"echo\").arg(\"out\").status().unwrap();\n    panic!()\n}\n\
+            #[test] fn b() {}\n";
+        let prints = Package::shop(unit, prints).partest().json().run().exits(100);
+        let others = prints.events().into_iter().chain(ends_without_a_build(web));
+        for event in ran.events().into_iter().chain(others) {
             note(&mut fields, event["event"].as_str().unwrap(), &event);
         }
         fields

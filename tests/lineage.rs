@@ -117,7 +117,7 @@ fn two_policies_are_refused() {
     let ran = partest("two_policies").run().exits(2);
     assert_eq!(ran.stdout, "", "{ran}");
     assert!(ran.stderr.contains("Cargo.toml:9:36"), "{ran}");
-    assert!(ran.stderr.contains("`split` and `shared` exclude each other"), "{ran}");
+    assert!(ran.stderr.contains("`policy` must be one policy, not a list"), "{ran}");
     assert!(!ran.stderr.contains("Running"), "{ran}");
 }
 
