@@ -236,6 +236,14 @@ set RUST_BACKTRACE=1 to see backtraces
     }
 
     #[test]
+    fn a_panic_that_was_expected_is_only_output() {
+        let call = partest("fails").args("should_panic_and_does --success-output final");
+        let ran = call.run().exits(0);
+        assert!(ran.stdout.contains("  | thread 'tests::should_panic_and_does' "), "{ran}");
+        assert!(!ran.stdout.contains("  panicked at"), "{ran}");
+    }
+
+    #[test]
     fn each_status_level_prints_what_it_names() {
         let table = [("none", 0), ("fail", 5), ("leak", 5), ("pass", 8), ("all", 8)];
         for (level, lines) in table {

@@ -43,7 +43,7 @@ pub fn show(page: &mut Page, view: &View<'_>, test: TestId, verdict: &Verdict) {
     page.line(&format!("{word} {id}{took}"));
     // The word says it.
     let reason = verdict.reason.as_ref().filter(|reason| **reason != Reason::Interrupted);
-    explain(page, view, test, reason, &verdict.output);
+    explain(page, view, test, (verdict.outcome, reason), &verdict.output);
     show_lost(page, verdict.output_lost.as_ref());
     if !verdict.outcome.is_success() {
         rerun(page, view, test);
@@ -71,7 +71,7 @@ pub fn show_flaky(
     let id = view.painted_id(test, page.paint);
     page.line(&format!("{word} {id}: {}", messages::flakiness(flakiness, verdict)));
     if let Some(first) = verdict.failed_before.first() {
-        explain(page, view, test, first.reason.as_ref(), &first.output);
+        explain(page, view, test, (first.outcome, first.reason.as_ref()), &first.output);
         show_lost(page, first.output_lost.as_ref());
     }
     rerun(page, view, test);
@@ -87,7 +87,7 @@ fn explain(
     page: &mut Page,
     view: &View<'_>,
     test: TestId,
-    reason: Option<&Reason>,
+    (outcome, reason): (Outcome, Option<&Reason>),
     output: &Output,
 ) {
     let name = &view.inventory.listings[test.listing].tests[test.test].name;
@@ -95,9 +95,15 @@ fn explain(
         true => printable_in_color(output.printed()),
         false => printable(output.printed()),
     };
-    let parts = FailureOutput::of(&printed, name);
+    let parts = match outcome {
+        Outcome::Failed => FailureOutput::of(&printed, name, reason.and_then(place_of_panic)),
+        Outcome::Aborted => FailureOutput::of(&printed, name, None),
+        // What it has caught is only part of its output.
+        _ => FailureOutput::whole(&printed),
+    };
     let reason = reason.filter(|reason| !is_told_by(reason, &parts)).map(messages::reason);
     let reason = printable(reason.unwrap_or_default().as_bytes());
+    let notes = printable(output.notes());
     show_reason(page, &reason);
     if let Some(panic) = &parts.panic {
         show_panic(page, panic, &parts, name);
@@ -105,30 +111,12 @@ fn explain(
     if let Some(returned) = parts.returned {
         show_returned(page, view, returned);
     }
-    let notes = printable(output.notes());
-    let place = parts.panic.as_ref().map(|panic| panic.place);
-    let place = place.or(reason.rsplit_once(" at ").map(|(_, place)| place));
-    let excerpt = |place| excerpt(view, test, place);
-    match place.and_then(Place::parse) {
-        Some(place) => excerpt(place).iter().for_each(|excerpt| source::show(page, excerpt)),
-        // Where it hangs, or where it died.
-        None => {
-            if let Some(excerpt) = stacks::places(&notes, &view.id(test)).find_map(excerpt) {
-                page.line(&format!("  at {}", page.paint.place(&excerpt.line())));
-                source::show(page, &excerpt);
-            }
-        }
-    }
+    show_place(page, view, test, &parts, (&reason, &notes));
     if let Some(panic) = &parts.panic {
         show_frames(page, view, panic);
     }
     if let Some(cause) = &parts.cause {
-        let place = page.paint.place(cause.place);
-        page.line(&format!("  caused by a panic at {place} in thread `{}`", cause.thread));
-        page.all_behind(INDENT, cause.message.lines());
-        let excerpt = Place::parse(cause.place).and_then(excerpt);
-        excerpt.iter().for_each(|excerpt| source::show(page, excerpt));
-        show_frames(page, view, cause);
+        show_cause(page, view, test, cause);
     }
     // What is not captured has been printed already.
     if !view.settings.nocapture {
@@ -140,6 +128,34 @@ fn explain(
     page.all_behind(INDENT, parts.notes.iter().copied().chain(lines(&notes)).filter(is_new));
 }
 
+/// The lines of the source where it panicked, or else where it hangs or died.
+fn show_place(
+    page: &mut Page,
+    view: &View<'_>,
+    test: TestId,
+    parts: &FailureOutput<'_>,
+    (reason, notes): (&str, &str),
+) {
+    let excerpt = |place| excerpt(view, test, place);
+    let place = parts.panic.as_ref().map(|panic| panic.place);
+    let place = place.or(reason.rsplit_once(" at ").map(|(_, place)| place));
+    if let Some(place) = place.and_then(Place::parse) {
+        excerpt(place).iter().for_each(|excerpt| source::show(page, excerpt));
+    } else if let Some(excerpt) = stacks::places(notes, &view.id(test)).find_map(excerpt) {
+        page.line(&format!("  at {}", page.paint.place(&excerpt.line())));
+        source::show(page, &excerpt);
+    }
+}
+
+fn show_cause(page: &mut Page, view: &View<'_>, test: TestId, cause: &PanicMessage<'_>) {
+    let place = page.paint.place(cause.place);
+    page.line(&format!("  caused by a panic at {place} in thread `{}`", cause.thread));
+    page.all_behind(INDENT, cause.message.lines());
+    let excerpt = Place::parse(cause.place).and_then(|place| excerpt(view, test, place));
+    excerpt.iter().for_each(|excerpt| source::show(page, excerpt));
+    show_frames(page, view, cause);
+}
+
 fn excerpt<'p>(view: &View<'_>, test: TestId, place: Place<'p>) -> Option<Excerpt<'p>> {
     let executable = &view.inventory.listings[test.listing].binary.executable;
     let built = executable.metadata().and_then(|metadata| metadata.modified());
@@ -149,6 +165,11 @@ fn excerpt<'p>(view: &View<'_>, test: TestId, place: Place<'p>) -> Option<Excerp
 fn show_frames(page: &mut Page, view: &View<'_>, panic: &PanicMessage<'_>) {
     let is_verbose = view.settings.verbosity == Verbosity::Verbose;
     backtrace::show(page, panic.backtrace, is_verbose);
+}
+
+fn place_of_panic(reason: &Reason) -> Option<&str> {
+    let Reason::Reported(reason) = reason else { return None };
+    reason.strip_prefix("panicked at ")
 }
 
 /// Whether a reason says what the output says as well.

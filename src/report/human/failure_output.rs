@@ -28,10 +28,16 @@ const LIBTESTS_NOTES: [&str; 2] =
     ["note: test did not panic", "note: panic did not contain expected string"];
 
 impl<'o> FailureOutput<'o> {
-    /// Takes apart what the test of this name has printed.
-    pub fn of(output: &'o str, test: &str) -> FailureOutput<'o> {
+    /// All of it is what the test has printed.
+    pub fn whole(output: &'o str) -> FailureOutput<'o> {
+        FailureOutput { printed: lines(output).collect(), ..FailureOutput::default() }
+    }
+
+    /// Takes apart what the test of this name has printed, with the place of its panic, if it is
+    /// known.
+    pub fn of(output: &'o str, test: &str, place: Option<&str>) -> FailureOutput<'o> {
         let (output, notes) = split_before(output, is_libtests_note);
-        let panic = panic_message::find(output, test);
+        let panic = panic_message::find(output, test, place);
         let rest = panic.as_ref().map_or(output, |panic| panic.after);
         // An error that was returned came after every panic that the test had caught.
         if let (rest, Some(returned)) = split_returned(rest) {
@@ -101,7 +107,7 @@ mod tests {
     #[test]
     fn a_panics_message_is_not_among_what_was_printed() {
         let output = "one\n\nthread 't' panicked at a.rs:1:2:\nboom\nnote: run with `RUST_BACKTRACE=1`\ntwo\n";
-        let parts = FailureOutput::of(output, "t");
+        let parts = FailureOutput::of(output, "t", None);
         assert_eq!(parts.panic.unwrap().message, "boom");
         assert_eq!(parts.printed, ["one", "two"]);
     }
@@ -109,7 +115,7 @@ mod tests {
     #[test]
     fn what_is_printed_while_the_stack_is_unwound_is_no_part_of_a_value() {
         let output = "thread 't' panicked at a.rs:1:2:\nassertion `left == right` failed\n  left: 1\n right: 2\nclosed\n";
-        let parts = FailureOutput::of(output, "t");
+        let parts = FailureOutput::of(output, "t", None);
         assert_eq!(parts.assertion.unwrap().right, "2");
         assert_eq!(parts.printed, ["closed"]);
     }
@@ -118,17 +124,17 @@ mod tests {
     fn the_panic_of_a_thread_is_the_cause_of_the_one_that_joined_it() {
         let output = "one\nthread '<unnamed>' panicked at a.rs:3:4:\ninner\ntwo\nthread 't' panicked at a.rs:1:2:\n\
             called `Result::unwrap()` on an `Err` value: Any { .. }\n";
-        let parts = FailureOutput::of(output, "t");
+        let parts = FailureOutput::of(output, "t", None);
         assert_eq!(parts.cause.unwrap().place, "a.rs:3:4");
         assert_eq!((parts.panic.unwrap().place, parts.printed), ("a.rs:1:2", vec!["one"]));
         let other = output.replace("Any { .. }", "5");
-        assert_eq!(FailureOutput::of(&other, "t").cause, None);
+        assert_eq!(FailureOutput::of(&other, "t", None).cause, None);
     }
 
     #[test]
     fn an_error_is_returned_with_its_causes() {
         let output = "one\nError: cannot open\n\nCaused by:\n    no disk\n";
-        let parts = FailureOutput::of(output, "t");
+        let parts = FailureOutput::of(output, "t", None);
         assert_eq!(parts.returned, Some("Error: cannot open\n\nCaused by:\n    no disk"));
         assert_eq!(parts.printed, ["one"]);
     }
@@ -136,7 +142,7 @@ mod tests {
     #[test]
     fn an_error_comes_after_the_panics_that_were_caught() {
         let output = "thread 't' panicked at a.rs:1:2:\ncaught\nnote: run with `RUST_BACKTRACE=1`\nError: no\n";
-        let parts = FailureOutput::of(output, "t");
+        let parts = FailureOutput::of(output, "t", None);
         assert_eq!((parts.panic, parts.returned), (None, Some("Error: no")));
         assert_eq!(parts.printed.len(), 3);
     }
@@ -144,7 +150,7 @@ mod tests {
     #[test]
     fn what_libtest_says_of_should_panic_is_a_note() {
         let output = "one\nnote: panic did not contain expected string\n      panic message: \"a\"\n expected substring: \"b\"\n";
-        let parts = FailureOutput::of(output, "t");
+        let parts = FailureOutput::of(output, "t", None);
         assert_eq!((parts.printed, parts.notes.len()), (vec!["one"], 3));
     }
 }

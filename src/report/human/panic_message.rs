@@ -22,11 +22,11 @@ const BACKTRACE: &str = "stack backtrace:";
 const OMITTED: &str = "note: Some details are omitted";
 
 /// The panic that a test failed with: the last one of its own thread, since what it caught came
-/// before. Where no thread has its name, the first one at all.
-pub fn find<'o>(output: &'o str, thread: &str) -> Option<PanicMessage<'o>> {
+/// before. Where no thread has its name, the one at the place that is known as the reason.
+pub fn find<'o>(output: &'o str, thread: &str, place: Option<&str>) -> Option<PanicMessage<'o>> {
     let headers: Vec<Header<'o>> = headers(output).collect();
     let own = headers.iter().rfind(|header| header.thread == thread);
-    let header = own.or(headers.first())?;
+    let header = own.or(headers.iter().find(|header| Some(header.place) == place))?;
     let next = headers.iter().find(|other| other.start > header.start);
     Some(cut(output, header, next.map(|next| next.start)))
 }
@@ -140,7 +140,7 @@ closing
 
     #[test]
     fn the_last_panic_of_the_tests_own_thread_is_cut_out() {
-        let panic = find(OUTPUT, "tests::opens").unwrap();
+        let panic = find(OUTPUT, "tests::opens", None).unwrap();
         assert_eq!((panic.thread, panic.place), ("tests::opens", "src/lib.rs:29:9"));
         assert_eq!(panic.message, "two\nlines");
         assert_eq!(panic.backtrace.lines().count(), 4, "{panic:?}");
@@ -149,8 +149,9 @@ closing
     }
 
     #[test]
-    fn the_first_one_stands_for_a_thread_that_nobody_knows() {
-        let panic = find(OUTPUT, "main").unwrap();
+    fn the_one_at_the_known_place_stands_for_a_thread_of_another_name() {
+        assert_eq!(find(OUTPUT, "main", None), None);
+        let panic = find(OUTPUT, "main", Some("src/lib.rs:9:5")).unwrap();
         assert_eq!((panic.place, panic.message), ("src/lib.rs:9:5", "caught"));
         assert!(panic.after.starts_with("thread '<unnamed>'"), "{panic:?}");
     }
@@ -158,14 +159,14 @@ closing
     #[test]
     fn the_hint_is_no_part_of_the_message() {
         let output = "thread 'a' panicked at b.rs:1:2:\nboom\nnote: run with `RUST_BACKTRACE=1` environment variable to display a backtrace\nmore\n";
-        let panic = find(output, "a").unwrap();
+        let panic = find(output, "a", None).unwrap();
         assert_eq!((panic.message, panic.after), ("boom", "more\n"));
     }
 
     #[test]
     fn other_lines_are_no_panics() {
         for line in ["thread 'a' panicked at 'boom', b.rs:1:2", "the thread 'a' panicked at b:"] {
-            assert_eq!(find(line, "a"), None, "{line}");
+            assert_eq!(find(line, "a", None), None, "{line}");
         }
     }
 }
