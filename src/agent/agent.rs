@@ -135,15 +135,24 @@ fn panicked(_: &core::panic::PanicInfo<'_>) -> ! {
 
 // `core` was compiled with unwinding and refers to the personality function of panics, which this
 // object never uses. Hidden, so that it does not replace the test binary's own.
+#[cfg(target_arch = "x86_64")]
+macro_rules! trap {
+    () => {
+        "ud2"
+    };
+}
+#[cfg(target_arch = "aarch64")]
+macro_rules! trap {
+    () => {
+        "udf #0"
+    };
+}
 core::arch::global_asm!(
     ".pushsection .text.rust_eh_personality,\"ax\",%progbits",
     ".hidden rust_eh_personality",
     ".globl rust_eh_personality",
     ".type rust_eh_personality,%function",
     "rust_eh_personality:",
-    #[cfg(target_arch = "x86_64")]
-    "ud2",
-    #[cfg(target_arch = "aarch64")]
-    "udf #0",
+    trap!(),
     ".popsection",
 );

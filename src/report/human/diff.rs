@@ -120,8 +120,8 @@ fn signed(page: &Page, side: Side, line: &str) -> String {
 fn painted(page: &Page, side: Side, words: &[&str], ops: &[DiffOp]) -> String {
     let changed = changed(side, words.len(), ops);
     let pairs: Vec<(&str, bool)> = words.iter().copied().zip(changed).collect();
-    let runs = pairs.chunk_by(|one, other| one.1 == other.1);
-    let count = runs.clone().count();
+    let runs: Vec<&[(&str, bool)]> = pairs.chunk_by(|one, other| one.1 == other.1).collect();
+    let count = runs.len();
     let paint = |(at, run): (usize, &[(&str, bool)])| {
         let is_changed = run.first().is_some_and(|(_, is_changed)| *is_changed);
         let text: String = run.iter().map(|(word, _)| *word).collect();
@@ -133,7 +133,7 @@ fn painted(page: &Page, side: Side, words: &[&str], ops: &[DiffOp]) -> String {
             (Side::Right, false) => page.paint.added(&text),
         }
     };
-    runs.enumerate().map(paint).collect()
+    runs.into_iter().enumerate().map(paint).collect()
 }
 
 /// Spaces at the end of a line can be all that differs.
