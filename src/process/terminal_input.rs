@@ -37,8 +37,9 @@ impl TerminalInput {
         SignalMask::of(&[libc::SIGTTIN]).block();
     }
 
-    /// Waits for the next line; an error means that there will be none.
-    pub fn next_line(&self) -> io::Result<String> {
+    /// Waits for the next line; an error means that there will be none. What comes once it may not
+    /// be read any more is left to others.
+    pub fn next_line(&self, may_read: impl Fn() -> bool) -> io::Result<String> {
         loop {
             while !self.is_ours() {
                 std::thread::sleep(SELDOM);
@@ -48,6 +49,7 @@ impl TerminalInput {
                 Ok(_) if !fds[0].revents().contains(PollFlags::IN) => {
                     return Err(io::ErrorKind::BrokenPipe.into());
                 }
+                Ok(_) if !may_read() => return Err(io::ErrorKind::Interrupted.into()),
                 Ok(_) if self.is_ours() => match self.read() {
                     // It was given away just then.
                     Err(_) if !self.is_ours() => {}

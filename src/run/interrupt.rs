@@ -44,6 +44,8 @@ pub struct Interrupts {
     /// this process only.
     build: AtomicU32,
     listener: Mutex<Option<Sender<Message>>>,
+    /// Whether the process that the user started is gone: what is typed now is for others.
+    is_orphaned: AtomicBool,
     /// Whether tests run while others are still being built or listed.
     tests_beside_build: AtomicBool,
     /// The process groups that the run has started.
@@ -110,7 +112,8 @@ impl Interrupts {
         let interrupts = self.clone();
         let listen = move || {
             TerminalInput::block_sigttin();
-            while let Ok(line) = terminal.next_line() {
+            let may_read = || !interrupts.is_orphaned.load(Ordering::SeqCst);
+            while let Ok(line) = terminal.next_line(may_read) {
                 interrupts.typed(&line);
             }
         };
@@ -157,7 +160,10 @@ impl Interrupts {
             SignalRequest::Shutdown(signal) => self.interrupt(signal),
             SignalRequest::Stop => self.suspend(),
             SignalRequest::ShowRunning => self.report_status(),
-            SignalRequest::ParentExited => self.shut_down(Message::Orphaned),
+            SignalRequest::ParentExited => {
+                self.is_orphaned.store(true, Ordering::SeqCst);
+                self.shut_down(Message::Orphaned);
+            }
         }
     }
 

@@ -57,6 +57,9 @@ impl Run<'_> {
     /// The process that started the run is gone, and the guard will soon kill what is left.
     pub(super) fn orphaned(&mut self) {
         self.interrupt(ForwardedSignal::Terminate);
+        // Nobody reads the stacks.
+        self.stacks_until = None;
+        self.context.services.groups.forward_without_stacks();
         self.phase.kill_within(ORPHANS_GRACE);
     }
 
