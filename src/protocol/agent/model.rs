@@ -482,10 +482,13 @@ impl World {
                 prop_assert!(left.said_goodbye);
             }
             Some((Some(by), how)) => {
-                // Who did it is known, unless another thread has written out its name.
+                // Who did it is known, unless another thread has written out its name, or a forged
+                // event stands on the line with it, and neither is believed.
                 let found = left.fatal_events.iter().find(|culprit| culprit.cause == how);
                 let names_are_lost = self.tests.iter().any(|test| {
-                    test.deeds.iter().any(|deed| matches!(deed, Deed::Line | Deed::Flood))
+                    test.deeds
+                        .iter()
+                        .any(|deed| matches!(deed, Deed::Line | Deed::Flood | Deed::Forgery))
                 });
                 match found {
                     Some(FatalEvent { test, .. }) => {
