@@ -130,3 +130,36 @@ fn nothing_runs_above_the_number_of_slots_while_processes_grow_and_shrink() {
         assert_eq!(ran.ids("passed").len(), 125, "{ran}");
     }
 }
+
+/// The unit has both slots while the fixture of `later` comes up. The verdict of `a` waits for what
+/// follows it, and its slot does not.
+#[test]
+fn a_slot_is_free_when_its_test_has_ended() {
+    let waits = "while [ ! -e $FIXTURE_LOG/began ]; do sleep 0.01; done; \
+        touch $FIXTURE_LOG/is-ready; echo PARTEST_READY; cat >/dev/null";
+    let manifest = format!(
+        "{MANIFEST}[package.metadata.partest.modules]\nlater = {{ fixture = \"server\" }}\n\
+        [package.metadata.partest.fixtures]\n\
+        server.start = [\"sh\", \"-c\", '{waits}']\n"
+    );
+    let unit = "static HERE: std::sync::atomic::AtomicUsize = \
+        std::sync::atomic::AtomicUsize::new(0);\n\
+        #[test] fn a() {
+            HERE.store(1, std::sync::atomic::Ordering::SeqCst);
+            await_that(\"the fixture\", || path(\"is-ready\").exists());
+        }
+        #[test] fn b() {
+            std::fs::write(path(\"began\"), \"\").unwrap();
+            await_that(\"the other binary\", || path(\"later\").exists());
+        }\n";
+    let later = "#[test] fn comes() { std::fs::write(path(\"later\"), \"\").unwrap() }\n";
+    let package = Package::new(&[
+        ("Cargo.toml", &manifest),
+        ("src/lib.rs", ""),
+        ("tests/unit.rs", &format!("{MEETS}{unit}")),
+        ("tests/later.rs", &format!("{MEETS}{later}")),
+    ]);
+    let ran = package.partest().json().args("-j2").run().exits(0);
+    is_by_the_agent(&ran);
+    assert_eq!(ran.ids("passed"), ["later::comes", "unit::a", "unit::b"], "{ran}");
+}

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-/// How far a running batch has come, and how wide it may become.
+/// How far a running batch has come.
 #[derive(Debug)]
 pub(super) struct Progress {
     /// Tests that have not finished.
     pub(super) left: usize,
     /// Their expected work.
     pub(super) work: Duration,
-    pub(super) most_threads: usize,
 }

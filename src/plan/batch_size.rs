@@ -92,7 +92,7 @@ impl Plan {
         let group = &self.groups[at].group;
         let is_rest = count == self.groups[at].pending.len();
         let threads = self.threads(at, count, work, is_rest);
-        let most_threads = if is_alone { 0 } else { self.most_threads(group, count) };
+        let most_threads = self.most_threads(group, count).filter(|_| !is_alone);
         let load = self.groups[at].load() * threads as f64;
         let width = threads.max(group.slots).min(self.slot_count);
         let next = self.groups[at].next(count.min(self.groups[at].pending.len()));
@@ -138,7 +138,8 @@ impl Plan {
                 let needed = if shares.is_finite() { (shares - 0.1).ceil() as usize } else { 1 };
                 let idle = if is_rest && !self.others_wait(at) { self.free.len() } else { 0 };
                 // It need not wait for more slots if it can be widened later.
-                let is_elastic = group.least_threads <= 1 && self.most_threads(group, count) > 1;
+                let is_elastic =
+                    group.least_threads <= 1 && self.most_threads(group, count).is_some();
                 let free = if is_elastic { self.free.len() } else { usize::MAX };
                 let most = most.min(free.max(1));
                 needed.max(idle).min(room).max(group.least_threads).clamp(1, most)

@@ -11,8 +11,8 @@ pub struct Candidate {
     /// How many cores it is expected to keep busy.
     pub load: f64,
     pub threads: usize,
-    /// How many threads it may get later; 0 if that cannot change.
-    pub most_threads: usize,
+    /// How many threads it may get later; none if that cannot change.
+    pub most_threads: Option<usize>,
     pub width: usize,
     pub is_alone: bool,
     /// Whether one of its tests failed when it ran last: the user waits for its result.

@@ -21,8 +21,9 @@ pub struct Resize {
 }
 
 impl Plan {
-    /// The most tests of a group that a batch of this many may run at once while it goes on.
-    pub(super) fn most_threads(&self, group: &Group, count: usize) -> usize {
+    /// The most tests of a group that a batch of this many may run at once while it goes on; none
+    /// if that cannot change.
+    pub(super) fn most_threads(&self, group: &Group, count: usize) -> Option<usize> {
         let is_alone = group.exclusive || group.isolation == Isolation::PerTest;
         let is_by_slot = group.fixtures.iter().flatten().any(|need| need.scope == Scope::Slot);
         let is_elastic = group.can_thread
@@ -31,23 +32,21 @@ impl Plan {
             && group.recycle == Recycle::Never
             && !is_alone
             && !is_by_slot;
-        if !is_elastic {
-            return 0;
-        }
-        count.min(self.slot_count).min(self.thread_cap).min(group.at_once.unwrap_or(usize::MAX))
+        let most = count.min(self.slot_count).min(self.thread_cap);
+        let most = most.min(group.at_once.unwrap_or(usize::MAX));
+        Some(most).filter(|most| is_elastic && *most > 1)
     }
 
     pub(super) fn begin(&mut self, batch: &Batch) {
         let tests = self.tests_of(batch.group, &batch.tests);
         let work = self.groups[batch.group].work(&tests);
-        let most_threads = batch.most_threads;
-        self.progress.insert(batch.id, Progress { left: tests.len(), work, most_threads });
+        self.progress.insert(batch.id, Progress { left: tests.len(), work });
     }
 
     /// The number of threads of a batch cannot be changed.
     pub fn fix_threads(&mut self, batch: usize) {
-        if let Some(progress) = self.progress.get_mut(&batch) {
-            progress.most_threads = 0;
+        if let Some(batch) = self.running.get_mut(&batch) {
+            batch.most_threads = None;
         }
     }
 
@@ -69,7 +68,7 @@ impl Plan {
         let share = |batch: &Batch| {
             let progress = self.progress.get(&batch.id)?;
             let may_grow = progress.left > batch.threads
-                && batch.threads < progress.most_threads
+                && batch.most_threads.is_some_and(|most| batch.threads < most)
                 && self.more_at_once(&self.groups[batch.group].group) > 0
                 && self.fits(self.groups[batch.group].load());
             // Unknown work counts by the number of tests.
@@ -95,9 +94,7 @@ impl Plan {
             let work = self.progress.get(&batch.id).map(|progress| progress.work);
             (batch.threads, std::cmp::Reverse(work), batch.id)
         };
-        let is_elastic = |batch: &&Batch| {
-            batch.threads > 1 && self.progress.get(&batch.id).is_some_and(|it| it.most_threads > 1)
-        };
+        let is_elastic = |batch: &&Batch| batch.threads > 1 && batch.most_threads.is_some();
         let batch = self.running.values().filter(is_elastic).max_by_key(widest)?;
         let (id, slot) = (batch.id, *batch.slots.last()?);
         let freed = self.groups[batch.group].load();
@@ -136,7 +133,7 @@ impl Plan {
             && (group.isolation != Isolation::Unit || state.running == 0)
             && !self.held_locks.refuses(group)
             && !group.exclusive
-            && group.slots <= 1 + self.free.len()
+            && group.slots.max(self.fewest_threads(group)) <= 1 + self.free.len()
             && self.more_at_once(group) >= group.least_threads
             && self.fits(state.load() - freed);
         if !is_free || group.least_threads > 1 {
@@ -148,6 +145,14 @@ impl Plan {
                 self.fixtures.want(fixtures);
                 false
             }
+        }
+    }
+
+    /// The fewest threads that a batch of this group starts with.
+    fn fewest_threads(&self, group: &Group) -> usize {
+        match group.threads {
+            Threads::Exactly(threads) => threads.min(self.slot_count),
+            Threads::Auto => 1,
         }
     }
 

@@ -110,8 +110,8 @@ pub struct Batch {
     pub tests: Vec<TestId>,
     /// How many run at once, at first.
     pub threads: usize,
-    /// How many may run at once later; 0 if that cannot change.
-    pub most_threads: usize,
+    /// How many may run at once later; none if that cannot change.
+    pub most_threads: Option<usize>,
     /// The slots it takes; the first is the worker's `PARTEST_SLOT`.
     pub slots: Vec<usize>,
     /// Whether it is a single test that has to run alone, such as a suspect of a crash.

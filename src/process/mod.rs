@@ -57,3 +57,5 @@ pub mod supervised_spawn;
 pub mod syscalls;
 #[cfg(target_os = "linux")]
 pub mod terminal_input;
+#[cfg(target_os = "linux")]
+pub mod terminal_lease;

@@ -14,9 +14,7 @@ impl Permits {
 
     pub fn pass_to(&self, _command: &mut Command) {}
 
-    pub fn set(&self, count: usize) -> usize {
-        count
-    }
+    pub fn set(&self, _count: usize) {}
 
     pub fn running(&self) -> usize {
         0

@@ -29,7 +29,7 @@ use super::reap::{SOON, has_exited, reap_traced, stopped_by};
 use super::spawn::pidfd;
 use super::stdin_wait;
 #[cfg(target_os = "linux")]
-use super::terminal_input::{LeaseOutcome, TerminalLease};
+use super::terminal_lease::{LeaseOutcome, TerminalLease};
 use crate::process::event::{
     ForwardedSignal, ProcessEvent, Role, StdinWait, Stream, TerminateMode,
 };

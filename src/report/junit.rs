@@ -8,6 +8,7 @@ use quick_junit::{
     FlakyOrRerun, NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestRerun, TestSuite,
 };
 
+use super::human::panic_message;
 use super::view::View;
 use crate::cargo::binary::Binary;
 use crate::model::event::{Event, LeakedBy};
@@ -146,7 +147,15 @@ fn case(verdict: &Verdict) -> TestCase {
         status.set_type(verdict.outcome.as_str());
     }
     if let Some(reason) = &verdict.reason {
-        status.set_message(clean(reason.to_string().as_bytes()));
+        let reason = clean(reason.to_string().as_bytes());
+        // Some readers show the message only, others the text only.
+        if kind(verdict.outcome).is_some() {
+            let output = String::from_utf8_lossy(verdict.output.printed());
+            let message = panic_message::find_last(&output).map(|panic| panic.message);
+            let text = [&*reason, message.unwrap_or_default()].join("\n");
+            status.set_description(clean(text.trim_end().as_bytes()));
+        }
+        status.set_message(reason);
     }
     if verdict.flakiness().is_some() {
         status.set_rerun_kind(FlakyOrRerun::Flaky);

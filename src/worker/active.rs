@@ -65,6 +65,13 @@ impl ActiveWorker<'_> {
         }
     }
 
+    /// A test that was reported as started waits for its turn.
+    pub fn waits(&self, test: TestId) {
+        if let Some(place) = self.running.lock().get_mut(&self.worker) {
+            place.tests.retain(|(running, _)| *running != test);
+        }
+    }
+
     /// The verdict of a finished test has been reported.
     pub fn reported(&self) {
         if let Some(place) = self.running.lock().get_mut(&self.worker) {

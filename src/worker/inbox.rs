@@ -65,6 +65,12 @@ pub enum Message {
     },
     /// The build has finished, and everything is listed.
     Built(Result<()>),
+    /// A test of this batch has ended and runs no longer; its verdict may come much later. Only of
+    /// batches whose threads can change.
+    TestEnded {
+        batch: usize,
+        test: TestId,
+    },
     /// The process of this batch waits for the terminal, which it cannot get.
     WantsTerminal {
         batch: usize,

@@ -126,7 +126,7 @@ impl<'r> Worker<'r> {
         let threads = match &job.permits {
             Some(permits) => {
                 permits.pass_to(&mut command);
-                job.batch.most_threads
+                job.batch.most_threads.unwrap_or(job.batch.threads)
             }
             None => job.batch.threads,
         };
@@ -326,8 +326,7 @@ impl<'r> Worker<'r> {
                 ChannelEvent::TestWaits(test) => {
                     self.begun[test] = false;
                     self.running.retain(|(running, _)| *running != test);
-                    self.active.ended(self.tests[test]);
-                    self.active.reported();
+                    self.active.waits(self.tests[test]);
                 }
                 ChannelEvent::TestFinished(ended) => self.test_ended(ended, messages),
                 ChannelEvent::ResultFinal { test, findings } => {
@@ -373,6 +372,10 @@ impl<'r> Worker<'r> {
         self.ended += 1;
         self.begun[test] = true;
         self.active.ended(self.tests[test]);
+        if self.job.permits.is_some() {
+            let (batch, test) = (self.job.batch.id, self.tests[test]);
+            messages.push(Message::TestEnded { batch, test });
+        }
         let began = self.running.iter().position(|(running, _)| *running == test);
         let began = began.map(|at| self.running.remove(at).1);
         if self.running.is_empty() {

@@ -11,7 +11,7 @@ use crate::process::platform::Permits;
 impl Run<'_> {
     /// The permits of a batch that is about to start; none if its threads cannot change.
     pub(super) fn permits(&mut self, batch: &Batch, protocol: Protocol) -> Option<Arc<Permits>> {
-        let is_elastic = protocol == Protocol::Agent && batch.most_threads > 1;
+        let is_elastic = protocol == Protocol::Agent && batch.most_threads.is_some();
         let permits = is_elastic.then(|| Permits::new(batch.threads)).and_then(Result::ok);
         if permits.is_none() {
             self.plan.fix_threads(batch.id);
@@ -19,18 +19,20 @@ impl Run<'_> {
         permits.map(Arc::new)
     }
 
-    /// Gives idle slots to running batches, and takes them back for others.
-    pub(super) fn resize_batches(&mut self) {
+    /// Gives idle slots to running batches, and takes them back for others. Returns whether a slot
+    /// has become free for another batch.
+    pub(super) fn resize_batches(&mut self) -> bool {
         if self.phase.is_stopped() {
-            return;
+            return false;
         }
-        self.finish_narrowing();
         while let Some(resize) = self.plan.widen() {
             self.resize(resize);
         }
         if let Some(resize) = self.plan.narrow() {
             self.resize(resize);
         }
+        // Often fewer of its tests run by now.
+        self.finish_narrowing()
     }
 
     fn resize(&mut self, resize: Resize) {
@@ -43,11 +45,13 @@ impl Run<'_> {
     }
 
     /// Frees the slot that a batch was to give up, once as few of its tests run.
-    pub(super) fn finish_narrowing(&mut self) {
-        let Some(Resize { batch, threads, .. }) = self.plan.narrowing() else { return };
+    pub(super) fn finish_narrowing(&mut self) -> bool {
+        let Some(Resize { batch, threads, .. }) = self.plan.narrowing() else { return false };
         let permits = self.running.get(&batch).and_then(|running| running.permits.as_ref());
-        if permits.is_none_or(|permits| permits.running() <= threads) {
+        let is_narrow = permits.is_none_or(|permits| permits.running() <= threads);
+        if is_narrow {
             self.plan.narrowed(batch);
         }
+        is_narrow
     }
 }

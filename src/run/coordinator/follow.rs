@@ -127,9 +127,19 @@ impl<'r> Run<'r> {
         self.ends_at = self.context.config.run_timeout.map(clock::within);
     }
 
+    /// Starts all that may start now.
     pub(super) fn start_ready(&mut self, starter: &Starter<'_>) {
         self.retry_due_tests();
         self.learning.teach(&mut self.plan);
+        // A batch that is to give up a slot usually does so when one of its tests has ended.
+        self.finish_narrowing();
+        self.start_planned(starter);
+        if self.resize_batches() {
+            self.start_planned(starter);
+        }
+    }
+
+    fn start_planned(&mut self, starter: &Starter<'_>) {
         loop {
             while let Some(batch) = self.plan.next() {
                 (starter.worker)(self.hand_out(batch));
@@ -137,10 +147,9 @@ impl<'r> Run<'r> {
             match self.plan.next_fixture() {
                 Some(FixtureStep::Start(instance)) => self.start_fixture(instance, starter),
                 Some(FixtureStep::Stop(instance)) => self.stop_fixture(instance),
-                None => break,
+                None => return,
             }
         }
-        self.resize_batches();
     }
 
     pub(super) fn hand_out(&mut self, batch: Batch) -> Job {
@@ -182,10 +191,10 @@ impl<'r> Run<'r> {
                     self.learning.note(&self.plan, running.batch.group, &verdict);
                 }
                 let verdict = self.unless_cut_short(batch, verdict);
-                self.plan.test_finished(batch, test);
                 self.take_verdict(test, verdict);
             }
             Message::Judged { .. } => {}
+            Message::TestEnded { batch, test } => self.plan.test_finished(batch, test),
             Message::Fixture { instance, update } => self.take_fixture_update(instance, update),
             Message::WorkerOutput { worker, tests, output } => {
                 self.emit(Event::WorkerOutput { worker, tests, output });

@@ -10,10 +10,19 @@ use crate::process::clock;
 pub(super) enum Phase {
     #[default]
     Running,
-    /// Nothing new starts. What still runs is killed at that time, if there is one.
-    Stopping { kill_at: Option<Instant> },
+    /// Nothing new starts.
+    Stopping(Deadlines),
     /// The build that the run began with has failed: none of its results are reported.
     Undone(Error),
+}
+
+/// What a run that stops waits for.
+#[derive(Debug, Default)]
+pub(super) struct Deadlines {
+    /// How long interrupted workers may take to report their stacks.
+    stacks_until: Option<Instant>,
+    /// When what still runs is killed.
+    kill_at: Option<Instant>,
 }
 
 impl Phase {
@@ -23,30 +32,50 @@ impl Phase {
 
     pub(super) fn stop(&mut self) {
         if !self.is_stopped() {
-            *self = Phase::Stopping { kill_at: None };
+            *self = Phase::Stopping(Deadlines::default());
+        }
+    }
+
+    fn deadlines(&mut self) -> Option<&mut Deadlines> {
+        match self {
+            Phase::Stopping(deadlines) => Some(deadlines),
+            Phase::Running | Phase::Undone(_) => None,
         }
     }
 
     /// Running processes are killed after this time, or earlier if that was set before.
     pub(super) fn kill_within(&mut self, grace: Duration) {
-        if let Phase::Stopping { kill_at } = self {
+        if let Some(Deadlines { kill_at, .. }) = self.deadlines() {
             let at = clock::within(grace);
             *kill_at = Some(kill_at.map_or(at, |earlier| earlier.min(at)));
         }
     }
 
-    /// When running processes are to be killed.
-    pub(super) fn kill_at(&self) -> Option<Instant> {
+    /// Workers may take so long to report their stacks.
+    pub(super) fn await_stacks(&mut self, patience: Duration) {
+        if let Some(deadlines) = self.deadlines() {
+            deadlines.stacks_until = Some(clock::within(patience));
+        }
+    }
+
+    /// The next deadline.
+    pub(super) fn due(&self) -> Option<Instant> {
         match self {
-            Phase::Stopping { kill_at } => *kill_at,
+            Phase::Stopping(Deadlines { stacks_until, kill_at }) => {
+                [*stacks_until, *kill_at].into_iter().flatten().min()
+            }
             Phase::Running | Phase::Undone(_) => None,
         }
     }
 
-    /// They have been killed.
-    pub(super) fn killed(&mut self) {
-        if let Phase::Stopping { kill_at } = self {
-            *kill_at = None;
-        }
+    /// Whether the time for stacks is up; says so once.
+    pub(super) fn take_stacks_deadline(&mut self, now: Instant) -> bool {
+        let deadlines = self.deadlines();
+        deadlines.is_some_and(|it| it.stacks_until.take_if(|until| *until <= now).is_some())
+    }
+
+    /// Whether what still runs has to be killed now; says so once.
+    pub(super) fn take_kill_deadline(&mut self, now: Instant) -> bool {
+        self.deadlines().is_some_and(|it| it.kill_at.take_if(|at| *at <= now).is_some())
     }
 }

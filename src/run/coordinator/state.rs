@@ -79,8 +79,6 @@ pub struct Run<'r> {
     pub(super) fail_fast: bool,
     /// Selects tests from new binaries while cargo still builds.
     pub(super) grow: Option<Grow<'r>>,
-    /// How long interrupted workers may take to report their stacks.
-    pub(super) stacks_until: Option<Instant>,
     /// When the run times out.
     pub(super) ends_at: Option<Instant>,
     pub(super) subscriptions: Subscriptions,
@@ -166,7 +164,6 @@ impl<'r> Run<'r> {
             summary: Summary { slots: context.config.likely_slots, ..Summary::default() },
             fail_fast,
             grow: None,
-            stacks_until: None,
             ends_at: None,
             subscriptions: Subscriptions::default(),
             ticked_at: Instant::now(),

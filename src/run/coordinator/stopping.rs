@@ -11,7 +11,6 @@ use crate::model::reason::Reason;
 use crate::model::verdict::Verdict;
 use crate::model::warning::Warning;
 use crate::plan::group::Batch;
-use crate::process::clock;
 use crate::process::event::ForwardedSignal;
 use crate::worker::inbox::BatchEnd;
 
@@ -42,7 +41,7 @@ impl Run<'_> {
         /// The agent answers in milliseconds, unless a test keeps signals from its threads.
         const STACKS_PATIENCE: Duration = Duration::from_secs(1);
         self.phase.kill_within(GRACE);
-        self.stacks_until = Some(clock::within(STACKS_PATIENCE));
+        self.phase.await_stacks(STACKS_PATIENCE);
         self.context.services.groups.forward(signal);
     }
 
@@ -58,8 +57,7 @@ impl Run<'_> {
     pub(super) fn orphaned(&mut self) {
         self.interrupt(ForwardedSignal::Terminate);
         // Nobody reads the stacks.
-        self.stacks_until = None;
-        self.context.services.groups.forward_without_stacks();
+        self.phase.await_stacks(Duration::ZERO);
         self.phase.kill_within(ORPHANS_GRACE);
     }
 

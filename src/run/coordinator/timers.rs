@@ -34,7 +34,7 @@ impl Run<'_> {
 
     fn next_timer(&self) -> Option<Instant> {
         let slow_at = self.slow_tests.due().filter(|_| !self.running.is_empty());
-        let own = [self.phase.kill_at(), self.stacks_until, self.ends_at];
+        let own = [self.phase.due(), self.ends_at];
         own.into_iter().chain([self.retries.next(), slow_at]).flatten().min()
     }
 
@@ -47,12 +47,10 @@ impl Run<'_> {
         if is_due(self.ends_at) {
             self.time_out();
         }
-        if is_due(self.stacks_until) {
-            self.stacks_until = None;
+        if self.phase.take_stacks_deadline(now) {
             self.context.services.groups.forward_without_stacks();
         }
-        if is_due(self.phase.kill_at()) {
-            self.phase.killed();
+        if self.phase.take_kill_deadline(now) {
             self.context.services.groups.kill_all();
         }
     }
