@@ -47,6 +47,11 @@ impl FixtureStates {
         self.started.is_empty() && self.wanted.is_empty()
     }
 
+    /// Whether any is still to be started.
+    pub(super) fn are_wanted(&self) -> bool {
+        !self.wanted.is_empty()
+    }
+
     /// Whether the next batch of a group can run on one of these slots.
     pub(super) fn readiness(&self, group: &GroupState, free: &BTreeSet<usize>) -> Readiness {
         let levels = &group.group.fixtures;

@@ -194,6 +194,11 @@ impl Plan {
         self.fixtures.next(&self.groups)
     }
 
+    /// Whether a fixture is to be started.
+    pub fn wants_fixtures(&self) -> bool {
+        self.fixtures.are_wanted()
+    }
+
     pub fn fixture_is_up(&mut self, instance: Instance) {
         self.fixtures.is_ready(instance);
     }

@@ -65,6 +65,24 @@ fn a_batch_that_ends_before_it_gives_a_slot_up_gives_up_all() {
 }
 
 #[test]
+fn fixtures_of_a_batch_that_waits_for_a_slot_start_before_it_has_one() {
+    use crate::plan::fixtures::FixtureStep;
+    use crate::plan::group::{Instance, Need};
+    let mut plan = Plan::new(vec![unit(0, 10)], 2, None);
+    assert_eq!(start(&mut plan), ["0/2"]);
+    let mut with_fixture = unit(1, 3);
+    with_fixture.fixtures = vec![vec![Need { fixture: 0, scope: Scope::Run }]];
+    plan.add(vec![with_fixture]);
+    assert!(start(&mut plan).is_empty() && plan.next_fixture().is_none());
+    assert_eq!(plan.narrow(), None, "its fixture is not up");
+    assert!(plan.wants_fixtures());
+    let server = Instance { fixture: 0, slot: None };
+    assert_eq!(plan.next_fixture(), Some(FixtureStep::Start(server)));
+    plan.fixture_is_up(server);
+    assert_eq!(threads(plan.narrow()), Some((0, 1)));
+}
+
+#[test]
 fn promises_about_threads_and_slots_are_kept() {
     let declared: [fn(&mut Group); 6] = [
         |group| group.threads = Threads::Exactly(1),

@@ -19,8 +19,8 @@ impl Run<'_> {
         permits.map(Arc::new)
     }
 
-    /// Gives idle slots to running batches, and takes them back for others. Returns whether a slot
-    /// has become free for another batch.
+    /// Gives idle slots to running batches, and takes them back for others. Returns whether more
+    /// may start because of that: a batch in a slot that has become free, or its fixtures.
     pub(super) fn resize_batches(&mut self) -> bool {
         if self.phase.is_stopped() {
             return false;
@@ -32,7 +32,7 @@ impl Run<'_> {
             self.resize(resize);
         }
         // Often fewer of its tests run by now.
-        self.finish_narrowing()
+        self.finish_narrowing() || self.plan.wants_fixtures()
     }
 
     fn resize(&mut self, resize: Resize) {
