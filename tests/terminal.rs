@@ -14,6 +14,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use fixture::{PROGRAM, Package, await_that};
+use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 
@@ -261,6 +262,43 @@ fn q_finishes_what_runs_and_starts_no_more() {
     person.sees("interrupted: 1 passed, 1 not run in ");
     person.sees("code 130");
     assert!(person.ends().contains("PASSED shop::a_stays"));
+}
+
+/// It ran all the same.
+#[test]
+fn a_test_that_has_not_been_heard_of_when_q_comes_finishes_too() {
+    // The process waits before its first test, so that the runner can be stopped until then.
+    let waits = STAYS.replace("fn stays", "fn a_stays")
+        + r#"
+        #[test] fn b_comes_later() { loop { std::thread::park() } }
+        extern "C" fn wait() {
+            if std::env::args().any(|arg| arg == "--list") { return }
+            std::fs::write(place("waits"), "").unwrap();
+            while !place("begin").exists() {}
+        }
+        #[used] #[unsafe(link_section = ".init_array")] static WAIT: extern "C" fn() = wait;
+    "#;
+    for threads in ["", " -- --test-threads=1"] {
+        let script = format!("\"$0\" partest -j1 -v{threads}; echo \"code $?\"");
+        let mut person = Person::runs_tests(&waits, &script);
+        await_that("the process", || person.package.path("waits").exists());
+        let below = |pid: String| fixture::children_of(&pid).into_iter().next().unwrap();
+        let runner = below(below(below(person.shell.id().to_string())));
+        let send = |signal| {
+            kill_process(Pid::from_raw(runner.parse().unwrap()).unwrap(), signal).unwrap();
+        };
+        send(Signal::STOP);
+        await_that("the runner stopped", || fixture::is_stopped(&runner));
+        person.package.write("begin", "");
+        person.awaits_the_test();
+        person.types("q\n");
+        send(Signal::CONT);
+        person.sees("Stopping after the tests that run now");
+        person.lets_it_go();
+        person.sees("interrupted: 1 passed, 1 not run in ");
+        person.sees("code 130");
+        person.ends();
+    }
 }
 
 /// It would be stopped for it, or take what is meant for somebody else.

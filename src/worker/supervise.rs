@@ -1,5 +1,7 @@
 //! Runs many tests in one process, and follows the channel on which the worker reports.
 
+mod deadlines;
+
 mod ending;
 
 mod leaks;
@@ -23,7 +25,7 @@ use crate::leaks::finding::Finding;
 use crate::libtest;
 use crate::model::outcome::Outcome;
 use crate::model::protocol::Protocol;
-use crate::model::reason::{Reason, Timeout};
+use crate::model::reason::Reason;
 use crate::model::test::TestId;
 use crate::model::verdict::Verdict;
 use crate::process::clock;
@@ -34,7 +36,7 @@ use crate::protocol::channel::{
     Channel, ChannelEvent, ChannelSummary, FinishedTest, NullChannel, ResultStatus,
 };
 use crate::worker::context::Context;
-use crate::worker::inbox::{BatchEnd, EndCause, Message, Overdue, send_all};
+use crate::worker::inbox::{BatchEnd, EndCause, Message, send_all};
 use crate::worker::job::{GRACE, Job, LOOK_AGAIN, prepare};
 use crate::worker::supervise::start::{channel, is_captured, spawn, wire};
 
@@ -61,10 +63,6 @@ pub fn run_in_parts(job: &Job, context: &Context<'_>, inbox: &Sender<Message>) -
     rest
 }
 
-/// When a test times out, others that have used all but this fraction of their timeout are
-/// considered hung too.
-const NEARLY: u32 = 10;
-
 struct Worker<'r> {
     job: &'r Job,
     context: &'r Context<'r>,
@@ -90,6 +88,8 @@ struct Worker<'r> {
     failed: BTreeMap<usize, PendingVerdict>,
     /// The latest pass, which is held back until the process has exited successfully.
     last_pass: Option<(usize, Verdict)>,
+    /// The tests that ran when the user asked for an end after them, once that is known.
+    ran_at_stop: Option<Vec<usize>>,
     ending: Option<EndCause>,
     kill_at: Option<Instant>,
     /// Waiting for stacks before the process is killed.
@@ -162,6 +162,7 @@ impl<'r> Worker<'r> {
             unsettled: BTreeMap::new(),
             failed: BTreeMap::new(),
             last_pass: None,
+            ran_at_stop: None,
             ending: None,
             kill_at: None,
             awaits_stacks: false,
@@ -202,41 +203,15 @@ impl<'r> Worker<'r> {
         }
     }
 
-    fn deadline(&self) -> Option<Instant> {
-        if self.ending.is_some() {
-            return self.kill_at;
-        }
-        let timeout = match self.running.is_empty() {
-            true => self.idle_limit().map(|limit| clock::after(self.idle_since, limit)),
-            false => self.running.iter().filter_map(|running| self.due(running)).min(),
-        };
-        timeout.into_iter().chain(self.next_look()).min()
-    }
-
-    /// How long it may run no test; unlimited while it waits for permission to exit.
-    fn idle_limit(&self) -> Option<Duration> {
-        self.idle_limit.filter(|_| self.door.is_none())
-    }
-
-    /// When a test reaches its timeout.
-    fn due(&self, (test, began): &(usize, Instant)) -> Option<Instant> {
-        Some(clock::after(*began, self.timeout(*test)?))
-    }
-
-    fn next_look(&self) -> Option<Instant> {
-        let due = self.channel.due()?;
-        Some(self.looked_at.map_or(due, |looked| due.max(clock::after(looked, LOOK_AGAIN))))
-    }
-
-    fn timeout(&self, test: usize) -> Option<Duration> {
-        self.job.group.timeout(self.tests[test])
-    }
-
     /// Handles a deadline: of a leak check, of a test, or of the grace period after a timeout.
     fn time_has_passed(&mut self, messages: &mut Vec<Message>) {
         let now = clock::now();
         if self.ending.is_some() {
             return self.end_at_last();
+        }
+        if self.is_behind_stop() {
+            self.note_tests_at_stop();
+            return self.stop_after_running();
         }
         if let Some(overdue) = self.overdue(now) {
             self.time_out(overdue);
@@ -250,32 +225,6 @@ impl<'r> Worker<'r> {
         let heard = self.channel.look(&self.look());
         self.handle(heard, messages);
         self.release_process();
-    }
-
-    /// The timeout that has passed, if any.
-    ///
-    /// Tests that started at nearly the same time reach their timeouts together, so the first one
-    /// to do so need not be the one that hangs. A stopped process keeps all of its tests from
-    /// finishing.
-    fn overdue(&self, now: Instant) -> Option<Overdue> {
-        if self.running.is_empty() {
-            let is_over = clock::after(self.idle_since, self.idle_limit()?) <= now;
-            let limit = self.job.longest_timeout(&self.tests)?;
-            let stopped_by = self.process.stopped_by();
-            return is_over
-                .then_some(Overdue { tests: Vec::new(), timeout: Timeout { limit, stopped_by } });
-        }
-        let is_due = |running: &&(usize, Instant)| self.due(running).is_some_and(|due| due <= now);
-        let (first, _) = self.running.iter().find(is_due)?;
-        let stopped_by = self.process.stopped_by();
-        let hangs = |(test, began): &&(usize, Instant)| {
-            let nearly = |timeout: Duration| timeout - timeout / NEARLY;
-            let limit = self.timeout(*test).map(nearly);
-            stopped_by.is_some() || limit.is_some_and(|limit| clock::after(*began, limit) <= now)
-        };
-        let tests = self.running.iter().filter(hangs).map(|(test, _)| self.tests[*test]).collect();
-        let limit = self.timeout(*first).unwrap_or_default();
-        Some(Overdue { tests, timeout: Timeout { limit, stopped_by } })
     }
 
     /// Later reports of this worker would be lost, or attributed to other tests.
@@ -304,6 +253,9 @@ impl<'r> Worker<'r> {
     fn take(&mut self, stream: Stream, bytes: &[u8], messages: &mut Vec<Message>) {
         if self.left.is_some() {
             return;
+        }
+        if self.is_behind_stop() && !self.running.is_empty() {
+            self.note_tests_at_stop();
         }
         let heard = self.channel.feed(stream, bytes);
         self.handle(heard, messages);

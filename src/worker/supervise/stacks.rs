@@ -1,6 +1,6 @@
 //! When a worker is asked for the stacks of its threads, and what follows its answer.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::Worker;
 use crate::process::clock;
@@ -44,13 +44,24 @@ impl Worker<'_> {
         }
     }
 
+    /// Whether the user has asked for an end after the tests that run now, and the worker does not
+    /// know yet which those are.
+    pub(super) fn is_behind_stop(&self) -> bool {
+        self.ran_at_stop.is_none() && self.context.state.stop_after.get().is_some()
+    }
+
+    /// These tests may finish: those that were known to run when the user asked for the end. Where
+    /// none was, the first one may be on its way, and what the process has reported is read first.
+    pub(super) fn note_tests_at_stop(&mut self) {
+        self.ran_at_stop = Some(self.running.iter().map(|(test, _)| *test).collect());
+    }
+
     /// Ends the worker if it was to end with the tests that ran when the user asked for it, and
     /// they have ended. libtest has begun others meanwhile: they count as not run.
     pub(super) fn stop_after_running(&mut self) {
-        let Some(stopped) = self.context.state.stop_after.get() else { return };
-        let ran_then = |(_, began): &(usize, Instant)| began <= stopped;
+        let Some(ran) = &self.ran_at_stop else { return };
         let is_over = self.ended == self.tests.len() || self.ending.is_some();
-        if !is_over && !self.running.iter().any(ran_then) {
+        if !is_over && !self.running.iter().any(|(test, _)| ran.contains(test)) {
             self.end(EndCause::Stopped);
         }
     }
