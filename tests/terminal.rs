@@ -3,6 +3,8 @@
 #![cfg(all(feature = "command", target_os = "linux"))]
 
 mod fixture;
+#[path = "terminal/pictures.rs"]
+mod pictures;
 #[path = "terminal/screens.rs"]
 mod screens;
 

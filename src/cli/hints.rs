@@ -165,13 +165,24 @@ pub const NEXTEST: &[FlagHint] = &[
 
 /// Commands of nextest, for filters that match no test.
 pub const COMMANDS: &[(&str, &str)] = &[
+    ("nextest", "`cargo partest` without a command runs the tests"),
+    ("test", "`cargo partest` without a command runs the tests"),
     ("archive", "archives of test binaries are not supported: build where the tests run"),
     ("bench", "to measure benchmarks, use `cargo bench`"),
     ("show-config", "`cargo partest plan` shows which settings apply to which tests"),
     ("self", "to update, use `cargo install`"),
 ];
 
+/// Flags of other languages' test runners that people type by habit.
+pub const OTHERS: &[FlagHint] = &[
+    hint(&["-n"], "the number of slots is `-j N`"),
+    hint(&["-k"], "filters are plain arguments: `cargo partest NAME`"),
+    hint(&["-x", "--exitfirst", "--bail"], "use `--fail-fast`"),
+    hint(&["-s"], "use `--no-capture`"),
+    hint(&["--run"], "filters are plain arguments: `cargo partest NAME`"),
+];
+
 /// All flags.
 pub fn flags() -> impl Iterator<Item = &'static FlagHint> {
-    [CARGO_TEST, LIBTEST, NEXTEST].into_iter().flatten()
+    [CARGO_TEST, LIBTEST, NEXTEST, OTHERS].into_iter().flatten()
 }

@@ -113,14 +113,23 @@ impl Diagnostic {
 }
 
 /// The most similar of the `known` words, if any is similar enough to be what was meant: as in
-/// rustc, one that differs in a third of its letters at most.
+/// rustc, one that differs in a third of its letters at most; or one with the same stem, as
+/// `retries` for `retry`.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    known
-        .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
+    /// A stem that is shorter begins too many words.
+    const STEM: usize = 4;
+    let known: Vec<&str> = known.into_iter().collect();
+    let has_stem = |candidate: &&str| {
+        let common = word.bytes().zip(candidate.bytes()).take_while(|(a, b)| a == b).count();
+        common >= STEM && common + 1 >= word.len()
+    };
+    let similar = known
+        .iter()
+        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), *candidate))
         .filter(|(distance, candidate)| *distance <= word.len().max(candidate.len()).max(3) / 3)
         .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
+        .map(|(_, candidate)| candidate);
+    similar.or_else(|| known.iter().copied().find(has_stem))
 }
 
 /// ``did you mean `x`?``, or the list of known words.

@@ -75,6 +75,8 @@ pub enum Event {
     Paused(bool),
     /// The user wants the run to end with the tests that run now.
     Stopping,
+    /// The run was interrupted: what runs is ended.
+    Interrupted,
     /// Some time has passed.
     Tick(Activity),
     RunFinished(Summary),

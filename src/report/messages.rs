@@ -344,7 +344,7 @@ pub const BACKTRACES: &str = "set RUST_BACKTRACE=1 to see backtraces";
 pub fn how_to_allow(leak: &Leak) -> String {
     let what = leak.what.replace(['"', '\\', '\n'], "*");
     format!(
-        "  to allow one: leaks = {{ ignore = [{{ {} = \"{what}\" }}] }} under its module in Cargo.toml",
+        "to allow one: leaks = {{ ignore = [{{ {} = \"{what}\" }}] }} under its module in Cargo.toml",
         leak.kind.as_str()
     )
 }

@@ -115,6 +115,7 @@ impl Progress {
                 self.live.phase = Phase::Stopping;
                 self.line(&status(self.paint, "Stopping", messages::STOPPING));
             }
+            Event::Interrupted => self.live.phase = Phase::Stopping,
             // Part of the final report.
             Event::LeftBehind { .. } | Event::WorkerOutput { .. } | Event::BuildFinished => {}
             Event::Tick(activity) => self.tick(activity, view),
@@ -123,7 +124,8 @@ impl Progress {
     }
 
     fn start(&mut self, tests: usize, binaries: usize, slots: usize) {
-        if self.verbosity != Verbosity::Quiet {
+        // That there is none is the report's to say.
+        if self.verbosity != Verbosity::Quiet && tests > 0 {
             self.line(&status(self.paint, "Running", &messages::what_runs(tests, binaries, slots)));
         }
         self.live.tests = tests;

@@ -38,7 +38,7 @@ impl Page {
         let names = pages.map(|page| page.unwrap().file_name().into_string().unwrap());
         let mut paths: Vec<String> = names.map(|name| format!("docs/{name}")).collect();
         paths.extend(["README.md", "CONTRIBUTING.md"].map(str::to_owned));
-        paths.retain(|path| Path::new(REPOSITORY).join(path).exists());
+        paths.retain(|path| path.ends_with(".md") && Path::new(REPOSITORY).join(path).exists());
         paths.sort();
         paths.iter().map(|path| Page::read(path)).collect()
     }

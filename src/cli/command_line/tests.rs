@@ -162,6 +162,8 @@ fn flags_on_the_wrong_side_and_misspelled_ones_have_a_tip() {
         ("--doc", Before, Some("doctests are not run: use `cargo test --doc`")),
         ("--doc", After, Some("doctests are not run: use `cargo test --doc`")),
         ("--filterst", Before, None),
+        ("--retry", Before, Some("did you mean `--retries`?")),
+        ("-n", Before, Some("the number of slots is `-j N`")),
         ("--zzzzzzzz", Before, None),
         ("-y", Before, None),
     ];
@@ -181,6 +183,7 @@ fn a_filter_near_a_command_has_a_tip() {
         ("plans", Some("did you mean the command `plan`?")),
         ("hlep", Some("did you mean the command `help`?")),
         ("show-config", Some("`cargo partest plan` shows which settings apply to which tests")),
+        ("nextest", Some("`cargo partest` without a command runs the tests")),
         ("db::", None),
         ("parse", None),
     ];

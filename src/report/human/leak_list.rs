@@ -101,7 +101,8 @@ impl LeakList {
         if distinct.len() > shown {
             page.line(&format!("  … and {} more (-v shows all)", distinct.len() - shown));
         }
-        page.line(&page.paint.faint(&messages::how_to_allow(first)));
+        let how = page.paint.faint(&messages::how_to_allow(first));
+        page.behind("  ", &how);
         page.gap();
     }
 }

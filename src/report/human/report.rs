@@ -245,7 +245,7 @@ impl<'r> Human<'r> {
         page.line(&page.paint.strong("slowest:"));
         for (took, test) in &self.slowest {
             let id = self.view.painted_id(*test, page.paint);
-            page.line(&format!("{:>10}  {id}", brief(*took)));
+            page.behind(&format!("{:>10}  ", brief(*took)), &id);
         }
         page.gap();
     }

@@ -29,6 +29,7 @@ impl Run<'_> {
         let is_first = !std::mem::replace(&mut self.summary.interrupted, true);
         self.stop();
         if is_first {
+            self.emit(Event::Interrupted);
             self.end_workers(signal);
         } else {
             self.context.services.groups.kill_all();
