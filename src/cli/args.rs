@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use super::output_args::OutputArgs;
+use super::report_args::ReportArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -48,6 +49,8 @@ pub struct Args {
     pub running: RunArgs,
     #[command(flatten)]
     pub output: OutputArgs,
+    #[command(flatten)]
+    pub reports: ReportArgs,
     #[command(flatten)]
     pub cargo: CargoArgs,
 }

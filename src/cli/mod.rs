@@ -6,4 +6,5 @@ pub mod command_line;
 mod hints;
 pub mod libtest_args;
 pub mod output_args;
+pub mod report_args;
 pub mod settings;

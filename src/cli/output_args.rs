@@ -1,7 +1,5 @@
 //! The flags for what is printed, as typed.
 
-use std::path::PathBuf;
-
 use clap::{Args as ClapArgs, ValueEnum};
 
 #[derive(Debug, ClapArgs)]
@@ -65,9 +63,6 @@ pub struct OutputArgs {
     /// Print results in a stable order instead of as tests finish
     #[arg(long, global = true, hide_short_help = true)]
     pub ordered: bool,
-    /// Write the results as JUnit XML to this file
-    #[arg(long, value_name = "PATH", global = true, hide_short_help = true)]
-    pub junit: Option<PathBuf>,
     /// Print every test as it finishes (-vv: also cargo's command lines)
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,

@@ -1,13 +1,13 @@
 //! The settings of a run: what the command line, variables and cargo's configuration amount to.
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use super::args::{self, Args, CargoArgs, FlakyArg, Jobs, LeaksArg, NoTests, PolicyArg};
 use super::cargo_config::CargoConfig;
 use super::command_line;
 use super::output_args::{MessageFormat, OutputArgs, OutputWhen, StatusLevel, When};
+use super::report_args::ReportArgs;
 use crate::config::keys::{Flaky, Kind};
 use crate::config::policy::PolicyOverride;
 use crate::model::leak::LeakAction;
@@ -102,8 +102,8 @@ pub struct Settings {
     pub status_level: StatusLevel,
     /// How many of the slowest tests to list, if the user has set a number; 0 is all.
     pub durations: Option<usize>,
-    /// Where to write a report as JUnit XML, if the user has said so.
-    pub junit: Option<PathBuf>,
+    /// Where to write which reports, as far as the user has said so.
+    pub reports: ReportArgs,
     pub cargo: CargoArgs,
     /// cargo's own configuration.
     pub cargo_config: CargoConfig,
@@ -189,7 +189,7 @@ impl Settings {
             }),
             status_level: status_level(&args.output, verbosity(&args.output, libtest.quiet)),
             durations: args.output.durations,
-            junit: args.output.junit,
+            reports: args.reports,
             cargo_verbosity: args.output.verbose.saturating_sub(1),
             cargo: args.cargo,
             cargo_config,

@@ -17,6 +17,7 @@ use crate::fixture::kept::KeptFixtures;
 use crate::leaks::baseline::{self, Baseline, Comparison};
 use crate::model::event::Event;
 use crate::model::output_file::OutputFiles;
+use crate::model::report_kind::{REPORT_KINDS, ReportKind};
 use crate::model::summary::Summary;
 use crate::model::test::TestId;
 use crate::model::warning::Warning;
@@ -57,7 +58,7 @@ pub fn run(
     let root = session.project.workspace.root();
     let mut reports = Reports::new(
         View { inventory, settings, root: &root },
-        junit_path(settings, session.project.policy, &root),
+        report_paths(settings, session.project.policy, &root),
     );
     let context = context(&session, interrupts)?;
     let tests = Cell::new(0);
@@ -88,11 +89,14 @@ pub fn run(
     reports.end().map(|()| summary)
 }
 
-/// Where to write the report as JUnit XML: a run that is started by a test leaves the file of the
-/// outer one alone.
-fn junit_path(settings: &Settings, policy: &Policy, root: &Path) -> Option<PathBuf> {
-    let declared = policy.junit().filter(|_| !settings.nested).map(|path| root.join(path));
-    settings.junit.clone().or(declared)
+/// Where to write which reports: a run that is started by a test leaves the files of the outer one
+/// alone.
+fn report_paths(settings: &Settings, policy: &Policy, root: &Path) -> Vec<(ReportKind, PathBuf)> {
+    let path = |kind| {
+        let declared = policy.report(kind).filter(|_| !settings.nested);
+        settings.reports.path(kind).cloned().or(declared.map(|path| root.join(path)))
+    };
+    REPORT_KINDS.iter().filter_map(|(_, kind)| Some((*kind, path(*kind)?))).collect()
 }
 
 /// What the workers and the coordinator share.

@@ -65,7 +65,7 @@ pub const NEXTEST: &[KeyHint] = &[
             "report-skipped",
             "flaky-fail-status",
         ],
-        "JUnit reports are not supported: use the flag `--message-format json`",
+        "use `reports = { junit = \"target/junit.xml\" }`, or the flag `--junit`",
     ),
     hint(
         &["scripts", "script", "setup"],

@@ -20,6 +20,7 @@ use crate::config::keys::{Flaky, Keys, Kind, Locks, Recycle, RetryKeys, Threads}
 use crate::config::leak_rules::LeakRules;
 use crate::config::value::At;
 use crate::model::leak::LeakAction;
+use crate::model::report_kind::ReportKind;
 
 /// What the command line says about policies, over what the metadata says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -159,11 +160,11 @@ impl Policy {
         found.find_map(|d| d.run_timeout.as_ref()).map(|at| at.value)
     }
 
-    /// Where to write a report as JUnit XML, relative to the workspace.
-    pub fn junit(&self) -> Option<&Path> {
+    /// Where to write a report of this kind, relative to the workspace.
+    pub fn report(&self, kind: ReportKind) -> Option<&Path> {
         let configs = self.packages.iter().map(|package| &package.config);
-        let mut found = [&self.workspace].into_iter().chain(configs);
-        found.find_map(|config| config.reports.junit.as_deref())
+        let mut found = [&self.workspace].into_iter().chain(configs).flat_map(|c| &c.reports);
+        found.find(|(declared, _)| *declared == kind).map(|(_, path)| &**path)
     }
 
     /// How many slots there may be for each core, for tests that wait.

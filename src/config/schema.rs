@@ -13,6 +13,7 @@ use super::fixtures::FixtureKeys;
 use super::hints;
 use super::keys::{Backoff, Flaky, KINDS, Keys, Kind, Locks, Recycle, RetryKeys, Threads};
 use super::value::{At, Reader, Value, integer};
+use crate::model::report_kind::{REPORT_KINDS, ReportKind};
 
 const NODE_KEYS: &[&str] = &[
     "policy",
@@ -54,10 +55,7 @@ pub struct Config {
 }
 
 /// Files that every run writes, relative to the workspace.
-#[derive(Debug, Default)]
-pub struct Reports {
-    pub junit: Option<PathBuf>,
-}
+pub type Reports = Vec<(ReportKind, PathBuf)>;
 
 /// Which of the two tables a manifest is read for.
 #[derive(Debug, Clone, Copy)]
@@ -155,18 +153,21 @@ impl Reader<'_> {
     }
 
     fn reports(&mut self, value: &Value<'_>) -> Reports {
-        let mut reports = Reports::default();
+        let mut reports = Reports::new();
         let Some(table) = value.get_ref().as_table() else {
             self.wants(value, "reports", "a table such as { junit = \"target/junit.xml\" }");
             return reports;
         };
         for (key, value) in table {
-            match key.get_ref().as_ref() {
-                "junit" => match value.get_ref().as_str().filter(|path| !path.is_empty()) {
-                    Some(path) => reports.junit = Some(path.into()),
-                    None => self.wants(value, "junit", "the path of a file"),
-                },
-                word => self.unknown(key.span(), "key of reports", word, &["junit"]),
+            let word = key.get_ref().as_ref();
+            let Some((_, kind)) = REPORT_KINDS.iter().find(|(name, _)| *name == word) else {
+                let known = REPORT_KINDS.map(|(name, _)| name);
+                self.unknown(key.span(), "key of reports", word, &known);
+                continue;
+            };
+            match value.get_ref().as_str().filter(|path| !path.is_empty()) {
+                Some(path) => reports.push((*kind, path.into())),
+                None => self.wants(value, word, "the path of a file"),
             }
         }
         reports

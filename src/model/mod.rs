@@ -13,6 +13,7 @@ pub mod output_file;
 pub mod printable;
 pub mod protocol;
 pub mod reason;
+pub mod report_kind;
 pub mod shell;
 pub mod size;
 pub mod stream_end;

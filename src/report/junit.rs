@@ -1,13 +1,13 @@
 //! The report as JUnit XML, which CI systems show: a suite for each binary, a case for each test.
 
 use std::collections::BTreeMap;
-use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, Write};
 
 use quick_junit::{
     FlakyOrRerun, NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestRerun, TestSuite,
 };
 
+use super::document::Document;
 use super::human::panic_message;
 use super::view::View;
 use crate::cargo::binary::Binary;
@@ -21,7 +21,6 @@ use crate::model::verdict::{Attempt, Verdict};
 
 pub struct Junit<'r> {
     view: View<'r>,
-    path: PathBuf,
     cases: Vec<(TestId, TestCase)>,
     /// Leaks that were found after the verdict on their test.
     late_leaks: BTreeMap<TestId, Vec<Leak>>,
@@ -32,48 +31,14 @@ pub struct Junit<'r> {
 }
 
 impl<'r> Junit<'r> {
-    pub fn new(view: View<'r>, path: PathBuf) -> Junit<'r> {
+    pub fn new(view: View<'r>) -> Junit<'r> {
         Junit {
             view,
-            path,
             cases: Vec::new(),
             late_leaks: BTreeMap::new(),
             stray_leaks: Vec::new(),
             worker_output: BTreeMap::new(),
         }
-    }
-
-    /// Where it is written.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Takes an event. The end of the run writes the file, whole or not at all.
-    pub fn show(&mut self, event: &Event) -> io::Result<()> {
-        match event {
-            Event::TestFinished { test, verdict } => self.cases.push((*test, case(verdict))),
-            Event::LeftBehind { by: LeakedBy::Test(test), leaks } => {
-                self.late_leaks.entry(*test).or_default().extend(leaks.iter().cloned());
-            }
-            Event::LeftBehind { by: LeakedBy::Unit(node), leaks } => {
-                self.stray_leaks.push((node.clone(), leaks.clone()));
-            }
-            Event::LeftBehind { by: LeakedBy::Run, leaks } => {
-                self.stray_leaks.push(("run".to_owned(), leaks.clone()));
-            }
-            Event::WorkerOutput { tests, output, .. } => {
-                let listing = tests.first().map(|test| test.listing);
-                if let Some(listing) = listing {
-                    self.worker_output.entry(listing).or_default().extend_from_slice(output);
-                }
-            }
-            Event::RunFinished(summary) => {
-                let report = self.report(summary);
-                return write(&self.path, &report);
-            }
-            _ => {}
-        }
-        Ok(())
     }
 
     fn report(&mut self, summary: &Summary) -> Report {
@@ -120,6 +85,34 @@ impl<'r> Junit<'r> {
                 _ => format!("{} ({})", binary.prefix, binary.kind),
             };
         listings.iter().map(|listing| name(&listing.binary)).collect()
+    }
+}
+
+impl Document for Junit<'_> {
+    fn take(&mut self, event: &Event) {
+        match event {
+            Event::TestFinished { test, verdict } => self.cases.push((*test, case(verdict))),
+            Event::LeftBehind { by: LeakedBy::Test(test), leaks } => {
+                self.late_leaks.entry(*test).or_default().extend(leaks.iter().cloned());
+            }
+            Event::LeftBehind { by: LeakedBy::Unit(node), leaks } => {
+                self.stray_leaks.push((node.clone(), leaks.clone()));
+            }
+            Event::LeftBehind { by: LeakedBy::Run, leaks } => {
+                self.stray_leaks.push(("run".to_owned(), leaks.clone()));
+            }
+            Event::WorkerOutput { tests, output, .. } => {
+                let listing = tests.first().map(|test| test.listing);
+                if let Some(listing) = listing {
+                    self.worker_output.entry(listing).or_default().extend_from_slice(output);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn write(&mut self, summary: &Summary, file: &mut dyn Write) -> io::Result<()> {
+        self.report(summary).serialize(file).map_err(io::Error::other)
     }
 }
 
@@ -227,31 +220,4 @@ fn leak_text(leak: &Leak) -> String {
 /// lets these two pass.
 fn clean(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).replace(['\u{fffe}', '\u{ffff}'], "")
-}
-
-/// Writes the file as a whole, by renaming a temporary one. What is no regular file, such as a
-/// pipe, is written to.
-fn write(path: &Path, report: &Report) -> io::Result<()> {
-    if std::fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
-        let file = std::fs::OpenOptions::new().write(true).open(path)?;
-        return serialize(report, file);
-    }
-    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    std::fs::create_dir_all(dir)?;
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        // As any other file: what reads it may be another user. The umask applies.
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    let mut file = builder.tempfile_in(dir)?;
-    serialize(report, file.as_file_mut())?;
-    file.persist(path).map(drop).map_err(|error| error.error)
-}
-
-fn serialize(report: &Report, file: impl Write) -> io::Result<()> {
-    let mut buffered = BufWriter::new(file);
-    report.serialize(&mut buffered).map_err(io::Error::other)?;
-    buffered.flush()
 }

@@ -1,12 +1,17 @@
 //! Reports for people and for scripts. Every report is a fold over the same stream of events.
 
+mod document;
+mod failure_summary;
 pub mod human;
 pub mod json;
 mod junit;
 pub mod live;
+mod markdown;
+mod markdown_text;
 pub mod messages;
 pub mod plan;
 pub mod progress;
+mod report_file;
 pub mod reports;
 pub mod screen;
 pub mod spinner;

@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use super::human::report::Human;
 use super::json::Json;
-use super::junit::Junit;
 use super::messages;
 use super::progress::Progress;
+use super::report_file::ReportFile;
 use super::text::{Paint, print, unless_closed};
 use super::view::View;
 use crate::cli::output_args::MessageFormat;
 use crate::error::Result;
 use crate::model::event::Event;
+use crate::model::report_kind::ReportKind;
 use crate::process::stderr::write_line_over_progress;
 use crate::run::interrupt::Notice;
 
@@ -22,7 +23,7 @@ pub struct Reports<'r> {
     view: View<'r>,
     progress: Progress,
     result: Sink<'r>,
-    junit: Option<Junit<'r>>,
+    files: Vec<ReportFile<'r>>,
     /// Whether a file could not be written.
     lacks_file: bool,
     /// Set once the result can no longer be written.
@@ -36,15 +37,16 @@ enum Sink<'r> {
 }
 
 impl<'r> Reports<'r> {
-    /// With a report as JUnit XML at this path, if there is one.
-    pub fn new(view: View<'r>, junit: Option<PathBuf>) -> Reports<'r> {
+    /// With reports at these paths.
+    pub fn new(view: View<'r>, files: Vec<(ReportKind, PathBuf)>) -> Reports<'r> {
         let result = match view.settings.format {
             MessageFormat::Human => Sink::Human(Human::new(view)),
             MessageFormat::Json => Sink::Json(Json::new(view)),
         };
         let progress = Progress::new(view.settings);
-        let junit = junit.map(|path| Junit::new(view, path));
-        Reports { view, progress, result, junit, lacks_file: false, failure: None }
+        let file = |(kind, path)| ReportFile::new(kind, view, path);
+        let files = files.into_iter().map(file).collect();
+        Reports { view, progress, result, files, lacks_file: false, failure: None }
     }
 
     /// How often a report needs `Event::Tick`.
@@ -74,11 +76,10 @@ impl<'r> Reports<'r> {
         if let Err(error) = shown {
             self.failure.get_or_insert(error);
         }
-        if let Some(junit) = &mut self.junit
-            && let Err(error) = junit.show(event)
-        {
+        for file in &mut self.files {
+            let Err(error) = file.show(event) else { continue };
             self.lacks_file = true;
-            let error = messages::report_not_written(junit.path(), &error);
+            let error = messages::report_not_written(file.path(), &error);
             let word = Paint(self.view.settings.color.stderr).bad("error");
             write_line_over_progress(&format!("{word}: {error}"));
         }

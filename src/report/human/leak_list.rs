@@ -69,6 +69,12 @@ impl LeakList {
         });
     }
 
+    /// Each leak with how many tests share it, the most severe first.
+    pub fn sorted(&mut self, view: &View<'_>) -> Vec<(&Owner, &Leak, usize)> {
+        self.sort(view);
+        self.distinct()
+    }
+
     /// Each leak with how many tests share it.
     fn distinct(&self) -> Vec<(&Owner, &Leak, usize)> {
         let mut distinct: Vec<(&Owner, &Leak, usize)> = Vec::new();
@@ -86,8 +92,7 @@ impl LeakList {
     }
 
     pub fn show(&mut self, page: &mut Page, view: &View<'_>, is_verbose: bool) {
-        self.sort(view);
-        let distinct = self.distinct();
+        let distinct = self.sorted(view);
         let Some((_, first, _)) = distinct.first() else { return };
         page.line(&page.paint.strong("leaks:"));
         let shown = if is_verbose { distinct.len() } else { MOST };

@@ -1,0 +1,28 @@
+//! The flags for reports that are written to files, as typed.
+
+use std::path::PathBuf;
+
+use clap::Args as ClapArgs;
+
+use crate::model::report_kind::ReportKind;
+
+#[derive(Debug, Clone, Default, ClapArgs)]
+#[command(next_help_heading = "Reports")]
+pub struct ReportArgs {
+    /// Write the results as JUnit XML to this file
+    #[arg(long, value_name = "PATH", global = true, hide_short_help = true)]
+    pub junit: Option<PathBuf>,
+    /// Write the results as Markdown to this file
+    #[arg(long, value_name = "PATH", global = true, hide_short_help = true)]
+    pub markdown: Option<PathBuf>,
+}
+
+impl ReportArgs {
+    /// Where to write a report of this kind, if the user has said so.
+    pub fn path(&self, kind: ReportKind) -> Option<&PathBuf> {
+        match kind {
+            ReportKind::Junit => self.junit.as_ref(),
+            ReportKind::Markdown => self.markdown.as_ref(),
+        }
+    }
+}

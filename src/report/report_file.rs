@@ -1,0 +1,71 @@
+//! A report that is written to a file at the end of the run, whole or not at all.
+
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use super::document::Document;
+use super::junit::Junit;
+use super::markdown::Markdown;
+use super::view::View;
+use crate::model::event::Event;
+use crate::model::report_kind::ReportKind;
+use crate::model::summary::Summary;
+
+pub struct ReportFile<'r> {
+    path: PathBuf,
+    document: Box<dyn Document + 'r>,
+}
+
+impl<'r> ReportFile<'r> {
+    pub fn new(kind: ReportKind, view: View<'r>, path: PathBuf) -> ReportFile<'r> {
+        let document: Box<dyn Document + 'r> = match kind {
+            ReportKind::Junit => Box::new(Junit::new(view)),
+            ReportKind::Markdown => Box::new(Markdown::new(view)),
+        };
+        ReportFile { path, document }
+    }
+
+    /// Where it is written.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Takes an event. The end of the run writes the file.
+    pub fn show(&mut self, event: &Event) -> io::Result<()> {
+        match event {
+            Event::RunFinished(summary) => self.write(summary),
+            event => {
+                self.document.take(event);
+                Ok(())
+            }
+        }
+    }
+
+    /// Writes the file as a whole, by renaming a temporary one. What is no regular file, such as a
+    /// pipe, is written to.
+    fn write(&mut self, summary: &Summary) -> io::Result<()> {
+        let path = &self.path;
+        if std::fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+            let file = std::fs::OpenOptions::new().write(true).open(path)?;
+            return buffered(&mut *self.document, summary, file);
+        }
+        let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        std::fs::create_dir_all(dir)?;
+        let mut builder = tempfile::Builder::new();
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            // As any other file: what reads it may be another user. The umask applies.
+            builder.permissions(std::fs::Permissions::from_mode(0o666));
+        }
+        let mut file = builder.tempfile_in(dir)?;
+        buffered(&mut *self.document, summary, file.as_file_mut())?;
+        file.persist(path).map(drop).map_err(|error| error.error)
+    }
+}
+
+fn buffered(document: &mut dyn Document, summary: &Summary, file: impl Write) -> io::Result<()> {
+    let mut buffered = BufWriter::new(file);
+    document.write(summary, &mut buffered)?;
+    buffered.flush()
+}
