@@ -1,12 +1,16 @@
 //! What the agent told about threads, panics and processes of one worker, by test. Pure: facts
 //! in, findings out; names of functions and rules come later.
 
+mod place;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use rustc_hash::FxHashMap;
+
 use crate::frames::{Address, Frame};
 use crate::leaks::finding::{Finding, Leftover, Subject};
-use crate::model::numbers::NumberMap;
+use crate::leaks::traces::place::Place;
 use crate::process::clock;
 
 #[derive(Debug, Default)]
@@ -16,9 +20,9 @@ pub struct Traces {
     /// The newest process of each number that a test started, also those that are gone.
     started: BTreeMap<u32, Started>,
     /// Where each test has started processes.
-    starts: NumberMap<usize, Place>,
+    starts: FxHashMap<usize, Place>,
     /// When each test ended.
-    ended: NumberMap<usize, Instant>,
+    ended: FxHashMap<usize, Instant>,
     /// What came about threads before the news of their start: two threads may tell of one,
     /// each on its own way. A test's own thread is never told of, so the oldest are dropped.
     early: BTreeMap<u32, Vec<Frame>>,
@@ -76,28 +80,6 @@ struct Started {
     stack: Vec<Address>,
 }
 
-/// Where a test starts processes.
-#[derive(Debug)]
-enum Place {
-    One(Vec<Address>),
-    Several,
-}
-
-impl Place {
-    fn add(&mut self, stack: &[Address]) {
-        if matches!(self, Place::One(known) if known != stack) {
-            *self = Place::Several;
-        }
-    }
-
-    fn known(&self) -> Option<Vec<Address>> {
-        match self {
-            Place::One(stack) => Some(stack.clone()),
-            Place::Several => None,
-        }
-    }
-}
-
 /// In news of a process whose number libc keeps to itself.
 const UNTOLD: u32 = 0;
 
@@ -140,8 +122,7 @@ impl Traces {
                 let started =
                     Thread { test, tid, name, stack, ended, lingered, is_released, panics };
                 self.threads.insert(thread, started);
-                let early = self.early.remove(&thread).unwrap_or_default();
-                self.early_frames -= early.len();
+                let early = self.early_frames_of(thread);
                 early.into_iter().for_each(|frame| self.take(frame, test_of, now));
             }
             Frame::ThreadEnded { thread, name, .. } => self.thread_ended(thread, &name, now),
@@ -187,6 +168,12 @@ impl Traces {
             Frame::ProcessReaped { process } => self.process_ended(process, now),
             _ => {}
         }
+    }
+
+    fn early_frames_of(&mut self, thread: u32) -> Vec<Frame> {
+        let early = self.early.remove(&thread).unwrap_or_default();
+        self.early_frames -= early.len();
+        early
     }
 
     fn keep_for_later(&mut self, thread: u32, frame: Frame) {

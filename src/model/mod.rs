@@ -6,7 +6,6 @@ pub mod fixture;
 pub mod leak;
 pub mod listing;
 pub mod lost_output;
-pub mod numbers;
 pub mod outcome;
 pub mod output;
 pub mod output_file;

@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 
 use self::changes::{Changes, InitialState, Resource};
 use self::test_outputs::TestOutputs;
+use rustc_hash::{FxHashMap, FxHashSet};
+
 use super::libtest_event::Counts;
 use super::long_line::{LongLine, Shortened};
 use super::test_index::TestIndex;
@@ -23,7 +25,6 @@ use crate::leaks::observations::Observations;
 use crate::leaks::orphans::Orphans;
 use crate::leaks::symbols::Module;
 use crate::leaks::traces::Traces;
-use crate::model::numbers::{NumberMap, NumberSet};
 use crate::model::output::TruncatedOutput;
 use crate::model::output_file::OutputFiles;
 use crate::process::clock;
@@ -41,17 +42,17 @@ pub struct AgentChannel<'n> {
     tests: TestIndex<'n>,
     decoder: Decoder,
     /// The threads that belong to tests, by the agent's numbers of both.
-    runs_test: NumberMap<u32, u32>,
+    runs_test: FxHashMap<u32, u32>,
     /// Those of them that are the tests themselves: nothing that a test could leave behind.
-    are_tests: NumberSet<u32>,
+    are_tests: FxHashSet<u32>,
     /// Processor time of the threads of a test that have ended.
-    processor_time: NumberMap<usize, Duration>,
+    processor_time: FxHashMap<usize, Duration>,
     /// What the main thread writes in pieces, and the test whose verdict that is.
     line: LongLine,
     line_is_of: u32,
     /// How many lines came in pieces, and which test began on which.
     lines: u32,
-    begun_on: NumberMap<u32, usize>,
+    begun_on: FxHashMap<u32, usize>,
     /// Events that threads of tests wrote out: their own words, or libtest's, which waited in the
     /// same buffer.
     written_by_others: VecDeque<Vec<u8>>,
@@ -60,7 +61,7 @@ pub struct AgentChannel<'n> {
     counted: Option<Counts>,
     /// Tests whose verdicts did not stand on lines of their own. They count once libtest's own
     /// count agrees.
-    recovered: NumberSet<usize>,
+    recovered: FxHashSet<usize>,
     outputs: TestOutputs,
     rest: TruncatedOutput,
     traces: Traces,
@@ -132,17 +133,17 @@ impl<'n> AgentChannel<'n> {
             marks_tell: true,
             tests: TestIndex::new(names),
             decoder: Decoder::default(),
-            runs_test: NumberMap::default(),
-            are_tests: NumberSet::default(),
-            processor_time: NumberMap::default(),
+            runs_test: FxHashMap::default(),
+            are_tests: FxHashSet::default(),
+            processor_time: FxHashMap::default(),
             line: LongLine::default(),
             line_is_of: 0,
             lines: 0,
-            begun_on: NumberMap::default(),
+            begun_on: FxHashMap::default(),
             written_by_others: VecDeque::new(),
             heard: Counts::default(),
             counted: None,
-            recovered: NumberSet::default(),
+            recovered: FxHashSet::default(),
             outputs: TestOutputs::default(),
             rest: TruncatedOutput::default(),
             traces: Traces::default(),

@@ -1,16 +1,17 @@
 //! Which test is which: libtest's names, the agent's numbers, and the places of the tests in the
 //! worker's list. A number means one test for ever, and a test begins and ends once.
 
+use rustc_hash::{FxHashMap, FxHashSet};
+
 use super::test_names::TestNames;
-use crate::model::numbers::{NumberMap, NumberSet};
 
 pub struct TestIndex<'n> {
     lookup: TestNames<'n>,
-    by_number: NumberMap<u32, usize>,
+    by_number: FxHashMap<u32, usize>,
     /// Tests that have a number, and so a thread of their own.
-    numbered: NumberSet<usize>,
-    begun: NumberSet<usize>,
-    over: NumberSet<usize>,
+    numbered: FxHashSet<usize>,
+    begun: FxHashSet<usize>,
+    over: FxHashSet<usize>,
 }
 
 /// What a name says of a test whose event has come.
@@ -25,10 +26,10 @@ impl<'n> TestIndex<'n> {
     pub fn new(names: Vec<&'n str>) -> TestIndex<'n> {
         TestIndex {
             lookup: TestNames::new(names),
-            by_number: NumberMap::default(),
-            numbered: NumberSet::default(),
-            begun: NumberSet::default(),
-            over: NumberSet::default(),
+            by_number: FxHashMap::default(),
+            numbered: FxHashSet::default(),
+            begun: FxHashSet::default(),
+            over: FxHashSet::default(),
         }
     }
 

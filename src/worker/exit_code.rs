@@ -90,15 +90,12 @@ fn follow(
     test: TestId,
     inbox: &Sender<Message>,
 ) -> std::io::Result<Verdict> {
-    let timeout = job.group.timeout(test);
+    let (timeout, batch) = (job.group.timeout(test), job.batch.id);
     let began = clock::now();
     let place = context.state.active.enter(number, job.slot());
     place.began(test, began);
-    let (mut output, mut report, mut buffer) = (
-        TruncatedOutput::new(context.services.output_files.as_ref()),
-        ReportReader::new([]),
-        Vec::new(),
-    );
+    let mut output = TruncatedOutput::new(context.services.output_files.as_ref());
+    let (mut report, mut buffer) = (ReportReader::new([]), Vec::new());
     let mut due = timeout.map(|timeout| clock::after(began, timeout));
     let mut overdue: Option<Overdue> = None;
     let (mut took, mut leaks) = (Duration::ZERO, Vec::new());
@@ -117,45 +114,50 @@ fn follow(
                 }
             }
             ProcessEvent::ChannelLost => {}
-            ProcessEvent::WantsTerminal => {
-                send(inbox, Message::WantsTerminal { batch: job.batch.id })
-            }
+            ProcessEvent::WantsTerminal => send(inbox, Message::WantsTerminal { batch }),
             ProcessEvent::Reaped(status) => break status,
+            ProcessEvent::DeadlinePassed if overdue.is_some() => {
+                process.terminate(TerminateMode::Kill);
+                due = None;
+            }
             ProcessEvent::DeadlinePassed => {
-                let (is_late, limit) = (overdue.is_some(), timeout.unwrap_or_default());
-                let stopped_by = process.stopped_by();
-                let timeout = Timeout { limit, stopped_by };
-                overdue.get_or_insert(Overdue { tests: vec![test], timeout });
-                process.terminate(if is_late {
-                    TerminateMode::Kill
-                } else {
-                    TerminateMode::Terminate
-                });
-                due = (!is_late).then(|| clock::within(GRACE));
+                let limit = timeout.unwrap_or_default();
+                let timeout = Timeout { limit, stopped_by: process.stopped_by() };
+                overdue = Some(Overdue { tests: vec![test], timeout });
+                process.terminate(TerminateMode::Terminate);
+                due = Some(clock::within(GRACE));
             }
         }
     };
     if let Some(signal) = process.terminal_signal(status) {
         send(inbox, Message::Signal(signal));
     }
-    let (outcome, reason) = match overdue {
-        Some(Overdue { timeout, .. }) => {
-            (Outcome::TimedOut, Some(Reason::WorkerEnded(WorkerEnd::TimedOut(timeout))))
-        }
-        None => {
-            let listing = &context.inventory.listings[test.listing];
-            let is_known = || is_known(listing, &listing.tests[test.test], context);
-            by_exit_code(status, &report, listing, is_known)
-        }
-    };
     let output = output.into_output();
-    let by_output = || libtest::report::failure_reason(&String::from_utf8_lossy(&output));
-    let reason = match outcome {
-        Outcome::Failed => by_output().map(Reason::Reported).or(reason),
-        _ => reason,
+    let timed_out = |over: Overdue| Reason::WorkerEnded(WorkerEnd::TimedOut(over.timeout));
+    let (outcome, reason) = match overdue.map(timed_out) {
+        Some(timed_out) => (Outcome::TimedOut, Some(timed_out)),
+        None => judge(status, &report, &output, context, test),
     };
     let (took, worker) = (Some(took), Some(number));
     Ok(Verdict { took, worker, output, leaks, ..Verdict::without_run(outcome, reason) })
+}
+
+/// The outcome of a test that ended in time, and the reason that its output or its exit code gives.
+fn judge(
+    status: ExitStatus,
+    report: &ReportReader,
+    output: &[u8],
+    context: &Context<'_>,
+    test: TestId,
+) -> (Outcome, Option<Reason>) {
+    let listing = &context.inventory.listings[test.listing];
+    let is_known = || is_known(listing, &listing.tests[test.test], context);
+    let (outcome, reason) = by_exit_code(status, report, listing, is_known);
+    let by_output = || libtest::report::failure_reason(&String::from_utf8_lossy(output));
+    match outcome {
+        Outcome::Failed => (outcome, by_output().map(Reason::Reported).or(reason)),
+        _ => (outcome, reason),
+    }
 }
 
 /// Checks the processes that an exited test has left until its linger has passed, and kills them.

@@ -24,7 +24,6 @@ use crate::discovery::listing::Listing;
 use crate::leaks::finding::Finding;
 use crate::libtest;
 use crate::model::outcome::Outcome;
-use crate::model::protocol::Protocol;
 use crate::model::reason::Reason;
 use crate::model::test::TestId;
 use crate::model::verdict::Verdict;
@@ -37,8 +36,8 @@ use crate::protocol::channel::{
 };
 use crate::worker::context::Context;
 use crate::worker::inbox::{BatchEnd, EndCause, Message, send_all};
-use crate::worker::job::{GRACE, Job, LOOK_AGAIN, prepare};
-use crate::worker::supervise::start::{channel, is_captured, spawn, wire};
+use crate::worker::job::{GRACE, Job, LOOK_AGAIN};
+use crate::worker::supervise::start::{channel, command, is_captured, spawn};
 
 /// Runs a batch in as many processes, one after another, as the argument limit of the platform
 /// requires.
@@ -120,27 +119,7 @@ impl<'r> Worker<'r> {
         let captures = is_captured(job, context);
         listing.binary.check()?;
         let number = context.state.next_worker();
-        let mut command = listing.binary.command();
-        prepare(&mut command, job, context.config.run_id, number);
-        let wire = wire(job.protocol, &mut command, context)?;
-        let threads = match &job.permits {
-            Some(permits) => {
-                permits.pass_to(&mut command);
-                job.batch.most_threads.unwrap_or(job.batch.threads)
-            }
-            None => job.batch.threads,
-        };
-        command.args(["--test-threads", &threads.to_string()]);
-        if !captures {
-            command.arg("--nocapture");
-        } else if job.protocol == Protocol::LogFile {
-            // The verdicts come through the log file, and a dot is the shortest line.
-            command.args(["--format", "terse"]);
-        }
-        if context.config.show_output {
-            command.arg("--show-output");
-        }
-        command.args(selection);
+        let (command, wire) = command(job, context, listing, number, selection)?;
         let channel = channel(job, context, listing, &tests, captures);
         let idle_limit = idle_limit(job, &tests);
         let process = spawn(command, job, context, wire)?;

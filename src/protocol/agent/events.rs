@@ -203,6 +203,30 @@ impl AgentChannel<'_> {
             _ => self.heard.ignored += 1,
         }
         let Some(Occurrence::First(test)) = turn else { return };
+        let finished = self.finished(test, outcome, line, shortened);
+        if certainty == Certainty::Recovered {
+            self.recovered.insert(test);
+        }
+        let is_settled = self.traces.is_clean(test) && !finished.has_started_processes;
+        let status = match is_settled && certainty == Certainty::Alone {
+            true => ResultStatus::Final,
+            false => ResultStatus::Provisional,
+        };
+        heard.push(ChannelEvent::TestFinished(FinishedTest { status, ..finished }));
+        if status == ResultStatus::Provisional {
+            self.unsettled.push(test);
+            self.settle(heard);
+        }
+    }
+
+    /// The result of a test, whose status the caller knows.
+    fn finished(
+        &mut self,
+        test: usize,
+        outcome: Outcome,
+        line: Line<'_>,
+        shortened: Shortened,
+    ) -> FinishedTest {
         let captured =
             self.captured(line.stdout.as_deref().unwrap_or_default().as_bytes(), shortened);
         let mut output = self.outputs.end(test, captured);
@@ -223,31 +247,16 @@ impl AgentChannel<'_> {
         if has_started {
             self.awaits_orphans.get_or_insert_with(clock::now);
         }
-        if certainty == Certainty::Recovered {
-            self.recovered.insert(test);
-        }
-        let is_certain = certainty == Certainty::Alone;
-        let status = match self.traces.is_clean(test) && !has_started && is_certain {
-            true => ResultStatus::Final,
-            false => ResultStatus::Provisional,
-        };
-        let reason = line.message;
-        let output = Some(output);
-        let processor = self.processor_time.remove(&test);
-        heard.push(ChannelEvent::TestFinished(FinishedTest {
+        FinishedTest {
             test,
             outcome,
             took,
-            processor,
+            processor: self.processor_time.remove(&test),
             has_started_processes: has_started,
-            reason,
-            output,
-            status,
+            reason: line.message,
+            output: Some(output),
+            status: ResultStatus::Provisional,
             neighbors,
-        }));
-        if status == ResultStatus::Provisional {
-            self.unsettled.push(test);
-            self.settle(heard);
         }
     }
 

@@ -4,9 +4,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
+
 use crate::frames::kinds;
 use crate::model::lost_output::LostOutput;
-use crate::model::numbers::NumberMap;
 use crate::model::output::{Output, TruncatedOutput};
 use crate::model::output_file::OutputFiles;
 use crate::protocol::channel::ChannelSummary;
@@ -67,10 +68,10 @@ impl WrittenOutput {
 /// What the tests of a worker have printed that have no verdict yet.
 #[derive(Default)]
 pub(super) struct TestOutputs {
-    written: NumberMap<usize, WrittenOutput>,
+    written: FxHashMap<usize, WrittenOutput>,
     /// What libtest had captured of running tests when their process ended.
-    captured: NumberMap<usize, CapturedOutput>,
-    lost: NumberMap<usize, LostOutput>,
+    captured: FxHashMap<usize, CapturedOutput>,
+    lost: FxHashMap<usize, LostOutput>,
     output_files: Option<Arc<OutputFiles>>,
 }
 

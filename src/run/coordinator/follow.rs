@@ -31,6 +31,7 @@ use crate::process::clock;
 use crate::run::coordinator::state::Growth;
 use crate::run::interrupt::Interrupts;
 use crate::worker::batch;
+use crate::worker::context::Context;
 use crate::worker::inbox::{self, Message};
 use crate::worker::job::Job;
 
@@ -51,16 +52,9 @@ impl<'r> Run<'r> {
         // The coordinator and the fixtures run outside of the pool, so that they take no slots.
         std::thread::scope(|threads| {
             if let Some(rest) = rest {
-                let sender = sender.clone();
                 let builder = std::thread::Builder::new().name("rest".into());
-                let follow = move || {
-                    let follow = AssertUnwindSafe(|| rest(sender.clone()));
-                    if catch_unwind(follow).is_err() {
-                        // Without this message the run would wait for ever.
-                        let lost = Error::Cargo("the thread that listens to cargo was lost".into());
-                        let _ = sender.send(Message::Built(Err(lost)));
-                    }
-                };
+                let sender = sender.clone();
+                let follow = move || follow_build(rest, &sender);
                 builder.spawn_scoped(threads, follow).map_err(Error::Thread)?;
             }
             pool.in_place_scope(|scope| {
@@ -71,16 +65,7 @@ impl<'r> Run<'r> {
                 let fixture = |instance: Instance, task: FixtureTask| {
                     let sender = sender.clone();
                     let refused = sender.clone();
-                    let run = move || {
-                        let name = context.fixtures[instance.fixture].name.clone();
-                        let thread = format!("the thread of fixture {name}");
-                        let run = || run_fixture(instance, task, context, &sender);
-                        if inbox::guarded(&thread, &sender, run).is_none() {
-                            let update =
-                                FixtureUpdate::Lost(Failure::at_start(format!("{thread} is lost")));
-                            let _ = sender.send(Message::Fixture { instance, update });
-                        }
-                    };
+                    let run = move || follow_fixture(instance, task, context, &sender);
                     if let Err(error) = std::thread::Builder::new().spawn_scoped(threads, run) {
                         let why = format!("no thread could be started for it: {error}");
                         let update = FixtureUpdate::Lost(Failure::at_start(why));
@@ -302,6 +287,32 @@ impl<'r> Run<'r> {
             false => self.slot_usage.bottleneck(took, fill),
         };
         Summary { took, workers, fill, longest, ..self.summary }
+    }
+}
+
+/// Listens to cargo until its build is done.
+fn follow_build(rest: impl FnOnce(Sender<Message>), sender: &Sender<Message>) {
+    let follow = AssertUnwindSafe(|| rest(sender.clone()));
+    if catch_unwind(follow).is_err() {
+        // Without this message the run would wait for ever.
+        let lost = Error::Cargo("the thread that listens to cargo was lost".into());
+        let _ = sender.send(Message::Built(Err(lost)));
+    }
+}
+
+/// Starts or stops an instance of a fixture, and sends what becomes of it.
+fn follow_fixture(
+    instance: Instance,
+    task: FixtureTask,
+    context: &Context<'_>,
+    sender: &Sender<Message>,
+) {
+    let name = &context.fixtures[instance.fixture].name;
+    let thread = format!("the thread of fixture {name}");
+    let run = || run_fixture(instance, task, context, sender);
+    if inbox::guarded(&thread, sender, run).is_none() {
+        let update = FixtureUpdate::Lost(Failure::at_start(format!("{thread} is lost")));
+        let _ = sender.send(Message::Fixture { instance, update });
     }
 }
 

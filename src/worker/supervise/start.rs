@@ -12,7 +12,39 @@ use crate::protocol::agent::changes::InitialState;
 use crate::protocol::channel::Channel;
 use crate::protocol::logfile::LogfileChannel;
 use crate::worker::context::Context;
-use crate::worker::job::Job;
+use crate::worker::job::{Job, prepare};
+
+/// The command that runs these tests, and the pipe of its channel unless the agent opens its own.
+pub(super) fn command(
+    job: &Job,
+    context: &Context<'_>,
+    listing: &Listing,
+    number: u64,
+    selection: &[String],
+) -> std::io::Result<(std::process::Command, Option<ChannelPipe>)> {
+    let mut command = listing.binary.command();
+    prepare(&mut command, job, context.config.run_id, number);
+    let wire = wire(job.protocol, &mut command, context)?;
+    let threads = match &job.permits {
+        Some(permits) => {
+            permits.pass_to(&mut command);
+            job.batch.most_threads.unwrap_or(job.batch.threads)
+        }
+        None => job.batch.threads,
+    };
+    command.args(["--test-threads", &threads.to_string()]);
+    if !is_captured(job, context) {
+        command.arg("--nocapture");
+    } else if job.protocol == Protocol::LogFile {
+        // The verdicts come through the log file, and a dot is the shortest line.
+        command.args(["--format", "terse"]);
+    }
+    if context.config.show_output {
+        command.arg("--show-output");
+    }
+    command.args(selection);
+    Ok((command, wire))
+}
 
 /// Forks the process from a fork server if there is one, and spawns it otherwise.
 pub(super) fn spawn<'r>(
@@ -59,7 +91,7 @@ pub(super) fn is_captured(job: &Job, context: &Context<'_>) -> bool {
 
 /// Adds the arguments that set up the worker's channel; returns the pipe unless the agent opens its
 /// own.
-pub(super) fn wire(
+fn wire(
     protocol: Protocol,
     command: &mut std::process::Command,
     context: &Context<'_>,
