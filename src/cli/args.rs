@@ -26,7 +26,8 @@ Exit codes: 0 success; 1 error of cargo partest itself; 2 invalid usage or metad
 105 a fixture failed; 130 interrupted.
 
 Environment: CARGO, CARGO_TERM_COLOR, CARGO_TERM_PROGRESS_WHEN, CARGO_TERM_QUIET,
-CARGO_TERM_VERBOSE, NO_COLOR, CLICOLOR_FORCE, RUST_TEST_THREADS, RUST_TEST_NOCAPTURE.";
+CARGO_TERM_VERBOSE, NO_COLOR, CLICOLOR_FORCE, RUST_TEST_THREADS, RUST_TEST_NOCAPTURE,
+GITHUB_ACTIONS, GITLAB_CI, BUILDKITE, TEAMCITY_VERSION, TF_BUILD.";
 
 /// Run tests in parallel over a pool of processes, by per-module policy
 #[derive(Debug, Parser)]

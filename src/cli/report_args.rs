@@ -15,6 +15,9 @@ pub struct ReportArgs {
     /// Write the results as Markdown to this file
     #[arg(long, value_name = "PATH", global = true, hide_short_help = true)]
     pub markdown: Option<PathBuf>,
+    /// Print nothing for the CI system that runs this: no annotations, groups or job summary
+    #[arg(long, global = true, hide_short_help = true)]
+    pub no_ci: bool,
 }
 
 impl ReportArgs {

@@ -10,6 +10,7 @@ use super::output_args::{MessageFormat, OutputArgs, OutputWhen, StatusLevel, Whe
 use super::report_args::ReportArgs;
 use crate::config::keys::{Flaky, Kind};
 use crate::config::policy::PolicyOverride;
+use crate::model::ci_system::CiSystem;
 use crate::model::leak::LeakAction;
 use crate::process::stderr;
 
@@ -104,6 +105,9 @@ pub struct Settings {
     pub durations: Option<usize>,
     /// Where to write which reports, as far as the user has said so.
     pub reports: ReportArgs,
+    /// The CI system whose log this is. Not of a run that is started by a test: its output is the
+    /// test's.
+    pub ci: Option<CiSystem>,
     pub cargo: CargoArgs,
     /// cargo's own configuration.
     pub cargo_config: CargoConfig,
@@ -150,8 +154,10 @@ impl Settings {
         let counted = libtest.test_threads.map(usize::from);
         let bound = number(variable("RUST_TEST_THREADS")).filter(|_| counted.is_none());
         let thread_cap = counted.or(bound);
+        let task = if args.running.no_run && task == Task::Run { Task::BuildOnly } else { task };
+        let is_for_ci = task == Task::Run && !nested && !args.reports.no_ci;
         Settings {
-            task: if args.running.no_run && task == Task::Run { Task::BuildOnly } else { task },
+            task,
             slots: slots(args.running.jobs, nested, thread_cap),
             may_overcommit: args.running.jobs.is_none() && thread_cap.is_none() && !nested,
             thread_cap,
@@ -189,6 +195,7 @@ impl Settings {
             }),
             status_level: status_level(&args.output, verbosity(&args.output, libtest.quiet)),
             durations: args.output.durations,
+            ci: is_for_ci.then(|| CiSystem::detect(|name| std::env::var(name).ok())).flatten(),
             reports: args.reports,
             cargo_verbosity: args.output.verbose.saturating_sub(1),
             cargo: args.cargo,

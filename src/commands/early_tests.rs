@@ -24,6 +24,7 @@ use crate::discovery::inventory_cache::InventoryCache;
 use crate::error::{Error, Result};
 use crate::process::platform::{self, BuildProcess};
 use crate::process::stderr::write_line;
+use crate::report::ci::log_group::LogGroup;
 use crate::run::interrupt::Interrupts;
 use crate::worker::agent_file::AgentFile;
 use crate::worker::inbox::Message;
@@ -187,6 +188,8 @@ pub struct OngoingBuild {
     /// The lists of earlier runs, which also take those of this one.
     pub lists: InventoryCache,
     watch: StallWatch,
+    /// The build's group in the log of a CI system.
+    pub group: Option<LogGroup>,
     interrupts: Arc<Interrupts>,
     /// Printed when cargo has finished, so that they do not mix with its progress bar.
     pending_diagnostics: Vec<String>,
@@ -211,6 +214,7 @@ impl OngoingBuild {
             toolchain,
             lists,
             watch,
+            group: None,
             interrupts,
             pending_diagnostics,
         }
@@ -271,9 +275,12 @@ impl OngoingBuild {
     }
 
     fn finish(self, end: Result<()>, project: Project<'_>) -> Result<()> {
-        let OngoingBuild { cargo, watch, interrupts, pending_diagnostics, .. } = self;
+        let OngoingBuild { cargo, watch, interrupts, pending_diagnostics, group, .. } = self;
         // After an error cargo may still be running.
         drop(cargo);
+        if let Some(group) = group.filter(|_| end.is_err()) {
+            group.fail();
+        }
         interrupts.set_build(None);
         drop(watch);
         interrupts.set_tests_beside_build(false);

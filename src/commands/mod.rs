@@ -1,6 +1,7 @@
 //! The subcommands, and the preparation that they share.
 
 pub mod check;
+mod ci_annotation;
 pub mod early_tests;
 pub mod exit;
 pub mod fixtures;

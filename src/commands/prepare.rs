@@ -22,6 +22,7 @@ use crate::model::warning::Warning;
 use crate::plan::history::History;
 use crate::process::platform;
 use crate::process::stderr::write_line;
+use crate::report::ci::log_group::{LogGroup, Part};
 use crate::report::messages;
 use crate::report::spinner::Spinner;
 use crate::run::interrupt::Interrupts;
@@ -74,6 +75,7 @@ pub fn build(
     interrupts: &Arc<Interrupts>,
     warnings: &mut Vec<Warning>,
 ) -> Result<Preparation> {
+    let group = LogGroup::begin(settings, Part::Build);
     let Build { cargo, messages, errors } =
         Build::start(settings, early_tests::is_wanted(settings))?;
     let pid = cargo.id();
@@ -84,20 +86,27 @@ pub fn build(
     let early = loaded.workspace_for_early_tests(settings, &cargo);
     let mut output = BuildOutput::default();
     match early_tests::wait(&messages, &mut output, early, &settings.cargo) {
-        BuildProgress::Finished => finish(settings, cargo, (loaded, output), watch, interrupts),
+        BuildProgress::Finished => {
+            let finished = finish(settings, cargo, (loaded, output), watch, interrupts);
+            if finished.is_err() {
+                group.into_iter().for_each(LogGroup::fail);
+            }
+            finished
+        }
         BuildProgress::TestsReady => {
             let Loaded { toolchain, declared, lists, history, diagnostics } = loaded;
             let (toolchain, (workspace, policy)) = (toolchain??, declared?);
             let binaries = output.binaries(&workspace, &toolchain, settings)?;
             let link_inputs = output.link_inputs(&toolchain);
             tests_started(interrupts);
-            let ongoing_build = OngoingBuild::new(
+            let mut ongoing_build = OngoingBuild::new(
                 (cargo, messages, output),
                 toolchain,
                 watch,
                 interrupts.clone(),
                 diagnostics,
             );
+            ongoing_build.group = group;
             let build_state = BuildState::Ongoing(Box::new(ongoing_build));
             Ok(Preparation {
                 workspace,

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use super::ci_annotation;
 use super::early_tests::OngoingBuild;
 use super::leftovers::Leftovers;
 use super::project::Project;
@@ -78,6 +79,9 @@ pub fn run(
     leftovers.report(settings, &mut summary, &mut reports);
     report_baseline(settings, &context, comparison, &mut reports);
     reports.show(&Event::RunFinished(summary.clone()));
+    if let Some(text) = reports.ci_annotation(&summary).filter(|_| !summary.interrupted) {
+        ci_annotation::make(settings, &summary, &text, &interrupts.groups);
+    }
     // A run that is started by a test does not touch the state of the outer run.
     if !settings.nested
         && summary.total() > 0

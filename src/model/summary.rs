@@ -78,6 +78,14 @@ impl Summary {
         failures.map(|outcome| self.count(*outcome)).sum()
     }
 
+    /// Whether nothing has failed, and nothing was left out that should have run.
+    pub fn is_success(&self) -> bool {
+        let good = self.count(Outcome::Passed) + self.count(Outcome::Ignored);
+        let was_ended = self.interrupted || self.timed_out || self.internal_error;
+        let bad = self.denied_leaks + self.list_failures + self.failed_fixtures + self.not_run;
+        self.total() == good && bad == 0 && !was_ended
+    }
+
     /// All tests with a verdict.
     pub fn total(&self) -> usize {
         self.counts.iter().sum()

@@ -15,7 +15,7 @@ use super::view::View;
 use crate::model::duration::brief;
 use crate::model::event::{Event, FixtureEvent, LeakedBy};
 use crate::model::leak::{Leak, LeakKind};
-use crate::model::outcome::{Flakiness, Outcome};
+use crate::model::outcome::Flakiness;
 use crate::model::printable::printable;
 use crate::model::reason::Reason;
 use crate::model::summary::Summary;
@@ -36,7 +36,6 @@ const OTHERS: f64 = 0.04;
 
 pub struct Markdown<'r> {
     view: View<'r>,
-    limit: usize,
     failed: Vec<(TestId, Verdict)>,
     flaky: Vec<(TestId, Verdict, Flakiness)>,
     slowest: Vec<(Duration, TestId)>,
@@ -49,7 +48,6 @@ impl<'r> Markdown<'r> {
     pub fn new(view: View<'r>) -> Markdown<'r> {
         Markdown {
             view,
-            limit: LIMIT,
             failed: Vec::new(),
             flaky: Vec::new(),
             slowest: Vec::new(),
@@ -96,11 +94,13 @@ impl<'r> Markdown<'r> {
         self.slowest.truncate(if most == 0 { usize::MAX } else { most });
     }
 
-    /// All of it, in no more bytes than the limit.
-    pub fn text(&mut self, summary: &Summary) -> String {
+    /// All of it, in no more bytes than that.
+    pub fn text(&mut self, summary: &Summary, limit: usize) -> String {
         self.sort();
-        let mut text = BoundedText::new(self.limit);
-        text.add(&self.heading(summary));
+        let mut text = BoundedText::new(limit);
+        if !text.add(&self.heading(summary)) {
+            return String::new();
+        }
         self.failures(&mut text);
         let flaky = self.flaky.iter().map(|(test, verdict, flakiness)| {
             let said = messages::flakiness(*flakiness, verdict);
@@ -117,14 +117,11 @@ impl<'r> Markdown<'r> {
     }
 
     fn heading(&self, summary: &Summary) -> String {
-        let is_bad = summary.total()
-            > summary.count(Outcome::Passed) + summary.count(Outcome::Ignored)
-            || summary.interrupted
-            || summary.timed_out
-            || summary.internal_error
-            || summary.denied_leaks + summary.list_failures + summary.failed_fixtures > 0;
-        let word = if is_bad { "Tests failed" } else { "Tests passed" };
-        let word = if summary.total() == 0 && !is_bad { "No tests" } else { word };
+        let word = match summary.is_success() {
+            false => "Tests failed",
+            true if summary.total() == 0 => "No tests",
+            true => "Tests passed",
+        };
         let totals = totals::line(summary, self.leaks.count(), Paint(false));
         format!("## {word}\n\n**{totals}**\n\n")
     }
@@ -243,7 +240,7 @@ impl Document for Markdown<'_> {
     }
 
     fn write(&mut self, summary: &Summary, file: &mut dyn Write) -> io::Result<()> {
-        file.write_all(self.text(summary).as_bytes())
+        file.write_all(self.text(summary, LIMIT).as_bytes())
     }
 }
 

@@ -26,7 +26,7 @@ fn longest_run(text: &str) -> usize {
 }
 
 /// The first and the last lines of a text, and of these the first and the last bytes.
-fn abridged(text: &str, most_lines: usize, most_bytes: usize) -> String {
+pub fn abridged(text: &str, most_lines: usize, most_bytes: usize) -> String {
     let lines: Vec<&str> = text.lines().collect();
     let text = match lines.len().checked_sub(most_lines) {
         None | Some(0) => text.to_owned(),

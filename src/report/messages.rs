@@ -160,6 +160,11 @@ pub fn report_not_written(path: &Path, error: &std::io::Error) -> String {
     format!("cannot write the report `{}`: {error}", path.display())
 }
 
+/// The summary of a job was not handed over.
+pub fn no_annotation(agent: &str, why: &str) -> String {
+    format!("the results are no annotation of this job: `{agent} annotate`: {why}")
+}
+
 /// Above the output of a worker that one of its tests has printed.
 pub fn worker_output(worker: u64, ids: &[String]) -> String {
     const NAMED: usize = 5;

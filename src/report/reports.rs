@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::ci::log::CiLog;
 use super::human::report::Human;
 use super::json::Json;
 use super::messages;
@@ -15,6 +16,7 @@ use crate::cli::output_args::MessageFormat;
 use crate::error::Result;
 use crate::model::event::Event;
 use crate::model::report_kind::ReportKind;
+use crate::model::summary::Summary;
 use crate::process::stderr::write_line_over_progress;
 use crate::run::interrupt::Notice;
 
@@ -24,6 +26,7 @@ pub struct Reports<'r> {
     progress: Progress,
     result: Sink<'r>,
     files: Vec<ReportFile<'r>>,
+    ci: Option<CiLog<'r>>,
     /// Whether a file could not be written.
     lacks_file: bool,
     /// Set once the result can no longer be written.
@@ -46,7 +49,8 @@ impl<'r> Reports<'r> {
         let progress = Progress::new(view.settings);
         let file = |(kind, path)| ReportFile::new(kind, view, path);
         let files = files.into_iter().map(file).collect();
-        Reports { view, progress, result, files, lacks_file: false, failure: None }
+        let ci = view.settings.ci.map(|system| CiLog::new(system, view));
+        Reports { view, progress, result, files, ci, lacks_file: false, failure: None }
     }
 
     /// How often a report needs `Event::Tick`.
@@ -56,6 +60,7 @@ impl<'r> Reports<'r> {
 
     /// Passes an event to every report. Returns false once the result can no longer be written.
     pub fn show(&mut self, event: &Event) -> bool {
+        self.show_to_ci(event);
         self.progress.show(event, &self.view);
         let shown = match &mut self.result {
             Sink::Human(human) => match human.show(event) {
@@ -84,6 +89,20 @@ impl<'r> Reports<'r> {
             write_line_over_progress(&format!("{word}: {error}"));
         }
         self.failure.is_none()
+    }
+
+    fn show_to_ci(&mut self, event: &Event) {
+        let Some(ci) = &mut self.ci else { return };
+        let lines = ci.show(event);
+        if !lines.is_empty() {
+            self.progress.clear();
+            ci.write(&lines);
+        }
+    }
+
+    /// The text of an annotation that the agent of the CI system makes.
+    pub fn ci_annotation(&mut self, summary: &Summary) -> Option<String> {
+        self.ci.as_mut()?.annotation(summary)
     }
 
     /// Whether a report that was asked for as a file could not be written.
