@@ -51,6 +51,8 @@ pub enum Error {
     Start { program: String, source: std::io::Error },
     #[error("cannot read `{path}`: {source}")]
     Read { path: PathBuf, source: std::io::Error },
+    #[error("cannot write the durations to `{path}`: {source}")]
+    Durations { path: PathBuf, source: std::io::Error },
     #[error("cannot start a thread: {}{}", .0, hint(.0))]
     Thread(std::io::Error),
     #[error(

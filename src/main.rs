@@ -118,18 +118,27 @@ fn run(settings: &Settings, lines: RunnerPipes) -> Result<Exit> {
         return commands::fixtures::run(what, project, &interrupts);
     }
     let all = 0..inventory.listings.len();
-    let choices = discovery::filter::choose(&inventory, all, &settings.filter, &policy);
+    let mut choices = discovery::filter::choose(&inventory, all, &settings.filter, &policy);
+    let shard = commands::shard::select(project, &mut choices)?;
     let grouped = plan::grouping::group(&inventory, 0, &choices, settings, &policy, &history);
     let is_growing = ongoing_build.is_some();
     let slots = plan::grouping::slots(&grouped.groups, is_growing, settings, policy.overcommit());
 
     match settings.task {
         Task::List => commands::overview::list(project, &warnings, &choices),
-        Task::Plan => commands::overview::plan(project, &warnings, grouped, slots),
+        Task::Plan => commands::overview::plan(project, &warnings, grouped, slots, shard),
         Task::Run | Task::BuildOnly | Task::Fixtures(_) => {
             let pool = if slots.count > settings.slots { make_pool(slots.count)? } else { pool };
-            let session =
-                Session { project, choices, grouped, slots, history, warnings, ongoing_build };
+            let session = Session {
+                project,
+                choices,
+                grouped,
+                slots,
+                history,
+                warnings,
+                shard,
+                ongoing_build,
+            };
             let summary = commands::run::run(session, &pool, &interrupts)?;
             Ok(commands::exit::exit_code(settings, &summary))
         }

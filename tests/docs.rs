@@ -526,6 +526,7 @@ mod json {
             ("failed-before", "Attempts"),
             ("output-files", "Files of output"),
             ("errors", "Usage errors"),
+            ("binaries", "Binaries of a shard"),
         ] {
             let parts = object[name].as_array().into_iter().flatten();
             parts.filter(|part| part.is_object()).for_each(|part| note(fields, heading, part));
@@ -545,6 +546,7 @@ mod json {
             "--features broken --timeout 1s --retries 1",
             "--features broken --timeout 1s --retries 1 --no-agent",
             "--lib --no-agent jobs::",
+            "--shard 1/2 --lib",
             "plan --test api",
             "list --test api",
             "--no-run",

@@ -6,6 +6,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use super::output_args::OutputArgs;
 use super::report_args::ReportArgs;
+use super::shard_args::ShardArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -48,6 +49,8 @@ pub struct Args {
     pub selection: TestSelection,
     #[command(flatten)]
     pub running: RunArgs,
+    #[command(flatten)]
+    pub sharding: ShardArgs,
     #[command(flatten)]
     pub output: OutputArgs,
     #[command(flatten)]

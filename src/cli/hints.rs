@@ -94,7 +94,6 @@ pub const NEXTEST: &[FlagHint] = &[
         &["--platform-filter"],
         "not supported: choose targets with `--lib`, `--bins`, `--test NAME`",
     ),
-    hint(&["--partition"], "not supported: choose packages and targets for each machine"),
     hint(
         &["-R", "--rerun"],
         "not supported: the report ends each failure with the command that reruns it",

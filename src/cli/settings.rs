@@ -1,6 +1,7 @@
 //! The settings of a run: what the command line, variables and cargo's configuration amount to.
 
 use std::io::IsTerminal;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::args::{self, Args, CargoArgs, FlakyArg, Jobs, LeaksArg, NoTests, PolicyArg};
@@ -8,6 +9,7 @@ use super::cargo_config::CargoConfig;
 use super::command_line;
 use super::output_args::{MessageFormat, OutputArgs, OutputWhen, StatusLevel, When};
 use super::report_args::ReportArgs;
+use super::shard_args::ShardChoice;
 use crate::config::keys::{Flaky, Kind};
 use crate::config::policy::PolicyOverride;
 use crate::model::ci_system::CiSystem;
@@ -93,6 +95,10 @@ pub struct Settings {
     /// How many workers may crash before the run is stopped.
     pub max_crashes: usize,
     pub no_tests: NoTests,
+    /// Which part of the tests to run, if this is one of several machines.
+    pub shard: Option<ShardChoice>,
+    /// The file with the durations by which shards are made.
+    pub durations_file: Option<PathBuf>,
     pub format: MessageFormat,
     pub verbosity: Verbosity,
     pub color: Color,
@@ -181,6 +187,8 @@ impl Settings {
             fail_fast: args.running.fail_fast,
             max_crashes: args.running.max_crashes.get(),
             no_tests: args.running.no_tests,
+            shard: args.sharding.shard,
+            durations_file: args.sharding.durations_file,
             format: args.output.message_format,
             verbosity: verbosity(&args.output, libtest.quiet),
             color: color(args.output.color.or(libtest.color)),

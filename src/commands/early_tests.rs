@@ -34,13 +34,15 @@ use crate::worker::inbox::Message;
 const COMPILES: Duration = Duration::from_millis(50);
 
 /// Whether the command line allows early tests. They need the agent: without it, orphans that are
-/// adopted during the build could not be attributed to tests.
+/// adopted during the build could not be attributed to tests. Which tests are a shard is known only
+/// when all are.
 pub fn is_wanted(settings: &Settings) -> bool {
     settings.task == Task::Run
         && settings.agent
         && AgentFile::exists()
         && !settings.nested
         && !settings.nocapture
+        && settings.shard.is_none()
 }
 
 /// Whether early tests may start as soon as the environment of tests is complete.

@@ -34,7 +34,7 @@ fn worst(settings: &Settings, summary: &Summary) -> Exit {
     } else if summary.not_run > 0 {
         // The run was stopped without a failed verdict, but is incomplete.
         Exit::Error
-    } else if summary.total() == 0 {
+    } else if summary.total() + summary.in_other_shards == 0 {
         no_tests(settings)
     } else {
         Exit::Success

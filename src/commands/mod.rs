@@ -11,4 +11,5 @@ pub mod prepare;
 pub mod project;
 pub mod recorder;
 pub mod run;
+pub mod shard;
 pub mod stall_watch;

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::project::Project;
 use crate::discovery::filter::Choice;
 use crate::error::{Exit, Result};
+use crate::model::shard::ShardPlan;
 use crate::model::stream_end::StreamEnd;
 use crate::model::warning::Warning;
 use crate::plan::group::Slots;
@@ -27,13 +28,18 @@ pub fn plan(
     warnings: &[Warning],
     grouped: Grouped,
     slots: Slots,
+    shard: Option<ShardPlan>,
 ) -> Result<Exit> {
     // More would be filled only if tests turned out to wait.
     let slots = Slots { count: slots.likely, ..slots };
     let plan = Plan::new(grouped.groups, slots, project.settings.thread_cap);
     let root = project.workspace.root();
     let view = view(project, &root);
-    print(project, warnings, report::plan::plan(view, plan, slots.count, &grouped.fixtures))
+    print(
+        project,
+        warnings,
+        report::plan::plan(view, plan, slots.count, &grouped.fixtures, shard.as_ref()),
+    )
 }
 
 fn view<'r>(project: Project<'r>, root: &'r Path) -> View<'r> {

@@ -9,6 +9,7 @@ use crate::discovery::doctests;
 use crate::leaks::baseline::Comparison;
 use crate::model::event::Event;
 use crate::model::outcome::Outcome;
+use crate::model::shard::ShardPlan;
 use crate::model::test::TestId;
 use crate::model::verdict::Verdict;
 use crate::model::warning::Warning;
@@ -23,6 +24,10 @@ use crate::worker::context::Context;
 pub struct Recorder<'s, 'r> {
     pub measured: Measurements,
     pub comparison: Comparison,
+    /// How long each test took that passed.
+    pub passed: Vec<(TestId, Duration)>,
+    /// Which part of the suite this is, if it is not all of it.
+    pub shard: Option<ShardPlan>,
     project: Project<'s>,
     context: &'s Context<'s>,
     reports: &'s mut Reports<'r>,
@@ -46,6 +51,8 @@ impl<'s, 'r> Recorder<'s, 'r> {
         Recorder {
             measured: Measurements::default(),
             comparison: Comparison::new(&context.config.baseline),
+            passed: Vec::new(),
+            shard: None,
             project,
             context,
             reports,
@@ -99,7 +106,9 @@ impl<'s, 'r> Recorder<'s, 'r> {
         let doctests = (!packages.is_empty()).then_some(Warning::DoctestsNotRun { packages });
         let warnings = std::mem::take(&mut self.warnings).into_iter().chain(doctests);
         let waited = self.waiting.take().unwrap_or_default();
-        let events = [started].into_iter().chain(warnings.map(Event::Warning)).chain(waited);
+        let shard = self.shard.take().map(Event::ShardPlanned);
+        let events =
+            [started].into_iter().chain(shard).chain(warnings.map(Event::Warning)).chain(waited);
         events.fold(true, |_, event| self.report(event))
     }
 
@@ -110,6 +119,9 @@ impl<'s, 'r> Recorder<'s, 'r> {
         let load = verdict.load.filter(|_| self.waiting.is_none());
         if let Some(took) = verdict.took.filter(|_| ran) {
             let failed = verdict.outcome != Outcome::Passed;
+            if !failed {
+                self.passed.push((test, took));
+            }
             self.measured.record(test, took, load, failed);
         }
     }

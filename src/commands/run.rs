@@ -9,6 +9,7 @@ use super::early_tests::OngoingBuild;
 use super::leftovers::Leftovers;
 use super::project::Project;
 use super::recorder::Recorder;
+use super::shard;
 use crate::cli::settings::{Settings, Verbosity};
 use crate::config::policy::Policy;
 use crate::discovery::filter::{self, Choice};
@@ -19,6 +20,7 @@ use crate::leaks::baseline::{self, Baseline, Comparison};
 use crate::model::event::Event;
 use crate::model::output_file::OutputFiles;
 use crate::model::report_kind::{REPORT_KINDS, ReportKind};
+use crate::model::shard::ShardPlan;
 use crate::model::summary::Summary;
 use crate::model::test::TestId;
 use crate::model::warning::Warning;
@@ -44,6 +46,8 @@ pub struct Session<'r> {
     pub slots: Slots,
     pub history: History,
     pub warnings: Vec<Warning>,
+    /// Which part of the suite this is, if it is not all of it.
+    pub shard: Option<ShardPlan>,
     /// Set if tests run while cargo still builds others.
     pub ongoing_build: Option<Box<OngoingBuild>>,
 }
@@ -65,9 +69,12 @@ pub fn run(
     let tests = Cell::new(0);
     let warnings = std::mem::take(&mut session.warnings);
     let before = SystemCpuTime::now();
+    let shard = session.shard.take();
+    let in_other_shards = shard.as_ref().map_or(0, |shard| shard.elsewhere);
     let mut recorder = Recorder::new(project, &context, &mut reports, (&tests, slots), warnings);
+    recorder.shard = shard;
     let summary = run_tests(&mut session, &context, (pool, interrupts), &mut recorder, &tests);
-    let Recorder { mut measured, comparison, .. } = recorder;
+    let Recorder { mut measured, comparison, passed, .. } = recorder;
     if is_machine_busy(before) {
         measured.distrust_loads();
     }
@@ -75,6 +82,7 @@ pub fn run(
     let leftovers = Leftovers::kill(&context.services);
     let mut summary = summary?;
     summary.list_failures += inventory.failures.len();
+    summary.in_other_shards = in_other_shards;
     report_lost_output(&context, &mut reports);
     leftovers.report(settings, &mut summary, &mut reports);
     report_baseline(settings, &context, comparison, &mut reports);
@@ -90,7 +98,12 @@ pub fn run(
         reports.show(&Event::Warning(warning));
     }
     summary.lacks_report = reports.lacks_file();
-    reports.end().map(|()| summary)
+    reports.end()?;
+    // A shard that wrote the file would give the others another plan.
+    if let Some(path) = settings.durations_file.as_ref().filter(|_| settings.shard.is_none()) {
+        shard::save_durations(project, path, &passed)?;
+    }
+    Ok(summary)
 }
 
 /// Where to write which reports: a run that is started by a test leaves the files of the outer one

@@ -7,6 +7,7 @@ use super::fixture::{FixtureFailure, FixtureInstance, StopFailure};
 use super::leak::Leak;
 use super::outcome::Outcome;
 use super::output::Output;
+use super::shard::ShardPlan;
 use super::summary::Summary;
 use super::test::TestId;
 use super::verdict::Verdict;
@@ -20,6 +21,8 @@ pub enum Event {
         binaries: usize,
         slots: usize,
     },
+    /// This run is one of several that divide the suite.
+    ShardPlanned(ShardPlan),
     /// cargo has finished, and every binary is listed: the set of tests is final.
     BuildFinished,
     /// A test has failed; its verdict follows when its worker has exited.

@@ -14,6 +14,7 @@ pub mod printable;
 pub mod protocol;
 pub mod reason;
 pub mod report_kind;
+pub mod shard;
 pub mod shell;
 pub mod size;
 pub mod stream_end;

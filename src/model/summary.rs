@@ -12,6 +12,8 @@ pub struct Summary {
     pub counts: [usize; OUTCOMES.len()],
     /// Selected, but never started because the run was stopped.
     pub not_run: usize,
+    /// Selected, and left to other machines.
+    pub in_other_shards: usize,
     pub flaky: usize,
     pub order_dependent: usize,
     /// Those among both that the policy counts as failed.

@@ -1,10 +1,11 @@
 //! Plans which tests run together, and which batch may start now. Starts no process, and reads no
-//! file but the history.
+//! file but the history and that of durations.
 
 pub mod batch_progress;
 pub mod batch_size;
 pub mod candidate;
 pub mod cpu_load;
+pub mod durations;
 pub mod elastic;
 pub mod fixtures;
 pub mod group;
@@ -13,4 +14,6 @@ pub mod grouping;
 pub mod history;
 pub mod locks;
 pub mod schedule;
+pub mod shards;
 pub mod simulate;
+pub mod stable_hash;

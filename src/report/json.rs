@@ -7,6 +7,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::messages;
+use super::shard::{self, ShardLine};
 use crate::cli::output_args::MessageFormat;
 use crate::model::event::{Event, FixtureEvent, LeakedBy};
 use crate::model::fixture::FixtureInstance;
@@ -33,6 +34,7 @@ pub struct Json<'r> {
 #[serde(tag = "event", rename_all = "kebab-case")]
 enum Line<'l> {
     RunStarted { run: &'l str, tests: usize, binaries: usize, slots: usize },
+    Shard(ShardLine<'l>),
     Test(TestLine<'l>),
     Fixture(FixtureLine<'l>),
     LeftBehind(LeftBehindLine<'l>),
@@ -129,6 +131,8 @@ struct FinishedLine {
     order_dependent: usize,
     leaks: usize,
     not_run: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    in_other_shards: Option<usize>,
     list_failures: usize,
     processes: u64,
     interrupted: bool,
@@ -146,6 +150,7 @@ impl<'r> Json<'r> {
                 let (tests, binaries, slots) = (*tests, *binaries, *slots);
                 write(&Line::RunStarted { run: run_id, tests, binaries, slots })
             }
+            Event::ShardPlanned(plan) => write(&Line::Shard(shard::line(plan, &self.view))),
             Event::TestFinished { test, verdict } if self.view.settings.ordered => {
                 self.held.push((*test, verdict.clone()));
                 Ok(())
@@ -273,6 +278,7 @@ fn finished(summary: &Summary) -> FinishedLine {
         order_dependent: summary.order_dependent,
         leaks: summary.leaks,
         not_run: summary.not_run,
+        in_other_shards: Some(summary.in_other_shards).filter(|others| *others > 0),
         list_failures: summary.list_failures,
         processes: summary.workers,
         interrupted: summary.interrupted,

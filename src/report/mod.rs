@@ -15,6 +15,7 @@ pub mod progress;
 mod report_file;
 pub mod reports;
 pub mod screen;
+pub mod shard;
 pub mod spinner;
 pub mod status_line;
 pub mod text;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::messages::{count, list as list_of};
+use super::shard::{self, ShardLine};
 use crate::cli::output_args::MessageFormat;
 use crate::config::keys::{Recycle, Threads};
 use crate::config::policy::FixtureName;
@@ -13,6 +14,7 @@ use crate::discovery::filter::Choice;
 use crate::discovery::listing::Listing;
 use crate::discovery::test_list::Dispatch;
 use crate::model::duration::seconds;
+use crate::model::shard::ShardPlan;
 use crate::model::test::TestId;
 use crate::plan::group::{Group, GroupTest, Isolation};
 use crate::plan::schedule::Plan;
@@ -73,13 +75,43 @@ fn to_json(line: &impl Serialize) -> String {
 }
 
 /// The groups with the origin of their policy, then the batches in their expected order.
-pub fn plan(view: View<'_>, plan: Plan, slots: usize, fixtures: &[FixtureName]) -> String {
+pub fn plan(
+    view: View<'_>,
+    plan: Plan,
+    slots: usize,
+    fixtures: &[FixtureName],
+    shard: Option<&ShardPlan>,
+) -> String {
     let groups: Vec<Group> = plan.groups().cloned().collect();
     let steps = simulate(plan);
-    match view.settings.format {
+    let mut text = match view.settings.format {
         MessageFormat::Human => human_plan(view, &groups, &steps, slots, fixtures),
         MessageFormat::Json => json_plan(view, &groups, &steps, fixtures),
+    };
+    if let Some(shard) = shard {
+        push_shard(&mut text, view, shard);
     }
+    text
+}
+
+fn push_shard(text: &mut String, view: View<'_>, plan: &ShardPlan) {
+    if view.settings.format == MessageFormat::Json {
+        return push_line(
+            text,
+            &to_json(&ShardEvent { event: "shard", shard: shard::line(plan, &view) }),
+        );
+    }
+    push_line(text, &format!("shard {}", shard::told(plan)));
+    if let Some(unit) = &plan.unbalanced {
+        push_line(text, &shard::unbalanced(unit));
+    }
+}
+
+#[derive(Serialize)]
+struct ShardEvent<'l> {
+    event: &'static str,
+    #[serde(flatten)]
+    shard: ShardLine<'l>,
 }
 
 fn human_plan(

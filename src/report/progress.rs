@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use super::messages;
+use super::{messages, shard};
 use crate::cli::output_args::{MessageFormat, StatusLevel};
 use crate::cli::settings::{Settings, Verbosity};
 use crate::model::duration::brief;
 use crate::model::event::{Activity, Event, FixtureEvent, SlotStatus};
 use crate::model::fixture::FixtureInstance;
 use crate::model::printable::printable;
+use crate::model::shard::ShardPlan;
 use crate::model::test::TestId;
 use crate::model::verdict::Verdict;
 use crate::model::warning::Warning;
@@ -90,6 +91,7 @@ impl Progress {
             Event::RunStarted { tests, binaries, slots, .. } => {
                 self.start(*tests, *binaries, *slots)
             }
+            Event::ShardPlanned(plan) => self.shard(plan),
             Event::Failing { test } => {
                 self.failing.insert(*test, Some(clock::now()));
             }
@@ -130,6 +132,17 @@ impl Progress {
         }
         self.live.tests = tests;
         self.began = clock::now();
+    }
+
+    fn shard(&mut self, plan: &ShardPlan) {
+        if self.verbosity == Verbosity::Quiet {
+            return;
+        }
+        self.line(&status(self.paint, "Shard", &shard::told(plan)));
+        if let Some(unit) = &plan.unbalanced {
+            let word = self.paint.warn("warning");
+            self.line(&format!("{word}: {}", shard::unbalanced(unit)));
+        }
     }
 
     fn paused(&mut self, paused: bool) {

@@ -290,7 +290,8 @@ impl<'r> Human<'r> {
     }
 
     fn last_line(&self, page: &mut Page, summary: &Summary) {
-        if summary.total() + summary.not_run + summary.list_failures == 0 && !summary.interrupted {
+        let counted = summary.total() + summary.not_run + summary.list_failures;
+        if counted + summary.in_other_shards == 0 && !summary.interrupted {
             // `main` reports that no test matched.
             return;
         }

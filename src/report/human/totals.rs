@@ -35,8 +35,16 @@ pub fn line(summary: &Summary, (leaks, denied): (usize, usize), paint: Paint) ->
         () if summary.timed_out => paint.bad("the run timed out") + ": ",
         () => String::new(),
     };
-    let parts = if parts.is_empty() { "no tests ran".to_owned() } else { parts.join(", ") };
-    format!("{ended}{parts} in {}", brief(summary.took))
+    let parts = match () {
+        () if parts.is_empty() && summary.in_other_shards == 0 => "no tests ran".to_owned(),
+        () if parts.is_empty() => "no test is in this shard".to_owned(),
+        () => parts.join(", "),
+    };
+    let elsewhere = match summary.in_other_shards {
+        0 => String::new(),
+        number => format!(", {number} in other shards"),
+    };
+    format!("{ended}{parts}{elsewhere} in {}", brief(summary.took))
 }
 
 type Part = (usize, String);
@@ -108,6 +116,16 @@ mod tests {
         let interrupted = Summary { interrupted: true, took: summary.took, ..Summary::default() };
         let text = line(&interrupted, (0, 0), Paint(false));
         assert_eq!(text, "interrupted: no tests ran in 2.18 s");
+    }
+
+    #[test]
+    fn what_other_machines_run_is_counted() {
+        let elsewhere = Summary { in_other_shards: 1600, ..summary(COUNTS) };
+        let text = line(&elsewhere, (0, 0), Paint(false));
+        assert_eq!(text, "7 failed, 135 passed, 2 ignored, 1600 in other shards in 2.18 s");
+        let empty = Summary { in_other_shards: 3, took: elsewhere.took, ..Summary::default() };
+        let text = line(&empty, (0, 0), Paint(false));
+        assert_eq!(text, "no test is in this shard, 3 in other shards in 2.18 s");
     }
 
     #[test]
