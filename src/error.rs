@@ -61,6 +61,8 @@ pub enum Error {
     Pool { slots: usize, source: rayon::ThreadPoolBuildError },
     #[error("cannot listen for signals: {}{}", .0, hint(.0))]
     Signals(std::io::Error),
+    #[error("cannot merge these results:{}", listed(.problems))]
+    Merge { problems: Vec<String> },
     #[error("cannot stop a fixture: {0}")]
     Fixture(String),
     #[error("cannot write the result to stdout: {0}")]
@@ -84,6 +86,10 @@ fn hint(error: &std::io::Error) -> &'static str {
         }
         _ => "",
     }
+}
+
+fn listed(problems: &[String]) -> String {
+    problems.iter().map(|problem| format!("\n  {problem}")).collect()
 }
 
 /// The message of a panic.

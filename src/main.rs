@@ -22,6 +22,7 @@
 //! fixture/     shared fixtures, started once for all of their tests
 //! worker/      one process that runs a batch of tests, supervised
 //! run/         the coordinator, and the ledger of verdicts
+//! merge/       the streams of several runs, joined
 //! report/      reports for people and for scripts
 //! commands/    the subcommands, from the build to the exit code
 //! ```
@@ -40,6 +41,7 @@ mod fixture;
 mod frames;
 mod leaks;
 mod libtest;
+mod merge;
 mod model;
 mod plan;
 mod process;
@@ -69,12 +71,15 @@ fn main() -> ExitCode {
     }
     let args = cli::command_line::parse(std::env::args_os());
     let cargo_config = CargoConfig::load(&args.cargo);
-    let settings = Settings::new(args, cargo_config);
+    let mut settings = Settings::new(args, cargo_config);
     let lines = match settings.task {
         Task::Run => platform::start_guard(),
         _ => RunnerPipes::default(),
     };
-    let run = std::panic::AssertUnwindSafe(|| run(&settings, lines));
+    let run = std::panic::AssertUnwindSafe(|| match settings.task {
+        Task::Merge(_) => commands::merge::run(&mut settings),
+        _ => run(&settings, lines),
+    });
     let ran = std::panic::catch_unwind(run);
     match ran.unwrap_or_else(|panic| Err(Error::panicked("the main thread", &*panic))) {
         Ok(exit) => exit.into(),
@@ -127,7 +132,7 @@ fn run(settings: &Settings, lines: RunnerPipes) -> Result<Exit> {
     match settings.task {
         Task::List => commands::overview::list(project, &warnings, &choices),
         Task::Plan => commands::overview::plan(project, &warnings, grouped, slots, shard),
-        Task::Run | Task::BuildOnly | Task::Fixtures(_) => {
+        Task::Run | Task::BuildOnly | Task::Fixtures(_) | Task::Merge(_) => {
             let pool = if slots.count > settings.slots { make_pool(slots.count)? } else { pool };
             let session = Session {
                 project,

@@ -567,7 +567,9 @@ mod json {
         let prints = "#[test] fn a() {\n\
             std::process::Command::new(\"echo\").arg(\"out\").status().unwrap();\n    panic!()\n}\n\
             #[test] fn b() {}\n";
-        let prints = Package::shop(unit, prints).partest().json().run().exits(100);
+        let prints = Package::shop(unit, prints);
+        prints.write("tests/with-dash.rs", "#[test] #[ignore] fn a() {}\n");
+        let prints = prints.partest().json().args("-- --include-ignored").run().exits(100);
         let others = prints.events().into_iter().chain(ends_without_a_build(web));
         for event in ran.events().into_iter().chain(others) {
             note(&mut fields, event["event"].as_str().unwrap(), &event);

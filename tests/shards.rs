@@ -168,7 +168,7 @@ fn a_file_of_durations_balances_the_work_and_a_long_unit_is_named() {
     // A whole run writes what it has measured.
     package.partest().args("--durations-file durations.toml").run().exits(0);
     let after = std::fs::read_to_string(package.path("durations.toml")).unwrap();
-    assert!(after.ends_with("[\"shop/lib/shop\"]\n\"*\" = 0.001\n"), "{after}");
+    assert!(after.contains("[\"shop/lib/shop\"]\n") && !after.contains("= 60.0"), "{after}");
     package.write("durations.toml", "nonsense");
     let ran = package.partest().args(words).run().exits(2);
     assert!(ran.stderr.contains("`durations.toml` is no file of durations: "), "{ran}");

@@ -38,7 +38,45 @@ pub enum Harness {
     Custom,
 }
 
+/// The kinds of targets that can have tests, as cargo names them.
+const KINDS: [&str; 10] = [
+    "lib",
+    "bin",
+    "test",
+    "bench",
+    "example",
+    "proc-macro",
+    "rlib",
+    "dylib",
+    "cdylib",
+    "staticlib",
+];
+
 impl Binary {
+    /// One that ran elsewhere, as it is told of. Nothing can be started.
+    pub fn told(
+        package_name: String,
+        name: String,
+        prefix: String,
+        (target, kind): (String, &str),
+        file: PathBuf,
+    ) -> Binary {
+        Binary {
+            package: 0,
+            package_name,
+            name,
+            prefix,
+            target,
+            kind: KINDS.iter().find(|known| **known == kind).unwrap_or(&"lib"),
+            executable: file,
+            stamp: None,
+            dir: PathBuf::new(),
+            env: Variables::new(),
+            runner: Vec::new(),
+            harness: Harness::Libtest,
+        }
+    }
+
     #[cfg(test)]
     pub fn example(name: &str) -> Binary {
         Binary {

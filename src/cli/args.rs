@@ -6,7 +6,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use super::output_args::OutputArgs;
 use super::report_args::ReportArgs;
-use super::shard_args::ShardArgs;
+use super::shard_args::{MergeArgs, ShardArgs};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -69,6 +69,8 @@ pub enum Command {
     List(TestSelection),
     /// List, start or stop the fixtures of `shared` tests
     Fixtures(FixturesArgs),
+    /// Report the shards of a run as one run
+    Merge(MergeArgs),
 }
 
 #[derive(Debug, Clone, ClapArgs)]

@@ -8,7 +8,7 @@ use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, CommandFactory, Error, Parser};
 
-use super::args::Args;
+use super::args::{Args, CargoArgs};
 use super::hints::{self, Side};
 use super::libtest_args::LibtestArgs;
 use super::output_args::MessageFormat;
@@ -39,6 +39,12 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Args {
 pub fn parse_libtest(words: &[String], format: MessageFormat) -> LibtestArgs {
     let is_json = format == MessageFormat::Json;
     LibtestArgs::try_parse_from(words).unwrap_or_else(|error| exit(error, Typed::After, is_json))
+}
+
+/// The flags of cargo in these words, which a run has written; none if they are of another version.
+pub fn cargo_args(words: &[String]) -> Option<CargoArgs> {
+    let words = ["cargo-partest"].into_iter().chain(words.iter().map(String::as_str));
+    Args::try_parse_from(words).ok().map(|args| args.cargo)
 }
 
 fn exit(mut error: Error, typed: Typed, is_json: bool) -> ! {

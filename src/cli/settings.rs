@@ -40,6 +40,8 @@ pub enum Task {
     Plan,
     List,
     Fixtures(FixtureTask),
+    /// Of these files.
+    Merge(Vec<PathBuf>),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,6 +154,7 @@ impl Settings {
             Some(args::Command::Fixtures(fixtures)) => {
                 (Task::Fixtures(fixture_task(fixtures)), args.selection)
             }
+            Some(args::Command::Merge(merge)) => (Task::Merge(merge.files), args.selection),
             None => (Task::Run, args.selection),
         };
         let libtest = command_line::parse_libtest(&selection.libtest, args.output.message_format);

@@ -25,6 +25,13 @@ pub struct ShardArgs {
     pub durations_file: Option<PathBuf>,
 }
 
+#[derive(Debug, Clone, ClapArgs)]
+pub struct MergeArgs {
+    /// What each shard has printed with `--message-format json`
+    #[arg(value_name = "FILES", required = true)]
+    pub files: Vec<PathBuf>,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ShardChoice {
     pub shard: Shard,

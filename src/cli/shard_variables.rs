@@ -62,7 +62,7 @@ const ARRAY: First =
     First::Array(["SLURM_ARRAY_TASK_MIN", "SLURM_ARRAY_TASK_MAX", "SLURM_ARRAY_TASK_STEP"]);
 
 /// Variables that identify the run of an engine, of which all of its machines have the same.
-const PIPELINES: [&str; 9] = [
+const PIPELINES: [&str; 8] = [
     "GITHUB_RUN_ID",
     "CI_PIPELINE_ID",
     "CIRCLE_WORKFLOW_ID",
@@ -71,7 +71,6 @@ const PIPELINES: [&str; 9] = [
     "BITBUCKET_PIPELINE_UUID",
     "BUILD_BUILDID",
     "SLURM_ARRAY_JOB_ID",
-    "SLURM_JOB_ID",
 ];
 
 /// The file that Bazel wants to see changed by a test that knows how to be a shard.

@@ -6,6 +6,7 @@ pub mod early_tests;
 pub mod exit;
 pub mod fixtures;
 pub mod leftovers;
+pub mod merge;
 pub mod overview;
 pub mod prepare;
 pub mod project;

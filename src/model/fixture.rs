@@ -23,6 +23,17 @@ impl fmt::Display for FixtureInstance {
     }
 }
 
+impl FixtureInstance {
+    /// The one that is displayed as this.
+    pub fn of_text(text: &str) -> FixtureInstance {
+        let by_slot = text.rsplit_once(" of slot ");
+        match by_slot.and_then(|(name, slot)| Some((name, slot.parse().ok()?))) {
+            Some((name, slot)) => FixtureInstance { name: name.to_owned(), slot: Some(slot) },
+            None => FixtureInstance { name: text.to_owned(), slot: None },
+        }
+    }
+}
+
 /// Why a fixture failed. Serialized, because the daemon that keeps a fixture between runs sends it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Error)]
 pub enum FixtureFailure {
@@ -46,6 +57,9 @@ pub enum FixtureFailure {
 pub enum StopFailure {
     #[error("it did not stop within {0:?} and was killed")]
     Killed(Duration),
+    /// As another run has told it.
+    #[error("{0}")]
+    Told(String),
     #[error("its `stop` command {how}: {command}{}", last_words(.last_line))]
     Command { how: String, command: String, last_line: Option<String> },
 }

@@ -22,3 +22,18 @@ pub enum LostOutput {
     #[error("libtest kept it in memory, and its process ran without the agent")]
     NoAgent,
 }
+
+impl LostOutput {
+    /// The one that is displayed as this.
+    pub fn of_text(text: &str) -> LostOutput {
+        use LostOutput::{
+            EndedAtOnce, Forbidden, NoAgent, NoSymbols, Printing, UnknownLayout, Unresponsive,
+        };
+        let known = [Unresponsive, NoSymbols, Printing, UnknownLayout, Forbidden, NoAgent];
+        let found = known.into_iter().find(|lost| lost.to_string() == text);
+        found.unwrap_or_else(|| {
+            let cause = text.strip_suffix(" ended its process at once").unwrap_or(text);
+            EndedAtOnce(cause.to_owned())
+        })
+    }
+}

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::messages;
 use super::shard::{self, ShardLine};
+use crate::cargo::command::flags_to_repeat;
 use crate::cli::output_args::MessageFormat;
 use crate::model::event::{Event, FixtureEvent, LeakedBy};
 use crate::model::fixture::FixtureInstance;
@@ -33,12 +34,23 @@ pub struct Json<'r> {
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 enum Line<'l> {
-    RunStarted { run: &'l str, tests: usize, binaries: usize, slots: usize },
+    RunStarted {
+        run: &'l str,
+        tests: usize,
+        binaries: usize,
+        slots: usize,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        flags: Vec<String>,
+    },
     Shard(ShardLine<'l>),
     Test(TestLine<'l>),
     Fixture(FixtureLine<'l>),
     LeftBehind(LeftBehindLine<'l>),
-    WorkerOutput { worker: u64, ids: Vec<String>, output: String },
+    WorkerOutput {
+        worker: u64,
+        ids: Vec<String>,
+        output: String,
+    },
     RunFinished(FinishedLine),
 }
 
@@ -49,7 +61,13 @@ struct TestLine<'l> {
     package: &'l str,
     binary: &'l str,
     kind: &'l str,
+    /// The name of its target, if that is not the name of the binary.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<&'l str>,
     name: &'l str,
+    /// Whether it ran although it is `#[ignore]`d.
+    #[serde(skip_serializing_if = "is_false")]
+    ignored: bool,
     outcome: &'l str,
     seconds: f64,
     cpu_seconds: Option<f64>,
@@ -64,6 +82,9 @@ struct TestLine<'l> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     neighbors: Vec<String>,
     output: String,
+    /// How many of its last bytes are notes of the runner.
+    #[serde(skip_serializing_if = "is_zero")]
+    notes: usize,
     /// Why the test may have printed more than that.
     #[serde(skip_serializing_if = "Option::is_none")]
     output_lost: Option<String>,
@@ -88,6 +109,9 @@ struct AttemptLine<'l> {
     /// How many other tests its process was handed.
     beside: usize,
     output: String,
+    /// How many of its last bytes are notes of the runner.
+    #[serde(skip_serializing_if = "is_zero")]
+    notes: usize,
     /// Why the test may have printed more than that.
     #[serde(skip_serializing_if = "Option::is_none")]
     output_lost: Option<String>,
@@ -130,12 +154,16 @@ struct FinishedLine {
     flaky: usize,
     order_dependent: usize,
     leaks: usize,
+    denied_leaks: usize,
     not_run: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     in_other_shards: Option<usize>,
     list_failures: usize,
+    failed_fixtures: usize,
     processes: u64,
     interrupted: bool,
+    run_timed_out: bool,
+    internal_error: bool,
     seconds: f64,
 }
 
@@ -148,7 +176,8 @@ impl<'r> Json<'r> {
         match event {
             Event::RunStarted { run_id, tests, binaries, slots } => {
                 let (tests, binaries, slots) = (*tests, *binaries, *slots);
-                write(&Line::RunStarted { run: run_id, tests, binaries, slots })
+                let flags = flags_to_repeat(&self.view.settings.cargo);
+                write(&Line::RunStarted { run: run_id, tests, binaries, slots, flags })
             }
             Event::ShardPlanned(plan) => write(&Line::Shard(shard::line(plan, &self.view))),
             Event::TestFinished { test, verdict } if self.view.settings.ordered => {
@@ -191,7 +220,9 @@ impl<'r> Json<'r> {
             package: &listing.binary.package_name,
             binary: &listing.binary.name,
             kind: listing.binary.kind,
+            target: Some(&*listing.binary.target).filter(|target| **target != listing.binary.name),
             name: &listing.tests[test.test].name,
+            ignored: listing.tests[test.test].is_ignored && verdict.outcome != Outcome::Ignored,
             outcome: verdict.outcome.as_str(),
             seconds: rounded(verdict.took.unwrap_or_default().as_secs_f64()),
             cpu_seconds: verdict.cpu_time.map(|time| rounded(time.as_secs_f64())),
@@ -203,7 +234,8 @@ impl<'r> Json<'r> {
             failed_before: verdict.failed_before.iter().map(attempt_line).collect(),
             leaks: verdict.leaks.iter().map(Leak::line).collect(),
             neighbors: verdict.neighbors.iter().map(|test| self.view.id(*test)).collect(),
-            output: String::from_utf8_lossy(&verdict.output).into_owned(),
+            output: text(&verdict.output),
+            notes: length_of_notes(&verdict.output),
             output_lost: verdict.output_lost.as_ref().map(LostOutput::to_string),
             output_files: output_files(&verdict.output),
         }))
@@ -216,10 +248,29 @@ fn attempt_line(attempt: &Attempt) -> AttemptLine<'_> {
         seconds: rounded(attempt.took.unwrap_or_default().as_secs_f64()),
         reason: attempt.reason.as_ref().map(Reason::to_string),
         beside: attempt.beside,
-        output: String::from_utf8_lossy(&attempt.output).into_owned(),
+        output: text(&attempt.output),
+        notes: length_of_notes(&attempt.output),
         output_lost: attempt.output_lost.as_ref().map(LostOutput::to_string),
         output_files: output_files(&attempt.output),
     }
+}
+
+/// What was printed, and the notes.
+fn text(output: &Output) -> String {
+    let printed = String::from_utf8_lossy(output.printed()).into_owned();
+    printed + &String::from_utf8_lossy(output.notes())
+}
+
+fn length_of_notes(output: &Output) -> usize {
+    String::from_utf8_lossy(output.notes()).len()
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+fn is_zero(value: &usize) -> bool {
+    *value == 0
 }
 
 fn output_files(output: &Output) -> Vec<OutputFileLine> {
@@ -277,11 +328,15 @@ fn finished(summary: &Summary) -> FinishedLine {
         flaky: summary.flaky,
         order_dependent: summary.order_dependent,
         leaks: summary.leaks,
+        denied_leaks: summary.denied_leaks,
         not_run: summary.not_run,
         in_other_shards: Some(summary.in_other_shards).filter(|others| *others > 0),
         list_failures: summary.list_failures,
+        failed_fixtures: summary.failed_fixtures,
         processes: summary.workers,
         interrupted: summary.interrupted,
+        run_timed_out: summary.timed_out,
+        internal_error: summary.internal_error,
         seconds: rounded(summary.took.as_secs_f64()),
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::{messages, shard};
 use crate::cli::output_args::{MessageFormat, StatusLevel};
-use crate::cli::settings::{Settings, Verbosity};
+use crate::cli::settings::{Settings, Task, Verbosity};
 use crate::model::duration::brief;
 use crate::model::event::{Activity, Event, FixtureEvent, SlotStatus};
 use crate::model::fixture::FixtureInstance;
@@ -42,6 +42,8 @@ pub struct Progress {
     live: Live,
     paint: Paint,
     verbosity: Verbosity,
+    /// What is done to the tests.
+    verb: &'static str,
     ordered: bool,
     nocapture_to_stdout: bool,
     /// Failed tests without a verdict, by when they failed; `None` once that is announced.
@@ -64,6 +66,7 @@ impl Progress {
             live: Live::default(),
             paint: Paint(settings.color.stderr),
             verbosity: settings.verbosity,
+            verb: if matches!(settings.task, Task::Merge(_)) { "Merging" } else { "Running" },
             ordered: settings.ordered,
             nocapture_to_stdout: settings.format == MessageFormat::Human,
             failing: BTreeMap::new(),
@@ -128,7 +131,8 @@ impl Progress {
     fn start(&mut self, tests: usize, binaries: usize, slots: usize) {
         // That there is none is the report's to say.
         if self.verbosity != Verbosity::Quiet && tests > 0 {
-            self.line(&status(self.paint, "Running", &messages::what_runs(tests, binaries, slots)));
+            let what = messages::what_runs(tests, binaries, slots);
+            self.line(&status(self.paint, self.verb, &what));
         }
         self.live.tests = tests;
         self.began = clock::now();

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use crate::cli::output_args::OutputWhen;
-use crate::cli::settings::Verbosity;
+use crate::cli::settings::{Task, Verbosity};
 use crate::model::duration::brief;
 use crate::model::event::{Event, FixtureEvent, LeakedBy};
 use crate::model::fixture::FixtureInstance;
@@ -284,7 +284,7 @@ impl<'r> Human<'r> {
         for remark in backtraces.into_iter().chain(remarks).chain(longest) {
             page.line(&page.paint.faint(&remark));
         }
-        if self.is_verbose() {
+        if self.is_verbose() && !matches!(self.view.settings.task, Task::Merge(_)) {
             page.line(&page.paint.faint(&messages::effort(summary)));
         }
     }

@@ -1,0 +1,160 @@
+//! A line of a run's JSON stream, as it is read back. Fields that an older version did not write are
+//! as if nothing had happened.
+
+use serde::Deserialize;
+
+#[derive(Debug, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Line {
+    RunStarted(RunStarted),
+    Shard(Shard),
+    Test(Box<TestLine>),
+    Fixture(FixtureLine),
+    LeftBehind(LeftBehindLine),
+    WorkerOutput(WorkerOutputLine),
+    RunFinished(Finished),
+    BuildFailed(NoResult),
+    UsageError(NoResult),
+    Interrupted(NoResult),
+    Error(NoResult),
+    /// Of a newer version, or of another command.
+    #[serde(other)]
+    Other,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub struct RunStarted {
+    pub run: String,
+    pub slots: usize,
+    #[serde(default)]
+    pub flags: Vec<String>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Shard {
+    pub shard: usize,
+    pub shards: usize,
+    pub plan: String,
+    pub pipeline: Option<String>,
+    pub in_other_shards: usize,
+    pub binaries: Vec<Binary>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub struct Binary {
+    pub id: String,
+    pub package: String,
+    pub kind: String,
+    pub listed: usize,
+    pub tests: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct TestLine {
+    pub id: String,
+    pub package: String,
+    pub binary: String,
+    pub kind: String,
+    /// Of its target, if that is not the name of the binary.
+    pub target: Option<String>,
+    pub name: String,
+    #[serde(default)]
+    pub ignored: bool,
+    pub outcome: String,
+    pub seconds: f64,
+    pub cpu_seconds: Option<f64>,
+    pub attempt: u32,
+    pub worker: Option<u64>,
+    pub reason: Option<String>,
+    #[serde(default)]
+    pub flaky: bool,
+    #[serde(default)]
+    pub order_dependent: bool,
+    #[serde(default)]
+    pub failed_before: Vec<AttemptLine>,
+    #[serde(default)]
+    pub leaks: Vec<LeakLine>,
+    #[serde(default)]
+    pub neighbors: Vec<String>,
+    pub output: String,
+    #[serde(default)]
+    pub notes: usize,
+    pub output_lost: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct AttemptLine {
+    pub outcome: String,
+    pub seconds: f64,
+    pub reason: Option<String>,
+    pub beside: usize,
+    pub output: String,
+    #[serde(default)]
+    pub notes: usize,
+    pub output_lost: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct LeakLine {
+    pub kind: String,
+    pub what: String,
+    #[serde(rename = "where")]
+    pub place: Option<String>,
+    pub action: String,
+    pub detail: String,
+    pub rule: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct FixtureLine {
+    pub name: String,
+    pub slot: Option<usize>,
+    pub state: String,
+    pub seconds: Option<f64>,
+    pub reason: Option<String>,
+    #[serde(default)]
+    pub leaks: Vec<LeakLine>,
+    pub output: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct LeftBehindLine {
+    pub id: Option<String>,
+    pub unit: Option<String>,
+    pub leaks: Vec<LeakLine>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct WorkerOutputLine {
+    pub worker: u64,
+    pub ids: Vec<String>,
+    pub output: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Finished {
+    pub not_run: usize,
+    pub leaks: usize,
+    #[serde(default)]
+    pub denied_leaks: usize,
+    pub list_failures: usize,
+    #[serde(default)]
+    pub failed_fixtures: usize,
+    pub processes: u64,
+    pub interrupted: bool,
+    #[serde(default)]
+    pub run_timed_out: bool,
+    #[serde(default)]
+    pub internal_error: bool,
+    pub seconds: f64,
+}
+
+/// Why there is no result.
+#[derive(Debug, Deserialize)]
+pub struct NoResult {
+    pub reason: String,
+}

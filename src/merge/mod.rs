@@ -1,0 +1,8 @@
+//! The streams of several runs: read from their files, checked against each other, and told again as
+//! the events of one run.
+
+pub mod join;
+mod line;
+pub mod replay;
+pub mod stream;
+pub mod suite;
