@@ -15,6 +15,7 @@
 //! cli/         the command line and cargo's configuration: arguments and settings
 //! cargo/       cargo's build and metadata, the toolchain, test binaries and their environment
 //! libtest/     the command line and the output of libtest
+//! changes/     what has changed in version control, and which packages that affects
 //! discovery/   the inventory of tests, and the selection
 //! plan/        which tests run together, and which may start now
 //! leaks/       detection and classification of leaks
@@ -32,6 +33,7 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod cargo;
+mod changes;
 mod cli;
 mod commands;
 mod config;
@@ -78,7 +80,7 @@ fn main() -> ExitCode {
     };
     let run = std::panic::AssertUnwindSafe(|| match settings.task {
         Task::Merge(_) => commands::merge::run(&mut settings),
-        _ => run(&settings, lines),
+        _ => run(&mut settings, lines),
     });
     let ran = std::panic::catch_unwind(run);
     match ran.unwrap_or_else(|panic| Err(Error::panicked("the main thread", &*panic))) {
@@ -94,13 +96,15 @@ fn main() -> ExitCode {
 }
 
 /// Prepares the tests, and runs or shows them.
-fn run(settings: &Settings, lines: RunnerPipes) -> Result<Exit> {
+fn run(settings: &mut Settings, lines: RunnerPipes) -> Result<Exit> {
     let interrupts =
         Interrupts::catch(lines, report::reports::show_notice).map_err(Error::Signals)?;
     let mut warnings = Vec::new();
     if let Task::Fixtures(what @ (FixtureTask::List | FixtureTask::Stop(_))) = &settings.task {
         return commands::fixtures::run_without_build(what, settings, &interrupts);
     }
+    commands::changed::narrow(settings)?;
+    let settings = &*settings;
     let pool = make_pool(settings.slots)?;
     let mut prepared = commands::prepare::build(settings, &interrupts, &mut warnings)?;
     if settings.task == Task::BuildOnly {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
+use super::changed_args::ChangedArgs;
 use super::output_args::OutputArgs;
 use super::report_args::ReportArgs;
 use super::shard_args::{MergeArgs, ShardArgs};
@@ -51,6 +52,8 @@ pub struct Args {
     pub running: RunArgs,
     #[command(flatten)]
     pub sharding: ShardArgs,
+    #[command(flatten)]
+    pub changed: ChangedArgs,
     #[command(flatten)]
     pub output: OutputArgs,
     #[command(flatten)]

@@ -2,6 +2,7 @@
 
 pub mod args;
 pub mod cargo_config;
+pub mod changed_args;
 pub mod command_line;
 mod hints;
 pub mod libtest_args;

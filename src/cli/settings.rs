@@ -116,6 +116,10 @@ pub struct Settings {
     /// The CI system whose log this is. Not of a run that is started by a test: its output is the
     /// test's.
     pub ci: Option<CiSystem>,
+    /// The revision since which packages must have changed to be tested.
+    pub changed: Option<String>,
+    /// Whether no package has changed since, so that there is nothing to build.
+    pub is_unchanged: bool,
     pub cargo: CargoArgs,
     /// cargo's own configuration.
     pub cargo_config: CargoConfig,
@@ -209,6 +213,8 @@ impl Settings {
             ci: is_for_ci.then(|| CiSystem::detect(|name| std::env::var(name).ok())).flatten(),
             reports: args.reports,
             cargo_verbosity: args.output.verbose.saturating_sub(1),
+            changed: args.changed.changed,
+            is_unchanged: false,
             cargo: args.cargo,
             cargo_config,
             nested,

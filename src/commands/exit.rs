@@ -7,6 +7,7 @@ use crate::model::outcome::Outcome;
 use crate::model::summary::Summary;
 use crate::process::stderr::write_line;
 use crate::report;
+use crate::report::changed_packages;
 use crate::report::text::Paint;
 
 /// The exit code (docs/json-and-exit-codes.md) for the most severe problem of the run.
@@ -43,6 +44,12 @@ fn worst(settings: &Settings, summary: &Summary) -> Exit {
 
 fn no_tests(settings: &Settings) -> Exit {
     let paint = Paint(settings.color.stderr);
+    if let Some(rev) = settings.changed.as_ref().filter(|_| is_all_wanted(settings)) {
+        if !settings.is_unchanged {
+            write_line(&format!("{}: {}", paint.warn("warning"), changed_packages::no_tests(rev)));
+        }
+        return Exit::Success;
+    }
     let (word, exit) = match settings.no_tests {
         NoTests::Pass => return Exit::Success,
         NoTests::Warn => (paint.warn("warning"), Exit::Success),
@@ -50,4 +57,9 @@ fn no_tests(settings: &Settings) -> Exit {
     };
     write_line(&format!("{word}: {}", report::messages::no_test_matched(settings)));
     exit
+}
+
+/// Whether no test can be missing because a name was mistyped.
+fn is_all_wanted(settings: &Settings) -> bool {
+    settings.is_unchanged || settings.filter.filters.is_empty()
 }

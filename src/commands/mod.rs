@@ -1,5 +1,6 @@
 //! The subcommands, and the preparation that they share.
 
+pub mod changed;
 pub mod check;
 mod ci_annotation;
 pub mod early_tests;

@@ -75,6 +75,9 @@ pub fn build(
     interrupts: &Arc<Interrupts>,
     warnings: &mut Vec<Warning>,
 ) -> Result<Preparation> {
+    if settings.is_unchanged {
+        return without_build(settings, interrupts, warnings);
+    }
     let group = LogGroup::begin(settings, Part::Build);
     let Build { cargo, messages, errors } =
         Build::start(settings, early_tests::is_wanted(settings))?;
@@ -119,6 +122,28 @@ pub fn build(
             })
         }
     }
+}
+
+/// What is known without any binary.
+fn without_build(
+    settings: &Settings,
+    interrupts: &Arc<Interrupts>,
+    warnings: &mut Vec<Warning>,
+) -> Result<Preparation> {
+    let mut diagnostics = Vec::new();
+    let declared = declared(settings, &mut diagnostics, warnings);
+    let color = settings.color.stderr;
+    diagnostics.iter().for_each(|diagnostic| write_line(&diagnostic.render(color)));
+    let (workspace, policy) = declared?;
+    Ok(Preparation {
+        history: History::load(&workspace.state_dir, warnings),
+        workspace,
+        policy,
+        binaries: Vec::new(),
+        link_inputs: LinkInputs::default(),
+        lists: InventoryCache::default(),
+        build_state: BuildState::Finished(StallWatch::start(settings, interrupts)),
+    })
 }
 
 /// Waits for cargo, where no test has started before.

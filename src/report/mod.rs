@@ -1,5 +1,6 @@
 //! Reports for people and for scripts. Every report is a fold over the same stream of events.
 
+pub mod changed_packages;
 pub mod ci;
 mod document;
 mod failure_summary;

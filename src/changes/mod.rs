@@ -1,0 +1,5 @@
+//! What has changed in version control, and which packages that affects.
+
+pub mod affected;
+pub mod packages;
+pub mod repository;

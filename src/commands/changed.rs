@@ -1,0 +1,125 @@
+//! `--changed`: narrows the run to packages with changes and to those that depend on them.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use toml::de::DeTable;
+use wildmatch::WildMatch;
+
+use crate::cargo::workspace::{Package, Workspace};
+use crate::changes::affected::Affected;
+use crate::changes::packages;
+use crate::changes::repository::Repository;
+use crate::cli::settings::{Settings, Task, Verbosity};
+use crate::config::diagnostic::suggestion;
+use crate::error::{Error, Result};
+use crate::process::stderr::write_line;
+use crate::report::changed_packages;
+use crate::report::progress::status;
+use crate::report::text::Paint;
+
+/// Replaces the choice of packages, if that is to go by what has changed.
+pub fn narrow(settings: &mut Settings) -> Result<()> {
+    let Some(rev) = settings.changed.clone() else { return Ok(()) };
+    if matches!(settings.task, Task::Fixtures(_)) {
+        return Ok(());
+    }
+    // The run loads the workspace once more, and shows its warnings then.
+    let workspace = Workspace::load(settings, &mut Vec::new())?;
+    let paths = Repository::of(&workspace.root())?.changed_since(&rev)?;
+    let affected = packages::read(&workspace, settings)?.affected_by(&paths);
+    let candidates = candidates(&workspace, settings)?;
+    let chosen: Vec<String> = candidates
+        .iter()
+        .filter(|name| affected.has(name))
+        .map(|name| (*name).to_owned())
+        .collect();
+    if settings.verbosity != Verbosity::Quiet {
+        show(&rev, &affected, &chosen, &workspace, Paint(settings.color.stderr));
+    }
+    settings.is_unchanged = chosen.is_empty();
+    let cargo = &mut settings.cargo;
+    (cargo.package, cargo.workspace) = (chosen, false);
+    cargo.exclude.clear();
+    Ok(())
+}
+
+/// The names of the packages that may be tested: those that flags choose, or all that cargo would
+/// test in the workspace's root.
+fn candidates<'w>(workspace: &'w Workspace, settings: &Settings) -> Result<Vec<&'w str>> {
+    let args = &settings.cargo;
+    let all: Vec<&Package> = workspace.packages.iter().collect();
+    let name = |package: &&'w Package| package.cargo.name.as_str();
+    let names: Vec<&str> = all.iter().map(name).collect();
+    let check = |spec: &&String| !all.iter().any(|package| matches(spec, package));
+    if let Some(unknown) = args.package.iter().find(check) {
+        return Err(Error::usage(format!(
+            "`--changed` knows no package `{unknown}` in the workspace: {}",
+            suggestion(unknown, &names)
+        )));
+    }
+    let defaults = default_members(workspace);
+    let is_wanted = |package: &&&Package| {
+        let is_named = |specs: &[String]| specs.iter().any(|spec| matches(spec, package));
+        match args.package.is_empty() {
+            false => is_named(&args.package),
+            true if is_named(&args.exclude) => false,
+            true => {
+                args.workspace || defaults.as_ref().is_none_or(|dirs| dirs.contains(package.dir()))
+            }
+        }
+    };
+    Ok(all.iter().filter(is_wanted).map(name).collect())
+}
+
+/// Whether a package is what `-p` names: by its name, a pattern of names, or name and version.
+fn matches(spec: &str, package: &Package) -> bool {
+    let spec = spec.rsplit_once('#').map_or(spec, |(_, fragment)| fragment);
+    let (name, version) = spec.split_once(['@', ':']).unwrap_or((spec, ""));
+    WildMatch::new(name).matches(&package.cargo.name)
+        && package.cargo.version.to_string().starts_with(version)
+}
+
+/// The directories of the `default-members`, where the root manifest declares any.
+fn default_members(workspace: &Workspace) -> Option<BTreeSet<PathBuf>> {
+    let text = std::fs::read_to_string(&workspace.root_manifest).ok()?;
+    let document = DeTable::parse(&text).ok()?;
+    let table = document.get_ref().get("workspace")?.get_ref().as_table()?;
+    let members = table.get("default-members")?.get_ref().as_array()?;
+    let patterns = members.iter().filter_map(|member| member.get_ref().as_str());
+    let patterns: Vec<WildMatch> = patterns.map(WildMatch::new).collect();
+    let root = workspace.root();
+    let is_default = |dir: &&Path| {
+        let relative = dir.strip_prefix(&root).unwrap_or(dir).to_string_lossy().replace('\\', "/");
+        let relative = if relative.is_empty() { "." } else { &relative };
+        patterns.iter().any(|pattern| pattern.matches(relative))
+    };
+    let dirs = workspace.packages.iter().map(Package::dir).filter(is_default);
+    Some(dirs.map(Path::to_owned).collect())
+}
+
+fn show(rev: &str, affected: &Affected, chosen: &[String], workspace: &Workspace, paint: Paint) {
+    let root = workspace.root();
+    let root = root.canonicalize().unwrap_or(root);
+    let short = |path: &PathBuf| path.strip_prefix(&root).unwrap_or(path).display().to_string();
+    let members: Vec<&str> =
+        workspace.packages.iter().map(|package| package.cargo.name.as_str()).collect();
+    let is_left = |name: &&String| members.contains(&name.as_str()) && !chosen.contains(name);
+    let left: Vec<String> =
+        affected.changed.iter().chain(&affected.dependents).filter(is_left).cloned().collect();
+    let of = |names: &BTreeSet<String>| {
+        names.iter().filter(|name| chosen.contains(name)).cloned().collect::<Vec<_>>()
+    };
+    let common = affected.common.as_ref().map(short);
+    let what =
+        changed_packages::chosen(rev, &of(&affected.changed), &of(&affected.dependents), common);
+    write_line(&status(paint, "Changed", &what));
+    let warning = |text: &str| write_line(&format!("{}: {text}", paint.warn("warning")));
+    if !left.is_empty() {
+        warning(&changed_packages::not_chosen(&left));
+    }
+    if !affected.outside.is_empty() {
+        let files: Vec<String> = affected.outside.iter().map(short).collect();
+        warning(&changed_packages::outside(&files));
+    }
+}
