@@ -5,7 +5,7 @@
 
 mod fixture;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fixture::{Package, Ran};
 
@@ -270,4 +270,194 @@ fn a_harness_is_judged_by_its_exit_code_whatever_is_printed() {
         let ran = package.partest().json().args(way).env("BROKEN", "1").run().exits(100);
         assert_eq!(ran.verdicts(), expected("failed"), "{ran}");
     }
+}
+
+/// As `libtest-mimic` does it: several tests in a process, those that `--skip` leaves, one after
+/// another; with a `--logfile`, each of them is an event there. `WRONG` makes its log say what is
+/// not so.
+const LOGS: &str = r##"
+    use std::io::Write;
+    const TESTS: [&str; 30] = [
+        "aborts", "exits", "fails", "hangs", "later", "t05", "t06", "t07", "t08", "t09", "t10",
+        "t11", "t12", "t13", "t14", "t15", "t16", "t17", "t18", "t19", "t20", "t21", "t22", "t23",
+        "t24", "t25", "t26", "t27", "t28", "t29",
+    ];
+    fn run(name: &str) -> bool {
+        let log = std::env::var_os("FIXTURE_LOG").unwrap();
+        let log = std::path::Path::new(&log).join(name);
+        let mut log = std::fs::File::options().create(true).append(true).open(log).unwrap();
+        writeln!(log, "{}", std::process::id()).unwrap();
+        if name.starts_with('t') {
+            return true;
+        }
+        println!("{name} prints to stdout");
+        eprint!("{name} prints to stderr");
+        let is_wanted = |kind: &str| std::env::var("DO").is_ok_and(|word| word.contains(kind));
+        match name {
+            _ if !is_wanted(name) => true,
+            "aborts" => std::process::abort(),
+            "exits" => std::process::exit(0),
+            "hangs" => loop { std::thread::park() },
+            _ => false,
+        }
+    }
+    fn main() {
+        let (mut skipped, mut filter, mut log, mut words) = (vec![], None, None, std::env::args());
+        let (mut lists, mut exact, mut ignored) = (false, false, false);
+        words.next();
+        while let Some(word) = words.next() {
+            match &*word {
+                "--list" => lists = true,
+                "--exact" => exact = true,
+                "--ignored" => ignored = true,
+                "--include-ignored" => {}
+                "--skip" => skipped.push(words.next().unwrap()),
+                "--logfile" => log = words.next(),
+                "--test-threads" => drop(words.next().unwrap()),
+                "--format" => assert!(["terse", "json"].contains(&&*words.next().unwrap())),
+                _ if word.starts_with('-') => {
+                    eprintln!("error: unexpected argument `{word}`");
+                    std::process::exit(2)
+                }
+                _ => filter = Some(word),
+            }
+        }
+        let wrong = std::env::var("WRONG").unwrap_or_default();
+        let is_one = filter.is_some();
+        let mut out: Box<dyn Write> = match &log {
+            Some(path) => Box::new(std::fs::File::create(path).unwrap()),
+            None => Box::new(std::io::stdout()),
+        };
+        if wrong == "skips nothing" && !lists { skipped.clear() }
+        assert!(exact || skipped.is_empty() && filter.is_none());
+        let is_ignored = |name: &str| name == "later";
+        let mut failed = 0;
+        if !lists { writeln!(out, r#"{{ "type": "suite", "event": "started" }}"#).unwrap() }
+        for name in TESTS {
+            let is_filtered = filter.as_ref().is_some_and(|filter| filter != name);
+            if is_filtered || skipped.iter().any(|skip| skip == name) || ignored && !is_ignored(name) {
+                continue;
+            }
+            if lists {
+                writeln!(out, "{name}: test").unwrap();
+                continue;
+            }
+            if wrong == "forgets one" && name == "t20" && !is_one { continue }
+            if wrong != "starts none" {
+                writeln!(out, r#"{{ "type": "test", "event": "started", "name": "{name}" }}"#).unwrap();
+            }
+            let event = match is_ignored(name) && !ignored {
+                true => "ignored",
+                false if run(name) => "ok",
+                false => { failed += 1; "failed" }
+            };
+            let end = format!(r#"{{ "type": "test", "name": "{name}", "event": "{event}" }}"#);
+            writeln!(out, "{end}").unwrap();
+            if wrong == "says it twice" { writeln!(out, "{end}").unwrap() }
+        }
+        let event = if failed > 0 { "failed" } else { "ok" };
+        if !lists { writeln!(out, r#"{{ "type": "suite", "event": "{event}" }}"#).unwrap() }
+        std::process::exit(if failed > 0 && wrong != "exits with 0" { 101 } else { 0 })
+    }
+"##;
+
+fn logs() -> Package {
+    let package = Package::shop("[[test]]\nname = \"logs\"\nharness = false\n", "");
+    package.write("tests/logs.rs", LOGS);
+    package
+}
+
+/// All tests of `LOGS` but these pass.
+fn logged(others: &[(&str, &str)]) -> BTreeMap<String, String> {
+    let names = ["aborts", "exits", "fails", "hangs"].map(String::from);
+    let names = names.into_iter().chain((5..30).map(|at| format!("t{at:02}")));
+    let mut verdicts: BTreeMap<String, String> =
+        names.map(|name| (format!("logs::{name}"), "passed".to_owned())).collect();
+    verdicts.insert("logs::later".into(), "ignored".into());
+    let others = others.iter().map(|(name, outcome)| (format!("logs::{name}"), (*outcome).into()));
+    verdicts.extend(others);
+    verdicts
+}
+
+/// The processes in which these tests have run, each once.
+#[track_caller]
+fn processes(ran: &Ran) -> BTreeSet<String> {
+    let tests = logged(&[]);
+    let have_run = tests.iter().filter(|(_, outcome)| *outcome == "passed");
+    let process = |id: &String| match &*ran.log(id.strip_prefix("logs::").unwrap()) {
+        [process] => process.clone(),
+        more => panic!("{id} has run in {more:?}; {ran}"),
+    };
+    have_run.map(|(id, _)| process(id)).collect()
+}
+
+#[test]
+fn a_harness_that_logs_its_tests_runs_many_of_them_in_a_process() {
+    let package = logs();
+    package.cargo().args("test --test logs").run().exits(0);
+    let ran = package.partest().json().arg("-j1").run().exits(0);
+    assert_eq!(ran.verdicts(), logged(&[]), "{ran}");
+    assert!(processes(&ran).len() < 15, "{ran}");
+    let ran = package.partest().json().run().exits(0);
+    assert_eq!(ran.verdicts(), logged(&[]), "{ran}");
+    assert!(processes(&ran).len() < 15, "{ran}");
+    let ran = package.partest().json().arg("--isolate").run().exits(0);
+    assert_eq!(ran.verdicts(), logged(&[]), "{ran}");
+    assert_eq!(processes(&ran).len(), 29, "{ran}");
+    let ran = package.partest().json().args("-- --skip t0 --skip t1 --skip t2").run().exits(0);
+    let left = ["aborts", "exits", "fails", "hangs", "later"].map(|name| format!("logs::{name}"));
+    assert_eq!(ran.verdicts().into_keys().collect::<Vec<_>>(), left, "{ran}");
+    let ran = package.partest().json().args("-- --ignored").run().exits(0);
+    assert_eq!(ran.ids("passed"), ["logs::later"], "{ran}");
+    let ran = package.partest().args("plan").run().exits(0);
+    assert!(ran.stdout.contains("one test after another in each process"), "{ran}");
+}
+
+#[test]
+fn who_ends_a_process_of_a_harness_that_logs_or_hangs_in_it_costs_one_test() {
+    let package = logs();
+    let call = |words: &str| package.partest().json().args("--no-fail-fast").env("DO", words);
+    for way in ["-j1", "-j4", "--isolate"] {
+        let ran = call("aborts exits fails").arg(way).run().exits(100);
+        let expected = [("aborts", "aborted"), ("exits", "aborted"), ("fails", "failed")];
+        assert_eq!(ran.verdicts(), logged(&expected), "{ran}");
+        processes(&ran);
+        for name in ["aborts", "exits", "fails"] {
+            let test = ran.test(&format!("logs::{name}"));
+            let output = fixture::text(&test["output"]);
+            let own = format!("{name} prints to stdout");
+            assert!(output.contains(&own) && output.contains(&own.replace("out", "err")), "{ran}");
+        }
+        assert_eq!(ran.test("logs::aborts")["reason"], "SIGABRT", "{ran}");
+    }
+    let ran = call("hangs").args("-j1 --timeout 1s").run().exits(100);
+    assert_eq!(ran.verdicts(), logged(&[("hangs", "timed-out")]), "{ran}");
+    processes(&ran);
+}
+
+#[test]
+fn a_harness_whose_log_does_not_add_up_runs_its_tests_one_by_one_until_it_is_built_again() {
+    let package = logs();
+    for wrong in ["forgets one", "skips nothing", "starts none", "says it twice", "exits with 0"] {
+        package.write("tests/logs.rs", &format!("{LOGS}\nconst _: &str = {wrong:?};"));
+        // It counts no failure, and so does no exit code.
+        let passes = wrong == "exits with 0";
+        let call = || {
+            let call = package.partest().json().args("-j3 --no-fail-fast");
+            call.env("WRONG", wrong).env("DO", "fails")
+        };
+        let expected = logged(&[("fails", if passes { "passed" } else { "failed" })]);
+        let code = if passes { 0 } else { 100 };
+        let says_so = "the log of the custom harness `logs` does not agree";
+        let ran = call().run().exits(code);
+        assert_eq!(ran.verdicts(), expected, "{wrong}: {ran}");
+        assert!(ran.stderr.contains(says_so), "{wrong}: {ran}");
+        let ran = call().run().exits(code);
+        assert_eq!(ran.verdicts(), expected, "{wrong}: {ran}");
+        assert_eq!(processes(&ran).len(), 29, "{wrong}: {ran}");
+        assert!(!ran.stderr.contains(says_so), "{wrong}: {ran}");
+    }
+    package.write("tests/logs.rs", LOGS);
+    let ran = package.partest().json().args("-j1").run().exits(0);
+    assert!(processes(&ran).len() < 15, "{ran}");
 }

@@ -27,9 +27,6 @@ use crate::report::messages;
 use crate::report::spinner::Spinner;
 use crate::run::interrupt::Interrupts;
 
-/// The inventory cache, relative to the state directory.
-const LISTS: &str = "inventory.json";
-
 /// All that is known when the first binaries can be listed.
 pub struct Preparation {
     pub workspace: Workspace,
@@ -205,7 +202,7 @@ impl Loaded {
             let state = declared.as_ref().map(|(workspace, _)| {
                 let lists = match settings.nested {
                     true => InventoryCache::default(),
-                    false => InventoryCache::load(workspace.state_dir.join(LISTS), warnings),
+                    false => InventoryCache::load(&workspace.state_dir, warnings),
                 };
                 (lists, History::load(&workspace.state_dir, warnings))
             });

@@ -13,6 +13,7 @@ use super::shard;
 use crate::cli::settings::{Settings, Verbosity};
 use crate::config::policy::Policy;
 use crate::discovery::filter::{self, Choice};
+use crate::discovery::one_by_one::OneByOne;
 use crate::error::Result;
 use crate::fixture::definition;
 use crate::fixture::kept::KeptFixtures;
@@ -94,6 +95,15 @@ pub fn run(
     if !settings.nested
         && summary.total() > 0
         && let Some(warning) = session.history.save(measured, &workspace.state_dir, inventory)
+    {
+        reports.show(&Event::Warning(warning));
+    }
+    let wrong_logs = context.state.wrong_logs();
+    if !settings.nested
+        && let Some(warning) = OneByOne::remember(
+            &workspace.state_dir,
+            wrong_logs.iter().map(|listing| &inventory.listings[*listing]),
+        )
     {
         reports.show(&Event::Warning(warning));
     }

@@ -1,7 +1,5 @@
 //! Every test of every binary, and what the symbol tables say about them.
 
-use std::time::Duration;
-
 use rayon::prelude::*;
 
 use super::inventory_cache::InventoryCache;
@@ -46,16 +44,21 @@ pub fn take(
 ) -> Inventory {
     let mut with_cached = |binary: Binary| {
         let identity = identity(&binary);
+        let is_one_by_one = cache.is_one_by_one(&binary.executable, identity.as_deref());
         let cached = cache.take(&binary.executable, identity.as_deref());
-        (binary, identity, cached)
+        (binary, identity, cached, is_one_by_one)
     };
     let binaries: Vec<_> = binaries.into_iter().map(&mut with_cached).collect();
-    let is_all_cached = binaries.iter().all(|(_, _, cached)| cached.is_some());
-    let list_one = |(binary, identity, cached): (Binary, Option<String>, Option<TestList>)| {
+    let is_all_cached = binaries.iter().all(|(_, _, cached, _)| cached.is_some());
+    type Known = (Binary, Option<String>, Option<TestList>, bool);
+    let list_one = |(binary, identity, cached, is_one_by_one): Known| {
         let is_new = cached.is_none();
         let listed = match cached {
             Some(list) => Ok((list, None)),
-            None => list(&binary, link_inputs, policy.list_timeout(binary.package), groups),
+            None => {
+                let limit = policy.list_timeout(binary.package);
+                list(Lister { binary: &binary, limit, groups, is_one_by_one }, link_inputs)
+            }
         };
         listed.map(|(list, remark)| (Listing::new(binary, identity, list), remark, is_new))
     };
@@ -86,11 +89,10 @@ fn identity(binary: &Binary) -> Option<String> {
 }
 
 fn list(
-    binary: &Binary,
+    lister: Lister<'_>,
     link_inputs: &LinkInputs,
-    limit: Duration,
-    groups: &ProcessGroups,
 ) -> Result<(TestList, Option<UnlistableHarness>), ListFailure> {
+    let binary = lister.binary;
     // A binary's own crate is the user's code in it, and in no other binary: nobody links a test
     // target.
     let mut link_inputs = link_inputs.clone();
@@ -98,6 +100,6 @@ fn list(
     let statics = statics::read(&binary.executable, &link_inputs);
     let takes_agent =
         statics::has_loader(&binary.executable) && compiler::suits_agent(&binary.executable);
-    let Found { dispatch, tests, remark } = Lister { binary, limit, groups }.list()?;
+    let Found { dispatch, tests, remark } = lister.list()?;
     Ok((TestList { dispatch, tests, statics, takes_agent }, remark))
 }

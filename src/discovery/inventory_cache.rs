@@ -7,13 +7,17 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::listing::{Listing, Listings};
+use super::one_by_one::OneByOne;
 use super::test_list::TestList;
 use crate::cargo::binary::Harness;
 use crate::model::warning::Warning;
 use crate::state::{self, Stored};
 
+/// The name of the file in the state directory.
+const FILE: &str = "inventory.json";
+
 /// The version of the file's format. To be raised whenever the format or its meaning changes.
-const FORMAT: u32 = 6;
+const FORMAT: u32 = 7;
 
 /// The test list of one executable.
 #[derive(Debug, Serialize, Deserialize)]
@@ -44,10 +48,13 @@ pub struct InventoryCache {
     entries: Entries,
     /// Whether the run has listed a binary whose list may be cached.
     is_outdated: bool,
+    one_by_one: OneByOne,
 }
 
 impl InventoryCache {
-    pub fn load(path: PathBuf, warnings: &mut Vec<Warning>) -> InventoryCache {
+    pub fn load(state_dir: &Path, warnings: &mut Vec<Warning>) -> InventoryCache {
+        let path = state_dir.join(FILE);
+        let one_by_one = OneByOne::load(state_dir, warnings);
         let entries = match state::read(&path, FORMAT) {
             Stored::Found(entries) => entries,
             Stored::Absent => Entries::default(),
@@ -56,13 +63,18 @@ impl InventoryCache {
                 Entries::default()
             }
         };
-        InventoryCache { path: Some(path), entries, is_outdated: false }
+        InventoryCache { path: Some(path), entries, is_outdated: false, one_by_one }
     }
 
     /// Takes out the test list of an executable, if it still has the same identity.
     pub(super) fn take(&mut self, executable: &Path, identity: Option<&str>) -> Option<TestList> {
         let entry = self.entries.remove(executable)?;
         (identity? == entry.identity).then_some(entry.list)
+    }
+
+    /// Whether the tests of this executable, a custom harness, are to run one by one.
+    pub(super) fn is_one_by_one(&self, executable: &Path, identity: Option<&str>) -> bool {
+        self.one_by_one.has(executable, identity)
     }
 
     /// Says that a binary had to be listed.
@@ -75,7 +87,7 @@ impl InventoryCache {
     /// Lists of other binaries stay as long as those exist: a run of one package must not
     /// cost the next run of the workspace its lists.
     pub fn save(self, listings: &Listings, warnings: &mut Vec<Warning>) {
-        let InventoryCache { path, mut entries, is_outdated } = self;
+        let InventoryCache { path, mut entries, is_outdated, .. } = self;
         let Some(path) = path.filter(|_| is_outdated) else { return };
         entries.retain(|executable, _| executable.exists());
         let own = listings.iter().filter_map(|listing| {
@@ -98,15 +110,14 @@ mod tests {
     #[test]
     fn a_damaged_cache_costs_a_note_and_a_new_list() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("listings.json");
+        let path = dir.path().join(FILE);
         let tests = vec![Test { name: "a: b".into(), is_ignored: true }];
         let (dispatch, statics) = (Dispatch::Batches, Statics::Unreadable("no".into()));
         let list = TestList { dispatch, tests, statics, takes_agent: true };
         let entry = Entry { identity: "id".into(), list };
         state::write(&path, FORMAT, Entries::from([(PathBuf::from("/bin"), entry)])).unwrap();
         let mut warnings = Vec::new();
-        let load =
-            |warnings: &mut Vec<Warning>| InventoryCache::load(path.clone(), warnings).entries;
+        let load = |warnings: &mut Vec<Warning>| InventoryCache::load(dir.path(), warnings).entries;
         assert_eq!(load(&mut warnings).len(), 1);
         assert!(warnings.is_empty());
         let whole = std::fs::read(&path).unwrap();

@@ -35,6 +35,8 @@ pub struct Lister<'l> {
     pub binary: &'l Binary,
     pub limit: Duration,
     pub groups: &'l ProcessGroups,
+    /// Whether a custom harness is known to run its tests in no other way.
+    pub is_one_by_one: bool,
 }
 
 /// The tests of a binary, and how to run them.
@@ -134,7 +136,7 @@ impl Lister<'_> {
         ignored: Vec<String>,
     ) -> Result<Found, Option<UnlistableCause>> {
         let is_same = is_same(&all, &ignored);
-        let tests = merge(all, ignored);
+        let tests = merge(all.clone(), ignored);
         // A harness that lists nothing may still do something when it is run.
         let first = tests.first().ok_or(None)?;
         // Taking all of them for ignored would run none.
@@ -142,9 +144,39 @@ impl Lister<'_> {
             return Err(Some(UnlistableCause::IgnoresIgnored));
         }
         match self.is_listed(words, first) {
-            true => Ok(Found { dispatch: Dispatch::OneByOne, tests, remark: None }),
+            true => {
+                let dispatch = match words == LIST_ARGUMENTS[0] && self.runs_batches(&all) {
+                    true => Dispatch::LoggedBatches,
+                    false => Dispatch::OneByOne,
+                };
+                Ok(Found { dispatch, tests, remark: None })
+            }
             false => Err(Some(UnlistableCause::UnknownName(first.name.clone()))),
         }
+    }
+
+    /// Whether a custom harness leaves out tests by `--skip` and writes a log, one test at a time:
+    /// it is asked to write its list that way.
+    fn runs_batches(&self, all: &[String]) -> bool {
+        let [first, others @ ..] = all else { return false };
+        let is_candidate = cfg!(unix)
+            && !self.is_one_by_one
+            && self.binary.runner.is_empty()
+            && !others.is_empty()
+            && are_distinct(all);
+        let Some(log) = is_candidate.then(tempfile::NamedTempFile::new).and_then(Result::ok) else {
+            return false;
+        };
+        let Some(path) = log.path().to_str() else { return false };
+        let words = [
+            LIST_ARGUMENTS[0],
+            &["--test-threads", "1", "--logfile", path],
+            &["--exact", "--skip", first],
+        ];
+        let listed = self.ask(&words.concat()).ok().and_then(|_| std::fs::read(path).ok());
+        listed.is_some_and(|list| {
+            libtest::list::parse_list(&String::from_utf8_lossy(&list)) == others
+        })
     }
 
     /// Whether the binary can list this test alone, with any of the arguments, and so would run it.
@@ -188,6 +220,12 @@ impl Lister<'_> {
             None => Err(Refusal::Silent(ended())),
         }
     }
+}
+
+/// Whether no two tests have the same name, with or without their kind.
+fn are_distinct(names: &[String]) -> bool {
+    let mut seen = HashSet::new();
+    names.iter().all(|name| seen.insert(libtest::list::without_kind(name).unwrap_or(name)))
 }
 
 /// Whether the list with `--ignored` is the same as the one without: all tests are ignored, or the

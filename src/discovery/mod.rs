@@ -7,5 +7,6 @@ pub mod inventory;
 pub mod inventory_cache;
 pub mod lister;
 pub mod listing;
+pub mod one_by_one;
 pub mod statics;
 pub mod test_list;

@@ -9,6 +9,9 @@ use super::statics::Statics;
 pub enum Dispatch {
     /// libtest: many tests in a process, each with its own verdict.
     Batches,
+    /// A custom harness that leaves out tests by `--skip`, and writes a `--logfile`: many tests in
+    /// a process, one after another.
+    LoggedBatches,
     /// A process for each test, whose exit code is its verdict.
     OneByOne,
     /// The binary is one test, run without arguments.

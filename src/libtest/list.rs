@@ -11,3 +11,9 @@ pub fn parse_list(text: &str) -> Vec<String> {
     };
     text.lines().filter_map(name).filter(|name| !name.is_empty()).collect()
 }
+
+/// The name without the kind of a test, where that stands before it, as in `[kind] name`. Logs of
+/// `libtest-mimic` have the name only.
+pub fn without_kind(name: &str) -> Option<&str> {
+    name.strip_prefix('[')?.split_once("] ").map(|(_, name)| name)
+}

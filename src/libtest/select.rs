@@ -28,32 +28,58 @@ pub struct Listed<'a> {
 /// The arguments that make libtest run exactly the chosen tests, in the form that costs it
 /// least: every name costs it time in proportion to the number of tests in the binary.
 pub fn select(tests: &[Listed<'_>]) -> Selection {
-    let universe = universe(tests);
-    let is_in = |test: &&Listed<'_>| match universe {
-        Universe::NotIgnored => !test.is_ignored,
-        Universe::Ignored => test.is_ignored,
-        Universe::All => true,
-    };
-    let inside: Vec<&Listed<'_>> = tests.iter().filter(is_in).collect();
-    let (chosen, others): (Vec<_>, Vec<_>) = inside.into_iter().partition(|test| test.is_chosen);
-    let mut args: Vec<String> = match universe {
-        Universe::NotIgnored => vec![],
-        Universe::Ignored => vec!["--ignored".into()],
-        Universe::All => vec!["--include-ignored".into()],
-    };
+    let (mut args, chosen, others) = divided(tests);
     if others.is_empty() {
         return Selection { args };
     }
     if let Some(filter) = module_filter(&chosen, &others) {
         args.push(filter);
     } else if others.len() < chosen.len() {
-        args.push("--exact".into());
-        args.extend(others.iter().flat_map(|test| ["--skip".to_owned(), test.name.to_owned()]));
+        args.extend(without(&others));
     } else {
         args.push("--exact".into());
         args.extend(chosen.iter().map(|test| test.name.to_owned()));
     }
     Selection { args }
+}
+
+/// The same for a harness that knows one filter only: several tests are chosen by leaving out the
+/// others.
+pub fn select_by_skipping(tests: &[Listed<'_>]) -> Selection {
+    let (mut args, chosen, others) = divided(tests);
+    if let [one] = &*chosen {
+        return Selection { args: select_one(one.name, one.is_ignored) };
+    }
+    match module_filter(&chosen, &others) {
+        _ if others.is_empty() => {}
+        Some(filter) => args.push(filter),
+        None => args.extend(without(&others)),
+    }
+    Selection { args }
+}
+
+fn without<'a>(others: &'a [&Listed<'_>]) -> impl Iterator<Item = String> + 'a {
+    let skip = |test: &&Listed<'_>| ["--skip".to_owned(), test.name.to_owned()];
+    ["--exact".to_owned()].into_iter().chain(others.iter().flat_map(skip))
+}
+
+/// The arguments that say which tests there are, the chosen ones, and the others.
+fn divided<'l, 'a>(
+    tests: &'l [Listed<'a>],
+) -> (Vec<String>, Vec<&'l Listed<'a>>, Vec<&'l Listed<'a>>) {
+    let universe = universe(tests);
+    let is_in = |test: &&Listed<'_>| match universe {
+        Universe::NotIgnored => !test.is_ignored,
+        Universe::Ignored => test.is_ignored,
+        Universe::All => true,
+    };
+    let args = match universe {
+        Universe::NotIgnored => vec![],
+        Universe::Ignored => vec!["--ignored".into()],
+        Universe::All => vec!["--include-ignored".into()],
+    };
+    let (chosen, others) = tests.iter().filter(is_in).partition(|test| test.is_chosen);
+    (args, chosen, others)
 }
 
 /// The arguments that make any harness run one test and nothing else.

@@ -138,7 +138,13 @@ proptest! {
             .collect();
         prop_assume!(tests.iter().any(|test| test.is_chosen));
         let chosen: Vec<&str> = tests.iter().filter(|t| t.is_chosen).map(|t| t.name).collect();
-        prop_assert_eq!(simulate(&tests, &select(&tests).args), chosen);
+        prop_assert_eq!(&simulate(&tests, &select(&tests).args), &chosen);
+        let args = select_by_skipping(&tests).args;
+        let is_filter = |at: &usize| {
+            !args[*at].starts_with("--") && (*at == 0 || args[*at - 1] != "--skip")
+        };
+        prop_assert!((0..args.len()).filter(is_filter).count() <= 1);
+        prop_assert_eq!(simulate(&tests, &args), chosen);
     }
 
     #[test]

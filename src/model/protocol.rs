@@ -7,6 +7,8 @@ pub enum Protocol {
     Agent,
     /// The worker writes libtest's `--logfile`.
     LogFile,
+    /// A custom harness runs one test after another, and logs each as JSON.
+    HarnessLog,
     /// One process per test; its exit code is the verdict.
     ExitCode,
 }
@@ -16,7 +18,7 @@ impl Protocol {
     pub fn next(self) -> Protocol {
         match self {
             Protocol::Agent => Protocol::LogFile,
-            Protocol::LogFile | Protocol::ExitCode => Protocol::ExitCode,
+            Protocol::LogFile | Protocol::HarnessLog | Protocol::ExitCode => Protocol::ExitCode,
         }
     }
 }

@@ -158,7 +158,7 @@ impl Plan {
         let all = state.pending.len();
         let others_wait = self.others_wait(at);
         let is_alone = !others_wait && self.free.len() == self.slot_count && self.slot_count > 1;
-        if is_alone && self.cost_of_names(state, all / 2) > PROCESS_COST {
+        if is_alone && state.group.can_thread && self.cost_of_names(state, all / 2) > PROCESS_COST {
             // Threads of one process balance many tests better than any plan.
             return all;
         }

@@ -40,6 +40,8 @@ impl HeldExit {
 pub(super) enum WorkerEnd {
     /// By its path.
     Path,
+    /// By its path, for a harness that is not libtest.
+    HarnessPath,
     /// As its standard input, which a test finds empty either way.
     Stdin,
     /// Not at all: the channel is for its supervisor, and its input ends when that says so.
@@ -55,6 +57,13 @@ impl ChannelPipe {
             worker: Some(worker.into()),
             worker_end: WorkerEnd::Path,
         })
+    }
+
+    /// A pipe for the `--logfile` of a custom harness. What comes through it is told after all
+    /// output that was written before it.
+    pub fn for_harness_log() -> io::Result<ChannelPipe> {
+        let pipe = ChannelPipe::for_logfile()?;
+        Ok(ChannelPipe { worker_end: WorkerEnd::HarnessPath, ..pipe })
     }
 
     /// A pipe for the agent: half the price of a socket, for both ends. Were there no agent, a

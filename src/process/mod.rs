@@ -19,6 +19,8 @@ pub mod exit_status;
 pub mod fork_server;
 #[cfg(target_os = "linux")]
 pub mod guard;
+#[cfg(unix)]
+pub mod held_log;
 pub mod inspector;
 pub mod io_priority;
 #[cfg(unix)]
@@ -51,6 +53,8 @@ pub mod stderr;
 pub mod stdin_wait;
 #[cfg(unix)]
 pub mod supervised;
+#[cfg(unix)]
+pub mod supervised_read;
 #[cfg(unix)]
 pub mod supervised_spawn;
 #[cfg(target_os = "linux")]

@@ -74,6 +74,10 @@ impl ChannelPipe {
         Err(io::ErrorKind::Unsupported.into())
     }
 
+    pub fn for_harness_log() -> io::Result<ChannelPipe> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     pub fn for_agent() -> io::Result<ChannelPipe> {
         Err(io::ErrorKind::Unsupported.into())
     }

@@ -1,7 +1,7 @@
 //! Supervision by `poll`: of the process's streams, and on Linux of a pidfd for its exit.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
@@ -20,10 +20,11 @@ use signal_hook::consts::{SIGTSTP, SIGTTIN, SIGTTOU};
 use super::channel_pipe::HeldExit;
 use super::child::Process;
 use super::clock;
+use super::held_log::HeldLog;
 #[cfg(target_os = "linux")]
 use super::kill::continue_group;
 use super::kill::{kill_group, signal_group, signal_name, signal_process};
-use super::log_path::{self, HEAD_AT_ONCE, LogPath};
+use super::log_path::{self, LogPath};
 use super::procfs;
 use super::reap::{SOON, has_exited, reap_traced, stopped_by};
 use super::spawn::pidfd;
@@ -37,7 +38,7 @@ use crate::process::process_groups::ProcessGroups;
 
 /// The most that a pipe holds when its writer has exited. Anything beyond that comes from another
 /// process, which must not keep us waiting.
-const PIPE_CAPACITY: usize = 64 * 1024;
+pub(super) const PIPE_CAPACITY: usize = 64 * 1024;
 
 /// The same for the agent's pipe and the largest page size. Only the worker writes to it.
 const CHANNEL_CAPACITY: usize = 1024 * 1024;
@@ -59,15 +60,17 @@ pub struct Supervised<'g> {
     pub(super) pidfd: Option<OwnedFd>,
     /// Open at least until libtest has opened it, so that the pipe has no end before that.
     pub(super) log_path: Option<LogPath>,
+    /// Of a harness whose log is told after the output that was written before it.
+    pub(super) held_log: Option<HeldLog>,
     /// Whether the channel is lost and that has not been returned yet.
     lost_channel: bool,
-    has_exited: bool,
+    pub(super) has_exited: bool,
     /// Whether the exit has been told.
     is_told: bool,
     /// What was read last, copied out of here: a fresh buffer would have to be zeroed.
-    room: Vec<u8>,
+    pub(super) room: Vec<u8>,
     /// When a little was read last.
-    trickled: Option<Instant>,
+    pub(super) trickled: Option<Instant>,
     /// The deadline that has passed, and is told once what came before it is read.
     passed: Option<Instant>,
     glanced_at: Instant,
@@ -111,6 +114,7 @@ impl<'g> Supervised<'g> {
             sources: Vec::with_capacity(streams.len()),
             pidfd,
             log_path,
+            held_log: None,
             lost_channel: false,
             has_exited: false,
             is_told: false,
@@ -148,6 +152,9 @@ impl<'g> Supervised<'g> {
     ) -> io::Result<ProcessEvent> {
         self.nap();
         loop {
+            if let Some(stream) = self.read_before_log(buffer)? {
+                return Ok(ProcessEvent::Output(stream));
+            }
             if std::mem::take(&mut self.lost_channel) {
                 self.sources.retain(|source| source.stream != Stream::Channel);
                 return Ok(ProcessEvent::ChannelLost);
@@ -347,65 +354,7 @@ impl<'g> Supervised<'g> {
         }
     }
 
-    fn read(
-        &mut self,
-        readable: &[usize],
-        is_late: bool,
-        buffer: &mut Vec<u8>,
-    ) -> io::Result<Option<Stream>> {
-        buffer.clear();
-        let awaits_head =
-            cfg!(target_os = "linux") && self.log_path.as_ref().is_some_and(LogPath::is_open);
-        for at in self.in_order(readable, awaits_head) {
-            let source = &mut self.sources[at];
-            let is_head = awaits_head && source.stream == Stream::Stdout;
-            let limit = match (self.has_exited, is_late) {
-                (true, _) => source.allowance,
-                (false, true) if source.before == 0 => continue,
-                (false, true) => source.before,
-                (false, false) if is_head => HEAD_AT_ONCE,
-                (false, false) => PIPE_CAPACITY,
-            };
-            let limit = limit.min(PIPE_CAPACITY);
-            match source.file.read(&mut self.room[..limit]) {
-                Ok(0) => {
-                    let ended = self.sources.remove(at);
-                    self.note_end(ended.stream);
-                    // The indices behind it have changed; the next poll finds the sources again.
-                    break;
-                }
-                Ok(count) => {
-                    buffer.extend_from_slice(&self.room[..count]);
-                    self.trickled = (count < PIPE_CAPACITY / 2 && !is_head).then(Instant::now);
-                    if self.has_exited {
-                        source.allowance -= count;
-                    }
-                    source.before = source.before.saturating_sub(count);
-                    let stream = source.stream;
-                    if is_head {
-                        self.hear_head(buffer);
-                    }
-                    return Ok(Some(stream));
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => source.before = 0,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(None)
-    }
-
-    /// The channel is read first, except before the header of libtest's report: from then on no
-    /// process but the worker may open the channel.
-    fn in_order(&self, readable: &[usize], awaits_head: bool) -> Vec<usize> {
-        let mut readable = readable.to_vec();
-        if awaits_head {
-            readable.sort_by_key(|at| self.sources[*at].stream != Stream::Stdout);
-        }
-        readable
-    }
-
-    fn hear_head(&mut self, printed: &[u8]) {
+    pub(super) fn hear_head(&mut self, printed: &[u8]) {
         if self.log_path.as_mut().is_some_and(|log_path| log_path.hears_the_head(printed)) {
             self.close_log_path();
         }
@@ -432,7 +381,7 @@ impl<'g> Supervised<'g> {
 
     /// libtest closes its log after all of its tests. If it is closed before that, a test did it,
     /// and what libtest reports next may go to a file of the test.
-    fn note_end(&mut self, stream: Stream) {
+    pub(super) fn note_end(&mut self, stream: Stream) {
         let is_ledger = stream == Stream::Channel && self.log_path.is_some();
         self.lost_channel |= is_ledger && procfs::has_descriptors(self.process.id());
     }

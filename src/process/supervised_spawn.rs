@@ -11,6 +11,7 @@ use super::event::{Role, Stream};
 
 #[cfg(target_os = "linux")]
 use super::fork_server::ForkServer;
+use super::held_log::HeldLog;
 use super::log_path::LogPath;
 #[cfg(target_os = "linux")]
 use super::log_path::StdoutGate;
@@ -37,6 +38,7 @@ impl<'g> Supervised<'g> {
         // The agent sees to it; without anything to do before exec, std starts the process by
         // `posix_spawn`, which copies nothing of ours.
         let dies_with_us = wire.as_ref().is_some_and(|w| w.worker_end == WorkerEnd::Stdin);
+        let is_harness = wire.as_ref().is_some_and(|w| w.worker_end == WorkerEnd::HarnessPath);
         let (reader, log_path) = match wire {
             Some(ChannelPipe { reader, worker: Some(worker), worker_end: WorkerEnd::Stdin }) => {
                 command.stdin(worker);
@@ -53,7 +55,10 @@ impl<'g> Supervised<'g> {
         let (stdout, gate) = match &log_path {
             Some(log_path) => {
                 let (stdout, its_stdout) = std::io::pipe()?;
-                let gate = StdoutGate::new(log_path, &its_stdout);
+                let gate = match is_harness {
+                    true => StdoutGate::open(log_path),
+                    false => StdoutGate::new(log_path, &its_stdout),
+                };
                 command.stdout(its_stdout);
                 (Some(OwnedFd::from(stdout)), gate)
             }
@@ -76,8 +81,8 @@ impl<'g> Supervised<'g> {
             (Stream::Stdout, stdout.or(child.stdout.take().map(OwnedFd::from))),
             (Stream::Stderr, child.stderr.take().map(OwnedFd::from)),
         ];
-        #[cfg_attr(not(target_os = "linux"), expect(unused_mut))]
         let mut supervised = Self::new(Process::Started(child), streams, log_path, groups, role)?;
+        supervised.held_log = is_harness.then(HeldLog::default);
         #[cfg(target_os = "linux")]
         if let Some(gate) = gate {
             supervised.pass(gate)?;

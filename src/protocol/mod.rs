@@ -3,6 +3,7 @@
 
 pub mod agent;
 pub mod channel;
+pub mod harness_log;
 pub mod libtest_event;
 pub mod logfile;
 pub mod long_line;

@@ -222,6 +222,9 @@ pub fn warning(warning: &Warning) -> String {
         Warning::ProtocolFailed { binary, protocol: Protocol::Agent } => format!(
             "the agent was not loaded into `{binary}` or stopped responding; its tests run without it and are not checked for leaks"
         ),
+        Warning::ProtocolFailed { binary, protocol: Protocol::HarnessLog } => format!(
+            "the log of the custom harness `{binary}` does not agree with its exit code or with the tests that it was told to run; until it is built again, each of its tests runs in its own process"
+        ),
         Warning::ProtocolFailed { binary, .. } => format!(
             "libtest's `--logfile` of `{binary}` has no trustworthy line for some tests: a test may have closed or written to a descriptor that is not its own, or the harness has no such file; each of its tests runs in its own process"
         ),

@@ -144,6 +144,9 @@ fn heading(paint: Paint, listing: &Listing) -> String {
     let binary = &listing.binary;
     let how = match listing.dispatch {
         Dispatch::Batches => "",
+        Dispatch::LoggedBatches => {
+            ", one test after another in each process: its harness is its own"
+        }
         Dispatch::OneByOne => ", a process for each test: its harness is its own",
         Dispatch::Whole => ", runs as one test: its harness takes no arguments",
     };

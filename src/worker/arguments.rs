@@ -2,6 +2,7 @@
 //! requires it.
 
 use crate::discovery::listing::Listing;
+use crate::discovery::test_list::Dispatch;
 use crate::libtest;
 use crate::libtest::select::Listed;
 use crate::model::test::TestId;
@@ -44,7 +45,10 @@ fn selection(listing: &Listing, tests: &[TestId]) -> Vec<String> {
             is_chosen,
         })
         .collect();
-    libtest::select::select(&listed).args
+    match listing.dispatch {
+        Dispatch::Batches => libtest::select::select(&listed).args,
+        _ => libtest::select::select_by_skipping(&listed).args,
+    }
 }
 
 #[cfg(test)]
@@ -52,7 +56,7 @@ mod tests {
     use super::*;
     use crate::cargo::binary::Binary;
     use crate::discovery::statics::Statics;
-    use crate::discovery::test_list::{Dispatch, Test};
+    use crate::discovery::test_list::Test;
 
     #[test]
     fn what_fits_on_no_command_line_comes_in_parts_that_do() {

@@ -214,5 +214,6 @@ fn by_exit_code(
 fn is_known(listing: &Listing, test: &Test, context: &Context<'_>) -> bool {
     /// The binary has listed its tests before within the timeout of the user.
     const LIMIT: Duration = Duration::from_secs(30);
-    Lister { binary: &listing.binary, limit: LIMIT, groups: context.services.groups }.knows(test)
+    let (binary, groups) = (&listing.binary, context.services.groups);
+    Lister { binary, limit: LIMIT, groups, is_one_by_one: true }.knows(test)
 }

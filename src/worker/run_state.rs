@@ -1,7 +1,8 @@
 //! What changes while workers run.
 
-use std::sync::OnceLock;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use crate::worker::active::ActiveWorkers;
@@ -14,6 +15,8 @@ pub struct RunState {
     /// Set when workers shall end with the tests that were running then.
     pub stop_after: OnceLock<Instant>,
     pub active: ActiveWorkers,
+    /// Custom harnesses whose log did not add up, by their listings.
+    wrong_logs: Mutex<BTreeSet<usize>>,
     next_worker: AtomicU64,
     /// Numbers of processes that could not be started at first.
     unused_numbers: AtomicU64,
@@ -23,6 +26,15 @@ impl RunState {
     /// A number for a process that is about to be started.
     pub fn next_worker(&self) -> u64 {
         self.next_worker.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Notes that the log of a custom harness did not add up.
+    pub fn note_wrong_log(&self, listing: usize) {
+        self.wrong_logs.lock().unwrap_or_else(PoisonError::into_inner).insert(listing);
+    }
+
+    pub fn wrong_logs(&self) -> BTreeSet<usize> {
+        self.wrong_logs.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// How many processes were started so far.

@@ -159,6 +159,9 @@ impl Run<'_> {
             }
         }
         // Several workers of one binary may find out at the same time.
+        if protocol == Protocol::HarnessLog {
+            self.context.state.note_wrong_log(listing);
+        }
         if self.protocols[listing] == protocol {
             self.protocols[listing] = protocol.next();
             let binary = self.context.inventory.listings[listing].binary.prefix.clone();

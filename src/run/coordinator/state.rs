@@ -249,6 +249,7 @@ pub(super) fn protocol(listing: &Listing, context: &Context<'_>) -> Protocol {
             Protocol::Agent
         }
         Dispatch::Batches => Protocol::LogFile,
+        Dispatch::LoggedBatches => Protocol::HarnessLog,
         Dispatch::OneByOne | Dispatch::Whole => Protocol::ExitCode,
     }
 }

@@ -32,6 +32,12 @@ impl Worker<'_> {
             // Whose else could it be?
             left.findings.entry(0).or_default().append(&mut left.unattributed);
         }
+        if cause == EndCause::NoChannel && self.job.protocol == Protocol::HarnessLog {
+            // Failures that it does not count as such.
+            for test in std::mem::take(&mut self.failed).into_keys() {
+                self.begun[test] = false;
+            }
+        }
         self.settle_all(&mut left, messages);
         for (test, pending) in std::mem::take(&mut self.failed) {
             let verdict = self.with_late_leaks(test, pending.verdict, &mut left);
@@ -193,6 +199,9 @@ impl Worker<'_> {
     /// What the end of the process means. An exit code alone proves nothing: only together
     /// with the verdicts and libtest's own last line it does.
     pub(super) fn cause(&self, status: ExitStatus, left: &ChannelSummary) -> EndCause {
+        if self.job.protocol == Protocol::HarnessLog {
+            return self.cause_by_log(status, left);
+        }
         let code_fits = match status.code() {
             Some(0) => !self.any_failed,
             // libtest's exit code when tests have failed.
@@ -211,6 +220,22 @@ impl Worker<'_> {
             return EndCause::Misheard;
         }
         EndCause::Died(exit_status::describe(status))
+    }
+
+    /// The same for a custom harness, whose exit code may be any if tests have failed. What does
+    /// not add up proves nothing: then its tests run one by one.
+    fn cause_by_log(&self, status: ExitStatus, left: &ChannelSummary) -> EndCause {
+        let all_told = self.ended == self.tests.len();
+        match status.code() {
+            Some(_) if left.was_lost => EndCause::NoChannel,
+            Some(0) if self.any_failed && left.ended => EndCause::NoChannel,
+            Some(code) if left.ended && all_told && (code != 0) == self.any_failed => {
+                EndCause::Done
+            }
+            // It did not understand its arguments, or ran fewer tests than it was told.
+            Some(_) if !all_told && (!left.began || left.ended) => EndCause::NoChannel,
+            _ => EndCause::Died(exit_status::describe(status)),
+        }
     }
 
     /// Whether the process ended by itself, and its channel before it.

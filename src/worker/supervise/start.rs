@@ -10,6 +10,7 @@ use crate::process::platform::{self, ChannelPipe, Supervised};
 use crate::protocol::agent::AgentChannel;
 use crate::protocol::agent::changes::InitialState;
 use crate::protocol::channel::Channel;
+use crate::protocol::harness_log::HarnessLogChannel;
 use crate::protocol::logfile::LogfileChannel;
 use crate::worker::context::Context;
 use crate::worker::job::{Job, prepare};
@@ -33,15 +34,7 @@ pub(super) fn command(
         None => job.batch.threads,
     };
     command.args(["--test-threads", &threads.to_string()]);
-    if !is_captured(job, context) {
-        command.arg("--nocapture");
-    } else if job.protocol == Protocol::LogFile {
-        // The verdicts come through the log file, and a dot is the shortest line.
-        command.args(["--format", "terse"]);
-    }
-    if context.config.show_output {
-        command.arg("--show-output");
-    }
+    command.args(libtest_arguments(job, context));
     command.args(selection);
     Ok((command, wire))
 }
@@ -89,6 +82,24 @@ pub(super) fn is_captured(job: &Job, context: &Context<'_>) -> bool {
     !context.config.nocapture && job.group.recycle != Recycle::OnFailure
 }
 
+/// What libtest is told about output. A custom harness may know none of it.
+fn libtest_arguments(job: &Job, context: &Context<'_>) -> Vec<&'static str> {
+    let mut words = Vec::new();
+    if job.protocol == Protocol::HarnessLog {
+        return words;
+    }
+    if !is_captured(job, context) {
+        words.push("--nocapture");
+    } else if job.protocol == Protocol::LogFile {
+        // The verdicts come through the log file, and a dot is the shortest line.
+        words.extend(["--format", "terse"]);
+    }
+    if context.config.show_output {
+        words.push("--show-output");
+    }
+    words
+}
+
 /// Adds the arguments that set up the worker's channel; returns the pipe unless the agent opens its
 /// own.
 fn wire(
@@ -99,6 +110,11 @@ fn wire(
     if protocol == Protocol::Agent && context.services.agent.is_some() {
         command.args(["--format", "json", "-Zunstable-options", "--report-time"]);
         return Ok(None);
+    }
+    if protocol == Protocol::HarnessLog {
+        let wire = ChannelPipe::for_harness_log()?;
+        command.args(["--format", "json", "--logfile", &wire.logfile_path()]);
+        return Ok(Some(wire));
     }
     let wire = ChannelPipe::for_logfile()?;
     command.args(["--logfile", &wire.logfile_path()]);
@@ -126,6 +142,13 @@ pub(super) fn channel<'r>(
                 of_group: &job.group.env,
             });
             Box::new(agent.with_output_files(context.services.output_files.clone()))
+        }
+        Protocol::HarnessLog => {
+            let tests_of_binary = tests.iter().map(|id| id.test);
+            let rules = tests.iter().filter_map(|id| job.group.leak_rules(*id));
+            let linger = rules.map(|rules| rules.linger).max().unwrap_or_default();
+            let log = HarnessLogChannel::new(listing.by_name(), tests_of_binary, captures, linger);
+            Box::new(log.with_output_files(context.services.output_files.clone()))
         }
         _ => {
             let (names_of_all, threads) = (listing.by_name(), job.batch.threads);
