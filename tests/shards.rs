@@ -49,7 +49,8 @@ fn suite(words: &str) -> Call {
 
 #[test]
 fn every_test_runs_in_one_shard_and_units_and_locks_do_not_part() {
-    for shards in [1, 2, 5, 20] {
+    // src/plan has other numbers, and suites of all kinds.
+    for shards in [2, 20] {
         let mut shard_of = BTreeMap::new();
         let mut plans = BTreeSet::new();
         for shard in 1..=shards {

@@ -29,7 +29,7 @@ pub fn join(files: Vec<(&Path, StreamFile)>) -> Result<Joined, Vec<String>> {
             empty.push(format!("`{}` has no result: {why}", path.display()));
         }
         for stream in file.streams {
-            if stream.finished().is_some() { complete.push(stream) } else { cut.push(stream) }
+            if is_complete(&stream) { complete.push(stream) } else { cut.push(stream) }
         }
     }
     let left_out: Vec<String> =
@@ -50,11 +50,24 @@ pub fn join(files: Vec<(&Path, StreamFile)>) -> Result<Joined, Vec<String>> {
     complete.sort_by_key(|stream| stream.shard.as_ref().map(|shard| shard.shard));
     problems.extend(twice(&complete));
     if problems.is_empty() {
-        problems = holes(&complete);
+        problems = strays(&complete);
     }
     match problems.is_empty() {
         true => Ok(Joined { streams: complete, left_out }),
         false => Err(problems),
+    }
+}
+
+/// Whether a shard has run all of its tests. One that was interrupted may have been started again.
+fn is_complete(stream: &Stream) -> bool {
+    let is_whole = |shard: &Shard, is_interrupted: bool| {
+        let ran: BTreeSet<Name> = ran(stream).collect();
+        !is_interrupted && planned(shard).all(|test| ran.contains(&test))
+    };
+    match (stream.finished(), &stream.shard) {
+        (None, _) => false,
+        (Some(_), None) => true,
+        (Some(finished), Some(shard)) => is_whole(shard, finished.interrupted),
     }
 }
 
@@ -101,21 +114,35 @@ fn missing(complete: &[Stream], cut: &[Stream]) -> Vec<String> {
         return vec!["no file has the result of a shard".to_owned()];
     };
     let is_it = |stream: &&Stream, shard| stream.shard.as_ref().is_some_and(|of| of.shard == shard);
-    let missing =
-        (1..=known.shards).filter(|shard| !complete.iter().any(|stream| is_it(&stream, *shard)));
-    missing
-        .map(|shard| {
-            let total = known.shards;
-            match cut.iter().find(|stream| is_it(stream, shard)) {
-                Some(stream) => {
-                    let tests: usize = planned(stream).len();
-                    let trouble = stream.trouble().unwrap_or_default();
-                    format!("shard {shard}/{total} is incomplete: {trouble}; it has {tests} tests")
-                }
-                None => format!("shard {shard}/{total} is missing: no file has it"),
-            }
-        })
-        .collect()
+    let is_there = |shard| complete.iter().any(|stream| is_it(&stream, shard));
+    let missing = (1..=known.shards).filter(|shard| !is_there(*shard));
+    let problems = missing.flat_map(|shard| match cut.iter().find(|stream| is_it(stream, shard)) {
+        Some(stream) => incomplete(stream),
+        None => vec![format!("shard {shard}/{} is missing: no file has it", known.shards)],
+    });
+    problems.collect()
+}
+
+/// What is wrong with a shard that has not run all of its tests.
+fn incomplete(stream: &Stream) -> Vec<String> {
+    let (name, path) = (stream.name(), stream.path.display());
+    let ran: BTreeSet<Name> = ran(stream).collect();
+    let planned = stream.shard.iter().flat_map(planned);
+    let holes: Vec<Name> = planned.filter(|test| !ran.contains(test)).collect();
+    let hole =
+        |(id, _): &Name| format!("no shard has run `{id}`, which belongs to {name} (`{path}`)");
+    match stream.finished() {
+        Some(finished) if !finished.interrupted => bounded(holes.iter().map(hole).collect()),
+        _ => {
+            let ids: Vec<String> = holes.iter().map(|(id, _)| format!("`{id}`")).collect();
+            let holes = match ids.len() {
+                0 => String::new(),
+                _ => format!("; not run: {}", bounded(ids).join(", ")),
+            };
+            let trouble = stream.trouble().unwrap_or_default();
+            vec![format!("{name} is incomplete: {trouble}{holes}")]
+        }
+    }
 }
 
 /// Shards and tests that are there twice.
@@ -150,20 +177,19 @@ fn twice(complete: &[Stream]) -> Vec<String> {
     bounded(problems)
 }
 
-/// Tests that no shard has run.
-fn holes(complete: &[Stream]) -> Vec<String> {
+/// Tests that belong to no shard, or to another one.
+fn strays(complete: &[Stream]) -> Vec<String> {
     let mut problems = Vec::new();
-    let all: usize = complete.iter().map(|stream| planned(stream).len()).sum();
-    for stream in complete {
-        let (planned, ran) = (planned(stream), ran(stream).collect::<BTreeSet<_>>());
+    let shards = || complete.iter().filter_map(|stream| Some((stream, stream.shard.as_ref()?)));
+    let all: usize = shards().map(|(_, shard)| planned(shard).count()).sum();
+    for (stream, shard) in shards() {
         let (name, path) = (stream.name(), stream.path.display());
-        let hole =
-            |(id, _): &Name| format!("no shard has run `{id}`, which belongs to {name} (`{path}`)");
-        problems.extend(planned.difference(&ran).map(hole));
-        let stranger = |(id, _): &Name| format!("`{id}` in `{path}` does not belong to {name}");
-        problems.extend(ran.difference(&planned).map(stranger));
-        let expected = stream.shard.as_ref().map(|shard| planned.len() + shard.in_other_shards);
-        if let Some(expected) = expected.filter(|expected| *expected != all) {
+        let planned: BTreeSet<Name> = planned(shard).collect();
+        let strays = ran(stream).filter(|test| !planned.contains(test));
+        problems
+            .extend(strays.map(|(id, _)| format!("`{id}` in `{path}` does not belong to {name}")));
+        let expected = planned.len() + shard.in_other_shards;
+        if expected != all {
             problems.push(format!("`{path}` tells of {expected} tests, and all shards have {all}"));
         }
     }
@@ -171,12 +197,10 @@ fn holes(complete: &[Stream]) -> Vec<String> {
 }
 
 /// The tests that belong to a shard.
-fn planned(stream: &Stream) -> BTreeSet<Name> {
-    let binaries = stream.shard.iter().flat_map(|shard| &shard.binaries);
-    let names = binaries.flat_map(|binary| {
+fn planned(shard: &Shard) -> impl Iterator<Item = Name> {
+    shard.binaries.iter().flat_map(|binary| {
         binary.tests.iter().map(|test| (format!("{}::{test}", binary.id), binary.kind.clone()))
-    });
-    names.collect()
+    })
 }
 
 /// The tests that have a verdict.

@@ -135,15 +135,25 @@ impl Stream {
         self.lines.iter().filter(|line| matches!(line, Line::Test(_))).count()
     }
 
-    /// How it ended without a result.
+    /// Why it has not the results of all of its tests, if that is so.
     pub fn trouble(&self) -> Option<String> {
         let path = self.path.display();
-        match &self.end {
-            End::Finished(_) => None,
-            End::NoResult(reason) => Some(format!("`{path}` has no result: {reason}")),
-            End::Cut => Some(format!("`{path}` is cut off after {} tests", self.verdicts())),
-            End::Damaged(line, why) => Some(format!("`{path}` is damaged in line {line}: {why}")),
-        }
+        let after = || match self.verdicts() {
+            1 => "after 1 test".to_owned(),
+            tests => format!("after {tests} tests"),
+        };
+        Some(match &self.end {
+            End::Finished(finished) if finished.interrupted => {
+                format!("`{path}` was interrupted {}", after())
+            }
+            End::Finished(finished) if finished.not_run > 0 => {
+                format!("`{path}` has stopped {}", after())
+            }
+            End::Finished(_) => return None,
+            End::NoResult(reason) => format!("`{path}` has no result: {reason}"),
+            End::Cut => format!("`{path}` is cut off {}", after()),
+            End::Damaged(line, why) => format!("`{path}` is damaged in line {line}: {why}"),
+        })
     }
 }
 
