@@ -119,7 +119,7 @@ fn run(settings: &mut Settings, lines: RunnerPipes) -> Result<Exit> {
         &interrupts,
         &mut warnings,
     )?;
-    let Preparation { workspace, policy, history, build_state, .. } = prepared;
+    let Preparation { workspace, policy, history, build_state, times, .. } = prepared;
     let ongoing_build = build_state.finish_listing(settings, &policy, &inventory)?;
     let project =
         Project { settings, workspace: &workspace, policy: &policy, inventory: &inventory };
@@ -147,6 +147,7 @@ fn run(settings: &mut Settings, lines: RunnerPipes) -> Result<Exit> {
                 warnings,
                 shard,
                 ongoing_build,
+                times,
             };
             let summary = commands::run::run(session, &pool, &interrupts)?;
             Ok(commands::exit::exit_code(settings, &summary))

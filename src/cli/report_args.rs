@@ -15,6 +15,12 @@ pub struct ReportArgs {
     /// Write the results as Markdown to this file
     #[arg(long, value_name = "PATH", global = true, hide_short_help = true)]
     pub markdown: Option<PathBuf>,
+    /// Write what ran when, with failures and leaks, as one HTML page to this file
+    #[arg(long, value_name = "PATH", global = true, hide_short_help = true)]
+    pub html: Option<PathBuf>,
+    /// Write what ran when as a trace for Perfetto or Chrome to this file
+    #[arg(long, value_name = "PATH", global = true, hide_short_help = true)]
+    pub trace: Option<PathBuf>,
     /// Print nothing for the CI system that runs this: no annotations, groups or job summary
     #[arg(long, global = true, hide_short_help = true)]
     pub no_ci: bool,
@@ -26,6 +32,8 @@ impl ReportArgs {
         match kind {
             ReportKind::Junit => self.junit.as_ref(),
             ReportKind::Markdown => self.markdown.as_ref(),
+            ReportKind::Html => self.html.as_ref(),
+            ReportKind::Trace => self.trace.as_ref(),
         }
     }
 }

@@ -14,4 +14,5 @@ pub mod project;
 pub mod recorder;
 pub mod run;
 pub mod shard;
+mod stage_times;
 pub mod stall_watch;

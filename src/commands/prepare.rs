@@ -5,6 +5,7 @@ use std::thread::{Builder, ScopedJoinHandle};
 
 use super::check::{check_paths, fail_on_errors};
 use super::early_tests::{self, BuildProgress, CargoProcess, OngoingBuild};
+use super::stage_times::StageTimes;
 use super::stall_watch::StallWatch;
 use crate::cargo::binary::Binary;
 use crate::cargo::build::Build;
@@ -20,8 +21,8 @@ use crate::discovery::inventory_cache::InventoryCache;
 use crate::error::{Error, Result};
 use crate::model::warning::Warning;
 use crate::plan::history::History;
-use crate::process::platform;
 use crate::process::stderr::write_line;
+use crate::process::{clock, platform};
 use crate::report::ci::log_group::{LogGroup, Part};
 use crate::report::messages;
 use crate::report::spinner::Spinner;
@@ -36,6 +37,7 @@ pub struct Preparation {
     pub lists: InventoryCache,
     pub history: History,
     pub build_state: BuildState,
+    pub times: StageTimes,
 }
 
 /// Whether cargo is still building.
@@ -76,6 +78,7 @@ pub fn build(
         return without_build(settings, interrupts, warnings);
     }
     let group = LogGroup::begin(settings, Part::Build);
+    let times = StageTimes::begin();
     let Build { cargo, messages, errors } =
         Build::start(settings, early_tests::is_wanted(settings))?;
     let pid = cargo.id();
@@ -87,7 +90,7 @@ pub fn build(
     let mut output = BuildOutput::default();
     match early_tests::wait(&messages, &mut output, early, &settings.cargo) {
         BuildProgress::Finished => {
-            let finished = finish(settings, cargo, (loaded, output), watch, interrupts);
+            let finished = finish(settings, cargo, (loaded, output), (watch, times), interrupts);
             if finished.is_err() {
                 group.into_iter().for_each(LogGroup::fail);
             }
@@ -116,6 +119,7 @@ pub fn build(
                 lists,
                 history,
                 build_state,
+                times,
             })
         }
     }
@@ -148,11 +152,12 @@ fn finish(
     settings: &Settings,
     mut cargo: CargoProcess,
     (loaded, mut output): (Loaded, BuildOutput),
-    watch: StallWatch,
+    (watch, times): (StallWatch, StageTimes),
     interrupts: &Arc<Interrupts>,
 ) -> Result<Preparation> {
     let Loaded { toolchain, declared, lists, history, diagnostics } = loaded;
     let status = cargo.wait();
+    let times = times.built();
     interrupts.set_build(None);
     fail_if_interrupted(interrupts)?;
     // Printed only now, so that these lines do not mix with cargo's.
@@ -174,7 +179,7 @@ fn finish(
         interrupts.watch_terminal();
     }
     let build_state = BuildState::Finished(watch);
-    Ok(Preparation { workspace, policy, binaries, link_inputs, lists, history, build_state })
+    Ok(Preparation { workspace, policy, binaries, link_inputs, lists, history, build_state, times })
 }
 
 /// What is loaded while cargo builds. Errors are reported when it is known whether the build has
@@ -275,6 +280,7 @@ pub fn take_inventory(
     interrupts: &Interrupts,
     warnings: &mut Vec<Warning>,
 ) -> Result<Inventory> {
+    let began = clock::now();
     let what = messages::count(prepared.binaries.len(), "binary");
     // While cargo builds, it draws its own progress bar.
     let is_built = matches!(prepared.build_state, BuildState::Finished(_));
@@ -293,6 +299,7 @@ pub fn take_inventory(
         BuildState::Finished(_) => lists.save(&inventory.listings, warnings),
         BuildState::Ongoing(ongoing_build) => ongoing_build.lists = lists,
     }
+    prepared.times.note_listed(began);
     warnings.extend(inventory.warnings());
     fail_if_interrupted(interrupts)?;
     Ok(inventory)

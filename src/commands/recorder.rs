@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use super::project::Project;
+use super::stage_times::StageTimes;
 use crate::cli::output_args::MessageFormat;
 use crate::discovery::doctests;
 use crate::leaks::baseline::Comparison;
@@ -34,6 +35,8 @@ pub struct Recorder<'s, 'r> {
     /// How many tests the run has, as far as is known.
     tests: &'s Cell<usize>,
     slots: Slots,
+    /// When the stages of the preparation began and ended.
+    times: StageTimes,
     /// The warnings of the preparation.
     warnings: Vec<Warning>,
     /// Events until the set of tests is final, because reports begin with their number.
@@ -46,7 +49,7 @@ impl<'s, 'r> Recorder<'s, 'r> {
         context: &'s Context<'s>,
         reports: &'s mut Reports<'r>,
         (tests, slots): (&'s Cell<usize>, Slots),
-        warnings: Vec<Warning>,
+        (times, warnings): (StageTimes, Vec<Warning>),
     ) -> Recorder<'s, 'r> {
         Recorder {
             measured: Measurements::default(),
@@ -58,6 +61,7 @@ impl<'s, 'r> Recorder<'s, 'r> {
             reports,
             tests,
             slots,
+            times,
             warnings,
             waiting: Some(Vec::new()),
         }
@@ -107,8 +111,9 @@ impl<'s, 'r> Recorder<'s, 'r> {
         let warnings = std::mem::take(&mut self.warnings).into_iter().chain(doctests);
         let waited = self.waiting.take().unwrap_or_default();
         let shard = self.shard.take().map(Event::ShardPlanned);
-        let events =
-            [started].into_iter().chain(shard).chain(warnings.map(Event::Warning)).chain(waited);
+        let stages = self.times.spans().map(Event::StageEnded);
+        let events = [started].into_iter().chain(shard).chain(stages);
+        let events = events.chain(warnings.map(Event::Warning)).chain(waited);
         events.fold(true, |_, event| self.report(event))
     }
 

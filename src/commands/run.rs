@@ -10,6 +10,7 @@ use super::leftovers::Leftovers;
 use super::project::Project;
 use super::recorder::Recorder;
 use super::shard;
+use super::stage_times::StageTimes;
 use crate::cli::settings::{Settings, Verbosity};
 use crate::config::policy::Policy;
 use crate::discovery::filter::{self, Choice};
@@ -51,6 +52,7 @@ pub struct Session<'r> {
     pub shard: Option<ShardPlan>,
     /// Set if tests run while cargo still builds others.
     pub ongoing_build: Option<Box<OngoingBuild>>,
+    pub times: StageTimes,
 }
 
 /// Runs the tests, reports the results, and saves the history for the next run.
@@ -72,7 +74,9 @@ pub fn run(
     let before = SystemCpuTime::now();
     let shard = session.shard.take();
     let in_other_shards = shard.as_ref().map_or(0, |shard| shard.elsewhere);
-    let mut recorder = Recorder::new(project, &context, &mut reports, (&tests, slots), warnings);
+    let before_tests = (session.times, warnings);
+    let mut recorder =
+        Recorder::new(project, &context, &mut reports, (&tests, slots), before_tests);
     recorder.shard = shard;
     let summary = run_tests(&mut session, &context, (pool, interrupts), &mut recorder, &tests);
     let Recorder { mut measured, comparison, passed, .. } = recorder;

@@ -57,7 +57,7 @@ pub fn leaks_of_run(left: Vec<ProcessInfo>, command_line: Option<LeakAction>) ->
         let (kind, what, place, stack) = (LeakKind::Process, command, None, Vec::new());
         let (action, rule) = rules.decide(kind, &what);
         let detail = killed(pid, age);
-        Leak { kind, what, place, detail, stack, action, rule }
+        Leak { kind, what, place, detail, lived_on: None, stack, action, rule }
     };
     left.into_iter().map(leak).filter(|leak| leak.action != LeakAction::Allow).collect()
 }
@@ -93,7 +93,9 @@ fn leak(finding: &Finding, rules: &LeakRules, names: &mut Symbolizer<'_>) -> Opt
     };
     let (action, rule) = rules.decide(kind, &what);
     let stack = calls.iter().map(shown_call).collect();
-    (action != LeakAction::Allow).then_some(Leak { kind, what, place, detail, stack, action, rule })
+    let lived_on = finding.what.lived_on();
+    let leak = Leak { kind, what, place, detail, lived_on, stack, action, rule };
+    (leak.action != LeakAction::Allow).then_some(leak)
 }
 
 fn shown_name(name: &str, of_test: &str) -> String {

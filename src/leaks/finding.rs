@@ -40,6 +40,16 @@ pub enum Leftover {
     },
 }
 
+impl Leftover {
+    /// How long it lived on behind its test, where it ended before its process did.
+    pub fn lived_on(&self) -> Option<Duration> {
+        match self {
+            Leftover::Thread { lived_on, .. } | Leftover::Process { lived_on, .. } => *lived_on,
+            Leftover::Panic { .. } => None,
+        }
+    }
+}
+
 /// A thread or process of the worker, as the system knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Subject {

@@ -119,6 +119,8 @@ fn attempt(line: &AttemptLine) -> Attempt {
     let outcome = outcome(&line.outcome);
     Attempt {
         outcome,
+        ended: None,
+        worker: None,
         took: Some(duration(line.seconds)),
         reason: line.reason.as_deref().map(|text| reason(outcome, text)),
         output: output(&line.output, line.notes),
@@ -164,6 +166,7 @@ fn leak(line: &LeakLine) -> Leak {
         what: line.what.clone(),
         place: line.place.clone(),
         detail: line.detail.clone(),
+        lived_on: None,
         stack: Vec::new(),
         action: action.map_or(LeakAction::Warn, |(_, action)| *action),
         rule: line.rule.clone(),
@@ -188,7 +191,7 @@ fn fixture_event(line: &FixtureLine) -> Option<Event> {
         _ => return None,
     };
     let instance = FixtureInstance { name: line.name.clone(), slot: line.slot };
-    Some(Event::Fixture { instance, what })
+    Some(Event::Fixture { instance, at: None, what })
 }
 
 /// Of a file that somebody has changed, any number may come.

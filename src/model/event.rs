@@ -1,7 +1,7 @@
 //! The events of a run: the coordinator emits them, and every report is a fold over them. Neither
 //! side knows the other.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::fixture::{FixtureFailure, FixtureInstance, StopFailure};
 use super::leak::Leak;
@@ -12,6 +12,7 @@ use super::summary::Summary;
 use super::test::TestId;
 use super::verdict::Verdict;
 use super::warning::Warning;
+use super::worker_span::WorkerSpan;
 
 #[derive(Debug)]
 pub enum Event {
@@ -47,8 +48,14 @@ pub enum Event {
     },
     Fixture {
         instance: FixtureInstance,
+        /// By the run's clock; none in the report on runs that are over.
+        at: Option<Instant>,
         what: FixtureEvent,
     },
+    /// A process that ran tests has exited, and nothing that it has left runs any more.
+    WorkerEnded(WorkerSpan),
+    /// What came before the tests, or beside them.
+    StageEnded(StageSpan),
     /// Leaks that belong to no verdict: their test was not known in time, or not at all.
     LeftBehind {
         by: LeakedBy,
@@ -107,6 +114,14 @@ pub struct SlotStatus {
 pub enum Stage {
     Building,
     Listing,
+}
+
+/// When a stage began and ended, by the run's clock.
+#[derive(Debug, Clone, Copy)]
+pub struct StageSpan {
+    pub stage: Stage,
+    pub began: Instant,
+    pub ended: Instant,
 }
 
 /// The origin of a leak, as precisely as it is known.

@@ -1,5 +1,7 @@
 //! Leaks of a test, and their treatment by policy.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 /// The kinds of leaks, ordered by severity.
@@ -52,6 +54,8 @@ pub struct Leak {
     pub place: Option<String>,
     /// One line: how long the runner waited, and what it did about it.
     pub detail: String,
+    /// How long it lived on behind its test, where it ended before its process did.
+    pub lived_on: Option<Duration>,
     /// The stack at that place, innermost frame first.
     pub stack: Vec<String>,
     pub action: LeakAction,

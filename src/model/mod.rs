@@ -23,3 +23,4 @@ pub mod test;
 pub mod test_output;
 pub mod verdict;
 pub mod warning;
+pub mod worker_span;

@@ -5,7 +5,13 @@
 pub enum ReportKind {
     Junit,
     Markdown,
+    Html,
+    Trace,
 }
 
-pub const REPORT_KINDS: [(&str, ReportKind); 2] =
-    [("junit", ReportKind::Junit), ("markdown", ReportKind::Markdown)];
+pub const REPORT_KINDS: [(&str, ReportKind); 4] = [
+    ("junit", ReportKind::Junit),
+    ("markdown", ReportKind::Markdown),
+    ("html", ReportKind::Html),
+    ("trace", ReportKind::Trace),
+];

@@ -1,6 +1,6 @@
 //! The verdict on a test.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::leak::Leak;
 use super::lost_output::LostOutput;
@@ -13,6 +13,9 @@ use super::test::TestId;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Attempt {
     pub outcome: Outcome,
+    /// When the runner learnt that it had ended, by the run's clock, and its worker.
+    pub ended: Option<Instant>,
+    pub worker: Option<u64>,
     pub took: Option<Duration>,
     pub reason: Option<Reason>,
     pub output: Output,
@@ -25,6 +28,8 @@ pub struct Attempt {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verdict {
     pub outcome: Outcome,
+    /// When the runner learnt that it had ended, by the run's clock: soon after that.
+    pub ended: Option<Instant>,
     /// `None` for a test that never started.
     pub took: Option<Duration>,
     /// CPU time of its threads, if the agent reported it.
@@ -65,6 +70,7 @@ impl Verdict {
     pub fn without_run(outcome: Outcome, reason: Option<Reason>) -> Verdict {
         Verdict {
             outcome,
+            ended: None,
             took: None,
             cpu_time: None,
             load: None,

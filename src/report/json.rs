@@ -185,7 +185,7 @@ impl<'r> Json<'r> {
                 Ok(())
             }
             Event::TestFinished { test, verdict } => self.test(*test, verdict),
-            Event::Fixture { instance, what } => match fixture_line(instance, what) {
+            Event::Fixture { instance, what, .. } => match fixture_line(instance, what) {
                 Some(line) => write(&Line::Fixture(line)),
                 None => Ok(()),
             },

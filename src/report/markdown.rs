@@ -217,7 +217,7 @@ impl Document for Markdown<'_> {
     fn take(&mut self, event: &Event) {
         match event {
             Event::TestFinished { test, verdict } => self.test_finished(*test, verdict),
-            Event::Fixture { instance, what } => self.fixture(&instance.to_string(), what),
+            Event::Fixture { instance, what, .. } => self.fixture(&instance.to_string(), what),
             Event::LeftBehind { by, leaks } => {
                 let owner = match by {
                     LeakedBy::Test(test) => Owner::Test(*test),

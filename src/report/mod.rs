@@ -11,6 +11,7 @@ pub mod live;
 mod markdown;
 mod markdown_text;
 pub mod messages;
+mod picture;
 pub mod plan;
 pub mod progress;
 mod report_file;

@@ -108,7 +108,7 @@ impl Progress {
                 }
             }
             Event::TestFinished { test, verdict } => self.test_finished(*test, verdict, view),
-            Event::Fixture { instance, what } => self.fixture(instance, what),
+            Event::Fixture { instance, what, .. } => self.fixture(instance, what),
             Event::Output { bytes } => self.pass_through(bytes),
             Event::Warning(warning) => self.warning(warning),
             Event::Typed => self.screen.iter_mut().for_each(Screen::erase_typed_line),
@@ -122,7 +122,11 @@ impl Progress {
             }
             Event::Interrupted => self.live.phase = Phase::Stopping,
             // Part of the final report.
-            Event::LeftBehind { .. } | Event::WorkerOutput { .. } | Event::BuildFinished => {}
+            Event::LeftBehind { .. }
+            | Event::WorkerOutput { .. }
+            | Event::WorkerEnded(_)
+            | Event::StageEnded(_)
+            | Event::BuildFinished => {}
             Event::Tick(activity) => self.tick(activity, view),
             Event::RunFinished(_) => self.finish(view),
         }

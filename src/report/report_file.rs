@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use super::document::Document;
 use super::junit::Junit;
 use super::markdown::Markdown;
+use super::picture::html::Html;
+use super::picture::trace::Trace;
 use super::view::View;
 use crate::model::event::Event;
 use crate::model::report_kind::ReportKind;
@@ -21,6 +23,8 @@ impl<'r> ReportFile<'r> {
         let document: Box<dyn Document + 'r> = match kind {
             ReportKind::Junit => Box::new(Junit::new(view)),
             ReportKind::Markdown => Box::new(Markdown::new(view)),
+            ReportKind::Html => Box::new(Html::new(view)),
+            ReportKind::Trace => Box::new(Trace::new(view)),
         };
         ReportFile { path, document }
     }

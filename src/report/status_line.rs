@@ -61,6 +61,7 @@ mod tests {
             what: "guard".to_owned(),
             place: None,
             detail: String::new(),
+            lived_on: None,
             stack: Vec::new(),
             action: LeakAction::Warn,
             rule: String::new(),

@@ -129,6 +129,7 @@ fn follow(
             }
         }
     };
+    send(inbox, Message::WorkerEnded(job.span(number, process.pid(), began)));
     if let Some(signal) = process.terminal_signal(status) {
         send(inbox, Message::Signal(signal));
     }
@@ -138,8 +139,9 @@ fn follow(
         Some(timed_out) => (Outcome::TimedOut, Some(timed_out)),
         None => judge(status, &report, &output, context, test),
     };
+    let ended = Some(clock::after(began, took));
     let (took, worker) = (Some(took), Some(number));
-    Ok(Verdict { took, worker, output, leaks, ..Verdict::without_run(outcome, reason) })
+    Ok(Verdict { ended, took, worker, output, leaks, ..Verdict::without_run(outcome, reason) })
 }
 
 /// The outcome of a test that ended in time, and the reason that its output or its exit code gives.

@@ -14,6 +14,7 @@ use crate::model::test::TestId;
 use crate::model::test_output::ProcessOutput;
 use crate::model::verdict::Verdict;
 use crate::model::warning::Warning;
+use crate::model::worker_span::WorkerSpan;
 use crate::plan::group::Instance;
 use crate::process::event::ForwardedSignal;
 
@@ -44,6 +45,8 @@ pub enum Message {
         instance: Instance,
         update: FixtureUpdate,
     },
+    /// A process that ran tests has exited, and nothing that it has left runs any more.
+    WorkerEnded(WorkerSpan),
     /// Output of a worker, with `--nocapture`.
     Wrote {
         bytes: Vec<u8>,

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::cargo::environment;
 use crate::fixture::handover::Values;
 use crate::model::protocol::Protocol;
 use crate::model::test::TestId;
-use crate::plan::group::{Batch, Group};
+use crate::model::worker_span::WorkerSpan;
+use crate::plan::group::{Batch, Group, Isolation};
+use crate::process::clock;
 use crate::process::event::Role;
 use crate::process::platform::{self, Permits};
 
@@ -40,6 +42,22 @@ impl Job {
 
     pub(super) fn role(&self) -> Role {
         Role::Worker { batch: self.batch.id }
+    }
+
+    /// A process of this job that has ended just now.
+    pub(super) fn span(&self, number: u64, pid: u32, began: Instant) -> WorkerSpan {
+        let threads = self.batch.threads;
+        WorkerSpan {
+            number,
+            pid,
+            slots: self.batch.slots.clone(),
+            threads,
+            most_threads: self.batch.most_threads.unwrap_or(threads),
+            node: self.group.node.clone(),
+            is_unit: self.group.isolation == Isolation::Unit,
+            began,
+            ended: clock::now(),
+        }
     }
 
     /// The worker's `PARTEST_SLOT`.

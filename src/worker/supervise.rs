@@ -22,7 +22,6 @@ use super::spawn_retry;
 use crate::config::keys::Recycle;
 use crate::discovery::listing::Listing;
 use crate::leaks::finding::Finding;
-use crate::libtest;
 use crate::model::outcome::Outcome;
 use crate::model::reason::Reason;
 use crate::model::test::TestId;
@@ -37,6 +36,7 @@ use crate::protocol::channel::{
 use crate::worker::context::Context;
 use crate::worker::inbox::{BatchEnd, EndCause, Message, send_all};
 use crate::worker::job::{GRACE, Job, LOOK_AGAIN};
+use crate::worker::supervise::output::explained;
 use crate::worker::supervise::start::{channel, command, is_captured, spawn};
 
 /// Runs a batch in as many processes, one after another, as the argument limit of the platform
@@ -67,6 +67,7 @@ struct Worker<'r> {
     context: &'r Context<'r>,
     listing: &'r Listing,
     number: u64,
+    began: Instant,
     tests: Vec<TestId>,
     process: Supervised<'r>,
     channel: Box<dyn Channel + 'r>,
@@ -122,12 +123,14 @@ impl<'r> Worker<'r> {
         let (command, wire) = command(job, context, listing, number, selection)?;
         let channel = channel(job, context, listing, &tests, captures);
         let idle_limit = idle_limit(job, &tests);
+        let began = clock::now();
         let process = spawn(command, job, context, wire)?;
         Ok(Worker {
             job,
             context,
             listing,
             number,
+            began,
             process,
             channel,
             running: Vec::new(),
@@ -315,6 +318,7 @@ impl<'r> Worker<'r> {
         let took = took.map(clock::without_pauses);
         let has_output = output.is_some();
         let verdict = Verdict {
+            ended: Some(clock::now()),
             took: Some(took.or_else(|| began.map(clock::since)).unwrap_or_default()),
             cpu_time: processor,
             load: load(took, processor.filter(|_| !has_started_processes)),
@@ -412,12 +416,6 @@ fn idle_limit(job: &Job, tests: &[TestId]) -> Option<Duration> {
     let linger = lingers.map(|rules| rules.linger).max().unwrap_or_default();
     // The exit of the process waits for the linger.
     Some(longest.saturating_add(linger))
-}
-
-/// Adds the reason that the output of a failure gives.
-fn explained(verdict: Verdict) -> Verdict {
-    let reason = libtest::report::failure_reason(&String::from_utf8_lossy(&verdict.output));
-    Verdict { reason: reason.map(Reason::Reported).or(verdict.reason), ..verdict }
 }
 
 /// The CPU load of a test, from 0 to 1.

@@ -153,7 +153,7 @@ mod tests {
     fn leak(kind: LeakKind, action: LeakAction) -> Leak {
         let (what, detail) = ("worker".to_owned(), "still alive".to_owned());
         let (place, stack, rule) = (None, Vec::new(), "default".to_owned());
-        Leak { kind, what, place, detail, stack, action, rule }
+        Leak { kind, what, place, detail, lived_on: None, stack, action, rule }
     }
 
     #[test]

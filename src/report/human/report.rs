@@ -65,7 +65,7 @@ impl<'r> Human<'r> {
                 self.test_finished(*test, verdict);
                 return self.immediate(*test, verdict);
             }
-            Event::Fixture { instance, what } => self.fixture(instance, what),
+            Event::Fixture { instance, what, .. } => self.fixture(instance, what),
             Event::LeftBehind { by, leaks } => {
                 let owner = match by {
                     LeakedBy::Test(test) => Owner::Test(*test),

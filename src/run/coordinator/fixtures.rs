@@ -18,6 +18,7 @@ use crate::model::reason::Reason;
 use crate::model::test::TestId;
 use crate::model::verdict::Verdict;
 use crate::plan::group::{Batch, Group, Instance};
+use crate::process::clock;
 use crate::worker::context::Context;
 use crate::worker::inbox::{BatchEnd, Message};
 
@@ -198,7 +199,7 @@ impl Run<'_> {
     fn emit_fixture(&mut self, instance: Instance, what: FixtureEvent) {
         let name = self.context.fixtures[instance.fixture].name.clone();
         let instance = FixtureInstance { name, slot: instance.slot };
-        self.emit(Event::Fixture { instance, what });
+        self.emit(Event::Fixture { instance, at: Some(clock::now()), what });
     }
 }
 

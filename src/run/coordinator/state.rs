@@ -25,6 +25,7 @@ use crate::model::test::TestId;
 use crate::model::verdict::Verdict;
 use crate::plan::group::{Batch, Group, Instance};
 use crate::plan::schedule::Plan;
+use crate::process::clock;
 use crate::process::event::ForwardedSignal;
 use crate::process::platform::Permits;
 use crate::run::ledger::Ledger;
@@ -259,6 +260,7 @@ pub(super) fn aborted(rest: &BatchEnd, at: usize, reason: Reason) -> Verdict {
     let running = rest.running.get(at);
     let printed = running.map(|(test, _)| rest.output.of(*test)).unwrap_or_default();
     Verdict {
+        ended: running.map(|_| clock::now()),
         took: running.map(|(_, took)| *took),
         worker: rest.worker,
         output: printed.output,

@@ -71,10 +71,10 @@ impl Run<'_> {
             return Some(verdict);
         }
         let beside = self.beside(test);
-        let (outcome, took) = (verdict.outcome, verdict.took);
+        let Verdict { outcome, ended, took, worker, .. } = verdict;
         let (reason, output) = (verdict.reason.clone(), verdict.output.clone());
         let output_lost = verdict.output_lost.clone();
-        let attempt = Attempt { outcome, took, reason, output, output_lost, beside };
+        let attempt = Attempt { outcome, ended, worker, took, reason, output, output_lost, beside };
         let Some(failures) = self.ledger.note_failure(test, attempt, rules.count) else {
             return Some(verdict);
         };

@@ -3,7 +3,8 @@
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use super::{PendingVerdict, Worker, explained};
+use super::output::explained;
+use super::{PendingVerdict, Worker};
 use crate::leaks::classify::{Symbolizer, relevant_calls};
 use crate::leaks::symbols::Module;
 use crate::model::outcome::Outcome;
@@ -18,6 +19,8 @@ use crate::worker::inbox::{BatchEnd, EndCause, LateLeaks, Message, Overdue};
 
 impl Worker<'_> {
     pub(super) fn finish(mut self, status: ExitStatus, messages: &mut Vec<Message>) -> BatchEnd {
+        let span = self.job.span(self.number, self.process.pid(), self.began);
+        messages.push(Message::WorkerEnded(span));
         let mut left = self.left.take().unwrap_or_default();
         self.retract(&left.retracted);
         let cause = self.ending.take().unwrap_or_else(|| self.cause(status, &left));

@@ -461,10 +461,10 @@ impl World {
                 let former = self.judged.insert(test, verdict);
                 assert_eq!(former, None, "two verdicts of {test:?}: {:?}", self.shown());
             }
-            Event::Fixture { instance, what: FixtureEvent::Starting } => {
+            Event::Fixture { instance, what: FixtureEvent::Starting, .. } => {
                 assert!(!self.lost.contains(&instance.name), "tried again: {:?}", self.shown());
             }
-            Event::Fixture { instance, what: FixtureEvent::Failed { .. } } => {
+            Event::Fixture { instance, what: FixtureEvent::Failed { .. }, .. } => {
                 self.lost.insert(instance.name);
             }
             Event::Failing { test } => assert_ne!(test, UNKNOWN),
