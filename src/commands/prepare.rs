@@ -144,6 +144,7 @@ fn without_build(
         link_inputs: LinkInputs::default(),
         lists: InventoryCache::default(),
         build_state: BuildState::Finished(StallWatch::start(settings, interrupts)),
+        times: StageTimes::begin().built(),
     })
 }
 

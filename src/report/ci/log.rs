@@ -80,7 +80,7 @@ impl<'r> CiLog<'r> {
                 };
                 leaks.iter().for_each(|leak| self.leak(None, &owner, leak));
             }
-            Event::Fixture { instance, what: FixtureEvent::Failed { why, output, .. } } => {
+            Event::Fixture { instance, what: FixtureEvent::Failed { why, output, .. }, .. } => {
                 let message = format!("{why}\n{}", printable(output));
                 self.annotate(Level::Error, format!("fixture {instance} failed"), &message);
             }
