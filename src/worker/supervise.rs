@@ -22,6 +22,7 @@ use super::spawn_retry;
 use crate::config::keys::Recycle;
 use crate::discovery::listing::Listing;
 use crate::leaks::finding::Finding;
+use crate::libtest;
 use crate::model::outcome::Outcome;
 use crate::model::reason::Reason;
 use crate::model::test::TestId;
@@ -36,7 +37,6 @@ use crate::protocol::channel::{
 use crate::worker::context::Context;
 use crate::worker::inbox::{BatchEnd, EndCause, Message, send_all};
 use crate::worker::job::{GRACE, Job, LOOK_AGAIN};
-use crate::worker::supervise::output::explained;
 use crate::worker::supervise::start::{channel, command, is_captured, spawn};
 
 /// Runs a batch in as many processes, one after another, as the argument limit of the platform
@@ -416,6 +416,12 @@ fn idle_limit(job: &Job, tests: &[TestId]) -> Option<Duration> {
     let linger = lingers.map(|rules| rules.linger).max().unwrap_or_default();
     // The exit of the process waits for the linger.
     Some(longest.saturating_add(linger))
+}
+
+/// Adds the reason that the output of a failure gives.
+fn explained(verdict: Verdict) -> Verdict {
+    let reason = libtest::report::failure_reason(&String::from_utf8_lossy(&verdict.output));
+    Verdict { reason: reason.map(Reason::Reported).or(verdict.reason), ..verdict }
 }
 
 /// The CPU load of a test, from 0 to 1.

@@ -3,8 +3,7 @@
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use super::output::explained;
-use super::{PendingVerdict, Worker};
+use super::{PendingVerdict, Worker, explained};
 use crate::leaks::classify::{Symbolizer, relevant_calls};
 use crate::leaks::symbols::Module;
 use crate::model::outcome::Outcome;

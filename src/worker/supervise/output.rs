@@ -1,11 +1,9 @@
 //! What the tests of a worker printed that did not come to their verdicts.
 
 use super::{PendingVerdict, Worker};
-use crate::libtest;
 use crate::model::lost_output::LostOutput;
 use crate::model::output::Output;
 use crate::model::protocol::Protocol;
-use crate::model::reason::Reason;
 use crate::model::test_output::{ProcessOutput, TestOutput};
 use crate::model::verdict::Verdict;
 use crate::protocol::channel::{ChannelSummary, ThreadStack};
@@ -115,10 +113,4 @@ impl Worker<'_> {
         };
         left.lost.get(&test).cloned().or_else(by_cause)
     }
-}
-
-/// Adds the reason that the output of a failure gives.
-pub(super) fn explained(verdict: Verdict) -> Verdict {
-    let reason = libtest::report::failure_reason(&String::from_utf8_lossy(&verdict.output));
-    Verdict { reason: reason.map(Reason::Reported).or(verdict.reason), ..verdict }
 }
