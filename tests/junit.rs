@@ -39,6 +39,59 @@ fn word(case: &TestCase) -> String {
     }
 }
 
+/// The schema that Jenkins publishes (junit-10.xsd of its xUnit plugin) has less than what some
+/// writers of JUnit write: these attributes, and properties of nothing but suites.
+fn keeps_to_the_schema(text: &str) -> Result<(), String> {
+    const KNOWN: [(&str, &str); 15] = [
+        ("testsuites", "name time tests failures errors"),
+        (
+            "testsuite",
+            "name tests failures errors group time skipped timestamp hostname id package file log url",
+        ),
+        ("testcase", "name time classname group"),
+        ("failure", "type message"),
+        ("error", "type message"),
+        ("skipped", "type message"),
+        ("rerunFailure", "type message"),
+        ("rerunError", "type message"),
+        ("flakyFailure", "type message"),
+        ("flakyError", "type message"),
+        ("stackTrace", ""),
+        ("properties", ""),
+        ("property", "name value"),
+        ("system-out", ""),
+        ("system-err", ""),
+    ];
+    let mut open: Vec<&str> = Vec::new();
+    // In texts and values, `<` and `"` are escaped.
+    for piece in text.split('<').skip(1).filter(|piece| !piece.starts_with(['?', '!'])) {
+        let (tag, _) = piece.split_once('>').ok_or("a tag has no end")?;
+        if let Some(name) = tag.strip_prefix('/') {
+            open.pop_if(|last| *last == name).ok_or(format!("</{name}> ends nothing"))?;
+            continue;
+        }
+        let name = tag.split([' ', '/']).next().unwrap_or_default();
+        let known = KNOWN.iter().find(|(known, _)| *known == name);
+        let (_, attributes) = known.ok_or(format!("unknown <{name}>"))?;
+        for attribute in tag.split('"').step_by(2).filter_map(|text| text.strip_suffix('=')) {
+            let attribute = attribute.rsplit(' ').next().unwrap_or_default();
+            if !attributes.split(' ').any(|known| known == attribute) {
+                return Err(format!("unknown `{attribute}` of <{name}>"));
+            }
+        }
+        let parent = open.last().copied();
+        if (name == "properties" && parent != Some("testsuite"))
+            || (name == "testcase" && parent != Some("testsuite"))
+        {
+            return Err(format!("<{name}> in {parent:?}"));
+        }
+        if !tag.ends_with('/') {
+            open.push(name);
+        }
+    }
+    if open.is_empty() { Ok(()) } else { Err(format!("not ended: {open:?}")) }
+}
+
 const OUTCOMES: &str = r#"
 #[cfg(test)]
 mod tests {
@@ -101,7 +154,9 @@ fn each_outcome_has_its_element() {
     ];
     assert_eq!(words, expected, "{ran}");
     assert!(shop.test_cases.iter().all(|case| case.classname.as_deref() == Some("shop")));
-    assert_eq!((report.tests, report.failures, report.errors, report.skipped), (8, 1, 3, 1));
+    assert_eq!((report.tests, report.failures, report.errors, shop.skipped), (8, 1, 3, 1));
+    let text = std::fs::read_to_string(package.path("new/j.xml")).unwrap();
+    keeps_to_the_schema(&text).unwrap_or_else(|wrong| panic!("{wrong}\n{text}"));
 
     let fails = case(&report, "shop", "tests::fails");
     let out = fails.system_out.as_deref().unwrap();
@@ -116,8 +171,8 @@ fn each_outcome_has_its_element() {
     assert!(flaky_runs[0].system_out.as_deref().unwrap().contains("not yet"));
 
     let leaks = case(&report, "shop", "tests::leaks");
-    let thread = leaks.properties.iter().find(|property| property.name == *"leak.thread");
-    assert_eq!(thread.unwrap().value, *"stray", "{leaks:?}");
+    let thread = shop.properties.iter().find(|property| property.name == *"leak.thread");
+    assert_eq!(thread.unwrap().value, *"tests::leaks: stray", "{shop:?}");
     assert!(leaks.system_err.as_deref().unwrap().contains("`stray`"), "{leaks:?}");
 }
 
@@ -191,6 +246,7 @@ fn an_interrupted_run_is_reported() {
             std::fs::write(log.join("hangs"), "now\n").unwrap();
             loop { std::thread::park(); }
         }
+        #[test] fn c_waits() {}
     "#;
     let keys = "[package.metadata.partest]\npolicy = \"unit\"\nthreads = 1\n";
     let package = Package::shop(keys, library);
@@ -201,4 +257,29 @@ fn an_interrupted_run_is_reported() {
     let report = read(&package, "j.xml", &ran);
     assert_eq!(word(case(&report, "shop", "a_passes")), "passed");
     assert_eq!(word(case(&report, "shop", "b_hangs")), "error interrupted");
+    let waits = case(&report, "shop", "c_waits");
+    assert_eq!(reason_of_skip(waits), "not run: the run was interrupted", "{ran}");
+}
+
+#[track_caller]
+fn reason_of_skip(case: &TestCase) -> &str {
+    let TestCaseStatus::Skipped { message, .. } = &case.status else { panic!("{case:?}") };
+    message.as_deref().unwrap()
+}
+
+#[test]
+fn what_was_stopped_or_not_listed_has_a_case_too() {
+    let package = Package::with_a_lost_list();
+    package.write("src/lib.rs", "#[test] fn a_fails() { panic!() }\n#[test] fn b_waits() {}\n");
+    package.write("tests/c.rs", "#[test] fn c_waits() {}\n");
+    let ran = package.partest().args("-j1 -p shop --policy unit --fail-fast --junit j.xml").run();
+    let report = read(&package, "j.xml", &ran.exits(100));
+    let lost = case(&report, "lost", "list of tests");
+    assert_eq!(word(lost), "error not-listed");
+    let TestCaseStatus::NonSuccess { message, .. } = &lost.status else { panic!() };
+    assert!(message.as_deref().unwrap().contains("no file catalogue.txt"), "{message:?}");
+    let after_a_failure = "not run: the run was stopped after a failure";
+    assert_eq!(reason_of_skip(case(&report, "c", "c_waits")), after_a_failure);
+    let text = std::fs::read_to_string(package.path("j.xml")).unwrap();
+    keeps_to_the_schema(&text).unwrap_or_else(|wrong| panic!("{wrong}\n{text}"));
 }

@@ -8,7 +8,7 @@ use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, CommandFactory, Error, Parser};
 
-use super::args::{Args, CargoArgs};
+use super::args::{self, Args, CargoArgs};
 use super::hints::{self, Side};
 use super::libtest_args::LibtestArgs;
 use super::output_args::MessageFormat;
@@ -32,7 +32,19 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Args {
         words.remove(1);
     }
     let is_json = asks_for_json(&words);
-    Args::try_parse_from(words).unwrap_or_else(|error| exit(error, Typed::Before, is_json))
+    let parsed = Args::try_parse_from(words).and_then(|args| match format_of_runs(&args) {
+        Some(message) => Err(Args::command().error(ErrorKind::ArgumentConflict, message)),
+        None => Ok(args),
+    });
+    parsed.unwrap_or_else(|error| exit(error, Typed::Before, is_json))
+}
+
+/// What is wrong if the format of a run is asked of a command that runs nothing.
+fn format_of_runs(args: &Args) -> Option<&'static str> {
+    let is_run =
+        matches!(args.command, None | Some(args::Command::Run(_) | args::Command::Merge(_)));
+    (args.output.message_format.is_of_runs() && !is_run)
+        .then_some("libtest's JSON is a format of runs: use `--message-format json` here")
 }
 
 /// Parses the arguments after `--`; prints usage errors (exit code 2) itself.

@@ -5,7 +5,7 @@ use clap::{Args as ClapArgs, ValueEnum};
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Output")]
 pub struct OutputArgs {
-    /// Output format: human, or json (one object per line)
+    /// Output format: human, json, libtest-json or libtest-json-plus (one object per line)
     #[arg(
         long,
         value_name = "FORMAT",
@@ -75,6 +75,17 @@ pub struct OutputArgs {
 pub enum MessageFormat {
     Human,
     Json,
+    /// As libtest's own, by binary.
+    LibtestJson,
+    /// With the names of binaries, as nextest has it.
+    LibtestJsonPlus,
+}
+
+impl MessageFormat {
+    /// Whether only runs have it.
+    pub fn is_of_runs(self) -> bool {
+        matches!(self, MessageFormat::LibtestJson | MessageFormat::LibtestJsonPlus)
+    }
 }
 
 /// When to print a test with its output.

@@ -7,6 +7,7 @@ use super::project::Project;
 use super::stage_times::StageTimes;
 use crate::cli::output_args::MessageFormat;
 use crate::discovery::doctests;
+use crate::discovery::filter::{self, Choice};
 use crate::leaks::baseline::Comparison;
 use crate::model::event::Event;
 use crate::model::outcome::Outcome;
@@ -99,12 +100,19 @@ impl<'s, 'r> Recorder<'s, 'r> {
 
     /// Reports what every report begins with, and what has happened until now.
     fn announce(&mut self) -> bool {
-        let Project { settings, workspace, inventory, .. } = self.project;
+        let Project { settings, workspace, inventory, policy } = self.project;
+        // Nobody else asks.
+        let by_binary = settings.format.is_of_runs();
+        let listings = if by_binary { 0..inventory.listings.len() } else { 0..0 };
+        let selected = filter::choose(inventory, listings, &settings.filter, policy).into_iter();
+        let is_selected = |choice: &Choice| *choice != Choice::LeaveOut;
+        let selected = selected.map(|tests| tests.into_iter().filter(is_selected).count());
         let started = Event::RunStarted {
             run_id: settings.run_id.clone(),
             tests: self.tests.get(),
             binaries: inventory.listings.len(),
             slots: self.slots.likely,
+            selected: selected.collect(),
         };
         let packages = doctests::left_out(workspace, inventory, &settings.cargo);
         let doctests = (!packages.is_empty()).then_some(Warning::DoctestsNotRun { packages });

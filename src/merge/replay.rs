@@ -42,6 +42,8 @@ pub fn events(streams: &[Stream], suite: &Suite) -> Vec<Event> {
         tests: summary.total(),
         binaries: summary.binaries,
         slots: summary.slots,
+        // All verdicts are there already.
+        selected: Vec::new(),
     };
     let end = Event::RunFinished(summary);
     [started, Event::BuildFinished].into_iter().chain(events).chain([end]).collect()

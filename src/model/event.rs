@@ -21,6 +21,9 @@ pub enum Event {
         tests: usize,
         binaries: usize,
         slots: usize,
+        /// How many tests of each binary are selected, ignored ones included; empty in formats that
+        /// do not need it.
+        selected: Vec<usize>,
     },
     /// This run is one of several that divide the suite.
     ShardPlanned(ShardPlan),
@@ -45,6 +48,10 @@ pub enum Event {
     TestFinished {
         test: TestId,
         verdict: Verdict,
+    },
+    /// A selected test that will not start, because the run ends before.
+    NotRun {
+        test: TestId,
     },
     Fixture {
         instance: FixtureInstance,

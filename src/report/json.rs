@@ -174,7 +174,7 @@ impl<'r> Json<'r> {
 
     pub fn show(&mut self, event: &Event) -> io::Result<()> {
         match event {
-            Event::RunStarted { run_id, tests, binaries, slots } => {
+            Event::RunStarted { run_id, tests, binaries, slots, .. } => {
                 let (tests, binaries, slots) = (*tests, *binaries, *slots);
                 let flags = flags_to_repeat(&self.view.settings.cargo);
                 write(&Line::RunStarted { run: run_id, tests, binaries, slots, flags })

@@ -9,15 +9,18 @@ use quick_junit::{
 
 use super::document::Document;
 use super::human::panic_message;
+use super::messages;
 use super::view::View;
 use crate::cargo::binary::Binary;
 use crate::model::event::{Event, LeakedBy};
 use crate::model::leak::Leak;
+use crate::model::listing::{BinaryName, ListFailure};
 use crate::model::outcome::Outcome;
 use crate::model::reason::Reason;
 use crate::model::summary::Summary;
 use crate::model::test::TestId;
 use crate::model::verdict::{Attempt, Verdict};
+use crate::model::warning::Warning;
 
 pub struct Junit<'r> {
     view: View<'r>,
@@ -26,6 +29,10 @@ pub struct Junit<'r> {
     late_leaks: BTreeMap<TestId, Vec<Leak>>,
     /// Leaks of which only the unit is known, or nothing.
     stray_leaks: Vec<(String, Vec<Leak>)>,
+    /// Selected tests that the run ended before.
+    not_run: Vec<TestId>,
+    /// Binaries whose tests are not known.
+    not_listed: Vec<ListFailure>,
     /// By listing: the output of workers that may be any of their tests'.
     worker_output: BTreeMap<usize, Vec<u8>>,
 }
@@ -37,6 +44,8 @@ impl<'r> Junit<'r> {
             cases: Vec::new(),
             late_leaks: BTreeMap::new(),
             stray_leaks: Vec::new(),
+            not_run: Vec::new(),
+            not_listed: Vec::new(),
             worker_output: BTreeMap::new(),
         }
     }
@@ -45,6 +54,8 @@ impl<'r> Junit<'r> {
         let mut report = Report::new("cargo-partest");
         report.set_time(summary.took);
         let mut cases = std::mem::take(&mut self.cases);
+        let not_run = std::mem::take(&mut self.not_run).into_iter();
+        cases.extend(not_run.map(|test| (test, not_run_case(summary))));
         cases.sort_by(|(a, _), (b, _)| self.view.compare(*a, *b));
         let mut suites: Vec<(usize, Vec<TestCase>)> = Vec::new();
         for (test, mut case) in cases {
@@ -65,6 +76,7 @@ impl<'r> Junit<'r> {
             }
             report.add_test_suite(suite);
         }
+        report.add_test_suites(self.not_listed.iter().map(not_listed_suite));
         for (name, leaks) in std::mem::take(&mut self.stray_leaks) {
             let mut suite = TestSuite::new(name);
             suite.set_system_err(leaks.iter().map(leak_text).collect::<String>());
@@ -92,6 +104,8 @@ impl Document for Junit<'_> {
     fn take(&mut self, event: &Event) {
         match event {
             Event::TestFinished { test, verdict } => self.cases.push((*test, case(verdict))),
+            Event::NotRun { test } => self.not_run.push(*test),
+            Event::Warning(Warning::ListFailed(failure)) => self.not_listed.push(failure.clone()),
             Event::LeftBehind { by: LeakedBy::Test(test), leaks } => {
                 self.late_leaks.entry(*test).or_default().extend(leaks.iter().cloned());
             }
@@ -112,7 +126,11 @@ impl Document for Junit<'_> {
     }
 
     fn write(&mut self, summary: &Summary, file: &mut dyn Write) -> io::Result<()> {
-        self.report(summary).serialize(file).map_err(io::Error::other)
+        let report = self.report(summary);
+        let text = report.to_string().map_err(io::Error::other)?;
+        // The schema that Jenkins publishes has this count at each suite, and not at the root.
+        let skipped = format!(" skipped=\"{}\"", report.skipped);
+        file.write_all(text.replacen(&skipped, "", 1).as_bytes())
     }
 }
 
@@ -124,6 +142,11 @@ fn suite(binary: &Binary, name: &str, cases: Vec<TestCase>) -> TestSuite {
     suite.add_property(("target", binary.target.as_str()));
     for mut case in cases {
         case.set_classname(name);
+        // That schema knows properties of suites only.
+        let properties = std::mem::take(&mut case.properties).into_iter();
+        suite.add_properties(properties.map(|Property { name, value }| {
+            Property::new(name, format!("{}: {}", case.name.as_str(), value.as_str()))
+        }));
         suite.add_test_case(case);
     }
     suite
@@ -159,7 +182,7 @@ fn case(verdict: &Verdict) -> TestCase {
     if !verdict.output.printed().is_empty() {
         case.set_system_out(clean(verdict.output.printed()));
     }
-    let lost = verdict.output_lost.as_ref().map(super::messages::output_lost);
+    let lost = verdict.output_lost.as_ref().map(messages::output_lost);
     let notes = clean(verdict.output.notes());
     let notes = [notes, lost.map(|lost| lost + "\n").unwrap_or_default()].concat();
     if !notes.is_empty() {
@@ -167,6 +190,28 @@ fn case(verdict: &Verdict) -> TestCase {
     }
     add_leaks(&mut case, &verdict.leaks);
     case
+}
+
+/// The case of a test that did not start, which has no name yet.
+fn not_run_case(summary: &Summary) -> TestCase {
+    let mut status = TestCaseStatus::skipped();
+    status.set_type("not-run");
+    status.set_message(messages::not_run(summary));
+    TestCase::new("", status)
+}
+
+fn not_listed_suite(failure: &ListFailure) -> TestSuite {
+    let BinaryName { name, kind, package } = &failure.binary;
+    let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+    status.set_type("not-listed");
+    status.set_message(clean(failure.to_string().as_bytes()));
+    let mut case = TestCase::new("list of tests", status);
+    case.set_classname(name.as_str());
+    let mut suite = TestSuite::new(name.as_str());
+    suite.add_property(("package", package.as_str()));
+    suite.add_property(("kind", kind.as_str()));
+    suite.add_test_case(case);
+    suite
 }
 
 /// What a test that did not pass is called in JUnit: a failure is found by the test itself.
@@ -186,7 +231,6 @@ fn rerun(attempt: &Attempt) -> TestRerun {
     let kind = kind(attempt.outcome).unwrap_or(NonSuccessKind::Failure);
     let mut rerun = TestRerun::new(kind);
     rerun.set_type(attempt.outcome.as_str());
-    rerun.set_time(attempt.took.unwrap_or_default());
     // Readers expect a message.
     let reason = attempt.reason.as_ref().map(Reason::to_string);
     let reason = reason.unwrap_or_else(|| attempt.outcome.as_str().to_owned());

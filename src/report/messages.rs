@@ -165,6 +165,18 @@ pub fn no_annotation(agent: &str, why: &str) -> String {
     format!("the results are no annotation of this job: `{agent} annotate`: {why}")
 }
 
+/// Why a test was not started.
+pub fn not_run(summary: &Summary) -> String {
+    let why = match summary {
+        Summary { interrupted: true, .. } => "the run was interrupted",
+        Summary { timed_out: true, .. } => "the run timed out",
+        Summary { internal_error: true, .. } => "the run was stopped by an internal error",
+        // --fail-fast, or too many crashes.
+        _ => "the run was stopped after a failure",
+    };
+    format!("not run: {why}")
+}
+
 /// Above the output of a worker that one of its tests has printed.
 pub fn worker_output(worker: u64, ids: &[String]) -> String {
     const NAMED: usize = 5;

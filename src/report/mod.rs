@@ -7,6 +7,7 @@ mod failure_summary;
 pub mod human;
 pub mod json;
 mod junit;
+mod libtest_json;
 pub mod live;
 mod markdown;
 mod markdown_text;

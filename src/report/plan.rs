@@ -29,8 +29,8 @@ pub fn list(view: View<'_>, choices: &[Vec<Choice>]) -> String {
         for (test, choice) in choices[index].iter().enumerate() {
             if *choice != Choice::LeaveOut {
                 let line = match view.settings.format {
-                    MessageFormat::Human => human_test(view, listing, index, test),
                     MessageFormat::Json => json_test(listing, test),
+                    _ => human_test(view, listing, index, test),
                 };
                 text.push_str(&line);
                 text.push('\n');
@@ -85,8 +85,8 @@ pub fn plan(
     let groups: Vec<Group> = plan.groups().cloned().collect();
     let steps = simulate(plan);
     let mut text = match view.settings.format {
-        MessageFormat::Human => human_plan(view, &groups, &steps, slots, fixtures),
         MessageFormat::Json => json_plan(view, &groups, &steps, fixtures),
+        _ => human_plan(view, &groups, &steps, slots, fixtures),
     };
     if let Some(shard) = shard {
         push_shard(&mut text, view, shard);

@@ -126,6 +126,7 @@ impl Progress {
             | Event::WorkerOutput { .. }
             | Event::WorkerEnded(_)
             | Event::StageEnded(_)
+            | Event::NotRun { .. }
             | Event::BuildFinished => {}
             Event::Tick(activity) => self.tick(activity, view),
             Event::RunFinished(_) => self.finish(view),

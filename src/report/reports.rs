@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::ci::log::CiLog;
 use super::human::report::Human;
 use super::json::Json;
+use super::libtest_json::LibtestJson;
 use super::messages;
 use super::progress::Progress;
 use super::report_file::ReportFile;
@@ -37,6 +38,7 @@ pub struct Reports<'r> {
 enum Sink<'r> {
     Human(Human<'r>),
     Json(Json<'r>),
+    LibtestJson(LibtestJson<'r>),
 }
 
 impl<'r> Reports<'r> {
@@ -45,6 +47,8 @@ impl<'r> Reports<'r> {
         let result = match view.settings.format {
             MessageFormat::Human => Sink::Human(Human::new(view)),
             MessageFormat::Json => Sink::Json(Json::new(view)),
+            MessageFormat::LibtestJson => Sink::LibtestJson(LibtestJson::new(view, false)),
+            MessageFormat::LibtestJsonPlus => Sink::LibtestJson(LibtestJson::new(view, true)),
         };
         let progress = Progress::new(view.settings);
         let file = |(kind, path)| ReportFile::new(kind, view, path);
@@ -70,12 +74,16 @@ impl<'r> Reports<'r> {
                 }
                 None => Ok(()),
             },
-            Sink::Json(json) => {
-                // It may be read at the same terminal.
+            lines => {
+                // They may be read at the same terminal.
                 if io::stdout().is_terminal() && !matches!(event, Event::Tick(_)) {
                     self.progress.clear();
                 }
-                json.show(event)
+                match lines {
+                    Sink::Json(json) => json.show(event),
+                    Sink::LibtestJson(json) => json.show(event),
+                    Sink::Human(_) => Ok(()),
+                }
             }
         };
         if let Err(error) = shown {

@@ -98,7 +98,7 @@ pub fn write(format: MessageFormat, lines: &str) {
         _ if lines.is_empty() => {}
         // A closed pipe is noticed when the report is written.
         MessageFormat::Human => drop(print(lines)),
-        MessageFormat::Json => write_line(lines.trim_end_matches('\n')),
+        _ => write_line(lines.trim_end_matches('\n')),
     }
 }
 

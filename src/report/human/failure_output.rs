@@ -24,7 +24,7 @@ pub struct FailureOutput<'o> {
 const RETURNED: &str = "Error: ";
 
 /// The first lines of what libtest says of `#[should_panic]`.
-const LIBTESTS_NOTES: [&str; 2] =
+pub const LIBTESTS_NOTES: [&str; 2] =
     ["note: test did not panic", "note: panic did not contain expected string"];
 
 impl<'o> FailureOutput<'o> {

@@ -218,7 +218,8 @@ impl<'r> Run<'r> {
         let Some(grow) = &mut self.grow else { return };
         let Growth { groups, ignored } = grow(listings);
         if self.phase.is_stopped() {
-            self.summary.not_run += groups.iter().map(|group| group.tests.len()).sum::<usize>();
+            let tests = groups.iter().flat_map(|group| &group.tests);
+            tests.for_each(|test| self.not_run(test.id));
             self.expect_verdicts(self.plan.groups().count());
         } else {
             let first = self.plan.groups().count();

@@ -90,8 +90,13 @@ impl Run<'_> {
     pub(super) fn give_up(&mut self, test: TestId) {
         match self.ledger.final_verdict(test) {
             Some(verdict) => self.record_verdict(test, verdict),
-            None => self.summary.not_run += 1,
+            None => self.not_run(test),
         }
+    }
+
+    pub(super) fn not_run(&mut self, test: TestId) {
+        self.summary.not_run += 1;
+        self.emit(Event::NotRun { test });
     }
 
     /// Records that the worker reported nothing about these tests.
