@@ -12,6 +12,7 @@
 //! process/     child processes, signals, the terminal and the clock, by platform
 //! state        small files in the target directory
 //! config/      the metadata of Cargo.toml: schema and policy
+//! filterset/   expressions that choose tests: nextest's language, read and evaluated
 //! cli/         the command line and cargo's configuration: arguments and settings
 //! cargo/       cargo's build and metadata, the toolchain, test binaries and their environment
 //! libtest/     the command line and the output of libtest
@@ -39,6 +40,7 @@ mod commands;
 mod config;
 mod discovery;
 mod error;
+mod filterset;
 mod fixture;
 mod frames;
 mod leaks;
@@ -108,9 +110,7 @@ fn run(settings: &mut Settings, lines: RunnerPipes) -> Result<Exit> {
     let pool = make_pool(settings.slots)?;
     let mut prepared = commands::prepare::build(settings, &interrupts, &mut warnings)?;
     if settings.task == Task::BuildOnly {
-        let binaries = prepared.binaries.len();
-        report::json::end_stream(settings.format, &StreamEnd::BuildFinished { binaries });
-        return Ok(Exit::Success);
+        return Ok(finish_build(settings, prepared.binaries.len()));
     }
     let inventory = commands::prepare::take_inventory(
         settings,
@@ -119,15 +119,19 @@ fn run(settings: &mut Settings, lines: RunnerPipes) -> Result<Exit> {
         &interrupts,
         &mut warnings,
     )?;
-    let Preparation { workspace, policy, history, build_state, times, .. } = prepared;
+    let Preparation { workspace, policy, filtersets, history, build_state, times, .. } = prepared;
     let ongoing_build = build_state.finish_listing(settings, &policy, &inventory)?;
-    let project =
-        Project { settings, workspace: &workspace, policy: &policy, inventory: &inventory };
+    let project = Project {
+        settings,
+        workspace: &workspace,
+        policy: &policy,
+        filtersets: &filtersets,
+        inventory: &inventory,
+    };
     if let Task::Fixtures(what) = &settings.task {
         return commands::fixtures::run(what, project, &interrupts);
     }
-    let all = 0..inventory.listings.len();
-    let mut choices = discovery::filter::choose(&inventory, all, &settings.filter, &policy);
+    let mut choices = project.selection(&history).choose_all(&inventory, &mut warnings);
     let shard = commands::shard::select(project, &mut choices)?;
     let grouped = plan::grouping::group(&inventory, 0, &choices, settings, &policy, &history);
     let is_growing = ongoing_build.is_some();
@@ -153,6 +157,12 @@ fn run(settings: &mut Settings, lines: RunnerPipes) -> Result<Exit> {
             Ok(commands::exit::exit_code(settings, &summary))
         }
     }
+}
+
+/// Reports a build that is all that was wanted.
+fn finish_build(settings: &Settings, binaries: usize) -> Exit {
+    report::json::end_stream(settings.format, &StreamEnd::BuildFinished { binaries });
+    Exit::Success
 }
 
 /// Creates the threads that supervise workers. They have to outlive the run, because workers are

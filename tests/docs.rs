@@ -69,14 +69,16 @@ impl Web {
     /// With this in its Cargo.toml, and nothing left of former runs that a run goes by.
     fn declare(&self, toml: &str) {
         self.write("Cargo.toml", &format!("{}\n{toml}", Web::FILES[0].1));
-        for path in ["target/partest/history.json", "partest-baseline.toml"] {
+        for path in
+            ["target/partest/history.json", "target/partest/last-run.json", "partest-baseline.toml"]
+        {
             // It need not be there.
             let _ = std::fs::remove_file(self.directory.join(path));
         }
     }
 
     fn partest(&self, words: &str) -> Call {
-        partest_in(&self.directory).args(words)
+        words_of(words).iter().fold(partest_in(&self.directory), |call, word| call.arg(word))
     }
 
     /// Accepts this in its Cargo.toml without a word.
@@ -155,6 +157,18 @@ fn is_ours(command: &str) -> bool {
     command
         .strip_prefix("cargo partest")
         .is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+}
+
+/// The words of a command line, of which some may stand in single quotes.
+fn words_of(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    for (at, part) in line.split('\'').enumerate() {
+        match at % 2 {
+            0 => words.extend(part.split_whitespace().map(str::to_owned)),
+            _ => words.push(part.to_owned()),
+        }
+    }
+    words
 }
 
 fn succeeds(web: &Web, command: &str) -> Checked {
@@ -545,7 +559,7 @@ mod json {
         for words in [
             "--features broken --timeout 1s --retries 1",
             "--features broken --timeout 1s --retries 1 --no-agent",
-            "--lib --no-agent jobs::",
+            "--lib --no-agent --shuffle jobs::",
             "--shard 1/2 --lib",
             "plan --test api",
             "list --test api",

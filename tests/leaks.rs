@@ -1192,7 +1192,7 @@ leaks:
     thread `unnamed` started at src/lib.rs:PLACE, still alive when its process ended [warn: default]
   to allow one: leaks = { ignore = [{ thread = \"unnamed\" }] } under its module in Cargo.toml
 
-2 passed, 1 leak in  s
+2 passed, 1 leak, 6 filtered out in  s
 ";
 
     #[test]
@@ -1213,7 +1213,7 @@ leaks:
     unobserved panic `just for fun` at src/lib.rs:PLACE, in thread `unnamed` [deny: Cargo.toml:8]
   to allow one: leaks = { ignore = [{ panic = \"just for fun\" }] } under its module in Cargo.toml
 
-1 failed, 2 passed, 1 leak (1 denied) in  s
+1 failed, 2 passed, 1 leak (1 denied), 5 filtered out in  s
 ";
 
     #[test]

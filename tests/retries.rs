@@ -125,9 +125,9 @@ fn a_flaky_test_may_count_as_failed() {
     assert!(text(&test["reason"]).starts_with("passed only when it ran again"), "{ran}");
     // One test is counted once.
     let ran = package.partest().args("-- flickers").run().exits(100);
-    assert!(ran.stdout.contains("1 failed in ") && !ran.stdout.contains("1 flaky"), "{ran}");
+    assert!(ran.stdout.contains("1 failed, ") && !ran.stdout.contains("1 flaky"), "{ran}");
     let ran = package.partest().args("--flaky pass -- flickers").run().exits(0);
-    assert!(ran.stdout.contains("1 passed, 1 flaky in "), "{ran}");
+    assert!(ran.stdout.contains("1 passed, 1 flaky, "), "{ran}");
 }
 
 #[test]

@@ -220,6 +220,9 @@ pub fn wants_unstable() -> bool {
 /// What the runner adds to the arguments that `cargo test` would pass.
 const ADDED: [&CStr; 4] = [c"--format", c"json", c"-Zunstable-options", c"--report-time"];
 
+/// May follow them.
+const SEED: &[u8] = b"--shuffle-seed=";
+
 /// Removes the runner's own arguments once libtest has read them: tests that run their own binary
 /// (rusty-fork, and with it proptest's `fork`) pass them on. The standard library stops at a null,
 /// whatever the argument count says.
@@ -234,7 +237,11 @@ pub fn hide_arguments() {
         let mut to = from;
         let mut next = 0;
         while !(*from).is_null() {
-            let is_added = ADDED.get(next).is_some_and(|added| CStr::from_ptr(*from) == *added);
+            let argument = CStr::from_ptr(*from);
+            let is_added = match ADDED.get(next) {
+                Some(added) => argument == *added,
+                None => next == ADDED.len() && argument.to_bytes().starts_with(SEED),
+            };
             if is_added {
                 next += 1;
             } else {

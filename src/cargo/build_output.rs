@@ -158,7 +158,7 @@ impl BuildOutput {
 }
 
 /// The kind of a target, as cargo names it.
-fn kind_name(kind: &TargetKind) -> &'static str {
+pub(super) fn kind_name(kind: &TargetKind) -> &'static str {
     match kind {
         TargetKind::Bin => "bin",
         TargetKind::Test => "test",

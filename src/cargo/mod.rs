@@ -7,6 +7,7 @@ pub mod cache_input;
 pub mod command;
 pub mod environment;
 pub mod errors;
+pub mod filtersets;
 pub mod link_inputs;
 pub mod metadata_cache;
 pub mod toolchain;

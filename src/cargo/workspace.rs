@@ -50,6 +50,15 @@ impl Workspace {
         self.root_manifest.parent().map(Path::to_owned).unwrap_or_default()
     }
 
+    /// The root manifest, which may be that of a package.
+    pub fn root_source(&self) -> Result<Arc<Source>> {
+        let root = self.packages.iter().find(|p| p.manifest_path() == self.root_manifest);
+        match root {
+            Some(package) => Ok(package.manifest.clone()),
+            None => read(&self.root_manifest),
+        }
+    }
+
     /// The index of this package.
     pub fn position(&self, id: &PackageId) -> Option<usize> {
         self.packages.iter().position(|package| package.cargo.id == *id)
@@ -95,11 +104,7 @@ impl Workspace {
 
     /// Reads the configuration in all manifests.
     pub fn policy(&self, settings: &Settings, diagnostics: &mut Vec<Diagnostic>) -> Result<Policy> {
-        let root = self.packages.iter().find(|p| p.manifest_path() == self.root_manifest);
-        let root = match root {
-            Some(package) => package.manifest.clone(),
-            None => read(&self.root_manifest)?,
-        };
+        let root = self.root_source()?;
         let mut policy = Policy {
             workspace: read_config(&root, Table::Workspace, diagnostics),
             packages: (0..self.packages.len())

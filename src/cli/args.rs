@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use super::changed_args::ChangedArgs;
+use super::filter_args::FilterArgs;
 use super::output_args::OutputArgs;
 use super::report_args::ReportArgs;
 use super::shard_args::{MergeArgs, ShardArgs};
@@ -14,6 +15,7 @@ Examples:
   cargo partest                      run the tests of the default packages
   cargo partest -j8 db::             tests whose name contains `db::`, on 8 slots
   cargo partest -p web --test api    one test binary of one package
+  cargo partest -E 'test(login)'     tests by an expression: `cargo partest help filters`
   cargo partest plan                 show the plan without running it
   cargo partest -- --ignored         pass flags to libtest after `--`
 
@@ -48,6 +50,8 @@ pub struct Args {
     pub command: Option<Command>,
     #[command(flatten)]
     pub selection: TestSelection,
+    #[command(flatten)]
+    pub choosing: FilterArgs,
     #[command(flatten)]
     pub running: RunArgs,
     #[command(flatten)]

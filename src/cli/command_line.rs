@@ -13,6 +13,7 @@ use super::hints::{self, Side};
 use super::libtest_args::LibtestArgs;
 use super::output_args::MessageFormat;
 use crate::config::diagnostic::nearest;
+use crate::filterset::reference::REFERENCE;
 use crate::model::stream_end::StreamEnd;
 
 /// On which side of `--` a flag was typed.
@@ -31,6 +32,9 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Args {
     if words.get(1).is_some_and(|word| word == "partest") {
         words.remove(1);
     }
+    if asks_for_reference(&words) {
+        print_reference();
+    }
     let is_json = asks_for_json(&words);
     let parsed = Args::try_parse_from(words).and_then(|args| match format_of_runs(&args) {
         Some(message) => Err(Args::command().error(ErrorKind::ArgumentConflict, message)),
@@ -45,6 +49,19 @@ fn format_of_runs(args: &Args) -> Option<&'static str> {
         matches!(args.command, None | Some(args::Command::Run(_) | args::Command::Merge(_)));
     (args.output.message_format.is_of_runs() && !is_run)
         .then_some("libtest's JSON is a format of runs: use `--message-format json` here")
+}
+
+/// `help filters`, which is no command; nextest has `help filterset`.
+fn asks_for_reference(words: &[OsString]) -> bool {
+    let is_topic =
+        |word: &OsString| ["filters", "filterset", "filtersets"].iter().any(|t| word == t);
+    matches!(words, [_, help, topic] if help == "help" && is_topic(topic))
+}
+
+fn print_reference() -> ! {
+    // A closed pipe is no error.
+    let _ = std::io::stdout().write_all(REFERENCE.as_bytes());
+    std::process::exit(0)
 }
 
 /// Parses the arguments after `--`; prints usage errors (exit code 2) itself.

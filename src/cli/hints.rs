@@ -57,10 +57,7 @@ pub const LIBTEST: &[FlagHint] = &[
         "for a time limit, use `--timeout`, or the keys `slow` and `timeout` in Cargo.toml",
     ),
     hint(&["--logfile"], "for a log of all tests, use `--message-format json`"),
-    hint(
-        &["--shuffle", "--shuffle-seed"],
-        "not supported: tests start in the order of the plan, longest first",
-    ),
+    hint(&["--shuffle-seed"], "use `--shuffle` before `--`, with the seed behind `=`"),
     hint(
         &["--force-run-in-process"],
         "not supported: `--no-partition` runs all tests of a binary in one process",
@@ -82,21 +79,13 @@ pub const LIBTEST: &[FlagHint] = &[
 /// Flags of `cargo nextest run` and `cargo nextest list`.
 pub const NEXTEST: &[FlagHint] = &[
     hint(
-        &["-E", "--filterset", "--filter-expr"],
-        "filtersets are not supported: use filters by name, `-p`, `--test` and `-- --skip FILTER`",
-    ),
-    hint(
         &["--run-ignored"],
         "use `-- --ignored` for ignored tests only, `-- --include-ignored` for all tests",
     ),
-    hint(&["--ignore-default-filter"], "not needed: there is no default filter"),
-    hint(
-        &["--platform-filter"],
-        "not supported: choose targets with `--lib`, `--bins`, `--test NAME`",
-    ),
+    hint(&["--platform-filter"], "use `-E 'platform(host)'` or `-E 'platform(target)'`"),
     hint(
         &["-R", "--rerun"],
-        "not supported: the report ends each failure with the command that reruns it",
+        "use `--last-failed`, which reruns what failed or did not run last time",
     ),
     hint(&["--flaky-result"], "use `--flaky pass` or `--flaky fail`"),
     hint(&["--ff"], "use `--fail-fast`"),

@@ -52,20 +52,26 @@ pub enum Verbosity {
     Verbose,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum IgnoredTests {
+    #[default]
     Skip,
     Include,
     Only,
 }
 
-/// The tests to run, selected as libtest would do it.
-#[derive(Debug, Clone)]
+/// The tests to run: what libtest would select by name, and what the expressions match.
+#[derive(Debug, Clone, Default)]
 pub struct TestFilter {
     pub filters: Vec<String>,
     pub skip: Vec<String>,
     pub exact: bool,
     pub ignored: IgnoredTests,
+    /// The expressions of `-E`.
+    pub filtersets: Vec<String>,
+    pub ignores_default: bool,
+    /// Whether only tests are wanted that have failed or not run.
+    pub last_failed: bool,
 }
 
 #[derive(Debug)]
@@ -74,6 +80,8 @@ pub struct Settings {
     pub filter: TestFilter,
     /// What to type instead if the filter matches no test: a command may have been meant.
     pub filter_tip: Option<String>,
+    /// The seed of the order of tests, if it is random.
+    pub shuffle: Option<u64>,
     pub slots: usize,
     /// Whether tests that wait may take more slots: not if the user has set a number.
     pub may_overcommit: bool,
@@ -172,7 +180,12 @@ impl Settings {
         Settings {
             task,
             slots: slots(args.running.jobs, nested, thread_cap),
-            may_overcommit: args.running.jobs.is_none() && thread_cap.is_none() && !nested,
+            // Measurements would change a shuffled order.
+            may_overcommit: args.running.jobs.is_none()
+                && thread_cap.is_none()
+                && !nested
+                && args.choosing.shuffle.is_none(),
+            shuffle: args.choosing.shuffle.map(|seed| seed.unwrap_or_else(new_seed)),
             thread_cap,
             tests_at_once: bound,
             policy: policy_override(&args.running),
@@ -228,6 +241,9 @@ impl Settings {
                     (_, true) => IgnoredTests::Include,
                     _ => IgnoredTests::Skip,
                 },
+                filtersets: args.choosing.filterset,
+                ignores_default: args.choosing.ignore_default_filter,
+                last_failed: args.choosing.last_failed,
             },
             filter_tip,
         }
@@ -323,11 +339,20 @@ fn is_true(name: &str) -> bool {
 
 /// 16 random hexadecimal digits.
 fn new_run_id() -> String {
+    format!("{:016x}", random())
+}
+
+/// A number that is short enough to be typed.
+fn new_seed() -> u64 {
+    random() % 1_000_000_000
+}
+
+fn random() -> u64 {
     use std::hash::{BuildHasher, Hasher};
     // `RandomState` is seeded by the system: the one source of randomness in std.
     let mut hasher = std::collections::hash_map::RandomState::new().build_hasher();
     hasher.write_u32(std::process::id());
-    format!("{:016x}", hasher.finish())
+    hasher.finish()
 }
 
 #[cfg(test)]

@@ -43,6 +43,9 @@ pub fn is_wanted(settings: &Settings) -> bool {
         && !settings.nested
         && !settings.nocapture
         && settings.shard.is_none()
+        // Both are decided for all tests together.
+        && !settings.filter.last_failed
+        && settings.shuffle.is_none()
 }
 
 /// Whether early tests may start as soon as the environment of tests is complete.
@@ -265,7 +268,8 @@ impl OngoingBuild {
         let link_inputs = self.output.link_inputs(&self.toolchain);
         let groups = &self.interrupts.groups;
         let lists = &mut self.lists;
-        let found = inventory::take(binaries, project.policy, &link_inputs, lists, None, groups);
+        let chosen = (project.policy, project.filtersets);
+        let found = inventory::take(binaries, chosen, &link_inputs, lists, None, groups);
         let warnings = found.warnings().collect();
         for listing in found.listings {
             project.inventory.listings.push(listing);

@@ -42,7 +42,7 @@ pub fn run_without_build(
 
 /// Starts fixtures that are to stay up.
 pub fn run(what: &FixtureTask, project: Project<'_>, interrupts: &Interrupts) -> Result<Exit> {
-    let Project { settings, workspace, policy, inventory } = project;
+    let Project { settings, workspace, policy, inventory, .. } = project;
     let kept_fixtures = KeptFixtures::new(&workspace.state_dir, true);
     let names = policy.with_needs(&wanted(what, policy)?);
     let fixtures = resolve(&names, policy, inventory, &workspace.root());

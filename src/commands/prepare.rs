@@ -10,6 +10,7 @@ use super::stall_watch::StallWatch;
 use crate::cargo::binary::Binary;
 use crate::cargo::build::Build;
 use crate::cargo::build_output::BuildOutput;
+use crate::cargo::filtersets;
 use crate::cargo::link_inputs::LinkInputs;
 use crate::cargo::toolchain::Toolchain;
 use crate::cargo::workspace::Workspace;
@@ -19,6 +20,7 @@ use crate::config::policy::Policy;
 use crate::discovery::inventory::{self, Inventory};
 use crate::discovery::inventory_cache::InventoryCache;
 use crate::error::{Error, Result};
+use crate::filterset::filters::Filtersets;
 use crate::model::warning::Warning;
 use crate::plan::history::History;
 use crate::process::stderr::write_line;
@@ -32,6 +34,7 @@ use crate::run::interrupt::Interrupts;
 pub struct Preparation {
     pub workspace: Workspace,
     pub policy: Policy,
+    pub filtersets: Filtersets,
     pub binaries: Vec<Binary>,
     pub link_inputs: LinkInputs,
     pub lists: InventoryCache,
@@ -98,7 +101,8 @@ pub fn build(
         }
         BuildProgress::TestsReady => {
             let Loaded { toolchain, declared, lists, history, diagnostics } = loaded;
-            let (toolchain, (workspace, policy)) = (toolchain??, declared?);
+            let toolchain = toolchain??;
+            let Declared { workspace, policy, filtersets } = declared?;
             let binaries = output.binaries(&workspace, &toolchain, settings)?;
             let link_inputs = output.link_inputs(&toolchain);
             tests_started(interrupts);
@@ -114,6 +118,7 @@ pub fn build(
             Ok(Preparation {
                 workspace,
                 policy,
+                filtersets,
                 binaries,
                 link_inputs,
                 lists,
@@ -135,11 +140,12 @@ fn without_build(
     let declared = declared(settings, &mut diagnostics, warnings);
     let color = settings.color.stderr;
     diagnostics.iter().for_each(|diagnostic| write_line(&diagnostic.render(color)));
-    let (workspace, policy) = declared?;
+    let Declared { workspace, policy, filtersets } = declared?;
     Ok(Preparation {
         history: History::load(&workspace.state_dir, warnings),
         workspace,
         policy,
+        filtersets,
         binaries: Vec::new(),
         link_inputs: LinkInputs::default(),
         lists: InventoryCache::default(),
@@ -170,7 +176,7 @@ fn finish(
     if !status.is_ok_and(|status| status.success()) {
         return Err(cargo.failure());
     }
-    let (mut workspace, policy) = declared?;
+    let Declared { mut workspace, policy, filtersets } = declared?;
     let toolchain = toolchain?;
     output.read_packages(&mut workspace, &settings.cargo)?;
     let binaries = output.binaries(&workspace, &toolchain, settings)?;
@@ -180,7 +186,17 @@ fn finish(
         interrupts.watch_terminal();
     }
     let build_state = BuildState::Finished(watch);
-    Ok(Preparation { workspace, policy, binaries, link_inputs, lists, history, build_state, times })
+    Ok(Preparation {
+        workspace,
+        policy,
+        filtersets,
+        binaries,
+        link_inputs,
+        lists,
+        history,
+        build_state,
+        times,
+    })
 }
 
 /// What is loaded while cargo builds. Errors are reported when it is known whether the build has
@@ -188,7 +204,7 @@ fn finish(
 struct Loaded {
     /// The outer error is that of the thread.
     toolchain: Result<Result<Toolchain>>,
-    declared: Result<(Workspace, Policy)>,
+    declared: Result<Declared>,
     lists: InventoryCache,
     history: History,
     /// Diagnostics on the metadata, rendered.
@@ -205,7 +221,7 @@ impl Loaded {
             if matches!(declared, Err(Error::Metadata { .. })) || toolchain.is_err() {
                 platform::terminate_tree(build);
             }
-            let state = declared.as_ref().map(|(workspace, _)| {
+            let state = declared.as_ref().map(|Declared { workspace, .. }| {
                 let lists = match settings.nested {
                     true => InventoryCache::default(),
                     false => InventoryCache::load(&workspace.state_dir, warnings),
@@ -226,9 +242,8 @@ impl Loaded {
         settings: &Settings,
         cargo: &CargoProcess,
     ) -> Option<&Workspace> {
-        let (Ok(Ok(_)), Ok((workspace, policy))) = (&self.toolchain, &self.declared) else {
-            return None;
-        };
+        let (Ok(Ok(_)), Ok(declared)) = (&self.toolchain, &self.declared) else { return None };
+        let Declared { workspace, policy, .. } = declared;
         early_tests::is_allowed(settings, workspace, policy, cargo).then_some(workspace)
     }
 }
@@ -252,7 +267,14 @@ pub fn declared_alone(settings: &Settings) -> Result<(Workspace, Policy)> {
     for diagnostic in &diagnostics {
         write_line(&diagnostic.render(settings.color.stderr));
     }
-    declared
+    declared.map(|Declared { workspace, policy, .. }| (workspace, policy))
+}
+
+/// What the manifests and the command line say.
+struct Declared {
+    workspace: Workspace,
+    policy: Policy,
+    filtersets: Filtersets,
 }
 
 /// Loads the configuration and collects all diagnostics on it.
@@ -260,9 +282,10 @@ fn declared(
     settings: &Settings,
     diagnostics: &mut Vec<Diagnostic>,
     warnings: &mut Vec<Warning>,
-) -> Result<(Workspace, Policy)> {
+) -> Result<Declared> {
     let workspace = Workspace::load(settings, warnings)?;
     let policy = workspace.policy(settings, diagnostics)?;
+    let filtersets = filtersets::load(&settings.filter, &workspace, &policy, diagnostics);
     diagnostics
         .sort_by_key(|diagnostic| (diagnostic.severity == Severity::Error, diagnostic.position()));
     fail_on_errors(diagnostics)?;
@@ -270,7 +293,7 @@ fn declared(
     if !policy.is_declared() && workspace.root().join(".config/nextest.toml").is_file() {
         warnings.push(Warning::NextestConfigNotRead);
     }
-    Ok((workspace, policy))
+    Ok(Declared { workspace, policy, filtersets })
 }
 
 /// Lists the tests of all finished binaries.
@@ -289,7 +312,7 @@ pub fn take_inventory(
     let mut lists = std::mem::take(&mut prepared.lists);
     let inventory = inventory::take(
         std::mem::take(&mut prepared.binaries),
-        &prepared.policy,
+        (&prepared.policy, &prepared.filtersets),
         &prepared.link_inputs,
         &mut lists,
         Some(pool),

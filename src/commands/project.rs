@@ -4,6 +4,8 @@ use crate::cargo::workspace::Workspace;
 use crate::cli::settings::Settings;
 use crate::config::policy::Policy;
 use crate::discovery::inventory::Inventory;
+use crate::discovery::selection::{Past, Selection};
+use crate::filterset::filters::Filtersets;
 
 /// The workspace, its policy, and the inventory of its tests.
 #[derive(Clone, Copy)]
@@ -11,5 +13,14 @@ pub struct Project<'r> {
     pub settings: &'r Settings,
     pub workspace: &'r Workspace,
     pub policy: &'r Policy,
+    pub filtersets: &'r Filtersets,
     pub inventory: &'r Inventory,
+}
+
+impl<'r> Project<'r> {
+    /// What decides about each test.
+    pub fn selection(&self, past: &'r dyn Past) -> Selection<'r> {
+        let Project { settings, policy, filtersets, .. } = *self;
+        Selection { filter: &settings.filter, filtersets, policy, past }
+    }
 }

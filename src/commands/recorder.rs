@@ -25,6 +25,8 @@ use crate::worker::context::Context;
 /// Takes the events of a run.
 pub struct Recorder<'s, 'r> {
     pub measured: Measurements,
+    /// The outcome of each test.
+    pub outcomes: Vec<(TestId, Outcome)>,
     pub comparison: Comparison,
     /// How long each test took that passed.
     pub passed: Vec<(TestId, Duration)>,
@@ -54,6 +56,7 @@ impl<'s, 'r> Recorder<'s, 'r> {
     ) -> Recorder<'s, 'r> {
         Recorder {
             measured: Measurements::default(),
+            outcomes: Vec::new(),
             comparison: Comparison::new(&context.config.baseline),
             passed: Vec::new(),
             shard: None,
@@ -78,6 +81,7 @@ impl<'s, 'r> Recorder<'s, 'r> {
         if let Event::TestFinished { test, verdict } = &mut event {
             self.keep_output_files(*test, verdict);
             self.measure(*test, verdict);
+            self.outcomes.push((*test, verdict.outcome));
             self.comparison.note(self.project.inventory, *test, verdict);
         }
         match event {

@@ -1,6 +1,6 @@
 //! One run of the tests, from the plan to the summary.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,7 @@ use super::shard;
 use super::stage_times::StageTimes;
 use crate::cli::settings::{Settings, Verbosity};
 use crate::config::policy::Policy;
-use crate::discovery::filter::{self, Choice};
+use crate::discovery::filter::Choice;
 use crate::discovery::one_by_one::OneByOne;
 use crate::error::Result;
 use crate::fixture::definition;
@@ -70,6 +70,7 @@ pub fn run(
     );
     let context = context(&session, interrupts)?;
     let tests = Cell::new(0);
+    let choices = RefCell::new(std::mem::take(&mut session.choices));
     let warnings = std::mem::take(&mut session.warnings);
     let before = SystemCpuTime::now();
     let shard = session.shard.take();
@@ -78,8 +79,10 @@ pub fn run(
     let mut recorder =
         Recorder::new(project, &context, &mut reports, (&tests, slots), before_tests);
     recorder.shard = shard;
-    let summary = run_tests(&mut session, &context, (pool, interrupts), &mut recorder, &tests);
-    let Recorder { mut measured, comparison, passed, .. } = recorder;
+    let chosen = (&tests, &choices);
+    let summary = run_tests(&mut session, &context, (pool, interrupts), &mut recorder, chosen);
+    let Recorder { mut measured, mut outcomes, comparison, passed, .. } = recorder;
+    let choices = choices.into_inner();
     if is_machine_busy(before) {
         measured.distrust_loads();
     }
@@ -88,6 +91,7 @@ pub fn run(
     let mut summary = summary?;
     summary.list_failures += inventory.failures.len();
     summary.in_other_shards = in_other_shards;
+    summary.filtered_out = count_left_out(&choices).saturating_sub(in_other_shards);
     report_lost_output(&context, &mut reports);
     leftovers.report(settings, &mut summary, &mut reports);
     report_baseline(settings, &context, comparison, &mut reports);
@@ -96,11 +100,14 @@ pub fn run(
         ci_annotation::make(settings, &summary, &text, &interrupts.groups);
     }
     // A run that is started by a test does not touch the state of the outer run.
-    if !settings.nested
-        && summary.total() > 0
-        && let Some(warning) = session.history.save(measured, &workspace.state_dir, inventory)
-    {
-        reports.show(&Event::Warning(warning));
+    if !settings.nested && summary.total() > 0 {
+        let mut history = session.history;
+        let state_dir = &workspace.state_dir;
+        let last = history.last_run.save(inventory, &choices, &mut outcomes, state_dir);
+        let warnings = last.into_iter().chain(history.save(measured, state_dir, inventory));
+        for warning in warnings {
+            reports.show(&Event::Warning(warning));
+        }
     }
     let wrong_logs = context.state.wrong_logs();
     if !settings.nested
@@ -133,7 +140,7 @@ fn report_paths(settings: &Settings, policy: &Policy, root: &Path) -> Vec<(Repor
 /// What the workers and the coordinator share.
 fn context<'r>(session: &Session<'r>, interrupts: &'r Interrupts) -> Result<Context<'r>> {
     let Session { project, grouped, slots, .. } = session;
-    let Project { settings, workspace, policy, inventory } = *project;
+    let Project { settings, workspace, policy, inventory, .. } = *project;
     let root = workspace.root();
     let mut baseline = Baseline::load(&baseline::path(&root))?;
     baseline.is_rewritten = settings.write_baseline;
@@ -167,7 +174,7 @@ fn run_tests(
     context: &Context<'_>,
     (pool, interrupts): (&rayon::ThreadPool, &Interrupts),
     recorder: &mut Recorder<'_, '_>,
-    tests: &Cell<usize>,
+    (tests, all_choices): (&Cell<usize>, &RefCell<Vec<Vec<Choice>>>),
 ) -> Result<Summary> {
     let project = session.project;
     let Project { settings, policy, inventory, .. } = project;
@@ -175,7 +182,7 @@ fn run_tests(
         time: recorder.tick_interval(),
         slow: settings.verbosity != Verbosity::Quiet,
     };
-    let ignored = ignored(0, &session.choices);
+    let ignored = ignored(0, &all_choices.borrow());
     let groups = std::mem::take(&mut session.grouped.groups);
     tests.set(count_tests(&groups) + ignored.len());
     let mut emit = |event: Event| recorder.take(event);
@@ -185,11 +192,12 @@ fn run_tests(
     let history = &session.history;
     let mut grow = |listings: Range<usize>| {
         let first = listings.start;
-        let choices = filter::choose(inventory, listings, &settings.filter, policy);
+        let choices = project.selection(history).choose(inventory, listings);
         let ignored = self::ignored(first, &choices);
         let grouped = grouping::group(inventory, first, &choices, settings, policy, history);
         context.services.fork_servers.expect(&grouped.groups, inventory.listings.len());
         tests.set(tests.get() + count_tests(&grouped.groups) + ignored.len());
+        all_choices.borrow_mut().extend(choices);
         Growth { groups: grouped.groups, ignored }
     };
     let plan = Plan::new(groups, session.slots, settings.thread_cap);
@@ -234,6 +242,10 @@ fn report_baseline(
 
 fn count_tests(groups: &[Group]) -> usize {
     groups.iter().map(|group| group.tests.len()).sum()
+}
+
+fn count_left_out(choices: &[Vec<Choice>]) -> usize {
+    choices.iter().flatten().filter(|choice| **choice == Choice::LeaveOut).count()
 }
 
 /// Whether the machine was so busy that a slow test may have waited for a core.

@@ -107,14 +107,6 @@ impl Reader<'_> {
         keys
     }
 
-    fn text(&mut self, value: &Value<'_>, key: &str, wanted: &str) -> Option<At<String>> {
-        let found = value.get_ref().as_str().map(str::to_owned);
-        if found.is_none() {
-            self.wants(value, key, wanted);
-        }
-        found.map(|found| At { value: found, place: self.place(value.span()) })
-    }
-
     /// A program and its arguments.
     fn command(&mut self, value: &Value<'_>, key: &str) -> Option<At<Vec<String>>> {
         if value.get_ref().is_str() {

@@ -47,7 +47,7 @@ pub const NEXTEST: &[KeyHint] = &[
     hint(&["platform"], "not supported: settings are the same on all platforms"),
     hint(
         &["default-filter"],
-        "not supported: pass filters on the command line, or mark tests with `#[ignore]`",
+        "not a key of a node: write it directly into [workspace.metadata.partest] or [package.metadata.partest]",
     ),
     hint(&["run-extra-args"], "not supported: pass flags of libtest after `--`"),
     hint(&["fail-fast", "max-fail", "terminate"], "not a key: use the flag `--fail-fast`"),

@@ -4,6 +4,7 @@
 //! overrides both. Each key is inherited by itself: a node that only sets a timeout keeps the
 //! policy of the node above it.
 
+pub mod by_module;
 mod check;
 mod qualified;
 

@@ -34,8 +34,16 @@ const NODE_KEYS: &[&str] = &[
     "fixture",
     "override",
 ];
-const TOP_KEYS: &[&str] =
-    &["modules", "fixtures", "list-timeout", "run-timeout", "overcommit", "early", "reports"];
+const TOP_KEYS: &[&str] = &[
+    "modules",
+    "fixtures",
+    "default-filter",
+    "list-timeout",
+    "run-timeout",
+    "overcommit",
+    "early",
+    "reports",
+];
 
 /// One `partest` table.
 #[derive(Debug, Default)]
@@ -45,6 +53,8 @@ pub struct Config {
     pub keys: Keys,
     pub modules: Vec<(At<String>, Keys)>,
     pub fixtures: Vec<(At<String>, FixtureKeys)>,
+    /// The expression that chooses the tests of a run, unless the command line ignores it.
+    pub default_filter: Option<At<String>>,
     pub list_timeout: Option<At<Duration>>,
     pub run_timeout: Option<At<Duration>>,
     /// How many slots there may be for each core, for tests that wait.
@@ -131,6 +141,9 @@ impl Reader<'_> {
             match key.get_ref().as_ref() {
                 "modules" => config.modules = self.modules(value),
                 "fixtures" => config.fixtures = self.fixtures(value),
+                "default-filter" => {
+                    config.default_filter = self.text(value, "default-filter", "an expression");
+                }
                 "run-timeout" => config.run_timeout = self.timeout(value),
                 "overcommit" => config.overcommit = self.count(value, "overcommit", 1),
                 "early" => config.early = self.boolean(value, "early"),

@@ -73,6 +73,19 @@ impl Reader<'_> {
         self.diagnostics.push(Diagnostic::error(place, format!("`{key}` must be {wanted}")));
     }
 
+    pub(super) fn text(
+        &mut self,
+        value: &Value<'_>,
+        key: &str,
+        wanted: &str,
+    ) -> Option<At<String>> {
+        let found = value.get_ref().as_str().map(str::to_owned);
+        if found.is_none() {
+            self.wants(value, key, wanted);
+        }
+        found.map(|found| At { value: found, place: self.place(value.span()) })
+    }
+
     pub(super) fn boolean(&mut self, value: &Value<'_>, key: &str) -> Option<At<bool>> {
         let found = value.get_ref().as_bool();
         if found.is_none() {

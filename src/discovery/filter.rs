@@ -1,13 +1,8 @@
 //! Selects tests by libtest's filters, and by their ids.
 
-use std::ops::Range;
-
-use super::inventory::Inventory;
-use super::listing::Listing;
 use super::test_list::Test;
 use crate::cargo::binary::Binary;
 use crate::cli::settings::{IgnoredTests, TestFilter};
-use crate::config::policy::Policy;
 
 /// What to do with a listed test in this run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,36 +14,8 @@ pub enum Choice {
     LeaveOut,
 }
 
-/// The choice for each test of these listings.
-///
-/// A test that serves as a fixture is never run as a test, whatever the flags say.
-pub fn choose(
-    inventory: &Inventory,
-    listings: Range<usize>,
-    filter: &TestFilter,
-    policy: &Policy,
-) -> Vec<Vec<Choice>> {
-    let fixtures: Vec<(Option<usize>, &str)> =
-        policy.fixture_tests().map(|(package, test)| (package, test.value.as_str())).collect();
-    let of_listing = |listing: &Listing| {
-        let binary = &listing.binary;
-        let is_fixture = |test: &Test| {
-            let is_it = |(package, id): &(Option<usize>, &str)| {
-                package.is_none_or(|package| package == binary.package)
-                    && binary.test_name(id) == Some(&test.name)
-            };
-            fixtures.iter().any(is_it)
-        };
-        let choice = |test: &Test| match choose_one(filter, binary, test) {
-            Choice::Run if !fixtures.is_empty() && is_fixture(test) => Choice::Ignore,
-            choice => choice,
-        };
-        listing.tests.iter().map(choice).collect()
-    };
-    listings.map(|place| of_listing(&inventory.listings[place])).collect()
-}
-
-fn choose_one(filter: &TestFilter, binary: &Binary, test: &Test) -> Choice {
+/// What libtest's filters say about a test.
+pub(super) fn choose_one(filter: &TestFilter, binary: &Binary, test: &Test) -> Choice {
     let matches = |text: &String| matches(text, filter.exact, binary, &test.name);
     let is_wanted = filter.filters.is_empty() || filter.filters.iter().any(matches);
     if !is_wanted || filter.skip.iter().any(matches) {
@@ -129,7 +96,7 @@ mod tests {
             (IgnoredTests::Only, Run, LeaveOut),
         ];
         for (ignored, of_ignored, of_other) in table {
-            let filter = TestFilter { filters: vec![], skip: vec![], exact: false, ignored };
+            let filter = TestFilter { ignored, ..TestFilter::default() };
             let test = |is_ignored| Test { name: "a".into(), is_ignored };
             let api = Binary::example("api");
             assert_eq!(choose_one(&filter, &api, &test(true)), of_ignored);

@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::binary_facts::is_excluded;
 use super::inventory_cache::InventoryCache;
 use super::lister::{Found, Lister};
 use super::listing::{Listing, Listings};
@@ -10,6 +11,7 @@ use super::{compiler, statics};
 use crate::cargo::binary::Binary;
 use crate::cargo::link_inputs::LinkInputs;
 use crate::config::policy::Policy;
+use crate::filterset::filters::Filtersets;
 use crate::model::listing::{ListFailure, UnlistableHarness};
 use crate::model::warning::Warning;
 use crate::process::process_groups::ProcessGroups;
@@ -33,10 +35,11 @@ impl Inventory {
     }
 }
 
-/// Lists all binaries, side by side where there is a `pool`, except those whose lists are cached.
+/// Lists all binaries, side by side where there is a `pool`, except those whose lists are cached. One
+/// that cannot be listed is left out if no expression can choose its tests.
 pub fn take(
     binaries: Vec<Binary>,
-    policy: &Policy,
+    (policy, filtersets): (&Policy, &Filtersets),
     link_inputs: &LinkInputs,
     cache: &mut InventoryCache,
     pool: Option<&rayon::ThreadPool>,
@@ -53,6 +56,7 @@ pub fn take(
     type Known = (Binary, Option<String>, Option<TestList>, bool);
     let list_one = |(binary, identity, cached, is_one_by_one): Known| {
         let is_new = cached.is_none();
+        let is_excluded = is_excluded(&binary, filtersets);
         let listed = match cached {
             Some(list) => Ok((list, None)),
             None => {
@@ -60,12 +64,18 @@ pub fn take(
                 list(Lister { binary: &binary, limit, groups, is_one_by_one }, link_inputs)
             }
         };
-        listed.map(|(list, remark)| (Listing::new(binary, identity, list), remark, is_new))
+        match listed {
+            // Nobody wants to know.
+            Err(_) if is_excluded => None,
+            listed => Some(
+                listed.map(|(list, remark)| (Listing::new(binary, identity, list), remark, is_new)),
+            ),
+        }
     };
     // Where nothing is to be listed, waking other threads would take longer than all of this.
     let listed: Vec<_> = match pool.filter(|_| !is_all_cached) {
-        None => binaries.into_iter().map(list_one).collect(),
-        Some(pool) => pool.install(|| binaries.into_par_iter().map(list_one).collect()),
+        None => binaries.into_iter().filter_map(list_one).collect(),
+        Some(pool) => pool.install(|| binaries.into_par_iter().filter_map(list_one).collect()),
     };
     let mut inventory = Inventory::default();
     for result in listed {

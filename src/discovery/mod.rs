@@ -1,5 +1,6 @@
 //! The tests of all binaries, what is known about them, and which of them are selected.
 
+mod binary_facts;
 pub mod compiler;
 pub mod doctests;
 pub mod filter;
@@ -8,5 +9,6 @@ pub mod inventory_cache;
 pub mod lister;
 pub mod listing;
 pub mod one_by_one;
+pub mod selection;
 pub mod statics;
 pub mod test_list;

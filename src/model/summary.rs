@@ -14,6 +14,8 @@ pub struct Summary {
     pub not_run: usize,
     /// Selected, and left to other machines.
     pub in_other_shards: usize,
+    /// Not selected.
+    pub filtered_out: usize,
     pub flaky: usize,
     pub order_dependent: usize,
     /// Those among both that the policy counts as failed.

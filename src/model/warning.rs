@@ -76,6 +76,8 @@ pub enum Warning {
     },
     /// The workspace has a configuration of nextest, and none of this program.
     NextestConfigNotRead,
+    /// `--last-failed` was asked for, and no selected test failed or did not run last time.
+    NothingUnfinished,
     DoctestsNotRun {
         packages: Vec<String>,
     },

@@ -6,6 +6,7 @@ use super::candidate::{Candidate, PROCESS_COST};
 use super::group::{Group, Isolation};
 use super::group_state::GroupState;
 use super::schedule::Plan;
+use super::shuffle::number;
 use crate::config::fixtures::Scope;
 use crate::config::keys::{Recycle, Threads};
 
@@ -26,6 +27,10 @@ const FEWEST_UNKNOWN: usize = 8;
 
 /// The least number of unmeasured tests of which a few are tried first.
 const FEWEST_TO_TRY: usize = 4 * FEWEST_UNKNOWN;
+
+/// How many batches a shuffled group is split into for each slot. It depends on nothing else, so
+/// that the same seed makes the same batches.
+const SHUFFLED_BATCHES: usize = 4;
 
 /// The least load that is assumed, since small loads cannot be measured exactly.
 const LEAST_LOAD: f64 = 0.05;
@@ -156,6 +161,11 @@ impl Plan {
     fn split_size(&self, at: usize) -> usize {
         let state = &self.groups[at];
         let all = state.pending.len();
+        if state.group.shuffle.is_some() {
+            let tests = state.group.tests.len();
+            let count = tests.div_ceil(SHUFFLED_BATCHES * self.slot_count);
+            return count.max(FEWEST_UNKNOWN).min(all);
+        }
         let others_wait = self.others_wait(at);
         let is_alone = !others_wait && self.free.len() == self.slot_count && self.slot_count > 1;
         if is_alone && state.group.can_thread && self.cost_of_names(state, all / 2) > PROCESS_COST {
@@ -217,12 +227,16 @@ impl Plan {
 
     /// The order of candidates: the greatest starts first.
     pub(super) fn rank(&self, candidate: &Candidate) -> impl Ord + use<> {
-        let is_exclusive = self.groups[candidate.group].group.exclusive;
+        let GroupState { group, pending, .. } = &self.groups[candidate.group];
+        let is_exclusive = group.exclusive;
+        // Batches of several groups alternate.
+        let place = group.shuffle.map(|seed| number(seed, &group.node, pending.len()));
         // Exclusive tests come last, when the machine is nearly idle anyway.
         let last = std::cmp::Reverse(candidate.group);
         (
             !is_exclusive,
             candidate.is_alone,
+            place,
             candidate.has_failed,
             candidate.is_unknown,
             candidate.work,

@@ -59,6 +59,8 @@ pub struct Group {
     /// The most tests of its binary that may run at once, in all workers together.
     pub at_once: Option<usize>,
     pub slots: usize,
+    /// The seed of the order of its tests, and of its place among the groups.
+    pub shuffle: Option<u64>,
     pub locks: Locks,
     pub exclusive: bool,
     /// The memory limit of a worker, in bytes.
@@ -70,6 +72,11 @@ pub struct Group {
 }
 
 impl Group {
+    /// The seed for the order within a process: with one thread, that of the list is promised.
+    pub fn seed_in_process(&self) -> Option<u64> {
+        self.shuffle.filter(|_| self.threads != Threads::Exactly(1))
+    }
+
     /// A group's tests are sorted by their ids.
     pub(super) fn find(&self, id: TestId) -> Option<&GroupTest> {
         self.tests.binary_search_by_key(&id, |test| test.id).ok().map(|at| &self.tests[at])

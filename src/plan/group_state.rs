@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::cpu_load::CpuLoad;
 use super::group::{Group, GroupTest};
+use super::shuffle::number;
 use crate::config::keys::Locks;
 
 #[derive(Debug)]
@@ -45,9 +46,17 @@ impl GroupState {
     }
 
     pub(super) fn sort(&mut self) {
+        let Group { shuffle, node, .. } = &*self.group;
+        let place = |test: &GroupTest| shuffle.map(|seed| number(seed, node, test.id.test));
         // The tests are large, so their keys are cached.
         self.pending.sort_by_cached_key(|test| {
-            (test.failed, test.expected.is_none(), test.expected, std::cmp::Reverse(test.id))
+            (
+                place(test),
+                test.failed,
+                test.expected.is_none(),
+                test.expected,
+                std::cmp::Reverse(test.id),
+            )
         });
     }
 

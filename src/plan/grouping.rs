@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::history::{History, Record};
 use crate::cli::settings::Settings;
 use crate::config::keys::{Kind, Locks, Recycle, Threads};
+use crate::config::policy::by_module::RulesByModule;
 use crate::config::policy::{FixtureName, Policy, Rules, Why, covers};
 use crate::discovery::filter::Choice;
 use crate::discovery::inventory::Inventory;
@@ -36,6 +37,9 @@ pub fn group(
     history: &History,
 ) -> Grouped {
     let mut grouped = Grouped::default();
+    let nothing = History::default();
+    // A shuffled order depends on the seed alone.
+    let history = if settings.shuffle.is_some() { &nothing } else { history };
     let listings = inventory.listings.iter().enumerate().skip(first);
     for ((index, listing), choices) in listings.zip(choices) {
         let chosen: Vec<usize> =
@@ -43,7 +47,9 @@ pub fn group(
         if !chosen.is_empty() {
             let own = grouped.groups.len();
             group_listing(index, listing, &chosen, policy, history, &mut grouped);
-            grouped.groups[own..].iter_mut().for_each(|g| g.at_once = settings.tests_at_once);
+            for group in &mut grouped.groups[own..] {
+                (group.at_once, group.shuffle) = (settings.tests_at_once, settings.shuffle);
+            }
             tell_apart(listing, &mut grouped.groups[own..]);
             match settings.may_overcommit {
                 true => coalesce(&mut grouped.groups, own),
@@ -242,7 +248,7 @@ struct Placement<'p> {
 impl Placement<'_> {
     /// Whether a key or a static names this test instead of its module.
     fn names(&self, id: &str) -> bool {
-        self.rules_of.keys_of_tests.contains(&id) || self.bound.iter().any(|b| b.node == id)
+        self.rules_of.names(id) || self.bound.iter().any(|b| b.node == id)
     }
 
     /// The index of a test's group, and the test's rules.
@@ -267,33 +273,6 @@ impl Placement<'_> {
 fn module_of(name: &str) -> Option<&str> {
     let at = name.as_bytes().windows(2).rposition(|pair| pair == b"::")?;
     Some(&name[..at])
-}
-
-/// The rules of a test, looked up once for each module: 10,000 tests have few modules.
-struct RulesByModule<'p> {
-    policy: &'p Policy,
-    package: usize,
-    known: HashMap<String, Rc<Rules>>,
-    keys_of_tests: Vec<&'p str>,
-}
-
-impl<'p> RulesByModule<'p> {
-    fn new(policy: &'p Policy, package: usize) -> Self {
-        let keys_of_tests = policy.paths(package).collect();
-        RulesByModule { policy, package, known: HashMap::new(), keys_of_tests }
-    }
-
-    fn get(&mut self, id: &str) -> Rc<Rules> {
-        let module = id.rsplit_once("::").map_or(id, |(module, _)| module);
-        // A key may be the path of a single test.
-        let node = if self.keys_of_tests.contains(&id) { id } else { module };
-        if let Some(rules) = self.known.get(node) {
-            return Rc::clone(rules);
-        }
-        let rules = Rc::new(self.policy.rules(self.package, node));
-        self.known.insert(node.to_owned(), Rc::clone(&rules));
-        rules
-    }
 }
 
 /// The node whose tests must share a process, and why; no node for tests that may be spread.
@@ -396,6 +375,7 @@ fn new_group(
         },
         at_once: None,
         slots: rules.slots,
+        shuffle: None,
         locks: Locks::default(),
         exclusive: false,
         memory: None,

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::last_run::LastRun;
 use crate::discovery::inventory::Inventory;
+use crate::discovery::selection::Past;
 use crate::model::test::TestId;
 use crate::model::warning::Warning;
 use crate::state::{self, Stored};
@@ -17,6 +19,7 @@ use crate::state::{self, Stored};
 pub struct History {
     /// By binary: `web/test/api`.
     binaries: BTreeMap<String, Durations>,
+    pub last_run: LastRun,
 }
 
 /// The measurements of this run.
@@ -90,14 +93,15 @@ impl History {
     /// Reads the file from the state directory.
     pub fn load(state_dir: &Path, warnings: &mut Vec<Warning>) -> History {
         let path = state_dir.join(FILE);
-        match state::read(&path, FORMAT) {
-            Stored::Found(binaries) => History { binaries },
-            Stored::Absent => History::default(),
+        let binaries = match state::read(&path, FORMAT) {
+            Stored::Found(binaries) => binaries,
+            Stored::Absent => BTreeMap::new(),
             Stored::Damaged(why) => {
                 warnings.push(Warning::DamagedStateFile { path, why });
-                History::default()
+                BTreeMap::new()
             }
-        }
+        };
+        History { binaries, last_run: LastRun::load(state_dir, warnings) }
     }
 
     pub fn past(&self, binary: &str, test: &str) -> Option<Record> {
@@ -149,6 +153,24 @@ impl History {
         let path = state_dir.join(FILE);
         let error = state::write(&path, FORMAT, self.binaries).err()?;
         Some(Warning::StateFileNotWritten { path, why: error.to_string() })
+    }
+}
+
+impl Past for History {
+    fn took(&self, binary: &str, test: &str) -> Option<Duration> {
+        self.past(binary, test).map(|past| past.took)
+    }
+
+    fn has_failed(&self, binary: &str, test: &str) -> bool {
+        self.last_run.has_failed(binary, test)
+    }
+
+    fn has_failures(&self, binary: &str) -> bool {
+        self.last_run.has_failures(binary)
+    }
+
+    fn is_unfinished(&self, binary: &str, test: &str) -> bool {
+        self.last_run.is_unfinished(binary, test)
     }
 }
 

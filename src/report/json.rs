@@ -39,6 +39,8 @@ enum Line<'l> {
         tests: usize,
         binaries: usize,
         slots: usize,
+        #[serde(rename = "shuffle-seed", skip_serializing_if = "Option::is_none")]
+        shuffle_seed: Option<u64>,
         #[serde(skip_serializing_if = "Vec::is_empty")]
         flags: Vec<String>,
     },
@@ -158,6 +160,7 @@ struct FinishedLine {
     not_run: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     in_other_shards: Option<usize>,
+    filtered_out: usize,
     list_failures: usize,
     failed_fixtures: usize,
     processes: u64,
@@ -177,7 +180,15 @@ impl<'r> Json<'r> {
             Event::RunStarted { run_id, tests, binaries, slots, .. } => {
                 let (tests, binaries, slots) = (*tests, *binaries, *slots);
                 let flags = flags_to_repeat(&self.view.settings.cargo);
-                write(&Line::RunStarted { run: run_id, tests, binaries, slots, flags })
+                let shuffle_seed = self.view.settings.shuffle;
+                write(&Line::RunStarted {
+                    run: run_id,
+                    tests,
+                    binaries,
+                    slots,
+                    flags,
+                    shuffle_seed,
+                })
             }
             Event::ShardPlanned(plan) => write(&Line::Shard(shard::line(plan, &self.view))),
             Event::TestFinished { test, verdict } if self.view.settings.ordered => {
@@ -331,6 +342,7 @@ fn finished(summary: &Summary) -> FinishedLine {
         denied_leaks: summary.denied_leaks,
         not_run: summary.not_run,
         in_other_shards: Some(summary.in_other_shards).filter(|others| *others > 0),
+        filtered_out: summary.filtered_out,
         list_failures: summary.list_failures,
         failed_fixtures: summary.failed_fixtures,
         processes: summary.workers,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::cargo::binary::Binary;
 use crate::cargo::command;
-use crate::cli::settings::Settings;
+use crate::cli::settings::{Settings, TestFilter};
 use crate::error::Error;
 use crate::model::duration::{brief, seconds};
 use crate::model::event::Stage;
@@ -289,6 +289,9 @@ pub fn warning(warning: &Warning) -> String {
             "left running for the next run: fixture {}; to stop it: cargo partest fixtures stop",
             list(fixtures)
         ),
+        Warning::NothingUnfinished => {
+            "no selected test failed or was left unrun last time (`--last-failed`): all of them run".to_owned()
+        }
         Warning::NextestConfigNotRead => {
             ".config/nextest.toml is not read; settings are in Cargo.toml, under [workspace.metadata.partest]".to_owned()
         }
@@ -381,17 +384,30 @@ pub fn effort(summary: &Summary) -> String {
     )
 }
 
+pub fn shuffled(what: String, seed: Option<u64>) -> String {
+    match seed {
+        Some(seed) => format!("{what}, shuffled (`--shuffle={seed}`)"),
+        None => what,
+    }
+}
+
+/// How to run the tests in this order again.
+pub fn same_order(seed: u64) -> String {
+    format!("tests ran in a random order: `--shuffle={seed}` repeats it")
+}
+
 pub fn no_test_matched(settings: &Settings) -> String {
-    let wanted = &settings.filter;
-    match wanted.filters.as_slice() {
-        [] => "no test to run: `cargo partest list` shows what there is".to_owned(),
-        [name] if wanted.exact => format!(
-            "no test is named `{name}` (`--exact`): `cargo partest list` shows what there is"
-        ),
-        filters => format!(
+    let TestFilter { filters, filtersets, exact, .. } = &settings.filter;
+    let names = filters.iter().map(|filter| format!("`{filter}`"));
+    let expressions = filtersets.iter().map(|expr| format!("`{}`", expr.trim()));
+    let shows = "`cargo partest list` shows what there is";
+    match (filters.as_slice(), filtersets.as_slice()) {
+        ([], []) => format!("no test to run: {shows}"),
+        ([name], []) if *exact => format!("no test is named `{name}` (`--exact`): {shows}"),
+        _ => format!(
             "no test matches {}: {}",
-            list(&filters.iter().map(|filter| format!("`{filter}`")).collect::<Vec<_>>()),
-            settings.filter_tip.as_deref().unwrap_or("`cargo partest list` shows what there is")
+            list(&names.chain(expressions).collect::<Vec<_>>()),
+            settings.filter_tip.as_deref().unwrap_or(shows)
         ),
     }
 }

@@ -92,7 +92,8 @@ impl Progress {
     pub fn show(&mut self, event: &Event, view: &View<'_>) {
         match event {
             Event::RunStarted { tests, binaries, slots, .. } => {
-                self.start(*tests, *binaries, *slots)
+                let what = messages::what_runs(*tests, *binaries, *slots);
+                self.start(*tests, &messages::shuffled(what, view.settings.shuffle));
             }
             Event::ShardPlanned(plan) => self.shard(plan),
             Event::Failing { test } => {
@@ -133,11 +134,10 @@ impl Progress {
         }
     }
 
-    fn start(&mut self, tests: usize, binaries: usize, slots: usize) {
+    fn start(&mut self, tests: usize, what: &str) {
         // That there is none is the report's to say.
         if self.verbosity != Verbosity::Quiet && tests > 0 {
-            let what = messages::what_runs(tests, binaries, slots);
-            self.line(&status(self.paint, self.verb, &what));
+            self.line(&status(self.paint, self.verb, what));
         }
         self.live.tests = tests;
         self.began = clock::now();

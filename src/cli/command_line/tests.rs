@@ -161,7 +161,8 @@ fn flags_on_the_wrong_side_and_misspelled_ones_have_a_tip() {
         ("--skp", Before, Some("`--skip` goes after `--`: cargo partest -- --skip")),
         ("--doc", Before, Some("doctests are not run: use `cargo test --doc`")),
         ("--doc", After, Some("doctests are not run: use `cargo test --doc`")),
-        ("--filterst", Before, None),
+        ("--filterst", Before, Some("did you mean `--filterset`?")),
+        ("--stress-coun", Before, None),
         ("--retry", Before, Some("did you mean `--retries`?")),
         ("-n", Before, Some("the number of slots is `-j N`")),
         ("--zzzzzzzz", Before, None),
@@ -170,7 +171,7 @@ fn flags_on_the_wrong_side_and_misspelled_ones_have_a_tip() {
     for (flag, typed, expected) in table {
         let tip = tip(flag, typed);
         match flag {
-            "--filterst" => assert!(tip.unwrap().starts_with("`--filterset`: filtersets are not")),
+            "--stress-coun" => assert!(tip.unwrap().starts_with("`--stress-count`: not supported")),
             _ => assert_eq!(tip.as_deref(), expected, "{flag} {typed:?}"),
         }
     }

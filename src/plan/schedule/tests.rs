@@ -34,6 +34,7 @@ pub fn group(listing: usize, isolation: Isolation, expected_ms: &[Option<u64>]) 
         threads: Threads::Auto,
         least_threads: 1,
         at_once: None,
+        shuffle: None,
         slots: 1,
         locks: Locks::default(),
         exclusive: false,
@@ -693,4 +694,37 @@ fn plans_of_known_suites_end_close_to_the_earliest_time_possible() {
     let mean = ratios.iter().sum::<f64>() / ratios.len() as f64;
     println!("mean {mean:.3}, median {:.3}, worst {:.3}", ratios[500], ratios[999]);
     assert!(mean <= 1.05, "{mean}");
+}
+
+#[test]
+fn a_seed_decides_which_batches_start_and_in_which_order() {
+    let isolations = [Isolation::Unit, Isolation::Split, Isolation::PerTest];
+    let groups = |shuffle: Option<u64>| {
+        let groups = isolations.iter().enumerate();
+        let group = |(at, isolation): (usize, &Isolation)| Group {
+            shuffle,
+            ..group(at, *isolation, &[Some(5); 40])
+        };
+        groups.map(group).collect::<Vec<_>>()
+    };
+    let starts = |seed: u64, oldest_ends_first: bool| {
+        let mut plan = Plan::new(groups(Some(seed)), 2, None);
+        let (mut running, mut started) = (Vec::new(), Vec::new());
+        loop {
+            while let Some(batch) = plan.next() {
+                running.push(batch.id);
+                started.push((batch.group, batch.tests));
+            }
+            match oldest_ends_first {
+                _ if running.is_empty() => return started,
+                true => plan.finished(running.remove(0)),
+                false => plan.finished(running.pop().unwrap()),
+            }
+        }
+    };
+    let order = starts(1, true);
+    assert_eq!(order.iter().map(|(_, tests)| tests.len()).sum::<usize>(), 120);
+    assert!(order.iter().filter(|(group, _)| *group == 1).count() > 1, "it is split");
+    assert_eq!(order, starts(1, false), "what ends first makes no difference");
+    assert_ne!(order, starts(2, true));
 }

@@ -281,7 +281,8 @@ impl<'r> Human<'r> {
             memchr::memmem::find(verdict.output.printed(), HINT.as_bytes()).is_some()
         });
         let backtraces = backtraces.then(|| messages::BACKTRACES.to_owned());
-        for remark in backtraces.into_iter().chain(remarks).chain(longest) {
+        let order = self.view.settings.shuffle.map(messages::same_order);
+        for remark in backtraces.into_iter().chain(remarks).chain(order).chain(longest) {
             page.line(&page.paint.faint(&remark));
         }
         if self.is_verbose() && !matches!(self.view.settings.task, Task::Merge(_)) {

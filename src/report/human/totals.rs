@@ -44,7 +44,11 @@ pub fn line(summary: &Summary, (leaks, denied): (usize, usize), paint: Paint) ->
         0 => String::new(),
         number => format!(", {number} in other shards"),
     };
-    format!("{ended}{parts}{elsewhere} in {}", brief(summary.took))
+    let filtered_out = match summary.filtered_out {
+        0 => String::new(),
+        number => format!(", {}", paint.faint(&format!("{number} filtered out"))),
+    };
+    format!("{ended}{parts}{elsewhere}{filtered_out} in {}", brief(summary.took))
 }
 
 type Part = (usize, String);
@@ -126,6 +130,16 @@ mod tests {
         let empty = Summary { in_other_shards: 3, took: elsewhere.took, ..Summary::default() };
         let text = line(&empty, (0, 0), Paint(false));
         assert_eq!(text, "no test is in this shard, 3 in other shards in 2.18 s");
+    }
+
+    #[test]
+    fn what_was_filtered_out_comes_last_and_is_no_test_that_ran() {
+        let filtered = Summary { filtered_out: 30, ..summary(COUNTS) };
+        let text = line(&filtered, (3, 0), Paint(false));
+        assert_eq!(text, "7 failed, 135 passed, 2 ignored, 3 leaks, 30 filtered out in 2.18 s");
+        let stopped = Summary { counts: Summary::default().counts, interrupted: true, ..filtered };
+        let text = line(&stopped, (0, 0), Paint(false));
+        assert_eq!(text, "interrupted: no tests ran, 30 filtered out in 2.18 s");
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub(super) fn command(
 ) -> std::io::Result<(std::process::Command, Option<ChannelPipe>)> {
     let mut command = listing.binary.command();
     prepare(&mut command, job, context.config.run_id, number);
-    let wire = wire(job.protocol, &mut command, context)?;
+    let wire = wire(job, &mut command, context)?;
     let threads = match &job.permits {
         Some(permits) => {
             permits.pass_to(&mut command);
@@ -103,15 +103,18 @@ fn libtest_arguments(job: &Job, context: &Context<'_>) -> Vec<&'static str> {
 /// Adds the arguments that set up the worker's channel; returns the pipe unless the agent opens its
 /// own.
 fn wire(
-    protocol: Protocol,
+    job: &Job,
     command: &mut std::process::Command,
     context: &Context<'_>,
 ) -> std::io::Result<Option<ChannelPipe>> {
-    if protocol == Protocol::Agent && context.services.agent.is_some() {
+    if job.protocol == Protocol::Agent && context.services.agent.is_some() {
         command.args(["--format", "json", "-Zunstable-options", "--report-time"]);
+        // The agent hides it from the tests, as what is before it.
+        let seed = job.group.seed_in_process().filter(|_| job.batch.tests.len() > 1);
+        command.args(seed.map(|seed| format!("--shuffle-seed={seed}")));
         return Ok(None);
     }
-    if protocol == Protocol::HarnessLog {
+    if job.protocol == Protocol::HarnessLog {
         let wire = ChannelPipe::for_harness_log()?;
         command.args(["--format", "json", "--logfile", &wire.logfile_path()]);
         return Ok(Some(wire));

@@ -1,0 +1,59 @@
+//! The expressions of a run.
+
+use super::compile::Leaf;
+use super::evaluate::{BinaryFacts, TestFacts, decide, matches};
+use super::expression::Expr;
+
+/// Those of the command line, and the default filters.
+#[derive(Debug, Default)]
+pub struct Filtersets {
+    /// A test is chosen if any of these matches it, or if there is none.
+    pub chosen: Vec<Expr<Leaf>>,
+    /// `default-filter` of the workspace.
+    pub default: Option<Expr<Leaf>>,
+    /// `default-filter` of each package that has one of its own.
+    pub of_packages: Vec<Option<Expr<Leaf>>>,
+    pub ignores_default: bool,
+}
+
+impl Filtersets {
+    /// The default filter for tests of this package.
+    fn default_of(&self, package: usize) -> Option<&Expr<Leaf>> {
+        let own = self.of_packages.get(package).and_then(Option::as_ref);
+        own.or(self.default.as_ref())
+    }
+
+    /// Whether the default filter leaves all tests of a binary, or none, if that is known.
+    pub fn decide_default(&self, binary: &BinaryFacts<'_>) -> Option<bool> {
+        self.default_of(binary.package).map_or(Some(true), |filter| decide(filter, binary))
+    }
+
+    pub fn is_default(&self, binary: &BinaryFacts<'_>, test: &dyn TestFacts) -> bool {
+        self.default_of(binary.package).is_none_or(|filter| matches(filter, binary, test))
+    }
+
+    /// Whether the expressions choose all tests of a binary, or none. None if it depends on the test.
+    pub fn decide(&self, binary: &BinaryFacts<'_>) -> Option<bool> {
+        let default = if self.ignores_default { Some(true) } else { binary.default };
+        let decisions = self.chosen.iter().map(|expr| decide(expr, binary));
+        let chosen = match self.chosen.is_empty() {
+            true => Some(true),
+            false => decisions.fold(Some(false), |before, next| match (before, next) {
+                (Some(true), _) | (_, Some(true)) => Some(true),
+                (Some(false), Some(false)) => Some(false),
+                _ => None,
+            }),
+        };
+        match (default, chosen) {
+            (Some(false), _) | (_, Some(false)) => Some(false),
+            (Some(true), Some(true)) => Some(true),
+            _ => None,
+        }
+    }
+
+    pub fn matches(&self, binary: &BinaryFacts<'_>, test: &dyn TestFacts) -> bool {
+        let is_chosen =
+            self.chosen.is_empty() || self.chosen.iter().any(|expr| matches(expr, binary, test));
+        is_chosen && (self.ignores_default || test.is_default())
+    }
+}
