@@ -99,6 +99,9 @@ fn main() -> ExitCode {
 
 /// Prepares the tests, and runs or shows them.
 fn run(settings: &mut Settings, lines: RunnerPipes) -> Result<Exit> {
+    if let Task::Setup(command) = &settings.task {
+        return commands::setup::command::run(command, settings);
+    }
     let interrupts =
         Interrupts::catch(lines, report::reports::show_notice).map_err(Error::Signals)?;
     let mut warnings = Vec::new();
@@ -140,7 +143,7 @@ fn run(settings: &mut Settings, lines: RunnerPipes) -> Result<Exit> {
     match settings.task {
         Task::List => commands::overview::list(project, &warnings, &choices),
         Task::Plan => commands::overview::plan(project, &warnings, grouped, slots, shard),
-        Task::Run | Task::BuildOnly | Task::Fixtures(_) | Task::Merge(_) => {
+        Task::Run | Task::BuildOnly | Task::Fixtures(_) | Task::Merge(_) | Task::Setup(_) => {
             let pool = if slots.count > settings.slots { make_pool(slots.count)? } else { pool };
             let session = Session {
                 project,

@@ -8,6 +8,7 @@ use super::changed_args::ChangedArgs;
 use super::filter_args::FilterArgs;
 use super::output_args::OutputArgs;
 use super::report_args::ReportArgs;
+use super::setup_args::SetupCommand;
 use super::shard_args::{MergeArgs, ShardArgs};
 
 const EXAMPLES: &str = "\
@@ -16,10 +17,10 @@ Examples:
   cargo partest -j8 db::             tests whose name contains `db::`, on 8 slots
   cargo partest -p web --test api    one test binary of one package
   cargo partest -E 'test(login)'     tests by an expression: `cargo partest help filters`
-  cargo partest plan                 show the plan without running it
   cargo partest -- --ignored         pass flags to libtest after `--`
 
-Policies are configured in Cargo.toml, under [package.metadata.partest].";
+Policies are keys of [package.metadata.partest] in Cargo.toml.
+Also: cargo partest hook, migrate, completions, man (`cargo partest help COMMAND`).";
 
 const LONG_EXAMPLES: &str = "\
 After `--`, as with cargo test: FILTERS, --ignored, --include-ignored, --skip FILTER,
@@ -78,6 +79,8 @@ pub enum Command {
     Fixtures(FixturesArgs),
     /// Report the shards of a run as one run
     Merge(MergeArgs),
+    #[command(flatten)]
+    Setup(SetupCommand),
 }
 
 #[derive(Debug, Clone, ClapArgs)]

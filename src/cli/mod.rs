@@ -10,5 +10,6 @@ pub mod libtest_args;
 pub mod output_args;
 pub mod report_args;
 pub mod settings;
+pub mod setup_args;
 pub mod shard_args;
 pub mod shard_variables;

@@ -9,6 +9,7 @@ use super::cargo_config::CargoConfig;
 use super::command_line;
 use super::output_args::{MessageFormat, OutputArgs, OutputWhen, StatusLevel, When};
 use super::report_args::ReportArgs;
+use super::setup_args::SetupCommand;
 use super::shard_args::ShardChoice;
 use crate::config::keys::{Flaky, Kind};
 use crate::config::policy::PolicyOverride;
@@ -42,6 +43,7 @@ pub enum Task {
     Fixtures(FixtureTask),
     /// Of these files.
     Merge(Vec<PathBuf>),
+    Setup(SetupCommand),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,6 +169,7 @@ impl Settings {
                 (Task::Fixtures(fixture_task(fixtures)), args.selection)
             }
             Some(args::Command::Merge(merge)) => (Task::Merge(merge.files), args.selection),
+            Some(args::Command::Setup(command)) => (Task::Setup(command), args.selection),
             None => (Task::Run, args.selection),
         };
         let libtest = command_line::parse_libtest(&selection.libtest, args.output.message_format);

@@ -13,6 +13,7 @@ pub mod prepare;
 pub mod project;
 pub mod recorder;
 pub mod run;
+pub mod setup;
 pub mod shard;
 mod stage_times;
 pub mod stall_watch;

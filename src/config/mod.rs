@@ -2,7 +2,7 @@
 
 pub mod diagnostic;
 pub mod fixtures;
-mod hints;
+pub mod hints;
 pub mod keys;
 pub mod leak_rules;
 pub mod leaks;

@@ -1,0 +1,6 @@
+//! Commands that set up a shell or a project.
+
+pub mod command;
+pub mod git_hook;
+pub mod nextest_config;
+pub mod nextest_filter;
