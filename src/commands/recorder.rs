@@ -1,13 +1,13 @@
 //! What becomes of the events of a run: they are completed, learned from, and reported.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use super::project::Project;
 use super::stage_times::StageTimes;
 use crate::cli::output_args::MessageFormat;
 use crate::discovery::doctests;
-use crate::discovery::filter::{self, Choice};
+use crate::discovery::filter::Choice;
 use crate::leaks::baseline::Comparison;
 use crate::model::event::Event;
 use crate::model::outcome::Outcome;
@@ -32,6 +32,8 @@ pub struct Recorder<'s, 'r> {
     pub passed: Vec<(TestId, Duration)>,
     /// Which part of the suite this is, if it is not all of it.
     pub shard: Option<ShardPlan>,
+    /// What becomes of each listed test.
+    pub choices: Option<&'s RefCell<Vec<Vec<Choice>>>>,
     project: Project<'s>,
     context: &'s Context<'s>,
     reports: &'s mut Reports<'r>,
@@ -60,6 +62,7 @@ impl<'s, 'r> Recorder<'s, 'r> {
             comparison: Comparison::new(&context.config.baseline),
             passed: Vec::new(),
             shard: None,
+            choices: None,
             project,
             context,
             reports,
@@ -104,19 +107,18 @@ impl<'s, 'r> Recorder<'s, 'r> {
 
     /// Reports what every report begins with, and what has happened until now.
     fn announce(&mut self) -> bool {
-        let Project { settings, workspace, inventory, policy } = self.project;
+        let Project { settings, workspace, inventory, .. } = self.project;
         // Nobody else asks.
-        let by_binary = settings.format.is_of_runs();
-        let listings = if by_binary { 0..inventory.listings.len() } else { 0..0 };
-        let selected = filter::choose(inventory, listings, &settings.filter, policy).into_iter();
-        let is_selected = |choice: &Choice| *choice != Choice::LeaveOut;
-        let selected = selected.map(|tests| tests.into_iter().filter(is_selected).count());
+        let choices = self.choices.filter(|_| settings.format.is_of_runs());
+        let is_selected = |choice: &&Choice| **choice != Choice::LeaveOut;
+        let count = |tests: &Vec<Choice>| tests.iter().filter(is_selected).count();
+        let selected = choices.map(|choices| choices.borrow().iter().map(count).collect());
         let started = Event::RunStarted {
             run_id: settings.run_id.clone(),
             tests: self.tests.get(),
             binaries: inventory.listings.len(),
             slots: self.slots.likely,
-            selected: selected.collect(),
+            selected: selected.unwrap_or_default(),
         };
         let packages = doctests::left_out(workspace, inventory, &settings.cargo);
         let doctests = (!packages.is_empty()).then_some(Warning::DoctestsNotRun { packages });

@@ -79,6 +79,7 @@ pub fn run(
     let mut recorder =
         Recorder::new(project, &context, &mut reports, (&tests, slots), before_tests);
     recorder.shard = shard;
+    recorder.choices = Some(&choices);
     let chosen = (&tests, &choices);
     let summary = run_tests(&mut session, &context, (pool, interrupts), &mut recorder, chosen);
     let Recorder { mut measured, mut outcomes, comparison, passed, .. } = recorder;

@@ -185,7 +185,13 @@ mod tests {
         let zero = Instant::now();
         let mut timeline = Timeline::default();
         let (run_id, tests_in_all) = (String::new(), tests.len());
-        timeline.take(&Event::RunStarted { run_id, tests: tests_in_all, binaries: 1, slots: 2 });
+        timeline.take(&Event::RunStarted {
+            run_id,
+            tests: tests_in_all,
+            binaries: 1,
+            slots: 2,
+            selected: Vec::new(),
+        });
         for (number, (slots, most_threads, began, ended)) in (0..).zip(workers) {
             timeline.take(&Event::WorkerEnded(WorkerSpan {
                 number,
