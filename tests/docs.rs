@@ -673,6 +673,7 @@ const OF_OTHERS: &[&str] = &[
     "--format",
     "--git",
     "--list",
+    "--no-verify",
     "--open",
     "--path",
     "--port",

@@ -233,7 +233,7 @@ fn twenty_thousand_names_reach_their_workers() {
     for (flags, expected) in table {
         let call = partest("twenty_thousand_tests").env("CARGO_TARGET_DIR", &large).json();
         let page = large.join("page.html");
-        let ran = call.args(flags).arg("--html").arg(&page).run().exits(0);
+        let ran = call.arg("--html").arg(&page).args(flags).run().exits(0);
         assert_eq!(ran.ids("passed").len(), expected, "{ran}");
         let size = std::fs::metadata(&page).unwrap().len();
         assert!(size < 2 << 20, "a page of {size} bytes");

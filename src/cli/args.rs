@@ -16,11 +16,10 @@ Examples:
   cargo partest                      run the tests of the default packages
   cargo partest -j8 db::             tests whose name contains `db::`, on 8 slots
   cargo partest -p web --test api    one test binary of one package
-  cargo partest -E 'test(login)'     tests by an expression: `cargo partest help filters`
   cargo partest -- --ignored         pass flags to libtest after `--`
 
 Policies are keys of [package.metadata.partest] in Cargo.toml.
-Also: cargo partest hook, migrate, completions, man (`cargo partest help COMMAND`).";
+Also: cargo partest merge, hook, migrate, completions, man (`cargo partest help COMMAND`).";
 
 const LONG_EXAMPLES: &str = "\
 After `--`, as with cargo test: FILTERS, --ignored, --include-ignored, --skip FILTER,
@@ -78,6 +77,7 @@ pub enum Command {
     /// List, start or stop the fixtures of `shared` tests
     Fixtures(FixturesArgs),
     /// Report the shards of a run as one run
+    #[command(hide = true)]
     Merge(MergeArgs),
     #[command(flatten)]
     Setup(SetupCommand),
@@ -130,7 +130,13 @@ pub struct RunArgs {
     )]
     pub jobs: Option<Jobs>,
     /// Policy for all modules: auto, unit, split
-    #[arg(long, value_name = "POLICY", global = true, hide_possible_values = true)]
+    #[arg(
+        long,
+        value_name = "POLICY",
+        global = true,
+        hide_possible_values = true,
+        hide_short_help = true
+    )]
     pub policy: Option<PolicyArg>,
     /// Run each test in its own process
     #[arg(long, global = true, conflicts_with_all = ["policy", "no_partition"])]
@@ -274,10 +280,10 @@ pub struct CargoArgs {
     )]
     pub features: Vec<String>,
     /// Activate all available features
-    #[arg(long, global = true, help_heading = "Features and build")]
+    #[arg(long, global = true, help_heading = "Features and build", hide_short_help = true)]
     pub all_features: bool,
     /// Do not activate the `default` feature
-    #[arg(long, global = true, help_heading = "Features and build")]
+    #[arg(long, global = true, help_heading = "Features and build", hide_short_help = true)]
     pub no_default_features: bool,
     /// Build with optimizations
     #[arg(short, long, global = true, help_heading = "Features and build")]

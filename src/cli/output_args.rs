@@ -5,7 +5,7 @@ use clap::{Args as ClapArgs, ValueEnum};
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Output")]
 pub struct OutputArgs {
-    /// Output format: human, json, libtest-json or libtest-json-plus (one object per line)
+    /// Output format: human, json, libtest-json, libtest-json-plus
     #[arg(
         long,
         value_name = "FORMAT",

@@ -35,14 +35,13 @@ impl Filtersets {
     /// Whether the expressions choose all tests of a binary, or none. None if it depends on the test.
     pub fn decide(&self, binary: &BinaryFacts<'_>) -> Option<bool> {
         let default = if self.ignores_default { Some(true) } else { binary.default };
-        let decisions = self.chosen.iter().map(|expr| decide(expr, binary));
-        let chosen = match self.chosen.is_empty() {
-            true => Some(true),
-            false => decisions.fold(Some(false), |before, next| match (before, next) {
-                (Some(true), _) | (_, Some(true)) => Some(true),
-                (Some(false), Some(false)) => Some(false),
-                _ => None,
-            }),
+        let decisions: Vec<Option<bool>> =
+            self.chosen.iter().map(|expr| decide(expr, binary)).collect();
+        let leaves_all = decisions.iter().all(|decision| *decision == Some(false));
+        let chosen = match () {
+            () if decisions.is_empty() || decisions.contains(&Some(true)) => Some(true),
+            () if leaves_all => Some(false),
+            () => None,
         };
         match (default, chosen) {
             (Some(false), _) | (_, Some(false)) => Some(false),

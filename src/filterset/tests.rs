@@ -306,7 +306,7 @@ fn facts<'e>(example: &'e Example, prefix: &'e str) -> BinaryFacts<'e> {
         id: binary_id(&packages()[example.package].name, example.kind, example.target),
         platform: if example.kind == "proc-macro" { Platform::Host } else { Platform::Target },
         has_failures: own.iter().any(|other| other.failed),
-        default: match (own.iter().any(|o| is_default(&o)), own.iter().all(|o| is_default(&o))) {
+        default: match (own.iter().any(&is_default), own.iter().all(is_default)) {
             (true, true) => Some(true),
             (false, _) => Some(false),
             _ => None,

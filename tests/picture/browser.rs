@@ -7,20 +7,9 @@ use serde_json::Value;
 
 use crate::fixture::skip;
 
-const NAMES: [&str; 5] = [
-    "chromium-headless-shell",
-    "chromium",
-    "chromium-browser",
-    "google-chrome",
-    "google-chrome-stable",
-];
-
+/// The browser that `PARTEST_BROWSER` names, a headless Chromium.
 fn browser() -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    let directories: Vec<PathBuf> = std::env::split_paths(&path).collect();
-    NAMES.iter().find_map(|name| {
-        directories.iter().map(|directory| directory.join(name)).find(|path| path.is_file())
-    })
+    std::env::var_os("PARTEST_BROWSER").map(PathBuf::from)
 }
 
 /// JSON within a script element with this id.
@@ -33,7 +22,9 @@ pub fn script(id: &str, json: &str) -> String {
 /// seconds of its own time, which do not pass while it is at work, however busy the machine is.
 pub fn browse(page: &str) -> Option<Value> {
     let Some(browser) = browser() else {
-        skip("Chromium is not installed (Debian: apt-get install chromium-headless-shell)");
+        skip(
+            "PARTEST_BROWSER names no Chromium (Debian: chromium-headless-shell) to look at the page with",
+        );
         return None;
     };
     let scratch = tempfile::tempdir().unwrap();

@@ -235,7 +235,7 @@ mod tests {
     #[test]
     fn what_took_longer_than_there_was_room_begins_with_its_process() {
         let timeline = timeline(&[(&[0], 1, 10, 50)], &[(0, 60, 30), (0, 45, 30)]);
-        assert_eq!(placed(&timeline), [(0, 0, 20, 50), (0, 0, 10, 20)]);
+        assert_eq!(placed(&timeline), [(0, 0, 10, 40), (0, 0, 0, 10)]);
     }
 
     #[test]
