@@ -22,6 +22,7 @@ pub struct OutputArgs {
         global = true,
         env = "CARGO_TERM_COLOR",
         hide_env = true,
+        hide_short_help = true,
         hide_possible_values = true
     )]
     pub color: Option<When>,
