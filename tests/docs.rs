@@ -54,7 +54,24 @@ impl Web {
         let web = Web { directory: Path::new(env!("CARGO_TARGET_TMPDIR")).join("docs/web") };
         Web::FILES[1..].iter().for_each(|(path, text)| web.write(path, text));
         web.declare("");
+        web.put_under_version_control();
         (web, only)
+    }
+
+    /// In a repository of its own, wherever the target directory is. The only commit is empty, so that
+    /// all files are new ones.
+    fn put_under_version_control(&self) {
+        if self.directory.join(".git").exists() {
+            return;
+        }
+        self.write(".gitignore", "target\n");
+        let identity = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"];
+        for words in [&["init", "--quiet"][..], &["commit", "--quiet", "--allow-empty", "-m", "a"]]
+        {
+            let mut git = std::process::Command::new("git");
+            git.args(identity).args(words).current_dir(&self.directory);
+            assert!(git.status().unwrap().success(), "{git:?}");
+        }
     }
 
     /// What stands there already is left as it is: cargo goes by times.
