@@ -16,7 +16,6 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use fixture::{PROGRAM, Package, await_that};
-use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 
@@ -124,6 +123,15 @@ impl Person {
         await_that("the test", || self.package.path("stays").exists());
     }
 
+    /// Asks what runs, until the runner has read that the test does: it runs before that is known.
+    fn asks_until_it_is_known(&mut self, keys: &str) {
+        while !self.screen().contains("slot 0 shop::stays") {
+            let answers = self.screen().matches("slot 0 ").count();
+            self.types(keys);
+            await_that("an answer", || self.screen().matches("slot 0 ").count() > answers);
+        }
+    }
+
     fn lets_it_go(&self) {
         self.package.write("go", "");
     }
@@ -157,11 +165,12 @@ const ASKED: &str = "So far 0 of 1 test finished, 1 left";
 fn enter_tells_what_runs_now_as_often_as_it_is_pressed() {
     let mut person = Person::runs("\"$0\" partest -j1; echo \"code $?\"");
     person.awaits_the_test();
+    person.asks_until_it_is_known("\n");
+    let answers = person.screen().matches(ASKED).count();
     for times in 1..=3 {
         person.types("\n");
-        await_that("an answer", || person.screen().matches(ASKED).count() == times);
+        await_that("an answer", || person.screen().matches(ASKED).count() == answers + times);
     }
-    person.sees("slot 0 shop::stays");
     person.lets_it_go();
     person.sees("code 0");
     person.ends();
@@ -190,8 +199,7 @@ fn who_has_asked_can_still_interrupt_and_stop_and_go_on() {
 fn who_asks_again_is_shown_the_stacks_of_what_still_runs() {
     let mut person = Person::runs("\"$0\" partest -j1; echo \"code $?\"");
     person.awaits_the_test();
-    person.types("t\n");
-    person.sees("slot 0 shop::stays");
+    person.asks_until_it_is_known("t\n");
     assert!(!person.screen().contains("thread `"));
     person.types("\n");
     person.sees("thread `stays` of shop::stays:");
@@ -264,43 +272,6 @@ fn q_finishes_what_runs_and_starts_no_more() {
     person.sees("interrupted: 1 passed, 1 not run in ");
     person.sees("code 130");
     assert!(person.ends().contains("PASSED shop::a_stays"));
-}
-
-/// It ran all the same.
-#[test]
-fn a_test_that_has_not_been_heard_of_when_q_comes_finishes_too() {
-    // The process waits before its first test, so that the runner can be stopped until then.
-    let waits = STAYS.replace("fn stays", "fn a_stays")
-        + r#"
-        #[test] fn b_comes_later() { loop { std::thread::park() } }
-        extern "C" fn wait() {
-            if std::env::args().any(|arg| arg == "--list") { return }
-            std::fs::write(place("waits"), "").unwrap();
-            while !place("begin").exists() {}
-        }
-        #[used] #[unsafe(link_section = ".init_array")] static WAIT: extern "C" fn() = wait;
-    "#;
-    for threads in ["", " -- --test-threads=1"] {
-        let script = format!("\"$0\" partest -j1 -v{threads}; echo \"code $?\"");
-        let mut person = Person::runs_tests(&waits, &script);
-        await_that("the process", || person.package.path("waits").exists());
-        let below = |pid: String| fixture::children_of(&pid).into_iter().next().unwrap();
-        let runner = below(below(below(person.shell.id().to_string())));
-        let send = |signal| {
-            kill_process(Pid::from_raw(runner.parse().unwrap()).unwrap(), signal).unwrap();
-        };
-        send(Signal::STOP);
-        await_that("the runner stopped", || fixture::is_stopped(&runner));
-        person.package.write("begin", "");
-        person.awaits_the_test();
-        person.types("q\n");
-        send(Signal::CONT);
-        person.sees("Stopping after the tests that run now");
-        person.lets_it_go();
-        person.sees("interrupted: 1 passed, 1 not run in ");
-        person.sees("code 130");
-        person.ends();
-    }
 }
 
 /// It would be stopped for it, or take what is meant for somebody else.

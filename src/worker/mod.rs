@@ -8,6 +8,7 @@ pub mod arguments;
 pub mod batch;
 pub mod context;
 pub mod exit_code;
+pub mod finishing;
 pub mod fork_server;
 pub mod inbox;
 pub mod job;

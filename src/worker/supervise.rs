@@ -35,6 +35,7 @@ use crate::protocol::channel::{
     Channel, ChannelEvent, ChannelSummary, FinishedTest, NullChannel, ResultStatus,
 };
 use crate::worker::context::Context;
+use crate::worker::finishing::Finishing;
 use crate::worker::inbox::{BatchEnd, EndCause, Message, send_all};
 use crate::worker::job::{GRACE, Job, LOOK_AGAIN};
 use crate::worker::supervise::start::{channel, command, is_captured, spawn};
@@ -88,8 +89,8 @@ struct Worker<'r> {
     failed: BTreeMap<usize, PendingVerdict>,
     /// The latest pass, which is held back until the process has exited successfully.
     last_pass: Option<(usize, Verdict)>,
-    /// The tests that ran when the user asked for an end after them, once that is known.
-    ran_at_stop: Option<Vec<usize>>,
+    /// The tests that may finish, if the user wants an end after them.
+    finishing: Finishing,
     ending: Option<EndCause>,
     kill_at: Option<Instant>,
     /// Waiting for stacks before the process is killed.
@@ -144,7 +145,7 @@ impl<'r> Worker<'r> {
             unsettled: BTreeMap::new(),
             failed: BTreeMap::new(),
             last_pass: None,
-            ran_at_stop: None,
+            finishing: Finishing::default(),
             ending: None,
             kill_at: None,
             awaits_stacks: false,
@@ -191,9 +192,8 @@ impl<'r> Worker<'r> {
         if self.ending.is_some() {
             return self.end_at_last();
         }
-        if self.is_behind_stop() {
-            self.note_tests_at_stop();
-            return self.stop_after_running();
+        if self.finishing == Finishing::CatchingUp {
+            return self.caught_up();
         }
         if let Some(overdue) = self.overdue(now) {
             self.time_out(overdue);
@@ -236,9 +236,7 @@ impl<'r> Worker<'r> {
         if self.left.is_some() {
             return;
         }
-        if self.is_behind_stop() && !self.running.is_empty() {
-            self.note_tests_at_stop();
-        }
+        self.note_stop();
         let heard = self.channel.feed(stream, bytes);
         self.handle(heard, messages);
         self.release_process();

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::Worker;
 use crate::model::reason::Timeout;
 use crate::process::clock;
+use crate::worker::finishing::Finishing;
 use crate::worker::inbox::Overdue;
 use crate::worker::job::LOOK_AGAIN;
 
@@ -21,7 +22,8 @@ impl Worker<'_> {
             true => self.idle_limit().map(|limit| clock::after(self.idle_since, limit)),
             false => self.running.iter().filter_map(|running| self.due(running)).min(),
         };
-        let stop = self.context.state.stop_after.get().filter(|_| self.is_behind_stop());
+        let stop =
+            self.context.state.stop_after.get().filter(|_| self.finishing == Finishing::CatchingUp);
         timeout.into_iter().chain(self.next_look()).chain(stop.copied()).min()
     }
 

@@ -44,24 +44,24 @@ impl Worker<'_> {
         }
     }
 
-    /// Whether the user has asked for an end after the tests that run now, and the worker does not
-    /// know yet which those are.
-    pub(super) fn is_behind_stop(&self) -> bool {
-        self.ran_at_stop.is_none() && self.context.state.stop_after.get().is_some()
+    /// Whether the user has asked for an end after the tests that run now.
+    pub(super) fn note_stop(&mut self) {
+        if self.context.state.stop_after.get().is_some() {
+            self.finishing.ask(self.running.iter().map(|(test, _)| *test));
+        }
     }
 
-    /// These tests may finish: those that were known to run when the user asked for the end. Where
-    /// none was, the first one may be on its way, and what the process has reported is read first.
-    pub(super) fn note_tests_at_stop(&mut self) {
-        self.ran_at_stop = Some(self.running.iter().map(|(test, _)| *test).collect());
+    /// What the process had reported when the user asked for the end has been read.
+    pub(super) fn caught_up(&mut self) {
+        self.finishing.caught_up(self.running.iter().map(|(test, _)| *test));
+        self.stop_after_running();
     }
 
     /// Ends the worker if it was to end with the tests that ran when the user asked for it, and
     /// they have ended. libtest has begun others meanwhile: they count as not run.
     pub(super) fn stop_after_running(&mut self) {
-        let Some(ran) = &self.ran_at_stop else { return };
         let is_over = self.ended == self.tests.len() || self.ending.is_some();
-        if !is_over && !self.running.iter().any(|(test, _)| ran.contains(test)) {
+        if !is_over && self.finishing.is_over(self.running.iter().map(|(test, _)| *test)) {
             self.end(EndCause::Stopped);
         }
     }
