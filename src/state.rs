@@ -1,4 +1,4 @@
-//! State files, which last from run to run, below the target directory.
+//! Files that last: those of the state, below the target directory, and how any file is replaced.
 
 use std::io::Write;
 use std::path::Path;
@@ -83,17 +83,40 @@ impl Stamp {
     }
 }
 
-/// Writes a state file atomically, by renaming a temporary file.
+/// Writes a state file, whole or not at all.
 pub fn write(path: &Path, format: u32, kept: impl Serialize) -> std::io::Result<()> {
-    let dir = path.parent().unwrap_or(Path::new("."));
+    replace_file(path, PRIVATE, |file| {
+        let mut buffered = std::io::BufWriter::new(file);
+        serde_json::to_writer(&mut buffered, &File { format, kept })?;
+        buffered.flush()
+    })
+}
+
+/// The permissions of files that nobody else reads, of ordinary ones and of programs; the umask
+/// applies.
+pub const PRIVATE: u32 = 0o600;
+pub const ORDINARY: u32 = 0o666;
+pub const PROGRAM: u32 = 0o777;
+
+/// Writes a file whole or not at all, by renaming a temporary one beside it. Its directory is made
+/// if it is not there.
+#[cfg_attr(not(unix), allow(unused_variables))]
+pub fn replace_file(
+    path: &Path,
+    permissions: u32,
+    write: impl FnOnce(&mut std::fs::File) -> std::io::Result<()>,
+) -> std::io::Result<()> {
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::create_dir_all(dir)?;
-    let mut file = tempfile::NamedTempFile::new_in(dir)?;
-    let mut buffered = std::io::BufWriter::new(file.as_file_mut());
-    serde_json::to_writer(&mut buffered, &File { format, kept })?;
-    buffered.flush()?;
-    drop(buffered);
-    file.persist(path).map_err(|error| error.error)?;
-    Ok(())
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(std::fs::Permissions::from_mode(permissions));
+    }
+    let mut file = builder.tempfile_in(dir)?;
+    write(file.as_file_mut())?;
+    file.persist(path).map(drop).map_err(|error| error.error)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! workspace's Cargo.toml, kept under version control.
 
 use std::collections::BTreeSet;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -15,6 +16,7 @@ use crate::model::outcome::Outcome;
 use crate::model::test::TestId;
 use crate::model::verdict::Verdict;
 use crate::model::warning::Warning;
+use crate::state;
 
 /// The name of the file.
 pub const FILE: &str = "partest-baseline.toml";
@@ -96,11 +98,8 @@ impl Baseline {
 pub fn write(path: &Path, entries: BTreeSet<Entry>) -> std::io::Result<()> {
     let entries = Entries { leak: entries.into_iter().collect() };
     let text = toml::to_string(&entries).map_err(std::io::Error::other)?;
-    let dir = path.parent().unwrap_or(Path::new("."));
-    let file = tempfile::NamedTempFile::new_in(dir)?;
-    std::fs::write(file.path(), format!("{HEAD}{text}"))?;
-    file.persist(path).map_err(|error| error.error)?;
-    Ok(())
+    let text = format!("{HEAD}{text}");
+    state::replace_file(path, state::ORDINARY, |file| file.write_all(text.as_bytes()))
 }
 
 /// The leaks of this run, to be compared with the baseline.

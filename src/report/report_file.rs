@@ -12,6 +12,7 @@ use super::view::View;
 use crate::model::event::Event;
 use crate::model::report_kind::ReportKind;
 use crate::model::summary::Summary;
+use crate::state;
 
 pub struct ReportFile<'r> {
     path: PathBuf,
@@ -53,18 +54,10 @@ impl<'r> ReportFile<'r> {
             let file = std::fs::OpenOptions::new().write(true).open(path)?;
             return buffered(&mut *self.document, summary, file);
         }
-        let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        std::fs::create_dir_all(dir)?;
-        let mut builder = tempfile::Builder::new();
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            // As any other file: what reads it may be another user. The umask applies.
-            builder.permissions(std::fs::Permissions::from_mode(0o666));
-        }
-        let mut file = builder.tempfile_in(dir)?;
-        buffered(&mut *self.document, summary, file.as_file_mut())?;
-        file.persist(path).map(drop).map_err(|error| error.error)
+        // What reads it may be another user.
+        state::replace_file(path, state::ORDINARY, |file| {
+            buffered(&mut *self.document, summary, file)
+        })
     }
 }
 

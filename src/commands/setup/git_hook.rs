@@ -1,10 +1,12 @@
 //! A git hook that runs the tests of what is about to be committed.
 
-use std::path::{Path, PathBuf};
+use std::io::Write;
+use std::path::PathBuf;
 use std::process::Command;
 
 use crate::cli::setup_args::HookCommand;
 use crate::error::{Error, Result};
+use crate::state;
 
 const NAME: &str = "pre-commit";
 
@@ -35,9 +37,11 @@ pub fn run(command: HookCommand) -> Result<String> {
             "`{shown}` is another hook, and stays as it is; to run the tests from it, add this line: cargo partest --quiet --changed"
         ))),
         (HookCommand::Install, _) => {
-            install(&hook).map_err(|error| {
-                Error::usage(format!("cannot write the hook `{shown}`: {error}"))
-            })?;
+            // A commit at this moment finds a whole hook or none.
+            state::replace_file(&hook, state::PROGRAM, |file| file.write_all(HOOK.as_bytes()))
+                .map_err(|error| {
+                    Error::usage(format!("cannot write the hook `{shown}`: {error}"))
+                })?;
             Ok(format!(
                 "installed `{shown}`: runs the tests of changed packages before each commit\n"
             ))
@@ -67,19 +71,4 @@ fn hooks_folder() -> Result<PathBuf> {
     }
     let path = String::from_utf8_lossy(&found.stdout);
     Ok(PathBuf::from(path.trim_end_matches('\n')))
-}
-
-/// Written beside its place and renamed: a commit at this moment finds a whole hook or none.
-fn install(hook: &Path) -> std::io::Result<()> {
-    let folder = hook.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder)?;
-    let file = tempfile::Builder::new().prefix(".partest-hook").tempfile_in(folder)?;
-    std::fs::write(file.path(), HOOK)?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(0o755))?;
-    }
-    file.persist(hook)?;
-    Ok(())
 }
