@@ -10,7 +10,7 @@
 //! frames       the wire format of the agent's messages
 //! model/       plain data that all stages share: tests, verdicts, leaks, output, events
 //! process/     child processes, signals, the terminal and the clock, by platform
-//! state        small files in the target directory
+//! state        small files in the target directory, and how any file is replaced
 //! config/      the metadata of Cargo.toml: schema and policy
 //! filterset/   expressions that choose tests: nextest's language, read and evaluated
 //! cli/         the command line and cargo's configuration: arguments and settings
@@ -61,6 +61,7 @@ use crate::cli::cargo_config::CargoConfig;
 use crate::cli::settings::{FixtureTask, Settings, Task};
 use crate::commands::prepare::Preparation;
 use crate::commands::project::Project;
+use crate::commands::recorder::BeforeTests;
 use crate::commands::run::Session;
 use crate::error::{Error, Exit, Result};
 use crate::model::stream_end::StreamEnd;
@@ -80,8 +81,9 @@ fn main() -> ExitCode {
         Task::Run => platform::start_guard(),
         _ => RunnerPipes::default(),
     };
-    let run = std::panic::AssertUnwindSafe(|| match settings.task {
+    let run = std::panic::AssertUnwindSafe(|| match &settings.task {
         Task::Merge(_) => commands::merge::run(&mut settings),
+        Task::Setup(command) => commands::setup::command::run(command, &settings),
         _ => run(&mut settings, lines),
     });
     let ran = std::panic::catch_unwind(run);
@@ -99,9 +101,6 @@ fn main() -> ExitCode {
 
 /// Prepares the tests, and runs or shows them.
 fn run(settings: &mut Settings, lines: RunnerPipes) -> Result<Exit> {
-    if let Task::Setup(command) = &settings.task {
-        return commands::setup::command::run(command, settings);
-    }
     let interrupts =
         Interrupts::catch(lines, report::reports::show_notice).map_err(Error::Signals)?;
     let mut warnings = Vec::new();
@@ -145,18 +144,9 @@ fn run(settings: &mut Settings, lines: RunnerPipes) -> Result<Exit> {
         Task::Plan => commands::overview::plan(project, &warnings, grouped, slots, shard),
         Task::Run | Task::BuildOnly | Task::Fixtures(_) | Task::Merge(_) | Task::Setup(_) => {
             let pool = if slots.count > settings.slots { make_pool(slots.count)? } else { pool };
-            let session = Session {
-                project,
-                choices,
-                grouped,
-                slots,
-                history,
-                warnings,
-                shard,
-                ongoing_build,
-                times,
-            };
-            let summary = commands::run::run(session, &pool, &interrupts)?;
+            let before = BeforeTests { times, warnings, shard };
+            let session = Session { project, choices, grouped, slots, history, ongoing_build };
+            let summary = commands::run::run(session, before, &pool, &interrupts)?;
             Ok(commands::exit::exit_code(settings, &summary))
         }
     }

@@ -1,6 +1,6 @@
 //! What becomes of the events of a run: they are completed, learned from, and reported.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::time::Duration;
 
 use super::project::Project;
@@ -22,6 +22,15 @@ use crate::report::reports::Reports;
 use crate::report::view::View;
 use crate::worker::context::Context;
 
+/// What the preparation has to report.
+pub struct BeforeTests {
+    /// When its stages began and ended.
+    pub times: StageTimes,
+    pub warnings: Vec<Warning>,
+    /// Which part of the suite this is, if it is not all of it.
+    pub shard: Option<ShardPlan>,
+}
+
 /// Takes the events of a run.
 pub struct Recorder<'s, 'r> {
     pub measured: Measurements,
@@ -30,20 +39,13 @@ pub struct Recorder<'s, 'r> {
     pub comparison: Comparison,
     /// How long each test took that passed.
     pub passed: Vec<(TestId, Duration)>,
-    /// Which part of the suite this is, if it is not all of it.
-    pub shard: Option<ShardPlan>,
-    /// What becomes of each listed test.
-    pub choices: Option<&'s RefCell<Vec<Vec<Choice>>>>,
     project: Project<'s>,
     context: &'s Context<'s>,
     reports: &'s mut Reports<'r>,
-    /// How many tests the run has, as far as is known.
-    tests: &'s Cell<usize>,
+    /// What becomes of each test that is listed so far.
+    choices: &'s RefCell<Vec<Vec<Choice>>>,
     slots: Slots,
-    /// When the stages of the preparation began and ended.
-    times: StageTimes,
-    /// The warnings of the preparation.
-    warnings: Vec<Warning>,
+    before: BeforeTests,
     /// Events until the set of tests is final, because reports begin with their number.
     waiting: Option<Vec<Event>>,
 }
@@ -53,23 +55,21 @@ impl<'s, 'r> Recorder<'s, 'r> {
         project: Project<'s>,
         context: &'s Context<'s>,
         reports: &'s mut Reports<'r>,
-        (tests, slots): (&'s Cell<usize>, Slots),
-        (times, warnings): (StageTimes, Vec<Warning>),
+        choices: &'s RefCell<Vec<Vec<Choice>>>,
+        slots: Slots,
+        before: BeforeTests,
     ) -> Recorder<'s, 'r> {
         Recorder {
             measured: Measurements::default(),
             outcomes: Vec::new(),
             comparison: Comparison::new(&context.config.baseline),
             passed: Vec::new(),
-            shard: None,
-            choices: None,
             project,
             context,
             reports,
-            tests,
+            choices,
             slots,
-            times,
-            warnings,
+            before,
             waiting: Some(Vec::new()),
         }
     }
@@ -108,24 +108,22 @@ impl<'s, 'r> Recorder<'s, 'r> {
     /// Reports what every report begins with, and what has happened until now.
     fn announce(&mut self) -> bool {
         let Project { settings, workspace, inventory, .. } = self.project;
-        // Nobody else asks.
-        let choices = self.choices.filter(|_| settings.format.is_of_runs());
         let is_selected = |choice: &&Choice| **choice != Choice::LeaveOut;
         let count = |tests: &Vec<Choice>| tests.iter().filter(is_selected).count();
-        let selected = choices.map(|choices| choices.borrow().iter().map(count).collect());
+        let selected: Vec<usize> = self.choices.borrow().iter().map(count).collect();
         let started = Event::RunStarted {
             run_id: settings.run_id.clone(),
-            tests: self.tests.get(),
+            tests: selected.iter().sum(),
             binaries: inventory.listings.len(),
             slots: self.slots.likely,
-            selected: selected.unwrap_or_default(),
+            selected,
         };
         let packages = doctests::left_out(workspace, inventory, &settings.cargo);
         let doctests = (!packages.is_empty()).then_some(Warning::DoctestsNotRun { packages });
-        let warnings = std::mem::take(&mut self.warnings).into_iter().chain(doctests);
+        let warnings = std::mem::take(&mut self.before.warnings).into_iter().chain(doctests);
         let waited = self.waiting.take().unwrap_or_default();
-        let shard = self.shard.take().map(Event::ShardPlanned);
-        let stages = self.times.spans().map(Event::StageEnded);
+        let shard = self.before.shard.take().map(Event::ShardPlanned);
+        let stages = self.before.times.spans().map(Event::StageEnded);
         let events = [started].into_iter().chain(shard).chain(stages);
         let events = events.chain(warnings.map(Event::Warning)).chain(waited);
         events.fold(true, |_, event| self.report(event))

@@ -1,6 +1,6 @@
 //! One run of the tests, from the plan to the summary.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -8,9 +8,8 @@ use super::ci_annotation;
 use super::early_tests::OngoingBuild;
 use super::leftovers::Leftovers;
 use super::project::Project;
-use super::recorder::Recorder;
+use super::recorder::{BeforeTests, Recorder};
 use super::shard;
-use super::stage_times::StageTimes;
 use crate::cli::settings::{Settings, Verbosity};
 use crate::config::policy::Policy;
 use crate::discovery::filter::Choice;
@@ -20,15 +19,15 @@ use crate::fixture::definition;
 use crate::fixture::kept::KeptFixtures;
 use crate::leaks::baseline::{self, Baseline, Comparison};
 use crate::model::event::Event;
+use crate::model::outcome::Outcome;
 use crate::model::output_file::OutputFiles;
 use crate::model::report_kind::{REPORT_KINDS, ReportKind};
-use crate::model::shard::ShardPlan;
 use crate::model::summary::Summary;
 use crate::model::test::TestId;
 use crate::model::warning::Warning;
-use crate::plan::group::{Group, Slots};
+use crate::plan::group::Slots;
 use crate::plan::grouping::{self, Grouped};
-use crate::plan::history::History;
+use crate::plan::history::{History, Measurements};
 use crate::plan::schedule::Plan;
 use crate::process::procfs::SystemCpuTime;
 use crate::report::reports::Reports;
@@ -47,44 +46,32 @@ pub struct Session<'r> {
     pub grouped: Grouped,
     pub slots: Slots,
     pub history: History,
-    pub warnings: Vec<Warning>,
-    /// Which part of the suite this is, if it is not all of it.
-    pub shard: Option<ShardPlan>,
     /// Set if tests run while cargo still builds others.
     pub ongoing_build: Option<Box<OngoingBuild>>,
-    pub times: StageTimes,
 }
 
 /// Runs the tests, reports the results, and saves the history for the next run.
 pub fn run(
     mut session: Session<'_>,
+    before: BeforeTests,
     pool: &rayon::ThreadPool,
     interrupts: &Interrupts,
 ) -> Result<Summary> {
     let Session { project, slots, .. } = session;
-    let Project { settings, workspace, inventory, .. } = project;
+    let Project { settings, inventory, .. } = project;
     let root = session.project.workspace.root();
     let mut reports = Reports::new(
         View { inventory, settings, root: &root },
         report_paths(settings, session.project.policy, &root),
     );
     let context = context(&session, interrupts)?;
-    let tests = Cell::new(0);
     let choices = RefCell::new(std::mem::take(&mut session.choices));
-    let warnings = std::mem::take(&mut session.warnings);
-    let before = SystemCpuTime::now();
-    let shard = session.shard.take();
-    let in_other_shards = shard.as_ref().map_or(0, |shard| shard.elsewhere);
-    let before_tests = (session.times, warnings);
-    let mut recorder =
-        Recorder::new(project, &context, &mut reports, (&tests, slots), before_tests);
-    recorder.shard = shard;
-    recorder.choices = Some(&choices);
-    let chosen = (&tests, &choices);
-    let summary = run_tests(&mut session, &context, (pool, interrupts), &mut recorder, chosen);
-    let Recorder { mut measured, mut outcomes, comparison, passed, .. } = recorder;
-    let choices = choices.into_inner();
-    if is_machine_busy(before) {
+    let cpu_before = SystemCpuTime::now();
+    let in_other_shards = before.shard.as_ref().map_or(0, |shard| shard.elsewhere);
+    let mut recorder = Recorder::new(project, &context, &mut reports, &choices, slots, before);
+    let summary = run_tests(&mut session, &context, (pool, interrupts), &mut recorder, &choices);
+    let Recorder { mut measured, outcomes, comparison, passed, .. } = recorder;
+    if is_machine_busy(cpu_before) {
         measured.distrust_loads();
     }
     context.services.fork_servers.end_all();
@@ -92,7 +79,7 @@ pub fn run(
     let mut summary = summary?;
     summary.list_failures += inventory.failures.len();
     summary.in_other_shards = in_other_shards;
-    summary.filtered_out = count_left_out(&choices).saturating_sub(in_other_shards);
+    summary.filtered_out = count_left_out(&choices.borrow()).saturating_sub(in_other_shards);
     report_lost_output(&context, &mut reports);
     leftovers.report(settings, &mut summary, &mut reports);
     report_baseline(settings, &context, comparison, &mut reports);
@@ -101,23 +88,12 @@ pub fn run(
         ci_annotation::make(settings, &summary, &text, &interrupts.groups);
     }
     // A run that is started by a test does not touch the state of the outer run.
-    if !settings.nested && summary.total() > 0 {
-        let mut history = session.history;
-        let state_dir = &workspace.state_dir;
-        let last = history.last_run.save(inventory, &choices, &mut outcomes, state_dir);
-        let warnings = last.into_iter().chain(history.save(measured, state_dir, inventory));
-        for warning in warnings {
+    if !settings.nested {
+        let news = (summary.total() > 0).then_some((measured, outcomes));
+        let unsaved = save_state(project, &context, session.history, news, &choices.borrow());
+        for warning in unsaved {
             reports.show(&Event::Warning(warning));
         }
-    }
-    let wrong_logs = context.state.wrong_logs();
-    if !settings.nested
-        && let Some(warning) = OneByOne::remember(
-            &workspace.state_dir,
-            wrong_logs.iter().map(|listing| &inventory.listings[*listing]),
-        )
-    {
-        reports.show(&Event::Warning(warning));
     }
     summary.lacks_report = reports.lacks_file();
     reports.end()?;
@@ -126,6 +102,25 @@ pub fn run(
         shard::save_durations(project, path, &passed)?;
     }
     Ok(summary)
+}
+
+/// Keeps what this run has shown for later ones. Returns warnings of what could not be written.
+fn save_state(
+    project: Project<'_>,
+    context: &Context<'_>,
+    mut history: History,
+    news: Option<(Measurements, Vec<(TestId, Outcome)>)>,
+    choices: &[Vec<Choice>],
+) -> Vec<Warning> {
+    let Project { workspace, inventory, .. } = project;
+    let state_dir = &workspace.state_dir;
+    let wrong_logs = context.state.wrong_logs();
+    let wrong_logs = wrong_logs.iter().map(|listing| &inventory.listings[*listing]);
+    let one_by_one = OneByOne::remember(state_dir, wrong_logs);
+    let Some((measured, mut outcomes)) = news else { return one_by_one.into_iter().collect() };
+    let last_run = history.last_run.save(inventory, choices, &mut outcomes, state_dir);
+    let durations = history.save(measured, state_dir, inventory);
+    [one_by_one, last_run, durations].into_iter().flatten().collect()
 }
 
 /// Where to write which reports: a run that is started by a test leaves the files of the outer one
@@ -175,7 +170,7 @@ fn run_tests(
     context: &Context<'_>,
     (pool, interrupts): (&rayon::ThreadPool, &Interrupts),
     recorder: &mut Recorder<'_, '_>,
-    (tests, all_choices): (&Cell<usize>, &RefCell<Vec<Vec<Choice>>>),
+    all_choices: &RefCell<Vec<Vec<Choice>>>,
 ) -> Result<Summary> {
     let project = session.project;
     let Project { settings, policy, inventory, .. } = project;
@@ -185,7 +180,6 @@ fn run_tests(
     };
     let ignored = ignored(0, &all_choices.borrow());
     let groups = std::mem::take(&mut session.grouped.groups);
-    tests.set(count_tests(&groups) + ignored.len());
     let mut emit = |event: Event| recorder.take(event);
     if session.ongoing_build.is_none() {
         emit(Event::BuildFinished);
@@ -197,7 +191,6 @@ fn run_tests(
         let ignored = self::ignored(first, &choices);
         let grouped = grouping::group(inventory, first, &choices, settings, policy, history);
         context.services.fork_servers.expect(&grouped.groups, inventory.listings.len());
-        tests.set(tests.get() + count_tests(&grouped.groups) + ignored.len());
         all_choices.borrow_mut().extend(choices);
         Growth { groups: grouped.groups, ignored }
     };
@@ -239,10 +232,6 @@ fn report_baseline(
     if let Some(warning) = warning {
         reports.show(&Event::Warning(warning));
     }
-}
-
-fn count_tests(groups: &[Group]) -> usize {
-    groups.iter().map(|group| group.tests.len()).sum()
 }
 
 fn count_left_out(choices: &[Vec<Choice>]) -> usize {

@@ -1,17 +1,10 @@
 //! Numbers that only a seed decides, for an order that can be repeated.
 
+use super::stable_hash::StableHash;
+
 /// The number of the seed for this text and this index: the same in every run, on every machine.
 pub fn number(seed: u64, text: &str, index: usize) -> u64 {
-    let mixed = text.bytes().fold(mix(seed), |hash, byte| mix(hash ^ u64::from(byte)));
-    mix(mixed ^ index as u64)
-}
-
-/// One step of SplitMix64, which maps close numbers far from each other.
-fn mix(number: u64) -> u64 {
-    let mut mixed = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
+    StableHash::of(&[&seed.to_string(), text, &index.to_string()]).value()
 }
 
 #[cfg(test)]
