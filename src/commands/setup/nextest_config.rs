@@ -89,12 +89,12 @@ fn metadata(config: &Table) -> String {
     }
     for (name, profile) in profiles.iter().filter(|(name, _)| *name != "default") {
         let Some(profile) = profile.as_table() else { continue };
-        let section = settings(profile, &groups);
-        push(&mut text, &format!("[workspace.metadata.partest.profile.{name}]"), &section);
-        if profile.contains_key("overrides") {
-            text.push_str("# overrides of a profile: no equivalent, they hold in all profiles\n\n");
-            overrides(&mut text, profile, &groups);
-        }
+        _ = writeln!(text, "# There are no profiles. These keys would be those of `{name}`:");
+        let mut keys = String::new();
+        push(&mut keys, "[workspace.metadata.partest]", &settings(profile, &groups));
+        overrides(&mut keys, profile, &groups);
+        keys.trim_end().lines().for_each(|line| _ = writeln!(text, "# {line}"));
+        text.push('\n');
     }
     let mut rest = Section::default();
     for (name, value) in config {
@@ -122,6 +122,8 @@ fn settings(profile: &Table, groups: &Table) -> Section {
         match name.as_str() {
             "overrides" | "filter" => {}
             "inherits" if value.as_str() == Some("default") => {}
+            // That of an override is for a platform.
+            "default-filter" if !profile.contains_key("platform") => section.key(name, value),
             "retries" => retries(&mut section, value, profile),
             "flaky-result" if profile.contains_key("retries") => {}
             "slow-timeout" => slow_timeout(&mut section, value),
