@@ -205,22 +205,17 @@ impl Writer<'_> {
             self.slice(event, place.span)?;
             if run.outcome.is_failure() {
                 let name = format!("{}: {id}", run.outcome.as_str());
-                let ts = micros(place.span.end);
-                let (ph, s, cat) = ("i", "t", "failure");
-                let pid = SLOTS;
-                self.event(&TraceEvent {
-                    ph,
-                    s,
-                    cat,
-                    pid,
-                    tid,
-                    ts,
-                    name: &name,
-                    ..TraceEvent::default()
-                })?;
+                let cat = "failure";
+                let event = TraceEvent { tid, name: &name, cat, ..TraceEvent::default() };
+                self.instant(event, place.span.end)?;
             }
         }
         Ok(())
+    }
+
+    /// A moment in the track of a slot.
+    fn instant(&mut self, event: TraceEvent<'_>, at: Duration) -> io::Result<()> {
+        self.event(&TraceEvent { ph: "i", s: "t", pid: SLOTS, ts: micros(at), ..event })
     }
 
     /// What has outlived its test, from the beginning of the test to its own end.
@@ -238,19 +233,9 @@ impl Writer<'_> {
             });
             let cat = "leak";
             if leak.kind == LeakKind::Panic {
-                let (ph, s, ts, tid) = ("i", "t", micros(after.begin), track_of(lanes, place.lane));
-                let pid = SLOTS;
-                self.event(&TraceEvent {
-                    ph,
-                    s,
-                    cat,
-                    pid,
-                    tid,
-                    ts,
-                    name: &name,
-                    args,
-                    ..TraceEvent::default()
-                })?;
+                let tid = track_of(lanes, place.lane);
+                let event = TraceEvent { tid, name: &name, cat, args, ..TraceEvent::default() };
+                self.instant(event, after.begin)?;
                 continue;
             }
             let ends = [("b", place.span.begin, args), ("e", after.end, Value::Null)];
