@@ -1,9 +1,9 @@
 //! What ran when and where: as a trace, read by Chromium's own reader as well, and as a page, looked
 //! at in a browser.
 //!
-//! `PARTEST_BROWSER` names a headless Chromium, and `PARTEST_TRACE_VIEWER` the directory of its reader
-//! of traces, `catapult_trace_viewer.js`. Where one is not set, the tests that need it are left out,
-//! which the last line of `cargo test` says.
+//! Chromium is looked for on this machine, and its reader of traces where `PARTEST_TRACE_VIEWER`
+//! says: in the directory of `catapult_trace_viewer.js`. Where one is not there, the tests that need
+//! it are left out, which the last line of `cargo test` says. `.ci/run` gets both if it can.
 
 #![cfg(all(feature = "command", target_os = "linux"))]
 

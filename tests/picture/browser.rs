@@ -7,9 +7,20 @@ use serde_json::Value;
 
 use crate::fixture::skip;
 
-/// The browser that `PARTEST_BROWSER` names, a headless Chromium.
+const NAMES: [&str; 5] = [
+    "chromium-headless-shell",
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+];
+
 fn browser() -> Option<PathBuf> {
-    std::env::var_os("PARTEST_BROWSER").map(PathBuf::from)
+    let path = std::env::var_os("PATH")?;
+    let directories: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    NAMES.iter().find_map(|name| {
+        directories.iter().map(|directory| directory.join(name)).find(|path| path.is_file())
+    })
 }
 
 /// JSON within a script element with this id.
@@ -22,9 +33,7 @@ pub fn script(id: &str, json: &str) -> String {
 /// seconds of its own time, which do not pass while it is at work, however busy the machine is.
 pub fn browse(page: &str) -> Option<Value> {
     let Some(browser) = browser() else {
-        skip(
-            "PARTEST_BROWSER names no Chromium (Debian: chromium-headless-shell) to look at the page with",
-        );
+        skip("Chromium is not installed (Debian: apt-get install chromium-headless-shell)");
         return None;
     };
     let scratch = tempfile::tempdir().unwrap();
@@ -50,7 +59,7 @@ fn dump(browser: &Path, scratch: &Path, page: &Path) -> Command {
         "--disable-dev-shm-usage",
         "--hide-scrollbars",
         "--window-size=1700,1200",
-        "--virtual-time-budget=20000",
+        "--virtual-time-budget=60000",
         "--dump-dom",
     ]);
     command.arg(format!("--user-data-dir={}", scratch.join("profile").display()));
