@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use fixture::{Package, Ran, skip};
+use fixture::tools::tool;
+use fixture::{Package, Ran};
+use quick_junit::TestCaseStatus;
 use serde_json::{Value, json};
 
 const TESTS: &str = r#"#[cfg(test)]
@@ -168,20 +170,60 @@ fn commands_that_run_nothing_do_not_have_it() {
     }
 }
 
+/// Output that JSON and XML have to escape, and more of it than is kept.
+const AWKWARD: &str = r#"
+#[cfg(test)]
+mod awkward {
+    use std::io::Write;
+    #[test] fn floods() {
+        for line in 0..40_000 { println!("{line} \u{1b}[31m <&\"\\ \u{1}"); }
+        panic!("too much");
+    }
+    #[test] fn prints_no_text() {
+        std::io::stdout().write_all(b"\xff\xfe \xed\xa0\x80 \0 \r\n\r \xf0\x9f\x98\x80\n").unwrap();
+        panic!("no \u{0}\u{fffe} text");
+    }
+    #[test] #[ignore = "a <reason>"] fn ignored() {}
+}
+"#;
+
 #[test]
 fn a_converter_to_junit_reads_it() {
-    const CONVERTER: &str = "cargo2junit";
-    let converter = Command::new(CONVERTER).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-    let Ok(mut converter) = converter else {
-        return skip("cargo2junit is not in PATH: cargo install cargo2junit");
-    };
-    let ran = package().partest().args("--message-format libtest-json").run().exits(100);
-    converter.stdin.take().unwrap().write_all(ran.stdout.as_bytes()).unwrap();
+    let Some(converter) = tool("bin/cargo2junit") else { return };
+    let package = Package::shop(KEYS, &format!("{TROUBLE}{AWKWARD}"));
+    // Of the same name.
+    package.write("src/main.rs", "#[test] fn passes() {}\nfn main() {}\n");
+    let ran = package.partest().args("--message-format libtest-json").run().exits(100);
+    let mut command = Command::new("timeout");
+    command.arg("60").arg(converter).stdin(Stdio::piped()).stdout(Stdio::piped());
+    // It cuts longer texts wherever that is, and so within a character.
+    command.env("TEST_STDOUT_STDERR_MAX_LEN", "10000000");
+    let mut converter = command.spawn().unwrap();
+    let (mut input, stream) = (converter.stdin.take().unwrap(), ran.stdout.clone());
+    let feeds = std::thread::spawn(move || input.write_all(stream.as_bytes()));
     let read = converter.wait_with_output().unwrap();
+    feeds.join().unwrap().unwrap();
     let xml = String::from_utf8(read.stdout).unwrap();
     let report = quick_junit::Report::deserialize_from_str(&xml).unwrap();
-    let cases = report.test_suites.iter().map(|suite| (suite.tests, suite.failures));
-    let mut cases: Vec<(usize, usize)> = cases.collect();
+    let mut cases: Vec<(String, &str)> = Vec::new();
+    for case in report.test_suites.iter().flat_map(|suite| &suite.test_cases) {
+        let word = match case.status {
+            TestCaseStatus::Success { .. } => "passed",
+            TestCaseStatus::Skipped { .. } => "skipped",
+            TestCaseStatus::NonSuccess { .. } => "failed",
+        };
+        cases.push((case.name.as_str().rsplit(['$', ':']).next().unwrap().to_owned(), word));
+    }
     cases.sort_unstable();
-    assert_eq!(cases, [(2, 0), (6, 3)], "{xml}");
+    let expected = [
+        ("aborts", "failed"),
+        ("flickers#2", "passed"),
+        ("floods", "failed"),
+        ("hangs", "failed"),
+        ("ignored", "skipped"),
+        ("passes", "passed"),
+        ("prints_no_text", "failed"),
+    ];
+    assert_eq!(cases, expected.map(|(name, word)| (name.to_owned(), word)), "{xml}");
+    assert_eq!(report.test_suites.len(), 2, "{xml}");
 }

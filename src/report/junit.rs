@@ -80,7 +80,7 @@ impl<'r> Junit<'r> {
         for (name, leaks) in std::mem::take(&mut self.stray_leaks) {
             let mut suite = TestSuite::new(name);
             suite.set_system_err(leaks.iter().map(leak_text).collect::<String>());
-            suite.add_properties(leaks.iter().map(leak_property));
+            suite.add_properties(numbered(leaks.iter().map(leak_property)));
             report.add_test_suite(suite);
         }
         report
@@ -140,23 +140,40 @@ fn suite(binary: &Binary, name: &str, cases: Vec<TestCase>) -> TestSuite {
     suite.add_property(("package", binary.package_name.as_str()));
     suite.add_property(("kind", binary.kind));
     suite.add_property(("target", binary.target.as_str()));
+    // That schema knows properties of suites only.
+    let mut of_cases = Vec::new();
     for mut case in cases {
         case.set_classname(name);
-        // That schema knows properties of suites only.
         let properties = std::mem::take(&mut case.properties).into_iter();
-        suite.add_properties(properties.map(|Property { name, value }| {
+        of_cases.extend(properties.map(|Property { name, value }| {
             Property::new(name, format!("{}: {}", case.name.as_str(), value.as_str()))
         }));
         suite.add_test_case(case);
     }
+    suite.add_properties(numbered(of_cases));
     suite
+}
+
+/// Gives the second property of a name, and those after it, a number: Jenkins and others keep one
+/// value for each name.
+fn numbered(properties: impl IntoIterator<Item = Property>) -> Vec<Property> {
+    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+    let number = |mut property: Property| {
+        let count = seen.entry(property.name.as_str().to_owned()).or_default();
+        *count += 1;
+        if *count > 1 {
+            property.name = format!("{}.{count}", property.name.as_str()).into();
+        }
+        property
+    };
+    properties.into_iter().map(number).collect()
 }
 
 /// A case that has no name yet.
 fn case(verdict: &Verdict) -> TestCase {
     let mut status = match kind(verdict.outcome) {
         Some(kind) => TestCaseStatus::non_success(kind),
-        None if verdict.outcome == Outcome::Ignored => TestCaseStatus::skipped(),
+        None if verdict.outcome == Outcome::Ignored => skipped("ignored"),
         None => TestCaseStatus::success(),
     };
     if verdict.outcome != Outcome::Ignored {
@@ -194,10 +211,17 @@ fn case(verdict: &Verdict) -> TestCase {
 
 /// The case of a test that did not start, which has no name yet.
 fn not_run_case(summary: &Summary) -> TestCase {
-    let mut status = TestCaseStatus::skipped();
+    let mut status = skipped(&messages::not_run(summary));
     status.set_type("not-run");
-    status.set_message(messages::not_run(summary));
     TestCase::new("", status)
+}
+
+/// With the reason as its text too: to some readers, an element without content is not there.
+fn skipped(reason: &str) -> TestCaseStatus {
+    let mut status = TestCaseStatus::skipped();
+    status.set_message(reason);
+    status.set_description(reason);
+    status
 }
 
 fn not_listed_suite(failure: &ListFailure) -> TestSuite {
