@@ -11,6 +11,7 @@
 //! | `sh repository` | commands for a clone of this repository: what they name exists |
 //! | `json EVENT` | has the fields that the event has |
 //! | `yaml ci`, `yaml pre-commit` | its commands are run; its hooks exist |
+//! | `yaml recipe FILE`, `sh recipe FILE` | run by `tests/recipes.rs` |
 //! | `rust library`, `toml library` | tests that pass; the dependency that they need |
 //! | `text` | free |
 
@@ -159,7 +160,7 @@ fn check_block(web: &Web, block: &Block, declared: &mut String) -> Checked {
         }
         ["yaml", "pre-commit"] => pre_commit(&block.text),
         // These have a test of their own.
-        ["toml" | "rust", "library"] | ["text"] => Ok(()),
+        ["toml" | "rust", "library"] | ["yaml" | "sh", "recipe", _] | ["text"] => Ok(()),
         _ => Err(format!("nothing is known of blocks like ```{}", info.join(" "))),
     }
 }
@@ -684,18 +685,27 @@ fn words_with(prefix: &str, texts: &[String]) -> BTreeSet<String> {
 
 /// Flags of other programs that pages speak about.
 const OF_OTHERS: &[&str] = &[
+    "--array",
     "--check",
+    "--dependency",
     "--doc",
     "--follow",
     "--format",
     "--git",
     "--list",
+    "--local-env-vars",
     "--no-verify",
+    "--ntasks",
     "--open",
+    "--output",
+    "--parsable",
     "--path",
     "--port",
     "--published",
     "--report-time",
+    "--requeue",
+    "--test_filter",
+    "--wait",
 ];
 
 #[test]
