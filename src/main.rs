@@ -18,6 +18,7 @@
 //! libtest/     the command line and the output of libtest
 //! changes/     what has changed in version control, and which packages that affects
 //! discovery/   the inventory of tests, and the selection
+//! sharing/     what tests share with tests of other processes, and what has been learnt from that
 //! plan/        which tests run together, and which may start now
 //! leaks/       detection and classification of leaks
 //! protocol/    how workers report their tests: agent frames, libtest's log file
@@ -52,6 +53,7 @@ mod process;
 mod protocol;
 mod report;
 mod run;
+mod sharing;
 mod state;
 mod worker;
 

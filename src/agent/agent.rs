@@ -22,8 +22,10 @@ mod backtrace;
 mod capture;
 mod channel;
 mod descriptors;
+mod endpoints;
 mod environment;
 mod events;
+mod files;
 mod fork_request;
 mod fork_server;
 mod frame;
@@ -48,6 +50,9 @@ mod syscalls;
 mod test_mark;
 mod threads;
 mod tls_symbol;
+#[allow(dead_code, reason = "the runner uses the rest")]
+mod use_log;
+mod uses;
 
 use environment::Given;
 

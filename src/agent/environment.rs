@@ -4,9 +4,10 @@ use core::ffi::{CStr, c_char, c_int};
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering::Relaxed};
 
 use crate::fork_request::REQUESTS;
-use crate::gate;
 use crate::gate_page::GATE;
 use crate::syscalls::fork::Texts;
+use crate::use_log::USES;
+use crate::{gate, uses};
 
 /// The variable that holds the channel's descriptor.
 const CHANNEL: &[u8] = b"PARTEST_AGENT_FD=";
@@ -53,6 +54,9 @@ pub unsafe fn clean() -> Option<Given> {
                 false
             } else if value_of(bytes, GATE.as_bytes()).is_some() {
                 gate::open(CStr::from_ptr(text.add(GATE.len() + 1)));
+                false
+            } else if value_of(bytes, USES.as_bytes()).is_some() {
+                uses::open(CStr::from_ptr(text.add(USES.len() + 1)));
                 false
             } else if bytes.starts_with(SLOT) {
                 note_slot(bytes);

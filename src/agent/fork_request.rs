@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! request = u32 count of arguments, u32 count of variables, u32 length of all arguments,
-//!           u32 length of all variables, arguments, variables, and the gate of the tests, if there
-//!           is one: each a string with a zero byte at its end;
+//!           u32 length of all variables, arguments, variables, the gate of the tests and the log of
+//!           what they use (empty if there is none): each a string with a zero byte at its end;
 //!           along with the descriptors of the channel, of stdout and of stderr
 //! answer  = u32 error, u32 process
 //! ```

@@ -17,7 +17,7 @@ use crate::environment::{self, is_untouched};
 use crate::fork_request::{HEADER, LONGEST_REQUEST, REFUSED};
 use crate::syscalls::fork::{self, MemoryMap, Received, Thread};
 use crate::syscalls::{self, Piece};
-use crate::{gate, real, records};
+use crate::{gate, real, records, uses};
 
 /// The socket for requests; 0 in every other process.
 static REQUESTS: AtomicI32 = AtomicI32::new(0);
@@ -225,6 +225,9 @@ impl Common {
         if let Some(gate) = request.gate {
             gate::open(gate);
         }
+        if let Some(log) = request.uses {
+            uses::open(log);
+        }
         let is_done = fork::duplicate_to(output, 1) >= 0
             && fork::duplicate_to(errors, 2) >= 0
             && self.memory_map.show(request.arguments, request.environment)
@@ -246,6 +249,8 @@ struct Request<'r> {
     environment: &'r [u8],
     /// The gate of its tests, if it has one.
     gate: Option<&'r CStr>,
+    /// The log of what its tests use, if it has one.
+    uses: Option<&'r CStr>,
 }
 
 impl Request<'_> {
@@ -255,13 +260,15 @@ impl Request<'_> {
         let mut number = || Some(u32::from_ne_bytes(numbers.next()?.try_into().ok()?) as usize);
         let counts = [number()?, number()?];
         let (arguments, texts) = texts.split_at_checked(number()?)?;
-        let (environment, gate) = texts.split_at_checked(number()?)?;
-        let gate = CStr::from_bytes_with_nul(gate).ok();
+        let (environment, rest) = texts.split_at_checked(number()?)?;
+        let mut rest = rest.split_inclusive(|byte| *byte == 0);
+        let mut next = || CStr::from_bytes_with_nul(rest.next()?).ok().filter(|c| !c.is_empty());
+        let (gate, uses) = (next(), next());
         let count = |texts: &[u8]| texts.iter().filter(|byte| **byte == 0).count();
         let is_right = [count(arguments), count(environment)] == counts
             && arguments.last() == Some(&0)
             && environment.last().is_none_or(|last| *last == 0);
-        is_right.then_some(Request { counts, arguments, environment, gate })
+        is_right.then_some(Request { counts, arguments, environment, gate, uses })
     }
 
     /// Lays out what a program finds on its initial stack: arguments, environment, auxiliary

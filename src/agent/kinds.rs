@@ -96,3 +96,33 @@ pub const IN_PERSONALITY: [u32; 2] = [0x0000_ff00, 0x3000_0000];
 
 /// The bits of the I/O priority that hold a mark: those between the level and the class.
 pub const IN_PRIORITY: u32 = 0x3ff << 3;
+
+/// What a test does to a thing outside of its process: one of these bits in each entry of the log
+/// (`use_log.rs`).
+pub mod action {
+    pub const READ: u8 = 1;
+    /// Created unless it was there already: a directory, or a file that is appended to.
+    pub const CREATE: u8 = 2;
+    /// Created, where it must not have been there before.
+    pub const CREATE_NEW: u8 = 4;
+    /// Written, or replaced as a whole.
+    pub const WRITE: u8 = 8;
+    pub const TRUNCATE: u8 = 16;
+    /// Removed, or renamed to something else.
+    pub const REMOVE: u8 = 32;
+    pub const BIND: u8 = 64;
+    pub const LOCK: u8 = 128;
+}
+
+/// What such a thing is, and so what its text in the log is.
+pub mod sort {
+    /// An absolute path.
+    pub const PATH: u8 = 0;
+    /// A port in network byte order, and an address of 4 or 16 bytes.
+    pub const TCP: u8 = 1;
+    pub const UDP: u8 = 2;
+    /// Its name.
+    pub const ABSTRACT_SOCKET: u8 = 3;
+    pub const SHARED_MEMORY: u8 = 4;
+    pub const SEMAPHORE: u8 = 5;
+}

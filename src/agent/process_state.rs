@@ -7,7 +7,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use crate::channel;
 use crate::frame::Frame;
 use crate::real::{self, ENOSYS};
-use crate::{kinds, records, syscalls};
+use crate::{kinds, records, syscalls, uses};
 
 /// Reports a change by a test, and the state that it has led to.
 fn report(what: u8, state: impl FnOnce() -> u64, name: &[u8]) {
@@ -22,6 +22,7 @@ fn report(what: u8, state: impl FnOnce() -> u64, name: &[u8]) {
 }
 
 fn report_directory() {
+    uses::directory_changed();
     let state = || {
         let mut room = [0; 1024];
         syscalls::current_directory(&mut room).map_or(kinds::UNKNOWN, kinds::state)

@@ -1,9 +1,10 @@
 //! The real functions behind those that the agent interposes: the next definitions in the loader's
 //! search order.
 
-use core::ffi::{CStr, c_char, c_int, c_void};
+use core::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+pub const EFAULT: c_int = 14;
 pub const ENOSYS: c_int = 38;
 
 #[link(name = "c")]
@@ -60,6 +61,37 @@ next_definitions! {
     putenv: fn(*mut c_char) -> c_int;
     chdir: fn(*const c_char) -> c_int;
     fchdir: fn(c_int) -> c_int;
+    open: fn(Text, c_int, c_uint) -> c_int;
+    openat: fn(c_int, Text, c_int, c_uint) -> c_int;
+    open64: fn(Text, c_int, c_uint) -> c_int;
+    openat64: fn(c_int, Text, c_int, c_uint) -> c_int;
+    fopen: fn(Text, Text) -> *mut c_void;
+    fopen64: fn(Text, Text) -> *mut c_void;
+    creat: fn(Text, c_uint) -> c_int;
+    creat64: fn(Text, c_uint) -> c_int;
+    truncate: fn(Text, i64) -> c_int;
+    truncate64: fn(Text, i64) -> c_int;
+    mkdir: fn(Text, c_uint) -> c_int;
+    mkdirat: fn(c_int, Text, c_uint) -> c_int;
+    mkfifo: fn(Text, c_uint) -> c_int;
+    rmdir: fn(Text) -> c_int;
+    unlink: fn(Text) -> c_int;
+    unlinkat: fn(c_int, Text, c_int) -> c_int;
+    rename: fn(Text, Text) -> c_int;
+    renameat: fn(c_int, Text, c_int, Text) -> c_int;
+    renameat2: fn(c_int, Text, c_int, Text, c_uint) -> c_int;
+    link: fn(Text, Text) -> c_int;
+    linkat: fn(c_int, Text, c_int, Text, c_int) -> c_int;
+    symlink: fn(Text, Text) -> c_int;
+    symlinkat: fn(Text, c_int, Text) -> c_int;
+    bind: fn(c_int, *const c_void, c_uint) -> c_int;
+    shm_open: fn(Text, c_int, c_uint) -> c_int;
+    shm_unlink: fn(Text) -> c_int;
+    sem_open: fn(Text, c_int, c_uint, c_uint) -> *mut c_void;
+    sem_unlink: fn(Text) -> c_int;
+    flock: fn(c_int, c_int) -> c_int;
+    fcntl: fn(c_int, c_int, usize) -> c_int;
+    fcntl64: fn(c_int, c_int, usize) -> c_int;
     write: fn(c_int, *const c_void, usize) -> isize;
     writev: fn(c_int, *const Vector, c_int) -> isize;
     close: fn(c_int) -> c_int;
@@ -105,6 +137,11 @@ pub type Texts = *const *mut c_char;
 pub struct Vector {
     pub address: *const c_void,
     pub length: usize,
+}
+
+pub fn errno() -> c_int {
+    // SAFETY: the address of the calling thread's `errno`.
+    unsafe { *__errno_location() }
 }
 
 pub fn set_errno(number: c_int) {

@@ -27,6 +27,7 @@ mod number {
     pub const GETPRIORITY: usize = 140;
     pub const PRCTL: usize = 157;
     pub const GETTID: usize = 186;
+    pub const GETSOCKOPT: usize = 55;
     pub const FUTEX: usize = 202;
     pub const CLOCK_GETTIME: usize = 228;
     pub const WAITID: usize = 247;
@@ -35,6 +36,7 @@ mod number {
     pub const IOPRIO_SET: usize = 251;
     pub const IOPRIO_GET: usize = 252;
     pub const OPENAT: usize = 257;
+    pub const READLINKAT: usize = 267;
     pub const PPOLL: usize = 271;
     pub const PROCESS_VM_READV: usize = 310;
     pub const CLOSE_RANGE: usize = 436;
@@ -66,6 +68,8 @@ mod number {
     pub const EXIT_GROUP: usize = 94;
     pub const TGKILL: usize = 131;
     pub const OPENAT: usize = 56;
+    pub const READLINKAT: usize = 78;
+    pub const GETSOCKOPT: usize = 209;
     pub const WAITID: usize = 95;
     pub const PPOLL: usize = 73;
     pub const PROCESS_VM_READV: usize = 270;
@@ -263,6 +267,42 @@ pub fn current_directory(room: &mut [u8]) -> Option<&[u8]> {
     // SAFETY: the kernel writes into `room` only.
     let answer = unsafe { call(number::GETCWD, [address, length, 0, 0, 0, 0]) };
     room.get(..usize::try_from(answer).ok()?.checked_sub(1)?)
+}
+
+/// The path of an open file, as the kernel knows it; none if it is too long.
+pub fn path_of(descriptor: c_int, room: &mut [u8]) -> Option<&[u8]> {
+    const ROOT: &[u8] = b"/proc/self/fd/";
+    let mut link = [0; ROOT.len() + 11];
+    let mut digits = [0; 10];
+    let (mut rest, mut first) = (u32::try_from(descriptor).ok()?, digits.len());
+    while first == digits.len() || rest > 0 {
+        first -= 1;
+        *digits.get_mut(first)? = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    for (to, from) in link.iter_mut().zip(ROOT.iter().chain(digits.get(first..)?)) {
+        *to = *from;
+    }
+    let [address, length] = [room.as_mut_ptr() as usize, room.len()];
+    // SAFETY: `link` ends in a zero byte, and the kernel writes into `room` only.
+    let answer =
+        unsafe { call(number::READLINKAT, [0, link.as_ptr() as usize, address, length, 0, 0]) };
+    let filled = usize::try_from(answer).ok().filter(|filled| *filled < length)?;
+    room.get(..filled)
+}
+
+/// Whether a socket is of the kind that TCP has.
+pub fn is_stream(socket: c_int) -> bool {
+    const SOL_SOCKET: usize = 1;
+    const SO_TYPE: usize = 3;
+    const SOCK_STREAM: c_int = 1;
+    let (mut kind, mut length) = (0 as c_int, size_of::<c_int>() as u32);
+    let (kind_at, length_at) = ((&raw mut kind) as usize, (&raw mut length) as usize);
+    // SAFETY: the kernel writes as many bytes as `length` says to `kind`, and the number to it.
+    let answer = unsafe {
+        call(number::GETSOCKOPT, [socket as usize, SOL_SOCKET, SO_TYPE, kind_at, length_at, 0])
+    };
+    answer == 0 && kind == SOCK_STREAM
 }
 
 /// The name of the calling thread.

@@ -31,6 +31,7 @@ use super::procfs;
 mod fork_request;
 
 use super::permits::GATE;
+use super::use_log::USES;
 use fork_request::{DESCRIPTORS, HEADER, LONGEST_REQUEST, REQUESTS};
 
 /// How long a fork server may take to be loaded, and a fork to answer. Loading takes some
@@ -130,12 +131,12 @@ impl ForkServer {
             arguments += 1;
         }
         let length = request.len() - HEADER;
-        let gate = variables.remove(OsStr::new(GATE));
+        let of_agent = [GATE, USES].map(|name| variables.remove(OsStr::new(name)));
         for (name, value) in &variables {
             put(&mut request, &[name, OsStr::new("="), value]);
         }
         let numbers = [arguments, variables.len(), length, request.len() - HEADER - length];
-        gate.into_iter().for_each(|gate| put(&mut request, &[gate]));
+        of_agent.iter().for_each(|value| put(&mut request, &[value.unwrap_or_default()]));
         for (place, number) in request.chunks_exact_mut(4).zip(numbers) {
             place.copy_from_slice(&u32::try_from(number).ok()?.to_ne_bytes());
         }

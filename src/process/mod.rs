@@ -35,6 +35,8 @@ pub mod no_fork_server;
 pub mod no_guard;
 #[cfg(not(target_os = "linux"))]
 pub mod no_permits;
+#[cfg(not(target_os = "linux"))]
+pub mod no_use_log;
 #[cfg(target_os = "linux")]
 pub mod permits;
 pub mod platform;
@@ -63,3 +65,5 @@ pub mod syscalls;
 pub mod terminal_input;
 #[cfg(target_os = "linux")]
 pub mod terminal_lease;
+#[cfg(target_os = "linux")]
+pub mod use_log;

@@ -18,6 +18,8 @@ pub use super::no_fork_server::ForkServer;
 pub use super::no_guard::{GuardPipe, RunnerPipes, start_guard};
 #[cfg(not(target_os = "linux"))]
 pub use super::no_permits::Permits;
+#[cfg(not(target_os = "linux"))]
+pub use super::no_use_log::UseLog;
 #[cfg(target_os = "linux")]
 pub use super::permits::Permits;
 #[cfg(not(unix))]
@@ -35,3 +37,5 @@ pub use super::spawn::{limit_memory, spawn_detached};
 pub use super::supervised::Supervised;
 #[cfg(target_os = "linux")]
 pub use super::terminal_input::TerminalInput;
+#[cfg(target_os = "linux")]
+pub use super::use_log::UseLog;

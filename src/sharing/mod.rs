@@ -1,0 +1,6 @@
+//! What tests share with tests of other processes, known by watching: which of them interfere, and
+//! what has been learnt from that.
+
+pub mod conflict;
+pub mod learnt;
+pub mod usage;
