@@ -87,9 +87,9 @@ impl Web {
     /// With this in its Cargo.toml, and nothing left of former runs that a run goes by.
     fn declare(&self, toml: &str) {
         self.write("Cargo.toml", &format!("{}\n{toml}", Web::FILES[0].1));
-        for path in
-            ["target/partest/history.json", "target/partest/last-run.json", "partest-baseline.toml"]
-        {
+        let state = ["history.json", "last-run.json", "locks.json"];
+        let state = state.map(|name| format!("target/partest/{name}")).into_iter();
+        for path in state.chain(["partest-baseline.toml".to_owned()]) {
             // It need not be there.
             let _ = std::fs::remove_file(self.directory.join(path));
         }
@@ -559,9 +559,13 @@ mod json {
             ("output-files", "Files of output"),
             ("errors", "Usage errors"),
             ("binaries", "Binaries of a shard"),
+            ("locks", "Learnt locks"),
         ] {
             let parts = object[name].as_array().into_iter().flatten();
             parts.filter(|part| part.is_object()).for_each(|part| note(fields, heading, part));
+        }
+        if let interference @ Value::Object(_) = &object["interfered"] {
+            note(fields, "Interference", interference);
         }
     }
 
@@ -602,7 +606,9 @@ mod json {
         let prints = Package::shop(unit, prints);
         prints.write("tests/with-dash.rs", "#[test] #[ignore] fn a() {}\n");
         let prints = prints.partest().json().args("-- --include-ignored").run().exits(100);
-        let others = prints.events().into_iter().chain(ends_without_a_build(web));
+        let shares = Package::two_that_meet().partest().args("-j2").json().run().exits(0);
+        let others = prints.events().into_iter().chain(shares.events());
+        let others = others.chain(ends_without_a_build(web));
         for event in ran.events().into_iter().chain(others) {
             note(&mut fields, event["event"].as_str().unwrap(), &event);
         }

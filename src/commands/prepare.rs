@@ -29,6 +29,7 @@ use crate::report::ci::log_group::{LogGroup, Part};
 use crate::report::messages;
 use crate::report::spinner::Spinner;
 use crate::run::interrupt::Interrupts;
+use crate::sharing::learnt::LearntLocks;
 
 /// All that is known when the first binaries can be listed.
 pub struct Preparation {
@@ -226,7 +227,12 @@ impl Loaded {
                     true => InventoryCache::default(),
                     false => InventoryCache::load(&workspace.state_dir, warnings),
                 };
-                (lists, History::load(&workspace.state_dir, warnings))
+                let mut history = History::load(&workspace.state_dir, warnings);
+                if settings.shard.is_some() {
+                    // Every machine has to make the same plan.
+                    history.learnt = LearntLocks::default();
+                }
+                (lists, history)
             });
             let state = state.unwrap_or_default();
             (result(toolchain), declared, state)

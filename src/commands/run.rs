@@ -117,10 +117,14 @@ fn save_state(
     let wrong_logs = context.state.wrong_logs();
     let wrong_logs = wrong_logs.iter().map(|listing| &inventory.listings[*listing]);
     let one_by_one = OneByOne::remember(state_dir, wrong_logs);
-    let Some((measured, mut outcomes)) = news else { return one_by_one.into_iter().collect() };
+    let learnt = context.state.learnt.get();
+    let locks = learnt.and_then(|learnt| learnt.save(&history.learnt, state_dir));
+    let Some((measured, mut outcomes)) = news else {
+        return [one_by_one, locks].into_iter().flatten().collect();
+    };
     let last_run = history.last_run.save(inventory, choices, &mut outcomes, state_dir);
     let durations = history.save(measured, state_dir, inventory);
-    [one_by_one, last_run, durations].into_iter().flatten().collect()
+    [one_by_one, locks, last_run, durations].into_iter().flatten().collect()
 }
 
 /// Where to write which reports: a run that is started by a test leaves the files of the outer one
@@ -141,6 +145,7 @@ fn context<'r>(session: &Session<'r>, interrupts: &'r Interrupts) -> Result<Cont
     let mut baseline = Baseline::load(&baseline::path(&root))?;
     baseline.is_rewritten = settings.write_baseline;
     let fixtures = definition::resolve(&grouped.fixtures, policy, inventory, &root);
+    let may_learn = policy.learns() && !settings.nested && settings.shard.is_none();
     let config = RunConfig {
         run_id: &settings.run_id,
         slots: slots.count,
@@ -151,6 +156,7 @@ fn context<'r>(session: &Session<'r>, interrupts: &'r Interrupts) -> Result<Cont
         show_output: settings.show_output(),
         is_verbose: settings.verbosity == Verbosity::Verbose,
         baseline,
+        learnt: may_learn.then(|| session.history.learnt.clone()),
         root,
     };
     let mut services = Services::new(&interrupts.groups);

@@ -48,6 +48,23 @@ pub struct Locks {
     pub write: Vec<String>,
 }
 
+impl Locks {
+    /// Takes these as well. A lock that is written is not only read.
+    pub fn add(&mut self, others: &Locks) {
+        let add = |own: &mut Vec<String>, others: &[String]| {
+            for name in others {
+                if !own.contains(name) {
+                    own.push(name.clone());
+                }
+            }
+        };
+        add(&mut self.write, &others.write);
+        add(&mut self.read, &others.read);
+        let written = &self.write;
+        self.read.retain(|name| !written.contains(name));
+    }
+}
+
 /// The `leaks` of one node.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct LeakKeys {

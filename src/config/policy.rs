@@ -190,6 +190,13 @@ impl Policy {
         !all.any(|config| is_off(config) || forbids(config))
     }
 
+    /// Whether tests are kept apart because of what they did in earlier runs.
+    pub fn learns(&self) -> bool {
+        let configs = self.packages.iter().map(|package| &package.config);
+        let mut all = [&self.workspace].into_iter().chain(configs);
+        !all.any(|config| config.learn.as_ref().is_some_and(|learn| !learn.value))
+    }
+
     /// The rules of the test with this id (`BINARY::path::name`).
     pub fn rules(&self, package: usize, id: &str) -> Rules {
         let chain = self.chain(package, id);

@@ -42,6 +42,7 @@ const TOP_KEYS: &[&str] = &[
     "run-timeout",
     "overcommit",
     "early",
+    "learn",
     "reports",
 ];
 
@@ -61,6 +62,7 @@ pub struct Config {
     pub overcommit: Option<At<usize>>,
     /// Whether tests may start while cargo builds others.
     pub early: Option<At<bool>>,
+    pub learn: Option<At<bool>>,
     pub reports: Reports,
 }
 
@@ -147,6 +149,7 @@ impl Reader<'_> {
                 "run-timeout" => config.run_timeout = self.timeout(value),
                 "overcommit" => config.overcommit = self.count(value, "overcommit", 1),
                 "early" => config.early = self.boolean(value, "early"),
+                "learn" => config.learn = self.boolean(value, "learn"),
                 "reports" => config.reports = self.reports(value),
                 "list-timeout" => config.list_timeout = self.duration(value, "list-timeout"),
                 path if !is_key(path) && is_node(path, value) => {

@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::fixture::{FixtureFailure, FixtureInstance, StopFailure};
+use super::interference::LearntLock;
 use super::leak::Leak;
 use super::outcome::Outcome;
 use super::output::Output;
@@ -80,6 +81,8 @@ pub enum Event {
         bytes: Vec<u8>,
     },
     Warning(Warning),
+    /// From the next run on, tests are kept apart because of what they did in this one.
+    LocksLearnt(Vec<LearntLock>),
     /// The user asked what is running.
     Status(Vec<SlotStatus>),
     /// Somebody has typed a line at the terminal; what it asks for follows.

@@ -17,6 +17,8 @@ pub struct Summary {
     /// Not selected.
     pub filtered_out: usize,
     pub flaky: usize,
+    /// Passed by themselves, after another test had made them fail.
+    pub interfered: usize,
     pub order_dependent: usize,
     /// Those among both that the policy counts as failed.
     pub flaky_failures: [usize; 2],
@@ -64,6 +66,7 @@ impl Summary {
             Some(Flakiness::OrderDependent) => self.order_dependent += 1,
             None => {}
         }
+        self.interfered += usize::from(verdict.interference.is_some());
         if let Some(flakiness) = verdict.flakiness().filter(|_| verdict.is_flaky_failure) {
             self.flaky_failures[flakiness as usize] += 1;
         }

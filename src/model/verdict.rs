@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::interference::Interference;
 use super::leak::Leak;
 use super::lost_output::LostOutput;
 use super::outcome::{Flakiness, Outcome};
@@ -40,6 +41,8 @@ pub struct Verdict {
     pub attempt: u32,
     /// The failed attempts before this one.
     pub failed_before: Vec<Attempt>,
+    /// Why the first of them failed, if it passed when it ran again by itself.
+    pub interference: Option<Interference>,
     /// It passed in the end, which the policy counts as a failure.
     pub is_flaky_failure: bool,
     pub worker: Option<u64>,
@@ -59,8 +62,11 @@ impl Verdict {
     /// whatever happened in a process with other tests.
     pub fn flakiness(&self) -> Option<Flakiness> {
         let passed = self.outcome == Outcome::Passed || self.is_flaky_failure;
-        let failed_alone = self.failed_before.iter().any(|attempt| attempt.beside == 0);
-        match self.failed_before.is_empty() || !passed {
+        // The first attempt failed because of a test of another process.
+        let explained = usize::from(self.interference.is_some());
+        let failures = self.failed_before.get(explained..).unwrap_or_default();
+        let failed_alone = failures.iter().any(|attempt| attempt.beside == 0);
+        match failures.is_empty() || !passed {
             true => None,
             false if failed_alone => Some(Flakiness::Flaky),
             false => Some(Flakiness::OrderDependent),
@@ -76,6 +82,7 @@ impl Verdict {
             load: None,
             attempt: 1,
             failed_before: Vec::new(),
+            interference: None,
             is_flaky_failure: false,
             worker: None,
             reason,

@@ -17,6 +17,8 @@ pub(super) struct GroupState {
     pub(super) alone: Vec<GroupTest>,
     /// Failed tests that wait for a retry.
     pub(super) delayed: Vec<GroupTest>,
+    /// Tests that run once nothing else runs or waits.
+    pub(super) by_itself: Vec<GroupTest>,
     pub(super) running: usize,
     pub(super) cpu_load: CpuLoad,
     /// The assumed duration of tests that were never measured.
@@ -36,6 +38,7 @@ impl GroupState {
             pending,
             alone: Vec::new(),
             delayed: Vec::new(),
+            by_itself: Vec::new(),
             running: 0,
             cpu_load,
             assumed,
@@ -80,7 +83,8 @@ impl GroupState {
 
     /// The work of all tests that no worker has.
     pub(super) fn waiting_work(&self) -> Duration {
-        self.work(&self.pending) + self.work(&self.alone) + self.work(&self.delayed)
+        let waiting = [&self.pending, &self.alone, &self.delayed, &self.by_itself];
+        waiting.into_iter().map(|tests| self.work(tests)).sum()
     }
 
     /// The next tests to run.
@@ -99,6 +103,13 @@ impl GroupState {
 
     /// Whether all of its tests are done.
     pub(super) fn is_over(&self) -> bool {
-        self.running == 0 && !self.has_work() && self.delayed.is_empty()
+        let waits = !self.delayed.is_empty() || !self.by_itself.is_empty();
+        self.running == 0 && !self.has_work() && !waits
+    }
+
+    /// Takes all tests that wait.
+    pub(super) fn take_waiting(&mut self) -> Vec<GroupTest> {
+        let waiting = [&mut self.pending, &mut self.alone, &mut self.delayed, &mut self.by_itself];
+        waiting.into_iter().flat_map(std::mem::take).collect()
     }
 }

@@ -112,10 +112,12 @@ fn group_listing(
 ) {
     let binary = &listing.binary;
     let history_key = binary.key();
+    let learnt = Some(&history.learnt).filter(|learnt| policy.learns() && !learnt.is_empty());
     let mut placing = Placement {
         index,
         listing,
         policy,
+        learnt: learnt.map(|learnt| learnt.of_binary(&history_key)).unwrap_or_default(),
         bound: bound_nodes(listing),
         rules_of: RulesByModule::new(policy, binary.package),
         places: HashMap::new(),
@@ -239,6 +241,8 @@ struct Placement<'p> {
     index: usize,
     listing: &'p Listing,
     policy: &'p Policy,
+    /// The locks of its tests that earlier runs have learnt.
+    learnt: BTreeMap<Option<String>, Locks>,
     bound: Vec<BoundNode>,
     rules_of: RulesByModule<'p>,
     places: HashMap<GroupKey, usize>,
@@ -248,13 +252,29 @@ struct Placement<'p> {
 impl Placement<'_> {
     /// Whether a key or a static names this test instead of its module.
     fn names(&self, id: &str) -> bool {
-        self.rules_of.names(id) || self.bound.iter().any(|b| b.node == id)
+        self.rules_of.names(id)
+            || self.bound.iter().any(|b| b.node == id)
+            || !self.learnt.is_empty()
+    }
+
+    /// The rules of a test, with the locks that were learnt.
+    fn rules(&mut self, id: &str) -> Rc<Rules> {
+        let rules = self.rules_of.get(id);
+        let name = id.strip_prefix(&self.listing.binary.name).and_then(|id| id.strip_prefix("::"));
+        let of_test = name.and_then(|name| self.learnt.get(&Some(name.to_owned())));
+        let learnt: Vec<&Locks> = self.learnt.get(&None).into_iter().chain(of_test).collect();
+        if learnt.is_empty() {
+            return rules;
+        }
+        let mut rules = Rules::clone(&rules);
+        learnt.into_iter().for_each(|locks| rules.locks.add(locks));
+        Rc::new(rules)
     }
 
     /// The index of a test's group, and the test's rules.
     fn find(&mut self, id: &str) -> (usize, Rc<Rules>) {
         let Placement { index, listing, policy, .. } = *self;
-        let rules = self.rules_of.get(id);
+        let rules = self.rules(id);
         let (kept_together, why) = kept_together(&rules, id, &self.bound, &listing.binary);
         let key = key(&rules, kept_together.clone());
         let grouped = &mut *self.grouped;
@@ -394,18 +414,7 @@ fn sum_up(group: &mut Group, rules: &Rules) {
         (Some(one), Some(other)) => Some(one.max(other)),
         (one, other) => one.or(other),
     };
-    for name in &rules.locks.write {
-        if !group.locks.write.contains(name) {
-            group.locks.write.push(name.clone());
-        }
-    }
-    for name in &rules.locks.read {
-        if !group.locks.read.contains(name) {
-            group.locks.read.push(name.clone());
-        }
-    }
-    let written = &group.locks.write;
-    group.locks.read.retain(|name| !written.contains(name));
+    group.locks.add(&rules.locks);
 }
 
 /// A node that `auto` keeps together.

@@ -1,5 +1,5 @@
-//! How long each test took in earlier runs, in a file of the target directory. Without it, only the
-//! order of the tests is worse.
+//! What earlier runs have learnt of the tests: how long each took, in a file of the target directory,
+//! and which locks they need. Without it, only the order of the tests is worse.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -13,6 +13,7 @@ use crate::discovery::inventory::Inventory;
 use crate::discovery::selection::Past;
 use crate::model::test::TestId;
 use crate::model::warning::Warning;
+use crate::sharing::learnt::LearntLocks;
 use crate::state::{self, Stored};
 
 #[derive(Debug, Default)]
@@ -20,6 +21,7 @@ pub struct History {
     /// By binary: `web/test/api`.
     binaries: BTreeMap<String, Durations>,
     pub last_run: LastRun,
+    pub learnt: LearntLocks,
 }
 
 /// The measurements of this run.
@@ -92,6 +94,7 @@ struct Columns {
 impl History {
     /// Reads the file from the state directory.
     pub fn load(state_dir: &Path, warnings: &mut Vec<Warning>) -> History {
+        let learnt = LearntLocks::load(state_dir, warnings);
         let path = state_dir.join(FILE);
         let binaries = match state::read(&path, FORMAT) {
             Stored::Found(binaries) => binaries,
@@ -101,7 +104,7 @@ impl History {
                 BTreeMap::new()
             }
         };
-        History { binaries, last_run: LastRun::load(state_dir, warnings) }
+        History { binaries, last_run: LastRun::load(state_dir, warnings), learnt }
     }
 
     pub fn past(&self, binary: &str, test: &str) -> Option<Record> {

@@ -36,6 +36,8 @@ pub struct Plan {
     pub(super) progress: HashMap<usize, Progress>,
     /// The batch that is to give up a slot.
     pub(super) narrowing: Option<usize>,
+    /// The group of a test that runs by itself, or is about to.
+    pub(super) solo: Option<usize>,
     pub(super) loads: HashMap<usize, f64>,
     next_batch: usize,
     /// The work of one slot if all slots were equally busy.
@@ -63,6 +65,7 @@ impl Plan {
             running: HashMap::new(),
             progress: HashMap::new(),
             narrowing: None,
+            solo: None,
             next_batch: 0,
             waiting: 0,
             capacity: cores.map_or(f64::INFINITY, |cores| cores.max(1) as f64),
@@ -125,12 +128,15 @@ impl Plan {
 
     /// The next batch that may start now; what it needs is held until `finished`.
     pub fn next(&mut self) -> Option<Batch> {
-        if self.free.is_empty() || !self.has_cores() {
+        self.choose_solo();
+        let is_busy_alone = self.solo.is_some() && !self.running.is_empty();
+        if self.free.is_empty() || is_busy_alone || !self.has_cores() {
             return None;
         }
         self.waiting = self.groups.iter().filter(|state| state.has_work()).count();
+        let is_chosen = |at: &usize| self.solo.is_none_or(|solo| solo == *at);
         let mut candidates: Vec<Candidate> =
-            (0..self.groups.len()).filter_map(|at| self.candidate(at)).collect();
+            (0..self.groups.len()).filter(is_chosen).filter_map(|at| self.candidate(at)).collect();
         let mut waits = false;
         while let Some(best) = self.best(&candidates) {
             let candidate = candidates.swap_remove(best);
@@ -213,10 +219,7 @@ impl Plan {
         self.fixtures.is_lost(instance);
         let mut blocked = Vec::new();
         for state in self.groups.iter_mut().filter(|state| state.needs(instance.fixture)) {
-            let alone = std::mem::take(&mut state.alone);
-            let delayed = std::mem::take(&mut state.delayed);
-            let waiting = std::mem::take(&mut state.pending);
-            let tests: Vec<GroupTest> = waiting.into_iter().chain(alone).chain(delayed).collect();
+            let tests = state.take_waiting();
             self.remaining = self.remaining.saturating_sub(state.work(&tests));
             blocked.extend(tests);
         }
@@ -240,6 +243,7 @@ impl Plan {
         let state = &mut self.groups[batch.group];
         state.running -= 1;
         self.held_locks.release(&state.group);
+        self.solo = None;
     }
 
     /// Requeues tests that a worker did not start.
@@ -274,15 +278,36 @@ impl Plan {
         state.alone.extend(due);
     }
 
+    /// Requeues a failed test, to run once nothing else runs or waits.
+    pub fn run_by_itself(&mut self, group: usize, test: TestId) {
+        let tests = self.tests_of(group, &[test]);
+        let state = &mut self.groups[group];
+        self.remaining += state.work(&tests);
+        state.by_itself.extend(tests);
+    }
+
+    /// Lets the next test run that has to run by itself, if nothing else could.
+    fn choose_solo(&mut self) {
+        let is_served = |solo: &mut usize| !self.groups[*solo].has_work();
+        if self.running.is_empty() {
+            self.solo.take_if(is_served);
+        }
+        let is_idle = self.running.is_empty() && !self.groups.iter().any(GroupState::has_work);
+        if !is_idle || self.solo.is_some() {
+            return;
+        }
+        self.solo = self.groups.iter().position(|state| !state.by_itself.is_empty());
+        if let Some(state) = self.solo.and_then(|solo| self.groups.get_mut(solo)) {
+            let test = state.by_itself.remove(0);
+            state.alone.push(test);
+        }
+    }
+
     /// Stops the plan: nothing more starts. Returns the tests that will not run.
     pub fn stop(&mut self) -> Vec<TestId> {
         self.remaining = Duration::ZERO;
         self.fixtures.forget_wanted();
-        let waiting = self.groups.iter_mut().flat_map(|state| {
-            let alone = std::mem::take(&mut state.alone);
-            let delayed = std::mem::take(&mut state.delayed);
-            std::mem::take(&mut state.pending).into_iter().chain(alone).chain(delayed)
-        });
+        let waiting = self.groups.iter_mut().flat_map(GroupState::take_waiting);
         waiting.map(|test| test.id).collect()
     }
 

@@ -405,6 +405,10 @@ impl Channel for AgentChannel<'_> {
         &self.modules
     }
 
+    fn number_of(&self, test: usize) -> Option<u32> {
+        self.tests.number_of(test)
+    }
+
     fn has_pending(&self) -> bool {
         self.awaits_orphans.is_some() || self.traces.has_pending() || self.orphans.are_open()
     }

@@ -168,6 +168,11 @@ pub trait Channel {
     /// The process has exited; what it has started is looked at once more.
     fn process_exited(&mut self) {}
 
+    /// The number by which the agent knows a test, if it has one.
+    fn number_of(&self, _test: usize) -> Option<u32> {
+        None
+    }
+
     /// Where the addresses of findings belong, as far as is known yet.
     fn modules(&self) -> &[Module] {
         &[]

@@ -9,7 +9,7 @@ pub struct TestIndex<'n> {
     lookup: TestNames<'n>,
     by_number: FxHashMap<u32, usize>,
     /// Tests that have a number, and so a thread of their own.
-    numbered: FxHashSet<usize>,
+    numbered: FxHashMap<usize, u32>,
     begun: FxHashSet<usize>,
     over: FxHashSet<usize>,
 }
@@ -27,7 +27,7 @@ impl<'n> TestIndex<'n> {
         TestIndex {
             lookup: TestNames::new(names),
             by_number: FxHashMap::default(),
-            numbered: FxHashSet::default(),
+            numbered: FxHashMap::default(),
             begun: FxHashSet::default(),
             over: FxHashSet::default(),
         }
@@ -46,14 +46,20 @@ impl<'n> TestIndex<'n> {
         self.by_number.get(&number).copied()
     }
 
+    /// The number of the test at this place, if it has one.
+    pub fn number_of(&self, place: usize) -> Option<u32> {
+        self.numbered.get(&place).copied()
+    }
+
     pub fn numbers(&self) -> impl Iterator<Item = (u32, usize)> {
         self.by_number.iter().map(|(number, place)| (*number, *place))
     }
 
     /// The thread of this number runs that test. What the number meant first stands.
     pub fn bind(&mut self, number: u32, place: usize) {
-        if !self.by_number.contains_key(&number) && self.numbered.insert(place) {
+        if !self.by_number.contains_key(&number) && !self.numbered.contains_key(&place) {
             self.by_number.insert(number, place);
+            self.numbered.insert(place, number);
         }
     }
 
@@ -82,7 +88,7 @@ impl<'n> TestIndex<'n> {
     pub fn may_be_ignored(&mut self, name: &str) -> bool {
         let Some(place) = self.lookup.find(name) else { return true };
         let has_begun = self.begun.contains(&place) && !self.over.contains(&place);
-        has_begun && !self.numbered.contains(&place)
+        has_begun && !self.numbered.contains_key(&place)
     }
 
     /// Whether a verdict for this name may come now, of the test with this number; of one without
@@ -90,7 +96,7 @@ impl<'n> TestIndex<'n> {
     pub fn may_end(&mut self, name: &str, number: u32) -> bool {
         let Some(place) = self.lookup.find(name) else { return false };
         let is_it = match number {
-            0 => self.begun.contains(&place) && !self.numbered.contains(&place),
+            0 => self.begun.contains(&place) && !self.numbered.contains_key(&place),
             number => self.of_number(number) == Some(place),
         };
         is_it && !self.over.contains(&place)

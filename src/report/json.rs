@@ -12,6 +12,7 @@ use crate::cargo::command::flags_to_repeat;
 use crate::cli::output_args::MessageFormat;
 use crate::model::event::{Event, FixtureEvent, LeakedBy};
 use crate::model::fixture::FixtureInstance;
+use crate::model::interference::Interference;
 use crate::model::leak::{Leak, LeakLine};
 use crate::model::lost_output::LostOutput;
 use crate::model::outcome::{Flakiness, Outcome};
@@ -53,6 +54,9 @@ enum Line<'l> {
         ids: Vec<String>,
         output: String,
     },
+    LocksLearnt {
+        locks: Vec<LockLine<'l>>,
+    },
     RunFinished(FinishedLine),
 }
 
@@ -80,6 +84,8 @@ struct TestLine<'l> {
     order_dependent: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     failed_before: Vec<AttemptLine<'l>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interfered: Option<Box<InterferenceLine>>,
     leaks: Vec<LeakLine<'l>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     neighbors: Vec<String>,
@@ -92,6 +98,24 @@ struct TestLine<'l> {
     output_lost: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     output_files: Vec<OutputFileLine>,
+}
+
+/// What made a test fail that passed by itself.
+#[derive(Serialize)]
+struct InterferenceLine {
+    /// The other test, or its binary if it is not known which of its tests it was.
+    by: String,
+    thing: String,
+    kind: &'static str,
+    /// A name for `locks` in Cargo.toml.
+    lock: String,
+}
+
+#[derive(Serialize)]
+struct LockLine<'l> {
+    thing: String,
+    kind: &'static str,
+    users: &'l [String],
 }
 
 /// A file with output that is too long to be kept in memory.
@@ -155,6 +179,7 @@ struct FinishedLine {
     missing: usize,
     flaky: usize,
     order_dependent: usize,
+    interfered: usize,
     leaks: usize,
     denied_leaks: usize,
     not_run: usize,
@@ -214,6 +239,14 @@ impl<'r> Json<'r> {
                 let output = String::from_utf8_lossy(output).into_owned();
                 write(&Line::WorkerOutput { worker: *worker, ids, output })
             }
+            Event::LocksLearnt(locks) => {
+                let lines = locks.iter().map(|lock| LockLine {
+                    thing: lock.thing.to_string(),
+                    kind: lock.kind.as_str(),
+                    users: &lock.users,
+                });
+                write(&Line::LocksLearnt { locks: lines.collect() })
+            }
             Event::RunFinished(summary) => {
                 let mut held = std::mem::take(&mut self.held);
                 held.sort_by(|(a, _), (b, _)| self.view.compare(*a, *b));
@@ -221,6 +254,15 @@ impl<'r> Json<'r> {
                 write(&Line::RunFinished(finished(summary)))
             }
             _ => Ok(()),
+        }
+    }
+
+    fn interference(&self, found: &Interference) -> InterferenceLine {
+        InterferenceLine {
+            by: self.view.interferer(found),
+            thing: found.thing.to_string(),
+            kind: found.kind.as_str(),
+            lock: found.thing.lock_name(),
         }
     }
 
@@ -243,6 +285,10 @@ impl<'r> Json<'r> {
             flaky: verdict.flakiness() == Some(Flakiness::Flaky),
             order_dependent: verdict.flakiness() == Some(Flakiness::OrderDependent),
             failed_before: verdict.failed_before.iter().map(attempt_line).collect(),
+            interfered: verdict
+                .interference
+                .as_ref()
+                .map(|found| Box::new(self.interference(found))),
             leaks: verdict.leaks.iter().map(Leak::line).collect(),
             neighbors: verdict.neighbors.iter().map(|test| self.view.id(*test)).collect(),
             output: text(&verdict.output),
@@ -338,6 +384,7 @@ fn finished(summary: &Summary) -> FinishedLine {
         missing: count(Outcome::Missing),
         flaky: summary.flaky,
         order_dependent: summary.order_dependent,
+        interfered: summary.interfered,
         leaks: summary.leaks,
         denied_leaks: summary.denied_leaks,
         not_run: summary.not_run,

@@ -190,7 +190,7 @@ fn case(verdict: &Verdict) -> TestCase {
         }
         status.set_message(reason);
     }
-    if verdict.flakiness().is_some() {
+    if verdict.flakiness().is_some() || verdict.interference.is_some() {
         status.set_rerun_kind(FlakyOrRerun::Flaky);
     }
     status.add_reruns(verdict.failed_before.iter().map(rerun));

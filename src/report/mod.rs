@@ -19,6 +19,7 @@ mod report_file;
 pub mod reports;
 pub mod screen;
 pub mod shard;
+pub mod sharing_messages;
 pub mod spinner;
 pub mod status_line;
 pub mod text;

@@ -21,6 +21,7 @@ use crate::plan::schedule::Plan;
 use crate::plan::simulate::{Step, simulate};
 use crate::report::text::Paint;
 use crate::report::view::View;
+use crate::sharing::learnt;
 
 /// One selected test per line, ignored ones marked; or one JSON object per line.
 pub fn list(view: View<'_>, choices: &[Vec<Choice>]) -> String {
@@ -216,12 +217,7 @@ fn asks(group: &Group) -> Vec<String> {
     if group.slots > 1 {
         asks.push(count(group.slots, "slot"));
     }
-    if !group.locks.read.is_empty() {
-        asks.push(format!("reads {}", group.locks.read.join(" ")));
-    }
-    if !group.locks.write.is_empty() {
-        asks.push(format!("locks {}", group.locks.write.join(" ")));
-    }
+    asks_for_locks(group, &mut asks);
     if let Some(bytes) = group.memory {
         asks.push(format!("memory {} MiB", bytes >> 20));
     }
@@ -243,6 +239,20 @@ fn asks(group: &Group) -> Vec<String> {
         asks.push(format!("env {}", names.join(" ")));
     }
     asks
+}
+
+/// Declared locks by their names, learnt ones by the things that they stand for.
+fn asks_for_locks(group: &Group, asks: &mut Vec<String>) {
+    let sides = [("reads", &group.locks.read), ("locks", &group.locks.write)];
+    for (word, names) in sides {
+        let declared = names.iter().filter(|name| learnt::thing_of(name).is_none());
+        let declared: Vec<&str> = declared.map(String::as_str).collect();
+        if !declared.is_empty() {
+            asks.push(format!("{word} {}", declared.join(" ")));
+        }
+        let things = names.iter().filter_map(|name| learnt::thing_of(name));
+        asks.extend(things.map(|thing| format!("{word} {thing} (learnt)")));
+    }
 }
 
 /// Batches shown without `-v`: as many as fit beside the groups on a screen.

@@ -128,6 +128,7 @@ impl Progress {
             | Event::WorkerEnded(_)
             | Event::StageEnded(_)
             | Event::NotRun { .. }
+            | Event::LocksLearnt(_)
             | Event::BuildFinished => {}
             Event::Tick(activity) => self.tick(activity, view),
             Event::RunFinished(_) => self.finish(view),

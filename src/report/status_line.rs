@@ -34,7 +34,9 @@ pub fn status_line(
 fn level_of(verdict: &Verdict) -> StatusLevel {
     match verdict.outcome {
         Outcome::Ignored => StatusLevel::Skip,
-        Outcome::Passed if verdict.flakiness().is_some() => StatusLevel::Retry,
+        Outcome::Passed if verdict.flakiness().is_some() || verdict.interference.is_some() => {
+            StatusLevel::Retry
+        }
         Outcome::Passed if !verdict.leaks.is_empty() => StatusLevel::Leak,
         Outcome::Passed => StatusLevel::Pass,
         _ => StatusLevel::Fail,

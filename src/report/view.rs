@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::cli::settings::Settings;
 use crate::discovery::inventory::Inventory;
+use crate::model::interference::Interference;
 use crate::model::test::TestId;
 use crate::report::text::Paint;
 
@@ -21,6 +22,13 @@ impl View<'_> {
     pub fn id(&self, test: TestId) -> String {
         let listing = &self.inventory.listings[test.listing];
         listing.binary.id(&listing.tests[test.test].name)
+    }
+
+    /// The test that interfered with another one, or its binary if it is not known which of its
+    /// tests it was.
+    pub fn interferer(&self, found: &Interference) -> String {
+        let binary = || self.inventory.listings[found.process_of.listing].binary.prefix.clone();
+        found.other.map_or_else(binary, |other| self.id(other))
     }
 
     /// Its name bold, and the path to it dimmed.

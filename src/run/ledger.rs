@@ -137,6 +137,11 @@ impl Ledger {
         Some(Verdict { worker, output, output_lost, ..verdict })
     }
 
+    /// Whether a process was started for this test, and has brought a verdict.
+    pub fn has_run(&self, test: TestId) -> bool {
+        self.account(test).is_some_and(|account| account.has_verdict && account.attempts > 0)
+    }
+
     pub fn has_verdict(&self, test: TestId) -> bool {
         self.account(test).is_some_and(|account| account.has_verdict)
     }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::leaks::baseline::Baseline;
+use crate::sharing::learnt::LearntLocks;
 
 /// The settings of a run. They do not change while it goes on.
 pub struct RunConfig<'r> {
@@ -20,6 +21,8 @@ pub struct RunConfig<'r> {
     pub is_verbose: bool,
     /// Leaks that are allowed because they are known.
     pub baseline: Baseline,
+    /// The locks that earlier runs have learnt; none if nothing is to be learnt.
+    pub learnt: Option<LearntLocks>,
     /// The workspace's directory.
     pub root: PathBuf,
 }
@@ -38,6 +41,7 @@ impl<'r> RunConfig<'r> {
             show_output: false,
             is_verbose: false,
             baseline: Baseline::default(),
+            learnt: None,
             root: PathBuf::new(),
         }
     }

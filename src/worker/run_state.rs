@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
+use crate::sharing::learnt::LearntLocks;
+use crate::sharing::usage::Usage;
 use crate::worker::active::ActiveWorkers;
 
 /// The state of a run that its workers share.
@@ -17,6 +19,10 @@ pub struct RunState {
     pub active: ActiveWorkers,
     /// Custom harnesses whose log did not add up, by their listings.
     wrong_logs: Mutex<BTreeSet<usize>>,
+    /// What tests use outside of their processes.
+    pub usage: Usage,
+    /// The locks that are known after the run, if it has learnt.
+    pub learnt: OnceLock<LearntLocks>,
     next_worker: AtomicU64,
     /// Numbers of processes that could not be started at first.
     unused_numbers: AtomicU64,

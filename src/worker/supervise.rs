@@ -34,11 +34,12 @@ use crate::process::platform::{self, HeldExit, Supervised};
 use crate::protocol::channel::{
     Channel, ChannelEvent, ChannelSummary, FinishedTest, NullChannel, ResultStatus,
 };
+use crate::sharing::usage::ProcessUsage;
 use crate::worker::context::Context;
 use crate::worker::finishing::Finishing;
 use crate::worker::inbox::{BatchEnd, EndCause, Message, send_all};
 use crate::worker::job::{GRACE, Job, LOOK_AGAIN};
-use crate::worker::supervise::start::{channel, command, is_captured, spawn};
+use crate::worker::supervise::start::{channel, command, is_captured, spawn, uses};
 
 /// Runs a batch in as many processes, one after another, as the argument limit of the platform
 /// requires.
@@ -77,6 +78,8 @@ struct Worker<'r> {
     idle_since: Instant,
     /// How long the process may run no test.
     idle_limit: Option<Duration>,
+    /// What its tests use outside of it, if that can be known.
+    uses: Option<ProcessUsage<'r>>,
     /// Its entry in the list of active workers.
     active: ActiveWorker<'r>,
     /// Which of the tests have started.
@@ -121,7 +124,9 @@ impl<'r> Worker<'r> {
         let captures = is_captured(job, context);
         listing.binary.check()?;
         let number = context.state.next_worker();
-        let (command, wire) = command(job, context, listing, number, selection)?;
+        let (mut command, wire) = command(job, context, listing, number, selection)?;
+        let uses = uses(job, context, number, &tests);
+        uses.iter().for_each(|uses| uses.pass_to(&mut command));
         let channel = channel(job, context, listing, &tests, captures);
         let idle_limit = idle_limit(job, &tests);
         let began = clock::now();
@@ -137,6 +142,7 @@ impl<'r> Worker<'r> {
             running: Vec::new(),
             idle_since: clock::now(),
             idle_limit,
+            uses,
             active: context.state.active.enter(number, job.slot()),
             begun: vec![false; tests.len()],
             tests,
@@ -310,6 +316,7 @@ impl<'r> Worker<'r> {
         }
         let began = self.running.iter().position(|(running, _)| *running == test);
         let began = began.map(|at| self.running.remove(at).1);
+        self.note_uses(test, began);
         if self.running.is_empty() {
             self.idle_since = clock::now();
         }
@@ -339,6 +346,13 @@ impl<'r> Worker<'r> {
         }
         if outcome == Outcome::Failed {
             self.recycle(Recycle::OnFailure);
+        }
+    }
+
+    /// A test has ended: what it has used outside of its process is known now.
+    fn note_uses(&self, test: usize, began: Option<Instant>) {
+        if let Some(uses) = &self.uses {
+            uses.test_ended(self.tests[test], self.channel.number_of(test), began);
         }
     }
 
@@ -395,6 +409,7 @@ impl<'r> Worker<'r> {
             std::thread::sleep(LOOK_AGAIN);
             self.look_for_leaks(messages);
         }
+        self.running.iter().for_each(|(test, began)| self.note_uses(*test, Some(*began)));
         let channel = std::mem::replace(&mut self.channel, Box::new(NullChannel));
         let left = channel.finish(&self.look());
         platform::kill_and_reap(&left.orphan_pids);

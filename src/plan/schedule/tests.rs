@@ -228,6 +228,32 @@ fn locks_are_taken_together_and_readers_share() {
 }
 
 #[test]
+fn a_test_runs_by_itself_once_nothing_else_runs_or_waits() {
+    let groups = [0, 1].map(|listing| group(listing, Isolation::PerTest, &known(2, 10)));
+    let mut plan = Plan::new(groups.to_vec(), 2, None);
+    assert_eq!(startable(&mut plan), ["0*1/1", "0*1/1"]);
+    plan.run_by_itself(0, TestId { listing: 0, test: 0 });
+    plan.run_by_itself(0, TestId { listing: 0, test: 1 });
+    (0..2).for_each(|batch| plan.finished(batch));
+    assert_eq!(startable(&mut plan), ["1*1/1", "1*1/1"], "others wait");
+    plan.finished(2);
+    assert_eq!(startable(&mut plan), [""; 0], "another one runs");
+    plan.finished(3);
+    assert_eq!(startable(&mut plan), ["0*1/1"]);
+    plan.add(vec![group(2, Isolation::Unit, &known(1, 10))]);
+    assert_eq!(startable(&mut plan), [""; 0], "it runs by itself");
+    plan.finished(4);
+    assert_eq!(startable(&mut plan), ["2*1/1"]);
+    plan.finished(5);
+    assert_eq!((startable(&mut plan).len(), plan.is_done()), (1, false));
+    plan.finished(6);
+    assert!(plan.is_done());
+    plan.run_by_itself(1, TestId { listing: 1, test: 0 });
+    assert_eq!(plan.stop(), [TestId { listing: 1, test: 0 }], "it will not run");
+    assert!(plan.is_done());
+}
+
+#[test]
 fn an_exclusive_batch_is_alone_on_the_machine_and_comes_last() {
     let mut alone = group(0, Isolation::Unit, &known(2, 1000));
     alone.exclusive = true;

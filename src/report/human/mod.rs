@@ -10,6 +10,7 @@ pub mod leak_list;
 pub mod page;
 pub mod panic_message;
 pub mod report;
+pub mod shared_things;
 pub mod source;
 pub mod stacks;
 pub mod totals;

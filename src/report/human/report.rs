@@ -9,6 +9,7 @@ use crate::cli::settings::{Task, Verbosity};
 use crate::model::duration::brief;
 use crate::model::event::{Event, FixtureEvent, LeakedBy};
 use crate::model::fixture::FixtureInstance;
+use crate::model::interference::LearntLock;
 use crate::model::outcome::Outcome;
 use crate::model::printable::printable;
 use crate::model::summary::Summary;
@@ -20,6 +21,7 @@ use crate::report::human::failure_output;
 use crate::report::human::leak_list::{LeakList, Owner};
 use crate::report::human::page::{self, Page};
 use crate::report::human::panic_message::HINT;
+use crate::report::human::shared_things;
 use crate::report::human::totals;
 use crate::report::human::worker_output::WorkerOutput;
 use crate::report::messages;
@@ -39,6 +41,7 @@ pub struct Human<'r> {
     /// Fixtures that failed, why, and their output.
     failed_fixtures: Vec<(String, String, Vec<u8>)>,
     worker_outputs: Vec<WorkerOutput>,
+    learnt: Vec<LearntLock>,
     /// Shown in one line each above the last one.
     remarks: Vec<Warning>,
 }
@@ -54,6 +57,7 @@ impl<'r> Human<'r> {
             leaks: LeakList::default(),
             failed_fixtures: Vec::new(),
             worker_outputs: Vec::new(),
+            learnt: Vec::new(),
             remarks: Vec::new(),
         }
     }
@@ -85,6 +89,7 @@ impl<'r> Human<'r> {
             ) => {
                 self.remarks.push(warning.clone());
             }
+            Event::LocksLearnt(locks) => self.learnt.clone_from(locks),
             Event::RunFinished(summary) => return Some(self.report(summary)),
             _ => {}
         }
@@ -131,7 +136,9 @@ impl<'r> Human<'r> {
     }
 
     fn test_finished(&mut self, test: TestId, verdict: &Verdict) {
-        let is_bad = !verdict.outcome.is_success() || verdict.flakiness().is_some();
+        let is_bad = !verdict.outcome.is_success()
+            || verdict.flakiness().is_some()
+            || verdict.interference.is_some();
         if is_bad || self.output_when(verdict).is_final() {
             self.verdicts.push((test, verdict.clone()));
         }
@@ -169,6 +176,8 @@ impl<'r> Human<'r> {
         }
         self.leaks.show(&mut page, &view, view.settings.verbosity == Verbosity::Verbose);
         self.flaky(&mut page);
+        shared_things::interfered(&mut page, &view, &self.verdicts);
+        shared_things::learnt(&mut page, &self.learnt);
         if !is_quiet || view.settings.durations.is_some() {
             self.slowest(&mut page);
         }

@@ -77,7 +77,7 @@ fn others(summary: &Summary, leaks: usize, denied: usize) -> Vec<(Part, Mood)> {
         denied => format!("{} ({denied} denied)", count(leaks, "leak")),
     };
     let leaks_mood = if denied > 0 { Mood::Bad } else { Mood::Warn };
-    let Summary { not_run, list_failures, failed_fixtures, .. } = summary;
+    let Summary { not_run, interfered, list_failures, failed_fixtures, .. } = summary;
     // Those that the policy counts as failed are among the failed ones.
     let [failed, failed_beside] = summary.flaky_failures;
     let (flaky, order_dependent) =
@@ -85,6 +85,7 @@ fn others(summary: &Summary, leaks: usize, denied: usize) -> Vec<(Part, Mood)> {
     vec![
         ((flaky, format!("{flaky} flaky")), Mood::Warn),
         ((order_dependent, format!("{order_dependent} order dependent")), Mood::Warn),
+        ((*interfered, format!("{interfered} interfered with")), Mood::Warn),
         ((leaks, denied_leaks), leaks_mood),
         ((*not_run, format!("{not_run} not run")), Mood::Warn),
         ((*list_failures, format!("{} not listed", count(*list_failures, "binary"))), Mood::Bad),

@@ -279,6 +279,7 @@ impl<'r> Run<'r> {
         for (test, verdict) in self.ledger.release() {
             self.report_verdict(test, verdict);
         }
+        self.learn_locks();
         self.summary.interrupted |= self.requests.stop_after_running && self.summary.not_run > 0;
         let took = clock::since(began);
         let fill = self.slot_usage.fill(took, self.summary.slots);

@@ -12,6 +12,7 @@ use super::requests::Requests;
 use super::retries::Retries;
 use super::slot_usage::{HeldSlots, SlotUsage};
 use super::slow_tests::SlowTests;
+use super::suspects::Suspects;
 use crate::discovery::listing::Listing;
 use crate::discovery::test_list::Dispatch;
 use crate::fixture::handover::Values;
@@ -72,6 +73,8 @@ pub struct Run<'r> {
     pub(super) held_failures: Vec<(Instance, TestId, Verdict)>,
     pub(super) phase: Phase,
     pub(super) retries: Retries,
+    /// Tests that run again by themselves, since others may have made them fail.
+    pub(super) suspects: Suspects,
     pub(super) slow_tests: SlowTests,
     pub(super) slot_usage: SlotUsage,
     pub(super) summary: Summary,
@@ -159,6 +162,7 @@ impl<'r> Run<'r> {
             ending: None,
             phase: Phase::default(),
             retries: Retries::default(),
+            suspects: Suspects::default(),
             slow_tests: SlowTests::default(),
             slot_usage: SlotUsage::default(),
             crashes: 0,

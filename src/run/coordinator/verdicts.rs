@@ -28,8 +28,10 @@ impl Run<'_> {
     }
 
     pub(super) fn record_verdict(&mut self, test: TestId, verdict: Verdict) {
+        let Some(verdict) = self.rerun_or_return(test, verdict) else { return };
         let Some(verdict) = self.retry_or_return(test, verdict) else { return };
         for (test, verdict) in self.ledger.record(test, verdict) {
+            let verdict = self.with_interference(test, verdict);
             let verdict = self.apply_flaky_policy(test, verdict);
             self.report_verdict(test, verdict);
         }
@@ -70,19 +72,32 @@ impl Run<'_> {
             // It could not run again: its fixture is lost.
             return Some(verdict);
         }
-        let beside = self.beside(test);
-        let Verdict { outcome, ended, took, worker, .. } = verdict;
-        let (reason, output) = (verdict.reason.clone(), verdict.output.clone());
-        let output_lost = verdict.output_lost.clone();
-        let attempt = Attempt { outcome, ended, worker, took, reason, output, output_lost, beside };
-        let Some(failures) = self.ledger.note_failure(test, attempt, rules.count) else {
+        let attempt = self.attempt(test, &verdict);
+        // One that ran again by itself has not used up a retry.
+        let most = rules.count + usize::from(self.suspects.is_one(test));
+        let outcome = verdict.outcome;
+        let Some(failures) = self.ledger.note_failure(test, attempt, most) else {
             return Some(verdict);
         };
         self.plan.delay(group, test);
         self.retries.add(group, test, rules, failures);
-        let (attempt, attempts) = (failures + 1, rules.count + 1);
+        let (attempt, attempts) = (failures + 1, most + 1);
         self.emit(Event::Retrying { test, outcome, attempt, attempts });
         None
+    }
+
+    /// A failure that another attempt follows.
+    pub(super) fn attempt(&self, test: TestId, verdict: &Verdict) -> Attempt {
+        Attempt {
+            outcome: verdict.outcome,
+            ended: verdict.ended,
+            worker: verdict.worker,
+            took: verdict.took,
+            reason: verdict.reason.clone(),
+            output: verdict.output.clone(),
+            output_lost: verdict.output_lost.clone(),
+            beside: self.beside(test),
+        }
     }
 
     /// Gives up a test that will not run again: it gets the verdict that is known, or counts as not

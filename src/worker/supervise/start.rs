@@ -12,6 +12,7 @@ use crate::protocol::agent::changes::InitialState;
 use crate::protocol::channel::Channel;
 use crate::protocol::harness_log::HarnessLogChannel;
 use crate::protocol::logfile::LogfileChannel;
+use crate::sharing::usage::ProcessUsage;
 use crate::worker::context::Context;
 use crate::worker::job::{Job, prepare};
 
@@ -37,6 +38,17 @@ pub(super) fn command(
     command.args(libtest_arguments(job, context));
     command.args(selection);
     Ok((command, wire))
+}
+
+/// Where it will be known what these tests use outside of their process.
+pub(super) fn uses<'r>(
+    job: &Job,
+    context: &'r Context<'r>,
+    number: u64,
+    tests: &[TestId],
+) -> Option<ProcessUsage<'r>> {
+    let is_watched = job.protocol == Protocol::Agent && context.services.agent.is_some();
+    is_watched.then(|| context.state.usage.enter(number, *tests.first()?)).flatten()
 }
 
 /// Forks the process from a fork server if there is one, and spawns it otherwise.

@@ -1,0 +1,34 @@
+//! The wording of what is said about things that tests of different processes share.
+
+use super::messages::list;
+use crate::model::interference::{Interference, InterferenceKind, LearntLock};
+
+/// Why a test failed that passed by itself.
+pub fn interference(other: &str, found: &Interference) -> String {
+    let thing = &found.thing;
+    let what = match found.kind {
+        InterferenceKind::Bound => format!("both bound {thing}"),
+        InterferenceKind::Created => format!("both created {thing}"),
+        InterferenceKind::Removed => format!("{thing} was removed while both used it"),
+        InterferenceKind::Truncated => format!("{thing} was truncated while both used it"),
+        InterferenceKind::Written => format!("{thing} was written while both used it"),
+    };
+    format!("failed beside {other}, passed by itself: {what}")
+}
+
+/// The module of a test; of a binary, itself.
+pub fn module_of(id: &str) -> &str {
+    id.rsplit_once("::").map_or(id, |(module, _)| module)
+}
+
+/// What keeps tests of these nodes apart.
+pub fn lock_in_metadata([one, other]: &[String; 2], lock: &str) -> String {
+    let key = |node: &str| format!("{node:?} = {{ locks = [{lock:?}] }}");
+    let keys = if one == other { key(one) } else { format!("{}, {}", key(one), key(other)) };
+    format!("to declare it below [package.metadata.partest.modules]: {keys}")
+}
+
+/// `api::opens and till::opens (/tmp/shop)`
+pub fn learnt(lock: &LearntLock) -> String {
+    format!("{} ({})", list(&lock.users), lock.thing)
+}

@@ -1,0 +1,147 @@
+//! Tests that fail because a test of another process used the same thing at the same time: they run
+//! again by themselves, and the locks that keep the two apart are learnt.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use super::state::Run;
+use crate::config::keys::Locks;
+use crate::model::event::Event;
+use crate::model::interference::{Interference, LearntLock, SharedThing, ThingUser};
+use crate::model::outcome::Outcome;
+use crate::model::protocol::Protocol;
+use crate::model::reason::Reason;
+use crate::model::test::TestId;
+use crate::model::thing::Thing;
+use crate::model::verdict::Verdict;
+use crate::plan::group::{Group, Isolation};
+use crate::sharing::learnt::{self, Lock, LockUser, User};
+
+impl Run<'_> {
+    /// Lets a test that has failed run again by itself, if a test of another process may have made
+    /// it fail. Otherwise, and the second time, returns the verdict.
+    pub(super) fn rerun_or_return(&mut self, test: TestId, verdict: Verdict) -> Option<Verdict> {
+        if !verdict.outcome.is_failure() || self.phase.is_stopped() || self.suspects.is_one(test) {
+            return Some(verdict);
+        }
+        let reason = verdict.reason.as_ref().map(Reason::to_string).unwrap_or_default();
+        let text = format!("{reason}\n{}", String::from_utf8_lossy(verdict.output.printed()));
+        let usage = &self.context.state.usage;
+        let suspect = verdict.worker.and_then(|process| usage.suspect(process, test, &text));
+        let Some((suspect, group)) = suspect.zip(self.group_of(test)) else { return Some(verdict) };
+        if self.lost_fixture_of(self.plan.group(group)).is_some() {
+            return Some(verdict);
+        }
+        let (outcome, attempt) = (verdict.outcome, self.attempt(test, &verdict));
+        let Some(failures) = self.ledger.note_failure(test, attempt, usize::MAX) else {
+            return Some(verdict);
+        };
+        self.suspects.add(test, suspect);
+        self.plan.run_by_itself(group, test);
+        let (attempt, attempts) = (failures + 1, failures + 1);
+        self.emit(Event::Retrying { test, outcome, attempt, attempts });
+        None
+    }
+
+    /// Adds why a test failed at first that has passed by itself.
+    pub(super) fn with_interference(&mut self, test: TestId, verdict: Verdict) -> Verdict {
+        let suspect = self.suspects.of(test);
+        let Some(suspect) = suspect.filter(|_| verdict.outcome == Outcome::Passed) else {
+            return verdict;
+        };
+        let interference = self.context.state.usage.name(suspect);
+        if let Some(Interference { thing, kind, .. }) = &interference {
+            self.suspects.prove(thing.clone(), *kind);
+        }
+        Verdict { interference, ..verdict }
+    }
+
+    /// Learns from the run which tests have to be kept apart in the next one.
+    pub(super) fn learn_locks(&mut self) {
+        let Some(known) = &self.context.config.learnt else { return };
+        let groups = RefCell::new(HashMap::new());
+        let group_of =
+            |test: TestId| *groups.borrow_mut().entry(test).or_insert_with(|| self.group_of(test));
+        let may_meet = |one: TestId, other: TestId| {
+            let groups = group_of(one).zip(group_of(other));
+            groups.is_some_and(|(one, other)| self.may_run_side_by_side(one, other))
+        };
+        let is_proven =
+            |thing: &Thing| self.suspects.proven(thing).or_else(|| known.is_proven(thing));
+        let found = self.context.state.usage.shared_things(&may_meet, &is_proven);
+        let lock = |shared: SharedThing| Lock {
+            is_proven: is_proven(&shared.thing).is_some(),
+            users: shared.users.iter().map(|user| self.lock_user(user)).collect(),
+            thing: shared.thing,
+            kind: shared.kind,
+        };
+        let after = known.after(found.into_iter().map(lock).collect(), &|user| self.has_run(user));
+        let learnt: Vec<LearntLock> = after.new_since(known).map(|lock| self.shown(lock)).collect();
+        let _ = self.context.state.learnt.set(after);
+        if !learnt.is_empty() {
+            self.emit(Event::LocksLearnt(learnt));
+        }
+    }
+
+    /// Whether tests of these groups could run at the same time in different processes, but for
+    /// learnt locks.
+    fn may_run_side_by_side(&self, one: usize, other: usize) -> bool {
+        let (first, second) = (self.plan.group(one), self.plan.group(other));
+        let is_one_process = one == other && first.isolation == Isolation::Unit;
+        !is_one_process && !first.exclusive && !second.exclusive && !are_kept_apart(first, second)
+    }
+
+    fn lock_user(&self, user: &ThingUser) -> LockUser {
+        let listing = &self.context.inventory.listings[user.test.listing];
+        let test = (!user.is_process).then(|| listing.tests[user.test.test].name.clone());
+        let user_of_lock = User { binary: listing.binary.key(), test };
+        LockUser { user: user_of_lock, only_reads: user.only_reads }
+    }
+
+    /// Whether all is known about what a user of a lock does now: it has run and was watched, or it
+    /// is no more.
+    fn has_run(&self, user: &User) -> bool {
+        let listings = self.context.inventory.listings.iter().enumerate();
+        let found = listings.filter(|(_, listing)| listing.binary.key() == user.binary);
+        let mut found = found.peekable();
+        if found.peek().is_none() {
+            // It may only not have been selected.
+            return false;
+        }
+        let mut found = found.filter(|(at, _)| self.protocols[*at] == Protocol::Agent);
+        found.all(|(listing, of)| match &user.test {
+            Some(name) => {
+                let test = of.tests.iter().position(|test| test.name == *name);
+                test.is_none_or(|test| self.ledger.has_run(TestId { listing, test }))
+            }
+            None => (0..of.tests.len()).any(|test| self.ledger.has_run(TestId { listing, test })),
+        })
+    }
+
+    fn shown(&self, lock: &Lock) -> LearntLock {
+        let id = |user: &LockUser| {
+            let listings = &self.context.inventory.listings;
+            let found = listings.iter().find(|of| of.binary.key() == user.user.binary);
+            found.map(|of| match &user.user.test {
+                Some(test) => of.binary.id(test),
+                None => of.binary.prefix.clone(),
+            })
+        };
+        let users = lock.users.iter().filter_map(id).collect();
+        LearntLock { thing: lock.thing.clone(), kind: lock.kind, users }
+    }
+}
+
+/// Whether declared locks keep tests of two groups apart.
+fn are_kept_apart(one: &Group, other: &Group) -> bool {
+    let declared = |names: &[String]| -> Vec<String> {
+        names.iter().filter(|name| learnt::thing_of(name).is_none()).cloned().collect()
+    };
+    let writes = |group: &Group| declared(&group.locks.write);
+    let takes = |group: &Group| {
+        let Locks { read, write } = &group.locks;
+        [declared(read), declared(write)].concat()
+    };
+    let meet = |written: Vec<String>, taken: Vec<String>| written.iter().any(|n| taken.contains(n));
+    meet(writes(one), takes(other)) || meet(writes(other), takes(one))
+}
