@@ -76,6 +76,9 @@ fn main() -> ExitCode {
     if fixture::kept::is_daemon(std::env::args_os()) {
         return fixture::kept::run_daemon();
     }
+    if let Some(rustdoc) = cargo::rustdoc::stands_in_for() {
+        return cargo::rustdoc::print_call(&rustdoc);
+    }
     let args = cli::command_line::parse(std::env::args_os());
     let cargo_config = CargoConfig::load(&args.cargo);
     let mut settings = Settings::new(args, cargo_config);

@@ -265,7 +265,7 @@ mod the_command_line {
         let table = [
             ("--list", "--list", "to list the tests, use `cargo partest list`"),
             ("-- --list", "--list", "to list the tests, use `cargo partest list`"),
-            ("plan --doc", "--doc", "doctests are not run: use `cargo test --doc`"),
+            ("plan -- --doc", "--doc", "`--doc` goes before `--`: cargo partest --doc"),
             (
                 "--cargo-profile=ci",
                 "--cargo-profile",

@@ -607,7 +607,10 @@ mod json {
         prints.write("tests/with-dash.rs", "#[test] #[ignore] fn a() {}\n");
         let prints = prints.partest().json().args("-- --include-ignored").run().exits(100);
         let shares = Package::two_that_meet().partest().args("-j2").json().run().exits(0);
-        let others = prints.events().into_iter().chain(shares.events());
+        let library = Package::shop("", "/// ```\n/// ```\npub fn documented() {}\n");
+        let doctests = ["--doc", "list --doc"].map(|words| library.partest().json().args(words));
+        let doctests = doctests.into_iter().flat_map(|call| call.run().exits(0).events());
+        let others = prints.events().into_iter().chain(shares.events()).chain(doctests);
         let others = others.chain(ends_without_a_build(web));
         for event in ran.events().into_iter().chain(others) {
             note(&mut fields, event["event"].as_str().unwrap(), &event);
@@ -694,7 +697,6 @@ const OF_OTHERS: &[&str] = &[
     "--array",
     "--check",
     "--dependency",
-    "--doc",
     "--follow",
     "--format",
     "--git",

@@ -8,6 +8,9 @@ use super::environment::Variables;
 use crate::model::listing::BinaryName;
 use crate::state::Stamp;
 
+/// The kind of the doctests of a library, which count as a binary of their own.
+pub const DOCTESTS: &str = "doc";
+
 /// A test executable, and all that is needed to start it as `cargo test` would.
 #[derive(Debug, Clone)]
 pub struct Binary {
@@ -20,9 +23,11 @@ pub struct Binary {
     pub prefix: String,
     /// The name of its target.
     pub target: String,
-    /// The kind of its target: `lib`, `bin`, `test`, …
+    /// The kind of its target: `lib`, `bin`, `test`, …; `doc` for doctests.
     pub kind: &'static str,
     pub executable: PathBuf,
+    /// What stands before the arguments of its harness: rustdoc's, for doctests.
+    pub args: Vec<OsString>,
     /// Of the executable as cargo built it.
     pub(super) stamp: Option<Stamp>,
     pub dir: PathBuf,
@@ -39,7 +44,7 @@ pub enum Harness {
 }
 
 /// The kinds of targets that can have tests, as cargo names them.
-const KINDS: [&str; 10] = [
+const KINDS: [&str; 11] = [
     "lib",
     "bin",
     "test",
@@ -50,6 +55,7 @@ const KINDS: [&str; 10] = [
     "dylib",
     "cdylib",
     "staticlib",
+    DOCTESTS,
 ];
 
 impl Binary {
@@ -69,6 +75,7 @@ impl Binary {
             target,
             kind: KINDS.iter().find(|known| **known == kind).unwrap_or(&"lib"),
             executable: file,
+            args: Vec::new(),
             stamp: None,
             dir: PathBuf::new(),
             env: Variables::new(),
@@ -87,6 +94,7 @@ impl Binary {
             target: name.into(),
             kind: "lib",
             executable: "/nowhere".into(),
+            args: Vec::new(),
             stamp: None,
             dir: "/".into(),
             env: Variables::new(),
@@ -97,7 +105,7 @@ impl Binary {
 
     /// cargo's own order: by package, the library first, then binaries, then tests.
     pub fn compare(&self, other: &Binary) -> Ordering {
-        let kinds = ["bin", "test", "bench", "example"];
+        let kinds = ["bin", "test", "bench", "example", DOCTESTS];
         let kind = |binary: &Binary| kinds.iter().position(|kind| *kind == binary.kind);
         let Binary { package_name, target, executable, .. } = other;
         let packages = self.package_name.cmp(package_name).then(kind(self).cmp(&kind(other)));
@@ -111,6 +119,7 @@ impl Binary {
             "bin" | "test" | "bench" | "example" => {
                 flags.extend([format!("--{}", self.kind), self.target.clone()])
             }
+            DOCTESTS => flags.push("--doc".to_owned()),
             _ => flags.push("--lib".to_owned()),
         }
         flags
@@ -162,7 +171,7 @@ impl Binary {
             }
             None => std::process::Command::new(&self.executable),
         };
-        command.current_dir(&self.dir).envs(&self.env);
+        command.args(&self.args).current_dir(&self.dir).envs(&self.env);
         command
     }
 

@@ -7,6 +7,7 @@ use cargo_metadata::Message;
 
 use super::command;
 use super::errors::BuildErrors;
+use super::rustdoc;
 use crate::cli::settings::Settings;
 use crate::error::{Error, Result};
 use crate::process::platform::{self, BuildProcess};
@@ -24,7 +25,11 @@ impl Build {
     /// With `beside_tests`, the processes that the build leaves running are kept apart from those
     /// that tests start meanwhile.
     pub fn start(settings: &Settings, beside_tests: bool) -> Result<Build> {
-        let command = command::build(settings);
+        let mut command = command::build(settings);
+        if settings.cargo.doctests.doc {
+            let stand_in = rustdoc::stand_in(&mut command, &settings.cargo_config);
+            stand_in.map_err(|source| Error::Start { program: "rustdoc".into(), source })?;
+        }
         let program = command.get_program().to_string_lossy().into_owned();
         let started = match beside_tests {
             true => BuildProcess::spawn(command),

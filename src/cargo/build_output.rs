@@ -72,6 +72,16 @@ impl BuildOutput {
         self.others.get(package).is_some_and(|targets| targets.iter().any(is_same))
     }
 
+    /// The packages of the workspace with a library that was built and that `cargo test` would look
+    /// for doctests in.
+    pub fn packages_with_doctests(&self, workspace: &Workspace) -> Vec<usize> {
+        let built = self.others.iter().filter(|(_, targets)| targets.iter().any(|t| t.doctest));
+        let mut packages: Vec<usize> =
+            built.filter_map(|(package, _)| workspace.position(package)).collect();
+        packages.sort_unstable();
+        packages
+    }
+
     /// Whether the build script of a package has run, or is up to date.
     pub fn has_run_script(&self, package: &PackageId) -> bool {
         self.scripts.contains_key(package)
@@ -149,6 +159,7 @@ impl BuildOutput {
             kind: kind_name(&kind),
             stamp: Stamp::of(&executable),
             executable,
+            args: Vec::new(),
             dir: package.dir().to_owned(),
             env,
             runner: platform.runner.clone(),

@@ -37,8 +37,11 @@ pub fn metadata(args: &CargoArgs, manifest_path: Option<&Path>) -> Result<Metada
 /// escargot's own `exec` reads stderr only after stdout has ended, and hangs beyond 64 KiB
 /// of it (0.5.15 to 1.0.1); so only its command builder is used.
 pub fn build(settings: &Settings) -> Command {
+    // With `--doc` alone cargo does not accept `--no-run`; what stands in for rustdoc runs nothing.
+    let no_run = (!settings.cargo.doctests.doc).then_some("--no-run");
     let mut command = escargot::Cargo::new()
-        .args(["test", "--no-run", "--message-format=json-render-diagnostics"])
+        .args(["test", "--message-format=json-render-diagnostics"])
+        .args(no_run)
         .args(selection_flags(&settings.cargo))
         .args(feature_flags(&settings.cargo))
         .args(build_flags(&settings.cargo))
@@ -52,6 +55,19 @@ pub fn build(settings: &Settings) -> Command {
         command.envs(progress_variables());
     }
     command
+}
+
+/// `cargo test --doc` for the packages that the user has selected. What `build` has built is fresh.
+pub fn doctests(settings: &Settings) -> Command {
+    let mut args = CargoArgs { timings: false, keep_going: true, ..settings.cargo.clone() };
+    args.doctests.doc = true;
+    escargot::Cargo::new()
+        .args(["test", "--color", "never"])
+        .args(selection_flags(&args))
+        .args(feature_flags(&args))
+        .args(build_flags(&args))
+        .args(resolution_flags(&args))
+        .into_command()
 }
 
 /// What makes cargo draw its progress bar on a pipe, where it would on the terminal behind it.
@@ -93,6 +109,7 @@ fn selection_flags(args: &CargoArgs) -> Vec<String> {
     flags.when("--benches", args.benches);
     flags.each("--bench", &args.bench);
     flags.when("--all-targets", args.all_targets);
+    flags.when("--doc", args.doctests.doc);
     if let Some(path) = &args.manifest_path {
         flags.each("--manifest-path", [path.display().to_string()].iter());
     }

@@ -10,5 +10,6 @@ pub mod errors;
 pub mod filtersets;
 pub mod link_inputs;
 pub mod metadata_cache;
+pub mod rustdoc;
 pub mod toolchain;
 pub mod workspace;

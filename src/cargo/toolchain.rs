@@ -66,12 +66,19 @@ impl Toolchain {
 
 /// The compiler that cargo calls, as far as that can be known without calling rustup.
 fn rustc(cargo_config: &CargoConfig) -> PathBuf {
-    let beside_cargo = || {
-        let cargo = PathBuf::from(std::env::var_os("CARGO")?);
-        let rustc = cargo.with_file_name(format!("rustc{}", std::env::consts::EXE_SUFFIX));
-        rustc.is_file().then_some(rustc)
-    };
-    cargo_config.rustc.clone().or_else(beside_cargo).unwrap_or_else(|| "rustc".into())
+    cargo_config.rustc.clone().or_else(|| beside_cargo("rustc")).unwrap_or_else(|| "rustc".into())
+}
+
+/// The rustdoc that cargo would call.
+pub fn rustdoc(cargo_config: &CargoConfig) -> PathBuf {
+    cargo_config.rustdoc.clone().or_else(|| beside_cargo("rustdoc")).unwrap_or("rustdoc".into())
+}
+
+/// A tool of the toolchain that cargo belongs to.
+fn beside_cargo(tool: &str) -> Option<PathBuf> {
+    let cargo = PathBuf::from(std::env::var_os("CARGO")?);
+    let path = cargo.with_file_name(format!("{tool}{}", std::env::consts::EXE_SUFFIX));
+    path.is_file().then_some(path)
 }
 
 impl Platform {

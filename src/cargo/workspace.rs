@@ -174,11 +174,6 @@ impl Package {
         let any_name = section == "lib" && self.custom_harnesses.iter().any(|(s, _)| *s == "lib");
         any_name || self.custom_harnesses.contains(&(section, name.to_owned()))
     }
-
-    /// Whether `cargo test` would try to run doctests of its library.
-    pub fn may_have_doctests(&self) -> bool {
-        self.cargo.targets.iter().any(|target| target.doctest)
-    }
 }
 
 /// The name of a target as `module_path!()` prints it.

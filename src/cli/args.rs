@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use super::changed_args::ChangedArgs;
+use super::doctest_args::DoctestArgs;
 use super::filter_args::FilterArgs;
 use super::output_args::OutputArgs;
 use super::report_args::ReportArgs;
@@ -225,7 +226,7 @@ pub struct CargoArgs {
     #[arg(long, global = true, help_heading = "Packages and targets")]
     pub lib: bool,
     /// Test all binaries
-    #[arg(long, global = true, help_heading = "Packages and targets")]
+    #[arg(long, global = true, hide_short_help = true, help_heading = "Packages and targets")]
     pub bins: bool,
     /// Test only this binary
     #[arg(
@@ -269,6 +270,8 @@ pub struct CargoArgs {
     /// Test all targets
     #[arg(long, global = true, hide_short_help = true, help_heading = "Packages and targets")]
     pub all_targets: bool,
+    #[command(flatten)]
+    pub doctests: DoctestArgs,
 
     /// Space or comma separated list of features to activate
     #[arg(
@@ -383,6 +386,11 @@ impl CargoArgs {
             || [&self.bin, &self.example, &self.test, &self.bench]
                 .iter()
                 .any(|names| !names.is_empty())
+    }
+
+    /// Whether doctests run, as far as the command line decides.
+    pub fn wants_doctests(&self) -> bool {
+        !self.chooses_targets() && !self.doctests.no_doc
     }
 }
 

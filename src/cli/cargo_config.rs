@@ -22,7 +22,9 @@ pub struct CargoConfig {
     pub target_dir: Option<PathBuf>,
     /// The configured compiler.
     pub rustc: Option<PathBuf>,
-    /// Its flags, some of which set `cfg`s.
+    /// The configured rustdoc.
+    pub rustdoc: Option<PathBuf>,
+    /// The compiler's flags, some of which set `cfg`s.
     pub rustflags: Vec<String>,
     /// By triple or `cfg(…)`.
     runners: BTreeMap<String, Runner>,
@@ -65,7 +67,8 @@ impl CargoConfig {
             env: values.env(),
             targets: values.words(&["build", "target"], "CARGO_BUILD_TARGET", Value::target),
             target_dir: values.target_dir(),
-            rustc: values.rustc(),
+            rustc: values.tool("rustc"),
+            rustdoc: values.tool("rustdoc"),
             rustflags: values.rustflags(),
             runners: values.runners(),
             runners_of_variables: values.runners_of_variables(),
@@ -369,14 +372,17 @@ impl Values<'_> {
         }
     }
 
-    fn rustc(&self) -> Option<PathBuf> {
-        let named = |name| Some(program(self.variable(name)?, self.here));
-        if let Some(rustc) = named("RUSTC") {
-            return Some(rustc);
+    /// The configured `rustc` or `rustdoc`.
+    fn tool(&self, tool: &str) -> Option<PathBuf> {
+        let named = |name: &str| Some(program(self.variable(name)?, self.here));
+        let variable = tool.to_uppercase();
+        if let Some(path) = named(&variable) {
+            return Some(path);
         }
-        match self.value(&["build", "rustc"], "CARGO_BUILD_RUSTC") {
+        let variable = format!("CARGO_BUILD_{variable}");
+        match self.value(&["build", tool], &variable) {
             Some(value) => Some(program(value.text()?, &value.place().root)),
-            None => named("CARGO_BUILD_RUSTC"),
+            None => named(&variable),
         }
     }
 

@@ -33,13 +33,10 @@ const fn hint_on(side: Side, flags: &'static [&'static str], answer: &'static st
 }
 
 /// Flags of `cargo test`.
-pub const CARGO_TEST: &[FlagHint] = &[
-    hint(&["--doc"], "doctests are not run: use `cargo test --doc`"),
-    hint(
-        &["--future-incompat-report", "--unit-graph"],
-        "not supported: use `cargo test --no-run` with this flag",
-    ),
-];
+pub const CARGO_TEST: &[FlagHint] = &[hint(
+    &["--future-incompat-report", "--unit-graph"],
+    "not supported: use `cargo test --no-run` with this flag",
+)];
 
 /// Flags that libtest takes after `--`.
 pub const LIBTEST: &[FlagHint] = &[

@@ -1,5 +1,6 @@
 //! Diagnostics on the metadata that need the list of tests.
 
+use crate::cargo::binary::DOCTESTS;
 use crate::cli::settings::Settings;
 use crate::config::diagnostic::{Diagnostic, Severity};
 use crate::config::policy::Policy;
@@ -25,7 +26,14 @@ pub fn check_paths(settings: &Settings, policy: &Policy, inventory: &Inventory) 
             let ids = listing.tests.iter().map(|test| listing.binary.id(&test.name));
             ids.flat_map(|id| listing.binary.spellings(&id)).collect::<Vec<_>>()
         };
-        let ids: Vec<String> = own.flat_map(all_ids).collect();
+        // A run may leave doctests out.
+        let doctests_of = |listing: &&Listing| {
+            let is_library = !matches!(listing.binary.kind, "bin" | "test" | "bench" | "example");
+            is_library.then(|| listing.binary.id(DOCTESTS))
+        };
+        let own: Vec<&Listing> = own.collect();
+        let doctests = own.iter().filter_map(doctests_of);
+        let ids: Vec<String> = own.iter().flat_map(|own| all_ids(own)).chain(doctests).collect();
         policy.check_paths(package, &ids, &mut diagnostics);
     }
     for diagnostic in &diagnostics {

@@ -19,9 +19,11 @@ use crate::cargo::workspace::{Package, Workspace};
 use crate::cli::args::CargoArgs;
 use crate::cli::settings::{Settings, Task};
 use crate::config::policy::Policy;
+use crate::discovery::doctests;
 use crate::discovery::inventory;
 use crate::discovery::inventory_cache::InventoryCache;
 use crate::error::{Error, Result};
+use crate::model::warning::Warning;
 use crate::process::platform::{self, BuildProcess};
 use crate::process::stderr::write_line;
 use crate::report::ci::log_group::LogGroup;
@@ -33,19 +35,20 @@ use crate::worker::inbox::Message;
 /// is compiling.
 const COMPILES: Duration = Duration::from_millis(50);
 
-/// Whether the command line allows early tests. They need the agent: without it, orphans that are
-/// adopted during the build could not be attributed to tests. Which tests are a shard is known only
-/// when all are.
-pub fn is_wanted(settings: &Settings) -> bool {
+/// Whether the command line allows that tests run before all are listed: nothing is decided for all
+/// tests together.
+pub fn may_grow(settings: &Settings) -> bool {
     settings.task == Task::Run
-        && settings.agent
-        && AgentFile::exists()
-        && !settings.nested
         && !settings.nocapture
         && settings.shard.is_none()
-        // Both are decided for all tests together.
         && !settings.filter.last_failed
         && settings.shuffle.is_none()
+}
+
+/// Whether the command line allows early tests. They need the agent: without it, orphans that are
+/// adopted during the build could not be attributed to tests.
+pub fn is_wanted(settings: &Settings) -> bool {
+    may_grow(settings) && settings.agent && AgentFile::exists() && !settings.nested
 }
 
 /// Whether early tests may start as soon as the environment of tests is complete.
@@ -198,6 +201,8 @@ pub struct OngoingBuild {
     interrupts: Arc<Interrupts>,
     /// Printed when cargo has finished, so that they do not mix with its progress bar.
     pending_diagnostics: Vec<String>,
+    /// The packages whose doctests are still to be listed, once cargo has finished.
+    doctest_packages: Option<Vec<usize>>,
 }
 
 impl OngoingBuild {
@@ -222,13 +227,42 @@ impl OngoingBuild {
             group: None,
             interrupts,
             pending_diagnostics,
+            doctest_packages: None,
         }
+    }
+
+    /// cargo has finished, and the doctests of these packages are listed beside the first tests.
+    pub fn of_doctests(
+        doctest_packages: Vec<usize>,
+        (messages, output): (Receiver<CargoMessage>, BuildOutput),
+        toolchain: Toolchain,
+        watch: StallWatch,
+        interrupts: Arc<Interrupts>,
+    ) -> OngoingBuild {
+        OngoingBuild {
+            cargo: CargoProcess { process: None, errors: None },
+            messages,
+            output,
+            toolchain,
+            lists: InventoryCache::default(),
+            watch,
+            interrupts,
+            pending_diagnostics: Vec::new(),
+            group: None,
+            doctest_packages: Some(doctest_packages),
+        }
+    }
+
+    /// Whether cargo may still be compiling.
+    pub fn is_compiling(&self) -> bool {
+        self.cargo.is_there()
     }
 
     /// Adds binaries to the inventory as cargo finishes them, and notifies the coordinator. The last
     /// message is always `Built`, also after an error.
     pub fn follow(mut self, project: Project<'_>, inbox: &Sender<Message>) {
         let args = &project.settings.cargo;
+        let was_compiling = self.is_compiling();
         let mut end = Ok(());
         while end.is_ok() && self.cargo.is_there() {
             let state = wait(&self.messages, &mut self.output, Some(project.workspace), args);
@@ -240,13 +274,14 @@ impl OngoingBuild {
             }
         }
         if end.is_ok() {
+            self.list_doctests(project, inbox);
             let mut warnings = Vec::new();
             std::mem::take(&mut self.lists).save(&project.inventory.listings, &mut warnings);
             let all = project.inventory.listings.len();
             // The coordinator still receives messages, as in `list`.
             let _ = inbox.send(Message::Listed { listings: all..all, warnings });
         }
-        let end = self.finish(end, project);
+        let end = self.finish(end, project, was_compiling);
         // The coordinator receives messages until `Built` has arrived.
         let _ = inbox.send(Message::Built(end));
     }
@@ -280,7 +315,25 @@ impl OngoingBuild {
         Ok(())
     }
 
-    fn finish(self, end: Result<()>, project: Project<'_>) -> Result<()> {
+    fn list_doctests(&self, project: Project<'_>, inbox: &Sender<Message>) {
+        let Project { settings, workspace, policy, filtersets, inventory } = project;
+        let packages = || {
+            let built = self.output.packages_with_doctests(workspace);
+            doctests::packages(settings, workspace, built)
+        };
+        let packages = self.doctest_packages.clone().unwrap_or_else(packages);
+        let groups = &self.interrupts.groups;
+        let found = doctests::take(&packages, settings, workspace, (policy, filtersets), groups);
+        let first = inventory.listings.len();
+        found.listings.into_iter().for_each(|listing| inventory.listings.push(listing));
+        // A run that has been interrupted has ended rustdoc.
+        let failures = found.failures.into_iter().filter(|_| !self.interrupts.is_interrupted());
+        let warnings = failures.map(Warning::ListFailed).collect();
+        // The coordinator receives messages until `Built` has arrived.
+        let _ = inbox.send(Message::Listed { listings: first..inventory.listings.len(), warnings });
+    }
+
+    fn finish(self, end: Result<()>, project: Project<'_>, was_compiling: bool) -> Result<()> {
         let OngoingBuild { cargo, watch, interrupts, pending_diagnostics, group, .. } = self;
         // After an error cargo may still be running.
         drop(cargo);
@@ -290,7 +343,8 @@ impl OngoingBuild {
         interrupts.set_build(None);
         drop(watch);
         interrupts.set_tests_beside_build(false);
-        if interrupts.is_interrupted() {
+        // An interrupt of the lists alone leaves the verdicts that there are.
+        if interrupts.is_interrupted() && was_compiling {
             return Err(Error::Interrupted);
         }
         pending_diagnostics.iter().for_each(|line| write_line(line));

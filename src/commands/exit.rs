@@ -26,6 +26,8 @@ fn worst(settings: &Settings, summary: &Summary) -> Exit {
         Exit::Error
     } else if summary.timed_out || summary.failures() > 0 {
         Exit::TestFailed
+    } else if summary.doctest_failures > 0 {
+        Exit::BuildFailed
     } else if summary.list_failures > 0 || summary.count(Outcome::Missing) > 0 {
         Exit::Error
     } else if summary.count(Outcome::Blocked) > 0 || summary.failed_fixtures > 0 {

@@ -56,7 +56,8 @@ fn print(project: Project<'_>, warnings: &[Warning], text: String) -> Result<Exi
     }
     report::text::unless_closed(report::text::print(&text))?;
     let Some(failure) = project.inventory.failures.first() else { return Ok(Exit::Success) };
-    let (reason, exit_code) = (failure.to_string(), Exit::Error as u8);
+    let exit = if failure.is_doctests { Exit::BuildFailed } else { Exit::Error };
+    let (reason, exit_code) = (failure.to_string(), exit as u8);
     report::json::end_stream(project.settings.format, &StreamEnd::Error { reason, exit_code });
-    Ok(Exit::Error)
+    Ok(exit)
 }

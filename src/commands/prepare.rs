@@ -1,7 +1,10 @@
 //! Everything before the first test: the build, the configuration, and the inventory.
 
 use std::sync::Arc;
+use std::sync::mpsc::Receiver;
 use std::thread::{Builder, ScopedJoinHandle};
+
+use cargo_metadata::Message as CargoMessage;
 
 use super::check::{check_paths, fail_on_errors};
 use super::early_tests::{self, BuildProgress, CargoProcess, OngoingBuild};
@@ -17,6 +20,7 @@ use crate::cargo::workspace::Workspace;
 use crate::cli::settings::{Settings, Task};
 use crate::config::diagnostic::{Diagnostic, Severity};
 use crate::config::policy::Policy;
+use crate::discovery::doctests;
 use crate::discovery::inventory::{self, Inventory};
 use crate::discovery::inventory_cache::InventoryCache;
 use crate::error::{Error, Result};
@@ -37,6 +41,8 @@ pub struct Preparation {
     pub policy: Policy,
     pub filtersets: Filtersets,
     pub binaries: Vec<Binary>,
+    /// The packages that may have doctests, once cargo has finished.
+    pub doctest_packages: Vec<usize>,
     pub link_inputs: LinkInputs,
     pub lists: InventoryCache,
     pub history: History,
@@ -94,7 +100,8 @@ pub fn build(
     let mut output = BuildOutput::default();
     match early_tests::wait(&messages, &mut output, early, &settings.cargo) {
         BuildProgress::Finished => {
-            let finished = finish(settings, cargo, (loaded, output), (watch, times), interrupts);
+            let from_build = (loaded, output, messages);
+            let finished = finish(settings, cargo, from_build, (watch, times), interrupts);
             if finished.is_err() {
                 group.into_iter().for_each(LogGroup::fail);
             }
@@ -121,6 +128,7 @@ pub fn build(
                 policy,
                 filtersets,
                 binaries,
+                doctest_packages: Vec::new(),
                 link_inputs,
                 lists,
                 history,
@@ -148,6 +156,7 @@ fn without_build(
         policy,
         filtersets,
         binaries: Vec::new(),
+        doctest_packages: Vec::new(),
         link_inputs: LinkInputs::default(),
         lists: InventoryCache::default(),
         build_state: BuildState::Finished(StallWatch::start(settings, interrupts)),
@@ -159,7 +168,7 @@ fn without_build(
 fn finish(
     settings: &Settings,
     mut cargo: CargoProcess,
-    (loaded, mut output): (Loaded, BuildOutput),
+    (loaded, mut output, messages): (Loaded, BuildOutput, Receiver<CargoMessage>),
     (watch, times): (StallWatch, StageTimes),
     interrupts: &Arc<Interrupts>,
 ) -> Result<Preparation> {
@@ -183,15 +192,32 @@ fn finish(
     let binaries = output.binaries(&workspace, &toolchain, settings)?;
     let link_inputs = output.link_inputs(&toolchain);
     tests_started(interrupts);
-    if settings.task == Task::Run {
-        interrupts.watch_terminal();
-    }
-    let build_state = BuildState::Finished(watch);
+    let built = output.packages_with_doctests(&workspace);
+    let mut doctest_packages = doctests::packages(settings, &workspace, built);
+    // Fixtures and exclusive tests are scheduled for all tests together.
+    let may_grow = early_tests::may_grow(settings) && policy.early();
+    let build_state = match may_grow && !doctest_packages.is_empty() {
+        true => {
+            let (packages, interrupts) =
+                (std::mem::take(&mut doctest_packages), interrupts.clone());
+            let from_cargo = (messages, output);
+            let listing =
+                OngoingBuild::of_doctests(packages, from_cargo, toolchain, watch, interrupts);
+            BuildState::Ongoing(Box::new(listing))
+        }
+        false => {
+            if settings.task == Task::Run {
+                interrupts.watch_terminal();
+            }
+            BuildState::Finished(watch)
+        }
+    };
     Ok(Preparation {
         workspace,
         policy,
         filtersets,
         binaries,
+        doctest_packages,
         link_inputs,
         lists,
         history,
@@ -316,7 +342,7 @@ pub fn take_inventory(
     let is_built = matches!(prepared.build_state, BuildState::Finished(_));
     let spinner = is_built.then(|| Spinner::start(settings, "Listing", what));
     let mut lists = std::mem::take(&mut prepared.lists);
-    let inventory = inventory::take(
+    let mut inventory = inventory::take(
         std::mem::take(&mut prepared.binaries),
         (&prepared.policy, &prepared.filtersets),
         &prepared.link_inputs,
@@ -324,6 +350,12 @@ pub fn take_inventory(
         Some(pool),
         &interrupts.groups,
     );
+    let Preparation { workspace, policy, filtersets, doctest_packages, .. } = &*prepared;
+    let groups = &interrupts.groups;
+    let rules = (policy, filtersets);
+    let doctests = doctests::take(doctest_packages, settings, workspace, rules, groups);
+    doctests.listings.into_iter().for_each(|listing| inventory.listings.push(listing));
+    inventory.failures.extend(doctests.failures);
     drop(spinner);
     match &mut prepared.build_state {
         BuildState::Finished(_) => lists.save(&inventory.listings, warnings),

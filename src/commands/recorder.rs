@@ -6,7 +6,6 @@ use std::time::Duration;
 use super::project::Project;
 use super::stage_times::StageTimes;
 use crate::cli::output_args::MessageFormat;
-use crate::discovery::doctests;
 use crate::discovery::filter::Choice;
 use crate::leaks::baseline::Comparison;
 use crate::model::event::Event;
@@ -46,6 +45,8 @@ pub struct Recorder<'s, 'r> {
     choices: &'s RefCell<Vec<Vec<Choice>>>,
     slots: Slots,
     before: BeforeTests,
+    /// Whether cargo is compiling.
+    is_compiling: bool,
     /// Events until the set of tests is final, because reports begin with their number.
     waiting: Option<Vec<Event>>,
 }
@@ -58,6 +59,7 @@ impl<'s, 'r> Recorder<'s, 'r> {
         choices: &'s RefCell<Vec<Vec<Choice>>>,
         slots: Slots,
         before: BeforeTests,
+        is_compiling: bool,
     ) -> Recorder<'s, 'r> {
         Recorder {
             measured: Measurements::default(),
@@ -70,6 +72,7 @@ impl<'s, 'r> Recorder<'s, 'r> {
             choices,
             slots,
             before,
+            is_compiling,
             waiting: Some(Vec::new()),
         }
     }
@@ -107,7 +110,7 @@ impl<'s, 'r> Recorder<'s, 'r> {
 
     /// Reports what every report begins with, and what has happened until now.
     fn announce(&mut self) -> bool {
-        let Project { settings, workspace, inventory, .. } = self.project;
+        let Project { settings, inventory, .. } = self.project;
         let is_selected = |choice: &&Choice| **choice != Choice::LeaveOut;
         let count = |tests: &Vec<Choice>| tests.iter().filter(is_selected).count();
         let selected: Vec<usize> = self.choices.borrow().iter().map(count).collect();
@@ -118,9 +121,8 @@ impl<'s, 'r> Recorder<'s, 'r> {
             slots: self.slots.likely,
             selected,
         };
-        let packages = doctests::left_out(workspace, inventory, &settings.cargo);
-        let doctests = (!packages.is_empty()).then_some(Warning::DoctestsNotRun { packages });
-        let warnings = std::mem::take(&mut self.before.warnings).into_iter().chain(doctests);
+        let warnings = std::mem::take(&mut self.before.warnings).into_iter();
+        self.is_compiling = false;
         let waited = self.waiting.take().unwrap_or_default();
         let shard = self.before.shard.take().map(Event::ShardPlanned);
         let stages = self.before.times.spans().map(Event::StageEnded);
@@ -133,7 +135,7 @@ impl<'s, 'r> Recorder<'s, 'r> {
     fn measure(&mut self, test: TestId, verdict: &Verdict) {
         let ran = matches!(verdict.outcome, Outcome::Passed | Outcome::Failed | Outcome::TimedOut);
         // Tests that ran during the build may have waited for a core.
-        let load = verdict.load.filter(|_| self.waiting.is_none());
+        let load = verdict.load.filter(|_| !self.is_compiling);
         if let Some(took) = verdict.took.filter(|_| ran) {
             let failed = verdict.outcome != Outcome::Passed;
             if !failed {

@@ -68,7 +68,9 @@ pub fn run(
     let choices = RefCell::new(std::mem::take(&mut session.choices));
     let cpu_before = SystemCpuTime::now();
     let in_other_shards = before.shard.as_ref().map_or(0, |shard| shard.elsewhere);
-    let mut recorder = Recorder::new(project, &context, &mut reports, &choices, slots, before);
+    let is_compiling = session.ongoing_build.as_ref().is_some_and(|build| build.is_compiling());
+    let mut recorder =
+        Recorder::new(project, &context, &mut reports, &choices, slots, before, is_compiling);
     let summary = run_tests(&mut session, &context, (pool, interrupts), &mut recorder, &choices);
     let Recorder { mut measured, outcomes, comparison, passed, .. } = recorder;
     if is_machine_busy(cpu_before) {
@@ -77,7 +79,7 @@ pub fn run(
     context.services.fork_servers.end_all();
     let leftovers = Leftovers::kill(&context.services);
     let mut summary = summary?;
-    summary.list_failures += inventory.failures.len();
+    inventory.failures.iter().for_each(|failure| summary.add_list_failure(failure));
     summary.in_other_shards = in_other_shards;
     summary.filtered_out = count_left_out(&choices.borrow()).saturating_sub(in_other_shards);
     report_lost_output(&context, &mut reports);

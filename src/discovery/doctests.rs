@@ -1,82 +1,115 @@
-//! Detects doctests, which this run skips: rustdoc runs them. Users of `cargo test` expect a note.
+//! The doctests of a run, which rustdoc lists.
 
-use std::path::Path;
+use std::thread::ScopedJoinHandle;
 
-use super::inventory::Inventory;
+use super::binary_facts;
+use super::doc_comments;
+use super::doctest_lister::DoctestLister;
+use super::listing::Listing;
+use super::statics::Statics;
+use super::test_list::{Dispatch, TestList};
+use crate::cargo::binary::{Binary, DOCTESTS};
+use crate::cargo::rustdoc;
 use crate::cargo::workspace::Workspace;
-use crate::cli::args::CargoArgs;
+use crate::cli::settings::Settings;
+use crate::config::policy::Policy;
+use crate::filterset::filters::Filtersets;
+use crate::model::listing::{BinaryName, ListAttempt, ListFailure};
+use crate::process::process_groups::ProcessGroups;
 
-/// The packages of this run whose doctests `cargo test` would run with the same flags.
-pub fn left_out(workspace: &Workspace, inventory: &Inventory, args: &CargoArgs) -> Vec<String> {
-    if args.chooses_targets() {
+/// The doctests of each package that has some, and the packages whose doctests cannot be listed.
+#[derive(Debug, Default)]
+pub struct Doctests {
+    pub listings: Vec<Listing>,
+    pub failures: Vec<ListFailure>,
+}
+
+/// The packages whose doctests are to be listed, among those with a library that cargo has built:
+/// none if the command line leaves doctests out.
+pub fn packages(settings: &Settings, workspace: &Workspace, built: Vec<usize>) -> Vec<usize> {
+    if !settings.cargo.wants_doctests() {
         return Vec::new();
     }
-    let mut packages: Vec<usize> =
-        inventory.listings.iter().map(|listing| listing.binary.package).collect();
-    packages.sort_unstable();
-    packages.dedup();
-    packages
-        .into_iter()
-        .map(|index| &workspace.packages[index])
-        .filter(|package| package.may_have_doctests() && has_doctest(&package.dir().join("src")))
-        .map(|package| package.cargo.name.to_string())
-        .collect()
+    let may_have_some =
+        |index: &usize| doc_comments::may_have_doctests(&workspace.packages[*index]);
+    built.into_iter().filter(may_have_some).collect()
 }
 
-fn has_doctest(dir: &Path) -> bool {
-    let Ok(entries) = std::fs::read_dir(dir) else { return false };
-    entries.flatten().any(|entry| {
-        let path = entry.path();
-        // Links are not followed, as they may form a cycle.
-        match entry.file_type() {
-            Ok(kind) if kind.is_dir() => has_doctest(&path),
-            Ok(kind) if kind.is_file() && path.extension().is_some_and(|e| e == "rs") => {
-                std::fs::read_to_string(&path).is_ok_and(|text| has_code(&text))
-            }
-            _ => false,
+/// Lists the doctests of those of the packages that the user has selected, several at once.
+pub fn take(
+    packages: &[usize],
+    settings: &Settings,
+    workspace: &Workspace,
+    (policy, filtersets): (&Policy, &Filtersets),
+    groups: &ProcessGroups,
+) -> Doctests {
+    if packages.is_empty() {
+        return Doctests::default();
+    }
+    let mut binaries = match rustdoc::doctests(settings, workspace, groups) {
+        Ok(binaries) => binaries,
+        Err(answer) => {
+            let name =
+                BinaryName { name: String::new(), kind: DOCTESTS.into(), package: String::new() };
+            let failure = failure(name, answer);
+            return Doctests { listings: Vec::new(), failures: vec![failure] };
         }
-    })
-}
-
-/// Whether the doc comments of a file have a block of Rust code.
-fn has_code(text: &str) -> bool {
-    let mut is_open = false;
-    text.lines().filter_map(fence).any(|language| {
-        let opens = !is_open;
-        is_open = opens;
-        opens && is_rust(language)
-    })
-}
-
-/// The language after a fence in a doc comment; empty for a closing fence.
-fn fence(line: &str) -> Option<&str> {
-    let line = line.trim_start();
-    let text = line.strip_prefix("///").or_else(|| line.strip_prefix("//!"))?;
-    text.trim_start().strip_prefix("```")
-}
-
-fn is_rust(language: &str) -> bool {
-    let first = language.split([',', ' ']).next().unwrap_or_default();
-    matches!(first, "" | "rust" | "no_run" | "should_panic" | "compile_fail")
-        || first.starts_with("edition")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::has_code;
-
-    #[test]
-    fn only_rust_counts() {
-        let table = [
-            ("/// ```\n/// x\n/// ```", true),
-            ("    //! ```rust,no_run", true),
-            ("/// ```text\n/// x\n/// ```", false),
-            ("//! ```toml\n//! ```\n/// ```edition2024\n", true),
-            ("// ```", false),
-            ("/// no code", false),
-        ];
-        for (text, expected) in table {
-            assert_eq!(has_code(text), expected, "{text}");
+    };
+    binaries.retain(|binary| {
+        packages.contains(&binary.package) && !binary_facts::is_excluded(binary, filtersets)
+    });
+    binaries.sort_by(Binary::compare);
+    let list = |binary: Binary| {
+        let limit = policy.list_timeout(binary.package);
+        let listed = DoctestLister { binary: &binary, limit, groups }.list();
+        match listed {
+            Ok(tests) => {
+                let statics = Statics::Known { statics: Vec::new(), has_barrier: false };
+                let dispatch = Dispatch::Doctests;
+                let list = TestList { dispatch, tests, statics, takes_agent: false };
+                Ok(Listing::new(binary, None, list))
+            }
+            Err(answer) => Err(failure(binary.full_name(), answer)),
+        }
+    };
+    let mut found = Doctests::default();
+    for listed in side_by_side(binaries, settings.slots, &list) {
+        match listed {
+            Ok(listing) if listing.tests.is_empty() => {}
+            Ok(listing) => found.listings.push(listing),
+            Err(failure) => found.failures.push(failure),
         }
     }
+    found
+}
+
+fn failure(binary: BinaryName, answer: ListAttempt) -> ListFailure {
+    ListFailure { binary, answer: Box::new(answer), is_doctests: true }
+}
+
+/// The results in the order of the items, made by so many threads.
+fn side_by_side<T: Send, R: Send>(
+    items: Vec<T>,
+    threads: usize,
+    make: &(impl Fn(T) -> R + Sync),
+) -> Vec<R> {
+    let threads = threads.clamp(1, items.len().max(1));
+    let mut shares: Vec<Vec<(usize, T)>> = (0..threads).map(|_| Vec::new()).collect();
+    for (at, item) in items.into_iter().enumerate() {
+        shares[at % threads].push((at, item));
+    }
+    let work = |share: Vec<(usize, T)>| -> Vec<(usize, R)> {
+        share.into_iter().map(|(at, item)| (at, make(item))).collect()
+    };
+    let mut results: Vec<(usize, R)> = std::thread::scope(|scope| {
+        let workers: Vec<_> =
+            shares.into_iter().map(|share| scope.spawn(move || work(share))).collect();
+        let join = |worker: ScopedJoinHandle<'_, Vec<(usize, R)>>| match worker.join() {
+            Ok(results) => results,
+            Err(panic) => std::panic::resume_unwind(panic),
+        };
+        workers.into_iter().flat_map(join).collect()
+    });
+    results.sort_by_key(|(at, _)| *at);
+    results.into_iter().map(|(_, result)| result).collect()
 }

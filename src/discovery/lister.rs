@@ -117,7 +117,11 @@ impl Lister<'_> {
     }
 
     fn failure(&self, answer: ListAttempt) -> ListFailure {
-        ListFailure { binary: self.binary.full_name(), answer: Box::new(answer) }
+        ListFailure {
+            binary: self.binary.full_name(),
+            answer: Box::new(answer),
+            is_doctests: false,
+        }
     }
 
     /// All tests, and the ignored ones. Not at the same time, since the binary may write files.

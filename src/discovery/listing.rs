@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 use super::statics::Statics;
 use super::test_list::{Dispatch, Test, TestList};
 use crate::cargo::binary::Binary;
+use crate::libtest::doctest;
 
 /// One binary with its tests, in the order in which libtest runs them.
 #[derive(Debug)]
@@ -51,6 +52,15 @@ impl Listing {
             statics: self.statics.clone(),
             takes_agent: self.takes_agent,
         }
+    }
+
+    pub fn is_doctests(&self) -> bool {
+        self.dispatch == Dispatch::Doctests
+    }
+
+    /// Where a test is, as far as its name says it: `src/lib.rs:12` for a doctest.
+    pub fn place(&self, test: usize) -> Option<String> {
+        self.is_doctests().then(|| doctest::place(&self.tests[test].name))?
     }
 
     /// The index of each test by its name; made once, for all of the binary's workers.

@@ -2,6 +2,8 @@
 
 mod binary_facts;
 pub mod compiler;
+mod doc_comments;
+mod doctest_lister;
 pub mod doctests;
 pub mod filter;
 pub mod inventory;

@@ -16,6 +16,8 @@ pub enum Dispatch {
     OneByOne,
     /// The binary is one test, run without arguments.
     Whole,
+    /// rustdoc, which compiles the doctests of a package and runs them by a libtest of its own.
+    Doctests,
 }
 
 /// A test as its harness lists it.

@@ -51,8 +51,9 @@ pub fn binary_id(package: &str, kind: &str, target: &str) -> String {
     }
 }
 
-/// The kinds of targets, as nextest names them: every library but a procedural macro is a `lib`.
-const TARGET_KINDS: [&str; 6] = ["lib", "test", "bin", "example", "bench", "proc-macro"];
+/// The kinds of targets, as nextest names them: every library but a procedural macro is a `lib`. It has
+/// no doctests.
+const TARGET_KINDS: [&str; 7] = ["lib", "test", "bin", "example", "bench", "proc-macro", "doc"];
 
 /// The policy of tests that are isolated, as `cargo partest plan` shows it.
 pub const ISOLATED: &str = "isolated";

@@ -23,7 +23,7 @@ Predicates, with the matcher of a name that has no prefix:
   binary(NAME)         … of these targets                                       glob
   binary_id(NAME)      … by package and target: web, web::api, web::bin/server  glob
   kind(NAME)           … of this kind: lib, test, bin, example, bench,
-                       proc-macro                                               equal
+                       proc-macro, or doc: doctests                             equal
   platform(host)       … that are built for the host, such as those of proc
                        macros, or for the target: platform(target)
   module(PATH)         tests below this node: web::db, or db in any binary      path

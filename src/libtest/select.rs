@@ -64,7 +64,7 @@ fn without<'a>(others: &'a [&Listed<'_>]) -> impl Iterator<Item = String> + 'a {
 }
 
 /// The arguments that say which tests there are, the chosen ones, and the others.
-fn divided<'l, 'a>(
+pub(super) fn divided<'l, 'a>(
     tests: &'l [Listed<'a>],
 ) -> (Vec<String>, Vec<&'l Listed<'a>>, Vec<&'l Listed<'a>>) {
     let universe = universe(tests);

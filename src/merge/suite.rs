@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::line::{Line, TestLine};
 use super::stream::Stream;
-use crate::cargo::binary::Binary;
+use crate::cargo::binary::{Binary, DOCTESTS};
 use crate::discovery::inventory::Inventory;
 use crate::discovery::listing::Listing;
 use crate::discovery::statics::Statics;
@@ -78,10 +78,11 @@ fn prefix(test: &TestLine) -> &str {
 fn listing(package: String, kind: &str, prefix: String, told: Told) -> Listing {
     let Told { path, binary, target, tests } = told;
     // What has not changed since the stream was written is what the tests were built from.
+    let dispatch = if kind == DOCTESTS { Dispatch::Doctests } else { Dispatch::Batches };
     let binary = Binary::told(package, binary, prefix, (target, kind), path);
     let test = |(name, is_ignored)| Test { name, is_ignored };
     let list = TestList {
-        dispatch: Dispatch::Batches,
+        dispatch,
         tests: tests.into_iter().map(test).collect(),
         statics: Statics::Known { statics: Vec::new(), has_barrier: false },
         takes_agent: false,

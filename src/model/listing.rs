@@ -18,10 +18,22 @@ pub struct BinaryName {
 
 /// The tests of a binary could not be listed, so none of them runs.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("cannot list the tests of {binary}: {answer}")]
 pub struct ListFailure {
     pub binary: BinaryName,
     pub answer: Box<ListAttempt>,
+    /// Whether these are doctests: then most likely the package cannot be documented.
+    pub is_doctests: bool,
+}
+
+impl fmt::Display for ListFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ListFailure { binary, answer, is_doctests } = self;
+        match (is_doctests, binary.package.as_str()) {
+            (false, _) => write!(f, "cannot list the tests of {binary}: {answer}"),
+            (true, "") => write!(f, "cannot run the doctests: {answer}"),
+            (true, package) => write!(f, "cannot run the doctests of {package}: {answer}"),
+        }
+    }
 }
 
 /// A custom harness that accepts `--list`, but whose tests have to run as one.

@@ -9,6 +9,8 @@ pub enum Protocol {
     LogFile,
     /// A custom harness runs one test after another, and logs each as JSON.
     HarnessLog,
+    /// rustdoc prints what its libtest reports; nothing else is known of its doctests.
+    Doctests,
     /// One process per test; its exit code is the verdict.
     ExitCode,
 }
@@ -18,6 +20,7 @@ impl Protocol {
     pub fn next(self) -> Protocol {
         match self {
             Protocol::Agent => Protocol::LogFile,
+            Protocol::Doctests => Protocol::Doctests,
             Protocol::LogFile | Protocol::HarnessLog | Protocol::ExitCode => Protocol::ExitCode,
         }
     }

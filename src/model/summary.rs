@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::leak::{Leak, LeakAction};
+use super::listing::ListFailure;
 use super::outcome::{Flakiness, OUTCOMES, Outcome};
 use super::verdict::Verdict;
 
@@ -25,6 +26,8 @@ pub struct Summary {
     pub leaks: usize,
     pub denied_leaks: usize,
     pub list_failures: usize,
+    /// Those among them that are doctests, which could not be built.
+    pub doctest_failures: usize,
     pub failed_fixtures: usize,
     pub binaries: usize,
     pub workers: u64,
@@ -57,6 +60,11 @@ pub struct LongestBatch {
 impl Summary {
     pub fn count(&self, outcome: Outcome) -> usize {
         self.counts[outcome as usize]
+    }
+
+    pub fn add_list_failure(&mut self, failure: &ListFailure) {
+        self.list_failures += 1;
+        self.doctest_failures += usize::from(failure.is_doctests);
     }
 
     pub fn add(&mut self, verdict: &Verdict) {

@@ -78,7 +78,4 @@ pub enum Warning {
     NextestConfigNotRead,
     /// `--last-failed` was asked for, and no selected test failed or did not run last time.
     NothingUnfinished,
-    DoctestsNotRun {
-        packages: Vec<String>,
-    },
 }

@@ -130,7 +130,11 @@ fn group_listing(
         let name = &listing.tests[test].name;
         id.clear();
         id.extend([&binary.name, "::", name]);
-        let module = module_of(name);
+        let module = match listing.dispatch {
+            // Their names are no paths.
+            Dispatch::Doctests => None,
+            _ => module_of(name),
+        };
         let by_module = !placing.names(&id);
         let known = last.take().filter(|(of, ..)| by_module && *of == module);
         let (place, rules) = match known {
@@ -275,7 +279,10 @@ impl Placement<'_> {
     fn find(&mut self, id: &str) -> (usize, Rc<Rules>) {
         let Placement { index, listing, policy, .. } = *self;
         let rules = self.rules(id);
-        let (kept_together, why) = kept_together(&rules, id, &self.bound, &listing.binary);
+        let (kept_together, why) = match listing.dispatch {
+            Dispatch::Doctests => (Some(listing.binary.name.clone()), DOCTESTS_ARE_UNIT.to_owned()),
+            _ => kept_together(&rules, id, &self.bound, &listing.binary),
+        };
         let key = key(&rules, kept_together.clone());
         let grouped = &mut *self.grouped;
         let place = *self.places.entry(key).or_insert_with(|| {
@@ -288,6 +295,9 @@ impl Placement<'_> {
         (place, rules)
     }
 }
+
+/// A second process would compile them all again.
+const DOCTESTS_ARE_UNIT: &str = "unit: rustdoc compiles the doctests of a package together";
 
 /// All but the last segment of a test's name.
 fn module_of(name: &str) -> Option<&str> {
@@ -386,7 +396,7 @@ fn new_group(
         why,
         tests: Vec::new(),
         tests_in_binary: listing.tests.len(),
-        can_thread: listing.dispatch == Dispatch::Batches,
+        can_thread: matches!(listing.dispatch, Dispatch::Batches | Dispatch::Doctests),
         threads: rules.threads,
         // Tests that wait for each other under `cargo test` have to run at the same time here too.
         least_threads: match (rules.kind, &listing.statics) {
@@ -399,7 +409,11 @@ fn new_group(
         locks: Locks::default(),
         exclusive: false,
         memory: None,
-        recycle: rules.recycle,
+        recycle: match listing.dispatch {
+            // Each doctest has a process of its own.
+            Dispatch::Doctests => Recycle::Never,
+            _ => rules.recycle,
+        },
         env: rules.env.clone(),
         fixtures: Vec::new(),
     }

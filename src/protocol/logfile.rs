@@ -1,7 +1,7 @@
 //! The portable channel: libtest's `--logfile` on a pipe for the verdicts, its report on
 //! stdout for the output of failed tests.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use crate::process::clock;
 use crate::process::event::Stream;
 use crate::process::inspector::Inspector;
 use crate::protocol::channel::{Channel, ChannelEvent, ChannelSummary, FinishedTest, ResultStatus};
+use crate::protocol::flight::Flight;
 
 pub struct LogfileChannel<'n> {
     ledger: LogfileReader<'n>,
@@ -166,38 +167,6 @@ impl Channel for LogfileChannel<'_> {
     }
 }
 
-/// Which tests run now. libtest starts them in list order, a new one whenever one has ended
-/// and a thread is free; so the ledger's ends tell the beginnings too.
-#[derive(Debug)]
-struct Flight {
-    waiting: VecDeque<usize>,
-    running: Vec<usize>,
-    threads: usize,
-}
-
-impl Flight {
-    fn new(tests: usize, threads: usize) -> Flight {
-        Flight { waiting: (0..tests).collect(), running: Vec::new(), threads: threads.max(1) }
-    }
-
-    /// Notes an end; returns the tests that begin with it.
-    fn end(&mut self, test: usize) -> Vec<usize> {
-        match self.running.iter().position(|running| *running == test) {
-            Some(at) => drop(self.running.remove(at)),
-            // It ended before we knew that it had begun: an order we did not foresee.
-            None => self.waiting.retain(|waiting| *waiting != test),
-        }
-        self.fill()
-    }
-
-    fn fill(&mut self) -> Vec<usize> {
-        let free = self.threads.saturating_sub(self.running.len()).min(self.waiting.len());
-        let begun: Vec<usize> = self.waiting.drain(..free).collect();
-        self.running.extend(&begun);
-        begun
-    }
-}
-
 /// libtest warns about `--logfile` in its very first write to stderr, with or without a
 /// line end (Rust 1.95).
 fn without_deprecation(bytes: &[u8]) -> &[u8] {
@@ -208,16 +177,6 @@ fn without_deprecation(bytes: &[u8]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ends_tell_the_beginnings_too() {
-        let mut flight = Flight::new(4, 2);
-        assert_eq!(flight.fill(), [0, 1]);
-        assert_eq!(flight.end(1), [2]);
-        assert_eq!(flight.end(3), [0; 0], "it had not been seen to begin");
-        assert_eq!(flight.end(2), [0; 0]);
-        assert_eq!(flight.running, [0]);
-    }
 
     #[test]
     fn the_deprecation_of_the_ledger_is_not_the_tests_output() {

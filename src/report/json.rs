@@ -74,6 +74,9 @@ struct TestLine<'l> {
     /// Whether it ran although it is `#[ignore]`d.
     #[serde(skip_serializing_if = "is_false")]
     ignored: bool,
+    /// Of a doctest: `src/lib.rs:12`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    place: Option<String>,
     outcome: &'l str,
     seconds: f64,
     cpu_seconds: Option<f64>,
@@ -276,6 +279,7 @@ impl<'r> Json<'r> {
             target: Some(&*listing.binary.target).filter(|target| **target != listing.binary.name),
             name: &listing.tests[test.test].name,
             ignored: listing.tests[test.test].is_ignored && verdict.outcome != Outcome::Ignored,
+            place: listing.place(test.test),
             outcome: verdict.outcome.as_str(),
             seconds: rounded(verdict.took.unwrap_or_default().as_secs_f64()),
             cpu_seconds: verdict.cpu_time.map(|time| rounded(time.as_secs_f64())),

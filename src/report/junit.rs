@@ -61,6 +61,12 @@ impl<'r> Junit<'r> {
         for (test, mut case) in cases {
             let listing = &self.view.inventory.listings[test.listing];
             case.name = listing.tests[test.test].name.as_str().into();
+            if let Some(place) = listing.place(test.test)
+                && let Some((file, line)) = place.rsplit_once(':')
+            {
+                case.extra.insert("file".into(), file.into());
+                case.extra.insert("line".into(), line.into());
+            }
             add_leaks(&mut case, &self.late_leaks.remove(&test).unwrap_or_default());
             match suites.last_mut() {
                 Some((last, cases)) if *last == test.listing => cases.push(case),

@@ -295,9 +295,6 @@ pub fn warning(warning: &Warning) -> String {
         Warning::NextestConfigNotRead => {
             ".config/nextest.toml is not read; settings are in Cargo.toml, under [workspace.metadata.partest]".to_owned()
         }
-        Warning::DoctestsNotRun { packages } => {
-            format!("doctests of {} were not run: cargo test --doc", list(packages))
-        }
     }
 }
 

@@ -54,10 +54,13 @@ struct ListedLine<'l> {
     binary: &'l str,
     kind: &'l str,
     name: &'l str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    place: Option<String>,
     ignored: bool,
 }
 
 fn json_test(listing: &Listing, test: usize) -> String {
+    let place = listing.place(test);
     let (binary, test) = (&listing.binary, &listing.tests[test]);
     to_json(&ListedLine {
         event: "listed",
@@ -66,6 +69,7 @@ fn json_test(listing: &Listing, test: usize) -> String {
         binary: &binary.name,
         kind: binary.kind,
         name: &test.name,
+        place,
         ignored: test.is_ignored,
     })
 }
@@ -149,6 +153,7 @@ fn heading(paint: Paint, listing: &Listing) -> String {
             ", one test after another in each process: its harness is its own"
         }
         Dispatch::OneByOne => ", a process for each test: its harness is its own",
+        Dispatch::Doctests => ", compiled and run by rustdoc",
         Dispatch::Whole => ", runs as one test: its harness takes no arguments",
     };
     format!("{} ({} of {}{how})\n", paint.strong(&binary.name), binary.kind, binary.package_name)

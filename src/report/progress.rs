@@ -270,12 +270,8 @@ impl Progress {
 
     fn warning(&mut self, warning: &Warning) {
         // These are part of the final report.
-        let is_shown_now = !matches!(
-            warning,
-            Warning::DoctestsNotRun { .. }
-                | Warning::NoLeakCheck { .. }
-                | Warning::FixturesKept { .. }
-        );
+        let is_shown_now =
+            !matches!(warning, Warning::NoLeakCheck { .. } | Warning::FixturesKept { .. });
         if is_shown_now && (self.verbosity != Verbosity::Quiet || is_error(warning)) {
             let word = if is_error(warning) {
                 self.paint.bad("error")

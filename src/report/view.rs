@@ -34,7 +34,11 @@ impl View<'_> {
     /// Its name bold, and the path to it dimmed.
     pub fn painted_id(&self, test: TestId, paint: Paint) -> String {
         let id = self.id(test);
-        let name = id.rfind("::").map_or(0, |at| at + 2);
+        let listing = &self.inventory.listings[test.listing];
+        let name = match listing.is_doctests() {
+            true => listing.binary.prefix.len() + 2,
+            false => id.rfind("::").map_or(0, |at| at + 2),
+        };
         let (path, name) = id.split_at(name);
         format!("{}{}", paint.faint(path), paint.strong(name))
     }

@@ -20,6 +20,9 @@ const ARGUMENT_SPACE: usize = if cfg!(windows) {
 
 /// Splits the tests into as many parts as needed, each with the arguments that select them.
 pub fn parts(listing: &Listing, tests: &[TestId]) -> Vec<(Vec<TestId>, Vec<String>)> {
+    if listing.dispatch == Dispatch::Doctests {
+        return doctest_parts(listing, tests);
+    }
     let args = selection(listing, tests);
     // Each argument costs its bytes, a terminator and a pointer.
     let space: usize = args.iter().map(|arg| arg.len() + 9).sum();
@@ -32,10 +35,34 @@ pub fn parts(listing: &Listing, tests: &[TestId]) -> Vec<(Vec<TestId>, Vec<Strin
     found
 }
 
+/// Splits doctests where no arguments would choose all of them and no others.
+fn doctest_parts(listing: &Listing, tests: &[TestId]) -> Vec<(Vec<TestId>, Vec<String>)> {
+    let listed = listed(listing, tests);
+    match libtest::doctest::select(&listed) {
+        Some(args) => vec![(tests.to_vec(), args)],
+        None if tests.len() == 1 => {
+            vec![(tests.to_vec(), libtest::doctest::select_roughly(&listed))]
+        }
+        None => {
+            let (first, second) = tests.split_at(tests.len() / 2);
+            let parts = [first, second].into_iter().map(|half| doctest_parts(listing, half));
+            parts.flatten().collect()
+        }
+    }
+}
+
 fn selection(listing: &Listing, tests: &[TestId]) -> Vec<String> {
+    let listed = listed(listing, tests);
+    match listing.dispatch {
+        Dispatch::Batches => libtest::select::select(&listed).args,
+        _ => libtest::select::select_by_skipping(&listed).args,
+    }
+}
+
+fn listed<'l>(listing: &'l Listing, tests: &[TestId]) -> Vec<Listed<'l>> {
     let mut chosen = vec![false; listing.tests.len()];
     tests.iter().for_each(|id| chosen[id.test] = true);
-    let listed: Vec<Listed<'_>> = listing
+    listing
         .tests
         .iter()
         .zip(chosen)
@@ -44,11 +71,7 @@ fn selection(listing: &Listing, tests: &[TestId]) -> Vec<String> {
             is_ignored: test.is_ignored,
             is_chosen,
         })
-        .collect();
-    match listing.dispatch {
-        Dispatch::Batches => libtest::select::select(&listed).args,
-        _ => libtest::select::select_by_skipping(&listed).args,
-    }
+        .collect()
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::worker::job::Job;
 pub fn run(job: &Job, context: &Context<'_>, inbox: &Sender<Message>) {
     let thread = format!("the thread of slot {}", job.slot());
     let rest = guarded(&thread, inbox, || match job.protocol {
-        Protocol::Agent | Protocol::LogFile | Protocol::HarnessLog => {
+        Protocol::Agent | Protocol::LogFile | Protocol::HarnessLog | Protocol::Doctests => {
             run_in_parts(job, context, inbox)
         }
         Protocol::ExitCode => run_one_by_one(job, context, inbox),

@@ -24,6 +24,7 @@ use crate::discovery::listing::Listing;
 use crate::leaks::finding::Finding;
 use crate::libtest;
 use crate::model::outcome::Outcome;
+use crate::model::protocol::Protocol;
 use crate::model::reason::Reason;
 use crate::model::test::TestId;
 use crate::model::verdict::Verdict;
@@ -380,7 +381,7 @@ impl<'r> Worker<'r> {
         let PendingVerdict { verdict, has_output } = kept;
         match verdict.outcome {
             Outcome::Failed if has_output && !self.has_one_test() => {
-                self.judge(test, explained(verdict), messages);
+                self.judge(test, self.explained(test, verdict), messages);
             }
             Outcome::Failed => {
                 self.failed.insert(test, PendingVerdict { verdict, has_output });
@@ -391,6 +392,17 @@ impl<'r> Worker<'r> {
                 }
             }
         }
+    }
+
+    /// Adds the reason that the output of a failure gives.
+    fn explained(&self, test: usize, verdict: Verdict) -> Verdict {
+        let output = String::from_utf8_lossy(&verdict.output);
+        let name = &self.listing.tests[self.tests[test].test].name;
+        let reason = match self.job.protocol {
+            Protocol::Doctests => libtest::doctest::failure_reason(&output, name),
+            _ => libtest::report::failure_reason(&output),
+        };
+        Verdict { reason: reason.map(Reason::Reported).or(verdict.reason), ..verdict }
     }
 
     fn judge(&self, test: usize, verdict: Verdict, messages: &mut Vec<Message>) {
@@ -424,17 +436,15 @@ impl<'r> Worker<'r> {
 /// How long a process may run no test, before the first and after the last: as long as the longest
 /// timeout.
 fn idle_limit(job: &Job, tests: &[TestId]) -> Option<Duration> {
+    if job.protocol == Protocol::Doctests {
+        // Before the first, rustdoc compiles all of them.
+        return None;
+    }
     let longest = job.longest_timeout(tests)?;
     let lingers = tests.iter().filter_map(|test| job.group.leak_rules(*test));
     let linger = lingers.map(|rules| rules.linger).max().unwrap_or_default();
     // The exit of the process waits for the linger.
     Some(longest.saturating_add(linger))
-}
-
-/// Adds the reason that the output of a failure gives.
-fn explained(verdict: Verdict) -> Verdict {
-    let reason = libtest::report::failure_reason(&String::from_utf8_lossy(&verdict.output));
-    Verdict { reason: reason.map(Reason::Reported).or(verdict.reason), ..verdict }
 }
 
 /// The CPU load of a test, from 0 to 1.

@@ -13,7 +13,9 @@
 //!
 //! No false report on a busy machine, 200 times (`tests/leaks.rs` does the same):
 //!
-//!     for n in $(seq 200); do cargo partest -q -j8 --leaks deny harmless || break; done
+//! ```sh
+//! for n in $(seq 200); do cargo partest -q -j8 --leaks deny harmless || break; done
+//! ```
 
 #[cfg(all(test, target_os = "linux"))]
 mod panics;

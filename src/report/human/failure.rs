@@ -96,6 +96,8 @@ fn explain(
         false => printable(output.printed()),
     };
     let parts = match outcome {
+        // It panics in a file that rustdoc has written for it.
+        _ if is_doctest(view, test) => FailureOutput::whole(&printed),
         Outcome::Failed => FailureOutput::of(&printed, name, reason.and_then(place_of_panic)),
         Outcome::Aborted => FailureOutput::of(&printed, name, None),
         // What it has caught is only part of its output.
@@ -119,7 +121,7 @@ fn explain(
         show_cause(page, view, test, cause);
     }
     // What is not captured has been printed already.
-    if !view.settings.nocapture {
+    if !view.settings.nocapture || is_doctest(view, test) {
         let bar = page.paint.faint(BAR);
         page.all_behind(&bar, parts.printed.iter().copied());
         show_files(page, output);
@@ -137,6 +139,10 @@ fn show_place(
     (reason, notes): (&str, &str),
 ) {
     let excerpt = |place| excerpt(view, test, place);
+    let of_doctest = view.inventory.listings[test.listing].place(test.test);
+    if let Some(place) = of_doctest.as_deref().and_then(Place::of_line) {
+        return excerpt(place).iter().for_each(|excerpt| source::show(page, excerpt));
+    }
     let place = parts.panic.as_ref().map(|panic| panic.place);
     let place = place.or(reason.rsplit_once(" at ").map(|(_, place)| place));
     if let Some(place) = place.and_then(Place::parse) {
@@ -158,8 +164,16 @@ fn show_cause(page: &mut Page, view: &View<'_>, test: TestId, cause: &PanicMessa
 
 fn excerpt<'p>(view: &View<'_>, test: TestId, place: Place<'p>) -> Option<Excerpt<'p>> {
     let executable = &view.inventory.listings[test.listing].binary.executable;
-    let built = executable.metadata().and_then(|metadata| metadata.modified());
+    let built = match is_doctest(view, test) {
+        // Built in this run.
+        true => Ok(std::time::SystemTime::now()),
+        false => executable.metadata().and_then(|metadata| metadata.modified()),
+    };
     Excerpt::read(place, view.root, built.ok())
+}
+
+fn is_doctest(view: &View<'_>, test: TestId) -> bool {
+    view.inventory.listings[test.listing].is_doctests()
 }
 
 fn show_frames(page: &mut Page, view: &View<'_>, panic: &PanicMessage<'_>) {

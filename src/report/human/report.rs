@@ -83,9 +83,7 @@ impl<'r> Human<'r> {
                 self.worker_outputs.push(WorkerOutput { worker, tests, output });
             }
             Event::Warning(
-                warning @ (Warning::DoctestsNotRun { .. }
-                | Warning::NoLeakCheck { .. }
-                | Warning::FixturesKept { .. }),
+                warning @ (Warning::NoLeakCheck { .. } | Warning::FixturesKept { .. }),
             ) => {
                 self.remarks.push(warning.clone());
             }
@@ -284,8 +282,7 @@ impl<'r> Human<'r> {
     fn remarks(&self, page: &mut Page, summary: &Summary) {
         let longest = summary.longest.as_ref().filter(|_| self.is_verbose());
         let longest = longest.map(|longest| messages::longest(longest, summary));
-        let doctests = |remark: &&Warning| !matches!(remark, Warning::DoctestsNotRun { .. });
-        let remarks = self.remarks.iter().filter(doctests).map(messages::warning);
+        let remarks = self.remarks.iter().map(messages::warning);
         let backtraces = self.verdicts.iter().any(|(_, verdict)| {
             memchr::memmem::find(verdict.output.printed(), HINT.as_bytes()).is_some()
         });
@@ -305,12 +302,7 @@ impl<'r> Human<'r> {
             // `main` reports that no test matched.
             return;
         }
-        let doctests = |remark: &&Warning| matches!(remark, Warning::DoctestsNotRun { .. });
-        let doctests = self.remarks.iter().filter(|_| !is_quiet(self.view.settings)).find(doctests);
-        let doctests = doctests.map(|doctests| format!(" ({})", messages::warning(doctests)));
-        let doctests = page.paint.faint(&doctests.unwrap_or_default());
-        let totals = totals::line(summary, self.leaks.count(), page.paint);
-        page.line(&format!("{totals}{doctests}"));
+        page.line(&totals::line(summary, self.leaks.count(), page.paint));
     }
 }
 

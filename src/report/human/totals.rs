@@ -77,7 +77,8 @@ fn others(summary: &Summary, leaks: usize, denied: usize) -> Vec<(Part, Mood)> {
         denied => format!("{} ({denied} denied)", count(leaks, "leak")),
     };
     let leaks_mood = if denied > 0 { Mood::Bad } else { Mood::Warn };
-    let Summary { not_run, interfered, list_failures, failed_fixtures, .. } = summary;
+    let Summary { not_run, interfered, doctest_failures, failed_fixtures, .. } = summary;
+    let unlisted = summary.list_failures - doctest_failures;
     // Those that the policy counts as failed are among the failed ones.
     let [failed, failed_beside] = summary.flaky_failures;
     let (flaky, order_dependent) =
@@ -88,7 +89,14 @@ fn others(summary: &Summary, leaks: usize, denied: usize) -> Vec<(Part, Mood)> {
         ((*interfered, format!("{interfered} interfered with")), Mood::Warn),
         ((leaks, denied_leaks), leaks_mood),
         ((*not_run, format!("{not_run} not run")), Mood::Warn),
-        ((*list_failures, format!("{} not listed", count(*list_failures, "binary"))), Mood::Bad),
+        ((unlisted, format!("{} not listed", count(unlisted, "binary"))), Mood::Bad),
+        (
+            (
+                *doctest_failures,
+                format!("doctests of {} not built", count(*doctest_failures, "package")),
+            ),
+            Mood::Bad,
+        ),
         ((*failed_fixtures, format!("{} failed", count(*failed_fixtures, "fixture"))), Mood::Bad),
     ]
 }

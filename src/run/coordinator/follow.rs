@@ -187,9 +187,12 @@ impl<'r> Run<'r> {
             Message::WorkerEnded(span) => self.emit(Event::WorkerEnded(span)),
             Message::Wrote { bytes } => self.emit(Event::Output { bytes }),
             Message::Listed { listings, warnings } => {
-                let is_failure = |warning: &&Warning| matches!(warning, Warning::ListFailed(_));
-                self.summary.list_failures += warnings.iter().filter(is_failure).count();
-                warnings.into_iter().for_each(|warning| self.emit(Event::Warning(warning)));
+                for warning in warnings {
+                    if let Warning::ListFailed(failure) = &warning {
+                        self.summary.add_list_failure(failure);
+                    }
+                    self.emit(Event::Warning(warning));
+                }
                 self.listed(listings);
             }
             Message::Built(end) => self.built(end),
@@ -263,8 +266,11 @@ impl<'r> Run<'r> {
         let is_expected = |listing: &usize| {
             self.context.config.is_verbose || listings[*listing].binary.harness == Harness::Libtest
         };
-        let is_unwatched =
-            |listing: &&usize| self.protocols[**listing] != Protocol::Agent && is_expected(listing);
+        // rustdoc runs doctests in processes of their own.
+        let is_watched = |listing: usize| {
+            matches!(self.protocols[listing], Protocol::Agent | Protocol::Doctests)
+        };
+        let is_unwatched = |listing: &&usize| !is_watched(**listing) && is_expected(listing);
         let unwatched = used.iter().filter(is_unwatched).count();
         if unwatched > 0 {
             self.emit(Event::Warning(Warning::NoLeakCheck { binaries: unwatched }));

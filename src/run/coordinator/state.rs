@@ -214,7 +214,8 @@ impl<'r> Run<'r> {
     /// How many other tests are in the batch of a running test.
     pub(super) fn beside(&self, test: TestId) -> usize {
         match self.protocol_of(&[test]) {
-            Protocol::ExitCode => 0,
+            // Each has a process of its own.
+            Protocol::ExitCode | Protocol::Doctests => 0,
             _ => self.batch_of(test).map_or(0, |batch| batch.tests.len().saturating_sub(1)),
         }
     }
@@ -255,6 +256,7 @@ pub(super) fn protocol(listing: &Listing, context: &Context<'_>) -> Protocol {
         }
         Dispatch::Batches => Protocol::LogFile,
         Dispatch::LoggedBatches => Protocol::HarnessLog,
+        Dispatch::Doctests => Protocol::Doctests,
         Dispatch::OneByOne | Dispatch::Whole => Protocol::ExitCode,
     }
 }

@@ -3,7 +3,7 @@
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use super::{PendingVerdict, Worker, explained};
+use super::{PendingVerdict, Worker};
 use crate::leaks::classify::{Symbolizer, relevant_calls};
 use crate::leaks::symbols::Module;
 use crate::model::outcome::Outcome;
@@ -45,7 +45,7 @@ impl Worker<'_> {
             let verdict = self.with_late_leaks(test, pending.verdict, &mut left);
             let pending = PendingVerdict { verdict, ..pending };
             let verdict = self.with_late_output(test, pending, &mut left);
-            self.judge(test, explained(verdict), messages);
+            self.judge(test, self.explained(test, verdict), messages);
         }
         if let Some((test, verdict)) = self.last_pass.take() {
             let output = left.outputs.remove(&test);
@@ -207,13 +207,16 @@ impl Worker<'_> {
         let code_fits = match status.code() {
             Some(0) => !self.any_failed,
             // libtest's exit code when tests have failed.
-            Some(101) => self.any_failed,
+            Some(101) => self.any_failed || self.job.protocol == Protocol::Doctests,
             _ => false,
         };
         let all_told = self.ended == self.tests.len();
         let adds_up = left.counted.is_none_or(|counted| counted == left.heard);
         if code_fits && (all_told || left.ended && adds_up && left.retracted.is_empty()) {
             return EndCause::Done;
+        }
+        if self.job.protocol == Protocol::Doctests && !left.began && status.code().is_some() {
+            return EndCause::NotStarted(rustdoc_failure(status, &left.rest));
         }
         if self.is_silent(status, left) && !all_told {
             return EndCause::NoChannel;
@@ -246,6 +249,7 @@ impl Worker<'_> {
             Protocol::Agent => {
                 matches!(status.code(), Some(0 | 101)) && (!left.began || left.was_lost)
             }
+            Protocol::Doctests => false,
             _ if status.code() == Some(0) => left.was_lost,
             _ => {
                 let is_lost = !left.began || left.was_lost || has_lost_ledger(&left.rest);
@@ -253,6 +257,13 @@ impl Worker<'_> {
             }
         }
     }
+}
+
+/// Why rustdoc has run no doctest: usually the package cannot be documented.
+fn rustdoc_failure(status: ExitStatus, output: &Output) -> String {
+    let text = String::from_utf8_lossy(output);
+    let error = text.lines().find(|line| line.starts_with("error")).unwrap_or_default();
+    format!("rustdoc ended with {}: {error}", exit_status::describe(status))
 }
 
 /// Whether libtest's own main function ended the process, and no test did.

@@ -1,6 +1,7 @@
 //! How a worker is started, and how its channel is set up.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::config::keys::Recycle;
 use crate::discovery::listing::Listing;
@@ -10,6 +11,7 @@ use crate::process::platform::{self, ChannelPipe, Supervised};
 use crate::protocol::agent::AgentChannel;
 use crate::protocol::agent::changes::InitialState;
 use crate::protocol::channel::Channel;
+use crate::protocol::doctests::DoctestChannel;
 use crate::protocol::harness_log::HarnessLogChannel;
 use crate::protocol::logfile::LogfileChannel;
 use crate::sharing::usage::ProcessUsage;
@@ -34,9 +36,14 @@ pub(super) fn command(
         }
         None => job.batch.threads,
     };
-    command.args(["--test-threads", &threads.to_string()]);
-    command.args(libtest_arguments(job, context));
-    command.args(selection);
+    let mut args = vec!["--test-threads".to_owned(), threads.to_string()];
+    args.extend(libtest_arguments(job, context).into_iter().map(str::to_owned));
+    args.extend_from_slice(selection);
+    match job.protocol {
+        // rustdoc hands them on to its libtest.
+        Protocol::Doctests => command.args(args.iter().flat_map(|arg| ["--test-args", arg])),
+        _ => command.args(args),
+    };
     Ok((command, wire))
 }
 
@@ -65,7 +72,7 @@ pub(super) fn spawn<'r>(
         Some(process) => process?,
         None => {
             let wire = match (wire, &context.services.agent) {
-                (None, Some(agent)) => {
+                (None, Some(agent)) if job.protocol == Protocol::Agent => {
                     agent.prepare(&mut command);
                     Some(ChannelPipe::for_agent()?)
                 }
@@ -91,7 +98,9 @@ pub(super) fn forked(job: &Job, context: &Context<'_>) -> Option<Arc<platform::F
 
 /// Whether libtest keeps what tests print until they have ended.
 pub(super) fn is_captured(job: &Job, context: &Context<'_>) -> bool {
-    !context.config.nocapture && job.group.recycle != Recycle::OnFailure
+    // rustdoc prints nothing of what its doctests print before they have ended.
+    let is_always = job.protocol == Protocol::Doctests;
+    is_always || !context.config.nocapture && job.group.recycle != Recycle::OnFailure
 }
 
 /// What libtest is told about output. A custom harness may know none of it.
@@ -131,6 +140,9 @@ fn wire(
         command.args(["--format", "json", "--logfile", &wire.logfile_path()]);
         return Ok(Some(wire));
     }
+    if job.protocol == Protocol::Doctests {
+        return Ok(None);
+    }
     let wire = ChannelPipe::for_logfile()?;
     command.args(["--logfile", &wire.logfile_path()]);
     Ok(Some(wire))
@@ -160,19 +172,27 @@ pub(super) fn channel<'r>(
         }
         Protocol::HarnessLog => {
             let tests_of_binary = tests.iter().map(|id| id.test);
-            let rules = tests.iter().filter_map(|id| job.group.leak_rules(*id));
-            let linger = rules.map(|rules| rules.linger).max().unwrap_or_default();
+            let linger = longest_linger(job, tests);
             let log = HarnessLogChannel::new(listing.by_name(), tests_of_binary, captures, linger);
             Box::new(log.with_output_files(context.services.output_files.clone()))
         }
-        _ => {
+        Protocol::Doctests => {
+            let all = listing.tests.iter().map(|test| test.name.as_str());
+            let (threads, files) = (job.batch.threads, context.services.output_files.clone());
+            Box::new(DoctestChannel::new(all, names, threads, longest_linger(job, tests), files))
+        }
+        Protocol::LogFile | Protocol::ExitCode => {
             let (names_of_all, threads) = (listing.by_name(), job.batch.threads);
             let file = LogfileChannel::new(names_of_all, &names, threads, captures);
-            let rules = tests.iter().filter_map(|id| job.group.leak_rules(*id));
-            let linger = rules.map(|rules| rules.linger).max().unwrap_or_default();
+            let linger = longest_linger(job, tests);
             Box::new(
                 file.with_linger(linger).with_output_files(context.services.output_files.clone()),
             )
         }
     }
+}
+
+fn longest_linger(job: &Job, tests: &[TestId]) -> Duration {
+    let rules = tests.iter().filter_map(|id| job.group.leak_rules(*id));
+    rules.map(|rules| rules.linger).max().unwrap_or_default()
 }
