@@ -266,7 +266,9 @@ mod by_a_signal {
     /// A harness of its own, each test in a process of its own, and all of them in one unit.
     #[test]
     fn what_has_not_begun_of_a_unit_is_not_run_also_one_by_one() {
+        // An interrupt before all tests are listed leaves no report.
         let till = "[[test]]\nname = \"till\"\nharness = false\n\
+            [package.metadata.partest]\nearly = false\n\
             [package.metadata.partest.modules]\n\"till\" = \"unit\"\n";
         let package = Package::shop(till, "");
         package.write(

@@ -204,7 +204,7 @@ impl Table {
 
     fn add(&mut self, process: u64, used: Use) {
         let Use { test, actions, thing } = used;
-        if self.uses >= MOST_USES {
+        if self.uses >= MOST_USES || is_of_coverage(&thing) {
             return;
         }
         let index = match self.indices.get(&thing) {
@@ -313,6 +313,12 @@ impl Table {
         let named = process.tests.get(&user.test).map(|span| (span.test, false));
         Some(named.unwrap_or((process.first, true)))
     }
+}
+
+/// Files in which a program that is built for coverage counts what it runs. Every process writes them
+/// when it exits, and LLVM's and GCC's runtimes take care that they can.
+fn is_of_coverage(thing: &Thing) -> bool {
+    matches!(thing, Thing::Path(path) if path.ends_with(".profraw") || path.ends_with(".gcda"))
 }
 
 #[cfg(test)]

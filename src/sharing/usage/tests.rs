@@ -76,6 +76,17 @@ fn only_what_ran_at_the_same_time_is_suspected() {
     assert_eq!(run.suspect(1, 1), None);
 }
 
+/// Or a run that measures coverage would have one process at a time.
+#[test]
+fn files_of_coverage_are_not_shared() {
+    for (path, is_shared) in [("/tmp/a.profraw", false), ("/tmp/a.gcda", false), ("/tmp/a", true)] {
+        let mut run = Run::of(1..3);
+        run.used(1, 0, TRUNCATE, path);
+        run.used(2, 0, TRUNCATE, path);
+        assert_eq!(!run.shared().is_empty(), is_shared, "{path}");
+    }
+}
+
 #[test]
 fn what_an_earlier_test_of_the_process_has_set_up_counts_since_then() {
     let mut run = Run::of(1..3);
