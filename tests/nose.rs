@@ -17,7 +17,8 @@ const MODULES: [&str; 3] = ["not_shared", "shared", "can_split"];
 ///
 /// What the manual says: without the plugin fixtures "execute at the same times, and all tests
 /// pass". With it `shared` "executes correctly"; for the unmarked one it does "nothing at all";
-/// and `can_split` "will fail".
+/// and `can_split` "will fail": each test that finds what another process has created runs once more
+/// by itself, and fails again.
 const EXPECTED: &str = include_str!("output/three_nose_modules.txt");
 
 #[test]
