@@ -273,7 +273,9 @@ impl OngoingBuild {
                 end = self.list(project, inbox);
             }
         }
-        if end.is_ok() {
+        // An interrupt of what follows leaves the verdicts that there are.
+        let is_built = end.is_ok() && !(was_compiling && self.interrupts.is_interrupted());
+        if is_built {
             self.list_doctests(project, inbox);
             let mut warnings = Vec::new();
             std::mem::take(&mut self.lists).save(&project.inventory.listings, &mut warnings);
@@ -281,7 +283,7 @@ impl OngoingBuild {
             // The coordinator still receives messages, as in `list`.
             let _ = inbox.send(Message::Listed { listings: all..all, warnings });
         }
-        let end = self.finish(end, project, was_compiling);
+        let end = self.finish(end, project, is_built);
         // The coordinator receives messages until `Built` has arrived.
         let _ = inbox.send(Message::Built(end));
     }
@@ -333,7 +335,7 @@ impl OngoingBuild {
         let _ = inbox.send(Message::Listed { listings: first..inventory.listings.len(), warnings });
     }
 
-    fn finish(self, end: Result<()>, project: Project<'_>, was_compiling: bool) -> Result<()> {
+    fn finish(self, end: Result<()>, project: Project<'_>, is_built: bool) -> Result<()> {
         let OngoingBuild { cargo, watch, interrupts, pending_diagnostics, group, .. } = self;
         // After an error cargo may still be running.
         drop(cargo);
@@ -343,8 +345,7 @@ impl OngoingBuild {
         interrupts.set_build(None);
         drop(watch);
         interrupts.set_tests_beside_build(false);
-        // An interrupt of the lists alone leaves the verdicts that there are.
-        if interrupts.is_interrupted() && was_compiling {
+        if interrupts.is_interrupted() && !is_built {
             return Err(Error::Interrupted);
         }
         pending_diagnostics.iter().for_each(|line| write_line(line));
