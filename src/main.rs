@@ -60,7 +60,8 @@ mod worker;
 use std::process::ExitCode;
 
 use crate::cli::cargo_config::CargoConfig;
-use crate::cli::settings::{FixtureTask, Settings, Task};
+use crate::cli::output_args::MessageFormat;
+use crate::cli::settings::{Color, FixtureTask, Settings, Task};
 use crate::commands::prepare::Preparation;
 use crate::commands::project::Project;
 use crate::commands::recorder::BeforeTests;
@@ -79,7 +80,13 @@ fn main() -> ExitCode {
     if let Some(rustdoc) = cargo::rustdoc::stands_in_for() {
         return cargo::rustdoc::print_call(&rustdoc);
     }
-    let args = cli::command_line::parse(std::env::args_os());
+    let words = cli::command_line::words(std::env::args_os());
+    let typed = cli::command_line::parse(&words);
+    let (color, format) = (typed.output.color, typed.output.message_format);
+    let args = match commands::defaults::add(typed, &words) {
+        Ok(args) => args,
+        Err(error) => return report_error(&error, cli::settings::color(color), format),
+    };
     let cargo_config = CargoConfig::load(&args.cargo);
     let mut settings = Settings::new(args, cargo_config);
     let lines = match settings.task {
@@ -94,14 +101,16 @@ fn main() -> ExitCode {
     let ran = std::panic::catch_unwind(run);
     match ran.unwrap_or_else(|panic| Err(Error::panicked("the main thread", &*panic))) {
         Ok(exit) => exit.into(),
-        Err(error) => {
-            if !error.is_reported() {
-                write_line(&format!("{}: {error}", Paint(settings.color.stderr).bad("error")));
-            }
-            report::json::end_stream(settings.format, &StreamEnd::of(&error));
-            error.exit().into()
-        }
+        Err(error) => report_error(&error, settings.color, settings.format),
     }
+}
+
+fn report_error(error: &Error, color: Color, format: MessageFormat) -> ExitCode {
+    if !error.is_reported() {
+        write_line(&format!("{}: {error}", Paint(color.stderr).bad("error")));
+    }
+    report::json::end_stream(format, &StreamEnd::of(error));
+    error.exit().into()
 }
 
 /// Prepares the tests, and runs or shows them.

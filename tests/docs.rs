@@ -391,6 +391,9 @@ stop = { zzzz = 1 }
 
 [package.metadata.partest.reports]
 zzzz = 1
+
+[workspace.metadata.partest]
+zzzz = 1
 "#;
 
     /// What the program says it knows, for each of these places in their order.
@@ -408,7 +411,9 @@ zzzz = 1
         let known = known(&web);
         let page = Page::read("docs/keys.md");
         let names = |heading| page.table(heading).names();
-        let [top, node, leaks, retries, locks, fixture, ready, stop, reports] = &known[..] else {
+        let [top, node, leaks, retries, locks, fixture, ready, stop, reports, workspace] =
+            &known[..]
+        else {
             panic!("{known:?}")
         };
         let (of_nodes, of_tops) =
@@ -416,6 +421,8 @@ zzzz = 1
         assert_eq!(&of_nodes, node);
         assert_eq!(&of_nodes.union(&of_tops).cloned().collect::<BTreeSet<_>>(), top);
         assert_eq!(of_nodes.intersection(&of_tops).count(), 0);
+        let of_workspaces = names("Keys of the workspace's table only");
+        assert_eq!(&top.union(&of_workspaces).cloned().collect::<BTreeSet<_>>(), workspace);
         let tables = [
             ("leaks", leaks),
             ("retries", retries),
@@ -486,12 +493,14 @@ zzzz = 1
         let page = Page::read("docs/keys.md");
         let examples = |heading| examples(&page, heading);
         let at_top = examples("Keys at the top of a table only").join("\n");
+        let of_workspace = examples("Keys of the workspace's table only").join("\n");
         let checks = [
             web.accepts(&at_nodes(&examples("Keys of a node"), ("", ""))),
             web.accepts(&at_nodes(&examples("leaks"), ("leaks = { ", " }"))),
             web.accepts(&at_nodes(&examples("retries"), ("retries = { ", " }"))),
             web.accepts(&at_nodes(&examples("locks"), ("locks = { ", " }"))),
             web.accepts(&format!("[package.metadata.partest]\n{at_top}\n")),
+            web.accepts(&format!("[workspace.metadata.partest]\n{of_workspace}\n")),
             web.accepts(&as_fixtures(&examples("Keys of a fixture"), ("", ""))),
             web.accepts(&as_fixtures(&examples("ready"), ("ready = { ", " }"))),
             web.accepts(&as_fixtures(&examples("stop"), ("stop = { ", " }"))),

@@ -27,20 +27,24 @@ pub fn load(
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Filtersets {
     let of_packages = || policy.packages.iter().map(|package| &package.config.default_filter);
-    let has_default = of_packages().chain([&policy.workspace.default_filter]).any(Option::is_some);
+    let of_profiles = policy.workspace.profiles.iter().map(|(_, profile)| &profile.default_filter);
+    let of_workspace = || of_profiles.clone().chain([&policy.workspace.default_filter]).flatten();
+    let has_default = of_packages().any(Option::is_some) || of_workspace().next().is_some();
     if filter.filtersets.is_empty() && !has_default {
         return Filtersets::default();
     }
     let names = names(workspace, policy);
     let chosen = filter.filtersets.iter();
     let chosen = chosen.filter_map(|text| typed(text, &names, diagnostics)).collect();
-    let mut declared = |filter: &Option<At<String>>| {
-        filter.as_ref().and_then(|filter| declared(filter, &names, diagnostics))
-    };
+    let mut declared = |filter: &At<String>| declared(filter, &names, diagnostics);
+    let in_force = policy.of_workspace().find_map(|config| config.default_filter.as_ref());
+    // Mistakes are told in those of other profiles, too.
+    let others = of_workspace().filter(|other| in_force.is_none_or(|one| one.place != other.place));
+    others.for_each(|other| drop(declared(other)));
     Filtersets {
         chosen,
-        default: declared(&policy.workspace.default_filter),
-        of_packages: of_packages().map(&mut declared).collect(),
+        default: in_force.and_then(&mut declared),
+        of_packages: of_packages().map(|filter| filter.as_ref().and_then(&mut declared)).collect(),
         ignores_default: filter.ignores_default,
     }
 }

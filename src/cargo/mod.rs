@@ -10,6 +10,7 @@ pub mod errors;
 pub mod filtersets;
 pub mod link_inputs;
 pub mod metadata_cache;
+pub mod root_manifest;
 pub mod rustdoc;
 pub mod toolchain;
 pub mod workspace;

@@ -9,6 +9,7 @@ use toml::de::DeTable;
 
 use super::{command, metadata_cache};
 use crate::cli::args::CargoArgs;
+use crate::cli::flag_defaults;
 use crate::cli::settings::Settings;
 use crate::config::diagnostic::{Diagnostic, Source};
 use crate::config::policy::{PackagePolicy, Policy, QualifiedTarget};
@@ -110,6 +111,7 @@ impl Workspace {
             packages: (0..self.packages.len())
                 .map(|at| self.package_policy(at, diagnostics))
                 .collect(),
+            profile: settings.profile.clone(),
             command_line: settings.policy,
             timeout: settings.timeout,
             retries: settings.retries,
@@ -133,7 +135,7 @@ impl Workspace {
             uses_serial_test: package.cargo.dependencies.iter().any(|d| d.name == "serial_test"),
             crate_names: package.crate_names(),
             qualified: package.cargo.targets.iter().filter_map(qualified).collect(),
-            resolved: Vec::new(),
+            ..PackagePolicy::default()
         }
     }
 }
@@ -190,7 +192,7 @@ fn read(path: &Path) -> Result<Arc<Source>> {
 /// Most manifests of a large workspace have no metadata, and need not be parsed.
 fn read_config(source: &Arc<Source>, table: Table, diagnostics: &mut Vec<Diagnostic>) -> Config {
     if source.text.contains("metadata") {
-        schema::read(source, table, diagnostics)
+        schema::read(source, table, flag_defaults::FLAGS, diagnostics)
     } else {
         Config::default()
     }

@@ -8,6 +8,7 @@ use super::changed_args::ChangedArgs;
 use super::doctest_args::DoctestArgs;
 use super::filter_args::FilterArgs;
 use super::output_args::OutputArgs;
+use super::profile_args::ProfileArgs;
 use super::report_args::ReportArgs;
 use super::setup_args::SetupCommand;
 use super::shard_args::{MergeArgs, ShardArgs};
@@ -32,7 +33,7 @@ Exit codes: 0 success; 1 error of cargo partest itself; 2 invalid usage or metad
 
 Environment: CARGO, CARGO_TERM_COLOR, CARGO_TERM_PROGRESS_WHEN, CARGO_TERM_QUIET,
 CARGO_TERM_VERBOSE, NO_COLOR, CLICOLOR_FORCE, RUST_TEST_THREADS, RUST_TEST_NOCAPTURE,
-GITHUB_ACTIONS, GITLAB_CI, BUILDKITE, TEAMCITY_VERSION, TF_BUILD.";
+PARTEST_PROFILE, GITHUB_ACTIONS, GITLAB_CI, BUILDKITE, TEAMCITY_VERSION, TF_BUILD.";
 
 /// Run tests in parallel over a pool of processes, by per-module policy
 #[derive(Debug, Parser)]
@@ -57,6 +58,8 @@ pub struct Args {
     pub running: RunArgs,
     #[command(flatten)]
     pub sharding: ShardArgs,
+    #[command(flatten)]
+    pub profile: ProfileArgs,
     #[command(flatten)]
     pub changed: ChangedArgs,
     #[command(flatten)]

@@ -23,19 +23,24 @@ enum Typed {
     After,
 }
 
-/// Parses the command line; prints help and usage errors (exit code 2) itself.
+/// The words of the command line, the program's name first.
 ///
 /// cargo hands a subcommand its own name as the first argument; a direct call
 /// does not.
-pub fn parse(words: impl IntoIterator<Item = OsString>) -> Args {
+pub fn words(words: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut words: Vec<OsString> = words.into_iter().collect();
     if words.get(1).is_some_and(|word| word == "partest") {
         words.remove(1);
     }
-    if asks_for_reference(&words) {
+    words
+}
+
+/// Parses the command line; prints help and usage errors (exit code 2) itself.
+pub fn parse(words: &[OsString]) -> Args {
+    if asks_for_reference(words) {
         print_reference();
     }
-    let is_json = asks_for_json(&words);
+    let is_json = asks_for_json(words);
     let parsed = Args::try_parse_from(words).and_then(|args| match format_of_runs(&args) {
         Some(message) => Err(Args::command().error(ErrorKind::ArgumentConflict, message)),
         None => Ok(args),

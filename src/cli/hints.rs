@@ -142,8 +142,12 @@ pub const NEXTEST: &[FlagHint] = &[
         "archives of test binaries are not supported: build where the tests run",
     ),
     hint(
-        &["-P", "--config-file", "--user-config-file", "--tool-config-file"],
-        "there are no profiles and no configuration files: settings are in Cargo.toml, under [workspace.metadata.partest]",
+        &["-P"],
+        "use `--profile-partest NAME`; profiles are in Cargo.toml, under [workspace.metadata.partest.profile]",
+    ),
+    hint(
+        &["--config-file", "--user-config-file", "--tool-config-file"],
+        "there are no configuration files: settings are in Cargo.toml, under [workspace.metadata.partest]",
     ),
     hint(&["--override-version-check"], "not needed: no version is checked"),
 ];

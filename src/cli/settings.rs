@@ -92,6 +92,8 @@ pub struct Settings {
     /// The maximum number of tests of one binary that may run at once, over all of its workers, if
     /// `RUST_TEST_THREADS` sets one: a project that sets it expects a single process.
     pub tests_at_once: Option<usize>,
+    /// The profile whose settings are used, if any.
+    pub profile: Option<String>,
     pub policy: PolicyOverride,
     pub timeout: Option<Duration>,
     pub run_timeout: Option<Duration>,
@@ -191,6 +193,7 @@ impl Settings {
             shuffle: args.choosing.shuffle.map(|seed| seed.unwrap_or_else(new_seed)),
             thread_cap,
             tests_at_once: bound,
+            profile: args.profile.choice().map(|choice| choice.name),
             policy: policy_override(&args.running),
             timeout: args.running.timeout,
             run_timeout: args.running.run_timeout,
@@ -308,7 +311,7 @@ fn status_level(output: &OutputArgs, verbosity: Verbosity) -> StatusLevel {
     })
 }
 
-fn color(typed: Option<When>) -> Color {
+pub fn color(typed: Option<When>) -> Color {
     let typed = typed.unwrap_or(When::Auto);
     let decide = |is_terminal: bool| match typed {
         When::Always => true,

@@ -16,8 +16,11 @@ pub fn check_paths(settings: &Settings, policy: &Policy, inventory: &Inventory) 
     let mut diagnostics = Vec::new();
     test_fixture::check_tests(policy, inventory, &mut diagnostics);
     for package in (0..policy.packages.len()).map(Some).chain([None]) {
-        let config = package.map_or(&policy.workspace, |index| &policy.packages[index].config);
-        if config.modules.is_empty() {
+        let has_paths = match package {
+            Some(index) => !policy.packages[index].config.modules.is_empty(),
+            None => policy.of_workspace().any(|config| !config.modules.is_empty()),
+        };
+        if !has_paths {
             continue;
         }
         let listings = inventory.listings.iter();

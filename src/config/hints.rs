@@ -32,7 +32,7 @@ pub const NEXTEST: &[KeyHint] = &[
     hint(&["global-timeout"], "use `run-timeout`"),
     hint(
         &["test-threads"],
-        "not a key: use the flag `-j N` for the number of slots, `threads` for the threads of each process",
+        "use `jobs` in [workspace.metadata.partest], or the flag `-j N`, for the number of slots, `threads` for the threads of each process",
     ),
     hint(&["threads-required"], "use `slots`"),
     hint(
@@ -50,10 +50,13 @@ pub const NEXTEST: &[KeyHint] = &[
         "not a key of a node: write it directly into [workspace.metadata.partest] or [package.metadata.partest]",
     ),
     hint(&["run-extra-args"], "not supported: pass flags of libtest after `--`"),
-    hint(&["fail-fast", "max-fail", "terminate"], "not a key: use the flag `--fail-fast`"),
+    hint(
+        &["fail-fast", "max-fail", "terminate"],
+        "use the flag `--fail-fast`, whose default is a key of [workspace.metadata.partest]",
+    ),
     hint(
         &["status-level", "final-status-level", "failure-output", "success-output"],
-        "not a key: what is printed is chosen by flags, see `cargo partest --help`",
+        "what is printed is chosen by flags, whose defaults are keys of [workspace.metadata.partest]",
     ),
     hint(
         &[
@@ -86,7 +89,7 @@ pub const NEXTEST: &[KeyHint] = &[
     ),
     hint(
         &["profile", "default", "inherits"],
-        "there are no profiles: write the keys directly into [workspace.metadata.partest]",
+        "profiles are tables [workspace.metadata.partest.profile.NAME], which inherit from [workspace.metadata.partest]",
     ),
     hint(&["bench"], "not supported: to measure benchmarks, use `cargo bench`"),
     hint(
@@ -122,6 +125,7 @@ mod tests {
 
     use super::*;
     use crate::config::diagnostic::Source;
+    use crate::config::flags::Flags;
     use crate::config::schema::{Table, read};
 
     /// Of the configuration reference of nextest 0.9.143, and the attributes of serial_test 3.
@@ -143,7 +147,7 @@ mod tests {
         let text = format!("[package.metadata.partest.modules]\na = {{ {word} = [] }}\n");
         let source = Arc::new(Source { path: "Cargo.toml".into(), text });
         let mut diagnostics = Vec::new();
-        read(&source, Table::Package, &mut diagnostics);
+        read(&source, Table::Package, Flags::none(), &mut diagnostics);
         let unknown = diagnostics.into_iter().find(|told| told.title.starts_with("unknown key"));
         unknown.map(|told| told.help.unwrap_or_default())
     }

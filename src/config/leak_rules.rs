@@ -76,6 +76,7 @@ fn action(
 mod tests {
     use super::*;
     use crate::config::diagnostic::Source;
+    use crate::config::flags::Flags;
     use crate::config::schema::{Table, read};
     use std::sync::Arc;
 
@@ -86,7 +87,7 @@ mod tests {
                 let text = format!("[package.metadata.partest]\n{line}\n");
                 let source = Arc::new(Source { path: "Cargo.toml".into(), text });
                 let mut diagnostics = Vec::new();
-                let keys = read(&source, Table::Package, &mut diagnostics).keys;
+                let keys = read(&source, Table::Package, Flags::none(), &mut diagnostics).keys;
                 assert!(diagnostics.is_empty(), "{diagnostics:?}");
                 keys
             })

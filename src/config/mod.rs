@@ -2,6 +2,8 @@
 
 pub mod diagnostic;
 pub mod fixtures;
+pub mod flag_defaults;
+pub mod flags;
 pub mod hints;
 pub mod keys;
 pub mod leak_rules;

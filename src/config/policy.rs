@@ -1,8 +1,8 @@
 //! The rules for each test, as the metadata and the command line set them.
 //!
-//! The longest path wins; at the same length the package overrides the workspace; the command line
-//! overrides both. Each key is inherited by itself: a node that only sets a timeout keeps the
-//! policy of the node above it.
+//! The longest path wins; at the same length the profile, then the package, then the workspace; the
+//! command line overrides all. Each key is inherited by itself: a node that only sets a timeout
+//! keeps the policy of the node above it.
 
 pub mod by_module;
 mod check;
@@ -98,6 +98,8 @@ impl fmt::Display for Why {
 #[derive(Debug, Default)]
 pub struct Policy {
     pub workspace: Config,
+    /// The profile of the workspace that is in force.
+    pub profile: Option<String>,
     /// By the package's index in the workspace.
     pub packages: Vec<PackagePolicy>,
     pub command_line: PolicyOverride,
@@ -119,6 +121,8 @@ pub struct PackagePolicy {
     pub qualified: Vec<QualifiedTarget>,
     /// Keys that name one of these with the package, without the package.
     pub resolved: Vec<(At<String>, Keys)>,
+    /// The same for the keys of the profile.
+    pub resolved_of_profile: Vec<(At<String>, Keys)>,
 }
 
 /// A target whose name another package uses too: what its ids begin with, and its crate name.
@@ -131,7 +135,7 @@ pub struct QualifiedTarget {
 impl PackagePolicy {
     /// All keys of modules that are meant for this package alone.
     fn modules(&self) -> impl Iterator<Item = &(At<String>, Keys)> {
-        self.config.modules.iter().chain(&self.resolved)
+        self.resolved_of_profile.iter().chain(&self.config.modules).chain(&self.resolved)
     }
 }
 
@@ -146,25 +150,32 @@ impl Policy {
         self.workspace.is_declared || self.packages.iter().any(|p| p.config.is_declared)
     }
 
+    /// The tables of the workspace: that of the profile, which counts before the other.
+    pub fn of_workspace(&self) -> impl Iterator<Item = &Config> {
+        let profile = self.profile.as_deref().and_then(|name| self.workspace.profile(name));
+        profile.into_iter().chain([&self.workspace])
+    }
+
     /// How long a binary may take to list its tests.
     pub fn list_timeout(&self, package: usize) -> Duration {
         // libtest lists 10,000 tests in 8 ms; a custom harness may read a directory of data.
         const LIST_TIMEOUT: Duration = Duration::from_secs(30);
         let package = self.packages.get(package).and_then(|p| p.config.list_timeout.as_ref());
-        package.or(self.workspace.list_timeout.as_ref()).map_or(LIST_TIMEOUT, |at| at.value)
+        let mut others = self.of_workspace().filter_map(|config| config.list_timeout.as_ref());
+        package.or_else(|| others.next()).map_or(LIST_TIMEOUT, |at| at.value)
     }
 
     /// How long the whole run may take.
     pub fn run_timeout(&self) -> Option<Duration> {
         let configs = self.packages.iter().map(|package| &package.config);
-        let mut found = [&self.workspace].into_iter().chain(configs);
+        let mut found = self.of_workspace().chain(configs);
         found.find_map(|d| d.run_timeout.as_ref()).map(|at| at.value)
     }
 
     /// Where to write a report of this kind, relative to the workspace.
     pub fn report(&self, kind: ReportKind) -> Option<&Path> {
         let configs = self.packages.iter().map(|package| &package.config);
-        let mut found = [&self.workspace].into_iter().chain(configs).flat_map(|c| &c.reports);
+        let mut found = self.of_workspace().chain(configs).flat_map(|c| &c.reports);
         found.find(|(declared, _)| *declared == kind).map(|(_, path)| &**path)
     }
 
@@ -172,7 +183,7 @@ impl Policy {
     pub fn overcommit(&self) -> usize {
         const OVERCOMMIT: usize = 4;
         let configs = self.packages.iter().map(|package| &package.config);
-        let mut found = [&self.workspace].into_iter().chain(configs);
+        let mut found = self.of_workspace().chain(configs);
         found.find_map(|d| d.overcommit.as_ref()).map_or(OVERCOMMIT, |at| at.value)
     }
 
@@ -180,21 +191,25 @@ impl Policy {
     /// fixtures, which are scheduled for all tests together.
     pub fn early(&self) -> bool {
         let configs = self.packages.iter().map(|package| &package.config);
-        let mut all = [&self.workspace].into_iter().chain(configs);
+        let mut all = self.of_workspace().chain(configs);
         let is_exclusive = |keys: &Keys| keys.exclusive.as_ref().is_some_and(|at| at.value);
         let forbids = |config: &Config| {
             let mut nodes = config.modules.iter().map(|(_, keys)| keys);
             is_exclusive(&config.keys) || nodes.any(is_exclusive) || !config.fixtures.is_empty()
         };
-        let is_off = |config: &Config| config.early.as_ref().is_some_and(|early| !early.value);
-        !all.any(|config| is_off(config) || forbids(config))
+        self.allows(|config| &config.early) && !all.any(forbids)
+    }
+
+    /// Whether neither the workspace nor a package turns this off.
+    fn allows(&self, key: impl Fn(&Config) -> &Option<At<bool>>) -> bool {
+        let of_workspace = self.of_workspace().find_map(|config| key(config).as_ref());
+        let of_packages = self.packages.iter().filter_map(|package| key(&package.config).as_ref());
+        of_workspace.into_iter().chain(of_packages).all(|at| at.value)
     }
 
     /// Whether tests are kept apart because of what they did in earlier runs.
     pub fn learns(&self) -> bool {
-        let configs = self.packages.iter().map(|package| &package.config);
-        let mut all = [&self.workspace].into_iter().chain(configs);
-        !all.any(|config| config.learn.as_ref().is_some_and(|learn| !learn.value))
+        self.allows(|config| &config.learn)
     }
 
     /// The rules of the test with this id (`BINARY::path::name`).
@@ -239,7 +254,8 @@ impl Policy {
     /// The leak rules for a fixture: those of the manifest that defines it.
     pub fn leak_rules_of(&self, fixture: &FixtureName) -> LeakRules {
         let package = fixture.package.and_then(|index| self.packages.get(index));
-        let keys = package.map(|p| &p.config.keys).into_iter().chain([&self.workspace.keys]);
+        let outer = self.of_workspace().map(|config| &config.keys);
+        let keys = package.map(|p| &p.config.keys).into_iter().chain(outer);
         LeakRules::new(&keys.collect::<Vec<_>>(), self.leaks)
     }
 
@@ -382,7 +398,10 @@ impl Policy {
         &'p self,
         package: Option<&'p PackagePolicy>,
     ) -> impl Iterator<Item = &'p (At<String>, Keys)> {
-        package.into_iter().flat_map(PackagePolicy::modules).chain(&self.workspace.modules)
+        let profile = self.profile.as_deref().and_then(|name| self.workspace.profile(name));
+        let of_profile = profile.into_iter().flat_map(|profile| &profile.modules);
+        let of_package = package.into_iter().flat_map(PackagePolicy::modules);
+        of_profile.chain(of_package).chain(&self.workspace.modules)
     }
 
     /// The paths of all keys that may cover tests of this package.
@@ -402,7 +421,7 @@ impl Policy {
         // The sort is stable: of two paths of the same length the package's stays first.
         chain.sort_by_key(|(path, _)| std::cmp::Reverse(path.map_or(0, str::len)));
         chain.extend(package.map(|package| (None, &package.config.keys)));
-        chain.push((None, &self.workspace.keys));
+        chain.extend(self.of_workspace().map(|config| (None, &config.keys)));
         chain
     }
 

@@ -9,6 +9,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::diagnostic::{Diagnostic, Place, Source, suggestion};
+use super::flags::Flags;
 use super::hints;
 use crate::model::{duration, size};
 
@@ -23,6 +24,8 @@ pub struct At<T> {
 pub(super) struct Reader<'a> {
     pub(super) source: &'a Arc<Source>,
     pub(super) diagnostics: &'a mut Vec<Diagnostic>,
+    /// The flags of the command line that may have defaults.
+    pub(super) flags: Flags,
 }
 
 pub(super) type Value<'i> = Spanned<DeValue<'i>>;

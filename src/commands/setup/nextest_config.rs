@@ -12,6 +12,11 @@ use crate::config::hints;
 use crate::error::{Error, Result};
 use crate::model::duration;
 
+/// The profile that the others inherit from: here, the top of the table.
+const DEFAULT: &str = "default";
+
+const TABLE: &str = "workspace.metadata.partest";
+
 /// Where nextest keeps its configuration, from the workspace's root.
 const PLACE: &str = ".config/nextest.toml";
 
@@ -37,16 +42,18 @@ fn nearest_config() -> PathBuf {
     found.unwrap_or_else(|| here.join(PLACE))
 }
 
-/// Lines of one table of metadata.
+/// Keys of one table of metadata, and what has no equivalent.
 #[derive(Default)]
 struct Section {
-    keys: Vec<String>,
+    keys: Vec<(String, String)>,
     comments: Vec<String>,
 }
 
 impl Section {
+    /// A later value of a key replaces the earlier one.
     fn key(&mut self, name: &str, value: impl std::fmt::Display) {
-        self.keys.push(format!("{name} = {value}"));
+        self.keys.retain(|(known, _)| known != name);
+        self.keys.push((name.to_owned(), value.to_string()));
     }
 
     /// A key for a duration, which nextest lets consist of several parts (`1m 30s`).
@@ -63,6 +70,43 @@ impl Section {
         let answer = hints::answer(name).unwrap_or("no equivalent");
         self.comments.push(format!("# {name} = {}: {answer}", on_one_line(value)));
     }
+
+    /// Puts these keys over its own.
+    fn override_with(&mut self, other: Section) {
+        other.keys.iter().for_each(|(name, value)| self.key(name, value));
+        self.comments.extend(other.comments);
+    }
+
+    /// Adds those of another entry for the same tests. Of several, the first counts.
+    fn add_missing(&mut self, other: Section) {
+        for (name, value) in other.keys {
+            if !self.keys.iter().any(|(known, _)| *known == name) {
+                self.keys.push((name, value));
+            }
+        }
+        self.comments.extend(other.comments);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.keys.is_empty() && self.comments.is_empty()
+    }
+
+    fn inline(&self) -> String {
+        let keys: Vec<String> =
+            self.keys.iter().map(|(key, value)| format!("{key} = {value}")).collect();
+        format!("{{ {} }}", keys.join(", "))
+    }
+}
+
+/// What a profile of nextest is here.
+#[derive(Default)]
+struct Profile {
+    own: Section,
+    /// Nodes by their path, with the filters that name them.
+    modules: Vec<(String, Vec<String>, Section)>,
+    packages: Vec<(String, Vec<String>, Section)>,
+    /// Overrides that are no node: comments.
+    others: Vec<String>,
 }
 
 /// `"90s"`, `"250ms"`
@@ -81,20 +125,10 @@ fn metadata(config: &Table) -> String {
     let mut text = String::new();
     let groups = config.get("test-groups").and_then(Value::as_table).cloned().unwrap_or_default();
     let profiles = config.get("profile").and_then(Value::as_table).cloned().unwrap_or_default();
-    let default = profiles.get("default").and_then(Value::as_table);
-    if let Some(default) = default {
-        let section = settings(default, &groups);
-        push(&mut text, "[workspace.metadata.partest]", &section);
-        overrides(&mut text, default, &groups);
-    }
-    for (name, profile) in profiles.iter().filter(|(name, _)| *name != "default") {
-        let Some(profile) = profile.as_table() else { continue };
-        _ = writeln!(text, "# There are no profiles. These keys would be those of `{name}`:");
-        let mut keys = String::new();
-        push(&mut keys, "[workspace.metadata.partest]", &settings(profile, &groups));
-        overrides(&mut keys, profile, &groups);
-        keys.trim_end().lines().for_each(|line| _ = writeln!(text, "# {line}"));
-        text.push('\n');
+    let others = profiles.keys().map(String::as_str).filter(|name| *name != DEFAULT);
+    for name in [DEFAULT].into_iter().chain(others) {
+        let profile = with_inherited(name, &profiles);
+        print_profile(&mut text, name, &read_profile(name, &profile, &groups));
     }
     let mut rest = Section::default();
     for (name, value) in config {
@@ -106,26 +140,156 @@ fn metadata(config: &Table) -> String {
     if text.is_empty() { "# nothing is configured\n".to_owned() } else { text }
 }
 
-fn push(text: &mut String, heading: &str, section: &Section) {
-    if section.keys.is_empty() && section.comments.is_empty() {
+/// A profile with what it inherits from others; from the default one, all do here as well.
+fn with_inherited(name: &str, profiles: &Table) -> Table {
+    let (mut merged, mut seen, mut name) = (Table::new(), Vec::new(), name);
+    while let Some(profile) = profiles.get(name).and_then(Value::as_table) {
+        seen.push(name);
+        for (key, value) in profile {
+            match (merged.get_mut(key), value) {
+                (Some(Value::Array(nearer)), Value::Array(more)) if key == "overrides" => {
+                    nearer.extend(more.iter().cloned());
+                }
+                (Some(_), _) => {}
+                (None, _) => _ = merged.insert(key.clone(), value.clone()),
+            }
+        }
+        let parent = profile.get("inherits").and_then(Value::as_str).unwrap_or(DEFAULT);
+        if parent == DEFAULT || seen.contains(&parent) {
+            break;
+        }
+        name = parent;
+    }
+    merged
+}
+
+fn read_profile(name: &str, table: &Table, groups: &Table) -> Profile {
+    let mut profile = Profile { own: settings(table, groups, name), ..Profile::default() };
+    let overrides = table.get("overrides").and_then(Value::as_array);
+    let overrides: Vec<&Table> =
+        overrides.into_iter().flatten().filter_map(Value::as_table).collect();
+    let mut of_all = Vec::new();
+    for table in overrides {
+        let section = settings(table, groups, name);
+        let filter = table.get("filter").and_then(Value::as_str).unwrap_or("all()").to_owned();
+        let is_everywhere = !table.contains_key("platform");
+        let node = node_of(&filter).filter(|_| is_everywhere);
+        match node {
+            Some(Node::All) => of_all.push(section),
+            Some(Node::Package(package)) if name == DEFAULT => {
+                add(&mut profile.packages, package, filter, section);
+            }
+            Some(Node::Path(path)) => add(&mut profile.modules, path, filter, section),
+            Some(Node::Package(_)) | None => {
+                let (why, path) = match node {
+                    _ if !is_everywhere => ("it applies to one platform only", "BINARY::MODULE"),
+                    Some(_) => ("a profile has no keys of a package", "BINARY"),
+                    None => {
+                        ("it names no single package, binary, module or test", "BINARY::MODULE")
+                    }
+                };
+                profile.others.push(format!("# filter = {filter}"));
+                profile.others.extend(explained(name, why, path, &section));
+            }
+        }
+    }
+    // Of several for one test, the first counts.
+    of_all.into_iter().rev().for_each(|section| profile.own.override_with(section));
+    profile
+}
+
+fn add(
+    entries: &mut Vec<(String, Vec<String>, Section)>,
+    name: String,
+    filter: String,
+    section: Section,
+) {
+    match entries.iter_mut().find(|(known, ..)| *known == name) {
+        Some((_, filters, known)) => {
+            filters.push(filter);
+            known.add_missing(section);
+        }
+        None => entries.push((name, vec![filter], section)),
+    }
+}
+
+/// An override that is no single node: what to write for each module it means.
+fn explained(profile: &str, why: &str, path: &str, section: &Section) -> Vec<String> {
+    let place = match profile {
+        DEFAULT => "[package.metadata.partest.modules]".to_owned(),
+        name => format!("[{}.modules]", table_of(name)),
+    };
+    let mut lines = Vec::new();
+    if !section.keys.is_empty() {
+        lines.push(format!("# {why}: write"));
+        lines.push(format!("#   \"{path}\" = {}", section.inline()));
+        lines.push(format!("# into {place}, for each of them"));
+    }
+    lines.extend(section.comments.iter().cloned());
+    lines
+}
+
+/// `workspace.metadata.partest`, or the table of a profile in it.
+fn table_of(profile: &str) -> String {
+    let is_bare = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    match profile {
+        DEFAULT => TABLE.to_owned(),
+        name if name.chars().all(is_bare) => format!("{TABLE}.profile.{name}"),
+        name => format!("{TABLE}.profile.{}", Value::from(name)),
+    }
+}
+
+fn print_profile(text: &mut String, name: &str, profile: &Profile) {
+    let table = table_of(name);
+    print(text, &format!("[{table}]"), &profile.own);
+    if !profile.modules.is_empty() {
+        _ = writeln!(text, "[{table}.modules]");
+        for (path, filters, section) in &profile.modules {
+            filters.iter().for_each(|filter| _ = writeln!(text, "# filter = {filter}"));
+            if !section.keys.is_empty() {
+                _ = writeln!(text, "{} = {}", Value::from(path.as_str()), section.inline());
+            }
+            section.comments.iter().for_each(|line| _ = writeln!(text, "{line}"));
+        }
+        text.push('\n');
+    }
+    for (package, filters, section) in &profile.packages {
+        filters.iter().for_each(|filter| _ = writeln!(text, "# filter = {filter}"));
+        _ = writeln!(text, "# in the Cargo.toml of package `{package}`:");
+        print(text, "[package.metadata.partest]", section);
+    }
+    if !profile.others.is_empty() {
+        profile.others.iter().for_each(|line| _ = writeln!(text, "{line}"));
+        text.push('\n');
+    }
+}
+
+fn print(text: &mut String, heading: &str, section: &Section) {
+    if section.is_empty() {
         return;
     }
     _ = writeln!(text, "{heading}");
-    section.keys.iter().chain(&section.comments).for_each(|line| _ = writeln!(text, "{line}"));
+    section.keys.iter().for_each(|(key, value)| _ = writeln!(text, "{key} = {value}"));
+    section.comments.iter().for_each(|line| _ = writeln!(text, "{line}"));
     text.push('\n');
 }
 
-/// The keys of a profile or of an override.
-fn settings(profile: &Table, groups: &Table) -> Section {
+/// The keys of a profile or of an override in it.
+fn settings(table: &Table, groups: &Table, profile: &str) -> Section {
+    let is_override = table.contains_key("filter") || table.contains_key("platform");
     let mut section = Section::default();
-    for (name, value) in profile {
+    for (name, value) in table {
         match name.as_str() {
-            "overrides" | "filter" => {}
-            "inherits" if value.as_str() == Some("default") => {}
-            // That of an override is for a platform.
-            "default-filter" if !profile.contains_key("platform") => section.key(name, value),
-            "retries" => retries(&mut section, value, profile),
-            "flaky-result" if profile.contains_key("retries") => {}
+            "overrides" | "filter" | "inherits" => {}
+            "default-filter" | "status-level" | "failure-output" | "success-output"
+                if !is_override =>
+            {
+                section.key(name, value);
+            }
+            "fail-fast" if !is_override => fail_fast(&mut section, value),
+            "test-threads" if !is_override => section.key("jobs", value),
+            "retries" => retries(&mut section, value, table),
+            "flaky-result" if table.contains_key("retries") => {}
             "slow-timeout" => slow_timeout(&mut section, value),
             "leak-timeout" => leak_timeout(&mut section, value),
             "global-timeout" => section.time("run-timeout", name, value),
@@ -134,11 +298,25 @@ fn settings(profile: &Table, groups: &Table) -> Section {
                 None => section.key("exclusive", true),
             },
             "test-group" => test_group(&mut section, value, groups),
-            "junit" => junit(&mut section, value),
+            "junit" => junit(&mut section, value, profile),
             _ => section.comment(name, value),
         }
     }
     section
+}
+
+/// A number of failures after which to stop is the flag where it is one, or all.
+fn fail_fast(section: &mut Section, value: &Value) {
+    let most = value.get("max-fail");
+    let is_fast = match most {
+        None => value.as_bool(),
+        Some(most) if most.as_integer() == Some(1) => Some(true),
+        Some(most) => (most.as_str() == Some("all")).then_some(false),
+    };
+    match is_fast {
+        Some(is_fast) => section.key("fail-fast", is_fast),
+        None => section.comment("fail-fast", value),
+    }
 }
 
 fn retries(section: &mut Section, value: &Value, profile: &Table) {
@@ -206,46 +384,15 @@ fn test_group(section: &mut Section, value: &Value, groups: &Table) {
     }
 }
 
-fn junit(section: &mut Section, value: &Value) {
+fn junit(section: &mut Section, value: &Value, profile: &str) {
     let table = value.as_table().cloned().unwrap_or_default();
     for (key, value) in &table {
         match (key.as_str(), value.as_str()) {
             ("path", Some(path)) => {
-                let path = Value::from(format!("target/nextest/default/{path}"));
+                let path = Value::from(format!("target/nextest/{profile}/{path}"));
                 section.key("reports", format!("{{ junit = {path} }}"));
             }
             _ => section.comment(key, value),
-        }
-    }
-}
-
-/// Each override becomes a node, where its filter names one.
-fn overrides(text: &mut String, profile: &Table, groups: &Table) {
-    let overrides = profile.get("overrides").and_then(Value::as_array);
-    for table in overrides.into_iter().flatten().filter_map(Value::as_table) {
-        let section = settings(table, groups);
-        let filter = table.get("filter").and_then(Value::as_str).unwrap_or("all()");
-        let keys = section.keys.join(", ");
-        _ = writeln!(text, "# filter = {filter}");
-        match node_of(filter) {
-            Some(Node::All) => push(text, "[workspace.metadata.partest]", &section),
-            Some(Node::Package(package)) => {
-                _ = writeln!(text, "# in the Cargo.toml of package `{package}`:");
-                push(text, "[package.metadata.partest]", &section);
-            }
-            Some(Node::Path(path)) => {
-                _ = writeln!(text, "[workspace.metadata.partest.modules]");
-                _ = writeln!(text, "{} = {{ {keys} }}", Value::from(path));
-                section.comments.iter().for_each(|line| _ = writeln!(text, "{line}"));
-                text.push('\n');
-            }
-            None => {
-                _ = writeln!(text, "# it names no single package, binary, module or test: write");
-                _ = writeln!(text, "#   \"BINARY::MODULE\" = {{ {keys} }}");
-                _ = writeln!(text, "# into [package.metadata.partest.modules], for each of them");
-                section.comments.iter().for_each(|line| _ = writeln!(text, "{line}"));
-                text.push('\n');
-            }
         }
     }
 }

@@ -19,6 +19,10 @@ impl Policy {
             check_first_words(&package.config, std::slice::from_ref(package), diagnostics);
         }
         check_first_words(&self.workspace, &self.packages, diagnostics);
+        for (_, profile) in &self.workspace.profiles {
+            check_config(profile, Some(&self.workspace), diagnostics);
+            check_first_words(profile, &self.packages, diagnostics);
+        }
     }
 
     /// Checks the dependencies of fixtures.
@@ -89,11 +93,11 @@ impl Policy {
         ids: &[String],
         diagnostics: &mut Vec<Diagnostic>,
     ) {
-        let (config, packages) = match package {
-            Some(package) => (&self.packages[package].config, &self.packages[package..=package]),
-            None => (&self.workspace, &*self.packages),
+        let (configs, packages): (Vec<&Config>, _) = match package {
+            Some(at) => (vec![&self.packages[at].config], &self.packages[at..=at]),
+            None => (self.of_workspace().collect(), &*self.packages),
         };
-        for (path, _) in &config.modules {
+        for (path, _) in configs.into_iter().flat_map(|config| &config.modules) {
             let Some(binary) = binary_of(&path.value, packages) else { continue };
             let listed = ids.iter().any(|id| covers(binary, id));
             if !listed || ids.iter().any(|id| covers(&path.value, id)) {

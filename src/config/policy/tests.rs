@@ -1,19 +1,19 @@
 use super::*;
 use crate::config::diagnostic::Source;
+use crate::config::flags::Flags;
 use crate::config::schema::{Table, read};
 
 fn policy(workspace: &str, package: &str) -> (Policy, Vec<String>) {
     let mut diagnostics = Vec::new();
     let source = |text: &str| Arc::new(Source { path: "Cargo.toml".into(), text: text.to_owned() });
-    let workspace = read(&source(workspace), Table::Workspace, &mut diagnostics);
-    let config = read(&source(package), Table::Package, &mut diagnostics);
+    let workspace = read(&source(workspace), Table::Workspace, Flags::none(), &mut diagnostics);
+    let config = read(&source(package), Table::Package, Flags::none(), &mut diagnostics);
     let package = PackagePolicy {
         name: "web".into(),
         config,
         uses_serial_test: false,
         crate_names: vec!["web".into(), "api".into()],
-        qualified: Vec::new(),
-        resolved: Vec::new(),
+        ..PackagePolicy::default()
     };
     let policy = Policy { workspace, packages: vec![package], ..Policy::default() };
     policy.check(&mut diagnostics);

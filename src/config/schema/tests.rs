@@ -4,7 +4,7 @@ use proptest::prelude::*;
 fn read_text(text: &str) -> (Config, Vec<String>) {
     let source = Arc::new(Source { path: "Cargo.toml".into(), text: text.into() });
     let mut diagnostics = Vec::new();
-    let config = read(&source, Table::Package, &mut diagnostics);
+    let config = read(&source, Table::Package, Flags::none(), &mut diagnostics);
     let shown = diagnostics
         .iter()
         .map(|m| format!("{}: {} ({})", m.place, m.title, m.help.as_deref().unwrap_or("")))

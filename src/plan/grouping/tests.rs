@@ -5,6 +5,7 @@ use crate::cargo::binary::Binary;
 use crate::cli::cargo_config::CargoConfig;
 use crate::cli::command_line;
 use crate::config::diagnostic::Source;
+use crate::config::flags::Flags;
 use crate::config::policy::PackagePolicy;
 use crate::config::schema::{Table, read};
 use crate::discovery::statics::Static;
@@ -12,7 +13,7 @@ use crate::discovery::test_list::Test;
 use crate::plan::history::Measurements;
 
 fn settings() -> Settings {
-    let args = command_line::parse(["cargo-partest", "partest"].map(Into::into));
+    let args = command_line::parse(&["cargo-partest".into()]);
     let mut settings = Settings::new(args, CargoConfig::default());
     // A run within another has its number from outside.
     settings.may_overcommit = true;
@@ -26,7 +27,7 @@ fn grouped(names: &[&str], statics: &[(&str, &str)], modules: &str) -> Vec<Strin
         text: format!("[package.metadata.partest.modules]\n{modules}\n"),
     });
     let mut diagnostics = Vec::new();
-    let config = read(&source, Table::Package, &mut diagnostics);
+    let config = read(&source, Table::Package, Flags::none(), &mut diagnostics);
     assert!(diagnostics.is_empty(), "{diagnostics:?}");
     let package = PackagePolicy { config, ..PackagePolicy::default() };
     let policy = Policy { packages: vec![package], ..Policy::default() };

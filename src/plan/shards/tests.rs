@@ -266,7 +266,7 @@ fn slots_and_threads_of_a_machine_do_not_matter() {
     let policy = Policy { packages: vec![PackagePolicy::default()], ..Policy::default() };
     let choices = vec![vec![Choice::Run; names.len()]];
     let units = |slots: usize, is_free: bool| {
-        let args = command_line::parse(["cargo-partest", "partest"].map(Into::into));
+        let args = command_line::parse(&["cargo-partest".into()]);
         let mut settings = Settings::new(args, CargoConfig::default());
         (settings.slots, settings.may_overcommit) = (slots, is_free);
         settings.thread_cap = (!is_free).then_some(slots);

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::cli::flag_defaults::FLAGS;
 use crate::config::diagnostic::Source;
 use crate::config::schema;
 
@@ -21,11 +22,19 @@ slow-timeout = { period = "30s", terminate-after = 4, grace-period = "5s" }
 default-filter = "not test(slow)"
 leak-timeout = { period = "500ms", result = "fail" }
 fail-fast = false
+test-threads = 4
+status-level = "all"
+final-status-level = "flaky"
 
 [[profile.default.overrides]]
 filter = "package(web) & test(=db::opens)"
 test-group = "database"
 threads-required = 2
+
+[[profile.default.overrides]]
+filter = "test(=db::opens) & package(=web)"
+threads-required = 3
+retries = 5
 
 [[profile.default.overrides]]
 filter = "package(api)"
@@ -36,10 +45,32 @@ test-group = "network"
 filter = "test(slow)"
 retries = 1
 
+[[profile.default.overrides]]
+filter = "binary(ui)"
+platform = "cfg(windows)"
+retries = 2
+
 [profile.ci]
 retries = 2
 flaky-result = "fail"
+fail-fast = { max-fail = 3 }
 junit = { path = "junit.xml" }
+
+[[profile.ci.overrides]]
+filter = "binary(server)"
+slow-timeout = { period = "10s", terminate-after = 3 }
+
+[[profile.ci.overrides]]
+filter = "package(api)"
+retries = 0
+
+[[profile.ci.overrides]]
+filter = "all()"
+retries = 4
+
+[profile."ci nightly"]
+inherits = "ci"
+fail-fast = { max-fail = 1 }
 "#;
 
 #[test]
@@ -47,45 +78,75 @@ fn what_has_an_equivalent_becomes_keys_and_the_rest_comments() {
     let text = migrated_text(CONFIG);
     let expected = r#"[workspace.metadata.partest]
 default-filter = "not test(slow)"
+fail-fast = false
 linger = "500ms"
 leaks = "deny"
 retries = { count = 3, delay = "1s", backoff = "exponential" }
 slow = "30s"
 timeout = "120s"
-# fail-fast = false: not a key: use the flag `--fail-fast`
+status-level = "all"
+jobs = 4
+# final-status-level = "flaky": what is printed is chosen by flags, whose defaults are keys of [workspace.metadata.partest]
 # jitter = true: not supported: retries have `count`, `delay`, `backoff` and `flaky`
 # max-delay = "10s": not supported: retries have `count`, `delay`, `backoff` and `flaky`
 # grace-period = "5s": not supported for tests, which are killed; for fixtures, use `stop`
 
-# filter = package(web) & test(=db::opens)
 [workspace.metadata.partest.modules]
-"web::db::opens" = { locks = ["database"], slots = 2 }
+# filter = package(web) & test(=db::opens)
+# filter = test(=db::opens) & package(=web)
+"web::db::opens" = { locks = ["database"], slots = 2, retries = 5 }
+
 "#;
     assert!(text.starts_with(expected), "{text}");
     assert!(text.contains("# in the Cargo.toml of package `api`:\n[package.metadata.partest]\nslow = \"90s\"\n# test-group = \"network\": its tests may run 4 at a time"), "{text}");
     assert!(text.contains("#   \"BINARY::MODULE\" = { retries = 1 }"), "{text}");
-    let ci = "# There are no profiles. These keys would be those of `ci`:\n# [workspace.metadata.partest]\n";
+    assert!(text.contains("# filter = binary(ui)\n# it applies to one platform only"), "{text}");
+    let ci = r#"
+[workspace.metadata.partest.profile.ci]
+reports = { junit = "target/nextest/ci/junit.xml" }
+retries = 4
+# fail-fast = { max-fail = 3 }: use the flag `--fail-fast`, whose default is a key of [workspace.metadata.partest]
+
+[workspace.metadata.partest.profile.ci.modules]
+# filter = binary(server)
+"server" = { slow = "10s", timeout = "30s" }
+
+# filter = package(api)
+# a profile has no keys of a package: write
+#   "BINARY" = { retries = 0 }
+# into [workspace.metadata.partest.profile.ci.modules], for each of them
+
+"#;
     assert!(text.contains(ci), "{text}");
-    assert!(text.contains("\n# retries = { count = 2, flaky = \"fail\" }\n"), "{text}");
-    let junit = "\n# reports = { junit = \"target/nextest/default/junit.xml\" }\n";
-    assert!(text.contains(junit), "{text}");
+    // What it inherits from another profile is written out.
+    let nightly = r#"
+[workspace.metadata.partest.profile."ci nightly"]
+fail-fast = true
+reports = { junit = "target/nextest/ci nightly/junit.xml" }
+retries = 4
+
+[workspace.metadata.partest.profile."ci nightly".modules]
+"#;
+    assert!(text.contains(nightly), "{text}");
     assert!(text.contains("# nextest-version = \"0.9.50\": not needed"), "{text}");
 }
 
-/// Every section by itself is metadata that this program accepts.
+/// All sections together are metadata that this program accepts, those of packages by themselves.
 #[test]
 fn what_is_printed_is_accepted() {
-    for section in migrated_text(CONFIG).split("\n\n").filter(|section| section.contains("\n[")) {
-        let text = section.to_owned();
-        let kind = match text.contains("[package.") {
-            true => schema::Table::Package,
-            false => schema::Table::Workspace,
-        };
+    let text = migrated_text(CONFIG);
+    let sections = text.split("\n\n");
+    let (packages, workspace): (Vec<&str>, Vec<&str>) =
+        sections.partition(|section| section.contains("\n[package."));
+    let packages = packages.into_iter().map(|section| (schema::Table::Package, section.to_owned()));
+    let all = packages.chain([(schema::Table::Workspace, workspace.join("\n\n"))]);
+    for (kind, text) in all {
+        toml::from_str::<Table>(&text).unwrap();
         let source = Arc::new(Source { path: "Cargo.toml".into(), text: text.clone() });
         let mut diagnostics = Vec::new();
-        schema::read(&source, kind, &mut diagnostics);
+        let config = schema::read(&source, kind, FLAGS, &mut diagnostics);
         let titles: Vec<&String> = diagnostics.iter().map(|found| &found.title).collect();
-        assert!(titles.is_empty(), "{titles:?} in:\n{text}");
+        assert!(config.is_declared && titles.is_empty(), "{titles:?} in:\n{text}");
     }
 }
 
