@@ -36,6 +36,10 @@
 //! thread-alive    u32 thread, u32 tid, u32 test, text name
 //! goodbye
 //! thread-runs     u32 thread, u32 tid: of a thread whose start was told before it ran
+//! changed         u32 test, u8 what (directory, variable), u64 state, text: the variable's name; in a
+//!                 run that watches, also the directory's path, or `=` and the variable's value
+//! static-changed  u32 test, u32 place in the list of statics, u64 state before, u64 state now, text:
+//!                 its first bytes before, and as many now
 //! leaving         u32 descriptor: the process waits for a byte from there before it ends
 //! captured        u32 test, u64 from, text: what libtest has captured of a test that runs, from
 //!                 this byte on
@@ -156,6 +160,19 @@ pub enum Frame {
         variable: Option<Vec<u8>>,
         /// What it has led to.
         state: u64,
+        /// The path, or the value if there is one, where it is told.
+        value: Option<Vec<u8>>,
+    },
+    /// A test has left a static of the executable changed.
+    StaticChanged {
+        test: u32,
+        /// Its place in the list that the worker was given.
+        index: u32,
+        /// The states that it has changed from and to.
+        states: [u64; 2],
+        /// Its first bytes in both.
+        before: Vec<u8>,
+        after: Vec<u8>,
     },
     Exiting {
         code: i32,
@@ -344,13 +361,24 @@ fn read(kind: u8, fields: &mut Fields<'_>) -> Option<Frame> {
         kinds::PROCESS_REAPED => Frame::ProcessReaped { process: fields.u32()? },
         kinds::CHANGED => {
             let (test, what, state) = (fields.u32()?, fields.u8()?, fields.u64()?);
-            let name = fields.text();
-            let variable = match what {
-                kinds::DIRECTORY => None,
-                kinds::VARIABLE => Some(name),
+            let mut text = fields.text();
+            let (variable, value) = match what {
+                kinds::DIRECTORY => (None, Some(text).filter(|path| !path.is_empty())),
+                kinds::VARIABLE => {
+                    let end = text.iter().position(|byte| *byte == b'=');
+                    let value = end.map(|end| text.split_off(end)[1..].to_vec());
+                    (Some(text), value)
+                }
                 _ => return None,
             };
-            Frame::Changed { test, variable, state }
+            Frame::Changed { test, variable, state, value }
+        }
+        kinds::STATIC_CHANGED => {
+            let (test, index) = (fields.u32()?, fields.u32()?);
+            let (states, mut before) = ([fields.u64()?, fields.u64()?], fields.text());
+            (before.len() % 2 == 0).then_some(())?;
+            let after = before.split_off(before.len() / 2);
+            Frame::StaticChanged { test, index, states, before, after }
         }
         kinds::EXITING => {
             Frame::Exiting { code: fields.i32()?, thread: fields.u32()?, test: fields.u32()? }

@@ -569,6 +569,7 @@ mod json {
             ("errors", "Usage errors"),
             ("binaries", "Binaries of a shard"),
             ("locks", "Learnt locks"),
+            ("changes", "Changes of state"),
         ] {
             let parts = object[name].as_array().into_iter().flatten();
             parts.filter(|part| part.is_object()).for_each(|part| note(fields, heading, part));
@@ -606,7 +607,10 @@ mod json {
         // One changes the directory that the next one needs.
         let tests = "#[test] fn a() { std::env::set_current_dir(\"/\").unwrap() }\n\
             #[test] fn b() { assert!(std::path::Path::new(\"Cargo.toml\").exists()) }\n";
-        let ran = Package::shop("", tests).partest().args("-j0").json().run().exits(100);
+        let poisons = "static LOG: std::sync::Mutex<u64> = std::sync::Mutex::new(0);\n\
+            #[test] fn c() { let _held = LOG.lock(); panic!() }\n";
+        let changes = Package::shop("", &(tests.to_owned() + poisons));
+        let ran = changes.partest().args("-j0 --watch-state").json().run().exits(100);
         // What a child prints in a process of several tests is nobody's alone.
         let unit = "[package.metadata.partest.modules]\nshop = { policy = \"unit\" }\n";
         let prints = "#[test] fn a() {\n\

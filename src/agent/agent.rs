@@ -53,6 +53,9 @@ mod tls_symbol;
 #[allow(dead_code, reason = "the runner uses the rest")]
 mod use_log;
 mod uses;
+mod watch;
+#[allow(dead_code, reason = "the runner uses the rest")]
+mod watch_list;
 
 use environment::Given;
 

@@ -7,7 +7,8 @@ use crate::fork_request::REQUESTS;
 use crate::gate_page::GATE;
 use crate::syscalls::fork::Texts;
 use crate::use_log::USES;
-use crate::{gate, uses};
+use crate::watch_list::WATCH;
+use crate::{gate, uses, watch};
 
 /// The variable that holds the channel's descriptor.
 const CHANNEL: &[u8] = b"PARTEST_AGENT_FD=";
@@ -57,6 +58,9 @@ pub unsafe fn clean() -> Option<Given> {
                 false
             } else if value_of(bytes, USES.as_bytes()).is_some() {
                 uses::open(CStr::from_ptr(text.add(USES.len() + 1)));
+                false
+            } else if value_of(bytes, WATCH.as_bytes()).is_some() {
+                watch::open(CStr::from_ptr(text.add(WATCH.len() + 1)));
                 false
             } else if bytes.starts_with(SLOT) {
                 note_slot(bytes);

@@ -3,7 +3,7 @@
 //! A number never gets a new meaning, and a change to a frame's fields increments `VERSION`.
 
 /// The protocol's version, the first field of `hello`.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 /// The longest frame, including its header. A pipe writes that much atomically (PIPE_BUF, pipe(7)),
 /// so that frames of several threads are never interleaved.
 pub const LONGEST: usize = 4096;
@@ -34,9 +34,10 @@ pub const LEAVING: u8 = 23;
 pub const CAPTURED: u8 = 24;
 pub const CAPTURE_LOST: u8 = 25;
 pub const TEST_RUNS: u8 = 26;
+pub const STATIC_CHANGED: u8 = 27;
 /// The greatest of them.
 #[allow(dead_code, reason = "the agent only sends")]
-pub const LAST: u8 = TEST_RUNS;
+pub const LAST: u8 = STATIC_CHANGED;
 
 /// Why captured output cannot be read: the executable has no symbol table, the thread was printing,
 /// the standard library keeps it in another way, or the system does not let the agent read it.
@@ -52,6 +53,10 @@ pub const UNKNOWN_PLACE: u64 = u64::MAX;
 /// What a test has changed in its process: the current directory, or an environment variable.
 pub const DIRECTORY: u8 = 0;
 pub const VARIABLE: u8 = 1;
+
+/// How much of a static is reported of it before and after a change.
+#[allow(dead_code, reason = "the agent only sends")]
+pub const MOST_OF_STATIC: usize = 1024;
 
 /// What a change has led to: a variable that is not there, or something that is not known.
 pub const ABSENT: u64 = 0;

@@ -10,6 +10,7 @@ use crate::events::{Events, TestThread, Wire};
 use crate::frame::Frame;
 use crate::records::{self, Birth, Record};
 use crate::syscalls::Piece;
+use crate::watch;
 
 struct MainOnly(UnsafeCell<Events>);
 
@@ -48,6 +49,7 @@ pub fn take_started(creator: &Record, number: u32, birth: &mut Birth) -> Option<
     if !creator.is_main() || creator.test.load(Relaxed) != 0 {
         return None;
     }
+    watch::test_begins();
     let TestThread { test, missing } =
         events().begin_thread(number, &mut birth.queue, &mut Channel)?;
     birth.missing = missing.unwrap_or(0);
@@ -62,6 +64,7 @@ pub fn runs_itself(test: u32) {
 
 /// The main thread, which calls this, has joined the thread of a test.
 pub fn joined(test: u32, ended: Frame) {
+    watch::test_ended(test);
     events().join(test, ended, &mut Channel);
 }
 

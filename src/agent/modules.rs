@@ -4,7 +4,7 @@
 use core::ffi::{CStr, c_char, c_int, c_void};
 
 use crate::frame::{Frame, Queue};
-use crate::{backtrace, kinds, tls_symbol};
+use crate::{backtrace, kinds, tls_symbol, watch};
 
 /// The loader's `dl_phdr_info`.
 #[repr(C)]
@@ -56,6 +56,9 @@ extern "C" fn report(module: *const Module, _size: usize, with: *mut c_void) -> 
         let headers = core::slice::from_raw_parts(module.headers, usize::from(module.count));
         (module, headers, CStr::from_ptr(module.name).to_bytes())
     };
+    if name.is_empty() {
+        watch::loaded_at(module.base);
+    }
     // The executable, which comes first and has no name.
     if name.is_empty() && module.storage != 0 && !tls_symbol::has_storage() {
         tls_symbol::set_storage(module.storage);

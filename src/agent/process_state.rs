@@ -7,27 +7,41 @@ use core::sync::atomic::Ordering::Relaxed;
 use crate::channel;
 use crate::frame::Frame;
 use crate::real::{self, ENOSYS};
-use crate::{kinds, records, syscalls, uses};
+use crate::{kinds, records, syscalls, uses, watch};
 
-/// Reports a change by a test, and the state that it has led to.
-fn report(what: u8, state: impl FnOnce() -> u64, name: &[u8]) {
-    let Some(record) = records::current() else { return };
-    let test = record.test.load(Relaxed);
-    if test != 0 && channel::is_open() {
-        // Longer names are cut: they only have to be recognizable.
-        const LONGEST: usize = 200;
-        let name = name.get(..LONGEST).unwrap_or(name);
-        Frame::new(kinds::CHANGED).u32(test).bytes(&[what]).u64(state()).send_with(name);
-    }
+/// The running test, if changes can be reported.
+fn test() -> Option<u32> {
+    let test = records::current()?.test.load(Relaxed);
+    (test != 0 && channel::is_open()).then_some(test)
 }
 
 fn report_directory() {
     uses::directory_changed();
-    let state = || {
+    if let Some(test) = test() {
         let mut room = [0; 1024];
-        syscalls::current_directory(&mut room).map_or(kinds::UNKNOWN, kinds::state)
-    };
-    report(kinds::DIRECTORY, state, b"");
+        let path = syscalls::current_directory(&mut room);
+        let state = path.map_or(kinds::UNKNOWN, kinds::state);
+        let frame = Frame::new(kinds::CHANGED).u32(test).bytes(&[kinds::DIRECTORY]).u64(state);
+        frame.send_with(path.filter(|_| watch::is_on()).unwrap_or(b""));
+    }
+}
+
+/// Reports a change of a variable by a test, the state that it has led to, and its value if it is
+/// known and asked for.
+fn report_variable(name: &[u8], state: u64, value: Option<&[u8]>) {
+    // Longer ones are cut: they only have to be recognizable.
+    const LONGEST: usize = 200;
+    let Some(test) = test() else { return };
+    let mut room = [0; 2 * LONGEST + 1];
+    let text = name.iter().take(LONGEST);
+    let value = value.filter(|_| watch::is_on()).into_iter().flat_map(|value| [b'='].iter().chain(value.iter().take(LONGEST)));
+    let mut length = 0;
+    for (place, byte) in room.iter_mut().zip(text.chain(value)) {
+        *place = *byte;
+        length += 1;
+    }
+    let frame = Frame::new(kinds::CHANGED).u32(test).bytes(&[kinds::VARIABLE]).u64(state);
+    frame.send_with(room.get(..length).unwrap_or(name));
 }
 
 /// # Safety
@@ -77,8 +91,10 @@ pub unsafe extern "C" fn setenv(
     // SAFETY: libc has read both as strings.
     if let (0, Some(name), Some(value)) = (answer, unsafe { bytes(name) }, unsafe { bytes(value) }) {
         // Whether it was there before is not looked up: another thread may be changing it.
-        let state = || if overwrite == 0 { kinds::UNKNOWN } else { kinds::state(value) };
-        report(kinds::VARIABLE, state, name);
+        match overwrite {
+            0 => report_variable(name, kinds::UNKNOWN, None),
+            _ => report_variable(name, kinds::state(value), Some(value)),
+        }
     }
     answer
 }
@@ -92,7 +108,7 @@ pub unsafe extern "C" fn unsetenv(name: *const c_char) -> c_int {
     let answer = unsafe { unsetenv(name) };
     // SAFETY: libc has read it as a string.
     if let (0, Some(name)) = (answer, unsafe { bytes(name) }) {
-        report(kinds::VARIABLE, || kinds::ABSENT, name);
+        report_variable(name, kinds::ABSENT, None);
     }
     answer
 }
@@ -109,7 +125,7 @@ pub unsafe extern "C" fn putenv(pair: *mut c_char) -> c_int {
         let end = pair.iter().position(|byte| *byte == b'=');
         let name = pair.get(..end.unwrap_or(pair.len())).unwrap_or_default();
         let value = end.and_then(|end| pair.get(end + 1..));
-        report(kinds::VARIABLE, || value.map_or(kinds::ABSENT, kinds::state), name);
+        report_variable(name, value.map_or(kinds::ABSENT, kinds::state), value);
     }
     answer
 }

@@ -12,6 +12,7 @@ use super::profile_args::ProfileArgs;
 use super::report_args::ReportArgs;
 use super::setup_args::SetupCommand;
 use super::shard_args::{MergeArgs, ShardArgs};
+use super::watch_args::WatchArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -62,6 +63,8 @@ pub struct Args {
     pub profile: ProfileArgs,
     #[command(flatten)]
     pub changed: ChangedArgs,
+    #[command(flatten)]
+    pub watching: WatchArgs,
     #[command(flatten)]
     pub output: OutputArgs,
     #[command(flatten)]

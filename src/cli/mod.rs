@@ -16,3 +16,4 @@ pub mod settings;
 pub mod setup_args;
 pub mod shard_args;
 pub mod shard_variables;
+pub mod watch_args;

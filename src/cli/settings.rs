@@ -101,6 +101,8 @@ pub struct Settings {
     pub flaky: Option<Flaky>,
     pub leaks: Option<LeakAction>,
     pub write_baseline: bool,
+    /// Whether to watch what tests change in their processes.
+    pub watch_state: bool,
     /// Whether fixtures keep running after the run.
     pub keep_fixtures: bool,
     /// Whether the agent may be loaded into workers.
@@ -191,7 +193,8 @@ impl Settings {
                 && !nested
                 && args.choosing.shuffle.is_none(),
             shuffle: args.choosing.shuffle.map(|seed| seed.unwrap_or_else(new_seed)),
-            thread_cap,
+            // Of several tests at once, nobody could say which has changed something.
+            thread_cap: if args.watching.watch_state { Some(1) } else { thread_cap },
             tests_at_once: bound,
             profile: args.profile.choice().map(|choice| choice.name),
             policy: policy_override(&args.running),
@@ -208,6 +211,7 @@ impl Settings {
                 LeaksArg::Deny => LeakAction::Deny,
             }),
             write_baseline: args.running.write_baseline,
+            watch_state: args.watching.watch_state,
             keep_fixtures: args.running.keep_fixtures,
             agent: !args.running.no_agent,
             fail_fast: args.running.fail_fast,

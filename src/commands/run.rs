@@ -159,6 +159,7 @@ fn context<'r>(session: &Session<'r>, interrupts: &'r Interrupts) -> Result<Cont
         is_verbose: settings.verbosity == Verbosity::Verbose,
         baseline,
         learnt: may_learn.then(|| session.history.learnt.clone()),
+        watches_state: settings.watch_state,
         root,
     };
     let mut services = Services::new(&interrupts.groups);

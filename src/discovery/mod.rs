@@ -14,3 +14,4 @@ pub mod one_by_one;
 pub mod selection;
 pub mod statics;
 pub mod test_list;
+pub mod watched_statics;

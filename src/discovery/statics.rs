@@ -181,14 +181,14 @@ fn first_crate(mangled: &str) -> Option<&str> {
     name.get(..length).filter(|name| !name.starts_with("_$"))
 }
 
-fn is_writable<'data>(section: &impl ObjectSection<'data>) -> bool {
+pub(super) fn is_writable<'data>(section: &impl ObjectSection<'data>) -> bool {
     let by_kind = matches!(section.kind(), SectionKind::Data | SectionKind::UninitializedData);
     let name = section.name().unwrap_or_default();
     by_kind && !name.starts_with(".data.rel.ro") && !name.starts_with("__llvm")
 }
 
 /// The path without its hash.
-fn demangle(name: &str) -> String {
+pub(super) fn demangle(name: &str) -> String {
     format!("{:#}", rustc_demangle::demangle(name))
 }
 
@@ -229,7 +229,7 @@ fn statics(symbols: &[Symbol], link_inputs: &LinkInputs) -> Vec<Static> {
 }
 
 /// The crate that a path begins with; `<api::Pool as Drop>::drop::COUNT` begins with `api`.
-fn crate_of(path: &str) -> Option<&str> {
+pub(super) fn crate_of(path: &str) -> Option<&str> {
     let path = path.trim_start_matches(['<', '&', '*', '(', '[']);
     let end = path.find("::")?;
     let name = &path[..end];
@@ -256,7 +256,7 @@ fn module_of(path: &str, functions: &HashSet<&str>) -> String {
 
 /// Whether a static is one that macros of well-known crates define, and that shares nothing between
 /// tests but a registration.
-fn is_known_harmless(path: &str) -> bool {
+pub(super) fn is_known_harmless(path: &str) -> bool {
     // tracing's call sites and their metadata:
     // https://docs.rs/tracing-core/latest/tracing_core/callsite
     let tracing = path.ends_with("::__CALLSITE") || path.ends_with("::__CALLSITE::META");

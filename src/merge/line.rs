@@ -3,6 +3,8 @@
 
 use serde::Deserialize;
 
+use crate::model::state_change::StateChange;
+
 #[derive(Debug, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Line {
@@ -12,6 +14,7 @@ pub enum Line {
     Fixture(FixtureLine),
     LeftBehind(LeftBehindLine),
     WorkerOutput(WorkerOutputLine),
+    StateChanged(StateChangedLine),
     RunFinished(Finished),
     BuildFailed(NoResult),
     UsageError(NoResult),
@@ -132,6 +135,12 @@ pub struct WorkerOutputLine {
     pub worker: u64,
     pub ids: Vec<String>,
     pub output: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct StateChangedLine {
+    pub id: String,
+    pub changes: Vec<StateChange>,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::line::{AttemptLine, FixtureLine, LeakLine, LeftBehindLine, Line, TestLine};
+use super::line::{
+    AttemptLine, FixtureLine, LeakLine, LeftBehindLine, Line, StateChangedLine, TestLine,
+};
 use super::stream::Stream;
 use super::suite::Suite;
 use crate::model::event::{Event, FixtureEvent, LeakedBy};
@@ -92,6 +94,9 @@ fn event(line: &Line, suite: &Suite, workers: u64) -> Option<Event> {
             tests: printed.ids.iter().filter_map(|id| suite.by_id(id)).collect(),
             output: printed.output.clone().into_bytes().into(),
         },
+        Line::StateChanged(StateChangedLine { id, changes }) => {
+            Event::StateChanged { test: suite.by_id(id)?, changes: changes.clone() }
+        }
         _ => return None,
     })
 }

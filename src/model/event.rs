@@ -9,6 +9,7 @@ use super::leak::Leak;
 use super::outcome::Outcome;
 use super::output::Output;
 use super::shard::ShardPlan;
+use super::state_change::StateChange;
 use super::summary::Summary;
 use super::test::TestId;
 use super::verdict::Verdict;
@@ -81,6 +82,11 @@ pub enum Event {
         bytes: Vec<u8>,
     },
     Warning(Warning),
+    /// What a test has left changed in its process, in a run that watches that.
+    StateChanged {
+        test: TestId,
+        changes: Vec<StateChange>,
+    },
     /// From the next run on, tests are kept apart because of what they did in this one.
     LocksLearnt(Vec<LearntLock>),
     /// The user asked what is running.

@@ -18,6 +18,7 @@ pub mod report_kind;
 pub mod shard;
 pub mod shell;
 pub mod size;
+pub mod state_change;
 pub mod stream_end;
 pub mod summary;
 pub mod test;

@@ -37,6 +37,8 @@ pub mod no_guard;
 pub mod no_permits;
 #[cfg(not(target_os = "linux"))]
 pub mod no_use_log;
+#[cfg(not(target_os = "linux"))]
+pub mod no_watch_list;
 #[cfg(target_os = "linux")]
 pub mod permits;
 pub mod platform;
@@ -67,3 +69,5 @@ pub mod terminal_input;
 pub mod terminal_lease;
 #[cfg(target_os = "linux")]
 pub mod use_log;
+#[cfg(target_os = "linux")]
+pub mod watch_list;

@@ -20,6 +20,8 @@ pub use super::no_guard::{GuardPipe, RunnerPipes, start_guard};
 pub use super::no_permits::Permits;
 #[cfg(not(target_os = "linux"))]
 pub use super::no_use_log::UseLog;
+#[cfg(not(target_os = "linux"))]
+pub use super::no_watch_list::WatchList;
 #[cfg(target_os = "linux")]
 pub use super::permits::Permits;
 #[cfg(not(unix))]
@@ -39,3 +41,5 @@ pub use super::supervised::Supervised;
 pub use super::terminal_input::TerminalInput;
 #[cfg(target_os = "linux")]
 pub use super::use_log::UseLog;
+#[cfg(target_os = "linux")]
+pub use super::watch_list::WatchList;

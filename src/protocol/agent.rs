@@ -2,7 +2,9 @@
 //! they leave behind, each marked with its test.
 
 pub mod changes;
+mod left_changed;
 mod orphans;
+mod state_watch;
 
 mod events;
 
@@ -12,7 +14,8 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use self::changes::{Changes, InitialState, Resource};
+use self::changes::{Changes, InitialState, NewChange};
+use self::state_watch::{StaticChange, StaticWatch};
 use self::test_outputs::TestOutputs;
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -27,6 +30,7 @@ use crate::leaks::symbols::Module;
 use crate::leaks::traces::Traces;
 use crate::model::output::TruncatedOutput;
 use crate::model::output_file::OutputFiles;
+use crate::model::state_change::StateChange;
 use crate::process::clock;
 use crate::process::event::Stream;
 use crate::process::inspector::{Inspector, Orphan};
@@ -92,6 +96,10 @@ pub struct AgentChannel<'n> {
     orphans: Orphans,
     /// What tests have changed of their process.
     changes: Changes<'n>,
+    /// The statics that are compared from test to test, in a run that watches.
+    statics: Option<StaticWatch>,
+    /// What tests have left changed of their process, in a run that watches.
+    left_changed: Vec<(usize, StateChange)>,
     said_goodbye: bool,
     output_files: Option<Arc<OutputFiles>>,
 }
@@ -164,6 +172,8 @@ impl<'n> AgentChannel<'n> {
             orphan_pids: Vec::new(),
             orphans: Orphans::new(longest),
             changes: Changes::default(),
+            statics: None,
+            left_changed: Vec::new(),
             said_goodbye: false,
             output_files: None,
         }
@@ -221,10 +231,15 @@ impl<'n> AgentChannel<'n> {
                 }
                 self.wrote(test, place, bytes, heard);
             }
-            Frame::Changed { test, variable, state } => {
-                let resource = variable.map_or(Resource::Directory, Resource::Variable);
+            Frame::Changed { test, variable, state, value } => {
                 if let Some(test) = self.tests.of_number(test) {
-                    self.changes.note(test, resource, state);
+                    self.changes.note(test, NewChange::of(variable, state, value));
+                }
+            }
+            Frame::StaticChanged { test, index, states, before, after } => {
+                let change = StaticChange { index, states, bytes: [before, after] };
+                if let Some(test) = self.tests.of_number(test) {
+                    self.static_changed(test, change);
                 }
             }
             Frame::Exiting { test, code, .. } => self.ends_process(test, FatalCause::Exit(code)),
@@ -287,12 +302,11 @@ impl<'n> AgentChannel<'n> {
     /// this text, and those tests.
     fn what_others_changed(&self, test: usize, text: &str) -> (String, Vec<usize>) {
         const SHOWN: usize = 10;
-        let others = self.changes.of_others(test, text);
-        let note = |(by, resource): &(usize, &Resource)| {
-            format!(
-                "note: in the same process, `{}` had changed {resource}\n",
-                self.tests.name(*by)
-            )
+        let (others, watches) = (self.changes.of_others(test, text), self.watches());
+        let note = |(by, change): &(usize, StateChange)| {
+            let by = self.tests.name(*by);
+            let change = if watches { change.to_string() } else { change.thing.to_string() };
+            format!("note: in the same process, `{by}` had changed {change}\n")
         };
         let mut notes: String = others.iter().take(SHOWN).map(note).collect();
         if let more @ 1.. = others.len().saturating_sub(SHOWN) {
@@ -455,6 +469,7 @@ impl Channel for AgentChannel<'_> {
             heard: self.heard.all(),
             retracted: self.recovered.into_iter().collect(),
             fatal_events: self.fatal_events,
+            left_changed: self.left_changed,
             ..ChannelSummary::default()
         };
         self.outputs.finish(&mut left);

@@ -12,6 +12,7 @@ use crate::leaks::symbols::Module;
 use crate::model::lost_output::LostOutput;
 use crate::model::outcome::Outcome;
 use crate::model::output::Output;
+use crate::model::state_change::StateChange;
 use crate::process::event::Stream;
 use crate::process::inspector::Inspector;
 
@@ -104,6 +105,8 @@ pub struct ChannelSummary {
     pub counted: Option<usize>,
     /// Tests whose verdicts were heard, and are not to be believed.
     pub retracted: Vec<usize>,
+    /// What tests have left changed of their process, if that is watched.
+    pub left_changed: Vec<(usize, StateChange)>,
     /// Tests that have done what ends a process.
     pub fatal_events: Vec<FatalEvent>,
 }

@@ -19,6 +19,7 @@ use crate::model::outcome::{Flakiness, Outcome};
 use crate::model::output::Output;
 use crate::model::output_file::OutputFile;
 use crate::model::reason::Reason;
+use crate::model::state_change::StateChange;
 use crate::model::stream_end::StreamEnd;
 use crate::model::summary::Summary;
 use crate::model::test::TestId;
@@ -53,6 +54,10 @@ enum Line<'l> {
         worker: u64,
         ids: Vec<String>,
         output: String,
+    },
+    StateChanged {
+        id: String,
+        changes: &'l [StateChange],
     },
     LocksLearnt {
         locks: Vec<LockLine<'l>>,
@@ -241,6 +246,9 @@ impl<'r> Json<'r> {
                 let ids = tests.iter().map(|test| self.view.id(*test)).collect();
                 let output = String::from_utf8_lossy(output).into_owned();
                 write(&Line::WorkerOutput { worker: *worker, ids, output })
+            }
+            Event::StateChanged { test, changes } => {
+                write(&Line::StateChanged { id: self.view.id(*test), changes })
             }
             Event::LocksLearnt(locks) => {
                 let lines = locks.iter().map(|lock| LockLine {

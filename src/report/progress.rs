@@ -129,6 +129,7 @@ impl Progress {
             | Event::StageEnded(_)
             | Event::NotRun { .. }
             | Event::LocksLearnt(_)
+            | Event::StateChanged { .. }
             | Event::BuildFinished => {}
             Event::Tick(activity) => self.tick(activity, view),
             Event::RunFinished(_) => self.finish(view),

@@ -10,6 +10,7 @@ use crate::fixture::task::FixtureUpdate;
 use crate::model::leak::Leak;
 use crate::model::output::Output;
 use crate::model::reason::Timeout;
+use crate::model::state_change::StateChange;
 use crate::model::test::TestId;
 use crate::model::test_output::ProcessOutput;
 use crate::model::verdict::Verdict;
@@ -57,6 +58,8 @@ pub enum Message {
         tests: Vec<TestId>,
         output: Output,
     },
+    /// What tests have left changed in their process.
+    StateChanged(Vec<(TestId, StateChange)>),
     Finished {
         batch: usize,
         rest: BatchEnd,

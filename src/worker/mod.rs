@@ -17,3 +17,4 @@ pub mod run_state;
 pub mod services;
 pub mod spawn_retry;
 pub mod supervise;
+pub mod watching;

@@ -23,6 +23,8 @@ pub struct RunConfig<'r> {
     pub baseline: Baseline,
     /// The locks that earlier runs have learnt; none if nothing is to be learnt.
     pub learnt: Option<LearntLocks>,
+    /// Whether it is watched what tests change in their processes.
+    pub watches_state: bool,
     /// The workspace's directory.
     pub root: PathBuf,
 }
@@ -42,6 +44,7 @@ impl<'r> RunConfig<'r> {
             is_verbose: false,
             baseline: Baseline::default(),
             learnt: None,
+            watches_state: false,
             root: PathBuf::new(),
         }
     }

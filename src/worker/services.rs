@@ -8,6 +8,7 @@ use crate::model::output_file::OutputFiles;
 use crate::process::process_groups::ProcessGroups;
 use crate::worker::agent_file::AgentFile;
 use crate::worker::fork_server::ForkServers;
+use crate::worker::watching::WatchedBinaries;
 
 /// What the workers of a run share.
 pub struct Services<'r> {
@@ -19,6 +20,8 @@ pub struct Services<'r> {
     pub kept_fixtures: Option<KeptFixtures>,
     /// Files for complete outputs that are too long to be kept in memory; none in a nested run.
     pub output_files: Option<Arc<OutputFiles>>,
+    /// What is watched of which binary, in a run that watches.
+    pub watched: WatchedBinaries,
     symbols: Mutex<Symbols>,
 }
 
@@ -31,6 +34,7 @@ impl<'r> Services<'r> {
             fork_servers: ForkServers::default(),
             kept_fixtures: None,
             output_files: None,
+            watched: WatchedBinaries::default(),
             symbols: Mutex::default(),
         }
     }

@@ -40,7 +40,7 @@ use crate::worker::context::Context;
 use crate::worker::finishing::Finishing;
 use crate::worker::inbox::{BatchEnd, EndCause, Message, send_all};
 use crate::worker::job::{GRACE, Job, LOOK_AGAIN};
-use crate::worker::supervise::start::{channel, command, is_captured, spawn, uses};
+use crate::worker::supervise::start::{channel, command, is_captured, spawn, uses, watched};
 
 /// Runs a batch in as many processes, one after another, as the argument limit of the platform
 /// requires.
@@ -128,6 +128,7 @@ impl<'r> Worker<'r> {
         let (mut command, wire) = command(job, context, listing, number, selection)?;
         let uses = uses(job, context, number, &tests);
         uses.iter().for_each(|uses| uses.pass_to(&mut command));
+        watched(job, context).iter().for_each(|watched| watched.list.pass_to(&mut command));
         let channel = channel(job, context, listing, &tests, captures);
         let idle_limit = idle_limit(job, &tests);
         let began = clock::now();

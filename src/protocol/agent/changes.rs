@@ -5,24 +5,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use crate::frames::{ABSENT, UNKNOWN, state_of};
-
-/// What is changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Resource {
-    Directory,
-    Variable(Vec<u8>),
-}
-
-impl std::fmt::Display for Resource {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Resource::Directory => write!(f, "the current directory"),
-            Resource::Variable(name) => {
-                write!(f, "the variable {}", String::from_utf8_lossy(name))
-            }
-        }
-    }
-}
+use crate::model::state_change::{StateChange, StateKind, StateThing};
 
 /// What the process starts with.
 #[derive(Debug, Clone, Copy)]
@@ -33,18 +16,50 @@ pub struct InitialState<'n> {
 }
 
 impl InitialState<'_> {
-    fn of(&self, resource: &Resource) -> u64 {
-        match resource {
-            Resource::Directory => std::fs::canonicalize(self.directory)
-                .map_or(UNKNOWN, |path| state_of(path.as_os_str().as_encoded_bytes())),
-            Resource::Variable(name) => {
-                let name = String::from_utf8_lossy(name).into_owned();
-                let of_group = self.of_group.get(&name).map(OsString::from);
-                let of_binary = || self.of_binary.get(&OsString::from(&name)).cloned();
-                let value = of_group.or_else(of_binary).or_else(|| std::env::var_os(&name));
-                value.map_or(ABSENT, |value| state_of(value.as_encoded_bytes()))
+    fn of(&self, thing: &StateThing) -> State {
+        match thing.kind {
+            StateKind::Directory => match std::fs::canonicalize(self.directory) {
+                Ok(path) => State {
+                    hash: state_of(path.as_os_str().as_encoded_bytes()),
+                    text: Some(path.display().to_string()),
+                },
+                Err(_) => State::UNKNOWN,
+            },
+            StateKind::Variable => {
+                let name = &thing.name;
+                let of_group = self.of_group.get(name).map(OsString::from);
+                let of_binary = || self.of_binary.get(&OsString::from(name)).cloned();
+                let value = of_group.or_else(of_binary).or_else(|| std::env::var_os(name));
+                match value {
+                    // What the user has set may be a secret.
+                    Some(value) => State { hash: state_of(value.as_encoded_bytes()), text: None },
+                    None => State::not_set(),
+                }
             }
+            StateKind::Static => State::UNKNOWN,
         }
+    }
+}
+
+/// A state that something was in.
+#[derive(Debug, Clone)]
+pub struct State {
+    /// Two are equal if nothing is left of the changes between them.
+    pub hash: u64,
+    /// For people, if it can be shown.
+    pub text: Option<String>,
+}
+
+impl State {
+    const UNKNOWN: State = State { hash: UNKNOWN, text: None };
+
+    /// Of a variable.
+    pub fn not_set() -> State {
+        State { hash: ABSENT, text: Some("not set".to_owned()) }
+    }
+
+    fn is(&self, other: &State) -> bool {
+        self.hash == other.hash && self.hash != UNKNOWN
     }
 }
 
@@ -52,18 +67,58 @@ impl InitialState<'_> {
 #[derive(Debug)]
 struct Change {
     test: usize,
-    state: u64,
+    state: State,
+    is_poisoned: bool,
     /// Changes are numbered in their order.
     number: usize,
 }
 
-/// The changes of one resource.
+/// The changes of one thing.
 #[derive(Debug)]
 struct Changed {
-    resource: Resource,
-    initial: u64,
+    thing: StateThing,
+    /// The crate of a static.
+    owner: Option<String>,
+    initial: State,
     /// Each on top of the one before.
     in_force: Vec<Change>,
+}
+
+/// A change as it is noted.
+#[derive(Debug)]
+pub struct NewChange {
+    pub thing: StateThing,
+    pub owner: Option<String>,
+    /// None where that is known, or found out, otherwise.
+    pub before: Option<State>,
+    pub after: State,
+    pub is_poisoned: bool,
+}
+
+impl NewChange {
+    /// A test has set or unset a variable, or changed the directory.
+    pub fn of(variable: Option<Vec<u8>>, hash: u64, value: Option<Vec<u8>>) -> NewChange {
+        let value = value.map(|value| String::from_utf8_lossy(&value).into_owned());
+        let (kind, text) = match variable {
+            Some(_) if hash == ABSENT => (StateKind::Variable, State::not_set().text),
+            Some(_) => (StateKind::Variable, value.map(|value| format!("{value:?}"))),
+            None => (StateKind::Directory, value),
+        };
+        let name = String::from_utf8_lossy(&variable.unwrap_or_default()).into_owned();
+        let (thing, after) = (StateThing { kind, name }, State { hash, text });
+        NewChange { thing, owner: None, before: None, after, is_poisoned: false }
+    }
+
+    /// As it is told.
+    pub fn told(&self) -> StateChange {
+        StateChange {
+            thing: self.thing.clone(),
+            owner: self.owner.clone(),
+            before: self.before.as_ref().and_then(|state| state.text.clone()),
+            after: self.after.text.clone(),
+            poisoned: self.is_poisoned,
+        }
+    }
 }
 
 /// All changes that are in force.
@@ -79,30 +134,31 @@ impl<'n> Changes<'n> {
         Changes { initial: Some(initial), ..Changes::default() }
     }
 
-    /// A test has changed the resource to this state. If that is an earlier one, the changes since
-    /// then are undone.
-    pub fn note(&mut self, test: usize, resource: Resource, state: u64) {
+    /// A test has changed something. If it is in an earlier state now, the changes since then are
+    /// undone.
+    pub fn note(&mut self, test: usize, change: NewChange) {
+        let NewChange { thing, owner, before, after, is_poisoned } = change;
         self.count += 1;
-        let at = self.all.iter().position(|changed| changed.resource == resource);
+        let at = self.all.iter().position(|changed| changed.thing == thing);
         let at = at.unwrap_or_else(|| {
-            let initial = self.initial.map_or(ABSENT, |initial| initial.of(&resource));
-            self.all.push(Changed { resource, initial, in_force: Vec::new() });
+            let none = State { hash: ABSENT, text: None };
+            let initial = before.or_else(|| Some(self.initial?.of(&thing))).unwrap_or(none);
+            self.all.push(Changed { thing, owner, initial, in_force: Vec::new() });
             self.all.len() - 1
         });
         let Changed { initial, in_force, .. } = &mut self.all[at];
-        let is_state = |change: &Change| change.state == state && state != UNKNOWN;
-        if let Some(former) = in_force.iter().position(is_state) {
+        if let Some(former) = in_force.iter().position(|change| change.state.is(&after)) {
             in_force.truncate(former + 1);
-        } else if state == *initial && state != UNKNOWN {
+        } else if after.is(initial) {
             in_force.clear();
         } else {
-            in_force.push(Change { test, state, number: self.count });
+            in_force.push(Change { test, state: after, is_poisoned, number: self.count });
         }
     }
 
-    /// What other tests have changed and is in force: those that the failure's text names first,
-    /// then the newest first.
-    pub fn of_others(&self, test: usize, text: &str) -> Vec<(usize, &Resource)> {
+    /// What other tests have changed and is in force: what this test has changed as well, then what
+    /// the failure's text names, then the newest first.
+    pub fn of_others(&self, test: usize, text: &str) -> Vec<(usize, StateChange)> {
         let newest = |changed: &'_ Changed| {
             let others = changed.in_force.iter().rev().find(|change| change.test != test);
             others.map(|change| (change.number, change.test))
@@ -110,26 +166,52 @@ impl<'n> Changes<'n> {
         let mut found: Vec<_> = self
             .all
             .iter()
-            .filter_map(|changed| newest(changed).map(|newest| (newest, &changed.resource)))
+            .filter_map(|changed| newest(changed).map(|newest| (newest, changed)))
             .collect();
-        found.sort_by_key(|((number, _), resource)| {
-            (std::cmp::Reverse(is_named(resource, text)), std::cmp::Reverse(*number))
+        found.sort_by_key(|((number, _), changed)| {
+            let is_touched = changed.in_force.iter().any(|change| change.test == test);
+            let is_likely = is_touched || is_named(&changed.thing, text);
+            (std::cmp::Reverse(is_likely), std::cmp::Reverse(*number))
         });
-        found.into_iter().map(|((_, by), resource)| (by, resource)).collect()
+        let change = |((_, by), changed): ((usize, usize), &Changed)| {
+            changed.by(by).map(|change| (by, change))
+        };
+        found.into_iter().filter_map(change).collect()
+    }
+
+    /// What a test has changed and not put right, in the order of the things' first changes.
+    pub fn of(&self, test: usize) -> Vec<StateChange> {
+        self.all.iter().filter_map(|changed| changed.by(test)).collect()
     }
 }
 
-/// Whether a text is about the resource: it has the variable's name as a word, or speaks of files.
-fn is_named(resource: &Resource, text: &str) -> bool {
-    match resource {
-        Resource::Directory => {
+impl Changed {
+    /// What a test has changed it from and to.
+    fn by(&self, test: usize) -> Option<StateChange> {
+        let is_its = |change: &Change| change.test == test;
+        let first = self.in_force.iter().position(is_its)?;
+        let last = self.in_force.iter().rfind(|change| is_its(change))?;
+        let before = first.checked_sub(1).map_or(&self.initial, |at| &self.in_force[at].state);
+        Some(StateChange {
+            thing: self.thing.clone(),
+            owner: self.owner.clone(),
+            before: before.text.clone(),
+            after: last.state.text.clone(),
+            poisoned: last.is_poisoned,
+        })
+    }
+}
+
+/// Whether a text is about the thing: it has the name as a word, or speaks of files.
+fn is_named(thing: &StateThing, text: &str) -> bool {
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    let has_word = |name: &str| text.split(|c| !is_part(c)).any(|word| word == name);
+    match thing.kind {
+        StateKind::Directory => {
             ["No such file", "not found", "director"].iter().any(|word| text.contains(word))
         }
-        Resource::Variable(name) => {
-            let name = String::from_utf8_lossy(name);
-            let is_part = |c: char| c.is_alphanumeric() || c == '_';
-            text.split(|c| !is_part(c)).any(|word| word == name)
-        }
+        StateKind::Variable => has_word(&thing.name),
+        StateKind::Static => has_word(thing.name.rsplit("::").next().unwrap_or_default()),
     }
 }
 
@@ -137,33 +219,43 @@ fn is_named(resource: &Resource, text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn variable(name: &str) -> Resource {
-        Resource::Variable(name.into())
+    fn variable(name: &str) -> StateThing {
+        StateThing { kind: StateKind::Variable, name: name.into() }
     }
 
-    fn shown(changes: &Changes<'_>, test: usize, text: &str) -> Vec<(usize, Resource)> {
+    fn directory() -> StateThing {
+        StateThing { kind: StateKind::Directory, name: String::new() }
+    }
+
+    fn note(changes: &mut Changes<'_>, test: usize, thing: StateThing, hash: u64) {
+        let after = State { hash, text: Some(hash.to_string()) };
+        let change = NewChange { thing, owner: None, before: None, after, is_poisoned: false };
+        changes.note(test, change);
+    }
+
+    fn shown(changes: &Changes<'_>, test: usize, text: &str) -> Vec<(usize, StateThing)> {
         let of_others = changes.of_others(test, text).into_iter();
-        of_others.map(|(by, resource)| (by, resource.clone())).collect()
+        of_others.map(|(by, change)| (by, change.thing)).collect()
     }
 
     #[test]
     fn what_is_undone_is_not_told() {
         let mut changes = Changes::default();
-        changes.note(0, variable("A"), 7);
-        changes.note(0, variable("A"), ABSENT);
-        changes.note(1, variable("B"), 7);
-        changes.note(2, variable("B"), 8);
-        changes.note(2, variable("B"), 7);
-        changes.note(3, variable("C"), UNKNOWN);
-        changes.note(3, variable("C"), UNKNOWN);
+        note(&mut changes, 0, variable("A"), 7);
+        note(&mut changes, 0, variable("A"), ABSENT);
+        note(&mut changes, 1, variable("B"), 7);
+        note(&mut changes, 2, variable("B"), 8);
+        note(&mut changes, 2, variable("B"), 7);
+        note(&mut changes, 3, variable("C"), UNKNOWN);
+        note(&mut changes, 3, variable("C"), UNKNOWN);
         assert_eq!(shown(&changes, 9, ""), [(3, variable("C")), (1, variable("B"))]);
     }
 
     #[test]
     fn what_a_test_has_changed_itself_is_not_told_but_what_was_there_before() {
         let mut changes = Changes::default();
-        changes.note(0, variable("A"), 7);
-        changes.note(1, variable("A"), 8);
+        note(&mut changes, 0, variable("A"), 7);
+        note(&mut changes, 1, variable("A"), 8);
         assert_eq!(shown(&changes, 1, ""), [(0, variable("A"))]);
         assert_eq!(shown(&changes, 0, ""), [(1, variable("A"))]);
     }
@@ -171,9 +263,9 @@ mod tests {
     #[test]
     fn what_the_text_names_comes_first_then_what_is_newest() {
         let mut changes = Changes::default();
-        changes.note(0, Resource::Directory, 5);
-        changes.note(1, variable("SHOP"), 5);
-        changes.note(2, variable("TILL"), 5);
+        note(&mut changes, 0, directory(), 5);
+        note(&mut changes, 1, variable("SHOP"), 5);
+        note(&mut changes, 2, variable("TILL"), 5);
         let order = |text: &str| -> Vec<usize> {
             shown(&changes, 9, text).into_iter().map(|(by, _)| by).collect()
         };
@@ -186,17 +278,39 @@ mod tests {
     fn the_initial_state_is_that_of_the_group_the_binary_or_the_runner() {
         let of_binary = BTreeMap::from([("A".into(), "1".into()), ("B".into(), "1".into())]);
         let of_group = BTreeMap::from([("B".to_owned(), "2".to_owned())]);
-        let directory = std::env::current_dir().unwrap();
-        let initial =
-            InitialState { directory: &directory, of_binary: &of_binary, of_group: &of_group };
+        let here = std::env::current_dir().unwrap();
+        let initial = InitialState { directory: &here, of_binary: &of_binary, of_group: &of_group };
         let mut changes = Changes::since(initial);
         for (name, value) in [("A", "1"), ("B", "2")] {
-            changes.note(0, variable(name), state_of(b"changed"));
-            changes.note(1, variable(name), state_of(value.as_bytes()));
+            note(&mut changes, 0, variable(name), state_of(b"changed"));
+            note(&mut changes, 1, variable(name), state_of(value.as_bytes()));
         }
-        changes.note(0, Resource::Directory, state_of(b"/"));
-        let path = std::fs::canonicalize(&directory).unwrap();
-        changes.note(1, Resource::Directory, state_of(path.as_os_str().as_encoded_bytes()));
+        note(&mut changes, 0, directory(), state_of(b"/"));
+        let path = std::fs::canonicalize(&here).unwrap();
+        note(&mut changes, 1, directory(), state_of(path.as_os_str().as_encoded_bytes()));
         assert_eq!(shown(&changes, 9, ""), []);
+    }
+
+    #[test]
+    fn what_a_test_has_left_begins_where_it_found_it() {
+        let mut changes = Changes::default();
+        note(&mut changes, 0, variable("A"), 7);
+        note(&mut changes, 1, variable("A"), 8);
+        note(&mut changes, 1, variable("A"), 9);
+        note(&mut changes, 1, variable("B"), 7);
+        note(&mut changes, 1, variable("B"), ABSENT);
+        let left = changes.of(1);
+        let [change] = &left[..] else { panic!("{left:?}") };
+        let texts = [&change.before, &change.after].map(|text| text.as_deref());
+        assert_eq!((&*change.thing.name, texts), ("A", [Some("7"), Some("9")]));
+    }
+
+    #[test]
+    fn what_both_have_changed_comes_before_what_is_newer() {
+        let mut changes = Changes::default();
+        note(&mut changes, 0, variable("A"), 7);
+        note(&mut changes, 1, variable("B"), 7);
+        note(&mut changes, 2, variable("A"), 8);
+        assert_eq!(shown(&changes, 2, ""), [(0, variable("A")), (1, variable("B"))]);
     }
 }

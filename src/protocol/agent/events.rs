@@ -233,6 +233,7 @@ impl AgentChannel<'_> {
         if let (Outcome::Failed, Some(message)) = (outcome, &line.message) {
             output.append(Output::of_notes(format!("note: {message}\n")));
         }
+        self.note_left_changed(test);
         let mut neighbors = Vec::new();
         if outcome == Outcome::Failed {
             let printed = line.stdout.as_deref().unwrap_or_default();

@@ -2,6 +2,7 @@
 
 pub mod assertion;
 pub mod backtrace;
+pub mod changed_state;
 pub mod debug_value;
 pub mod diff;
 pub mod failure;

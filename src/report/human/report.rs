@@ -16,6 +16,7 @@ use crate::model::summary::Summary;
 use crate::model::test::TestId;
 use crate::model::verdict::Verdict;
 use crate::model::warning::Warning;
+use crate::report::human::changed_state::ChangedState;
 use crate::report::human::failure::{self, BAR};
 use crate::report::human::failure_output;
 use crate::report::human::leak_list::{LeakList, Owner};
@@ -42,6 +43,7 @@ pub struct Human<'r> {
     failed_fixtures: Vec<(String, String, Vec<u8>)>,
     worker_outputs: Vec<WorkerOutput>,
     learnt: Vec<LearntLock>,
+    changed_state: ChangedState,
     /// Shown in one line each above the last one.
     remarks: Vec<Warning>,
 }
@@ -58,6 +60,7 @@ impl<'r> Human<'r> {
             failed_fixtures: Vec::new(),
             worker_outputs: Vec::new(),
             learnt: Vec::new(),
+            changed_state: ChangedState::default(),
             remarks: Vec::new(),
         }
     }
@@ -87,6 +90,7 @@ impl<'r> Human<'r> {
             ) => {
                 self.remarks.push(warning.clone());
             }
+            Event::StateChanged { test, changes } => self.changed_state.add(*test, changes),
             Event::LocksLearnt(locks) => self.learnt.clone_from(locks),
             Event::RunFinished(summary) => return Some(self.report(summary)),
             _ => {}
@@ -173,6 +177,7 @@ impl<'r> Human<'r> {
             output.show(&mut page, &view, has_failed);
         }
         self.leaks.show(&mut page, &view, view.settings.verbosity == Verbosity::Verbose);
+        self.changed_state.show(&mut page, &view, view.settings.verbosity == Verbosity::Verbose);
         self.flaky(&mut page);
         shared_things::interfered(&mut page, &view, &self.verdicts);
         shared_things::learnt(&mut page, &self.learnt);

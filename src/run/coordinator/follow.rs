@@ -184,6 +184,7 @@ impl<'r> Run<'r> {
             Message::WorkerOutput { worker, tests, output } => {
                 self.emit(Event::WorkerOutput { worker, tests, output });
             }
+            Message::StateChanged(changes) => self.state_changed(changes),
             Message::WorkerEnded(span) => self.emit(Event::WorkerEnded(span)),
             Message::Wrote { bytes } => self.emit(Event::Output { bytes }),
             Message::Listed { listings, warnings } => {

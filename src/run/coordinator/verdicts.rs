@@ -1,11 +1,14 @@
 //! What becomes of a test: a verdict, a retry, or a place in the queue.
 
+use std::collections::BTreeMap;
+
 use super::fixtures::with_block;
 use super::state::{Run, Suspicion};
 use crate::config::keys::Flaky;
 use crate::model::event::Event;
 use crate::model::outcome::Outcome;
 use crate::model::reason::{Reason, Requeued};
+use crate::model::state_change::StateChange;
 use crate::model::test::TestId;
 use crate::model::verdict::{Attempt, Verdict};
 use crate::plan::group::Batch;
@@ -16,6 +19,17 @@ use crate::worker::inbox::BatchEnd;
 const MOST_FRUITLESS: u32 = 3;
 
 impl Run<'_> {
+    /// Tells what tests have left changed in their process, test by test.
+    pub(super) fn state_changed(&mut self, changes: Vec<(TestId, StateChange)>) {
+        let mut by_test: BTreeMap<TestId, Vec<StateChange>> = BTreeMap::new();
+        for (test, change) in changes {
+            by_test.entry(test).or_default().push(change);
+        }
+        for (test, changes) in by_test {
+            self.emit(Event::StateChanged { test, changes });
+        }
+    }
+
     pub(super) fn take_verdict(&mut self, test: TestId, verdict: Verdict) {
         if verdict.outcome.is_success() || self.context.fixtures.is_empty() {
             return self.record_verdict(test, verdict);

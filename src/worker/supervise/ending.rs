@@ -57,7 +57,15 @@ impl Worker<'_> {
             self.judge(test, verdict, messages);
         }
         messages.extend(self.output_of_unknown(&cause, &left));
+        messages.extend(self.changed_state(&mut left));
         self.rest(cause, culprit, left)
+    }
+
+    /// What its tests have left changed in the process.
+    fn changed_state(&self, left: &mut ChannelSummary) -> Option<Message> {
+        let changes = std::mem::take(&mut left.left_changed).into_iter();
+        let changes: Vec<_> = changes.map(|(test, change)| (self.tests[test], change)).collect();
+        (!changes.is_empty()).then_some(Message::StateChanged(changes))
     }
 
     /// Takes back verdicts that turned out to be unreliable: these tests run again.

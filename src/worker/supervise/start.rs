@@ -17,6 +17,7 @@ use crate::protocol::logfile::LogfileChannel;
 use crate::sharing::usage::ProcessUsage;
 use crate::worker::context::Context;
 use crate::worker::job::{Job, prepare};
+use crate::worker::watching::Watched;
 
 /// The command that runs these tests, and the pipe of its channel unless the agent opens its own.
 pub(super) fn command(
@@ -58,6 +59,15 @@ pub(super) fn uses<'r>(
     is_watched.then(|| context.state.usage.enter(number, *tests.first()?)).flatten()
 }
 
+/// What of the process is compared from test to test, in a run that watches.
+pub(super) fn watched(job: &Job, context: &Context<'_>) -> Option<Arc<Watched>> {
+    let is_watched = context.config.watches_state
+        && job.protocol == Protocol::Agent
+        && context.services.agent.is_some();
+    let index = job.group.listing;
+    is_watched.then(|| context.services.watched.of(index, &context.inventory.listings[index]))?
+}
+
 /// Forks the process from a fork server if there is one, and spawns it otherwise.
 pub(super) fn spawn<'r>(
     mut command: std::process::Command,
@@ -87,6 +97,10 @@ pub(super) fn spawn<'r>(
 
 /// The fork server that this worker can be forked from.
 pub(super) fn forked(job: &Job, context: &Context<'_>) -> Option<Arc<platform::ForkServer>> {
+    // The list of what is watched would have to be passed on.
+    if context.config.watches_state {
+        return None;
+    }
     let binary = &context.inventory.listings[job.group.listing].binary;
     context.services.fork_servers.for_job(
         job,
@@ -168,6 +182,8 @@ pub(super) fn channel<'r>(
                 of_binary: &binary.env,
                 of_group: &job.group.env,
             });
+            let watched = watched(job, context).map(|watched| watched.statics.clone());
+            let agent = agent.watching(watched);
             Box::new(agent.with_output_files(context.services.output_files.clone()))
         }
         Protocol::HarnessLog => {

@@ -1,0 +1,116 @@
+//! What tests leave changed in their process is told by name, with `--watch-state`.
+
+#![cfg(all(feature = "command", target_os = "linux"))]
+
+mod fixture;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
+
+use fixture::{Package, Ran};
+use serde_json::Value;
+
+const LIBRARY: &str = include_str!("state/lib.rs");
+
+/// What each test has left changed, as `kind name: before -> after`.
+fn changes(ran: &Ran) -> BTreeMap<String, BTreeSet<String>> {
+    let lines = ran.events().into_iter().filter(|line| line["event"] == "state-changed");
+    let text = |value: &Value| value.as_str().unwrap_or("?").to_owned();
+    let change = |change: &Value| {
+        let poisoned = if change["poisoned"] == true { " poisoned" } else { "" };
+        let (kind, name) = (text(&change["kind"]), change["name"].as_str().unwrap_or_default());
+        let (before, after) = (text(&change["before"]), text(&change["after"]));
+        format!("{kind} {name}: {before} -> {after}{poisoned}")
+    };
+    let changes = |line: &Value| line["changes"].as_array().unwrap().iter().map(change).collect();
+    lines.map(|line| (text(&line["id"]), changes(&line))).collect()
+}
+
+/// The package, and what it leaves changed in each run with these words; built once.
+fn ran(words: &str) -> Ran {
+    static PACKAGE: OnceLock<Package> = OnceLock::new();
+    let package = PACKAGE.get_or_init(|| {
+        let package = Package::shop("[dependencies]\ntill = { path = \"till\" }\n", LIBRARY);
+        package.write("till/Cargo.toml", "[package]\nname = \"till\"\nedition = \"2024\"\n");
+        package.write(
+            "till/src/lib.rs",
+            "use std::sync::atomic::{AtomicU8, Ordering::SeqCst};\n\
+             static OPEN: AtomicU8 = AtomicU8::new(0);\n\
+             pub fn open() { OPEN.fetch_add(1, SeqCst); }\n\
+             pub fn close() { OPEN.fetch_sub(1, SeqCst); }\n",
+        );
+        package
+    });
+    let given = package.partest().env("SHOP_GIVEN", "given").env("SHOP_SECRET", "secret");
+    given.args("--lib --policy unit").args(words).run()
+}
+
+/// What is expected, in the same form.
+fn expected(all: &[(&str, &[&str])]) -> BTreeMap<String, BTreeSet<String>> {
+    let lines = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect();
+    all.iter().map(|(id, changes)| (format!("shop::{id}"), lines(changes))).collect()
+}
+
+#[test]
+fn every_changed_static_is_named_with_its_test_and_none_else() {
+    let found = changes(&ran("--watch-state statics:: --message-format json").exits(0));
+    let expected = expected(&[
+        ("statics::atomic_changes", &["static shop::statics::COUNT: 0 -> 1"]),
+        ("statics::flag_changes", &["static shop::statics::FLAG: 1 -> 0"]),
+        ("statics::lock_in_a_lazy_lock_b_is_filled", &["static shop::statics::REGISTRY: ? -> ?"]),
+        ("statics::mutable_changes", &["static shop::statics::LEVEL: -1 -> 2"]),
+        ("statics::mutex_is_poisoned", &["static shop::statics::POISONED: ? -> ? poisoned"]),
+        ("statics::number_in_a_mutex_changes", &["static shop::statics::TOTAL: 3 -> 5"]),
+        ("statics::static_in_a_function_changes", &["static shop::visits::VISITS: 0 -> 1"]),
+        ("statics::static_of_a_dependency_changes", &["static till::OPEN: 0 -> 1"]),
+        ("statics::table_changes_far_behind", &["static shop::statics::TABLE: ? -> ?"]),
+        ("statics::text_changes", &["static shop::statics::TEXT: ? -> ?"]),
+        ("statics::vector_b_grows", &["static shop::statics::LOG: ? -> ?"]),
+    ]);
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn changed_variables_and_directories_are_named_and_no_value_of_the_users_is_shown() {
+    let ran = ran("--watch-state surroundings:: --message-format json").exits(0);
+    let expected = expected(&[
+        ("surroundings::directory_changes", &["/"]),
+        ("surroundings::variable_is_removed", &["variable SHOP_GIVEN: ? -> not set"]),
+        ("surroundings::variable_is_replaced", &["variable SHOP_SECRET: ? -> \"other\""]),
+        ("surroundings::variable_is_set", &["variable SHOP_DOOR: not set -> \"open\""]),
+    ]);
+    let mut found = changes(&ran);
+    let directory = found.get_mut("shop::surroundings::directory_changes").unwrap();
+    let hide = |line: String| line.split_once(" -> ").map(|(_, after)| after.to_owned()).unwrap();
+    *directory = std::mem::take(directory).into_iter().map(hide).collect();
+    assert_eq!(found, expected);
+    assert!(!ran.stdout.contains("secret"), "{ran}");
+}
+
+#[test]
+fn the_report_lists_tests_with_what_they_have_changed() {
+    let ran = ran("--watch-state statics::atomic statics::mutex").exits(0);
+    let expected = "changed state:\n  shop::statics::atomic_changes\n    \
+                    the static shop::statics::COUNT (0 → 1)\n  \
+                    shop::statics::mutex_is_poisoned\n    \
+                    the static shop::statics::POISONED (poisoned)\n";
+    assert!(ran.stdout.contains(expected), "{ran}");
+}
+
+#[test]
+fn nothing_is_told_without_the_flag() {
+    let ran = ran("statics:: surroundings:: --message-format json").exits(0);
+    assert_eq!(changes(&ran), BTreeMap::new());
+}
+
+#[test]
+fn a_failure_names_the_static_that_an_earlier_test_has_changed() {
+    let ran = ran("--watch-state orders:: -- --include-ignored").exits(100);
+    let opened = "note: in the same process, `orders::a_opens` had changed the static \
+                  shop::orders::OPEN (0 → 2)\n";
+    let other = "note: in the same process, `orders::b_changes_another` had changed the static \
+                 shop::orders::OTHER (0 → 1)\n";
+    // What the failed test uses itself comes first.
+    let places = [opened, other].map(|note| ran.stdout.find(note.trim_end()));
+    assert!(places[0].is_some() && places[0] < places[1], "{ran}");
+}
