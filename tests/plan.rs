@@ -93,3 +93,20 @@ fn groups_with_one_node_are_told_apart_by_their_modules() {
     assert!(lines.iter().any(|line| line.contains("isolated  shop (a and c)")), "{ran}");
     assert!(lines.iter().any(|line| line.contains("split     shop (b and e)")), "{ran}");
 }
+
+#[test]
+fn the_plan_says_what_holds_up_a_run_and_what_would_help() {
+    let keys = "[package.metadata.partest.modules]\n\
+        \"shop::others\" = { policy = \"unit\", threads = 1 }\n";
+    let package = Package::shop(keys, WAITING);
+    let call = |filter: &str| package.partest().args("plan -j4").args(filter).run().exits(0);
+    let holds_up = |filter: &str| call(filter).stdout.lines().last().unwrap().to_owned();
+    assert!(!holds_up("").contains("takes about"), "no durations are known yet");
+    package.partest().run().exits(0);
+    let all = holds_up("");
+    assert!(all.starts_with("`shop::tests::a_long_one` takes about "), "{all}");
+    assert!(all.ends_with(": no plan could be shorter"), "{all}");
+    let others = holds_up("others::");
+    assert!(others.starts_with("`shop::others` takes about "), "{others}");
+    assert!(others.contains(", one test after another; without `threads = 1` they"), "{others}");
+}

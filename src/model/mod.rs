@@ -1,5 +1,6 @@
 //! Plain data that all stages share: tests, verdicts, leaks, output, events.
 
+pub mod bottleneck;
 pub mod ci_system;
 pub mod duration;
 pub mod event;

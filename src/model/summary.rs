@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::bottleneck::Bottleneck;
 use super::leak::{Leak, LeakAction};
 use super::listing::ListFailure;
 use super::outcome::{Flakiness, OUTCOMES, Outcome};
@@ -32,8 +33,8 @@ pub struct Summary {
     pub binaries: usize,
     pub workers: u64,
     pub slots: usize,
-    /// The longest batch, if the run had to wait for it at the end.
-    pub longest: Option<LongestBatch>,
+    /// What held up the run while slots were idle.
+    pub bottleneck: Option<Bottleneck>,
     /// The share of the slots' time that was used, from 0 to 1.
     pub fill: f64,
     pub took: Duration,
@@ -44,17 +45,6 @@ pub struct Summary {
     pub lacks_report: bool,
     /// A thread of the runner panicked.
     pub internal_error: bool,
-}
-
-/// A batch that took most of the run's time while other slots were idle.
-#[derive(Debug, Clone, PartialEq)]
-pub struct LongestBatch {
-    /// Its node, or its only test.
-    pub what: String,
-    pub took: Duration,
-    pub tests: usize,
-    /// Whether its tests run in one process only because no policy allows to split them.
-    pub is_unit: bool,
 }
 
 impl Summary {

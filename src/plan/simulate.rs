@@ -14,7 +14,6 @@ use crate::model::test::TestId;
 #[derive(Debug, Clone)]
 pub struct Step {
     pub batch: Batch,
-    #[cfg_attr(not(test), expect(dead_code, reason = "the tests of the plan read it"))]
     pub starts: Duration,
     pub ends: Duration,
 }

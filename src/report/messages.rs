@@ -7,6 +7,7 @@ use crate::cargo::binary::Binary;
 use crate::cargo::command;
 use crate::cli::settings::{Settings, TestFilter};
 use crate::error::Error;
+use crate::model::bottleneck::{Bottleneck, BottleneckKind};
 use crate::model::duration::{brief, seconds};
 use crate::model::event::Stage;
 use crate::model::fixture::StopFailure;
@@ -18,7 +19,7 @@ use crate::model::protocol::Protocol;
 use crate::model::reason::Reason;
 use crate::model::shell::shell_line;
 use crate::model::size;
-use crate::model::summary::{LongestBatch, Summary};
+use crate::model::summary::Summary;
 use crate::model::verdict::Verdict;
 use crate::model::warning::Warning;
 use crate::process::procfs::ProcessInfo;
@@ -344,16 +345,25 @@ pub fn rerun_with(
     shell_line(&words)
 }
 
-/// The batch that the run waited for at its end, and how to shorten it.
-pub fn longest(longest: &LongestBatch, summary: &Summary) -> String {
-    let LongestBatch { what, took, tests, is_unit } = longest;
-    let what = format!("`{what}` took {} of {}", brief(*took), brief(summary.took));
-    match (*tests, *is_unit) {
-        (1, _) => format!("{what}: no plan could be shorter"),
-        (_, true) => {
-            format!("{what} in one process; \"split\" would spread it if its tests are independent")
-        }
-        (_, false) => format!("{what} in one process"),
+/// What holds up a run that takes so long, and what would help. `takes` is the verb.
+pub fn bottleneck(found: &Bottleneck, takes: &str, total: Duration) -> String {
+    let Bottleneck { what, took, kind } = found;
+    let time = format!("{takes} {} of {}", brief(*took), brief(total));
+    match kind {
+        BottleneckKind::Test => format!("`{what}` {time}: no plan could be shorter"),
+        BottleneckKind::Serial => format!(
+            "`{what}` {time}, one test after another; without `threads = 1` they would run side by side"
+        ),
+        BottleneckKind::Unit => format!(
+            "`{what}` {time} in one process; \"split\" would spread it if its tests are independent"
+        ),
+        BottleneckKind::Batch => format!("`{what}` {time} in one process"),
+        BottleneckKind::Lock => format!(
+            "what has the lock `{what}` {time}, one process at a time; what only reads can share it: locks = {{ read = [\"{what}\"] }}"
+        ),
+        BottleneckKind::Exclusive => format!(
+            "`{what}` {time}, alone on the machine; a lock would keep only those apart that need it"
+        ),
     }
 }
 
@@ -470,17 +480,16 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_batch_is_named_with_a_remedy() {
-        let took = Duration::from_secs(41);
-        let what = "api::sync".to_owned();
-        let unit = LongestBatch { what, took, tests: 9, is_unit: true };
-        let summary = Summary { took: Duration::from_secs(45), ..Summary::default() };
+    fn a_bottleneck_is_named_with_a_remedy() {
+        let (took, total) = (Duration::from_secs(41), Duration::from_secs(45));
+        let found =
+            |kind| bottleneck(&Bottleneck { what: "api::sync".into(), took, kind }, "took", total);
         assert_eq!(
-            longest(&unit, &summary),
+            found(BottleneckKind::Unit),
             "`api::sync` took 41.0 s of 45.0 s in one process; \"split\" would spread it if its tests are independent"
         );
-        let single = LongestBatch { tests: 1, ..unit };
-        assert!(longest(&single, &summary).ends_with("no plan could be shorter"));
+        assert!(found(BottleneckKind::Test).ends_with("no plan could be shorter"));
+        assert!(found(BottleneckKind::Lock).ends_with("locks = { read = [\"api::sync\"] }"));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::messages::{count, list as list_of};
+use super::messages::{bottleneck, count, list as list_of};
 use super::shard::{self, ShardLine};
 use crate::cli::output_args::MessageFormat;
 use crate::config::keys::{Recycle, Threads};
@@ -13,10 +13,12 @@ use crate::config::policy::FixtureName;
 use crate::discovery::filter::Choice;
 use crate::discovery::listing::Listing;
 use crate::discovery::test_list::Dispatch;
+use crate::model::bottleneck::Bottleneck;
 use crate::model::duration::seconds;
 use crate::model::shard::ShardPlan;
 use crate::model::test::TestId;
 use crate::plan::group::{Group, GroupTest, Isolation};
+use crate::plan::occupancy::Occupancy;
 use crate::plan::schedule::Plan;
 use crate::plan::simulate::{Step, simulate};
 use crate::report::text::Paint;
@@ -142,7 +144,34 @@ fn human_plan(
     }
     text.push_str(&batches(view, groups, steps));
     text.push_str(&totals(groups, steps, slots));
+    if let Some((found, total)) = expected_bottleneck(view, groups, steps, slots) {
+        push_line(&mut text, &bottleneck(&found, "takes about", total));
+    }
     text
+}
+
+/// What would hold up a run, by the durations that are known, and how long that would take.
+fn expected_bottleneck(
+    view: View<'_>,
+    groups: &[Group],
+    steps: &[Step],
+    slots: usize,
+) -> Option<(Bottleneck, Duration)> {
+    /// What is left to gain where slots are busier than that is not worth a line.
+    const MOST: f64 = 0.85;
+    let tests = || groups.iter().flat_map(|group| &group.tests);
+    let mut occupancy = Occupancy::default();
+    for test in tests() {
+        occupancy.note_test(test.expected?, || view.id(test.id));
+    }
+    for step in steps {
+        occupancy.note_batch(&groups[step.batch.group], step.ends.saturating_sub(step.starts));
+    }
+    let total = steps.iter().map(|step| step.ends).max()?;
+    let work: Duration = tests().filter_map(|test| test.expected).sum();
+    let is_idle = work.as_secs_f64() < MOST * total.as_secs_f64() * slots as f64;
+    let found = occupancy.bottleneck(total).filter(|_| is_idle)?;
+    Some((found, total))
 }
 
 fn heading(paint: Paint, listing: &Listing) -> String {

@@ -285,15 +285,15 @@ impl<'r> Human<'r> {
     }
 
     fn remarks(&self, page: &mut Page, summary: &Summary) {
-        let longest = summary.longest.as_ref().filter(|_| self.is_verbose());
-        let longest = longest.map(|longest| messages::longest(longest, summary));
+        let bottleneck = summary.bottleneck.as_ref().filter(|_| self.is_verbose());
+        let bottleneck = bottleneck.map(|found| messages::bottleneck(found, "took", summary.took));
         let remarks = self.remarks.iter().map(messages::warning);
         let backtraces = self.verdicts.iter().any(|(_, verdict)| {
             memchr::memmem::find(verdict.output.printed(), HINT.as_bytes()).is_some()
         });
         let backtraces = backtraces.then(|| messages::BACKTRACES.to_owned());
         let order = self.view.settings.shuffle.map(messages::same_order);
-        for remark in backtraces.into_iter().chain(remarks).chain(order).chain(longest) {
+        for remark in backtraces.into_iter().chain(remarks).chain(order).chain(bottleneck) {
             page.line(&page.paint.faint(&remark));
         }
         if self.is_verbose() && !matches!(self.view.settings.task, Task::Merge(_)) {

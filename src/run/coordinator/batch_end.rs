@@ -29,7 +29,7 @@ impl Run<'_> {
         self.ending = Some(batch.clone());
         self.plan.finished(id);
         let took = clock::since(began);
-        self.note_usage(&batch, took, held.time());
+        self.slot_usage.note(self.plan.group(batch.group), took, held.time());
         self.left_behind(&batch, std::mem::take(&mut rest.left_behind));
         self.missing(&forgotten, &rest);
         let running: Vec<TestId> = rest.running.iter().map(|(test, _)| *test).collect();

@@ -21,12 +21,12 @@ use crate::model::event::Event;
 use crate::model::outcome::Outcome;
 use crate::model::protocol::Protocol;
 use crate::model::reason::Reason;
-use crate::model::summary::{LongestBatch, Summary};
+use crate::model::summary::Summary;
 use crate::model::test::TestId;
 use crate::model::verdict::Verdict;
 use crate::model::warning::Warning;
 use crate::plan::fixtures::FixtureStep;
-use crate::plan::group::{Batch, Instance, Isolation};
+use crate::plan::group::{Batch, Instance};
 use crate::process::clock;
 use crate::run::coordinator::state::Growth;
 use crate::run::interrupt::Interrupts;
@@ -249,17 +249,6 @@ impl<'r> Run<'r> {
         }
     }
 
-    /// Notes how long a batch has held its slots.
-    pub(super) fn note_usage(&mut self, batch: &Batch, took: Duration, held: Duration) {
-        let group = self.plan.group(batch.group);
-        let (what, tests) = match batch.tests.as_slice() {
-            [only] => (self.id(*only), 1),
-            tests => (group.node.clone(), tests.len()),
-        };
-        let is_unit = group.isolation == Isolation::Unit;
-        self.slot_usage.note(held, LongestBatch { what, took, tests, is_unit });
-    }
-
     pub(super) fn finish(mut self, began: Instant) -> Summary {
         let used: BTreeSet<usize> = self.plan.groups().map(|group| group.listing).collect();
         let listings = &self.context.inventory.listings;
@@ -291,12 +280,12 @@ impl<'r> Run<'r> {
         let took = clock::since(began);
         let fill = self.slot_usage.fill(took, self.summary.slots);
         let workers = self.context.state.workers();
-        // In a stopped run the longest batch says nothing.
-        let longest = match self.phase.is_stopped() {
+        // In a stopped run it says nothing.
+        let bottleneck = match self.phase.is_stopped() {
             true => None,
             false => self.slot_usage.bottleneck(took, fill),
         };
-        Summary { took, workers, fill, longest, ..self.summary }
+        Summary { took, workers, fill, bottleneck, ..self.summary }
     }
 }
 

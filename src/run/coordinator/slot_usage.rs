@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::model::summary::LongestBatch;
+use crate::model::bottleneck::Bottleneck;
+use crate::plan::group::Group;
+use crate::plan::occupancy::Occupancy;
 use crate::process::clock;
 
 /// The slots that a running batch holds.
@@ -34,16 +36,18 @@ impl HeldSlots {
 pub(super) struct SlotUsage {
     /// The time for which slots were held.
     busy: Duration,
-    longest: Option<LongestBatch>,
+    occupancy: Occupancy,
 }
 
 impl SlotUsage {
-    /// Notes a batch that has held slots for so long.
-    pub(super) fn note(&mut self, held: Duration, batch: LongestBatch) {
+    /// Notes a batch that has run so long, and held slots for so long.
+    pub(super) fn note(&mut self, group: &Group, took: Duration, held: Duration) {
         self.busy += held;
-        if self.longest.as_ref().is_none_or(|longest| batch.took > longest.took) {
-            self.longest = Some(batch);
-        }
+        self.occupancy.note_batch(group, took);
+    }
+
+    pub(super) fn note_test(&mut self, took: Duration, what: impl FnOnce() -> String) {
+        self.occupancy.note_test(took, what);
     }
 
     /// The part of the time of all slots that was used, from 0 to 1.
@@ -53,15 +57,11 @@ impl SlotUsage {
         fill.min(1.0)
     }
 
-    /// The batch that held up the run, if one did: it ran for most of the time while other slots
-    /// were idle.
-    pub(super) fn bottleneck(self, took: Duration, fill: f64) -> Option<LongestBatch> {
+    /// What held up the run, if slots were idle meanwhile.
+    pub(super) fn bottleneck(self, took: Duration, fill: f64) -> Option<Bottleneck> {
         const WORTH_REPORTING: Duration = Duration::from_secs(2);
         const MOST: f64 = 0.7;
-        self.longest.filter(|longest| {
-            took >= WORTH_REPORTING
-                && fill < MOST
-                && longest.took.as_secs_f64() >= MOST * took.as_secs_f64()
-        })
+        let is_worth_it = took >= WORTH_REPORTING && fill < MOST;
+        is_worth_it.then(|| self.occupancy.bottleneck(took)).flatten()
     }
 }

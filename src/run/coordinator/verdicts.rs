@@ -68,6 +68,9 @@ impl Run<'_> {
 
     pub(super) fn report_verdict(&mut self, test: TestId, verdict: Verdict) {
         self.summary.add(&verdict);
+        let listing = &self.context.inventory.listings[test.listing];
+        let id = || listing.binary.id(&listing.tests[test.test].name);
+        self.slot_usage.note_test(verdict.took.unwrap_or_default(), id);
         let is_bad = !verdict.outcome.is_success();
         self.emit(Event::TestFinished { test, verdict });
         if is_bad && self.fail_fast {

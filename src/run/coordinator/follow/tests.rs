@@ -25,7 +25,7 @@ use crate::fixture::handover::Values;
 use crate::fixture::task::{Failure, FixtureUpdate};
 use crate::model::event::FixtureEvent;
 use crate::model::reason::Timeout;
-use crate::plan::group::{Group, Need};
+use crate::plan::group::{Group, Isolation, Need};
 use crate::plan::schedule::Plan;
 use crate::plan::schedule::tests::group;
 use crate::process::event::ForwardedSignal;
@@ -820,10 +820,9 @@ fn what_held_a_run_up_is_told_where_it_came_to_its_own_end() {
         let context = context(&inventory, &groups, 2);
         let mut emit = |_| true;
         let mut run = Run::new(&context, Plan::new(vec![], 2, None), false, &mut emit);
-        run.slot_usage
-            .note(took, LongestBatch { what: "g0".into(), took, tests: 2, is_unit: true });
+        run.slot_usage.note(&group(0, Isolation::Unit, &[]), took, took);
         end(&mut run);
-        run.finish(clock::now() - took).longest.is_some()
+        run.finish(clock::now() - took).bottleneck.is_some()
     };
     assert!(told(&|_| ()));
     assert!(!told(&|run| run.interrupt(ForwardedSignal::Interrupt)));
