@@ -5,7 +5,8 @@
 
 mod fixture;
 
-use fixture::{Package, Ran};
+use fixture::{Package, Ran, await_that, is_alive};
+use rustix::process::Signal;
 
 /// For tests that meet by files.
 const MEETS: &str = r#"
@@ -162,4 +163,67 @@ fn a_slot_is_free_when_its_test_has_ended() {
     let ran = package.partest().json().args("-j2").run().exits(0);
     is_by_the_agent(&ran);
     assert_eq!(ran.ids("passed"), ["later::comes", "unit::a", "unit::b"], "{ran}");
+}
+
+/// Both slots are taken: `quick` runs, and so does `a_stays` of the unit, whose next test waits for
+/// a permit. Each test that runs leaves its process.
+fn one_waits(manifest: &str) -> Package {
+    let leaves = "fn leave(name: &str) {
+        std::fs::write(path(name), format!(\"{}\\n\", std::process::id())).unwrap()
+    }";
+    let library = format!(
+        "{leaves} #[test] fn quick() {{
+            leave(\"quick\");
+            await_that(\"the next test\", || path(\"b\").exists());
+        }}"
+    );
+    let unit = format!(
+        "{leaves} #[test] fn a_stays() {{
+            let threads = || std::fs::read_dir(\"/proc/self/task\").unwrap().count();
+            await_that(\"a thread\", || threads() >= 3);
+            leave(\"a\");
+            loop {{ std::thread::park() }}
+        }}
+        #[test] fn b_waits() {{ HERE.fetch_add(1, SeqCst); leave(\"b\") }}"
+    );
+    let package = beside_another(&library, &unit);
+    package.write("Cargo.toml", &format!("{MANIFEST}{manifest}"));
+    package
+}
+
+#[test]
+fn a_test_that_hangs_costs_none_that_waits_for_its_turn() {
+    let keys = "[package.metadata.partest.modules]\nunit = { timeout = \"1s\" }\n";
+    let ran = one_waits(keys).partest().json().args("-j2 --no-fail-fast").run().exits(100);
+    is_by_the_agent(&ran);
+    assert_eq!(ran.ids("timed-out"), ["unit::a_stays"], "{ran}");
+    assert_eq!(ran.ids("passed"), ["shop::tests::quick", "unit::b_waits"], "{ran}");
+    assert_eq!(ran.test("unit::b_waits")["attempt"], 1, "{ran}");
+}
+
+#[test]
+fn an_interrupted_run_does_not_start_what_waits_for_its_turn() {
+    let package = one_waits("");
+    let running = package.partest().json().args("-j2").own_group().start();
+    running.await_log("quick");
+    running.await_log("a");
+    running.send_to_group(Signal::INT);
+    let ran = running.wait().exits(130);
+    is_by_the_agent(&ran);
+    assert_eq!(ran.ids("interrupted"), ["shop::tests::quick", "unit::a_stays"], "{ran}");
+    assert_eq!(ran.finished()["not-run"], 1, "{ran}");
+    assert!(!ran.log_directory().join("b").exists(), "{ran}");
+}
+
+#[test]
+fn a_run_that_is_killed_leaves_no_test_that_waits_for_its_turn() {
+    let package = one_waits("");
+    let mut running = package.partest().json().args("-j2").own_group().start();
+    let workers = ["quick", "a"].map(|name| running.await_log(name)[0].clone());
+    running.send(Signal::KILL);
+    running.await_end();
+    for worker in workers {
+        await_that("the end of a worker", || !is_alive(&worker));
+    }
+    assert!(!running.log_directory().join("b").exists());
 }
