@@ -66,6 +66,10 @@ impl ChannelPipe {
         Ok(ChannelPipe { worker_end: WorkerEnd::HarnessPath, ..pipe })
     }
 
+    pub(super) fn is_harness_log(&self) -> bool {
+        self.worker_end == WorkerEnd::HarnessPath
+    }
+
     /// A pipe for the agent: half the price of a socket, for both ends. Were there no agent, a
     /// test that reads its input would fail where std does not take that for the end of it.
     pub fn for_agent() -> io::Result<ChannelPipe> {

@@ -74,22 +74,18 @@ pub struct StdoutGate {
 
 #[cfg(target_os = "linux")]
 impl StdoutGate {
-    /// Fills the worker's stdout before it is started; `stdout` is its end of the pipe. None if the
-    /// system is out of inotify instances.
-    pub fn new(log_path: &LogPath, stdout: &std::io::PipeWriter) -> Option<StdoutGate> {
-        let gate = StdoutGate::open(log_path)?;
-        let size = rustix::pipe::fcntl_getpipe_size(stdout).ok()?;
-        let filled = rustix::io::write(stdout, &vec![0; size]).ok()?;
-        Some(StdoutGate { filled, ..gate })
-    }
-
-    /// One that does not block the worker, for a harness that may print before it opens its log.
-    pub fn open(log_path: &LogPath) -> Option<StdoutGate> {
+    /// Fills the worker's stdout before it is started; `stdout` is its end of the pipe, or none for
+    /// a harness that may print before it opens its log. None if the system is out of inotify
+    /// instances.
+    pub fn new(log_path: &LogPath, stdout: Option<&std::io::PipeWriter>) -> Option<StdoutGate> {
         use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
         let openings = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).ok()?;
         let path = format!("/proc/self/fd/{}", log_path.descriptor());
         inotify::add_watch(&openings, path, WatchFlags::OPEN).ok()?;
-        Some(StdoutGate { openings, filled: 0 })
+        let Some(stdout) = stdout else { return Some(StdoutGate { openings, filled: 0 }) };
+        let size = rustix::pipe::fcntl_getpipe_size(stdout).ok()?;
+        let filled = rustix::io::write(stdout, &vec![0; size]).ok()?;
+        Some(StdoutGate { openings, filled })
     }
 
     /// Waits until the log is opened, and returns whether it is. Not for long: a process may exit

@@ -38,7 +38,7 @@ impl<'g> Supervised<'g> {
         // The agent sees to it; without anything to do before exec, std starts the process by
         // `posix_spawn`, which copies nothing of ours.
         let dies_with_us = wire.as_ref().is_some_and(|w| w.worker_end == WorkerEnd::Stdin);
-        let is_harness = wire.as_ref().is_some_and(|w| w.worker_end == WorkerEnd::HarnessPath);
+        let is_harness = wire.as_ref().is_some_and(ChannelPipe::is_harness_log);
         let (reader, log_path) = match wire {
             Some(ChannelPipe { reader, worker: Some(worker), worker_end: WorkerEnd::Stdin }) => {
                 command.stdin(worker);
@@ -55,10 +55,7 @@ impl<'g> Supervised<'g> {
         let (stdout, gate) = match &log_path {
             Some(log_path) => {
                 let (stdout, its_stdout) = std::io::pipe()?;
-                let gate = match is_harness {
-                    true => StdoutGate::open(log_path),
-                    false => StdoutGate::new(log_path, &its_stdout),
-                };
+                let gate = StdoutGate::new(log_path, (!is_harness).then_some(&its_stdout));
                 command.stdout(its_stdout);
                 (Some(OwnedFd::from(stdout)), gate)
             }

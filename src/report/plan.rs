@@ -143,10 +143,10 @@ fn human_plan(
         }
     }
     text.push_str(&batches(view, groups, steps));
-    text.push_str(&totals(groups, steps, slots));
     if let Some((found, total)) = expected_bottleneck(view, groups, steps, slots) {
-        push_line(&mut text, &bottleneck(&found, "takes about", total));
+        push_line(&mut text, &format!("\n{}", bottleneck(&found, "takes about", total)));
     }
+    text.push_str(&totals(groups, steps, slots));
     text
 }
 
