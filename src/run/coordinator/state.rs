@@ -225,11 +225,6 @@ impl<'r> Run<'r> {
         running.chain(&self.ending).find(|batch| batch.has(test))
     }
 
-    pub(super) fn id(&self, test: TestId) -> String {
-        let listing = &self.context.inventory.listings[test.listing];
-        listing.binary.id(&listing.tests[test.test].name)
-    }
-
     /// The simplest protocol that one of these tests of one listing needs.
     pub(super) fn protocol_of(&self, tests: &[TestId]) -> Protocol {
         let usual = tests.first().map_or(Protocol::ExitCode, |test| self.protocols[test.listing]);
