@@ -115,11 +115,18 @@ impl Usage {
     }
 
     /// What may have made this test fail with this text: something that a test of another process
-    /// used at the same time, where one of them changed it.
-    pub fn suspect(&self, process: u64, test: TestId, text: &str) -> Option<Suspect> {
+    /// used at the same time, where one of them changed it. `may_meet` tells whether another test can
+    /// run at the same time in a different process.
+    pub fn suspect(
+        &self,
+        process: u64,
+        test: TestId,
+        text: &str,
+        may_meet: &dyn Fn(TestId) -> bool,
+    ) -> Option<Suspect> {
         let mut table = self.lock();
         table.take_all();
-        table.suspect(process, test, text)
+        table.suspect(process, test, text, may_meet)
     }
 
     /// Names the other test, which is known for certain once it has ended.

@@ -16,6 +16,7 @@ use crate::model::thing::Thing;
 use crate::model::verdict::Verdict;
 use crate::plan::group::{Group, Isolation};
 use crate::sharing::learnt::{self, Lock, LockUser, User};
+use crate::sharing::usage::Suspect;
 
 impl Run<'_> {
     /// Lets a test that has failed run again by itself, if a test of another process may have made
@@ -24,10 +25,7 @@ impl Run<'_> {
         if !verdict.outcome.is_failure() || self.phase.is_stopped() || self.suspects.is_one(test) {
             return Some(verdict);
         }
-        let reason = verdict.reason.as_ref().map(Reason::to_string).unwrap_or_default();
-        let text = format!("{reason}\n{}", String::from_utf8_lossy(verdict.output.printed()));
-        let usage = &self.context.state.usage;
-        let suspect = verdict.worker.and_then(|process| usage.suspect(process, test, &text));
+        let suspect = self.suspect_for(test, &verdict);
         let Some((suspect, group)) = suspect.zip(self.group_of(test)) else { return Some(verdict) };
         if self.lost_fixture_of(self.plan.group(group)).is_some() {
             return Some(verdict);
@@ -41,6 +39,15 @@ impl Run<'_> {
         let (attempt, attempts) = (failures + 1, failures + 1);
         self.emit(Event::Retrying { test, outcome, attempt, attempts });
         None
+    }
+
+    /// What may have made this test fail.
+    fn suspect_for(&self, test: TestId, verdict: &Verdict) -> Option<Suspect> {
+        let reason = verdict.reason.as_ref().map(Reason::to_string).unwrap_or_default();
+        let text = format!("{reason}\n{}", String::from_utf8_lossy(verdict.output.printed()));
+        let may_meet = self.may_meet();
+        let may_meet = |other| self.context.config.slots > 1 && may_meet(test, other);
+        self.context.state.usage.suspect(verdict.worker?, test, &text, &may_meet)
     }
 
     /// Adds why a test failed at first that has passed by itself.
@@ -59,16 +66,9 @@ impl Run<'_> {
     /// Learns from the run which tests have to be kept apart in the next one.
     pub(super) fn learn_locks(&mut self) {
         let Some(known) = &self.context.config.learnt else { return };
-        let groups = RefCell::new(HashMap::new());
-        let group_of =
-            |test: TestId| *groups.borrow_mut().entry(test).or_insert_with(|| self.group_of(test));
-        let may_meet = |one: TestId, other: TestId| {
-            let groups = group_of(one).zip(group_of(other));
-            groups.is_some_and(|(one, other)| self.may_run_side_by_side(one, other))
-        };
         let is_proven =
             |thing: &Thing| self.suspects.proven(thing).or_else(|| known.is_proven(thing));
-        let found = self.context.state.usage.shared_things(&may_meet, &is_proven);
+        let found = self.context.state.usage.shared_things(&self.may_meet(), &is_proven);
         let lock = |shared: SharedThing| Lock {
             is_proven: is_proven(&shared.thing).is_some(),
             users: shared.users.iter().map(|user| self.lock_user(user)).collect(),
@@ -80,6 +80,19 @@ impl Run<'_> {
         let _ = self.context.state.learnt.set(after);
         if !learnt.is_empty() {
             self.emit(Event::LocksLearnt(learnt));
+        }
+    }
+
+    /// Tells whether two tests could run at the same time in different processes, but for learnt
+    /// locks and the number of slots. Remembers the tests' groups.
+    fn may_meet(&self) -> impl Fn(TestId, TestId) -> bool {
+        let groups = RefCell::new(HashMap::new());
+        move |one: TestId, other: TestId| {
+            let group_of = |test: TestId| {
+                *groups.borrow_mut().entry(test).or_insert_with(|| self.group_of(test))
+            };
+            let groups = group_of(one).zip(group_of(other));
+            groups.is_some_and(|(one, other)| self.may_run_side_by_side(one, other))
         }
     }
 

@@ -28,11 +28,18 @@ struct Victim<'v> {
     user: User,
     began: Instant,
     text: &'v str,
+    may_meet: &'v dyn Fn(TestId) -> bool,
     evidence: Evidence,
 }
 
 impl Table {
-    pub(super) fn suspect(&mut self, process: u64, test: TestId, text: &str) -> Option<Suspect> {
+    pub(super) fn suspect(
+        &mut self,
+        process: u64,
+        test: TestId,
+        text: &str,
+        may_meet: &dyn Fn(TestId) -> bool,
+    ) -> Option<Suspect> {
         self.sort();
         let own = self.processes.get(&process)?;
         let (number, span) = own.tests.iter().find(|(_, span)| span.test == test)?;
@@ -40,6 +47,7 @@ impl Table {
             user: User { process, test: *number },
             began: span.began,
             text,
+            may_meet,
             evidence: evidence_of(text),
         };
         let room = MOST_COMPARED.saturating_sub(self.compared);
@@ -98,6 +106,9 @@ impl Table {
         let since = own.filter_map(|own| self.span(*own)).map(|(began, _)| began).min();
         let since = since.map_or(victim.began, |since| since.min(victim.began));
         let Some((_, ended)) = self.span(user) else { return false };
+        if !self.test_of(user).is_some_and(|(test, _)| (victim.may_meet)(test)) {
+            return false;
+        }
         ended.is_none_or(|ended| ended + LATE >= since) && !self.share_lock(victim.user, user)
     }
 }

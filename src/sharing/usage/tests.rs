@@ -51,7 +51,17 @@ impl Run {
 
     /// The process and the number of the test that is suspected, and what of.
     fn suspect(&mut self, process: u64, number: u32) -> Option<(u64, u32, String)> {
-        let found = self.table.suspect(process, test(process, number), "");
+        self.suspect_of_those(process, number, &|_| true)
+    }
+
+    /// The same among the tests that may run beside it.
+    fn suspect_of_those(
+        &mut self,
+        process: u64,
+        number: u32,
+        may_meet: &dyn Fn(TestId) -> bool,
+    ) -> Option<(u64, u32, String)> {
+        let found = self.table.suspect(process, test(process, number), "", may_meet);
         found.map(|one| (one.user.process, one.user.test, one.thing.to_string()))
     }
 
@@ -139,6 +149,21 @@ fn tests_that_take_a_common_lock_do_not_meet() {
     assert_eq!((run.suspect(1, 1), run.shared()), (None, vec![]));
 }
 
+/// The runner may hear of the start of a test late, so that times alone do not tell.
+#[test]
+fn tests_that_the_plan_keeps_apart_are_not_suspected() {
+    let mut run = Run::of(1..4);
+    run.ran(1, 1, [10, 20]);
+    run.used(1, 1, READ, "/tmp/a");
+    for process in [2, 3] {
+        run.ran(process, 1, [9, 10]);
+        run.used(process, 1, REMOVE, "/tmp/a");
+    }
+    let may_meet = |other: TestId| other == test(2, 1);
+    assert_eq!(run.suspect_of_those(1, 1, &may_meet), Some((2, 1, "/tmp/a".to_owned())));
+    assert_eq!(run.suspect_of_those(1, 1, &|_| false), None);
+}
+
 #[test]
 fn a_test_that_is_not_known_stays_unknown() {
     let mut run = Run::of(1..3);
@@ -146,7 +171,7 @@ fn a_test_that_is_not_known_stays_unknown() {
     run.used(1, 1, READ, "/tmp/a");
     run.used(2, 0, REMOVE, "/tmp/a");
     let usage = Usage(Mutex::new(run.table));
-    let suspect = usage.suspect(1, test(1, 1), "").unwrap();
+    let suspect = usage.suspect(1, test(1, 1), "", &|_| true).unwrap();
     let named = usage.name(&suspect).unwrap();
     assert_eq!((named.other, named.process_of), (None, test(2, 1)));
 }
