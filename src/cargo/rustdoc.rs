@@ -10,9 +10,10 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
+use cargo_metadata::Target;
 use serde::{Deserialize, Serialize};
 
-use super::binary::{Binary, DOCTESTS, Harness};
+use super::binary::{Binary, DOCTESTS};
 use super::workspace::{Workspace, crate_name};
 use super::{command, toolchain};
 use crate::cli::cargo_config::CargoConfig;
@@ -102,7 +103,7 @@ impl RustdocCall {
         let index = workspace.packages.iter().position(|p| is_it(p.manifest_path()))?;
         let package = &workspace.packages[index];
         let crate_of = args.windows(2).find(|pair| pair[0] == "--crate-name")?;
-        let is_target = |target: &&cargo_metadata::Target| {
+        let is_target = |target: &&Target| {
             target.doctest && crate_of[1] == *crate_name(&target.name)
         };
         let target = package.cargo.targets.iter().find(is_target)?;
@@ -112,21 +113,23 @@ impl RustdocCall {
             !is_ours(name) && std::env::var_os(name).as_ref() != Some(value)
         };
         Some(Binary {
-            package: index,
-            package_name: package.cargo.name.to_string(),
-            name: format!("{}::{DOCTESTS}", crate_name(&target.name)),
-            prefix: format!("{}::{DOCTESTS}", workspace.id_prefix(index, target)),
-            target: target.name.clone(),
-            kind: DOCTESTS,
             stamp: Stamp::of(&rustdoc),
             executable: rustdoc,
             args,
             dir,
             env: env.into_iter().filter(is_new).collect(),
-            runner: Vec::new(),
-            harness: Harness::Libtest,
+            ..of_library(workspace, index, target)
         })
     }
+}
+
+/// The doctests of a library, without what is needed to start them.
+pub fn of_library(workspace: &Workspace, package: usize, target: &Target) -> Binary {
+    let name = format!("{}::{DOCTESTS}", crate_name(&target.name));
+    let prefix = format!("{}::{DOCTESTS}", workspace.id_prefix(package, target));
+    let package_name = workspace.packages[package].cargo.name.to_string();
+    let target = (target.name.clone(), DOCTESTS);
+    Binary { package, ..Binary::told(package_name, name, prefix, target, PathBuf::new()) }
 }
 
 /// Without what cargo hands on to libtest, such as `--quiet`.

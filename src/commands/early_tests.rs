@@ -149,10 +149,6 @@ impl CargoProcess {
         self.process.as_ref().and_then(BuildProcess::subreaper)
     }
 
-    fn is_there(&self) -> bool {
-        self.process.is_some()
-    }
-
     /// The error of a build that has failed.
     pub fn failure(&self) -> Error {
         Error::Build { errors: self.errors.as_ref().map(BuildErrors::last).unwrap_or_default() }
@@ -189,7 +185,8 @@ impl Drop for CargoProcess {
 
 /// A build that is still going on when the first tests run.
 pub struct OngoingBuild {
-    cargo: CargoProcess,
+    /// None if it has finished, and only doctests are still to be listed.
+    cargo: Option<CargoProcess>,
     messages: Receiver<CargoMessage>,
     output: BuildOutput,
     toolchain: Toolchain,
@@ -201,8 +198,8 @@ pub struct OngoingBuild {
     interrupts: Arc<Interrupts>,
     /// Printed when cargo has finished, so that they do not mix with its progress bar.
     pending_diagnostics: Vec<String>,
-    /// The packages whose doctests are still to be listed, once cargo has finished.
-    doctest_packages: Option<Vec<usize>>,
+    /// The packages whose doctests are to be listed, known once cargo has finished.
+    doctest_packages: Vec<usize>,
 }
 
 impl OngoingBuild {
@@ -218,7 +215,7 @@ impl OngoingBuild {
         interrupts.set_tests_beside_build(true);
         let lists = InventoryCache::default();
         OngoingBuild {
-            cargo,
+            cargo: Some(cargo),
             messages,
             output,
             toolchain,
@@ -227,7 +224,7 @@ impl OngoingBuild {
             group: None,
             interrupts,
             pending_diagnostics,
-            doctest_packages: None,
+            doctest_packages: Vec::new(),
         }
     }
 
@@ -240,7 +237,7 @@ impl OngoingBuild {
         interrupts: Arc<Interrupts>,
     ) -> OngoingBuild {
         OngoingBuild {
-            cargo: CargoProcess { process: None, errors: None },
+            cargo: None,
             messages,
             output,
             toolchain,
@@ -249,30 +246,21 @@ impl OngoingBuild {
             interrupts,
             pending_diagnostics: Vec::new(),
             group: None,
-            doctest_packages: Some(doctest_packages),
+            doctest_packages,
         }
     }
 
     /// Whether cargo may still be compiling.
     pub fn is_compiling(&self) -> bool {
-        self.cargo.is_there()
+        self.cargo.is_some()
     }
 
     /// Adds binaries to the inventory as cargo finishes them, and notifies the coordinator. The last
     /// message is always `Built`, also after an error.
     pub fn follow(mut self, project: Project<'_>, inbox: &Sender<Message>) {
-        let args = &project.settings.cargo;
-        let was_compiling = self.is_compiling();
-        let mut end = Ok(());
-        while end.is_ok() && self.cargo.is_there() {
-            let state = wait(&self.messages, &mut self.output, Some(project.workspace), args);
-            if state == BuildProgress::Finished {
-                end = self.finish_build();
-            }
-            if end.is_ok() {
-                end = self.list(project, inbox);
-            }
-        }
+        let cargo = self.cargo.take();
+        let was_compiling = cargo.is_some();
+        let end = cargo.map_or(Ok(()), |cargo| self.follow_cargo(cargo, project, inbox));
         // An interrupt of what follows leaves the verdicts that there are.
         let is_built = end.is_ok() && !(was_compiling && self.interrupts.is_interrupted());
         if is_built {
@@ -288,11 +276,27 @@ impl OngoingBuild {
         let _ = inbox.send(Message::Built(end));
     }
 
-    fn finish_build(&mut self) -> Result<()> {
-        let status = self.cargo.wait_beside_tests(&self.interrupts);
+    /// Lists what cargo builds until it has finished. An error ends it.
+    fn follow_cargo(
+        &mut self,
+        mut cargo: CargoProcess,
+        project: Project<'_>,
+        inbox: &Sender<Message>,
+    ) -> Result<()> {
+        let Project { settings, workspace, filtersets, .. } = project;
+        while let BuildProgress::TestsReady =
+            wait(&self.messages, &mut self.output, Some(workspace), &settings.cargo)
+        {
+            self.list(project, inbox)?;
+        }
+        let status = cargo.wait_beside_tests(&self.interrupts);
         self.interrupts.set_build(None);
-        let is_built = status.is_ok_and(|status| status.success());
-        if is_built { Ok(()) } else { Err(self.cargo.failure()) }
+        if !status.is_ok_and(|status| status.success()) {
+            return Err(cargo.failure());
+        }
+        let built = self.output.packages_with_doctests(workspace);
+        self.doctest_packages = doctests::packages(settings, workspace, filtersets, built);
+        self.list(project, inbox)
     }
 
     fn list(&mut self, project: Project<'_>, inbox: &Sender<Message>) -> Result<()> {
@@ -318,14 +322,9 @@ impl OngoingBuild {
     }
 
     fn list_doctests(&self, project: Project<'_>, inbox: &Sender<Message>) {
-        let Project { settings, workspace, policy, filtersets, inventory } = project;
-        let packages = || {
-            let built = self.output.packages_with_doctests(workspace);
-            doctests::packages(settings, workspace, built)
-        };
-        let packages = self.doctest_packages.clone().unwrap_or_else(packages);
+        let Project { settings, workspace, policy, inventory, .. } = project;
         let groups = &self.interrupts.groups;
-        let found = doctests::take(&packages, settings, workspace, (policy, filtersets), groups);
+        let found = doctests::take(&self.doctest_packages, settings, workspace, policy, groups);
         let first = inventory.listings.len();
         found.listings.into_iter().for_each(|listing| inventory.listings.push(listing));
         // A run that has been interrupted has ended rustdoc.
@@ -336,9 +335,7 @@ impl OngoingBuild {
     }
 
     fn finish(self, end: Result<()>, project: Project<'_>, is_built: bool) -> Result<()> {
-        let OngoingBuild { cargo, watch, interrupts, pending_diagnostics, group, .. } = self;
-        // After an error cargo may still be running.
-        drop(cargo);
+        let OngoingBuild { watch, interrupts, pending_diagnostics, group, .. } = self;
         if let Some(group) = group.filter(|_| end.is_err()) {
             group.fail();
         }

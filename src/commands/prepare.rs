@@ -193,7 +193,7 @@ fn finish(
     let link_inputs = output.link_inputs(&toolchain);
     tests_started(interrupts);
     let built = output.packages_with_doctests(&workspace);
-    let mut doctest_packages = doctests::packages(settings, &workspace, built);
+    let mut doctest_packages = doctests::packages(settings, &workspace, &filtersets, built);
     // Fixtures and exclusive tests are scheduled for all tests together.
     let may_grow = early_tests::may_grow(settings) && policy.early();
     let build_state = match may_grow && !doctest_packages.is_empty() {
@@ -350,10 +350,9 @@ pub fn take_inventory(
         Some(pool),
         &interrupts.groups,
     );
-    let Preparation { workspace, policy, filtersets, doctest_packages, .. } = &*prepared;
+    let Preparation { workspace, policy, doctest_packages, .. } = &*prepared;
     let groups = &interrupts.groups;
-    let rules = (policy, filtersets);
-    let doctests = doctests::take(doctest_packages, settings, workspace, rules, groups);
+    let doctests = doctests::take(doctest_packages, settings, workspace, policy, groups);
     doctests.listings.into_iter().for_each(|listing| inventory.listings.push(listing));
     inventory.failures.extend(doctests.failures);
     drop(spinner);

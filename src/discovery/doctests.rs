@@ -25,14 +25,25 @@ pub struct Doctests {
 }
 
 /// The packages whose doctests are to be listed, among those with a library that cargo has built:
-/// none if the command line leaves doctests out.
-pub fn packages(settings: &Settings, workspace: &Workspace, built: Vec<usize>) -> Vec<usize> {
+/// none if the command line leaves doctests out, or filters can choose none.
+pub fn packages(
+    settings: &Settings,
+    workspace: &Workspace,
+    filtersets: &Filtersets,
+    built: Vec<usize>,
+) -> Vec<usize> {
     if !settings.cargo.wants_doctests() {
         return Vec::new();
     }
+    let may_be_chosen = |index: usize| {
+        let libraries =
+            workspace.packages[index].cargo.targets.iter().filter(|target| target.doctest);
+        let mut doctests = libraries.map(|target| rustdoc::of_library(workspace, index, target));
+        doctests.any(|doctests| !binary_facts::is_excluded(&doctests, filtersets))
+    };
     let may_have_some =
         |index: &usize| doc_comments::may_have_doctests(&workspace.packages[*index]);
-    built.into_iter().filter(may_have_some).collect()
+    built.into_iter().filter(|index| may_be_chosen(*index)).filter(may_have_some).collect()
 }
 
 /// Lists the doctests of those of the packages that the user has selected, several at once.
@@ -40,7 +51,7 @@ pub fn take(
     packages: &[usize],
     settings: &Settings,
     workspace: &Workspace,
-    (policy, filtersets): (&Policy, &Filtersets),
+    policy: &Policy,
     groups: &ProcessGroups,
 ) -> Doctests {
     if packages.is_empty() {
@@ -55,9 +66,7 @@ pub fn take(
             return Doctests { listings: Vec::new(), failures: vec![failure] };
         }
     };
-    binaries.retain(|binary| {
-        packages.contains(&binary.package) && !binary_facts::is_excluded(binary, filtersets)
-    });
+    binaries.retain(|binary| packages.contains(&binary.package));
     binaries.sort_by(Binary::compare);
     let list = |binary: Binary| {
         let limit = policy.list_timeout(binary.package);
