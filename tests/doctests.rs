@@ -354,6 +354,39 @@ fn a_package_without_examples_is_not_asked_for_doctests() {
     let ran = package.partest().env("CARGO", &path).run().exits(0);
     assert_eq!(tests_of(&ran), 2, "{ran}");
     assert!(ran.stdout.starts_with("2 passed in "), "{ran}");
+    // Nor one of which filters can choose none.
+    let ran = package.partest().args("-E kind(lib)").env("CARGO", &path).run().exits(0);
+    assert_eq!(tests_of(&ran), 1, "{ran}");
+    assert!(ran.stdout.starts_with("1 passed in "), "{ran}");
+}
+
+/// Tests have run beside rustdoc, which is interrupted while it still lists.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_interrupt_while_doctests_are_listed_leaves_the_verdicts_of_the_others() {
+    let library = "/// ```\n/// ```\npub fn price() {}\n#[test] fn opens() {}\n#[test] fn stays() {\n\
+        let log = std::path::PathBuf::from(std::env::var_os(\"FIXTURE_LOG\").unwrap());\n\
+        std::fs::write(log.join(\"half\"), \"began\\n\").unwrap();\n\
+        std::fs::rename(log.join(\"half\"), log.join(\"stays\")).unwrap();\n\
+        loop { std::thread::park() } }\n";
+    // The second test begins when the verdict on the first one has been sent.
+    let metadata = "[package.metadata.partest]\nthreads = 1\n";
+    let package = Package::shop(metadata, library);
+    let script = "#!/bin/sh\ncase \"$*\" in *--test*) ;; *) exec rustdoc \"$@\" ;; esac\n\
+        echo $$ > \"$FIXTURE_LOG/listed\"\nmv \"$FIXTURE_LOG/listed\" \"$FIXTURE_LOG/lists\"\n\
+        exec sleep 1000\n";
+    package.write("slow-rustdoc", script);
+    let path = package.path("slow-rustdoc");
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&path, executable).unwrap();
+    let run = package.partest().json().env("RUSTDOC", &path).start();
+    let lister = run.await_log("lists").concat();
+    run.await_log("stays");
+    run.send(rustix::process::Signal::INT);
+    let ran = run.wait().exits(130);
+    assert_eq!(ran.ids("passed"), ["shop::opens"], "{ran}");
+    assert_eq!(ran.ids("interrupted"), ["shop::stays"], "{ran}");
+    fixture::await_that("rustdoc ends with the run", || !fixture::is_alive(&lister));
 }
 
 /// rustdoc, and whatever it has started, ends with the run, however the run ends.

@@ -103,9 +103,8 @@ impl RustdocCall {
         let index = workspace.packages.iter().position(|p| is_it(p.manifest_path()))?;
         let package = &workspace.packages[index];
         let crate_of = args.windows(2).find(|pair| pair[0] == "--crate-name")?;
-        let is_target = |target: &&Target| {
-            target.doctest && crate_of[1] == *crate_name(&target.name)
-        };
+        let is_target =
+            |target: &&Target| target.doctest && crate_of[1] == *crate_name(&target.name);
         let target = package.cargo.targets.iter().find(is_target)?;
         // What it has inherited from us, the process will inherit again.
         let is_ours = |name: &OsStr| name == "RUSTDOC" || name == STANDS_IN_FOR;
