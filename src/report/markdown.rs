@@ -10,6 +10,7 @@ use super::human::leak_list::{LeakList, Owner};
 use super::human::totals;
 use super::markdown_text::{BoundedText, block, code};
 use super::messages;
+use super::rerun;
 use super::text::Paint;
 use super::view::View;
 use crate::model::duration::brief;
@@ -161,7 +162,7 @@ impl<'r> Markdown<'r> {
         let listing = &self.view.inventory.listings[test.listing];
         let listed = &listing.tests[test.test];
         let binary = &listing.binary;
-        let again = messages::rerun(self.view.settings, binary, &listed.name, listed.is_ignored);
+        let again = rerun::alone(self.view.settings, binary, &listed.name, listed.is_ignored);
         text + &format!("{}\n\n", code(&again))
     }
 

@@ -3,8 +3,6 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::cargo::binary::Binary;
-use crate::cargo::command;
 use crate::cli::settings::{Settings, TestFilter};
 use crate::error::Error;
 use crate::model::bottleneck::{Bottleneck, BottleneckKind};
@@ -17,7 +15,6 @@ use crate::model::outcome::{Flakiness, Outcome};
 use crate::model::output_file::{self, OutputFile};
 use crate::model::protocol::Protocol;
 use crate::model::reason::Reason;
-use crate::model::shell::shell_line;
 use crate::model::size;
 use crate::model::summary::Summary;
 use crate::model::verdict::Verdict;
@@ -310,41 +307,6 @@ pub fn list(words: &[String]) -> String {
     }
 }
 
-/// The command that runs just this test again.
-pub fn rerun(settings: &Settings, binary: &Binary, test: &str, is_ignored: bool) -> String {
-    let mut words = vec!["cargo".to_owned(), "partest".to_owned()];
-    words.extend(binary.cargo_flags());
-    words.extend(command::flags_to_repeat(&settings.cargo));
-    words.push("--".to_owned());
-    if is_ignored {
-        words.push("--ignored".to_owned());
-    }
-    words.push("--exact".to_owned());
-    words.extend(test.starts_with('-').then(|| "--".to_owned()));
-    words.push(test.to_owned());
-    shell_line(&words)
-}
-
-/// The command that runs a test in one process with others that have changed its state before it.
-pub fn rerun_with(
-    settings: &Settings,
-    binary: &Binary,
-    tests: &[&str],
-    is_ignored: bool,
-) -> String {
-    let mut words = ["cargo", "partest", "-j0"].map(str::to_owned).to_vec();
-    words.extend(binary.cargo_flags());
-    words.extend(command::flags_to_repeat(&settings.cargo));
-    words.push("--".to_owned());
-    if is_ignored {
-        words.push("--include-ignored".to_owned());
-    }
-    words.push("--exact".to_owned());
-    words.extend(tests.iter().any(|test| test.starts_with('-')).then(|| "--".to_owned()));
-    words.extend(tests.iter().map(|test| (*test).to_owned()));
-    shell_line(&words)
-}
-
 /// What holds up a run that takes so long, and what would help. `takes` is the verb.
 pub fn bottleneck(found: &Bottleneck, takes: &str, total: Duration) -> String {
     let Bottleneck { what, took, kind } = found;
@@ -446,14 +408,6 @@ pub fn flakiness(flakiness: Flakiness, verdict: &Verdict) -> String {
             format!("failed beside {}, passed alone", count(beside, "other test"))
         }
     }
-}
-
-/// The command that runs the whole binary of a test in one process.
-pub fn rerun_binary(settings: &Settings, binary: &Binary) -> String {
-    let mut words = vec!["cargo".to_owned(), "partest".to_owned(), "-j0".to_owned()];
-    words.extend(binary.cargo_flags());
-    words.extend(command::flags_to_repeat(&settings.cargo));
-    shell_line(&words)
 }
 
 /// What went wrong while a fixture was stopped.

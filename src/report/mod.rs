@@ -17,6 +17,7 @@ pub mod plan;
 pub mod progress;
 mod report_file;
 pub mod reports;
+mod rerun;
 pub mod screen;
 pub mod shard;
 pub mod sharing_messages;

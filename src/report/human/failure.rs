@@ -14,8 +14,8 @@ use crate::report::human::page::Page;
 use crate::report::human::panic_message::PanicMessage;
 use crate::report::human::source::{self, Excerpt, Place};
 use crate::report::human::{backtrace, diff, stacks};
-use crate::report::messages;
 use crate::report::view::View;
+use crate::report::{messages, rerun};
 
 /// In front of what a test has printed, so that it cannot imitate the report.
 pub const BAR: &str = "  | ";
@@ -77,7 +77,7 @@ pub fn show_flaky(
     rerun(page, view, test);
     if flakiness == Flakiness::OrderDependent {
         let binary = &view.inventory.listings[test.listing].binary;
-        command(page, "rerun with others", &messages::rerun_binary(view.settings, binary));
+        command(page, "rerun with others", &rerun::whole_binary(view.settings, binary));
     }
     page.gap();
 }
@@ -251,7 +251,7 @@ fn show_lost(page: &mut Page, lost: Option<&LostOutput>) {
 fn rerun(page: &mut Page, view: &View<'_>, test: TestId) {
     let listing = &view.inventory.listings[test.listing];
     let listed = &listing.tests[test.test];
-    let again = messages::rerun(view.settings, &listing.binary, &listed.name, listed.is_ignored);
+    let again = rerun::alone(view.settings, &listing.binary, &listed.name, listed.is_ignored);
     command(page, "rerun", &again);
 }
 
@@ -268,7 +268,7 @@ fn rerun_with_neighbors(page: &mut Page, view: &View<'_>, test: TestId, neighbor
     together.sort_unstable();
     let is_ignored = together.iter().any(|test| listing.tests[*test].is_ignored);
     let names: Vec<&str> = together.iter().map(|test| listing.tests[*test].name.as_str()).collect();
-    let again = messages::rerun_with(view.settings, &listing.binary, &names, is_ignored);
+    let again = rerun::with_others(view.settings, &listing.binary, &names, is_ignored);
     command(page, "rerun with what ran before it", &again);
 }
 
