@@ -40,6 +40,8 @@
 //!                 run that watches, also the directory's path, or `=` and the variable's value
 //! static-changed  u32 test, u32 place in the list of statics, u64 state before, u64 state now, text:
 //!                 its first bytes before, and as many now
+//! state-changed   u32 test, u8 what (umask, handler, limit, descriptor, timer, locale), u32 its number,
+//!                 u64 state before, u64 state now, u8 length, so many bytes before, text: those now
 //! leaving         u32 descriptor: the process waits for a byte from there before it ends
 //! captured        u32 test, u64 from, text: what libtest has captured of a test that runs, from
 //!                 this byte on
@@ -162,6 +164,16 @@ pub enum Frame {
         state: u64,
         /// The path, or the value if there is one, where it is told.
         value: Option<Vec<u8>>,
+    },
+    /// A test has left something else of the process changed.
+    StateChanged {
+        test: u32,
+        /// Of `kinds::watched`.
+        what: u8,
+        number: u32,
+        states: [u64; 2],
+        before: Vec<u8>,
+        after: Vec<u8>,
     },
     /// A test has left a static of the executable changed.
     StaticChanged {
@@ -372,6 +384,12 @@ fn read(kind: u8, fields: &mut Fields<'_>) -> Option<Frame> {
                 _ => return None,
             };
             Frame::Changed { test, variable, state, value }
+        }
+        kinds::STATE_CHANGED => {
+            let (test, what, number) = (fields.u32()?, fields.u8()?, fields.u32()?);
+            let (states, length) = ([fields.u64()?, fields.u64()?], fields.u8()?);
+            let before = (0..length).map(|_| fields.u8()).collect::<Option<_>>()?;
+            Frame::StateChanged { test, what, number, states, before, after: fields.text() }
         }
         kinds::STATIC_CHANGED => {
             let (test, index) = (fields.u32()?, fields.u32()?);

@@ -7,7 +7,7 @@ mod fixture;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
-use fixture::{Package, Ran};
+use fixture::{Call, Package, Ran};
 use serde_json::Value;
 
 const LIBRARY: &str = include_str!("state/lib.rs");
@@ -27,7 +27,7 @@ fn changes(ran: &Ran) -> BTreeMap<String, BTreeSet<String>> {
 }
 
 /// The package, and what it leaves changed in each run with these words; built once.
-fn ran(words: &str) -> Ran {
+fn call(words: &str) -> Call {
     static PACKAGE: OnceLock<Package> = OnceLock::new();
     let package = PACKAGE.get_or_init(|| {
         let package = Package::shop("[dependencies]\ntill = { path = \"till\" }\n", LIBRARY);
@@ -42,7 +42,11 @@ fn ran(words: &str) -> Ran {
         package
     });
     let given = package.partest().env("SHOP_GIVEN", "given").env("SHOP_SECRET", "secret");
-    given.args("--lib --policy unit").args(words).run()
+    given.args("--lib --policy unit").args(words)
+}
+
+fn ran(words: &str) -> Ran {
+    call(words).run()
 }
 
 /// What is expected, in the same form.
@@ -85,6 +89,52 @@ fn changed_variables_and_directories_are_named_and_no_value_of_the_users_is_show
     *directory = std::mem::take(directory).into_iter().map(hide).collect();
     assert_eq!(found, expected);
     assert!(!ran.stdout.contains("secret"), "{ran}");
+}
+
+#[test]
+fn what_else_of_the_process_has_changed_is_named_and_nothing_else() {
+    let call = call("--watch-state process:: --message-format json");
+    let found = changes(&call.prepared(with_known_state).run().exits(0));
+    let descriptors = |text: &str| {
+        let of_test = &found[&format!("shop::process::{text}")];
+        let [change] = &of_test.iter().collect::<Vec<_>>()[..] else { panic!("{of_test:?}") };
+        change.split_once(": ").unwrap().1.to_owned()
+    };
+    assert_eq!(descriptors("descriptor_b_stays_open"), "not open -> /dev/zero");
+    assert_eq!(descriptors("descriptor_c_is_a_socket"), "not open -> a socket");
+    assert_eq!(descriptors("descriptor_d_was_there_and_is_closed"), "/dev/zero -> not open");
+    let others = found.iter().filter(|(id, _)| !id.contains("descriptor"));
+    let mut others: BTreeMap<_, _> =
+        others.map(|(id, lines)| (id.clone(), lines.clone())).collect();
+    // What the standard library has set has other names in other versions.
+    let crash = others.get_mut("shop::process::handler_d_of_a_crash_changes").unwrap();
+    let name = |line: String| {
+        let (thing, change) = line.split_once(": std::").unwrap();
+        format!("{thing} -> {}", change.split_once(" -> ").unwrap().1)
+    };
+    *crash = std::mem::take(crash).into_iter().map(name).collect();
+    let expected = expected(&[
+        (
+            "process::handler_b_changes",
+            &["signal-handler SIGUSR1: default -> shop::process::handles"],
+        ),
+        ("process::handler_d_of_a_crash_changes", &["signal-handler SIGSEGV -> ignored"]),
+        ("process::limit_b_changes", &["resource-limit RLIMIT_CORE: 4096 of 8192 -> 0 of 8192"]),
+        ("process::locale_b_changes", &["locale : C -> C.UTF-8"]),
+        ("process::panic_hook_b_changes", &["panic-hook : ? -> ?"]),
+        ("process::timer_b_changes", &["timer ITIMER_VIRTUAL: not armed -> armed"]),
+        ("process::umask_b_changes", &["umask : 022 -> 027"]),
+    ]);
+    assert_eq!(others, expected);
+    assert_eq!(found.len(), expected.len() + 3);
+}
+
+/// Whatever the machine has.
+fn with_known_state() -> std::io::Result<()> {
+    use rustix::process::{Resource, Rlimit, setrlimit, umask};
+    umask(rustix::fs::Mode::from_raw_mode(0o22));
+    let limit = Rlimit { current: Some(4096), maximum: Some(8192) };
+    Ok(setrlimit(Resource::Core, limit)?)
 }
 
 #[test]

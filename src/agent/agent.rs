@@ -56,6 +56,7 @@ mod uses;
 mod watch;
 #[allow(dead_code, reason = "the runner uses the rest")]
 mod watch_list;
+mod watch_process;
 
 use environment::Given;
 

@@ -35,9 +35,10 @@ pub const CAPTURED: u8 = 24;
 pub const CAPTURE_LOST: u8 = 25;
 pub const TEST_RUNS: u8 = 26;
 pub const STATIC_CHANGED: u8 = 27;
+pub const STATE_CHANGED: u8 = 28;
 /// The greatest of them.
 #[allow(dead_code, reason = "the agent only sends")]
-pub const LAST: u8 = STATIC_CHANGED;
+pub const LAST: u8 = STATE_CHANGED;
 
 /// Why captured output cannot be read: the executable has no symbol table, the thread was printing,
 /// the standard library keeps it in another way, or the system does not let the agent read it.
@@ -101,6 +102,16 @@ pub const IN_PERSONALITY: [u32; 2] = [0x0000_ff00, 0x3000_0000];
 
 /// The bits of the I/O priority that hold a mark: those between the level and the class.
 pub const IN_PRIORITY: u32 = 0x3ff << 3;
+
+/// What of a process is compared from test to test, besides its statics.
+pub mod watched {
+    pub const UMASK: u8 = 0;
+    pub const HANDLER: u8 = 1;
+    pub const LIMIT: u8 = 2;
+    pub const DESCRIPTOR: u8 = 3;
+    pub const TIMER: u8 = 4;
+    pub const LOCALE: u8 = 5;
+}
 
 /// What a test does to a thing outside of its process: one of these bits in each entry of the log
 /// (`use_log.rs`).

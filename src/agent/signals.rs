@@ -100,6 +100,25 @@ fn set_by_process(signal: c_int) -> Option<Action> {
     unsafe { set.as_ref() }.copied()
 }
 
+/// What the process has set for a signal: its handler, its flags, and the mask's first word.
+pub fn action_of_process(signal: c_int) -> Option<[u64; 3]> {
+    let errno = real::errno();
+    let mut action = Action::DEFAULT;
+    let is_known = match set_by_process(signal) {
+        Some(set) => {
+            action = set;
+            true
+        }
+        None => signal != ASKS_FOR_STACKS && change(signal, ptr::null(), &mut action) == 0,
+    };
+    real::set_errno(errno);
+    let [mask, ..] = action.mask;
+    let is_function = !matches!(action.handler, SIG_DFL | SIG_IGN);
+    // Without a function the rest means nothing.
+    let [flags, mask] = if is_function { [action.flags as u32 as u64, mask] } else { [0; 2] };
+    is_known.then_some([action.handler as u64, flags, mask])
+}
+
 /// A kept action that equals `wanted`; none if there is no room left.
 fn keep(wanted: &Action) -> Option<*mut Action> {
     let taken = TAKEN.load(Acquire).min(MOST_KEPT);

@@ -13,7 +13,7 @@ use core::sync::atomic::{
 use crate::frame::Frame;
 use crate::kinds::{self, MOST_OF_STATIC};
 use crate::records::{self, ENDED, RUNS_TEST, Record};
-use crate::syscalls;
+use crate::{syscalls, watch_process};
 use crate::watch_list::Entry;
 
 /// The runner's list, and how many entries it has.
@@ -64,6 +64,7 @@ pub fn test_begins() {
     COPY.store(copy, Relaxed);
     IS_COPIED.store(true, Relaxed);
     each(|_, now| now.copy());
+    watch_process::begin();
 }
 
 /// A test has ended, and its thread is gone.
@@ -74,6 +75,7 @@ pub fn test_ended(test: u32) {
     let runs = |record: &Record| record.has(RUNS_TEST) && !record.has(ENDED);
     // With several tests at once, it is not known which of them it was.
     let is_alone = !records::all().any(runs);
+    watch_process::test_ended(Some(test).filter(|_| is_alone));
     each(|index, now| {
         if now.has_changed() {
             let frame = Frame::new(kinds::STATIC_CHANGED).u32(test).u32(index).u64(now.state());

@@ -23,6 +23,9 @@ pub struct WatchedStatic {
     pub length: u64,
 }
 
+/// The standard library's place of the panic hook, which tests do set.
+pub const PANIC_HOOK: &str = "std::panicking::HOOK";
+
 /// Longer ones are not compared.
 const LONGEST: u64 = 16 << 20;
 
@@ -69,6 +72,9 @@ pub fn read(executable: &Path, statics: &Statics) -> Vec<WatchedStatic> {
             return is_own.then_some(WatchedStatic { path, owner, is_own, address, length });
         }
         let path = demangle(name);
+        if path == PANIC_HOOK {
+            return Some(WatchedStatic { path, owner: None, is_own: true, address, length });
+        }
         let owner = crate_of(&path).map(str::to_owned);
         let is_harmless = owner.as_deref().is_some_and(|name| HARMLESS_CRATES.contains(&name));
         if is_harmless || is_known_harmless(&path) {

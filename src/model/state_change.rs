@@ -13,13 +13,21 @@ pub enum StateKind {
     Static,
     Variable,
     Directory,
+    Umask,
+    SignalHandler,
+    ResourceLimit,
+    Descriptor,
+    Timer,
+    Locale,
+    PanicHook,
 }
 
 /// Something of a process.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct StateThing {
     pub kind: StateKind,
-    /// The path of a static, the name of a variable; empty if there is only one of the kind.
+    /// The path of a static, the name of a variable, a signal, a limit or a timer, the number of a
+    /// descriptor; empty if there is only one of the kind.
     #[serde(skip_serializing_if = "String::is_empty", default)]
     pub name: String,
 }
@@ -46,6 +54,13 @@ impl fmt::Display for StateThing {
             StateKind::Static => write!(f, "the static {}", self.name),
             StateKind::Variable => write!(f, "the variable {}", self.name),
             StateKind::Directory => f.write_str("the current directory"),
+            StateKind::Umask => f.write_str("the umask"),
+            StateKind::SignalHandler => write!(f, "the handler of {}", self.name),
+            StateKind::ResourceLimit => write!(f, "the limit {}", self.name),
+            StateKind::Descriptor => write!(f, "descriptor {}", self.name),
+            StateKind::Timer => write!(f, "the timer {}", self.name),
+            StateKind::Locale => f.write_str("the locale"),
+            StateKind::PanicHook => f.write_str("the panic hook"),
         }
     }
 }

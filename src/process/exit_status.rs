@@ -17,10 +17,18 @@ pub fn terminating_signal(status: ExitStatus) -> Option<i32> {
 pub fn describe(status: ExitStatus) -> String {
     #[cfg(unix)]
     if let Some(signal) = terminating_signal(status) {
-        return super::kill::signal_name(signal);
+        return signal_name(signal);
     }
     match status.code() {
         Some(code) => format!("exit code {code}"),
         None => "an unknown end".to_owned(),
     }
+}
+
+/// The name of a signal: `SIGSEGV`, `signal 40`.
+pub fn signal_name(signal: i32) -> String {
+    #[cfg(unix)]
+    return super::kill::signal_name(signal);
+    #[cfg(not(unix))]
+    format!("signal {signal}")
 }

@@ -4,6 +4,7 @@
 pub mod changes;
 mod left_changed;
 mod orphans;
+mod process_change;
 mod state_watch;
 
 mod events;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use self::changes::{Changes, InitialState, NewChange};
+use self::process_change::ProcessChange;
 use self::state_watch::{StaticChange, StaticWatch};
 use self::test_outputs::TestOutputs;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -30,7 +32,7 @@ use crate::leaks::symbols::Module;
 use crate::leaks::traces::Traces;
 use crate::model::output::TruncatedOutput;
 use crate::model::output_file::OutputFiles;
-use crate::model::state_change::StateChange;
+use crate::model::state_change::{StateChange, StateKind};
 use crate::process::clock;
 use crate::process::event::Stream;
 use crate::process::inspector::{Inspector, Orphan};
@@ -236,6 +238,12 @@ impl<'n> AgentChannel<'n> {
                     self.changes.note(test, NewChange::of(variable, state, value));
                 }
             }
+            Frame::StateChanged { test, what, number, states, before, after } => {
+                let change = ProcessChange { what, number, states, bytes: [before, after] };
+                if let (Some(test), Some(change)) = (self.tests.of_number(test), change.noted()) {
+                    self.changes.note(test, change);
+                }
+            }
             Frame::StaticChanged { test, index, states, before, after } => {
                 let change = StaticChange { index, states, bytes: [before, after] };
                 if let Some(test) = self.tests.of_number(test) {
@@ -305,7 +313,9 @@ impl<'n> AgentChannel<'n> {
         let (others, watches) = (self.changes.of_others(test, text), self.watches());
         let note = |(by, change): &(usize, StateChange)| {
             let by = self.tests.name(*by);
-            let change = if watches { change.to_string() } else { change.thing.to_string() };
+            // A handler is known by its address only.
+            let has_texts = watches && change.thing.kind != StateKind::SignalHandler;
+            let change = if has_texts { change.to_string() } else { change.thing.to_string() };
             format!("note: in the same process, `{by}` had changed {change}\n")
         };
         let mut notes: String = others.iter().take(SHOWN).map(note).collect();

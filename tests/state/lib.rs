@@ -96,6 +96,85 @@ mod surroundings {
 }
 
 #[cfg(test)]
+mod process {
+    use std::ffi::{CStr, c_char, c_int, c_uint};
+    use std::os::fd::IntoRawFd;
+
+    unsafe extern "C" {
+        fn umask(mask: c_uint) -> c_uint;
+        fn sigaction(signal: c_int, new: *const [u64; 32], old: *mut [u64; 32]) -> c_int;
+        fn signal(signal: c_int, handler: usize) -> usize;
+        fn getrlimit(resource: c_int, limit: *mut [u64; 2]) -> c_int;
+        fn setrlimit(resource: c_int, limit: *const [u64; 2]) -> c_int;
+        fn setitimer(which: c_int, new: *const [i64; 4], old: *mut [i64; 4]) -> c_int;
+        fn setlocale(category: c_int, name: *const c_char) -> *const c_char;
+        fn dup(descriptor: c_int) -> c_int;
+        fn close(descriptor: c_int) -> c_int;
+    }
+    const SIGUSR1: c_int = 10;
+    const SIGSEGV: c_int = 11;
+    const RLIMIT_CORE: c_int = 4;
+    const ITIMER_VIRTUAL: c_int = 1;
+    const LC_ALL: c_int = 6;
+
+    extern "C" fn handles(_: c_int) {}
+    fn handler() -> usize { handles as extern "C" fn(c_int) as usize }
+
+    #[test] fn umask_a_is_restored() { unsafe { let former = umask(0o77); umask(former); } }
+    #[test] fn umask_b_changes() { unsafe { umask(0o27); } }
+    #[test] fn handler_a_is_restored() { unsafe { signal(SIGUSR1, handler()); signal(SIGUSR1, 0); } }
+    #[test] fn handler_b_changes() { unsafe { signal(SIGUSR1, handler()); } }
+    #[test] fn handler_c_of_a_crash_is_restored() {
+        let mut former = [0; 32];
+        unsafe {
+            assert_eq!(sigaction(SIGSEGV, std::ptr::null(), &mut former), 0);
+            signal(SIGSEGV, handler());
+            assert_eq!(sigaction(SIGSEGV, &former, std::ptr::null_mut()), 0);
+        }
+    }
+    #[test] fn handler_d_of_a_crash_changes() { unsafe { signal(SIGSEGV, 1); } }
+    fn lower(by: u64) -> [u64; 2] {
+        let mut former = [0; 2];
+        unsafe {
+            assert_eq!(getrlimit(RLIMIT_CORE, &mut former), 0);
+            assert_eq!(setrlimit(RLIMIT_CORE, &[by, former[1]]), 0);
+        }
+        former
+    }
+    #[test] fn limit_a_is_restored() { let f = lower(0); assert_eq!(unsafe { setrlimit(RLIMIT_CORE, &f) }, 0) }
+    #[test] fn limit_b_changes() { lower(0); }
+    fn arm(seconds: i64) { assert_eq!(unsafe { setitimer(ITIMER_VIRTUAL, &[0, 0, seconds, 0], std::ptr::null_mut()) }, 0) }
+    #[test] fn timer_a_is_restored() { arm(100_000); arm(0); }
+    #[test] fn timer_b_changes() { arm(100_000); }
+    #[test] fn locale_a_is_restored() {
+        unsafe { setlocale(LC_ALL, c"C.UTF-8".as_ptr()); setlocale(LC_ALL, c"C".as_ptr()); }
+    }
+    #[test] fn locale_b_changes() {
+        let locale = unsafe { setlocale(LC_ALL, c"C.UTF-8".as_ptr()) };
+        assert!(!locale.is_null() && unsafe { CStr::from_ptr(locale) } == c"C.UTF-8");
+    }
+    #[test] fn descriptor_a_is_closed_again() { drop(std::fs::File::open("/dev/zero").unwrap()); }
+    #[test] fn descriptor_b_stays_open() { let _left = std::fs::File::open("/dev/zero").unwrap().into_raw_fd(); }
+    #[test] fn descriptor_c_is_a_socket() { let _left = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().into_raw_fd(); }
+    #[test] fn descriptor_d_was_there_and_is_closed() {
+        let zero = |fd: &c_int| std::fs::read_link(format!("/proc/self/fd/{fd}")).is_ok_and(|path| path == std::path::Path::new("/dev/zero"));
+        unsafe { close((3..20).find(zero).unwrap()); }
+    }
+    #[test] fn descriptor_e_is_duplicated_and_closed() { unsafe { close(dup(1)); } }
+    #[test] fn panic_hook_a_is_restored() {
+        let former = std::panic::take_hook();
+        std::panic::set_hook(Box::new(|_| {}));
+        std::panic::set_hook(former);
+    }
+    #[test] fn panic_hook_b_changes() {
+        let former = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| former(info)));
+    }
+    #[test] fn thread_has_come_and_gone() { std::thread::spawn(|| {}).join().unwrap(); }
+    #[test] fn child_has_come_and_gone() { std::process::Command::new("true").status().unwrap(); }
+}
+
+#[cfg(test)]
 mod orders {
     use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
     static OPEN: AtomicU32 = AtomicU32::new(0);

@@ -1,6 +1,6 @@
 //! What tests have changed of their process, and which changes are still in force.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::path::Path;
 
@@ -36,7 +36,8 @@ impl InitialState<'_> {
                     None => State::not_set(),
                 }
             }
-            StateKind::Static => State::UNKNOWN,
+            // Their changes tell what was before.
+            _ => State::UNKNOWN,
         }
     }
 }
@@ -121,17 +122,34 @@ impl NewChange {
     }
 }
 
+/// What one test has changed, all in all.
+#[derive(Debug)]
+struct NetChange {
+    /// The thing's place among all that have been changed.
+    at: usize,
+    before: State,
+    after: State,
+    is_poisoned: bool,
+}
+
 /// All changes that are in force.
 #[derive(Debug, Default)]
 pub struct Changes<'n> {
     initial: Option<InitialState<'n>>,
     all: Vec<Changed>,
     count: usize,
+    /// What every test has changed, in a run that watches that.
+    by_test: Option<HashMap<usize, Vec<NetChange>>>,
 }
 
 impl<'n> Changes<'n> {
     pub fn since(initial: InitialState<'n>) -> Changes<'n> {
         Changes { initial: Some(initial), ..Changes::default() }
+    }
+
+    /// From now on what each test changes is kept, so that `of` can tell.
+    pub fn keep_by_test(&mut self) {
+        self.by_test = Some(HashMap::new());
     }
 
     /// A test has changed something. If it is in an earlier state now, the changes since then are
@@ -147,6 +165,17 @@ impl<'n> Changes<'n> {
             self.all.len() - 1
         });
         let Changed { initial, in_force, .. } = &mut self.all[at];
+        if let Some(by_test) = &mut self.by_test {
+            let of_test = by_test.entry(test).or_default();
+            match of_test.iter_mut().find(|net| net.at == at) {
+                Some(net) => (net.after, net.is_poisoned) = (after.clone(), is_poisoned),
+                None => {
+                    let before = in_force.last().map_or(&*initial, |change| &change.state).clone();
+                    let after = after.clone();
+                    of_test.push(NetChange { at, before, after, is_poisoned });
+                }
+            }
+        }
         if let Some(former) = in_force.iter().position(|change| change.state.is(&after)) {
             in_force.truncate(former + 1);
         } else if after.is(initial) {
@@ -179,9 +208,18 @@ impl<'n> Changes<'n> {
         found.into_iter().filter_map(change).collect()
     }
 
-    /// What a test has changed and not put right, in the order of the things' first changes.
+    /// What a test has found and left changed, if that is kept.
     pub fn of(&self, test: usize) -> Vec<StateChange> {
-        self.all.iter().filter_map(|changed| changed.by(test)).collect()
+        let all = self.by_test.iter().filter_map(|by_test| by_test.get(&test)).flatten();
+        let left = all.filter(|net| !net.after.is(&net.before));
+        let told = |net: &NetChange| StateChange {
+            thing: self.all[net.at].thing.clone(),
+            owner: self.all[net.at].owner.clone(),
+            before: net.before.text.clone(),
+            after: net.after.text.clone(),
+            poisoned: net.is_poisoned,
+        };
+        left.map(told).collect()
     }
 }
 
@@ -210,7 +248,15 @@ fn is_named(thing: &StateThing, text: &str) -> bool {
         StateKind::Directory => {
             ["No such file", "not found", "director"].iter().any(|word| text.contains(word))
         }
-        StateKind::Variable => has_word(&thing.name),
+        StateKind::Variable
+        | StateKind::SignalHandler
+        | StateKind::ResourceLimit
+        | StateKind::Timer => has_word(&thing.name),
+        StateKind::Descriptor => {
+            ["Bad file descriptor", "Too many open files"].iter().any(|words| text.contains(words))
+        }
+        StateKind::Umask => text.contains("Permission denied"),
+        StateKind::Locale | StateKind::PanicHook => false,
         StateKind::Static => has_word(thing.name.rsplit("::").next().unwrap_or_default()),
     }
 }
@@ -294,15 +340,18 @@ mod tests {
     #[test]
     fn what_a_test_has_left_begins_where_it_found_it() {
         let mut changes = Changes::default();
+        changes.keep_by_test();
         note(&mut changes, 0, variable("A"), 7);
         note(&mut changes, 1, variable("A"), 8);
         note(&mut changes, 1, variable("A"), 9);
         note(&mut changes, 1, variable("B"), 7);
         note(&mut changes, 1, variable("B"), ABSENT);
-        let left = changes.of(1);
-        let [change] = &left[..] else { panic!("{left:?}") };
-        let texts = [&change.before, &change.after].map(|text| text.as_deref());
-        assert_eq!((&*change.thing.name, texts), ("A", [Some("7"), Some("9")]));
+        note(&mut changes, 2, variable("A"), ABSENT);
+        let texts =
+            |test| -> Vec<String> { changes.of(test).iter().map(StateChange::to_string).collect() };
+        assert_eq!(texts(1), ["the variable A (7 → 9)"]);
+        // The next test may have needed what is gone now.
+        assert_eq!(texts(2), ["the variable A (now 0)"]);
     }
 
     #[test]

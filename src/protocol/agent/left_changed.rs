@@ -9,6 +9,9 @@ use crate::discovery::watched_statics::WatchedStatic;
 impl AgentChannel<'_> {
     /// These statics are compared from test to test, and what tests leave changed is told.
     pub fn watching(mut self, statics: Option<Arc<[WatchedStatic]>>) -> Self {
+        if statics.is_some() {
+            self.changes.keep_by_test();
+        }
         self.statics = statics.map(StaticWatch::new);
         self
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::changes::{NewChange, State};
-use crate::discovery::watched_statics::WatchedStatic;
+use crate::discovery::watched_statics::{PANIC_HOOK, WatchedStatic};
 use crate::model::state_change::{StateKind, StateThing};
 
 /// What the agent says of a static that has changed.
@@ -42,9 +42,13 @@ impl StaticWatch {
         let is_poisoned = is_poisoned(before, after);
         let [old, new] = change.states;
         let [old_text, new_text] = values(before, after, of.length);
+        let (kind, name, owner) = match &*of.path {
+            PANIC_HOOK => (StateKind::PanicHook, String::new(), None),
+            path => (StateKind::Static, path.to_owned(), of.owner.clone()),
+        };
         let noted = NewChange {
-            thing: StateThing { kind: StateKind::Static, name: of.path.clone() },
-            owner: of.owner.clone(),
+            thing: StateThing { kind, name },
+            owner,
             before: Some(State { hash: old, text: old_text }),
             after: State { hash: new, text: new_text },
             is_poisoned,

@@ -10,6 +10,7 @@ use crate::model::outcome::Outcome;
 use crate::model::output::Output;
 use crate::model::protocol::Protocol;
 use crate::model::reason::Reason;
+use crate::model::state_change::{StateChange, StateKind};
 use crate::model::test::TestId;
 use crate::model::verdict::Verdict;
 use crate::process::{clock, exit_status};
@@ -64,8 +65,31 @@ impl Worker<'_> {
     /// What its tests have left changed in the process.
     fn changed_state(&self, left: &mut ChannelSummary) -> Option<Message> {
         let changes = std::mem::take(&mut left.left_changed).into_iter();
-        let changes: Vec<_> = changes.map(|(test, change)| (self.tests[test], change)).collect();
+        let named = |change| self.with_handlers(change, &left.modules);
+        let changes: Vec<_> =
+            changes.map(|(test, change)| (self.tests[test], named(change))).collect();
         (!changes.is_empty()).then_some(Message::StateChanged(changes))
+    }
+
+    /// Names the functions that handle a signal, of which the channel knows the addresses.
+    fn with_handlers(&self, change: StateChange, modules: &[Module]) -> StateChange {
+        if change.thing.kind != StateKind::SignalHandler {
+            return change;
+        }
+        let named = |text: String| {
+            let address = text.strip_prefix("0x").and_then(|hex| u64::from_str_radix(hex, 16).ok());
+            let Some(address) = address else { return text };
+            let calls = self
+                .context
+                .services
+                .with_symbols(|symbols| self.names(symbols, modules, "").calls(&[address]));
+            let function = calls.into_iter().map(|call| call.function).find(|f| !f.is_empty());
+            function.unwrap_or_else(|| "a function".to_owned())
+        };
+        let is_same = change.before == change.after;
+        let rest = if is_same { " with other flags" } else { "" };
+        let after = change.after.map(|text| named(text) + rest);
+        StateChange { before: change.before.map(named), after, ..change }
     }
 
     /// Takes back verdicts that turned out to be unreliable: these tests run again.
