@@ -7,9 +7,7 @@ use core::ffi::{CStr, c_int};
 use core::sync::atomic::AtomicU32;
 
 pub mod fork;
-mod process;
-
-pub use process::{each_entry, is_timer_armed, limit};
+pub mod state;
 
 #[cfg(target_arch = "x86_64")]
 mod number {

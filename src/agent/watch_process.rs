@@ -8,6 +8,7 @@ use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::Relaxed};
 
 use crate::frame::Frame;
 use crate::kinds::{self, ABSENT, watched};
+use crate::syscalls::state;
 use crate::{channel, signals, syscalls};
 
 unsafe extern "C" {
@@ -60,10 +61,10 @@ impl Snapshot {
             *handler = signals::action_of_process(signal).unwrap_or_default();
         }
         for (limit, number) in now.limits.iter_mut().zip(0..) {
-            *limit = syscalls::limit(number).unwrap_or_default();
+            *limit = state::limit(number).unwrap_or_default();
         }
         for (timer, number) in now.timers.iter_mut().zip(0..3) {
-            *timer = u64::from(syscalls::is_timer_armed(number));
+            *timer = u64::from(state::is_timer_armed(number));
         }
         if let Some(created) = now.timers.last_mut() {
             *created = created_timers();
@@ -223,7 +224,7 @@ impl Descriptors {
         else {
             return Descriptors { first, count };
         };
-        syscalls::each_entry(directory, |name| {
+        state::each_entry(directory, |name| {
             let digits = name.iter().try_fold(0_u32, |number, digit| {
                 digit.is_ascii_digit().then(|| number.wrapping_mul(10) + u32::from(digit - b'0'))
             });
@@ -296,9 +297,9 @@ impl Descriptor {
 
     /// Reports what a descriptor was, and what it is, if these differ.
     fn report(test: u32, closed: Option<&Descriptor>, opened: Option<&Descriptor>) {
-        let state = |one: Option<&Descriptor>| one.map_or(ABSENT, |one| one.state);
-        let Some(any) = opened.or(closed).filter(|_| state(closed) != state(opened)) else { return };
-        let (states, paths) = ([closed, opened].map(state), [closed, opened]);
+        let state_of = |one: Option<&Descriptor>| one.map_or(ABSENT, |one| one.state);
+        let Some(any) = opened.or(closed).filter(|_| state_of(closed) != state_of(opened)) else { return };
+        let (states, paths) = ([closed, opened].map(state_of), [closed, opened]);
         let paths = paths.map(|one| one.map_or(&b""[..], Descriptor::path));
         send(test, (watched::DESCRIPTOR, any.number as usize), states, paths);
     }

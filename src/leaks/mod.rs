@@ -5,6 +5,8 @@ pub mod classify;
 pub mod finding;
 pub mod observations;
 pub mod orphans;
+pub mod static_types;
 pub mod symbols;
 pub mod traces;
+mod variables;
 pub mod vtables;

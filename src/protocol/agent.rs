@@ -5,7 +5,7 @@ pub mod changes;
 mod left_changed;
 mod orphans;
 mod process_change;
-mod state_watch;
+pub mod state_watch;
 
 mod events;
 

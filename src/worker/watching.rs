@@ -5,12 +5,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::discovery::listing::Listing;
 use crate::discovery::watched_statics::{self, WatchedStatic};
+use crate::leaks::static_types::StaticTypes;
 use crate::process::platform::WatchList;
 
 /// The statics of a binary, and the list of them that its workers get.
 #[derive(Debug)]
 pub struct Watched {
     pub statics: Arc<[WatchedStatic]>,
+    pub types: Arc<StaticTypes>,
     pub list: WatchList,
 }
 
@@ -30,5 +32,6 @@ fn watched(listing: &Listing) -> Option<Arc<Watched>> {
     let statics = watched_statics::read(&listing.binary.executable, &listing.statics);
     let places = statics.iter().map(|watched| (watched.address, watched.length));
     let list = WatchList::new(places).ok()?;
-    Some(Arc::new(Watched { statics: statics.into(), list }))
+    let types = Arc::new(StaticTypes::new(listing.binary.executable.clone()));
+    Some(Arc::new(Watched { statics: statics.into(), types, list }))
 }

@@ -63,8 +63,18 @@ mod statics {
     static SET_UP: Once = Once::new();
     #[test] fn once_is_done() { SET_UP.call_once(|| {}); }
     static REGISTRY: LazyLock<Mutex<Vec<u32>>> = LazyLock::new(Mutex::default);
-    #[test] fn lock_in_a_lazy_lock_a_is_read() { assert!(REGISTRY.lock().unwrap().is_empty()); }
+    #[test] fn lock_in_a_lazy_lock_a_is_read() { drop(REGISTRY.lock().unwrap()); }
     #[test] fn lock_in_a_lazy_lock_b_is_filled() { REGISTRY.lock().unwrap().push(1); }
+
+    static CELL: till::OnceCell = till::OnceCell::new();
+    #[test] fn once_cell_of_a_crate_is_set() { CELL.set(5); }
+    static LEFT: AtomicUsize = AtomicUsize::new(3);
+    #[test] fn countdown_ends() { LEFT.store(0, SeqCst); }
+    static GUARDED: RwLock<u64> = RwLock::new(0);
+    #[test] fn rw_lock_is_poisoned() {
+        let poison = std::panic::catch_unwind(|| { let _held = GUARDED.write(); panic!("held") });
+        assert!(poison.is_err());
+    }
 
     thread_local! { static OWN: std::cell::Cell<u32> = const { std::cell::Cell::new(0) } }
     #[test] fn thread_local_is_set() { OWN.set(OWN.get() + 1); }

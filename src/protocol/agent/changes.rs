@@ -351,7 +351,7 @@ mod tests {
             |test| -> Vec<String> { changes.of(test).iter().map(StateChange::to_string).collect() };
         assert_eq!(texts(1), ["the variable A (7 → 9)"]);
         // The next test may have needed what is gone now.
-        assert_eq!(texts(2), ["the variable A (now 0)"]);
+        assert_eq!(texts(2), ["the variable A (9 → 0)"]);
     }
 
     #[test]

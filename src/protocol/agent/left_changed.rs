@@ -1,18 +1,15 @@
 //! What tests have left changed in their process, in a run that watches that.
 
-use std::sync::Arc;
-
 use super::AgentChannel;
 use super::state_watch::{StaticChange, StaticWatch};
-use crate::discovery::watched_statics::WatchedStatic;
 
 impl AgentChannel<'_> {
     /// These statics are compared from test to test, and what tests leave changed is told.
-    pub fn watching(mut self, statics: Option<Arc<[WatchedStatic]>>) -> Self {
+    pub fn watching(mut self, statics: Option<StaticWatch>) -> Self {
         if statics.is_some() {
             self.changes.keep_by_test();
         }
-        self.statics = statics.map(StaticWatch::new);
+        self.statics = statics;
         self
     }
 

@@ -17,6 +17,9 @@ pub struct ProcessChange {
     pub bytes: [Vec<u8>; 2],
 }
 
+/// From the bytes of a state to a text for people.
+type Text = fn(&[u8]) -> Option<String>;
+
 /// The resources of getrlimit(2), by number.
 const LIMITS: [&str; 16] = [
     "CPU",
@@ -44,7 +47,7 @@ impl ProcessChange {
     /// What is to be told; none if no agent says that.
     pub fn noted(self) -> Option<NewChange> {
         let number = self.number as usize;
-        let (kind, name, text): (_, _, fn(&[u8]) -> Option<String>) = match self.what {
+        let (kind, name, text): (_, _, Text) = match self.what {
             watched::UMASK => (StateKind::Umask, String::new(), umask),
             watched::HANDLER => {
                 (StateKind::SignalHandler, signal_name(i32::try_from(number).ok()?), handler)

@@ -1,10 +1,11 @@
 //! Which statics tests have left changed, in a run that watches: what of that is told.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::changes::{NewChange, State};
 use crate::discovery::watched_statics::{PANIC_HOOK, WatchedStatic};
+use crate::leaks::static_types::StaticTypes;
 use crate::model::state_change::{StateKind, StateThing};
 
 /// What the agent says of a static that has changed.
@@ -20,14 +21,18 @@ pub struct StaticChange {
 #[derive(Debug)]
 pub struct StaticWatch {
     statics: Arc<[WatchedStatic]>,
+    types: Arc<StaticTypes>,
+    /// Those that are set once by design, and have been.
+    initialised: HashSet<u32>,
     /// Statics of dependencies that have changed, with their first changes as long as these are the
     /// only ones.
     of_dependencies: HashMap<u32, Option<(usize, NewChange)>>,
 }
 
 impl StaticWatch {
-    pub fn new(statics: Arc<[WatchedStatic]>) -> StaticWatch {
-        StaticWatch { statics, of_dependencies: HashMap::new() }
+    pub fn new(statics: Arc<[WatchedStatic]>, types: Arc<StaticTypes>) -> StaticWatch {
+        let (initialised, of_dependencies) = (HashSet::new(), HashMap::new());
+        StaticWatch { statics, types, initialised, of_dependencies }
     }
 
     /// A test has left a static changed. Returns the changes that are to be told now, with their
@@ -36,12 +41,18 @@ impl StaticWatch {
     pub fn note(&mut self, test: usize, change: StaticChange) -> Vec<(usize, NewChange)> {
         let Some(of) = self.statics.get(change.index as usize) else { return Vec::new() };
         let [before, after] = [0, 1].map(|at| Bytes(&change.bytes[at]));
-        if is_initialised(before, after) || is_only_reserve(before, after) {
+        // What dependencies set once is told apart without its type.
+        let of_type = self.types.of(of.address).filter(|_| of.is_own);
+        let is_initialised = match of_type {
+            Some(name) => SET_ONCE.contains(&name) && self.initialised.insert(change.index),
+            None => is_initialised(before, after),
+        };
+        if is_initialised || is_only_reserve(before, after) {
             return Vec::new();
         }
-        let is_poisoned = is_poisoned(before, after);
+        let is_poisoned = is_poisoned(before, after, of_type);
         let [old, new] = change.states;
-        let [old_text, new_text] = values(before, after, of.length);
+        let [old_text, new_text] = values(before, after, of.length, of_type);
         let (kind, name, owner) = match &*of.path {
             PANIC_HOOK => (StateKind::PanicHook, String::new(), None),
             path => (StateKind::Static, path.to_owned(), of.owner.clone()),
@@ -92,8 +103,14 @@ impl Bytes<'_> {
     }
 }
 
-/// Whether a `Once` in it, such as that of a `OnceLock` or a `LazyLock`, was completed: from the
-/// number that the standard library has for "incomplete" to the one for "complete".
+/// Types that are set once by design, of the standard library, `once_cell`, `lazy_static`, `spin` and
+/// `parking_lot`.
+const SET_ONCE: [&str; 8] =
+    ["Once", "OnceLock", "LazyLock", "OnceCell", "Lazy", "OnceBox", "OnceBool", "OnceNonZeroUsize"];
+
+/// Whether a `Once` in a static of an unknown type, such as that of a `OnceLock` or a `LazyLock`, was
+/// completed: from the number that the standard library has for "incomplete" to the one for
+/// "complete".
 fn is_initialised(before: Bytes<'_>, after: Bytes<'_>) -> bool {
     const INCOMPLETE: u32 = 3;
     const COMPLETE: u32 = 0;
@@ -125,23 +142,36 @@ fn is_only_reserve(before: Bytes<'_>, after: Bytes<'_>) -> bool {
         }
 }
 
-/// Whether a panic has poisoned a `Mutex`: its futex comes first, and then the flag.
-fn is_poisoned(before: Bytes<'_>, after: Bytes<'_>) -> bool {
-    const UNLOCKED: &[u8] = &[0; 4];
-    let is = |bytes: Bytes<'_>, flag: u8| {
-        bytes.0.len() > 4 && bytes.0.starts_with(UNLOCKED) && bytes.0[4] == flag
+/// Whether a panic has poisoned a `Mutex`, which begins with a word of 4 bytes, or a `RwLock`, which
+/// begins with 8. The flag comes next.
+fn is_poisoned(before: Bytes<'_>, after: Bytes<'_>, of_type: Option<&str>) -> bool {
+    let unlocked: &[u8] = match of_type {
+        None | Some("Mutex") => &[0; 4],
+        Some("RwLock") => &[0; 8],
+        // It may hold a `Mutex`.
+        Some(name) if SET_ONCE.contains(&name) => &[0; 4],
+        Some(_) => return false,
     };
-    is(before, 0) && is(after, 1)
+    let flag = |bytes: Bytes<'_>| bytes.0.strip_prefix(unlocked)?.first().copied();
+    flag(before) == Some(0) && flag(after) == Some(1)
 }
 
 /// Both values for people, if the static is a number, or a `Mutex` of one.
-fn values(before: Bytes<'_>, after: Bytes<'_>, length: u64) -> [Option<String>; 2] {
+fn values(
+    before: Bytes<'_>,
+    after: Bytes<'_>,
+    length: u64,
+    of_type: Option<&str>,
+) -> [Option<String>; 2] {
     const FREE: &[u8] = &[0; 8];
     let number = |bytes: Bytes<'_>| {
         (bytes.0.len() as u64 == length).then_some(())?;
         bytes.number().or_else(|| Bytes(bytes.0.strip_prefix(FREE)?).number())
     };
     let (Some(old), Some(new)) = (number(before), number(after)) else { return [None, None] };
+    if let Some("bool" | "AtomicBool") = of_type {
+        return [old, new].map(|value| Some((value != 0).to_string()));
+    }
     let size = before.0.len().min(8) as u32;
     let sign = 1 << (8 * size - 1);
     let is_signed = (old | new) & sign != 0;
@@ -166,15 +196,20 @@ mod tests {
         words.iter().flat_map(|word| word.to_ne_bytes()).collect()
     }
 
-    fn watch(is_own: bool) -> StaticWatch {
+    fn watch_typed(is_own: bool, types: &[(u64, &str)]) -> StaticWatch {
         let of_length = |length| WatchedStatic {
             path: "shop::COUNT".into(),
             owner: Some("shop".into()),
             is_own,
-            address: 0,
+            address: length,
             length,
         };
-        StaticWatch::new([0, 1, 2, 3, 4].map(|words| of_length(8 * words)).into())
+        let statics = [0, 1, 2, 3, 4].map(|words| of_length(8 * words)).into();
+        StaticWatch::new(statics, StaticTypes::known(types).into())
+    }
+
+    fn watch(is_own: bool) -> StaticWatch {
+        watch_typed(is_own, &[])
     }
 
     /// What is told of a change in a static of so many words.
@@ -210,6 +245,26 @@ mod tests {
         assert_eq!(told(&mut watch, 0, &[9, 3], &[1 << 20, 0]), [""; 0]);
         // Changed again.
         assert_eq!(told(&mut watch, 0, &[0, 1 << 20], &[0, 7]).len(), 1);
+    }
+
+    #[test]
+    fn a_type_tells_what_is_initialised_once_and_what_only_looks_like_that() {
+        let mut watch = watch_typed(true, &[(8, "AtomicU64"), (16, "OnceCell")]);
+        assert_eq!(told(&mut watch, 0, &[3], &[0]), ["0: 3 to 0"]);
+        assert_eq!(told(&mut watch, 0, &[0, 0], &[2, 7]), [""; 0]);
+        assert_eq!(told(&mut watch, 1, &[2, 7], &[2, 8]).len(), 1);
+    }
+
+    #[test]
+    fn a_type_tells_what_is_poisoned_and_what_only_looks_like_that() {
+        let word = |flag: u64| if cfg!(target_endian = "little") { flag } else { flag << 56 };
+        let types = [(8, "AtomicU64"), (16, "RwLock"), (24, "Table")];
+        let mut watch = watch_typed(true, &types);
+        let mut is_poisoned =
+            |old: &[u64], new: &[u64]| told(&mut watch, 0, old, new).concat().ends_with("poisoned");
+        assert!(is_poisoned(&[0, 0], &[0, word(1)]));
+        assert!(!is_poisoned(&[0, 0, 0], &[0, word(1), 0]));
+        assert!(!is_poisoned(&[0], &[word(1) << 32]));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::model::test::TestId;
 use crate::process::platform::{self, ChannelPipe, Supervised};
 use crate::protocol::agent::AgentChannel;
 use crate::protocol::agent::changes::InitialState;
+use crate::protocol::agent::state_watch::StaticWatch;
 use crate::protocol::channel::Channel;
 use crate::protocol::doctests::DoctestChannel;
 use crate::protocol::harness_log::HarnessLogChannel;
@@ -182,8 +183,9 @@ pub(super) fn channel<'r>(
                 of_binary: &binary.env,
                 of_group: &job.group.env,
             });
-            let watched = watched(job, context).map(|watched| watched.statics.clone());
-            let agent = agent.watching(watched);
+            let watched = watched(job, context);
+            let statics = watched.map(|of| StaticWatch::new(of.statics.clone(), of.types.clone()));
+            let agent = agent.watching(statics);
             Box::new(agent.with_output_files(context.services.output_files.clone()))
         }
         Protocol::HarnessLog => {
