@@ -156,6 +156,9 @@ fn run(settings: &mut Settings, lines: RunnerPipes) -> Result<Exit> {
     match settings.task {
         Task::List => commands::overview::list(project, &warnings, &choices),
         Task::Plan => commands::overview::plan(project, &warnings, grouped, slots, shard),
+        Task::Metadata(ref command) => {
+            commands::metadata::command::run(command, project, &warnings, &history, &choices)
+        }
         Task::Run | Task::BuildOnly | Task::Fixtures(_) | Task::Merge(_) | Task::Setup(_) => {
             let pool = if slots.count > settings.slots { make_pool(slots.count)? } else { pool };
             let before = BeforeTests { times, warnings, shard };

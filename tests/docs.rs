@@ -570,6 +570,9 @@ mod json {
             ("binaries", "Binaries of a shard"),
             ("locks", "Learnt locks"),
             ("changes", "Changes of state"),
+            ("learnt-locks", "Learnt locks of a test"),
+            ("settings", "Settings of a test"),
+            ("fixtures", "Fixtures of a test"),
         ] {
             let parts = object[name].as_array().into_iter().flatten();
             parts.filter(|part| part.is_object()).for_each(|part| note(fields, heading, part));
@@ -595,6 +598,7 @@ mod json {
             "--shard 1/2 --lib",
             "plan --test api",
             "list --test api",
+            "explain greets",
             "--no-run",
             "--nonsense",
             "--test nowhere",
@@ -619,11 +623,18 @@ mod json {
         let prints = Package::shop(unit, prints);
         prints.write("tests/with-dash.rs", "#[test] #[ignore] fn a() {}\n");
         let prints = prints.partest().json().args("-- --include-ignored").run().exits(100);
-        let shares = Package::two_that_meet().partest().args("-j2").json().run().exits(0);
+        let two = Package::two_that_meet();
+        let shares = two.partest().args("-j2").json().run().exits(0);
+        let explained = two.partest().args("explain one::reads").json().run().exits(0);
         let library = Package::shop("", "/// ```\n/// ```\npub fn documented() {}\n");
         let doctests = ["--doc", "list --doc"].map(|words| library.partest().json().args(words));
         let doctests = doctests.into_iter().flat_map(|call| call.run().exits(0).events());
-        let others = prints.events().into_iter().chain(shares.events()).chain(doctests);
+        let others = prints
+            .events()
+            .into_iter()
+            .chain(shares.events())
+            .chain(explained.events())
+            .chain(doctests);
         let others = others.chain(ends_without_a_build(web));
         for event in ran.events().into_iter().chain(others) {
             note(&mut fields, event["event"].as_str().unwrap(), &event);
@@ -731,8 +742,8 @@ const OF_OTHERS: &[&str] = &[
 
 #[test]
 fn flags_are_those_that_the_program_has_and_all_of_them() {
-    let help = partest("tour").args("--help").run().exits(0).stdout;
-    let known = words_with("--", &[help]);
+    let helps = ["--help", "init --help"].map(|words| partest("tour").args(words).run().exits(0));
+    let known = words_with("--", &helps.map(|ran| ran.stdout));
     let code: Vec<String> = Page::all().iter().flat_map(Page::code).collect();
     let named = words_with("--", &code);
     // A unit test of src/cli compares these tables.

@@ -7,6 +7,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use super::changed_args::ChangedArgs;
 use super::doctest_args::DoctestArgs;
 use super::filter_args::FilterArgs;
+use super::metadata_args::MetadataCommand;
 use super::output_args::OutputArgs;
 use super::profile_args::ProfileArgs;
 use super::report_args::ReportArgs;
@@ -22,7 +23,7 @@ Examples:
   cargo partest -- --ignored         pass flags to libtest after `--`
 
 Policies are keys of [package.metadata.partest] in Cargo.toml.
-Also: cargo partest merge, hook, migrate, completions, man (`cargo partest help COMMAND`).";
+Also: cargo partest init, explain, merge, hook, migrate, completions, man (see `help COMMAND`).";
 
 const LONG_EXAMPLES: &str = "\
 After `--`, as with cargo test: FILTERS, --ignored, --include-ignored, --skip FILTER,
@@ -86,6 +87,8 @@ pub enum Command {
     /// Report the shards of a run as one run
     #[command(hide = true)]
     Merge(MergeArgs),
+    #[command(flatten)]
+    Metadata(MetadataCommand),
     #[command(flatten)]
     Setup(SetupCommand),
 }

@@ -158,7 +158,7 @@ pub const COMMANDS: &[(&str, &str)] = &[
     ("test", "`cargo partest` without a command runs the tests"),
     ("archive", "archives of test binaries are not supported: build where the tests run"),
     ("bench", "to measure benchmarks, use `cargo bench`"),
-    ("show-config", "`cargo partest plan` shows which settings apply to which tests"),
+    ("show-config", "`cargo partest explain TEST` shows every setting of a test, and what sets it"),
     ("self", "to update, use `cargo install`"),
 ];
 

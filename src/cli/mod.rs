@@ -9,6 +9,7 @@ pub mod filter_args;
 pub mod flag_defaults;
 mod hints;
 pub mod libtest_args;
+pub mod metadata_args;
 pub mod output_args;
 pub mod profile_args;
 pub mod report_args;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::args::{self, Args, CargoArgs, FlakyArg, Jobs, LeaksArg, NoTests, PolicyArg};
 use super::cargo_config::CargoConfig;
 use super::command_line;
+use super::metadata_args::MetadataCommand;
 use super::output_args::{MessageFormat, OutputArgs, OutputWhen, StatusLevel, When};
 use super::report_args::ReportArgs;
 use super::setup_args::SetupCommand;
@@ -43,6 +44,7 @@ pub enum Task {
     Fixtures(FixtureTask),
     /// Of these files.
     Merge(Vec<PathBuf>),
+    Metadata(MetadataCommand),
     Setup(SetupCommand),
 }
 
@@ -173,6 +175,7 @@ impl Settings {
                 (Task::Fixtures(fixture_task(fixtures)), args.selection)
             }
             Some(args::Command::Merge(merge)) => (Task::Merge(merge.files), args.selection),
+            Some(args::Command::Metadata(command)) => (Task::Metadata(command), args.selection),
             Some(args::Command::Setup(command)) => (Task::Setup(command), args.selection),
             None => (Task::Run, args.selection),
         };

@@ -9,6 +9,7 @@ pub mod exit;
 pub mod fixtures;
 pub mod leftovers;
 pub mod merge;
+pub mod metadata;
 pub mod overview;
 pub mod prepare;
 pub mod project;

@@ -38,6 +38,16 @@ impl LeakRules {
         }
     }
 
+    /// The action for each kind of leak, and the rule that decides it.
+    pub fn actions(&self) -> &[(LeakKind, LeakAction, String)] {
+        &self.actions
+    }
+
+    /// What is allowed by name: kind, pattern, and the rule.
+    pub fn ignored(&self) -> &[(LeakKind, String, String)] {
+        &self.ignored
+    }
+
     /// The action for a leak, and the rule that decided it.
     pub fn decide(&self, kind: LeakKind, what: &str) -> (LeakAction, String) {
         let ignores = |(ignored, pattern, _): &&(LeakKind, String, String)| {

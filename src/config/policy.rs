@@ -6,6 +6,7 @@
 
 pub mod by_module;
 mod check;
+pub mod origins;
 mod qualified;
 
 use std::collections::BTreeMap;

@@ -21,6 +21,14 @@ pub fn parse(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// As it is written in Cargo.toml: `90s`, `250ms`.
+pub fn written(duration: Duration) -> String {
+    match duration.as_millis() {
+        millis if millis % 1000 == 0 => format!("{}s", millis / 1000),
+        millis => format!("{millis}ms"),
+    }
+}
+
 /// Three significant digits, in seconds: `0.004`, `1.25`, `83.0`.
 pub fn seconds(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();

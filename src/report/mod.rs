@@ -3,6 +3,7 @@
 pub mod changed_packages;
 pub mod ci;
 mod document;
+pub mod explanation;
 mod failure_summary;
 pub mod human;
 pub mod json;

@@ -224,7 +224,7 @@ fn group_line(
     format!("  {form:<8}  {:<width$}  {tests:>9}{asks}  {why}\n", label)
 }
 
-fn form(group: &Group) -> &'static str {
+pub(super) fn form(group: &Group) -> &'static str {
     match group.isolation {
         Isolation::Unit => "unit",
         Isolation::PerTest => "isolated",
@@ -240,7 +240,7 @@ fn fixtures_of<'f>(group: &Group, fixtures: &'f [FixtureName]) -> Vec<&'f str> {
 }
 
 /// The settings of a group that differ from the defaults.
-fn asks(group: &Group) -> Vec<String> {
+pub(super) fn asks(group: &Group) -> Vec<String> {
     let mut asks = Vec::new();
     if let Threads::Exactly(threads) = group.threads {
         asks.push(count(threads, "thread"));

@@ -113,6 +113,14 @@ impl LearntLocks {
         users.map(|(user, locks)| (user.test.clone(), locks.clone())).collect()
     }
 
+    /// The locks that a test of this binary takes because of what it or another test has done.
+    pub fn used_by(&self, binary: &str, test: &str) -> impl Iterator<Item = &Lock> {
+        let is_it = move |user: &User| {
+            user.binary == binary && user.test.as_deref().is_none_or(|own| own == test)
+        };
+        self.locks.iter().filter(move |lock| lock.users.iter().any(|user| is_it(&user.user)))
+    }
+
     /// How a thing has made a test fail, if it is known that it has.
     pub fn is_proven(&self, thing: &Thing) -> Option<InterferenceKind> {
         let proven = self.locks.iter().find(|lock| lock.is_proven && lock.thing == *thing);

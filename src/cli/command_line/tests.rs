@@ -182,7 +182,10 @@ fn a_filter_near_a_command_has_a_tip() {
         ("lst", Some("did you mean the command `list`?")),
         ("plans", Some("did you mean the command `plan`?")),
         ("hlep", Some("did you mean the command `help`?")),
-        ("show-config", Some("`cargo partest plan` shows which settings apply to which tests")),
+        (
+            "show-config",
+            Some("`cargo partest explain TEST` shows every setting of a test, and what sets it"),
+        ),
         ("nextest", Some("`cargo partest` without a command runs the tests")),
         ("db::", None),
         ("parse", None),
