@@ -14,6 +14,9 @@ pub enum SetupCommand {
     /// Print the metadata that corresponds to a configuration of nextest
     #[command(hide = true)]
     Migrate(MigrateArgs),
+    /// Print the JSON Schema of the metadata, for editors
+    #[command(hide = true)]
+    Schema,
     /// Print completions for a shell
     #[command(hide = true)]
     Completions {

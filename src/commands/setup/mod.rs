@@ -2,5 +2,6 @@
 
 pub mod command;
 pub mod git_hook;
+pub mod metadata_schema;
 pub mod nextest_config;
 pub mod nextest_filter;
