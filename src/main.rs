@@ -156,6 +156,7 @@ fn run(settings: &mut Settings, lines: RunnerPipes) -> Result<Exit> {
     match settings.task {
         Task::List => commands::overview::list(project, &warnings, &choices),
         Task::Plan => commands::overview::plan(project, &warnings, grouped, slots, shard),
+        Task::Debug(ref prefix) => commands::debug::run(prefix, project, &choices),
         Task::Metadata(ref command) => {
             commands::metadata::command::run(command, project, &warnings, &history, &choices)
         }

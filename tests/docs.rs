@@ -718,9 +718,11 @@ fn words_with(prefix: &str, texts: &[String]) -> BTreeSet<String> {
 
 /// Flags of other programs that pages speak about.
 const OF_OTHERS: &[&str] = &[
+    "--args",
     "--array",
     "--check",
     "--dependency",
+    "--export-prefix",
     "--follow",
     "--format",
     "--git",

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use super::changed_args::ChangedArgs;
+use super::debug_args::DebugArgs;
 use super::doctest_args::DoctestArgs;
 use super::filter_args::FilterArgs;
 use super::metadata_args::MetadataCommand;
@@ -58,6 +59,8 @@ pub struct Args {
     pub choosing: FilterArgs,
     #[command(flatten)]
     pub running: RunArgs,
+    #[command(flatten)]
+    pub debugging: DebugArgs,
     #[command(flatten)]
     pub sharding: ShardArgs,
     #[command(flatten)]

@@ -119,10 +119,6 @@ pub const NEXTEST: &[FlagHint] = &[
         "use `cargo partest list` for people, `cargo partest list --message-format json` for scripts",
     ),
     hint(
-        &["--debugger", "--tracer"],
-        "not supported: `cargo test --no-run` prints the test binaries; debug one with `--exact TEST`",
-    ),
-    hint(
         &["--stress-count", "--stress-duration"],
         "not supported: repeat the command in a loop of the shell",
     ),

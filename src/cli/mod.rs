@@ -4,6 +4,7 @@ pub mod args;
 pub mod cargo_config;
 pub mod changed_args;
 pub mod command_line;
+pub mod debug_args;
 pub mod doctest_args;
 pub mod filter_args;
 pub mod flag_defaults;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::args::{self, Args, CargoArgs, FlakyArg, Jobs, LeaksArg, NoTests, PolicyArg};
 use super::cargo_config::CargoConfig;
 use super::command_line;
+use super::debug_args::Prefix;
 use super::metadata_args::MetadataCommand;
 use super::output_args::{MessageFormat, OutputArgs, OutputWhen, StatusLevel, When};
 use super::report_args::ReportArgs;
@@ -39,6 +40,8 @@ impl FixtureTask {
 pub enum Task {
     Run,
     BuildOnly,
+    /// One test, as the arguments of this command.
+    Debug(Prefix),
     Plan,
     List,
     Fixtures(FixtureTask),
@@ -185,7 +188,11 @@ impl Settings {
         let counted = libtest.test_threads.map(usize::from);
         let bound = number(variable("RUST_TEST_THREADS")).filter(|_| counted.is_none());
         let thread_cap = counted.or(bound);
-        let task = if args.running.no_run && task == Task::Run { Task::BuildOnly } else { task };
+        let task = match args.debugging.prefix() {
+            Some(prefix) if task == Task::Run => Task::Debug(prefix),
+            _ if args.running.no_run && task == Task::Run => Task::BuildOnly,
+            _ => task,
+        };
         let is_for_ci = task == Task::Run && !nested && !args.reports.no_ci;
         Settings {
             task,

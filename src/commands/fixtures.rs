@@ -99,7 +99,7 @@ fn list(policy: &Policy, kept_fixtures: &KeptFixtures) -> String {
     text
 }
 
-fn is_of(record: &Record, key: &str) -> bool {
+pub(super) fn is_of(record: &Record, key: &str) -> bool {
     match record.slot {
         Some(slot) => record.key == format!("{key}.{slot}"),
         None => record.key == key,
@@ -155,7 +155,7 @@ fn start(
 }
 
 /// The values that these fixtures provide.
-fn values_of<'n>(
+pub(super) fn values_of<'n>(
     fixtures: impl Iterator<Item = &'n FixtureName>,
     slot: Option<usize>,
     policy: &Policy,

@@ -4,6 +4,7 @@ pub mod changed;
 pub mod check;
 mod ci_annotation;
 pub mod defaults;
+pub mod debug;
 pub mod early_tests;
 pub mod exit;
 pub mod fixtures;

@@ -14,6 +14,7 @@ pub mod child;
 pub mod clock;
 pub mod command;
 pub mod event;
+pub mod exec;
 pub mod exit_status;
 #[cfg(target_os = "linux")]
 pub mod fork_server;
