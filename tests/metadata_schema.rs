@@ -2,9 +2,10 @@
 
 #![cfg(all(feature = "command", unix))]
 
+mod fixture;
+#[allow(dead_code, reason = "tests/docs.rs uses the rest")]
 #[path = "docs/page.rs"]
 mod page;
-mod fixture;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -68,7 +69,10 @@ fn examples() -> Vec<String> {
     let page = Page::read("docs/keys.md");
     let node = |around: [&str; 2]| {
         let [before, after] = around;
-        [format!("[package.metadata.partest.modules]\n\"web::db\" = {{ {before}"), format!("{after} }}\n")]
+        [
+            format!("[package.metadata.partest.modules]\n\"web::db\" = {{ {before}"),
+            format!("{after} }}\n"),
+        ]
     };
     let fixture = |around: [&str; 2]| {
         let [before, after] = around;
@@ -90,7 +94,8 @@ fn examples() -> Vec<String> {
     let in_place = |(heading, [before, after]): (&str, [String; 2])| {
         let examples = page.table(heading).column("example");
         let needs_start = |example: &str| {
-            heading == "Keys of a fixture" && !["start", "test"].iter().any(|key| example.starts_with(key))
+            heading == "Keys of a fixture"
+                && !["start", "test"].iter().any(|key| example.starts_with(key))
         };
         let whole = move |example: String| {
             let start = if needs_start(&example) { "start = [\"x\"], " } else { "" };

@@ -24,7 +24,7 @@ Examples:
   cargo partest -- --ignored         pass flags to libtest after `--`
 
 Policies are keys of [package.metadata.partest] in Cargo.toml.
-Also: cargo partest init, explain, merge, hook, migrate, schema, completions, man (`help COMMAND`).";
+Also: cargo partest init, explain, merge, hook, migrate, schema, self-check, completions, man.";
 
 const LONG_EXAMPLES: &str = "\
 After `--`, as with cargo test: FILTERS, --ignored, --include-ignored, --skip FILTER,

@@ -54,7 +54,10 @@ mod tests {
     #[test]
     fn words_are_those_of_a_shell() {
         let parsed = parse("gdb -ex 'break main' --args").unwrap();
-        assert_eq!((&*parsed.program, parsed.args.join("|")), ("gdb", "-ex|break main|--args".into()));
+        assert_eq!(
+            (&*parsed.program, parsed.args.join("|")),
+            ("gdb", "-ex|break main|--args".into())
+        );
         assert_eq!(parse("gdb 'open").unwrap_err(), "missing closing quote");
         assert!(parse(" ").unwrap_err().starts_with("expected a command"));
     }

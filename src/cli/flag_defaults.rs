@@ -22,8 +22,16 @@ const FILTERS: &str = "filters";
 
 /// Flags that say what to do, or where settings are, and libtest's `--test`, which has no effect;
 /// cargo's own and those of reports, which have a table, are left out, too.
-const NO_DEFAULTS: [&str; 8] =
-    ["debugger", "help", "no-run", "profile-partest", "test", "tracer", "version", "write-baseline"];
+const NO_DEFAULTS: [&str; 8] = [
+    "debugger",
+    "help",
+    "no-run",
+    "profile-partest",
+    "test",
+    "tracer",
+    "version",
+    "write-baseline",
+];
 
 /// Pairs that exclude each other although the command line accepts both: the later one counts there.
 const RIVALS: [(&str, &str); 5] = [

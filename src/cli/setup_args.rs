@@ -1,4 +1,4 @@
-//! Commands that set up a shell or a project: they build nothing and run no tests.
+//! Commands that set up a shell or a project: they build and run none of its tests.
 
 use std::path::PathBuf;
 
@@ -17,6 +17,9 @@ pub enum SetupCommand {
     /// Print the JSON Schema of the metadata, for editors
     #[command(hide = true)]
     Schema,
+    /// Say what works on this machine, by a run of a few tests that leave things behind
+    #[command(hide = true)]
+    SelfCheck,
     /// Print completions for a shell
     #[command(hide = true)]
     Completions {

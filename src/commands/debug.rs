@@ -79,7 +79,10 @@ fn only_test(project: Project<'_>, choices: &[Vec<Choice>]) -> Result<Option<Tes
                 ids.push(format!("… and {} more", several.len() - SHOWN));
             }
             Err(mistake(
-                format!("one test can run in a debugger or tracer, and {} are chosen", several.len()),
+                format!(
+                    "one test can run in a debugger or tracer, and {} are chosen",
+                    several.len()
+                ),
                 format!("name one of them, behind `-- --exact`:\n  {}", ids.join("\n  ")),
             ))
         }
@@ -104,7 +107,9 @@ fn values(rules: &Rules, project: Project<'_>, id: &str) -> Result<Values> {
         None => Ok(values_of(names.iter(), Some(0), project.policy, &kept)),
         Some(FixtureName { name, .. }) => Err(mistake(
             format!("`{id}` needs the fixture `{name}`, which is not running"),
-            format!("start it with `cargo partest fixtures start {name}`, and stop it with `cargo partest fixtures stop {name}`"),
+            format!(
+                "start it with `cargo partest fixtures start {name}`, and stop it with `cargo partest fixtures stop {name}`"
+            ),
         )),
     }
 }

@@ -3,8 +3,8 @@
 pub mod changed;
 pub mod check;
 mod ci_annotation;
-pub mod defaults;
 pub mod debug;
+pub mod defaults;
 pub mod early_tests;
 pub mod exit;
 pub mod fixtures;

@@ -2,7 +2,7 @@
 
 use clap::CommandFactory;
 
-use super::{git_hook, metadata_schema, nextest_config};
+use super::{git_hook, metadata_schema, nextest_config, self_check};
 use crate::cli::args::Args;
 use crate::cli::settings::Settings;
 use crate::cli::setup_args::SetupCommand;
@@ -19,6 +19,7 @@ pub fn run(command: &SetupCommand, settings: &Settings) -> Result<Exit> {
             let manifest = settings.cargo.manifest_path.as_deref();
             nextest_config::migrated(args.file.as_deref(), manifest)?
         }
+        SetupCommand::SelfCheck => return self_check::run(settings),
         SetupCommand::Schema => format!("{:#}\n", metadata_schema::schema()),
         SetupCommand::Completions { shell } => {
             let mut script = Vec::new();

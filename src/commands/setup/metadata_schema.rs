@@ -22,7 +22,8 @@ pub fn schema() -> Value {
     // A unit test reads it.
     let mut schema: Value = serde_json::from_str(WRITTEN).unwrap_or_default();
     let definitions = &mut schema["definitions"];
-    let part = |name: &str| definitions[name]["properties"].as_object().cloned().unwrap_or_default();
+    let part =
+        |name: &str| definitions[name]["properties"].as_object().cloned().unwrap_or_default();
     let [node, top, of_workspace] = ["node", PARTS[0], PARTS[1]].map(part);
     let package = joined([&node, &top]);
     let flags: Map<String, Value> =
@@ -96,7 +97,10 @@ mod tests {
         let helps = diagnostics.iter().filter(|one| one.title.contains("zzzzzz"));
         let help = helps.filter_map(|one| one.help.as_deref()).next().unwrap_or_default();
         let list = help.strip_prefix("expected one of: ");
-        list.unwrap_or_else(|| panic!("{text}: {diagnostics:?}")).split(", ").map(str::to_owned).collect()
+        list.unwrap_or_else(|| panic!("{text}: {diagnostics:?}"))
+            .split(", ")
+            .map(str::to_owned)
+            .collect()
     }
 
     fn keys(schema: &Value) -> BTreeSet<String> {
@@ -124,7 +128,8 @@ mod tests {
             let heading = "[package.metadata.partest.fixtures.db]\n";
             known(Table::Package, &format!("{heading}start = [\"x\"]\n{text}"))
         };
-        let of_package = |text: &str| known(Table::Package, &format!("[package.metadata.partest]\n{text}"));
+        let of_package =
+            |text: &str| known(Table::Package, &format!("[package.metadata.partest]\n{text}"));
         for (schema, known) in [
             (node, of_node("zzzzzz = 1")),
             (table(node, "leaks"), of_node("leaks = { zzzzzz = \"deny\" }")),

@@ -5,3 +5,4 @@ pub mod git_hook;
 pub mod metadata_schema;
 pub mod nextest_config;
 pub mod nextest_filter;
+pub mod self_check;
