@@ -27,9 +27,9 @@ fn changes(ran: &Ran) -> BTreeMap<String, BTreeSet<String>> {
 }
 
 /// The package, and what it leaves changed in each run with these words; built once.
-fn call(words: &str) -> Call {
+fn package() -> &'static Package {
     static PACKAGE: OnceLock<Package> = OnceLock::new();
-    let package = PACKAGE.get_or_init(|| {
+    PACKAGE.get_or_init(|| {
         let package = Package::shop("[dependencies]\ntill = { path = \"till\" }\n", LIBRARY);
         package.write("till/Cargo.toml", "[package]\nname = \"till\"\nedition = \"2024\"\n");
         package.write(
@@ -51,8 +51,11 @@ fn call(words: &str) -> Call {
              pub fn close() { OPEN.fetch_sub(1, SeqCst); }\n",
         );
         package
-    });
-    let given = package.partest().env("SHOP_GIVEN", "given").env("SHOP_SECRET", "secret");
+    })
+}
+
+fn call(words: &str) -> Call {
+    let given = package().partest().env("SHOP_GIVEN", "given").env("SHOP_SECRET", "secret");
     given.args("--lib --policy unit").args(words)
 }
 
@@ -185,6 +188,26 @@ fn the_report_lists_tests_with_what_they_have_changed() {
                     shop::statics::mutex_is_poisoned\n    \
                     the static shop::statics::POISONED (poisoned)\n";
     assert!(ran.stdout.contains(expected), "{ran}");
+}
+
+#[test]
+fn the_stream_of_a_run_has_all_that_its_report_shows() {
+    let words = "--watch-state statics:: surroundings::variable";
+    let stream = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(stream.path(), ran(&format!("{words} --message-format json")).stdout).unwrap();
+    let merged = package().partest().args("merge").arg(stream.path()).run().exits(0);
+    let list = |ran: &Ran| {
+        let (_, list) = ran.stdout.split_once("changed state:\n").unwrap();
+        list.split_once("\n\n").unwrap().0.to_owned()
+    };
+    assert_eq!(list(&merged), list(&ran(words).exits(0)));
+}
+
+#[test]
+fn a_binary_that_is_not_watched_is_told() {
+    let ran = ran("--watch-state statics::atomic --no-agent").exits(0);
+    let warning = "warning: what tests of 1 binary leave changed was not watched";
+    assert!(ran.stderr.contains(warning) && !ran.stdout.contains("changed state"), "{ran}");
 }
 
 #[test]

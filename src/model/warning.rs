@@ -35,6 +35,10 @@ pub enum Warning {
         node: String,
         why: String,
     },
+    /// Binaries without agent, in a run that watches what tests change.
+    StateNotWatched {
+        binaries: usize,
+    },
     /// Binaries whose threads and panics were not checked for leaks.
     NoLeakCheck {
         binaries: usize,

@@ -245,6 +245,10 @@ pub fn warning(warning: &Warning) -> String {
             "threads and panics of {} were not checked for leaks: the agent was not loaded",
             count(*binaries, "binary")
         ),
+        Warning::StateNotWatched { binaries } => format!(
+            "what tests of {} leave changed was not watched: the agent was not loaded",
+            count(*binaries, "binary")
+        ),
         Warning::StaleBaseline { leaks } => format!(
             "{} of {} did not occur in this run; if they are fixed, remove them: {}",
             count(leaks.len(), "leak"),

@@ -265,6 +265,11 @@ impl<'r> Run<'r> {
         if unwatched > 0 {
             self.emit(Event::Warning(Warning::NoLeakCheck { binaries: unwatched }));
         }
+        let is_without_agent = |listing: &&usize| self.protocols[**listing] != Protocol::Agent;
+        let binaries = used.iter().filter(is_without_agent).count();
+        if self.context.config.watches_state && binaries > 0 {
+            self.emit(Event::Warning(Warning::StateNotWatched { binaries }));
+        }
         if !self.phase.is_stopped() {
             // Only a bug in the plan can cause this; it must not look like a pass.
             for test in self.ledger.without_verdict() {
