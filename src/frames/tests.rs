@@ -43,6 +43,26 @@ fn a_stack_ends_before_the_text() {
 }
 
 #[test]
+fn what_was_before_ends_where_what_is_now_begins() {
+    let states = [7, 8u64].map(u64::to_ne_bytes).concat();
+    let of_static = [&number(1)[..], &number(2), &states];
+    let changed = |text: &[u8]| all(&frame(kinds::STATIC_CHANGED, &[&of_static.concat(), text]));
+    let (before, after) = (b"old".to_vec(), b"new".to_vec());
+    let states_of = [7, 8];
+    let expected = Frame::StaticChanged { test: 1, index: 2, states: states_of, before, after };
+    assert_eq!(changed(b"oldnew"), Ok(vec![expected]));
+    assert_eq!(changed(b"odd"), Err(Garbage::Fields(kinds::STATIC_CHANGED)));
+
+    let of_process = [&number(1)[..], &[3], &number(2), &states];
+    let changed = |text: &[u8]| all(&frame(kinds::STATE_CHANGED, &[&of_process.concat(), text]));
+    let (before, after) = (b"/old".to_vec(), b"/newer".to_vec());
+    let (test, what, number) = (1, 3, 2);
+    let expected = Frame::StateChanged { test, what, number, states: states_of, before, after };
+    assert_eq!(changed(b"\x04/old/newer"), Ok(vec![expected]));
+    assert_eq!(changed(b"\x04/ol"), Err(Garbage::Fields(kinds::STATE_CHANGED)));
+}
+
+#[test]
 fn bytes_may_arrive_one_by_one() {
     let mut decoder = Decoder::default();
     let mut frames = Vec::new();
