@@ -153,7 +153,8 @@ fn every_process_leaves_its_own_profile_of_coverage() {
     {
         let ran = call(pattern).args(words).run().exits(100);
         let pids = ran.log("pids");
-        assert_eq!(pids.len(), tests, "{ran}");
+        // One that failed beside others may have run again.
+        assert!(pids.len() >= tests, "{ran}");
         let profiles: Vec<(String, u64)> = std::fs::read_dir(package.path("profiles"))
             .unwrap()
             .map(Result::unwrap)
