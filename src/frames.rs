@@ -39,7 +39,7 @@
 //! changed         u32 test, u8 what (directory, variable), u64 state, text: the variable's name; in a
 //!                 run that watches, also the directory's path, or `=` and the variable's value
 //! static-changed  u32 test, u32 place in the list of statics, u64 state before, u64 state now, text:
-//!                 its first bytes before, and as many now
+//!                 its bytes before, and as many now; the middle is left out of long ones
 //! state-changed   u32 test, u8 what (umask, handler, limit, descriptor, timer, locale), u32 its number,
 //!                 u64 state before, u64 state now, u8 length, so many bytes before, text: those now
 //! leaving         u32 descriptor: the process waits for a byte from there before it ends
@@ -182,7 +182,7 @@ pub enum Frame {
         index: u32,
         /// The states that it has changed from and to.
         states: [u64; 2],
-        /// Its first bytes in both.
+        /// Its bytes in both, without the middle if they are many.
         before: Vec<u8>,
         after: Vec<u8>,
     },

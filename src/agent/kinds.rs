@@ -55,7 +55,7 @@ pub const UNKNOWN_PLACE: u64 = u64::MAX;
 pub const DIRECTORY: u8 = 0;
 pub const VARIABLE: u8 = 1;
 
-/// How much of a static is reported of it before and after a change.
+/// How many bytes of a static are reported of it before and after a change.
 #[allow(dead_code, reason = "the agent only sends")]
 pub const MOST_OF_STATIC: usize = 1024;
 

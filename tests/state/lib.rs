@@ -60,6 +60,8 @@ mod statics {
     #[test] fn once_lock_is_set() { CONFIG.get_or_init(|| "config".to_owned()); }
     static PRICES: LazyLock<HashMap<u32, String>> = LazyLock::new(|| [(1, "one".into())].into());
     #[test] fn lazy_lock_is_read() { assert_eq!(PRICES.len(), 1); }
+    static LARGE: LazyLock<[u64; 512]> = LazyLock::new(|| [7; 512]);
+    #[test] fn large_lazy_lock_is_read() { assert_eq!(LARGE[511], 7); }
     static SET_UP: Once = Once::new();
     #[test] fn once_is_done() { SET_UP.call_once(|| {}); }
     static REGISTRY: LazyLock<Mutex<Vec<u32>>> = LazyLock::new(Mutex::default);

@@ -13,7 +13,7 @@ use crate::model::state_change::{StateKind, StateThing};
 pub struct StaticChange {
     pub index: u32,
     pub states: [u64; 2],
-    /// Its first bytes in both.
+    /// Its bytes in both, without the middle if they are many.
     pub bytes: [Vec<u8>; 2],
 }
 
@@ -77,7 +77,7 @@ impl StaticWatch {
     }
 }
 
-/// The first bytes of a static.
+/// The bytes of a static.
 #[derive(Debug, Clone, Copy)]
 struct Bytes<'b>(&'b [u8]);
 
