@@ -62,13 +62,11 @@ impl Explanation<'_> {
     }
 
     /// Why a run without filters does not run it.
-    fn left_out(&self, view: View<'_>) -> Option<&'static str> {
-        let test = &view.inventory.listings[self.test.listing].tests[self.test.test];
+    fn left_out(&self) -> Option<&'static str> {
         match self.choice {
             _ if self.is_fixture => Some("it is a fixture of other tests"),
             Choice::LeaveOut => Some("`default-filter` or a flag leaves it out"),
             Choice::Ignore => Some("#[ignore]"),
-            Choice::Run if test.is_ignored => None,
             Choice::Run => None,
         }
     }
@@ -86,7 +84,7 @@ impl Explanation<'_> {
         let binary = &view.inventory.listings[self.test.listing].binary;
         let mut text = format!("{}\n", view.painted_id(self.test, paint));
         line(&mut text, "test of", &binary.full_name().to_string());
-        match self.left_out(view) {
+        match self.left_out() {
             Some(why) => line(&mut text, "runs", &format!("not by default: {why}")),
             None => line(&mut text, "runs", "by default"),
         }
@@ -179,7 +177,7 @@ impl Explanation<'_> {
             kind: binary.kind,
             name: &test.name,
             ignored: test.is_ignored,
-            left_out: self.left_out(view),
+            left_out: self.left_out(),
             policy: form(self.group),
             node: &self.group.node,
             why: &self.group.why,
