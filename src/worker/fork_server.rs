@@ -74,10 +74,6 @@ impl ForkServers {
         {
             return None;
         }
-        // Its forks would write their coverage to one file, which is named for the process at its start.
-        if std::env::var_os("LLVM_PROFILE_FILE").is_some() {
-            return None;
-        }
         let (env, values) = (&job.group.env, &job.values);
         let part = job.slot() / SLOTS_EACH;
         let fits = |one: &ForkServer| one.env == *env && one.values == *values;
