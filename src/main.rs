@@ -66,6 +66,7 @@ use crate::commands::prepare::Preparation;
 use crate::commands::project::Project;
 use crate::commands::recorder::BeforeTests;
 use crate::commands::run::Session;
+use crate::commands::trials::Trials;
 use crate::error::{Error, Exit, Result};
 use crate::model::stream_end::StreamEnd;
 use crate::process::platform::{self, RunnerPipes};
@@ -89,9 +90,9 @@ fn main() -> ExitCode {
     };
     let cargo_config = CargoConfig::load(&args.cargo);
     let mut settings = Settings::new(args, cargo_config);
-    let lines = match settings.task {
-        Task::Run => platform::start_guard(),
-        _ => RunnerPipes::default(),
+    let lines = match settings.task.runs_tests() {
+        true => platform::start_guard(),
+        false => RunnerPipes::default(),
     };
     let run = std::panic::AssertUnwindSafe(|| match &settings.task {
         Task::Merge(_) => commands::merge::run(&mut settings),
@@ -159,6 +160,10 @@ fn run(settings: &mut Settings, lines: RunnerPipes) -> Result<Exit> {
         Task::Debug(ref prefix) => commands::debug::run(prefix, project, &choices),
         Task::Metadata(ref command) => {
             commands::metadata::command::run(command, project, &warnings, &history, &choices)
+        }
+        Task::Bisect(ref bisect) => {
+            let trials = Trials::new(project, &grouped.fixtures, &pool, &interrupts);
+            commands::bisect::command::run(bisect, trials, &grouped.groups, &warnings)
         }
         Task::Run | Task::BuildOnly | Task::Fixtures(_) | Task::Merge(_) | Task::Setup(_) => {
             let pool = if slots.count > settings.slots { make_pool(slots.count)? } else { pool };

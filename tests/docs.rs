@@ -574,6 +574,7 @@ mod json {
             ("learnt-locks", "Learnt locks of a test"),
             ("settings", "Settings of a test"),
             ("fixtures", "Fixtures of a test"),
+            ("with", "Tests of a bisection"),
         ] {
             let parts = object[name].as_array().into_iter().flatten();
             parts.filter(|part| part.is_object()).for_each(|part| note(fields, heading, part));
@@ -617,6 +618,7 @@ mod json {
             #[test] fn c() { let _held = LOG.lock(); panic!() }\n";
         let changes = Package::shop("", &(tests.to_owned() + poisons));
         let ran = changes.partest().args("-j0 --watch-state").json().run().exits(100);
+        let bisected = changes.partest().args("bisect b").json().run().exits(100);
         // What a child prints in a process of several tests is nobody's alone.
         let unit = "[package.metadata.partest.modules]\nshop = { policy = \"unit\" }\n";
         let prints = "#[test] fn a() {\n\
@@ -637,7 +639,7 @@ mod json {
             .chain(shares.events())
             .chain(explained.events())
             .chain(doctests);
-        let others = others.chain(ends_without_a_build(web));
+        let others = others.chain(bisected.events()).chain(ends_without_a_build(web));
         for event in ran.events().into_iter().chain(others) {
             note(&mut fields, event["event"].as_str().unwrap(), &event);
         }
@@ -746,7 +748,8 @@ const OF_OTHERS: &[&str] = &[
 
 #[test]
 fn flags_are_those_that_the_program_has_and_all_of_them() {
-    let helps = ["--help", "init --help"].map(|words| partest("tour").args(words).run().exits(0));
+    let helps = ["--help", "init --help", "bisect --help"]
+        .map(|words| partest("tour").args(words).run().exits(0));
     let known = words_with("--", &helps.map(|ran| ran.stdout));
     let code: Vec<String> = Page::all().iter().flat_map(Page::code).collect();
     let named = words_with("--", &code);

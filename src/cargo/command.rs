@@ -94,6 +94,11 @@ pub fn flags_to_repeat(args: &CargoArgs) -> Vec<String> {
     flags
 }
 
+/// The flags that choose packages and targets, for a command that builds the same ones again.
+pub fn flags_to_select(args: &CargoArgs) -> Vec<String> {
+    selection_flags(&CargoArgs { manifest_path: None, ..args.clone() })
+}
+
 fn selection_flags(args: &CargoArgs) -> Vec<String> {
     let mut flags = Flags::default();
     flags.each("--package", &args.package);

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
+use super::bisect_args::BisectArgs;
 use super::changed_args::ChangedArgs;
 use super::debug_args::DebugArgs;
 use super::doctest_args::DoctestArgs;
@@ -85,6 +86,8 @@ pub enum Command {
     Plan(TestSelection),
     /// List the tests
     List(TestSelection),
+    /// Find the tests with which a test fails
+    Bisect(BisectArgs),
     /// List, start or stop the fixtures of `shared` tests
     Fixtures(FixturesArgs),
     /// Report the shards of a run as one run

@@ -1,6 +1,7 @@
 //! What the user asks for: the command line, cargo's configuration, and the resulting settings.
 
 pub mod args;
+pub mod bisect_args;
 pub mod cargo_config;
 pub mod changed_args;
 pub mod command_line;

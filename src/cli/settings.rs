@@ -4,7 +4,9 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::args::{self, Args, CargoArgs, FlakyArg, Jobs, LeaksArg, NoTests, PolicyArg};
+use super::args::{
+    self, Args, CargoArgs, FlakyArg, Jobs, LeaksArg, NoTests, PolicyArg, TestSelection,
+};
 use super::cargo_config::CargoConfig;
 use super::command_line;
 use super::debug_args::Prefix;
@@ -36,6 +38,13 @@ impl FixtureTask {
     }
 }
 
+/// Which test `cargo partest bisect` looks at, and how often it runs each set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BisectTask {
+    pub test: String,
+    pub repeat: Option<usize>,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Task {
     Run,
@@ -45,6 +54,7 @@ pub enum Task {
     Plan,
     List,
     Fixtures(FixtureTask),
+    Bisect(BisectTask),
     /// Of these files.
     Merge(Vec<PathBuf>),
     Metadata(MetadataCommand),
@@ -156,6 +166,13 @@ pub struct Color {
     pub stderr: bool,
 }
 
+impl Task {
+    /// Whether tests are run, so that nothing of theirs may outlive this process.
+    pub fn runs_tests(&self) -> bool {
+        matches!(self, Task::Run | Task::Bisect(_))
+    }
+}
+
 impl Settings {
     /// Whether the output of passed tests is printed.
     pub fn show_output(&self) -> bool {
@@ -174,6 +191,12 @@ impl Settings {
             Some(args::Command::Plan(selection)) => (Task::Plan, selection),
             Some(args::Command::List(selection)) => (Task::List, selection),
             Some(args::Command::Run(selection)) => (Task::Run, selection),
+            Some(args::Command::Bisect(bisect)) => {
+                // All tests, of which those are candidates that can run with it.
+                let selection = TestSelection { filters: Vec::new(), libtest: bisect.libtest };
+                let repeat = bisect.repeat.map(usize::from);
+                (Task::Bisect(BisectTask { test: bisect.name, repeat }), selection)
+            }
             Some(args::Command::Fixtures(fixtures)) => {
                 (Task::Fixtures(fixture_task(fixtures)), args.selection)
             }

@@ -1,5 +1,6 @@
 //! The subcommands, and the preparation that they share.
 
+pub mod bisect;
 pub mod changed;
 pub mod check;
 mod ci_annotation;
@@ -20,3 +21,4 @@ pub mod setup;
 pub mod shard;
 mod stage_times;
 pub mod stall_watch;
+pub mod trials;

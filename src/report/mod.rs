@@ -1,5 +1,7 @@
 //! Reports for people and for scripts. Every report is a fold over the same stream of events.
 
+pub mod bisection;
+mod bisection_text;
 pub mod changed_packages;
 pub mod ci;
 mod document;

@@ -3,6 +3,7 @@
 //! Workers and the coordinator share one table, which is filled from the logs of the workers: by
 //! each worker when one of its tests has ended, and by the coordinator when it wants to know.
 
+mod links;
 mod shared_things;
 mod suspects;
 
@@ -151,6 +152,14 @@ impl Usage {
         let mut table = self.lock();
         table.take_all();
         table.shared_things(may_meet, is_proven)
+    }
+
+    /// A thing by which one test may have made another one fail with this text, in the same process
+    /// or in another one, at the same time or later.
+    pub fn link(&self, other: TestId, test: TestId, text: &str) -> Option<Thing> {
+        let mut table = self.lock();
+        table.take_all();
+        table.link(other, test, text)
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {

@@ -166,3 +166,26 @@ mod broken {
         panic!("and fails");
     }
 }
+
+/// Tests of which one leaves something for another, with the feature `ordered`.
+#[cfg(all(test, feature = "ordered"))]
+mod stock {
+    use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+
+    static CAKES: AtomicU32 = AtomicU32::new(5);
+
+    #[test]
+    fn counts() {
+        assert!(CAKES.load(SeqCst) <= 5);
+    }
+
+    #[test]
+    fn runs_out() {
+        CAKES.store(0, SeqCst);
+    }
+
+    #[test]
+    fn sells() {
+        assert!(CAKES.load(SeqCst) > 0, "no cake is left");
+    }
+}

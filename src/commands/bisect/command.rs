@@ -1,0 +1,235 @@
+//! Finds out in which company a test fails, and the smallest set of others that it takes.
+
+use super::candidates::Candidates;
+use super::links;
+use super::search::{Found, smallest};
+use crate::cli::settings::BisectTask;
+use crate::commands::trials::{Trials, Tried};
+use crate::config::diagnostic::nearest;
+use crate::discovery::inventory::Inventory;
+use crate::error::{Error, Exit, Result};
+use crate::model::bisection::{Bisection, Company, Finding, Other, TestSet, Trial};
+use crate::model::reason::Reason;
+use crate::model::test::TestId;
+use crate::model::verdict::Verdict;
+use crate::model::warning::Warning;
+use crate::plan::group::Group;
+use crate::report::bisection::BisectionReport;
+use crate::report::view::View;
+
+/// How often a set runs where it depends on time whether tests meet.
+const TIMES_BESIDE: usize = 5;
+
+/// Finds out about the test, and reports it.
+pub fn run(
+    task: &BisectTask,
+    trials: Trials<'_>,
+    groups: &[Group],
+    warnings: &[Warning],
+) -> Result<Exit> {
+    let project = trials.project;
+    let root = project.workspace.root();
+    let view = View { inventory: project.inventory, settings: project.settings, root: &root };
+    let mut report = BisectionReport::new(view);
+    report.warn(warnings);
+    let test = find(&task.test, groups, project.inventory)?;
+    let slots = project.settings.slots;
+    let candidates = Candidates { test, groups, slots };
+    let bisect = Bisect { candidates, trials, repeat: task.repeat, report: &mut report };
+    let bisection = bisect.run()?;
+    report.finish(&bisection)?;
+    Ok(match bisection.finding {
+        _ if bisection.is_interrupted => Exit::Interrupted,
+        Finding::Passed(_) | Finding::Unknown => Exit::Success,
+        Finding::Alone { .. } | Finding::With(_) => Exit::TestFailed,
+    })
+}
+
+/// What to do where no name is near.
+const NO_TEST: &str = "`cargo partest list` shows what there is, and ignored tests run with \
+                       `-- --include-ignored`";
+
+/// The test of this name, of those that would run.
+fn find(name: &str, groups: &[Group], inventory: &Inventory) -> Result<TestId> {
+    let tests = groups.iter().flat_map(|group| &group.tests).map(|test| test.id);
+    let named: Vec<(TestId, String)> = tests
+        .map(|test| {
+            let listing = &inventory.listings[test.listing];
+            (test, listing.binary.id(&listing.tests[test.test].name))
+        })
+        .collect();
+    let is_end = |id: &str| id.strip_suffix(name).is_some_and(|rest| rest.ends_with("::"));
+    let exact = named.iter().filter(|(_, id)| id == name);
+    let ends = named.iter().filter(|(_, id)| is_end(id));
+    let found: Vec<&(TestId, String)> = match exact.collect::<Vec<_>>() {
+        none if none.is_empty() => ends.collect(),
+        exact => exact,
+    };
+    match found[..] {
+        [(test, _)] => Ok(*test),
+        [] => {
+            let names = named.iter().filter_map(|(_, id)| Some(id.split_once("::")?.1));
+            let known = named.iter().map(|(_, id)| id.as_str()).chain(names);
+            let tip = nearest(name, known).map(|near| format!("did you mean `{near}`?"));
+            let tip = tip.unwrap_or_else(|| NO_TEST.to_owned());
+            Err(Error::usage(format!("no test to run is named `{name}`: {tip}")))
+        }
+        [(_, one), (_, other), ..] => Err(Error::usage(format!(
+            "several tests are named `{name}`, such as `{one}` and `{other}`: write all of the id"
+        ))),
+    }
+}
+
+struct Bisect<'b, 'r> {
+    candidates: Candidates<'b>,
+    trials: Trials<'r>,
+    repeat: Option<usize>,
+    report: &'b mut BisectionReport<'r>,
+}
+
+/// One or several runs of a set.
+struct Outcome {
+    failed: usize,
+    runs: usize,
+    /// The last failed run, or the last one.
+    run: Tried,
+}
+
+impl Bisect<'_, '_> {
+    fn run(mut self) -> Result<Bisection> {
+        let mut finding = Finding::Unknown;
+        let ended = self.find_out(&mut finding);
+        let is_interrupted = matches!(ended, Err(Error::Interrupted));
+        if !is_interrupted {
+            ended?;
+        }
+        let (test, runs) = (self.candidates.test, self.trials.count);
+        Ok(Bisection { test, finding, runs, is_interrupted })
+    }
+
+    fn find_out(&mut self, finding: &mut Finding) -> Result<()> {
+        let alone = self.try_with(Company::Alone, &[])?;
+        let sets = self.candidates.sets();
+        if alone.failed > 0 {
+            let reason = self.reason(&alone.run);
+            *finding = Finding::Alone { reason: reason.clone(), passes_with: None };
+            let after = sets.into_iter().filter(|(company, _)| *company == Company::After);
+            for (company, others) in after {
+                if self.try_with(company, &others)?.failed == 0 {
+                    let mut set = TestSet::new(company, &others);
+                    let ended = self.shrink(&mut set, false);
+                    *finding = Finding::Alone { reason, passes_with: Some(set) };
+                    return ended;
+                }
+            }
+            return Ok(());
+        }
+        let mut passed = vec![(Company::Alone, 0)];
+        for (company, others) in sets {
+            let outcome = self.try_with(company, &others)?;
+            if outcome.failed > 0 {
+                let mut set = TestSet::new(company, &others);
+                set.reason = self.reason(&outcome.run);
+                let ended = self.shrink(&mut set, true);
+                let ended = ended.and_then(|()| self.confirm(&mut set, (&others, &outcome.run)));
+                *finding = Finding::With(set);
+                return ended;
+            }
+            passed.push((company, others.len()));
+        }
+        *finding = Finding::Passed(passed);
+        Ok(())
+    }
+
+    /// Shrinks a set with which the test fails, or passes.
+    fn shrink(&mut self, set: &mut TestSet, fails: bool) -> Result<()> {
+        let others: Vec<TestId> = set.others.iter().map(|other| other.test).collect();
+        let company = set.company;
+        let mut changes = |others: &[TestId]| {
+            self.try_with(company, others).map(|outcome| (outcome.failed > 0) == fails)
+        };
+        let Found { set: mut found, end } = smallest(&others, &mut changes);
+        found.sort_unstable();
+        *set = TestSet {
+            is_smallest: end.is_ok(),
+            reason: set.reason.take(),
+            ..TestSet::new(company, &found)
+        };
+        end
+    }
+
+    /// Runs the set once more, and the test without it, and looks for what links them. `first` is
+    /// the first run in which the test failed, and with which others.
+    fn confirm(&mut self, set: &mut TestSet, first: (&[TestId], &Tried)) -> Result<()> {
+        let others: Vec<TestId> = set.others.iter().map(|other| other.test).collect();
+        let with = self.repeat_with(set.company, &others, false)?;
+        let alone = self.repeat_with(Company::Alone, &[], false)?;
+        set.reason = self.reason(&with.run).or(set.reason.take());
+        let reason = set.reason.clone().unwrap_or_default();
+        let test = self.candidates.test;
+        let link = |other: &TestId| {
+            let thing = |run: &Tried| links::thing(&run.state, *other, test, &reason);
+            Other { test: *other, thing: thing(&with.run).or_else(|| thing(first.1)) }
+        };
+        set.others = others.iter().map(link).collect();
+        if alone.failed > 0 {
+            // Since that run it fails in whatever company. What is linked to it is suspect.
+            set.is_smallest = false;
+            set.others = first.0.iter().map(link).filter(|other| other.thing.is_some()).collect();
+        }
+        (set.failed, set.failed_alone) = ((with.failed, with.runs), (alone.failed, alone.runs));
+        Ok(())
+    }
+
+    /// Whether the test fails with a set: as soon as it fails once.
+    fn try_with(&mut self, company: Company, others: &[TestId]) -> Result<Outcome> {
+        self.repeat_with(company, others, true)
+    }
+
+    fn repeat_with(
+        &mut self,
+        company: Company,
+        others: &[TestId],
+        is_enough: bool,
+    ) -> Result<Outcome> {
+        let is_timed = matches!(company, Company::Beside | Company::Declared);
+        let times = self.repeat.unwrap_or(if is_timed { TIMES_BESIDE } else { 1 });
+        let progress = self.report.begin(company, others.len(), self.trials.count + 1);
+        let (mut failed, mut runs, mut last) = (0, 0, None);
+        while runs < times && !(is_enough && failed > 0) {
+            let (groups, slots) = self.candidates.trial(company, others);
+            let run = self.trials.run(groups, slots)?;
+            runs += 1;
+            let has_failed = run.verdicts.get(&self.candidates.test).is_some_and(has_failed);
+            failed += usize::from(has_failed);
+            if has_failed || last.is_none() {
+                last = Some(run);
+            }
+        }
+        drop(progress);
+        self.report.tried(
+            self.trials.count,
+            Trial { company, others: others.len(), failed: failed > 0 },
+        )?;
+        match last {
+            Some(run) => Ok(Outcome { failed, runs, run }),
+            None => Err(Error::Interrupted),
+        }
+    }
+
+    /// Why the test failed in a run.
+    fn reason(&self, run: &Tried) -> Option<String> {
+        let verdict = run.verdicts.get(&self.candidates.test)?;
+        let first = verdict.failed_before.first();
+        let reason = match first {
+            Some(attempt) => attempt.reason.as_ref(),
+            None => verdict.reason.as_ref().filter(|_| has_failed(verdict)),
+        };
+        reason.map(Reason::to_string)
+    }
+}
+
+/// Whether a test failed, even if it passed when it ran again by itself.
+fn has_failed(verdict: &Verdict) -> bool {
+    verdict.outcome.is_failure() || !verdict.failed_before.is_empty()
+}

@@ -1,0 +1,105 @@
+//! Runs that are not reported: chosen tests in a chosen company, for commands that learn from what
+//! becomes of them. State of ordinary runs is neither used nor changed.
+
+use std::collections::HashMap;
+
+use super::leftovers::Leftovers;
+use super::project::Project;
+use crate::config::policy::FixtureName;
+use crate::error::{Error, Result};
+use crate::fixture::definition;
+use crate::fixture::kept::KeptFixtures;
+use crate::leaks::baseline::{self, Baseline};
+use crate::model::event::Event;
+use crate::model::test::TestId;
+use crate::model::verdict::Verdict;
+use crate::plan::group::Group;
+use crate::plan::schedule::Plan;
+use crate::run::coordinator::state::Run;
+use crate::run::interrupt::Interrupts;
+use crate::worker::agent_file::AgentFile;
+use crate::worker::context::Context;
+use crate::worker::inbox::Message;
+use crate::worker::run_config::RunConfig;
+use crate::worker::run_state::RunState;
+use crate::worker::services::Services;
+
+/// What is needed to run tests.
+pub struct Trials<'r> {
+    pub project: Project<'r>,
+    fixtures: &'r [FixtureName],
+    pool: &'r rayon::ThreadPool,
+    interrupts: &'r Interrupts,
+    /// How many runs there were.
+    pub count: usize,
+}
+
+/// What became of the tests of a trial, and what they used.
+pub struct Tried {
+    pub verdicts: HashMap<TestId, Verdict>,
+    pub state: RunState,
+}
+
+impl<'r> Trials<'r> {
+    /// `fixtures` are those that groups refer to by index.
+    pub fn new(
+        project: Project<'r>,
+        fixtures: &'r [FixtureName],
+        pool: &'r rayon::ThreadPool,
+        interrupts: &'r Interrupts,
+    ) -> Trials<'r> {
+        Trials { project, fixtures, pool, interrupts, count: 0 }
+    }
+
+    /// Runs these groups. An interrupt is an error.
+    pub fn run(&mut self, groups: Vec<Group>, slots: usize) -> Result<Tried> {
+        if self.interrupts.is_interrupted() {
+            return Err(Error::Interrupted);
+        }
+        self.count += 1;
+        let context = self.context(&groups, slots)?;
+        let mut verdicts = HashMap::new();
+        let mut emit = |event: Event| {
+            if let Event::TestFinished { test, verdict } = event {
+                verdicts.insert(test, verdict);
+            }
+            true
+        };
+        let plan = Plan::new(groups, slots, None);
+        let run = Run::new(&context, plan, false, &mut emit);
+        let no_build: Option<fn(std::sync::mpsc::Sender<Message>)> = None;
+        let summary = run.run(self.pool, self.interrupts, no_build);
+        context.services.fork_servers.end_all();
+        Leftovers::kill(&context.services);
+        if summary?.interrupted || self.interrupts.is_interrupted() {
+            return Err(Error::Interrupted);
+        }
+        Ok(Tried { verdicts, state: context.state })
+    }
+
+    fn context(&self, groups: &[Group], slots: usize) -> Result<Context<'r>> {
+        let Project { settings, workspace, policy, inventory, .. } = self.project;
+        let root = workspace.root();
+        let config = RunConfig {
+            run_id: &settings.run_id,
+            slots,
+            likely_slots: slots,
+            run_timeout: None,
+            max_crashes: settings.max_crashes,
+            nocapture: false,
+            show_output: false,
+            is_verbose: false,
+            baseline: Baseline::load(&baseline::path(&root))?,
+            learnt: None,
+            root: root.clone(),
+        };
+        let mut services = Services::new(&self.interrupts.groups);
+        services.agent = settings.agent.then(AgentFile::new).flatten();
+        services.fork_servers.expect(groups, inventory.listings.len());
+        if !settings.nested {
+            services.kept_fixtures = Some(KeptFixtures::new(&workspace.state_dir, false));
+        }
+        let fixtures = definition::resolve(self.fixtures, policy, inventory, &root);
+        Ok(Context::new(inventory, fixtures, config, services))
+    }
+}

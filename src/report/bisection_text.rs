@@ -1,0 +1,193 @@
+//! The wording of what `bisect` has found, and the command that shows it.
+
+use super::messages::count;
+use super::text::Paint;
+use super::view::View;
+use crate::cargo::command;
+use crate::model::bisection::{Bisection, Company, Finding, Other, TestSet};
+use crate::model::shell::shell_line;
+use crate::model::test::TestId;
+
+/// `after 31 tests in its process`
+pub fn company(company: Company, others: usize) -> String {
+    let tests = count(others, "test");
+    match company {
+        Company::Alone => "by itself".to_owned(),
+        Company::After => format!("after {tests} in one process"),
+        Company::Beside => format!("beside {tests} in one process"),
+        Company::Declared => format!("with {tests}, as declared"),
+    }
+}
+
+/// All that was found, some lines.
+pub fn bisection(bisection: &Bisection, view: &View<'_>, paint: Paint) -> String {
+    let id = view.painted_id(bisection.test, paint);
+    let mut lines = Vec::new();
+    if bisection.is_interrupted {
+        lines.push(format!(
+            "interrupted after {}: what is known so far",
+            count(bisection.runs, "run")
+        ));
+    }
+    match &bisection.finding {
+        Finding::Unknown => lines.push(format!("{id}: nothing is known yet")),
+        Finding::Passed(companies) => {
+            lines.push(format!("{id} passed in all of {}:", count(bisection.runs, "run")));
+            lines.extend(
+                companies.iter().map(|(of, others)| format!("    {}", company(*of, *others))),
+            );
+            lines.push("  --repeat N runs each of them more often".to_owned());
+        }
+        Finding::Alone { reason, passes_with } => {
+            lines.push(format!("{id} fails by itself: it needs no other test to fail"));
+            lines.extend(reason.iter().map(|reason| format!("  {reason}")));
+            if let Some(set) = passes_with {
+                lines.push(format!(
+                    "  it passes {}, on which it relies:",
+                    company(set.company, set.others.len())
+                ));
+                lines.extend(others(set, view));
+            }
+        }
+        Finding::With(set) => with(set, &id, view, &mut lines),
+    }
+    if let Some(command) = command(bisection, view) {
+        let what = match &bisection.finding {
+            Finding::Alone { passes_with: Some(_), .. } => "to see it pass",
+            _ => "to see it fail",
+        };
+        lines.push(format!("  {what}: {command}"));
+    }
+    if !matches!(bisection.finding, Finding::Passed(_)) {
+        lines.push(format!("  found in {}", count(bisection.runs, "run")));
+    }
+    lines.join("\n") + "\n"
+}
+
+/// A test that passes alone, and fails with others.
+fn with(set: &TestSet, id: &str, view: &View<'_>, lines: &mut Vec<String>) {
+    let is_left = set.failed_alone.0 > 0;
+    if is_left {
+        lines.push(format!(
+            "{id} fails by itself since others ran before it: they have left something outside of \
+             their process"
+        ));
+        if set.others.is_empty() {
+            lines.push("  none of them is known to have changed what it uses".to_owned());
+        } else {
+            lines.push("  these have changed what it uses:".to_owned());
+        }
+    } else {
+        lines.push(format!("{id} fails {}:", company(set.company, set.others.len())));
+    }
+    lines.extend(others(set, view));
+    lines.extend(set.reason.iter().map(|reason| format!("  {reason}")));
+    if !set.is_smallest && !is_left {
+        lines.push("  fewer of them may be enough: this was not tried to the end".to_owned());
+    }
+    lines.extend(confidence(set).map(|words| format!("  {words}")));
+}
+
+fn others<'s>(set: &'s TestSet, view: &'s View<'_>) -> impl Iterator<Item = String> + 's {
+    set.others.iter().map(|Other { test, thing }| match thing {
+        Some(thing) => format!("    {} (both use {thing})", view.id(*test)),
+        None => format!("    {}", view.id(*test)),
+    })
+}
+
+/// How sure it is, in words. Nothing if the set was not repeated.
+fn confidence(set: &TestSet) -> Option<String> {
+    let ((failed, runs), (failed_alone, runs_alone)) = (set.failed, set.failed_alone);
+    if runs == 0 {
+        return None;
+    }
+    let counts = format!(
+        "failed in {failed} of {} with exactly these, and in {failed_alone} of {runs_alone} by itself",
+        count(runs, "run")
+    );
+    if failed == 0 {
+        return Some(format!(
+            "{counts}: it takes more than them; --repeat N runs each set more often"
+        ));
+    }
+    if failed == runs {
+        return Some(counts);
+    }
+    let passes = (1.0 - failed as f64 / runs as f64).powi(i32::try_from(runs).unwrap_or(i32::MAX));
+    Some(format!(
+        "{counts}: a set that makes it fail as often passes {} in {:.0} % of cases, so that a smaller \
+         one may have been missed; --repeat N makes that less likely",
+        count(runs, "run"),
+        (passes * 100.0).ceil()
+    ))
+}
+
+/// The command that shows what was found.
+pub fn command(bisection: &Bisection, view: &View<'_>) -> Option<String> {
+    let test = bisection.test;
+    let (company, others) = match &bisection.finding {
+        Finding::Unknown | Finding::Passed(_) => return None,
+        Finding::Alone { passes_with: Some(set), .. } => (set.company, &*set.others),
+        Finding::Alone { .. } => (Company::Alone, &[][..]),
+        Finding::With(set) if set.failed_alone.0 > 0 => (Company::Alone, &[][..]),
+        Finding::With(set) => (set.company, &*set.others),
+    };
+    let mut tests: Vec<TestId> = others.iter().map(|other| other.test).collect();
+    tests.push(test);
+    tests.sort_unstable();
+    let settings = view.settings;
+    let binary = &view.inventory.listings[test.listing].binary;
+    let mut words = ["cargo", "partest"].map(str::to_owned).to_vec();
+    match company {
+        Company::Alone | Company::After => words.push("-j0".to_owned()),
+        Company::Beside => words.extend([
+            "--no-partition".to_owned(),
+            format!("-j{}", tests.len().max(settings.slots)),
+        ]),
+        Company::Declared => words.push(format!("-j{}", settings.slots)),
+    }
+    words.extend(["--retries".to_owned(), "0".to_owned()]);
+    match company {
+        Company::Declared => words.extend(command::flags_to_select(&settings.cargo)),
+        _ => words.extend(binary.cargo_flags()),
+    }
+    words.extend(command::flags_to_repeat(&settings.cargo));
+    words.push("--".to_owned());
+    let listed = |test: &TestId| &view.inventory.listings[test.listing].tests[test.test];
+    if tests.iter().any(|test| listed(test).is_ignored) {
+        words.push("--include-ignored".to_owned());
+    }
+    words.extend((company == Company::After).then(|| "--test-threads=1".to_owned()));
+    words.push("--exact".to_owned());
+    let names: Vec<String> = match company {
+        Company::Declared => tests.iter().map(|test| view.id(*test)).collect(),
+        _ => tests.iter().map(|test| listed(test).name.clone()).collect(),
+    };
+    words.extend(names.iter().any(|name| name.starts_with('-')).then(|| "--".to_owned()));
+    words.extend(names);
+    Some(shell_line(&words))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn confidence_is_told_in_words_where_a_failure_is_not_certain() {
+        let test = TestId { listing: 0, test: 0 };
+        let set = |failed, failed_alone| TestSet {
+            failed,
+            failed_alone,
+            ..TestSet::new(Company::After, &[test])
+        };
+        assert_eq!(confidence(&set((0, 0), (0, 0))), None);
+        assert_eq!(
+            confidence(&set((1, 1), (0, 1))).unwrap(),
+            "failed in 1 of 1 run with exactly these, and in 0 of 1 by itself"
+        );
+        let flaky = confidence(&set((5, 10), (0, 10))).unwrap();
+        assert!(flaky.contains("passes 10 runs in 1 % of cases"), "{flaky}");
+        let lost = confidence(&set((0, 3), (0, 3))).unwrap();
+        assert!(lost.contains("it takes more than them"), "{lost}");
+    }
+}
