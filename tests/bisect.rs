@@ -150,6 +150,7 @@ fn the_smallest_set_is_found_and_shown_by_a_command() {
     assert_eq!(one.last["smallest"], true, "{}", one.ran);
     assert!(one.last["runs"].as_u64().unwrap() <= 16, "{}", one.ran);
     assert!(text(&one.last["reason"]).starts_with("panicked at src/lib.rs:"), "{}", one.ran);
+    assert_eq!(one.last["with"][0]["thing"], "the static shop::FLAGS", "{}", one.ran);
     one.is_shown_by_its_command(&package);
 
     let two = Bisected::of(&package, "-E test(two::) two::d_victim");
@@ -167,7 +168,8 @@ fn the_smallest_set_is_found_and_shown_by_a_command() {
 
     let ran = package.partest().args("bisect -E test(two::) two::d_victim").run().exits(100);
     let expected = "shop::two::d_victim fails after 2 tests in one process:\n\
-        \x20   shop::two::a_first\n    shop::two::b_second\n";
+        \x20   shop::two::a_first (by way of the static shop::FLAGS)\n\
+        \x20   shop::two::b_second (by way of the static shop::FLAGS)\n";
     assert!(ran.stdout.starts_with(expected), "{ran}");
     assert!(ran.stderr.contains("Tried after 3 tests in one process: failed\n"), "{ran}");
 

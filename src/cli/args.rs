@@ -25,7 +25,7 @@ Examples:
   cargo partest -- --ignored         pass flags to libtest after `--`
 
 Policies are keys of [package.metadata.partest] in Cargo.toml.
-Also: cargo partest init, explain, merge, hook, migrate, schema, self-check, completions, man.";
+Also: bisect, init, explain, merge, hook, migrate, schema, self-check, completions, man.";
 
 const LONG_EXAMPLES: &str = "\
 After `--`, as with cargo test: FILTERS, --ignored, --include-ignored, --skip FILTER,
@@ -87,6 +87,7 @@ pub enum Command {
     /// List the tests
     List(TestSelection),
     /// Find the tests with which a test fails
+    #[command(hide = true)]
     Bisect(BisectArgs),
     /// List, start or stop the fixtures of `shared` tests
     Fixtures(FixturesArgs),

@@ -11,6 +11,7 @@ use crate::fixture::definition;
 use crate::fixture::kept::KeptFixtures;
 use crate::leaks::baseline::{self, Baseline};
 use crate::model::event::Event;
+use crate::model::state_change::StateChange;
 use crate::model::test::TestId;
 use crate::model::verdict::Verdict;
 use crate::plan::group::Group;
@@ -34,10 +35,19 @@ pub struct Trials<'r> {
     pub count: usize,
 }
 
-/// What became of the tests of a trial, and what they used.
+/// How a trial runs.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct TrialSetup {
+    pub slots: usize,
+    /// Whether it is watched what tests change in their processes.
+    pub watches_state: bool,
+}
+
+/// What became of the tests of a trial, what they used, and what they left changed.
 pub struct Tried {
     pub verdicts: HashMap<TestId, Verdict>,
     pub state: RunState,
+    pub changes: HashMap<TestId, Vec<StateChange>>,
 }
 
 impl<'r> Trials<'r> {
@@ -52,20 +62,25 @@ impl<'r> Trials<'r> {
     }
 
     /// Runs these groups. An interrupt is an error.
-    pub fn run(&mut self, groups: Vec<Group>, slots: usize) -> Result<Tried> {
+    pub fn run(&mut self, groups: Vec<Group>, setup: TrialSetup) -> Result<Tried> {
         if self.interrupts.is_interrupted() {
             return Err(Error::Interrupted);
         }
         self.count += 1;
-        let context = self.context(&groups, slots)?;
+        let context = self.context(&groups, setup)?;
         let mut verdicts = HashMap::new();
+        let mut changed: HashMap<TestId, Vec<StateChange>> = HashMap::new();
         let mut emit = |event: Event| {
-            if let Event::TestFinished { test, verdict } = event {
-                verdicts.insert(test, verdict);
+            match event {
+                Event::TestFinished { test, verdict } => drop(verdicts.insert(test, verdict)),
+                Event::StateChanged { test, changes } => {
+                    changed.entry(test).or_default().extend(changes);
+                }
+                _ => {}
             }
             true
         };
-        let plan = Plan::new(groups, slots, None);
+        let plan = Plan::new(groups, setup.slots, None);
         let run = Run::new(&context, plan, false, &mut emit);
         let no_build: Option<fn(std::sync::mpsc::Sender<Message>)> = None;
         let summary = run.run(self.pool, self.interrupts, no_build);
@@ -74,10 +89,11 @@ impl<'r> Trials<'r> {
         if summary?.interrupted || self.interrupts.is_interrupted() {
             return Err(Error::Interrupted);
         }
-        Ok(Tried { verdicts, state: context.state })
+        Ok(Tried { verdicts, state: context.state, changes: changed })
     }
 
-    fn context(&self, groups: &[Group], slots: usize) -> Result<Context<'r>> {
+    fn context(&self, groups: &[Group], setup: TrialSetup) -> Result<Context<'r>> {
+        let TrialSetup { slots, watches_state } = setup;
         let Project { settings, workspace, policy, inventory, .. } = self.project;
         let root = workspace.root();
         let config = RunConfig {
@@ -89,6 +105,7 @@ impl<'r> Trials<'r> {
             nocapture: false,
             show_output: false,
             is_verbose: false,
+            watches_state,
             baseline: Baseline::load(&baseline::path(&root))?,
             learnt: None,
             root: root.clone(),

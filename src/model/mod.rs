@@ -1,7 +1,7 @@
 //! Plain data that all stages share: tests, verdicts, leaks, output, events.
 
-pub mod bottleneck;
 pub mod bisection;
+pub mod bottleneck;
 pub mod ci_system;
 pub mod duration;
 pub mod event;

@@ -80,7 +80,6 @@ impl fmt::Display for StateChange {
 
 /// What one test has changed that may be why another one fails after it: of those, one that the
 /// other test has changed as well, as far as that is known, or else the first.
-#[allow(dead_code, reason = "for the commands that look for the cause of a failure")]
 pub fn link<'c>(polluter: &'c [StateChange], victim: &[StateChange]) -> Option<&'c StateChange> {
     let is_touched = |change: &&StateChange| victim.iter().any(|own| own.thing == change.thing);
     polluter.iter().find(is_touched).or(polluter.first())

@@ -90,7 +90,7 @@ fn with(set: &TestSet, id: &str, view: &View<'_>, lines: &mut Vec<String>) {
 
 fn others<'s>(set: &'s TestSet, view: &'s View<'_>) -> impl Iterator<Item = String> + 's {
     set.others.iter().map(|Other { test, thing }| match thing {
-        Some(thing) => format!("    {} (both use {thing})", view.id(*test)),
+        Some(thing) => format!("    {} (by way of {thing})", view.id(*test)),
         None => format!("    {}", view.id(*test)),
     })
 }

@@ -4,7 +4,7 @@ use super::candidates::Candidates;
 use super::links;
 use super::search::{Found, smallest};
 use crate::cli::settings::BisectTask;
-use crate::commands::trials::{Trials, Tried};
+use crate::commands::trials::{TrialSetup, Trials, Tried};
 use crate::config::diagnostic::nearest;
 use crate::discovery::inventory::Inventory;
 use crate::error::{Error, Exit, Result};
@@ -168,7 +168,7 @@ impl Bisect<'_, '_> {
         let reason = set.reason.clone().unwrap_or_default();
         let test = self.candidates.test;
         let link = |other: &TestId| {
-            let thing = |run: &Tried| links::thing(&run.state, *other, test, &reason);
+            let thing = |run: &Tried| links::thing(run, *other, test, &reason);
             Other { test: *other, thing: thing(&with.run).or_else(|| thing(first.1)) }
         };
         set.others = others.iter().map(link).collect();
@@ -198,7 +198,8 @@ impl Bisect<'_, '_> {
         let (mut failed, mut runs, mut last) = (0, 0, None);
         while runs < times && !(is_enough && failed > 0) {
             let (groups, slots) = self.candidates.trial(company, others);
-            let run = self.trials.run(groups, slots)?;
+            let setup = TrialSetup { slots, watches_state: !is_enough };
+            let run = self.trials.run(groups, setup)?;
             runs += 1;
             let has_failed = run.verdicts.get(&self.candidates.test).is_some_and(has_failed);
             failed += usize::from(has_failed);
