@@ -100,7 +100,7 @@ pub const PROGRAM: u32 = 0o777;
 
 /// Writes a file whole or not at all, by renaming a temporary one beside it. Its directory is made
 /// if it is not there.
-#[cfg_attr(not(unix), allow(unused_variables))]
+#[cfg_attr(not(unix), allow(unused_variables, unused_mut))]
 pub fn replace_file(
     path: &Path,
     permissions: u32,

@@ -55,7 +55,7 @@ pub struct Waker(Sender<Chunk>);
 
 #[cfg(not(unix))]
 impl Waker {
-    pub fn send(&self) {
+    pub fn wake(&self) {
         // Fails if nobody supervises the process any more.
         let chunk = Chunk { stream: Stream::Channel, bytes: Vec::new(), at: Instant::now() };
         let _ = self.0.send(chunk);
@@ -82,7 +82,7 @@ impl ChannelPipe {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    pub fn path(&self) -> String {
+    pub fn logfile_path(&self) -> String {
         String::new()
     }
 }
@@ -94,7 +94,7 @@ pub enum HeldExit {}
 #[cfg(not(unix))]
 impl HeldExit {
     /// Lets the process exit.
-    pub fn open(self) {
+    pub fn release(self) {
         match self {}
     }
 }

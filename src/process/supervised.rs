@@ -9,9 +9,8 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
-use rustix::process::Signal;
 #[cfg(target_os = "linux")]
-use rustix::process::kill_process_group;
+use rustix::process::{Signal, kill_process_group};
 use signal_hook::consts::{SIGINT, SIGQUIT};
 
 #[cfg(target_os = "linux")]
