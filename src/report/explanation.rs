@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::messages::count;
+use super::messages::{NOTICEABLE, count};
 use super::plan::{asks, form};
 use super::text::Paint;
 use super::view::View;
@@ -13,7 +13,7 @@ use crate::cli::output_args::MessageFormat;
 use crate::cli::settings::Verbosity;
 use crate::config::policy::origins::Setting;
 use crate::discovery::filter::Choice;
-use crate::model::duration::seconds;
+use crate::model::duration::brief;
 use crate::model::test::TestId;
 use crate::plan::group::{Group, Isolation};
 use crate::plan::history::Record;
@@ -99,7 +99,11 @@ impl Explanation<'_> {
         heading(&mut text, paint, "earlier runs");
         line(&mut text, "last result", self.last_result.unwrap_or("none: it has not run here"));
         if let Some(record) = self.record {
-            line(&mut text, "takes", &format!("about {} s", seconds(record.took)));
+            let takes = match record.took {
+                took if took < NOTICEABLE => format!("less than {}", brief(NOTICEABLE)),
+                took => format!("about {}", brief(took)),
+            };
+            line(&mut text, "takes", &takes);
         }
         if let Some(load) = self.record.and_then(|record| record.load) {
             line(&mut text, "uses", &format!("{:.0} % of a core", load * 100.0));
