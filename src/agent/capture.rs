@@ -58,9 +58,8 @@ fn owner(record: &Record) -> Option<&Record> {
         return Some(record);
     }
     let test = record.test.load(Relaxed);
-    records::all().find(|other| {
-        other.has(RUNS_TEST) && !other.has(ENDED) && other.test.load(Relaxed) == test
-    })
+    records::all()
+        .find(|other| other.has(RUNS_TEST) && !other.has(ENDED) && other.test.load(Relaxed) == test)
 }
 
 /// How long to wait for a thread that is printing, in pauses of a millisecond.
@@ -147,8 +146,7 @@ fn captured(record: &Record) -> Result<Text, Unreadable> {
 fn shared_vector(arc: usize) -> Result<Text, Unreadable> {
     /// More threads than a process can have.
     const MOST_OWNERS: usize = 1 << 22;
-    let [strong, weak, lock, vector @ ..] =
-        words::<6>(arc).ok_or(Unreadable::Forbidden)?;
+    let [strong, weak, lock, vector @ ..] = words::<6>(arc).ok_or(Unreadable::Forbidden)?;
     let [futex, poison] = [lock as u32, (lock >> 32) as u32 & 0xff];
     let is_shared = (1..=MOST_OWNERS).contains(&strong) && weak == 1;
     if !is_shared || futex > 2 || poison > 1 {

@@ -179,11 +179,7 @@ pub unsafe extern "C" fn symlink(target: *const c_char, path: *const c_char) -> 
 /// # Safety
 /// As libc's.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn symlinkat(
-    target: *const c_char,
-    at: c_int,
-    path: *const c_char,
-) -> c_int {
+pub unsafe extern "C" fn symlinkat(target: *const c_char, at: c_int, path: *const c_char) -> c_int {
     let Some(symlinkat) = real::symlinkat() else { return real::fail(ENOSYS) };
     // SAFETY: the caller's own arguments.
     let answer = unsafe { symlinkat(target, at, path) };

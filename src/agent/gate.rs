@@ -30,9 +30,10 @@ pub fn open(value: &CStr) {
     let permits = digits.iter().fold(0, |number: u32, digit| {
         number.wrapping_mul(10).wrapping_add(u32::from(digit.wrapping_sub(b'0')))
     });
-    let path = value.to_bytes_with_nul().get(colon + 1..).and_then(|path| {
-        CStr::from_bytes_with_nul(path).ok()
-    });
+    let path = value
+        .to_bytes_with_nul()
+        .get(colon + 1..)
+        .and_then(|path| CStr::from_bytes_with_nul(path).ok());
     let page = path.and_then(shared).unwrap_or_else(|| {
         FIXED.set_permits(permits.max(1));
         core::ptr::from_ref(&FIXED).cast_mut()

@@ -3,11 +3,11 @@
 use core::ffi::{c_int, c_void};
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use crate::{capture, channel};
 use crate::frame::{Frame, parts};
 use crate::real::{self, ENOSYS, Vector};
 use crate::records::{self, Record};
 use crate::syscalls::{self, Identity};
+use crate::{capture, channel};
 use crate::{kinds, libtest};
 
 /// The files of descriptors 1 and 2 at the start. Constant after the constructor.

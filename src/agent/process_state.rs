@@ -34,7 +34,10 @@ fn report_variable(name: &[u8], state: u64, value: Option<&[u8]>) {
     let Some(test) = test() else { return };
     let mut room = [0; 2 * LONGEST + 1];
     let text = name.iter().take(LONGEST);
-    let value = value.filter(|_| watch::is_on()).into_iter().flat_map(|value| [b'='].iter().chain(value.iter().take(LONGEST)));
+    let value = value
+        .filter(|_| watch::is_on())
+        .into_iter()
+        .flat_map(|value| [b'='].iter().chain(value.iter().take(LONGEST)));
     let mut length = 0;
     for (place, byte) in room.iter_mut().zip(text.chain(value)) {
         *place = *byte;
@@ -89,7 +92,8 @@ pub unsafe extern "C" fn setenv(
     // SAFETY: the caller's own arguments.
     let answer = unsafe { setenv(name, value, overwrite) };
     // SAFETY: libc has read both as strings.
-    if let (0, Some(name), Some(value)) = (answer, unsafe { bytes(name) }, unsafe { bytes(value) }) {
+    if let (0, Some(name), Some(value)) = (answer, unsafe { bytes(name) }, unsafe { bytes(value) })
+    {
         // Whether it was there before is not looked up: another thread may be changing it.
         match overwrite {
             0 => report_variable(name, kinds::UNKNOWN, None),

@@ -11,7 +11,9 @@ use crate::real::{self, Start};
 use crate::records::{
     self, Birth, ENDED, JOINING, RELEASED, RETURNED, RUNS_TEST, Record, Routine, USED, WAITS,
 };
-use crate::{environment, gate, libtest, panic_catch, signal_stacks, syscalls, test_mark, tls_symbol};
+use crate::{
+    environment, gate, libtest, panic_catch, signal_stacks, syscalls, test_mark, tls_symbol,
+};
 
 unsafe extern "C" {
     fn pthread_key_create(key: *mut u32, end: unsafe extern "C" fn(*mut c_void)) -> c_int;

@@ -124,7 +124,8 @@ fn place(hash: u64) -> Option<&'static AtomicU64> {
 
 /// Whether this was noted before; from now on it is.
 fn is_noted(hash: u64) -> bool {
-    place(hash).is_some_and(|place| place.load(Relaxed) == hash || place.swap(hash, Relaxed) == hash)
+    place(hash)
+        .is_some_and(|place| place.load(Relaxed) == hash || place.swap(hash, Relaxed) == hash)
 }
 
 fn forget(hash: u64) {

@@ -5,16 +5,13 @@
 //! left may go on writing; what they write counts for the test that ends next.
 
 use core::ffi::CStr;
-use core::sync::atomic::{
-    AtomicBool, AtomicPtr, AtomicUsize,
-    Ordering::Relaxed,
-};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering::Relaxed};
 
 use crate::frame::Frame;
 use crate::kinds::{self, MOST_OF_STATIC};
 use crate::records::{self, ENDED, RUNS_TEST, Record};
-use crate::{syscalls, watch_process};
 use crate::watch_list::Entry;
+use crate::{syscalls, watch_process};
 
 /// The runner's list, and how many entries it has.
 static LIST: AtomicPtr<Entry> = AtomicPtr::new(core::ptr::null_mut());
@@ -115,9 +112,8 @@ impl Watched {
         let (address, copy) = (self.address, self.copy);
         // SAFETY: within the static, which is loaded as long as the process, and its copy. Other
         // threads may write it meanwhile.
-        (from..self.length).map(move |at| unsafe {
-            (address.add(at).read_volatile(), copy.add(at).read())
-        })
+        (from..self.length)
+            .map(move |at| unsafe { (address.add(at).read_volatile(), copy.add(at).read()) })
     }
 
     fn has_changed(&self) -> bool {
@@ -128,8 +124,7 @@ impl Watched {
             let (address, copy) = (self.address.cast::<u64>(), self.copy.cast::<u64>());
             address.add(at).read_unaligned() != copy.add(at).read_unaligned()
         };
-        (0..words).any(word_differs)
-            || self.bytes(words * WORD).any(|(now, before)| now != before)
+        (0..words).any(word_differs) || self.bytes(words * WORD).any(|(now, before)| now != before)
     }
 
     /// Touches no page of the copy that stays zero.

@@ -203,8 +203,7 @@ struct Descriptors {
 const MOST: usize = 4096;
 
 /// Two tables, the one that is known first.
-static TABLES: [AtomicPtr<Descriptor>; 2] =
-    [const { AtomicPtr::new(core::ptr::null_mut()) }; 2];
+static TABLES: [AtomicPtr<Descriptor>; 2] = [const { AtomicPtr::new(core::ptr::null_mut()) }; 2];
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 
 impl Descriptors {
@@ -298,7 +297,9 @@ impl Descriptor {
     /// Reports what a descriptor was, and what it is, if these differ.
     fn report(test: u32, closed: Option<&Descriptor>, opened: Option<&Descriptor>) {
         let state_of = |one: Option<&Descriptor>| one.map_or(ABSENT, |one| one.state);
-        let Some(any) = opened.or(closed).filter(|_| state_of(closed) != state_of(opened)) else { return };
+        let Some(any) = opened.or(closed).filter(|_| state_of(closed) != state_of(opened)) else {
+            return;
+        };
         let (states, paths) = ([closed, opened].map(state_of), [closed, opened]);
         let paths = paths.map(|one| one.map_or(&b""[..], Descriptor::path));
         send(test, (watched::DESCRIPTOR, any.number as usize), states, paths);

@@ -46,9 +46,8 @@ pub fn each_entry(directory: c_int, mut visit: impl FnMut(&[u8])) {
     loop {
         let [address, length] = [room.as_mut_ptr() as usize, room.len()];
         // SAFETY: the kernel writes into `room` only.
-        let filled = unsafe {
-            call(number::GETDENTS64, [directory as usize, address, length, 0, 0, 0])
-        };
+        let filled =
+            unsafe { call(number::GETDENTS64, [directory as usize, address, length, 0, 0, 0]) };
         let Some(mut entries) = usize::try_from(filled).ok().and_then(|filled| room.get(..filled))
         else {
             return;
