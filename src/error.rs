@@ -106,6 +106,12 @@ impl Error {
         Error::Metadata { text, mistakes: vec![mistake] }
     }
 
+    /// The same, with what to write instead.
+    pub fn usage_with_help(message: String, help: String) -> Error {
+        let text = format!("{message}; {help}");
+        Error::Metadata { text, mistakes: vec![Mistake { place: None, message, help: Some(help) }] }
+    }
+
     /// A thread of the runner panicked.
     pub fn panicked(thread: &str, panic: &(dyn std::any::Any + Send)) -> Error {
         Error::Internal { thread: thread.to_owned(), why: panic_message(panic) }

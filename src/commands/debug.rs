@@ -12,7 +12,7 @@ use crate::config::policy::{FixtureName, Rules};
 use crate::discovery::filter::Choice;
 use crate::discovery::listing::Listing;
 use crate::discovery::test_list::Dispatch;
-use crate::error::{Error, Exit, Mistake, Result};
+use crate::error::{Error, Exit, Result};
 use crate::fixture::handover::Values;
 use crate::fixture::kept::KeptFixtures;
 use crate::model::shell::shell_line;
@@ -67,7 +67,7 @@ fn only_test(project: Project<'_>, choices: &[Vec<Choice>]) -> Result<Option<Tes
     match (with(Choice::Run).as_slice(), with(Choice::Ignore).as_slice()) {
         ([only], _) => Ok(Some(*only)),
         ([], []) => Ok(None),
-        ([], [ignored, ..]) => Err(mistake(
+        ([], [ignored, ..]) => Err(Error::usage_with_help(
             format!("`{}` is ignored", id(ignored)),
             "add `-- --ignored` to run it".to_owned(),
         )),
@@ -78,7 +78,7 @@ fn only_test(project: Project<'_>, choices: &[Vec<Choice>]) -> Result<Option<Tes
             if several.len() > SHOWN {
                 ids.push(format!("… and {} more", several.len() - SHOWN));
             }
-            Err(mistake(
+            Err(Error::usage_with_help(
                 format!(
                     "one test can run in a debugger or tracer, and {} are chosen",
                     several.len()
@@ -87,11 +87,6 @@ fn only_test(project: Project<'_>, choices: &[Vec<Choice>]) -> Result<Option<Tes
             ))
         }
     }
-}
-
-fn mistake(message: String, help: String) -> Error {
-    let text = format!("{message}; {help}");
-    Error::Metadata { text, mistakes: vec![Mistake { place: None, message, help: Some(help) }] }
 }
 
 /// What its fixtures hand over. They have to be up: the debugger would outlive those of a run.
@@ -105,7 +100,7 @@ fn values(rules: &Rules, project: Project<'_>, id: &str) -> Result<Values> {
     };
     match names.iter().find(|name| !is_up(name)) {
         None => Ok(values_of(names.iter(), Some(0), project.policy, &kept)),
-        Some(FixtureName { name, .. }) => Err(mistake(
+        Some(FixtureName { name, .. }) => Err(Error::usage_with_help(
             format!("`{id}` needs the fixture `{name}`, which is not running"),
             format!(
                 "start it with `cargo partest fixtures start {name}`, and stop it with `cargo partest fixtures stop {name}`"

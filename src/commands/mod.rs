@@ -21,4 +21,5 @@ pub mod setup;
 pub mod shard;
 mod stage_times;
 pub mod stall_watch;
+pub mod test_name;
 pub mod trials;

@@ -93,4 +93,9 @@ impl TestSet {
             failed_alone: (0, 0),
         }
     }
+
+    /// Whether the test, which passed by itself at first, fails by itself since these have run.
+    pub fn fails_since(&self) -> bool {
+        self.failed_alone.0 > 0
+    }
 }

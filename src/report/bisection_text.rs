@@ -1,11 +1,11 @@
 //! The wording of what `bisect` has found, and the command that shows it.
 
 use super::messages::count;
+use super::rerun;
 use super::text::Paint;
 use super::view::View;
 use crate::cargo::command;
 use crate::model::bisection::{Bisection, Company, Finding, Other, TestSet};
-use crate::model::shell::shell_line;
 use crate::model::test::TestId;
 
 /// `after 31 tests in its process`
@@ -66,7 +66,7 @@ pub fn bisection(bisection: &Bisection, view: &View<'_>, paint: Paint) -> String
 
 /// A test that passes alone, and fails with others.
 fn with(set: &TestSet, id: &str, view: &View<'_>, lines: &mut Vec<String>) {
-    let is_left = set.failed_alone.0 > 0;
+    let is_left = set.fails_since();
     if is_left {
         lines.push(format!(
             "{id} fails by itself since others ran before it: they have left something outside of \
@@ -129,7 +129,7 @@ pub fn command(bisection: &Bisection, view: &View<'_>) -> Option<String> {
         Finding::Unknown | Finding::Passed(_) => return None,
         Finding::Alone { passes_with: Some(set), .. } => (set.company, &*set.others),
         Finding::Alone { .. } => (Company::Alone, &[][..]),
-        Finding::With(set) if set.failed_alone.0 > 0 => (Company::Alone, &[][..]),
+        Finding::With(set) if set.fails_since() => (Company::Alone, &[][..]),
         Finding::With(set) => (set.company, &*set.others),
     };
     let mut tests: Vec<TestId> = others.iter().map(|other| other.test).collect();
@@ -137,35 +137,29 @@ pub fn command(bisection: &Bisection, view: &View<'_>) -> Option<String> {
     tests.sort_unstable();
     let settings = view.settings;
     let binary = &view.inventory.listings[test.listing].binary;
-    let mut words = ["cargo", "partest"].map(str::to_owned).to_vec();
-    match company {
-        Company::Alone | Company::After => words.push("-j0".to_owned()),
-        Company::Beside => words.extend([
-            "--no-partition".to_owned(),
-            format!("-j{}", tests.len().max(settings.slots)),
-        ]),
-        Company::Declared => words.push(format!("-j{}", settings.slots)),
-    }
-    words.extend(["--retries".to_owned(), "0".to_owned()]);
-    match company {
-        Company::Declared => words.extend(command::flags_to_select(&settings.cargo)),
-        _ => words.extend(binary.cargo_flags()),
-    }
-    words.extend(command::flags_to_repeat(&settings.cargo));
-    words.push("--".to_owned());
-    let listed = |test: &TestId| &view.inventory.listings[test.listing].tests[test.test];
-    if tests.iter().any(|test| listed(test).is_ignored) {
-        words.push("--include-ignored".to_owned());
-    }
-    words.extend((company == Company::After).then(|| "--test-threads=1".to_owned()));
-    words.push("--exact".to_owned());
-    let names: Vec<String> = match company {
-        Company::Declared => tests.iter().map(|test| view.id(*test)).collect(),
-        _ => tests.iter().map(|test| listed(test).name.clone()).collect(),
+    let mut flags = match company {
+        Company::Alone | Company::After => vec!["-j0".to_owned()],
+        Company::Beside => {
+            vec!["--no-partition".to_owned(), format!("-j{}", tests.len().max(settings.slots))]
+        }
+        Company::Declared => vec![format!("-j{}", settings.slots)],
     };
-    words.extend(names.iter().any(|name| name.starts_with('-')).then(|| "--".to_owned()));
-    words.extend(names);
-    Some(shell_line(&words))
+    flags.extend(["--retries", "0"].map(str::to_owned));
+    let listed = |test: &TestId| &view.inventory.listings[test.listing].tests[test.test];
+    let is_any_ignored = tests.iter().any(|test| listed(test).is_ignored);
+    let of_libtest = [
+        is_any_ignored.then_some("--include-ignored"),
+        (company == Company::After).then_some("--test-threads=1"),
+    ];
+    let (selected, names): (_, Vec<String>) = match company {
+        Company::Declared => (
+            command::flags_to_select(&settings.cargo),
+            tests.iter().map(|test| view.id(*test)).collect(),
+        ),
+        _ => (binary.cargo_flags(), tests.iter().map(|test| listed(test).name.clone()).collect()),
+    };
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    Some(rerun::line(settings, flags, selected, &rerun::chosen(&names, &of_libtest)))
 }
 
 #[cfg(test)]

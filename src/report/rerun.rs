@@ -7,8 +7,8 @@ use crate::model::shell::shell_line;
 
 /// The command that runs just this test again.
 pub fn alone(settings: &Settings, binary: &Binary, test: &str, is_ignored: bool) -> String {
-    let chosen = chosen(&[test], is_ignored.then_some("--ignored"));
-    line(settings, binary, &[], &chosen)
+    let chosen = chosen(&[test], &[is_ignored.then_some("--ignored")]);
+    line(settings, Vec::new(), binary.cargo_flags(), &chosen)
 }
 
 /// The command that runs a test in one process with others that have changed its state before it.
@@ -18,28 +18,39 @@ pub fn with_others(
     tests: &[&str],
     is_ignored: bool,
 ) -> String {
-    let chosen = chosen(tests, is_ignored.then_some("--include-ignored"));
-    line(settings, binary, &["-j0"], &chosen)
+    let chosen = chosen(tests, &[is_ignored.then_some("--include-ignored")]);
+    line(settings, in_one_process(), binary.cargo_flags(), &chosen)
 }
 
 /// The command that runs the whole binary of a test in one process.
 pub fn whole_binary(settings: &Settings, binary: &Binary) -> String {
-    line(settings, binary, &["-j0"], &[])
+    line(settings, in_one_process(), binary.cargo_flags(), &[])
 }
 
-/// What chooses exactly these tests.
-fn chosen<'t>(tests: &[&'t str], ignored: Option<&'t str>) -> Vec<&'t str> {
+fn in_one_process() -> Vec<String> {
+    vec!["-j0".to_owned()]
+}
+
+/// What chooses exactly these tests, with flags for libtest before it.
+pub fn chosen<'t>(tests: &[&'t str], flags: &[Option<&'t str>]) -> Vec<&'t str> {
     let is_like_a_flag = tests.iter().any(|test| test.starts_with('-'));
-    let flags = [Some("--"), ignored, Some("--exact"), is_like_a_flag.then_some("--")];
-    flags.into_iter().flatten().chain(tests.iter().copied()).collect()
+    let exact = [Some("--exact"), is_like_a_flag.then_some("--")];
+    let words = [Some("--")].into_iter().chain(flags.iter().copied()).chain(exact);
+    words.flatten().chain(tests.iter().copied()).collect()
 }
 
-fn line(settings: &Settings, binary: &Binary, flags: &[&str], chosen: &[&str]) -> String {
-    let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
-    let mut words = owned(&["cargo", "partest"]);
-    words.extend(owned(flags));
-    words.extend(binary.cargo_flags());
+/// A whole command: our flags, those that make cargo build what is needed, those of this run that
+/// have to be repeated, and what chooses the tests.
+pub fn line(
+    settings: &Settings,
+    flags: Vec<String>,
+    selected: Vec<String>,
+    chosen: &[&str],
+) -> String {
+    let mut words = ["cargo", "partest"].map(str::to_owned).to_vec();
+    words.extend(flags);
+    words.extend(selected);
     words.extend(command::flags_to_repeat(&settings.cargo));
-    words.extend(owned(chosen));
+    words.extend(chosen.iter().map(|word| (*word).to_owned()));
     shell_line(&words)
 }

@@ -4,9 +4,8 @@ use super::candidates::Candidates;
 use super::links;
 use super::search::{Found, smallest};
 use crate::cli::settings::BisectTask;
+use crate::commands::test_name;
 use crate::commands::trials::{TrialSetup, Trials, Tried};
-use crate::config::diagnostic::nearest;
-use crate::discovery::inventory::Inventory;
 use crate::error::{Error, Exit, Result};
 use crate::model::bisection::{Bisection, Company, Finding, Other, TestSet, Trial};
 use crate::model::reason::Reason;
@@ -32,7 +31,8 @@ pub fn run(
     let view = View { inventory: project.inventory, settings: project.settings, root: &root };
     let mut report = BisectionReport::new(view);
     report.warn(warnings);
-    let test = find(&task.test, groups, project.inventory)?;
+    let tests = groups.iter().flat_map(|group| &group.tests).map(|test| test.id);
+    let test = test_name::find(&task.test, project.inventory, tests, NO_TEST)?;
     let slots = project.settings.slots;
     let candidates = Candidates { test, groups, slots };
     let bisect = Bisect { candidates, trials, repeat: task.repeat, report: &mut report };
@@ -49,42 +49,20 @@ pub fn run(
 const NO_TEST: &str = "`cargo partest list` shows what there is, and ignored tests run with \
                        `-- --include-ignored`";
 
-/// The test of this name, of those that would run.
-fn find(name: &str, groups: &[Group], inventory: &Inventory) -> Result<TestId> {
-    let tests = groups.iter().flat_map(|group| &group.tests).map(|test| test.id);
-    let named: Vec<(TestId, String)> = tests
-        .map(|test| {
-            let listing = &inventory.listings[test.listing];
-            (test, listing.binary.id(&listing.tests[test.test].name))
-        })
-        .collect();
-    let is_end = |id: &str| id.strip_suffix(name).is_some_and(|rest| rest.ends_with("::"));
-    let exact = named.iter().filter(|(_, id)| id == name);
-    let ends = named.iter().filter(|(_, id)| is_end(id));
-    let found: Vec<&(TestId, String)> = match exact.collect::<Vec<_>>() {
-        none if none.is_empty() => ends.collect(),
-        exact => exact,
-    };
-    match found[..] {
-        [(test, _)] => Ok(*test),
-        [] => {
-            let names = named.iter().filter_map(|(_, id)| Some(id.split_once("::")?.1));
-            let known = named.iter().map(|(_, id)| id.as_str()).chain(names);
-            let tip = nearest(name, known).map(|near| format!("did you mean `{near}`?"));
-            let tip = tip.unwrap_or_else(|| NO_TEST.to_owned());
-            Err(Error::usage(format!("no test to run is named `{name}`: {tip}")))
-        }
-        [(_, one), (_, other), ..] => Err(Error::usage(format!(
-            "several tests are named `{name}`, such as `{one}` and `{other}`: write all of the id"
-        ))),
-    }
-}
-
 struct Bisect<'b, 'r> {
     candidates: Candidates<'b>,
     trials: Trials<'r>,
     repeat: Option<usize>,
     report: &'b mut BisectionReport<'r>,
+}
+
+/// What a set is run for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// One failure is enough.
+    Search,
+    /// Failures are counted, and it is watched what links the tests.
+    Confirm,
 }
 
 /// One or several runs of a set.
@@ -162,8 +140,8 @@ impl Bisect<'_, '_> {
     /// the first run in which the test failed, and with which others.
     fn confirm(&mut self, set: &mut TestSet, first: (&[TestId], &Tried)) -> Result<()> {
         let others: Vec<TestId> = set.others.iter().map(|other| other.test).collect();
-        let with = self.repeat_with(set.company, &others, false)?;
-        let alone = self.repeat_with(Company::Alone, &[], false)?;
+        let with = self.repeat_with(set.company, &others, Purpose::Confirm)?;
+        let alone = self.repeat_with(Company::Alone, &[], Purpose::Confirm)?;
         set.reason = self.reason(&with.run).or(set.reason.take());
         let reason = set.reason.clone().unwrap_or_default();
         let test = self.candidates.test;
@@ -181,24 +159,24 @@ impl Bisect<'_, '_> {
         Ok(())
     }
 
-    /// Whether the test fails with a set: as soon as it fails once.
+    /// Whether the test fails with a set.
     fn try_with(&mut self, company: Company, others: &[TestId]) -> Result<Outcome> {
-        self.repeat_with(company, others, true)
+        self.repeat_with(company, others, Purpose::Search)
     }
 
     fn repeat_with(
         &mut self,
         company: Company,
         others: &[TestId],
-        is_enough: bool,
+        purpose: Purpose,
     ) -> Result<Outcome> {
         let is_timed = matches!(company, Company::Beside | Company::Declared);
         let times = self.repeat.unwrap_or(if is_timed { TIMES_BESIDE } else { 1 });
         let progress = self.report.begin(company, others.len(), self.trials.count + 1);
         let (mut failed, mut runs, mut last) = (0, 0, None);
-        while runs < times && !(is_enough && failed > 0) {
+        while runs < times && !(purpose == Purpose::Search && failed > 0) {
             let (groups, slots) = self.candidates.trial(company, others);
-            let setup = TrialSetup { slots, watches_state: !is_enough };
+            let setup = TrialSetup { slots, watches_state: purpose == Purpose::Confirm };
             let run = self.trials.run(groups, setup)?;
             runs += 1;
             let has_failed = run.verdicts.get(&self.candidates.test).is_some_and(has_failed);

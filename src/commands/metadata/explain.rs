@@ -1,17 +1,15 @@
 //! `explain`: what decides about one test, and what is known of it.
 
 use crate::commands::project::Project;
-use crate::config::diagnostic::nearest;
-use crate::config::policy::covers;
+use crate::commands::test_name;
 use crate::discovery::filter::Choice;
 use crate::discovery::inventory::Inventory;
 use crate::discovery::selection::Past;
-use crate::error::{Error, Mistake, Result};
+use crate::error::{Error, Result};
 use crate::model::test::TestId;
 use crate::plan::grouping;
 use crate::plan::history::History;
 use crate::report::explanation::{Explanation, Fixture, LearntLock};
-use crate::report::messages;
 use crate::report::view::View;
 use crate::sharing::learnt::{Lock, User};
 
@@ -23,7 +21,10 @@ pub fn explain(
     choices: &[Vec<Choice>],
 ) -> Result<String> {
     let Project { settings, policy, inventory, .. } = project;
-    let test = find(wanted, inventory)?;
+    let listings = inventory.listings.iter().enumerate();
+    let tests = listings
+        .flat_map(|(listing, of)| (0..of.tests.len()).map(move |test| TestId { listing, test }));
+    let test = test_name::find(wanted, inventory, tests, "`cargo partest list` lists all tests")?;
     let listing = &inventory.listings[test.listing];
     let (binary, name) = (&listing.binary, &listing.tests[test.test].name);
     let all: Vec<Vec<Choice>> =
@@ -31,7 +32,8 @@ pub fn explain(
     let grouped = grouping::group(inventory, 0, &all, settings, policy, history);
     let is_its =
         |group: &&crate::plan::group::Group| group.listing == test.listing && group.has(test);
-    let group = grouped.groups.iter().find(is_its).ok_or_else(|| not_found(wanted, None))?;
+    let group = grouped.groups.iter().find(is_its);
+    let group = group.ok_or_else(|| Error::usage(format!("`{wanted}` is in no group")))?;
     // With the name of the crate, by which the metadata is looked up.
     let id = format!("{}::{name}", binary.name);
     let fixtures = policy.fixtures_of(binary.package, &id).into_iter().map(|(name, place)| {
@@ -83,71 +85,4 @@ fn learnt_lock(lock: &Lock, binary: &str, test: &str, inventory: &Inventory) -> 
         proven: lock.is_proven,
         with: others.map(|user| shown(&user.user)).collect(),
     }
-}
-
-/// A test with its id.
-type Named = (TestId, String);
-
-/// The test with this id, with this name, or the only one whose id ends like this.
-fn find(wanted: &str, inventory: &Inventory) -> Result<TestId> {
-    let mut all: Vec<Named> = Vec::new();
-    for (listing, known) in inventory.listings.iter().enumerate() {
-        let ids = known.tests.iter().enumerate();
-        all.extend(ids.map(|(test, own)| (TestId { listing, test }, known.binary.id(&own.name))));
-    }
-    let test = |id: TestId| {
-        let listing = &inventory.listings[id.listing];
-        (&listing.binary, listing.tests[id.test].name.as_str())
-    };
-    let is_id = |id: TestId| test(id).0.test_name(wanted) == Some(test(id).1);
-    let ends_so = |id: &str| {
-        id.strip_suffix(wanted).is_some_and(|before| before.is_empty() || before.ends_with("::"))
-    };
-    let ways: [Vec<&Named>; 3] = [
-        all.iter().filter(|(id, _)| is_id(*id)).collect(),
-        all.iter().filter(|(id, _)| test(*id).1 == wanted).collect(),
-        all.iter().filter(|(_, id)| ends_so(id)).collect(),
-    ];
-    for found in ways {
-        match found.as_slice() {
-            [] => {}
-            [(id, _)] => return Ok(*id),
-            several => return Err(several_tests(wanted, several)),
-        }
-    }
-    let inner = format!("::{wanted}::");
-    let is_below = |(_, id): &&Named| covers(wanted, id) || id.contains(&inner);
-    let below: Vec<&Named> = all.iter().filter(is_below).collect();
-    if !below.is_empty() {
-        return Err(several_tests(wanted, &below));
-    }
-    let ids = || all.iter().map(|(_, id)| id.as_str());
-    let last = |id: &'_ str| -> usize { id.rfind("::").map_or(0, |at| at + 2) };
-    let by_last_word = || {
-        let near = nearest(&wanted[last(wanted)..], ids().map(|id| &id[last(id)..]))?;
-        ids().find(|id| &id[last(id)..] == near)
-    };
-    Err(not_found(wanted, nearest(wanted, ids()).or_else(by_last_word)))
-}
-
-fn several_tests(wanted: &str, tests: &[&Named]) -> Error {
-    let ids: Vec<String> = tests.iter().map(|(_, id)| id.clone()).collect();
-    let number = messages::count(ids.len(), "test");
-    mistake(
-        format!("`{wanted}` names {number}"),
-        format!("choose one of them: {}", messages::list(&ids)),
-    )
-}
-
-fn not_found(wanted: &str, near: Option<&str>) -> Error {
-    let help = match near {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => "`cargo partest list` lists all tests".to_owned(),
-    };
-    mistake(format!("no test is named `{wanted}`"), help)
-}
-
-fn mistake(message: String, help: String) -> Error {
-    let text = format!("{message}; {help}");
-    Error::Metadata { text, mistakes: vec![Mistake { place: None, message, help: Some(help) }] }
 }

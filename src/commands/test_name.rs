@@ -1,0 +1,74 @@
+//! The one test that a command is about, by the name that was typed.
+
+use crate::config::diagnostic::nearest;
+use crate::config::policy::covers;
+use crate::discovery::inventory::Inventory;
+use crate::error::{Error, Result};
+use crate::model::test::TestId;
+use crate::report::messages;
+
+/// A test with its id.
+type Named = (TestId, String);
+
+/// Of these tests the one with this id, with this name, or the only one whose id ends like this.
+/// `otherwise` is the help where no name is near.
+pub fn find(
+    wanted: &str,
+    inventory: &Inventory,
+    tests: impl IntoIterator<Item = TestId>,
+    otherwise: &str,
+) -> Result<TestId> {
+    let test = |id: TestId| {
+        let listing = &inventory.listings[id.listing];
+        (&listing.binary, listing.tests[id.test].name.as_str())
+    };
+    let named = |id: TestId| (id, test(id).0.id(test(id).1));
+    let all: Vec<Named> = tests.into_iter().map(named).collect();
+    let is_id = |id: TestId| test(id).0.test_name(wanted) == Some(test(id).1);
+    let ends_so = |id: &str| {
+        id.strip_suffix(wanted).is_some_and(|before| before.is_empty() || before.ends_with("::"))
+    };
+    let ways: [Vec<&Named>; 3] = [
+        all.iter().filter(|(id, _)| is_id(*id)).collect(),
+        all.iter().filter(|(id, _)| test(*id).1 == wanted).collect(),
+        all.iter().filter(|(_, id)| ends_so(id)).collect(),
+    ];
+    for found in ways {
+        match found.as_slice() {
+            [] => {}
+            [(id, _)] => return Ok(*id),
+            several => return Err(several_tests(wanted, several)),
+        }
+    }
+    let inner = format!("::{wanted}::");
+    let is_below = |(_, id): &&Named| covers(wanted, id) || id.contains(&inner);
+    let below: Vec<&Named> = all.iter().filter(is_below).collect();
+    if !below.is_empty() {
+        return Err(several_tests(wanted, &below));
+    }
+    let help = match near(wanted, &all) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => otherwise.to_owned(),
+    };
+    Err(Error::usage_with_help(format!("no test is named `{wanted}`"), help))
+}
+
+/// The id that is nearest, as a whole or by its last word.
+fn near<'n>(wanted: &str, all: &'n [Named]) -> Option<&'n str> {
+    let ids = || all.iter().map(|(_, id)| id.as_str());
+    let last = |id: &str| -> usize { id.rfind("::").map_or(0, |at| at + 2) };
+    let by_last_word = || {
+        let near = nearest(&wanted[last(wanted)..], ids().map(|id| &id[last(id)..]))?;
+        ids().find(|id| &id[last(id)..] == near)
+    };
+    nearest(wanted, ids()).or_else(by_last_word)
+}
+
+fn several_tests(wanted: &str, tests: &[&Named]) -> Error {
+    let ids: Vec<String> = tests.iter().map(|(_, id)| id.clone()).collect();
+    let number = messages::count(ids.len(), "test");
+    Error::usage_with_help(
+        format!("`{wanted}` names {number}"),
+        format!("choose one of them: {}", messages::list(&ids)),
+    )
+}
