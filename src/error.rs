@@ -63,6 +63,8 @@ pub enum Error {
     Signals(std::io::Error),
     #[error("cannot merge these results:{}", listed(.problems))]
     Merge { problems: Vec<String> },
+    #[error("cannot write into the temporary directory: {}{}", .0, hint(.0))]
+    Scratch(std::io::Error),
     #[error("cannot stop a fixture: {0}")]
     Fixture(String),
     #[error("cannot write the result to stdout: {0}")]

@@ -73,3 +73,10 @@ fn a_machine_without_a_build_is_broken() {
     assert!(!works && detail.contains("cannot start `/nowhere/cargo`"), "{ran}");
     assert!(is_empty(folder.path()));
 }
+
+#[test]
+fn a_machine_without_a_temporary_directory_is_an_error() {
+    let folder = TempDir::new().unwrap();
+    let ran = call(&folder.path().join("missing")).run().exits(1);
+    assert!(ran.stderr.contains("error: cannot write into the temporary directory: "), "{ran}");
+}

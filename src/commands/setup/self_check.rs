@@ -61,8 +61,8 @@ struct Line<'l> {
 pub fn run(settings: &Settings) -> Result<Exit> {
     // An interrupt ends the inner run, and then this one: the folder goes with it.
     let interrupts = Interrupts::catch(RunnerPipes::default(), |_| {}).map_err(Error::Signals)?;
-    let folder = TempDir::new().map_err(unusable)?;
-    write(folder.path()).map_err(unusable)?;
+    let folder = TempDir::new().map_err(Error::Scratch)?;
+    write(folder.path()).map_err(Error::Scratch)?;
     let ran = partest(folder.path())?;
     if interrupts.is_interrupted() {
         return Err(Error::Interrupted);
@@ -78,12 +78,6 @@ pub fn run(settings: &Settings) -> Result<Exit> {
     };
     text::unless_closed(text::print(&shown))?;
     Ok(if ran.is_whole() { Exit::Success } else { Exit::Error })
-}
-
-fn unusable(error: std::io::Error) -> Error {
-    Error::Cargo(format!(
-        "cannot write a package for the check into the temporary directory: {error}"
-    ))
 }
 
 fn write(folder: &Path) -> std::io::Result<()> {
