@@ -51,6 +51,9 @@ pub enum Error {
     Start { program: String, source: std::io::Error },
     #[error("cannot read `{path}`: {source}")]
     Read { path: PathBuf, source: std::io::Error },
+    /// An archive that cannot be written or run.
+    #[error("archive `{path}`: {why}")]
+    Archive { path: PathBuf, why: String },
     #[error("cannot write the durations to `{path}`: {source}")]
     Durations { path: PathBuf, source: std::io::Error },
     #[error("cannot start a thread: {}{}", .0, hint(.0))]

@@ -18,6 +18,7 @@
 //! libtest/     the command line and the output of libtest
 //! changes/     what has changed in version control, and which packages that affects
 //! discovery/   the inventory of tests, and the selection
+//! archive/     suites packed into one file, to be run elsewhere
 //! sharing/     what tests share with tests of other processes, and what has been learnt from that
 //! plan/        which tests run together, and which may start now
 //! leaks/       detection and classification of leaks
@@ -34,6 +35,7 @@
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod archive;
 mod cargo;
 mod changes;
 mod cli;
@@ -57,8 +59,12 @@ mod sharing;
 mod state;
 mod worker;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
+use std::sync::Arc;
 
+use crate::archive::extraction::Extraction;
+use crate::cli::args::Args;
 use crate::cli::cargo_config::CargoConfig;
 use crate::cli::output_args::MessageFormat;
 use crate::cli::settings::{Color, FixtureTask, Settings, Task};
@@ -69,6 +75,7 @@ use crate::commands::run::Session;
 use crate::commands::trials::Trials;
 use crate::error::{Error, Exit, Result};
 use crate::model::stream_end::StreamEnd;
+use crate::model::warning::Warning;
 use crate::process::platform::{self, RunnerPipes};
 use crate::process::stderr::write_line;
 use crate::report::text::Paint;
@@ -84,26 +91,36 @@ fn main() -> ExitCode {
     let words = cli::command_line::words(std::env::args_os());
     let typed = cli::command_line::parse(&words);
     let (color, format) = (typed.output.color, typed.output.message_format);
-    let args = match commands::defaults::add(typed, &words) {
-        Ok(args) => args,
+    let (mut settings, extraction) = match begin(typed, &words) {
+        Ok(begun) => begun,
         Err(error) => return report_error(&error, cli::settings::color(color), format),
     };
-    let cargo_config = CargoConfig::load(&args.cargo);
-    let mut settings = Settings::new(args, cargo_config);
-    let lines = match settings.task.runs_tests() {
-        true => platform::start_guard(),
+    let scratch = extraction.as_ref().and_then(Extraction::temporary_dir);
+    let lines = match settings.task.runs_tests() || scratch.is_some() {
+        true => platform::start_guard(scratch),
         false => RunnerPipes::default(),
     };
     let run = std::panic::AssertUnwindSafe(|| match &settings.task {
         Task::Merge(_) => commands::merge::run(&mut settings),
         Task::Setup(command) => commands::setup::command::run(command, &settings),
-        _ => run(&mut settings, lines),
+        _ => run(&mut settings, extraction, lines),
     });
     let ran = std::panic::catch_unwind(run);
     match ran.unwrap_or_else(|panic| Err(Error::panicked("the main thread", &*panic))) {
         Ok(exit) => exit.into(),
         Err(error) => report_error(&error, settings.color, settings.format),
     }
+}
+
+/// The settings, with the defaults that the workspace or the archive declares; and the archive.
+fn begin(typed: Args, words: &[OsString]) -> Result<(Settings, Option<Extraction>)> {
+    let archive = commands::from_archive::open(&typed)?;
+    let args = commands::defaults::add(typed, words, archive.as_ref())?;
+    let cargo_config = CargoConfig::load(&args.cargo);
+    let settings = Settings::new(args, cargo_config);
+    let make_room = |archive| commands::from_archive::make_room(archive, &settings);
+    let extraction = archive.map(make_room).transpose()?;
+    Ok((settings, extraction))
 }
 
 fn report_error(error: &Error, color: Color, format: MessageFormat) -> ExitCode {
@@ -115,17 +132,16 @@ fn report_error(error: &Error, color: Color, format: MessageFormat) -> ExitCode 
 }
 
 /// Prepares the tests, and runs or shows them.
-fn run(settings: &mut Settings, lines: RunnerPipes) -> Result<Exit> {
+fn run(settings: &mut Settings, from: Option<Extraction>, lines: RunnerPipes) -> Result<Exit> {
     let interrupts =
         Interrupts::catch(lines, report::reports::show_notice).map_err(Error::Signals)?;
     let mut warnings = Vec::new();
     if let Task::Fixtures(what @ (FixtureTask::List | FixtureTask::Stop(_))) = &settings.task {
         return commands::fixtures::run_without_build(what, settings, &interrupts);
     }
-    commands::changed::narrow(settings)?;
-    let settings = &*settings;
     let pool = make_pool(settings.slots)?;
-    let mut prepared = commands::prepare::build(settings, &interrupts, &mut warnings)?;
+    let mut prepared = prepare(settings, from.as_ref(), &interrupts, &mut warnings)?;
+    let settings = &*settings;
     if settings.task == Task::BuildOnly {
         return Ok(finish_build(settings, prepared.binaries.len()));
     }
@@ -136,7 +152,8 @@ fn run(settings: &mut Settings, lines: RunnerPipes) -> Result<Exit> {
         &interrupts,
         &mut warnings,
     )?;
-    let Preparation { workspace, policy, filtersets, history, build_state, times, .. } = prepared;
+    let Preparation { workspace, policy, filtersets, history, build_state, times, record, .. } =
+        prepared;
     let ongoing_build = build_state.finish_listing(settings, &policy, &inventory)?;
     let project = Project {
         settings,
@@ -147,6 +164,9 @@ fn run(settings: &mut Settings, lines: RunnerPipes) -> Result<Exit> {
     };
     if let Task::Fixtures(what) = &settings.task {
         return commands::fixtures::run(what, project, &interrupts);
+    }
+    if let Some(record) = record {
+        return commands::archive::write(project, record, &interrupts);
     }
     let mut choices = project.selection(&history).choose_all(&inventory, &mut warnings);
     let shard = commands::shard::select(project, &mut choices)?;
@@ -165,14 +185,39 @@ fn run(settings: &mut Settings, lines: RunnerPipes) -> Result<Exit> {
             let trials = Trials::new(project, &grouped.fixtures, &pool, &interrupts);
             commands::bisect::command::run(bisect, trials, &grouped.groups, &warnings)
         }
-        Task::Run | Task::BuildOnly | Task::Fixtures(_) | Task::Merge(_) | Task::Setup(_) => {
-            let pool = if slots.count > settings.slots { make_pool(slots.count)? } else { pool };
+        _ => {
             let before = BeforeTests { times, warnings, shard };
             let session = Session { project, choices, grouped, slots, history, ongoing_build };
-            let summary = commands::run::run(session, before, &pool, &interrupts)?;
-            Ok(commands::exit::exit_code(settings, &summary))
+            run_tests(session, before, pool, &interrupts)
         }
     }
+}
+
+/// Runs the tests, on as many threads as there are slots.
+fn run_tests(
+    session: Session<'_>,
+    before: BeforeTests,
+    pool: rayon::ThreadPool,
+    interrupts: &Interrupts,
+) -> Result<Exit> {
+    let (settings, slots) = (session.project.settings, session.slots.count);
+    let pool = if slots > settings.slots { make_pool(slots)? } else { pool };
+    let summary = commands::run::run(session, before, &pool, interrupts)?;
+    Ok(commands::exit::exit_code(settings, &summary))
+}
+
+/// Builds the tests, or extracts them from an archive.
+fn prepare(
+    settings: &mut Settings,
+    extraction: Option<&Extraction>,
+    interrupts: &Arc<Interrupts>,
+    warnings: &mut Vec<Warning>,
+) -> Result<Preparation> {
+    if let Some(extraction) = extraction {
+        return commands::from_archive::prepare(settings, extraction, interrupts, warnings);
+    }
+    commands::changed::narrow(settings)?;
+    commands::prepare::build(settings, interrupts, warnings)
 }
 
 /// Reports a build that is all that was wanted.

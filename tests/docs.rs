@@ -392,6 +392,9 @@ stop = { zzzz = 1 }
 [package.metadata.partest.reports]
 zzzz = 1
 
+[package.metadata.partest.archive]
+zzzz = 1
+
 [workspace.metadata.partest]
 zzzz = 1
 "#;
@@ -411,7 +414,7 @@ zzzz = 1
         let known = known(&web);
         let page = Page::read("docs/keys.md");
         let names = |heading| page.table(heading).names();
-        let [top, node, leaks, retries, locks, fixture, ready, stop, reports, workspace] =
+        let [top, node, leaks, retries, locks, fixture, ready, stop, reports, archive, workspace] =
             &known[..]
         else {
             panic!("{known:?}")
@@ -431,6 +434,7 @@ zzzz = 1
             ("ready", ready),
             ("stop", stop),
             ("reports", reports),
+            ("archive", archive),
         ];
         for (heading, known) in tables {
             assert_eq!(&names(heading), known, "{heading}");
@@ -603,6 +607,7 @@ mod json {
             "explain greets",
             "self-check",
             "--no-run",
+            "archive --test cli --file target/suite.tar.zst",
             "--nonsense",
             "--test nowhere",
         ] {
@@ -748,7 +753,7 @@ const OF_OTHERS: &[&str] = &[
 
 #[test]
 fn flags_are_those_that_the_program_has_and_all_of_them() {
-    let helps = ["--help", "init --help", "bisect --help"]
+    let helps = ["--help", "init --help", "bisect --help", "archive --help"]
         .map(|words| partest("tour").args(words).run().exits(0));
     let known = words_with("--", &helps.map(|ran| ran.stdout));
     let code: Vec<String> = Page::all().iter().flat_map(Page::code).collect();

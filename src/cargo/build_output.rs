@@ -12,7 +12,7 @@ use super::toolchain::Toolchain;
 use super::workspace::{Workspace, crate_name};
 use crate::cli::args::CargoArgs;
 use crate::cli::cargo_config::CargoConfig;
-use crate::cli::settings::Settings;
+use crate::cli::settings::{Settings, Task};
 use crate::error::{Error, Result};
 use crate::state::Stamp;
 
@@ -28,10 +28,28 @@ pub struct BuildOutput {
     /// All other targets that have been built; a program and a library may share a name.
     others: HashMap<PackageId, Vec<Target>>,
     link_inputs: LinkInputs,
+    /// All messages about what was built, if they are recorded.
+    record: Option<Vec<Message>>,
 }
 
 impl BuildOutput {
+    /// Keeps the messages as well if an archive is to be written.
+    pub fn for_task(task: &Task) -> BuildOutput {
+        let record = matches!(task, Task::Archive(_)).then(Vec::new);
+        BuildOutput { record, ..BuildOutput::default() }
+    }
+
+    /// The messages so far, if they are recorded.
+    pub fn take_record(&mut self) -> Option<Vec<Message>> {
+        self.record.take()
+    }
+
     pub fn take(&mut self, message: Message) {
+        let is_kept =
+            matches!(message, Message::CompilerArtifact(_) | Message::BuildScriptExecuted(_));
+        if let Some(record) = self.record.as_mut().filter(|_| is_kept) {
+            record.push(message.clone());
+        }
         match message {
             Message::CompilerArtifact(artifact) => self.artifact(artifact),
             Message::BuildScriptExecuted(script) => {

@@ -99,6 +99,11 @@ pub fn flags_to_select(args: &CargoArgs) -> Vec<String> {
     selection_flags(&CargoArgs { manifest_path: None, ..args.clone() })
 }
 
+/// All flags that choose what is built, and how.
+pub fn flags_of_build(args: &CargoArgs) -> Vec<String> {
+    [selection_flags(args), feature_flags(args), build_flags(args)].concat()
+}
+
 fn selection_flags(args: &CargoArgs) -> Vec<String> {
     let mut flags = Flags::default();
     flags.each("--package", &args.package);

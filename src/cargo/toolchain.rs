@@ -11,7 +11,7 @@ use crate::cli::cargo_config::CargoConfig;
 use crate::cli::settings::Settings;
 use crate::error::{Error, Result};
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Toolchain {
     /// The value of `CARGO` for tests.
     pub cargo: OsString,
@@ -20,7 +20,7 @@ pub struct Toolchain {
 }
 
 /// A target that tests are built for.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Platform {
     pub triple: String,
     /// The directory of its standard library, for tests that are linked to it dynamically.
@@ -43,6 +43,15 @@ impl Toolchain {
         }
         platforms.push(Platform::load(cargo_config, &rustc, None)?);
         Ok(Toolchain { cargo: cargo(&platforms), platforms })
+    }
+
+    /// That of an archive, whose tests were built elsewhere; the host's platform is the last.
+    pub fn archived(platforms: Vec<Platform>) -> Toolchain {
+        Toolchain { cargo: std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()), platforms }
+    }
+
+    pub fn platforms(&self) -> &[Platform] {
+        &self.platforms
     }
 
     /// The directories of the libraries that it links programs with.

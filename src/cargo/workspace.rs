@@ -1,6 +1,6 @@
 //! The packages of the workspace and their manifests.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -22,6 +22,10 @@ pub struct Workspace {
     pub root_manifest: PathBuf,
     /// The directory of history and caches.
     pub state_dir: PathBuf,
+    /// Whether its directories last as long as the run only: those of an archive.
+    pub is_temporary: bool,
+    /// The root manifest, where it is not read from its place.
+    root_source: Option<Arc<Source>>,
     /// The members, then the packages from outside of the workspace that were built.
     pub packages: Vec<Package>,
 }
@@ -42,8 +46,36 @@ impl Workspace {
         Ok(Workspace {
             root_manifest: metadata.workspace_root.join("Cargo.toml").into(),
             state_dir: metadata_cache::state_dir(args, &metadata),
+            is_temporary: false,
+            root_source: None,
             packages,
         })
+    }
+
+    /// That of an archive, with the manifests as they were when it was written.
+    pub fn archived(
+        (root_manifest, state_dir): (PathBuf, PathBuf),
+        packages: &[cargo_metadata::Package],
+        manifests: &HashMap<PathBuf, String>,
+        is_temporary: bool,
+    ) -> Workspace {
+        let source =
+            |path: &Path| Source::new(path, manifests.get(path).cloned().unwrap_or_default());
+        let package = |cargo: &cargo_metadata::Package| {
+            Package::new(cargo, source(cargo.manifest_path.as_std_path()))
+        };
+        Workspace {
+            packages: packages.iter().map(package).collect(),
+            root_source: Some(source(&root_manifest)),
+            root_manifest,
+            state_dir,
+            is_temporary,
+        }
+    }
+
+    /// Where cargo writes.
+    pub fn target_dir(&self) -> PathBuf {
+        self.state_dir.parent().unwrap_or(&self.state_dir).to_owned()
     }
 
     /// The directory of the root manifest.
@@ -54,9 +86,10 @@ impl Workspace {
     /// The root manifest, which may be that of a package.
     pub fn root_source(&self) -> Result<Arc<Source>> {
         let root = self.packages.iter().find(|p| p.manifest_path() == self.root_manifest);
-        match root {
-            Some(package) => Ok(package.manifest.clone()),
-            None => read(&self.root_manifest),
+        match (root, &self.root_source) {
+            (Some(package), _) => Ok(package.manifest.clone()),
+            (None, Some(source)) => Ok(source.clone()),
+            (None, None) => read(&self.root_manifest),
         }
     }
 
@@ -147,10 +180,14 @@ impl Package {
             .iter()
             .map(|cargo| {
                 let manifest = read(cargo.manifest_path.as_std_path())?;
-                let custom_harnesses = custom_harnesses(&manifest.text);
-                Ok(Package { cargo: cargo.clone(), manifest, custom_harnesses })
+                Ok(Package::new(cargo, manifest))
             })
             .collect()
+    }
+
+    fn new(cargo: &cargo_metadata::Package, manifest: Arc<Source>) -> Package {
+        let custom_harnesses = custom_harnesses(&manifest.text);
+        Package { cargo: cargo.clone(), manifest, custom_harnesses }
     }
 
     pub fn manifest_path(&self) -> &Path {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
+use super::archive_args::{ArchiveArgs, FromArchiveArgs};
 use super::bisect_args::BisectArgs;
 use super::changed_args::ChangedArgs;
 use super::debug_args::DebugArgs;
@@ -25,7 +26,7 @@ Examples:
   cargo partest -- --ignored         pass flags to libtest after `--`
 
 Policies are keys of [package.metadata.partest] in Cargo.toml.
-Also: bisect, init, explain, merge, hook, migrate, schema, self-check, completions, man.";
+Also: archive, bisect, init, explain, merge, hook, migrate, schema, self-check, completions, man.";
 
 const LONG_EXAMPLES: &str = "\
 After `--`, as with cargo test: FILTERS, --ignored, --include-ignored, --skip FILTER,
@@ -69,6 +70,8 @@ pub struct Args {
     #[command(flatten)]
     pub changed: ChangedArgs,
     #[command(flatten)]
+    pub archive: FromArchiveArgs,
+    #[command(flatten)]
     pub watching: WatchArgs,
     #[command(flatten)]
     pub output: OutputArgs,
@@ -86,6 +89,9 @@ pub enum Command {
     Plan(TestSelection),
     /// List the tests
     List(TestSelection),
+    /// Build the tests and pack them into one file, to be run elsewhere
+    #[command(hide = true)]
+    Archive(ArchiveArgs),
     /// Find the tests with which a test fails
     #[command(hide = true)]
     Bisect(BisectArgs),

@@ -22,14 +22,17 @@ const FILTERS: &str = "filters";
 
 /// Flags that say what to do, or where settings are, and libtest's `--test`, which has no effect;
 /// cargo's own and those of reports, which have a table, are left out, too.
-const NO_DEFAULTS: [&str; 8] = [
+const NO_DEFAULTS: [&str; 11] = [
+    "archive",
     "debugger",
+    "extract-to",
     "help",
     "no-run",
     "profile-partest",
     "test",
     "tracer",
     "version",
+    "workspace-remap",
     "write-baseline",
 ];
 

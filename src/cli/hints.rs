@@ -123,19 +123,17 @@ pub const NEXTEST: &[FlagHint] = &[
         "not supported: repeat the command in a loop of the shell",
     ),
     hint(
-        &[
-            "--archive-file",
-            "--archive-format",
-            "--extract-to",
-            "--extract-overwrite",
-            "--persist-extract-tempdir",
-            "--cargo-metadata",
-            "--binaries-metadata",
-            "--workspace-remap",
-            "--target-dir-remap",
-            "--build-dir-remap",
-        ],
-        "archives of test binaries are not supported: build where the tests run",
+        &["--archive-file"],
+        "use `cargo partest archive --file PATH`, and `cargo partest run --archive PATH`",
+    ),
+    hint(&["--archive-format"], "not needed: archives are tar files compressed with zstd"),
+    hint(
+        &["--extract-overwrite", "--persist-extract-tempdir"],
+        "use `--extract-to DIR`, which is kept; without it the archive is extracted to a temporary directory",
+    ),
+    hint(
+        &["--cargo-metadata", "--binaries-metadata", "--target-dir-remap", "--build-dir-remap"],
+        "not needed: an archive knows its directories",
     ),
     hint(
         &["-P"],
@@ -152,7 +150,6 @@ pub const NEXTEST: &[FlagHint] = &[
 pub const COMMANDS: &[(&str, &str)] = &[
     ("nextest", "`cargo partest` without a command runs the tests"),
     ("test", "`cargo partest` without a command runs the tests"),
-    ("archive", "archives of test binaries are not supported: build where the tests run"),
     ("bench", "to measure benchmarks, use `cargo bench`"),
     ("show-config", "`cargo partest explain TEST` shows every setting of a test, and what sets it"),
     ("self", "to update, use `cargo install`"),

@@ -1,5 +1,6 @@
 //! What the user asks for: the command line, cargo's configuration, and the resulting settings.
 
+pub mod archive_args;
 pub mod args;
 pub mod bisect_args;
 pub mod cargo_config;

@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::archive_args::FromArchiveArgs;
 use super::args::{
     self, Args, CargoArgs, FlakyArg, Jobs, LeaksArg, NoTests, PolicyArg, TestSelection,
 };
@@ -49,6 +50,8 @@ pub struct BisectTask {
 pub enum Task {
     Run,
     BuildOnly,
+    /// Build the tests, and write them to this file.
+    Archive(PathBuf),
     /// One test, as the arguments of this command.
     Debug(Prefix),
     Plan,
@@ -145,6 +148,8 @@ pub struct Settings {
     /// The CI system whose log this is. Not of a run that is started by a test: its output is the
     /// test's.
     pub ci: Option<CiSystem>,
+    /// The archive to run instead of a build, if any.
+    pub archive: FromArchiveArgs,
     /// The revision since which packages must have changed to be tested.
     pub changed: Option<String>,
     /// Whether no package has changed since, so that there is nothing to build.
@@ -191,6 +196,7 @@ impl Settings {
             Some(args::Command::Plan(selection)) => (Task::Plan, selection),
             Some(args::Command::List(selection)) => (Task::List, selection),
             Some(args::Command::Run(selection)) => (Task::Run, selection),
+            Some(args::Command::Archive(archive)) => (Task::Archive(archive.file), args.selection),
             Some(args::Command::Bisect(bisect)) => {
                 // All tests, of which those are candidates that can run with it.
                 let selection = TestSelection { filters: Vec::new(), libtest: bisect.libtest };
@@ -269,6 +275,7 @@ impl Settings {
             ci: is_for_ci.then(|| CiSystem::detect(|name| std::env::var(name).ok())).flatten(),
             reports: args.reports,
             cargo_verbosity: args.output.verbose.saturating_sub(1),
+            archive: args.archive,
             changed: args.changed.changed,
             is_unchanged: false,
             cargo: args.cargo,

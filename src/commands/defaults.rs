@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 
+use crate::archive::reader::Archive;
 use crate::cargo::root_manifest;
 use crate::cli::args::{Args, Command};
 use crate::cli::profile_args::ProfileChoice;
@@ -17,14 +18,18 @@ use crate::process::stderr::write_line;
 const NAME: &str = "partest";
 
 /// Adds the defaults to what was typed. Mistakes in them are reported with all others of the
-/// metadata; a profile that does not exist is one here.
-pub fn add(typed: Args, words: &[OsString]) -> Result<Args> {
+/// metadata; a profile that does not exist is one here. The workspace is that of the archive, if
+/// there is one.
+pub fn add(typed: Args, words: &[OsString], archive: Option<&Archive>) -> Result<Args> {
     // These are about no workspace.
     if matches!(typed.command, Some(Command::Merge(_) | Command::Setup(_))) {
         return Ok(typed);
     }
     let profile = typed.profile.choice();
-    let root = root_manifest::mentioning(NAME, typed.cargo.manifest_path.as_deref());
+    let root = match archive {
+        Some(archive) => archive.root_manifest(),
+        None => root_manifest::mentioning(NAME, typed.cargo.manifest_path.as_deref()),
+    };
     let Some((path, text)) = root else {
         return match profile {
             Some(choice) => Err(undeclared(&choice, Path::new("Cargo.toml"))),

@@ -1,6 +1,8 @@
 //! The subcommands, and the preparation that they share.
 
+pub mod archive;
 pub mod bisect;
+mod build_record;
 pub mod changed;
 pub mod check;
 mod ci_annotation;
@@ -9,6 +11,7 @@ pub mod defaults;
 pub mod early_tests;
 pub mod exit;
 pub mod fixtures;
+pub mod from_archive;
 pub mod leftovers;
 pub mod merge;
 pub mod metadata;

@@ -6,6 +6,7 @@ use std::thread::{Builder, ScopedJoinHandle};
 
 use cargo_metadata::Message as CargoMessage;
 
+use super::build_record::BuildRecord;
 use super::check::{check_paths, fail_on_errors};
 use super::early_tests::{self, BuildProgress, CargoProcess, OngoingBuild};
 use super::stage_times::StageTimes;
@@ -48,6 +49,8 @@ pub struct Preparation {
     pub history: History,
     pub build_state: BuildState,
     pub times: StageTimes,
+    /// Where an archive is to be written.
+    pub record: Option<BuildRecord>,
 }
 
 /// Whether cargo is still building.
@@ -97,7 +100,7 @@ pub fn build(
     let watch = StallWatch::start(settings, interrupts);
     let loaded = Loaded::beside_build(settings, pid, warnings);
     let early = loaded.workspace_for_early_tests(settings, &cargo);
-    let mut output = BuildOutput::default();
+    let mut output = BuildOutput::for_task(&settings.task);
     match early_tests::wait(&messages, &mut output, early, &settings.cargo) {
         BuildProgress::Finished => {
             let from_build = (loaded, output, messages);
@@ -134,6 +137,7 @@ pub fn build(
                 history,
                 build_state,
                 times,
+                record: None,
             })
         }
     }
@@ -161,6 +165,7 @@ fn without_build(
         lists: InventoryCache::default(),
         build_state: BuildState::Finished(StallWatch::start(settings, interrupts)),
         times: StageTimes::begin().built(),
+        record: None,
     })
 }
 
@@ -194,15 +199,14 @@ fn finish(
     tests_started(interrupts);
     let built = output.packages_with_doctests(&workspace);
     let mut doctest_packages = doctests::packages(settings, &workspace, &filtersets, built);
+    let record = take_record(&mut output, &toolchain, &mut doctest_packages);
     // Fixtures and exclusive tests are scheduled for all tests together.
     let may_grow = early_tests::may_grow(settings) && policy.early();
     let build_state = match may_grow && !doctest_packages.is_empty() {
         true => {
-            let (packages, interrupts) =
-                (std::mem::take(&mut doctest_packages), interrupts.clone());
-            let from_cargo = (messages, output);
-            let listing =
-                OngoingBuild::of_doctests(packages, from_cargo, toolchain, watch, interrupts);
+            let packages = std::mem::take(&mut doctest_packages);
+            let (from_cargo, to_end) = ((messages, output), interrupts.clone());
+            let listing = OngoingBuild::of_doctests(packages, from_cargo, toolchain, watch, to_end);
             BuildState::Ongoing(Box::new(listing))
         }
         false => {
@@ -223,7 +227,19 @@ fn finish(
         history,
         build_state,
         times,
+        record,
     })
+}
+
+/// What is to be archived, where that is the task: without doctests.
+fn take_record(
+    output: &mut BuildOutput,
+    toolchain: &Toolchain,
+    doctest_packages: &mut Vec<usize>,
+) -> Option<BuildRecord> {
+    let messages = output.take_record()?;
+    let has_doctests = !std::mem::take(doctest_packages).is_empty();
+    Some(BuildRecord { messages, toolchain: toolchain.clone(), has_doctests })
 }
 
 /// What is loaded while cargo builds. Errors are reported when it is known whether the build has
@@ -281,7 +297,7 @@ impl Loaded {
 }
 
 /// From now on, orphans that are adopted belong to tests.
-fn tests_started(interrupts: &Interrupts) {
+pub fn tests_started(interrupts: &Interrupts) {
     platform::become_subreaper();
     interrupts.guard.tests_started();
 }
@@ -303,10 +319,10 @@ pub fn declared_alone(settings: &Settings) -> Result<(Workspace, Policy)> {
 }
 
 /// What the manifests and the command line say.
-struct Declared {
-    workspace: Workspace,
-    policy: Policy,
-    filtersets: Filtersets,
+pub struct Declared {
+    pub workspace: Workspace,
+    pub policy: Policy,
+    pub filtersets: Filtersets,
 }
 
 /// Loads the configuration and collects all diagnostics on it.
@@ -315,16 +331,26 @@ fn declared(
     diagnostics: &mut Vec<Diagnostic>,
     warnings: &mut Vec<Warning>,
 ) -> Result<Declared> {
-    let workspace = Workspace::load(settings, warnings)?;
+    let declared = declared_in(Workspace::load(settings, warnings)?, settings, diagnostics)?;
+    let Declared { workspace, policy, .. } = &declared;
+    // Once there is a table for this program, it is known where its settings are.
+    if !policy.is_declared() && workspace.root().join(".config/nextest.toml").is_file() {
+        warnings.push(Warning::NextestConfigNotRead);
+    }
+    Ok(declared)
+}
+
+/// Reads what the manifests of this workspace declare, and collects all diagnostics on it.
+pub fn declared_in(
+    workspace: Workspace,
+    settings: &Settings,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Result<Declared> {
     let policy = workspace.policy(settings, diagnostics)?;
     let filtersets = filtersets::load(&settings.filter, &workspace, &policy, diagnostics);
     diagnostics
         .sort_by_key(|diagnostic| (diagnostic.severity == Severity::Error, diagnostic.position()));
     fail_on_errors(diagnostics)?;
-    // Once there is a table for this program, it is known where its settings are.
-    if !policy.is_declared() && workspace.root().join(".config/nextest.toml").is_file() {
-        warnings.push(Warning::NextestConfigNotRead);
-    }
     Ok(Declared { workspace, policy, filtersets })
 }
 

@@ -10,6 +10,7 @@ use super::leftovers::Leftovers;
 use super::project::Project;
 use super::recorder::{BeforeTests, Recorder};
 use super::shard;
+use crate::cargo::workspace::Workspace;
 use crate::cli::settings::{Settings, Verbosity};
 use crate::config::policy::Policy;
 use crate::discovery::filter::Choice;
@@ -58,11 +59,11 @@ pub fn run(
     interrupts: &Interrupts,
 ) -> Result<Summary> {
     let Session { project, slots, .. } = session;
-    let Project { settings, inventory, .. } = project;
-    let root = session.project.workspace.root();
+    let Project { settings, workspace, inventory, .. } = project;
+    let root = workspace.root();
     let mut reports = Reports::new(
         View { inventory, settings, root: &root },
-        report_paths(settings, session.project.policy, &root),
+        report_paths(settings, project.policy, &report_root(workspace, &root)),
     );
     let context = context(&session, interrupts)?;
     let choices = RefCell::new(std::mem::take(&mut session.choices));
@@ -139,6 +140,13 @@ fn report_paths(settings: &Settings, policy: &Policy, root: &Path) -> Vec<(Repor
     REPORT_KINDS.iter().filter_map(|(_, kind)| Some((*kind, path(*kind)?))).collect()
 }
 
+/// What declared paths of reports are relative to: not to a directory that is removed at the end.
+fn report_root(workspace: &Workspace, root: &Path) -> PathBuf {
+    let is_removed =
+        workspace.is_temporary && root.starts_with(workspace.target_dir().parent().unwrap_or(root));
+    if is_removed { PathBuf::new() } else { root.to_owned() }
+}
+
 /// What the workers and the coordinator share.
 fn context<'r>(session: &Session<'r>, interrupts: &'r Interrupts) -> Result<Context<'r>> {
     let Session { project, grouped, slots, .. } = session;
@@ -165,7 +173,7 @@ fn context<'r>(session: &Session<'r>, interrupts: &'r Interrupts) -> Result<Cont
     let mut services = Services::new(&interrupts.groups);
     services.agent = settings.agent.then(AgentFile::new).flatten();
     services.fork_servers.expect(&grouped.groups, inventory.listings.len());
-    if !settings.nested {
+    if !settings.nested && !workspace.is_temporary {
         let state_dir = &workspace.state_dir;
         services.kept_fixtures = Some(KeptFixtures::new(state_dir, settings.keep_fixtures));
         services.output_files = OutputFiles::new(state_dir);

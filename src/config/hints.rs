@@ -85,7 +85,7 @@ pub const NEXTEST: &[KeyHint] = &[
     ),
     hint(
         &["archive", "include", "relative-to", "depth", "on-missing"],
-        "archives of test binaries are not supported: build where the tests run",
+        "use `archive = { include = [\"GLOB\"] }` at the top of the table, relative to the manifest",
     ),
     hint(
         &["profile", "default", "inherits"],

@@ -1,5 +1,6 @@
 //! The configuration in Cargo.toml: the metadata as written, and the policies that it sets.
 
+mod archive_keys;
 pub mod diagnostic;
 pub mod fixtures;
 pub mod flag_defaults;

@@ -46,6 +46,7 @@ const TOP_KEYS: &[&str] = &[
     "early",
     "learn",
     "reports",
+    "archive",
 ];
 
 /// Only in the table of the workspace, which is the only one.
@@ -72,6 +73,8 @@ pub struct Config {
     pub flags: FlagDefaults,
     pub profiles: Vec<(At<String>, Config)>,
     pub reports: Reports,
+    /// Patterns of files that an archive of the tests has besides.
+    pub archive: Vec<At<String>>,
 }
 
 /// Files that every run writes, relative to the workspace.
@@ -185,6 +188,7 @@ impl Reader<'_> {
                 "overcommit" => config.overcommit = self.count(value, "overcommit", 1),
                 "early" => config.early = self.boolean(value, "early"),
                 "learn" => config.learn = self.boolean(value, "learn"),
+                "archive" => config.archive = self.archive(value),
                 "reports" => config.reports = self.reports(value),
                 "list-timeout" => config.list_timeout = self.duration(value, "list-timeout"),
                 word if !NODE_KEYS.contains(&word) && (self.flags.takes)(word).is_some() => {

@@ -46,6 +46,8 @@ pub struct InventoryCache {
     path: Option<PathBuf>,
     /// By executable, without those that this run has taken out.
     entries: Entries,
+    /// Whether the executables cannot have changed since: those of an archive.
+    is_archived: bool,
     /// Whether the run has listed a binary whose list may be cached.
     is_outdated: bool,
     one_by_one: OneByOne,
@@ -63,13 +65,21 @@ impl InventoryCache {
                 Entries::default()
             }
         };
-        InventoryCache { path: Some(path), entries, is_outdated: false, one_by_one }
+        InventoryCache { path: Some(path), entries, one_by_one, ..InventoryCache::default() }
+    }
+
+    /// The lists of an archive, by executable.
+    pub fn archived(lists: Vec<(PathBuf, TestList)>) -> InventoryCache {
+        let entry = |(executable, list)| (executable, Entry { identity: String::new(), list });
+        let entries = lists.into_iter().map(entry).collect();
+        InventoryCache { entries, is_archived: true, ..InventoryCache::default() }
     }
 
     /// Takes out the test list of an executable, if it still has the same identity.
     pub(super) fn take(&mut self, executable: &Path, identity: Option<&str>) -> Option<TestList> {
         let entry = self.entries.remove(executable)?;
-        (identity? == entry.identity).then_some(entry.list)
+        let is_same = self.is_archived || identity? == entry.identity;
+        is_same.then_some(entry.list)
     }
 
     /// Whether the tests of this executable, a custom harness, are to run one by one.

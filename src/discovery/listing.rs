@@ -45,7 +45,7 @@ impl Listing {
     }
 
     /// What a later run may reuse.
-    pub(super) fn list(&self) -> TestList {
+    pub fn list(&self) -> TestList {
         TestList {
             dispatch: self.dispatch,
             tests: self.tests.clone(),

@@ -33,6 +33,14 @@ pub enum StreamEnd {
     BuildFinished {
         binaries: usize,
     },
+    /// By `archive`.
+    ArchiveWritten {
+        path: String,
+        tests: usize,
+        binaries: usize,
+        files: usize,
+        size: u64,
+    },
 }
 
 impl StreamEnd {

@@ -13,6 +13,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -86,12 +87,14 @@ impl GuardPipe {
 /// Forks guard and runner. Returns in the runner; the two other processes exit in here. Must be
 /// called before the first thread is started.
 ///
+/// `scratch` is a directory that the guard removes once the runner is gone.
+///
 /// If the system refuses more processes, the run goes on without a guard.
-pub fn start_guard() -> RunnerPipes {
-    chain().unwrap_or_default()
+pub fn start_guard(scratch: Option<&Path>) -> RunnerPipes {
+    chain(scratch).unwrap_or_default()
 }
 
-fn chain() -> io::Result<RunnerPipes> {
+fn chain(scratch: Option<&Path>) -> io::Result<RunnerPipes> {
     let (signals, to_runner) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
     let (from_runner, to_guard) = pipe_with(PipeFlags::CLOEXEC)?;
     let (whom, to_tell_whom) = pipe_with(PipeFlags::CLOEXEC)?;
@@ -119,7 +122,7 @@ fn chain() -> io::Result<RunnerPipes> {
         Ok(ForkSide::Parent { child: runner }) => {
             drop(to_guard);
             tell_pid(to_tell_whom, runner);
-            Guard::new(runner).watch(signals, from_runner)
+            Guard::new(runner, scratch).watch(signals, from_runner)
         }
         // The process that would have been the guard is the runner.
         Err(_) => {
@@ -220,10 +223,12 @@ struct Guard {
     /// When the runner is killed, because the launcher is gone.
     until: Option<Instant>,
     ends_all: bool,
+    /// A directory that does not outlive the run.
+    scratch: Option<PathBuf>,
 }
 
 impl Guard {
-    fn new(runner: Pid) -> Guard {
+    fn new(runner: Pid, scratch: Option<&Path>) -> Guard {
         let group = getpgrp();
         SignalMask::full().block();
         let _ = rustix::thread::set_name(NAME);
@@ -231,7 +236,8 @@ impl Guard {
         // run would be the same.
         let _ = setpgid(None, None);
         let _ = set_child_subreaper(Some(getpid()));
-        Guard { runner, group, spared: None, ended: None, until: None, ends_all: false }
+        let scratch = scratch.map(Path::to_owned);
+        Guard { runner, group, spared: None, ended: None, until: None, ends_all: false, scratch }
     }
 
     fn watch(mut self, users: OwnedFd, runner: OwnedFd) -> ! {
@@ -244,6 +250,10 @@ impl Guard {
         let status = self.await_runner();
         if status.signaled() || self.until.is_some() || self.ends_all {
             self.end_what_is_left();
+        }
+        if let Some(scratch) = &self.scratch {
+            // A runner that ended by itself has removed it.
+            let _ = std::fs::remove_dir_all(scratch);
         }
         end_like(status)
     }

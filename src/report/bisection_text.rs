@@ -156,10 +156,12 @@ pub fn command(bisection: &Bisection, view: &View<'_>) -> Option<String> {
             command::flags_to_select(&settings.cargo),
             tests.iter().map(|test| view.id(*test)).collect(),
         ),
-        _ => (binary.cargo_flags(), tests.iter().map(|test| listed(test).name.clone()).collect()),
+        _ => {
+            let name = |test: &TestId| rerun::name(settings, binary, &listed(test).name);
+            (binary.cargo_flags(), tests.iter().map(name).collect())
+        }
     };
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    Some(rerun::line(settings, flags, selected, &rerun::chosen(&names, &of_libtest)))
+    Some(rerun::line(settings, flags, selected, rerun::chosen(&names, &of_libtest)))
 }
 
 #[cfg(test)]

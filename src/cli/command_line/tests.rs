@@ -94,7 +94,7 @@ fn no_answer_is_about_a_flag_that_is_accepted() {
 #[test]
 fn answers_name_flags_that_exist() {
     let [before, after] = accepted();
-    let others = ["--doc", "--no-run", "--exact"].map(str::to_owned);
+    let others = ["--doc", "--no-run", "--exact", "--file"].map(str::to_owned);
     let answers = hints::flags().map(|hint| hint.answer);
     for answer in answers.chain(hints::COMMANDS.iter().map(|(_, answer)| *answer)) {
         assert!(answer.starts_with(|c: char| !c.is_uppercase()) && !answer.ends_with('.'));

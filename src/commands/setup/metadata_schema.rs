@@ -140,6 +140,7 @@ mod tests {
             (table(fixture, "stop"), of_fixture("stop = { zzzzzz = 1 }")),
             (package, of_package("zzzzzz = 1")),
             (table(package, "reports"), of_package("reports = { zzzzzz = 1 }")),
+            (table(package, "archive"), of_package("archive = { zzzzzz = 1 }")),
         ] {
             assert_eq!(keys(schema), known);
         }

@@ -1,0 +1,9 @@
+//! Suites packed into one file, to be run elsewhere: what goes into an archive, and what comes out.
+
+pub mod collect;
+mod compression;
+pub mod contents;
+pub mod extraction;
+pub mod reader;
+pub mod remap;
+pub mod writer;

@@ -1,0 +1,322 @@
+//! `cargo partest archive`, and runs of what it has written: elsewhere, with the sources gone.
+
+#![cfg(all(feature = "command", target_os = "linux"))]
+
+mod fixture;
+
+use std::fs;
+use std::io::Read;
+use std::path::Path;
+
+use fixture::{Call, Package, await_that, is_alive};
+use rustix::process::Signal;
+use ruzstd::decoding::StreamingDecoder;
+use ruzstd::encoding::{CompressionLevel, compress_to_vec};
+use serde_json::{Value, json};
+use tar::EntryType;
+
+/// A workspace whose tests use all that a build leaves for them: a program, the output of a build
+/// script, a library that is linked at run time, and files beside the sources.
+struct Place(Package);
+
+impl Place {
+    fn new() -> Place {
+        let member = |name: &str, more: &str| {
+            format!("[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n{more}")
+        };
+        let place = Place(Package::new(&[
+            (
+                "here/Cargo.toml",
+                "[workspace]\nresolver = \"3\"\nmembers = [\"web\", \"plug\", \"macros\"]\n\
+                 [workspace.metadata.partest.archive]\ninclude = [\"web/data/*.txt\"]\n\
+                 [workspace.metadata.partest.profile.fast]\nskip = [\"sleeps\"]\nretries = 1\n",
+            ),
+            (
+                "here/.cargo/config.toml",
+                "[env]\nSHOP_HOME = { value = \"web\", relative = true }\n\
+                 [build]\nrustflags = [\"-Cprefer-dynamic\"]\n",
+            ),
+            ("here/plug/Cargo.toml", &member("plug", "[lib]\ncrate-type = [\"dylib\"]\n")),
+            (
+                "here/plug/src/lib.rs",
+                "pub fn two() -> u32 { 2 }\n#[test] fn is_two() { assert_eq!(two(), 2) }\n",
+            ),
+            ("here/macros/Cargo.toml", &member("macros", "[lib]\nproc-macro = true\n")),
+            ("here/macros/src/lib.rs", "#[test] fn is_a_macro() {}\n"),
+            (
+                "here/web/Cargo.toml",
+                &member(
+                    "web",
+                    "[dependencies]\nplug = { path = \"../plug\" }\n[[test]]\nname = \"own\"\nharness = false\n",
+                ),
+            ),
+            (
+                "here/web/build.rs",
+                "fn main() {\n    let out = std::env::var(\"OUT_DIR\").unwrap();\n    \
+                 std::fs::write(format!(\"{out}/made.txt\"), \"made\").unwrap();\n    \
+                 println!(\"cargo::rerun-if-changed=build.rs\");\n}\n",
+            ),
+            ("here/web/src/lib.rs", "#[test] fn adds() { assert_eq!(plug::two(), 2) }\n"),
+            ("here/web/src/main.rs", "fn main() { println!(\"served\") }\n"),
+            ("here/web/tests/own.rs", "fn main() {}\n"),
+            ("here/web/tests/api.rs", API),
+            ("here/web/data/one.txt", "one"),
+            ("here/web/data/two.csv", "two"),
+        ]));
+        fs::create_dir(place.0.path("elsewhere")).unwrap();
+        fs::create_dir(place.0.path("tmp")).unwrap();
+        place
+    }
+
+    fn call(&self, directory: &str, words: &str) -> Call {
+        let call = self.0.partest().within(directory).args(words);
+        call.env("CARGO_TARGET_DIR", self.0.path("here/target")).env("TMPDIR", self.0.path("tmp"))
+    }
+
+    /// In another directory, on a machine without Rust.
+    fn elsewhere(&self, words: &str) -> Call {
+        let call = self.call("elsewhere", words).env("PATH", "/usr/bin:/bin");
+        call.env("RUSTC", "/nowhere/rustc").env("CARGO", "/nowhere/cargo")
+    }
+
+    fn is_tidy(&self) -> bool {
+        has_no_archive(&self.0.path("tmp"))
+    }
+}
+
+/// Whether no archive is extracted in here.
+fn has_no_archive(dir: &Path) -> bool {
+    let names = fs::read_dir(dir).unwrap().flatten().map(|entry| entry.file_name());
+    !names.into_iter().any(|name| name.to_string_lossy().starts_with("partest-archive-"))
+}
+
+const API: &str = r#"
+use std::{env, fs, path::Path, process::Command};
+
+#[test] fn runs_its_program() {
+    let program = env::var("CARGO_BIN_EXE_web").unwrap();
+    let output = Command::new(program).output().unwrap();
+    assert_eq!(output.stdout, b"served\n");
+}
+
+#[test] fn finds_what_its_build_script_made() {
+    let made = Path::new(&env::var("OUT_DIR").unwrap()).join("made.txt");
+    assert_eq!(fs::read_to_string(made).unwrap(), "made");
+}
+
+#[test] fn is_where_its_manifest_is() {
+    let here = env::current_dir().unwrap();
+    assert_eq!(here, Path::new(&env::var("CARGO_MANIFEST_DIR").unwrap()).canonicalize().unwrap());
+    assert!(here.join("Cargo.toml").exists());
+    assert!(Path::new(&env::var("SHOP_HOME").unwrap()).ends_with("web"));
+}
+
+#[test] fn reads_a_file() { assert_eq!(fs::read_to_string("data/one.txt").unwrap(), "one") }
+#[test] fn fails() { panic!("as always") }
+#[test] #[ignore] fn reads_another_file() { fs::read_to_string("data/two.csv").unwrap(); }
+#[test] #[ignore] fn sleeps() { std::thread::sleep(std::time::Duration::from_secs(600)) }
+"#;
+
+#[test]
+fn an_archive_gives_the_same_verdicts_elsewhere_with_the_sources_gone() {
+    let place = Place::new();
+    let in_place = place.call("here", "--workspace").json().run().exits(100);
+    let ran =
+        place.call("here", "archive --workspace --file ../suite.tar.zst").json().run().exits(0);
+    assert_eq!(ran.events().last().unwrap()["event"], "archive-written", "{ran}");
+    // Where the sources still are, tests find all that is beside them.
+    let beside = place
+        .elsewhere("--message-format json run --archive ../suite.tar.zst -- --ignored reads")
+        .run()
+        .exits(0);
+    assert_eq!(beside.ids("passed"), ["api::reads_another_file"], "{beside}");
+    fs::rename(place.0.path("here"), place.0.path("moved")).unwrap();
+
+    let ran = place.elsewhere("run --archive ../suite.tar.zst").json().run().exits(100);
+    assert_eq!(ran.verdicts(), in_place.verdicts(), "{ran}\n{in_place}");
+    assert!(place.is_tidy(), "{ran}");
+    assert!(!place.0.path("elsewhere/target").exists(), "{ran}");
+    // By the same flags as any run.
+    let named =
+        place.elsewhere("run --archive ../suite.tar.zst --isolate adds").json().run().exits(0);
+    assert_eq!(named.ids("passed"), ["web::adds"], "{named}");
+    let listed = place.elsewhere("list --archive ../suite.tar.zst is_two").run().exits(0);
+    assert_eq!(listed.stdout, "plug::is_two\n", "{listed}");
+    let fast = "--message-format json run --archive ../suite.tar.zst --profile-partest fast --junit out.xml -- --ignored";
+    let ran = place.elsewhere(fast).run().exits(100);
+    assert_eq!(ran.ids("failed"), ["api::reads_another_file"], "no sleeps: {ran}");
+    assert_eq!(ran.test("api::reads_another_file")["attempt"], 2, "{ran}");
+    assert!(place.0.path("elsewhere/out.xml").exists(), "{ran}");
+
+    let remap = "run --archive ../suite.tar.zst --workspace-remap ../moved -- --ignored reads";
+    place.elsewhere(remap).run().exits(0);
+    let kept = "run --archive ../suite.tar.zst --extract-to kept adds";
+    place.elsewhere(kept).run().exits(0);
+    assert!(place.0.path("elsewhere/kept/target").exists());
+    let again = place.elsewhere(kept).run().exits(1);
+    assert!(again.stderr.contains("it is not empty"), "{again}");
+    let wrong =
+        place.elsewhere("run --archive ../suite.tar.zst --workspace-remap ../tmp").run().exits(1);
+    assert!(wrong.stderr.contains("--workspace-remap"), "{wrong}");
+    for flag in ["-p web", "--release", "--changed", "--features x", "--no-run"] {
+        let ran = place.elsewhere(&format!("run --archive ../suite.tar.zst {flag}")).run().exits(2);
+        assert!(ran.stderr.contains("`cargo partest archive`"), "{ran}");
+    }
+    assert!(place.is_tidy());
+}
+
+/// A library with a doctest, a failure, and a test that never ends.
+const SHOP: &str = r#"
+/// ```
+/// ```
+pub fn documented() {}
+#[test] fn fails() { panic!("as always") }
+#[test] #[ignore] fn sleeps() {
+    let log = std::path::PathBuf::from(std::env::var_os("FIXTURE_LOG").unwrap());
+    std::fs::write(log.join("sleeps"), "here\n").unwrap();
+    std::thread::sleep(std::time::Duration::from_secs(600));
+}
+"#;
+
+#[test]
+fn nothing_is_left_of_an_archive_however_the_run_ends() {
+    let package = Package::shop("", SHOP);
+    fs::create_dir(package.path("tmp")).unwrap();
+    let tmp = package.path("tmp");
+    let call = |words: &str| package.partest().args(words).env("TMPDIR", &tmp);
+    let ran = call("archive --file suite.tar.zst").run().exits(0);
+    assert!(ran.stderr.contains("Archived 2 tests of 1 binary to `suite.tar.zst`"), "{ran}");
+    assert!(ran.stderr.contains("note: doctests are not in the archive"), "{ran}");
+    let ran = call("archive --doc --file suite.tar.zst").run().exits(2);
+    assert!(ran.stderr.contains("doctests are not in archives"), "{ran}");
+
+    // A failure says how to run it again.
+    let ran = call("run --archive suite.tar.zst fails").run().exits(100);
+    let (_, again) = ran.stdout.split_once("cargo partest run --archive").expect(&ran.stdout);
+    let again = again.lines().next().unwrap().trim();
+    assert_eq!(again, "suite.tar.zst -- --exact shop::fails");
+    call(&format!("run --archive {again}")).run().exits(100);
+
+    for signal in [Signal::INT, Signal::TERM, Signal::KILL] {
+        let mut running = call("run --archive suite.tar.zst -- --ignored sleeps").start();
+        running.await_log("sleeps");
+        assert!(!has_no_archive(&tmp));
+        let guard = fixture::children_of(&running.pid().as_raw_pid().to_string());
+        running.send(signal);
+        running.await_end();
+        await_that("the end of the guard", || guard.iter().all(|pid| !is_alive(pid)));
+        assert!(has_no_archive(&tmp), "{signal:?}");
+    }
+    // A file that cannot be finished is not there.
+    let full = call("archive --file out/full.tar.zst").with_a_full_disk().run().exits(1);
+    assert!(full.stderr.contains("full.tar.zst"), "{full}");
+    assert_eq!(fs::read_dir(package.path("out")).unwrap().count(), 0, "{full}");
+}
+
+/// The entries of an archive: names and contents.
+fn entries(path: &Path) -> Vec<(String, Vec<u8>)> {
+    let bytes = fs::read(path).unwrap();
+    let (mut frames, mut all) = (bytes.as_slice(), Vec::new());
+    while !frames.is_empty() {
+        StreamingDecoder::new(&mut frames).unwrap().read_to_end(&mut all).unwrap();
+    }
+    let mut tar = tar::Archive::new(all.as_slice());
+    let entries = tar.entries().unwrap().map(|entry| {
+        let (mut entry, mut bytes) = (entry.unwrap(), Vec::new());
+        entry.read_to_end(&mut bytes).unwrap();
+        (entry.path().unwrap().display().to_string(), bytes)
+    });
+    entries.collect()
+}
+
+/// Any bytes as names; the last one is of this kind.
+fn write(path: &Path, entries: &[(String, Vec<u8>)], kind: EntryType) {
+    let mut tar = tar::Builder::new(Vec::new());
+    for (at, (name, bytes)) in entries.iter().enumerate() {
+        let mut header = tar::Header::new_gnu();
+        header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
+        let is_last = at + 1 == entries.len();
+        header.set_entry_type(if is_last { kind } else { EntryType::Regular });
+        if is_last && kind != EntryType::Regular {
+            header.set_link_name("../../../../etc/passwd").unwrap();
+        }
+        header.set_mode(0o755);
+        header.set_size(bytes.len() as u64);
+        header.set_cksum();
+        tar.append(&header, bytes.as_slice()).unwrap();
+    }
+    let tar = tar.into_inner().unwrap();
+    fs::write(path, compress_to_vec(tar.as_slice(), CompressionLevel::Fastest)).unwrap();
+}
+
+#[test]
+fn a_damaged_or_hostile_archive_writes_nothing_outside_and_runs_nothing() {
+    let package = Package::shop("", "#[test] fn opens() {}\n");
+    package.partest().args("archive --file good.tar.zst").run().exits(0);
+    fs::create_dir(package.path("tmp")).unwrap();
+    let good = entries(&package.path("good.tar.zst"));
+    let bad = package.path("bad.tar.zst");
+    let rejected = |what: &str, told: &str| {
+        let call = package.partest().args("run --archive bad.tar.zst").json();
+        let ran = call.env("TMPDIR", package.path("tmp")).run().exits(1);
+        assert!(ran.stderr.contains(told), "{what}: {ran}");
+        assert_eq!(ran.events().pop().unwrap()["event"], "error", "{what}: {ran}");
+        assert!(!package.path("tmp/evil").exists() && !Path::new("/tmp/evil-of-partest").exists());
+        assert_eq!(fs::read_dir(package.path("tmp")).unwrap().count(), 0, "{what}: {ran}");
+    };
+    let changed = |change: &dyn Fn(&mut Value)| {
+        let mut contents: Value = serde_json::from_slice(&good[0].1).unwrap();
+        change(&mut contents);
+        let mut entries = good.clone();
+        entries[0].1 = serde_json::to_vec(&contents).unwrap();
+        entries
+    };
+    let evil = |path: &str| {
+        let more = json!({ "path": path, "size": 4, "is_executable": true });
+        let mut entries =
+            changed(&|contents| contents["entries"].as_array_mut().unwrap().push(more.clone()));
+        entries.push((path.to_owned(), b"evil".to_vec()));
+        entries
+    };
+    for path in ["../evil", "target/../../evil", "/tmp/evil-of-partest"] {
+        write(&bad, &evil(path), EntryType::Regular);
+        rejected(path, "leads out of the archive");
+    }
+    for kind in [EntryType::Symlink, EntryType::Link, EntryType::Fifo, EntryType::Char] {
+        write(&bad, &evil("target/evil"), kind);
+        rejected("a link", "is no regular file");
+    }
+    let mut unlisted = good.clone();
+    unlisted.push(("target/evil".to_owned(), b"evil".to_vec()));
+    write(&bad, &unlisted, EntryType::Regular);
+    rejected("an entry that is not announced", "is not in its list of files");
+    let mut twice = good.clone();
+    twice.push(good[1].clone());
+    write(&bad, &twice, EntryType::Regular);
+    rejected("an entry twice", "or there twice");
+    write(&bad, &good[..good.len() - 1], EntryType::Regular);
+    rejected("a missing entry", "is missing");
+    let resize = |size: u64| changed(&|contents| contents["entries"][0]["size"] = size.into());
+    write(&bad, &resize(1), EntryType::Regular);
+    rejected("another size", "has not the size");
+    write(&bad, &resize(u64::MAX), EntryType::Regular);
+    rejected("more than fits", "--extract-to");
+    write(&bad, &changed(&|contents| contents["format"] = 999.into()), EntryType::Regular);
+    rejected("another format", "use the same version for both");
+    let mars = json!({ "arch": "mips", "os": "mars" });
+    write(&bad, &changed(&|contents| contents["platform"] = mars.clone()), EntryType::Regular);
+    rejected("another platform", "were built for mips on mars");
+
+    let bytes = fs::read(package.path("good.tar.zst")).unwrap();
+    fs::write(&bad, &bytes[..bytes.len() / 2]).unwrap();
+    rejected("half of one", "damaged");
+    let mut flipped = bytes.clone();
+    let last = flipped.len() - 1;
+    flipped[last] ^= 1;
+    fs::write(&bad, &flipped).unwrap();
+    rejected("a wrong checksum", "damaged");
+    fs::write(&bad, "no archive").unwrap();
+    rejected("a text", "is no archive");
+    fs::remove_file(&bad).unwrap();
+    rejected("nothing", "No such file");
+}
