@@ -86,8 +86,14 @@ impl Place {
 
 /// Whether no archive is extracted in here.
 fn has_no_archive(dir: &Path) -> bool {
-    let names = fs::read_dir(dir).unwrap().flatten().map(|entry| entry.file_name());
-    !names.into_iter().any(|name| name.to_string_lossy().starts_with("partest-archive-"))
+    extracted(dir).is_empty()
+}
+
+/// The directories with files of an archive.
+fn extracted(dir: &Path) -> Vec<String> {
+    let names = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name());
+    let names = names.map(|name| name.into_string().unwrap());
+    names.filter(|name| name.starts_with("partest-archive-")).collect()
 }
 
 const API: &str = r#"
@@ -180,7 +186,9 @@ pub fn documented() {}
 
 #[test]
 fn nothing_is_left_of_an_archive_however_the_run_ends() {
-    let package = Package::shop("", SHOP);
+    let include = "[package.metadata.partest.archive]\ninclude = [\"data\"]\n";
+    let package = Package::shop(include, SHOP);
+    fs::create_dir(package.path("data")).unwrap();
     fs::create_dir(package.path("tmp")).unwrap();
     let tmp = package.path("tmp");
     let call = |words: &str| package.partest().args(words).env("TMPDIR", &tmp);
@@ -189,13 +197,6 @@ fn nothing_is_left_of_an_archive_however_the_run_ends() {
     assert!(ran.stderr.contains("note: doctests are not in the archive"), "{ran}");
     let ran = call("archive --doc --file suite.tar.zst").run().exits(2);
     assert!(ran.stderr.contains("doctests are not in archives"), "{ran}");
-
-    // A failure says how to run it again.
-    let ran = call("run --archive suite.tar.zst fails").run().exits(100);
-    let (_, again) = ran.stdout.split_once("cargo partest run --archive").expect(&ran.stdout);
-    let again = again.lines().next().unwrap().trim();
-    assert_eq!(again, "suite.tar.zst -- --exact shop::fails");
-    call(&format!("run --archive {again}")).run().exits(100);
 
     for signal in [Signal::INT, Signal::TERM, Signal::KILL] {
         let mut running = call("run --archive suite.tar.zst -- --ignored sleeps").start();
@@ -207,10 +208,62 @@ fn nothing_is_left_of_an_archive_however_the_run_ends() {
         await_that("the end of the guard", || guard.iter().all(|pid| !is_alive(pid)));
         assert!(has_no_archive(&tmp), "{signal:?}");
     }
-    // A file that cannot be finished is not there.
-    let full = call("archive --file out/full.tar.zst").with_a_full_disk().run().exits(1);
+
+    // Where nothing is left that could remove it, a later run does.
+    let mut killed = call("run --archive suite.tar.zst -- --ignored sleeps").start();
+    killed.await_log("sleeps");
+    let launcher = killed.pid().as_raw_pid().to_string();
+    let guard = fixture::children_of(&launcher);
+    let runner = fixture::children_of(&guard[0]);
+    // A guard that is stopped does not see how the runner ends.
+    for (pids, signal) in [(&guard, Signal::STOP), (&runner, Signal::KILL), (&guard, Signal::KILL)]
+    {
+        pids.iter().for_each(|pid| send(pid, signal));
+    }
+    killed.send(Signal::KILL);
+    killed.await_end();
+    await_that("the end of both", || guard.iter().chain(&runner).all(|pid| !is_alive(pid)));
+    let left = extracted(&tmp);
+    assert_eq!(left.len(), 1);
+    let mut beside = call("run --archive suite.tar.zst -- --ignored sleeps").start();
+    beside.await_log("sleeps");
+    let own = extracted(&tmp);
+    assert!(own.len() == 1 && own != left, "{left:?} {own:?}");
+    // What belongs to a run that goes on stays.
+    call("list --archive suite.tar.zst").run().exits(0);
+    assert_eq!(extracted(&tmp), own);
+    beside.send(Signal::INT);
+    beside.await_end();
+    assert!(has_no_archive(&tmp));
+
+    an_archive_that_cannot_be_finished_is_not_there(&package);
+}
+
+fn an_archive_that_cannot_be_finished_is_not_there(package: &Package) {
+    let full = package.partest().args("archive --file out/full.tar.zst").with_a_full_disk();
+    let full = full.run().exits(1);
     assert!(full.stderr.contains("full.tar.zst"), "{full}");
     assert_eq!(fs::read_dir(package.path("out")).unwrap().count(), 0, "{full}");
+
+    // In the middle of a file that takes minutes, and no space.
+    let large = fs::File::create(package.path("data/large")).unwrap();
+    large.set_len(1 << 38).unwrap();
+    package.write("out/suite.tar.zst", "the former one");
+    let files = || fs::read_dir(package.path("out")).unwrap().count();
+    for signal in [Signal::INT, Signal::TERM] {
+        let writing = package.partest().args("archive --file out/suite.tar.zst").json().start();
+        await_that("the file that is being written", || files() == 2);
+        writing.send(signal);
+        let ran = writing.wait().exits(130);
+        assert_eq!(files(), 1, "{ran}");
+        let former = fs::read_to_string(package.path("out/suite.tar.zst")).unwrap();
+        assert_eq!(former, "the former one", "{ran}");
+    }
+}
+
+fn send(pid: &str, signal: Signal) {
+    let pid = rustix::process::Pid::from_raw(pid.parse().unwrap()).unwrap();
+    rustix::process::kill_process(pid, signal).unwrap();
 }
 
 /// The entries of an archive: names and contents.

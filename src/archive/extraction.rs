@@ -1,6 +1,7 @@
 //! Where the files of an archive are while its tests run.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -9,6 +10,7 @@ use super::contents::{Contents, WORKSPACE};
 use super::reader::Archive;
 use super::remap::Remap;
 use crate::error::{Error, Result};
+use crate::model::directory_lock::{self, ATTEMPTS, DirectoryLock};
 
 /// An archive, and the directory that it is extracted to.
 pub struct Extraction {
@@ -18,9 +20,12 @@ pub struct Extraction {
     workspace: PathBuf,
 }
 
+/// What the names of temporary directories begin with.
+const PREFIX: &str = "partest-archive-";
+
 enum Dir {
-    /// Removed at the end.
-    Temporary(TempDir),
+    /// Removed at the end; by a later run, if neither this process nor its guard can do it.
+    Temporary(TempDir, #[allow(dead_code, reason = "held")] Option<DirectoryLock>),
     Kept(PathBuf),
 }
 
@@ -34,12 +39,9 @@ impl Extraction {
     ) -> Result<Extraction> {
         let dir = match extract_to {
             Some(dir) => Dir::Kept(empty(dir).map_err(|why| archive.wrong(why))?),
-            None => {
-                let dir = tempfile::Builder::new().prefix("partest-archive-").tempdir();
-                Dir::Temporary(dir.map_err(|error| {
-                    archive.wrong(format!("cannot make a temporary directory: {error}"))
-                })?)
-            }
+            None => temporary(&std::env::temp_dir()).map_err(|error| {
+                archive.wrong(format!("cannot make a temporary directory: {error}"))
+            })?,
         };
         let workspace = match sources {
             Some(dir) => sources_in(dir)?,
@@ -55,7 +57,7 @@ impl Extraction {
     /// The directory that is removed at the end, if it is.
     pub fn temporary_dir(&self) -> Option<&Path> {
         match &self.dir {
-            Dir::Temporary(dir) => Some(dir.path()),
+            Dir::Temporary(dir, _) => Some(dir.path()),
             Dir::Kept(_) => None,
         }
     }
@@ -95,9 +97,28 @@ impl Extraction {
 
 fn path(dir: &Dir) -> &Path {
     match dir {
-        Dir::Temporary(dir) => dir.path(),
+        Dir::Temporary(dir, _) => dir.path(),
         Dir::Kept(dir) => dir,
     }
+}
+
+/// A new directory in `place`, which is cleared of those of runs that were killed.
+fn temporary(place: &Path) -> io::Result<Dir> {
+    directory_lock::remove_old(place, PREFIX);
+    for _ in 0..ATTEMPTS {
+        let mut dir = tempfile::Builder::new();
+        dir.prefix(PREFIX);
+        #[cfg(unix)]
+        dir.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
+        let dir = dir.tempdir_in(place)?;
+        match DirectoryLock::of(dir.path()) {
+            // Another run has taken it for an old one.
+            Ok(None) if cfg!(unix) => {}
+            // Where nothing can be locked, nothing is taken for an old one.
+            lock => return Ok(Dir::Temporary(dir, lock.ok().flatten())),
+        }
+    }
+    Err(io::Error::other("others remove it"))
 }
 
 /// Where the workspace was built, if it still is there: the same root manifest is.
@@ -109,7 +130,7 @@ fn built_at(contents: &Contents) -> Option<PathBuf> {
 }
 
 fn empty(dir: &Path) -> std::result::Result<PathBuf, String> {
-    let why = |error: std::io::Error| format!("cannot extract to `{}`: {error}", dir.display());
+    let why = |error: io::Error| format!("cannot extract to `{}`: {error}", dir.display());
     fs::create_dir_all(dir).map_err(why)?;
     let dir = dir.canonicalize().map_err(why)?;
     match fs::read_dir(&dir).map_err(why)?.next() {

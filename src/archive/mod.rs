@@ -6,4 +6,5 @@ pub mod contents;
 pub mod extraction;
 pub mod reader;
 pub mod remap;
+mod while_wanted;
 pub mod writer;

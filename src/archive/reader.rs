@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::compression::Decompressor;
 use super::contents::{Contents, Entry, FORMAT, Header, NAME, Platform};
 use super::remap::Remap;
+use super::while_wanted::WhileWanted;
 use crate::error::{Error, Result};
 
 /// More than the description of any suite takes.
@@ -138,10 +139,7 @@ impl Archive {
         // The first one has been read.
         let _contents = entries.next().transpose()?;
         for entry in entries {
-            let mut entry = entry.map_err(|error| damaged(error.to_string()))?;
-            if !is_wanted() {
-                return Err(io::ErrorKind::Interrupted.into());
-            }
+            let entry = entry.map_err(|error| damaged(error.to_string()))?;
             let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
             if !matches!(
                 entry.header().entry_type(),
@@ -160,7 +158,8 @@ impl Archive {
                     "`{name}` has not the size that its list of files has"
                 )));
             }
-            write(&dir.join(&name), known, &mut entry).map_err(|error| match error.kind() {
+            let mut source = WhileWanted { source: entry, is_wanted };
+            write(&dir.join(&name), known, &mut source).map_err(|error| match error.kind() {
                 io::ErrorKind::StorageFull => error,
                 kind => {
                     let why = format!("cannot extract `{name}`, or it is damaged: {error}");

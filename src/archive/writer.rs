@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::compression::Compressor;
 use super::contents::{Contents, Entry, NAME};
+use super::while_wanted::WhileWanted;
 use crate::state;
 
 /// Writes the contents and the files of its entries, each with its path on this machine. Returns the
@@ -21,10 +22,7 @@ pub fn write(
         let text = serde_json::to_vec(contents)?;
         append(&mut tar, NAME, text.len() as u64, false, text.as_slice())?;
         for (entry, source) in contents.entries.iter().zip(sources) {
-            if !is_wanted() {
-                return Err(io::ErrorKind::Interrupted.into());
-            }
-            append_file(&mut tar, entry, source).map_err(|error| {
+            append_file(&mut tar, entry, source, is_wanted).map_err(|error| {
                 io::Error::new(error.kind(), format!("`{}`: {error}", source.display()))
             })?;
         }
@@ -37,10 +35,15 @@ pub fn write(
     }
 }
 
-fn append_file(tar: &mut tar::Builder<impl Write>, entry: &Entry, source: &Path) -> io::Result<()> {
-    let file = BufReader::new(File::open(source)?);
+fn append_file(
+    tar: &mut tar::Builder<impl Write>,
+    entry: &Entry,
+    source: &Path,
+    is_wanted: &dyn Fn() -> bool,
+) -> io::Result<()> {
+    let source = BufReader::new(File::open(source)?);
     // A file that grows meanwhile is cut at the size that is recorded.
-    let mut file = file.take(entry.size);
+    let mut file = WhileWanted { source, is_wanted }.take(entry.size);
     append(tar, &entry.path, entry.size, entry.is_executable, &mut file)?;
     match file.limit() {
         0 => Ok(()),

@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use super::directory_lock::{self, ATTEMPTS, DirectoryLock, is_ours};
+
 /// What the files of one run may take: a disk is full soon enough.
 pub const MOST: u64 = 1 << 30;
 
@@ -40,7 +42,7 @@ struct State {
 #[derive(Debug)]
 struct Directory {
     path: PathBuf,
-    _lock: Lock,
+    _lock: DirectoryLock,
 }
 
 impl OutputFiles {
@@ -143,9 +145,6 @@ impl State {
 
 impl Directory {
     fn new(place: &Path) -> io::Result<Directory> {
-        /// Whoever removes old directories may take a new one for one of them, until it is
-        /// locked.
-        const ATTEMPTS: usize = 10;
         for _ in 0..ATTEMPTS {
             make(place)?;
             let mut directory = tempfile::Builder::new();
@@ -153,7 +152,7 @@ impl Directory {
             #[cfg(unix)]
             directory.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
             let Ok(directory) = directory.tempdir_in(place) else { continue };
-            if let Some(lock) = Lock::of(directory.path())? {
+            if let Some(lock) = DirectoryLock::of(directory.path())? {
                 return Ok(Directory { path: directory.keep(), _lock: lock });
             }
         }
@@ -161,8 +160,7 @@ impl Directory {
     }
 }
 
-/// Makes the directory of all runs, or finds that it is ours: not a link, and not somebody
-/// else's, whose it would be to say where our files go.
+/// Makes the directory of all runs, or finds that it is ours.
 fn make(place: &Path) -> io::Result<()> {
     if let Some(parent) = place.parent() {
         fs::create_dir_all(parent)?;
@@ -178,61 +176,11 @@ fn make(place: &Path) -> io::Result<()> {
     }
 }
 
-#[cfg(unix)]
-fn is_ours(place: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    let user = rustix::process::geteuid().as_raw();
-    fs::symlink_metadata(place).is_ok_and(|found| found.is_dir() && found.uid() == user)
-}
-
-#[cfg(not(unix))]
-fn is_ours(place: &Path) -> bool {
-    fs::symlink_metadata(place).is_ok_and(|found| found.is_dir())
-}
-
 /// Removes the directories of runs that have ended.
 fn remove_old(place: &Path) {
-    if !is_ours(place) {
-        return;
-    }
-    for entry in fs::read_dir(place).into_iter().flatten().flatten() {
-        let is_of_a_run = entry.file_name().to_string_lossy().starts_with(OF_A_RUN);
-        // What cannot be removed now is found by the next run.
-        if is_of_a_run && let Ok(Some(_lock)) = Lock::of(&entry.path()) {
-            let _ = fs::remove_dir_all(entry.path());
-        }
-    }
-    let _ = fs::remove_dir(place);
-}
-
-/// Holds a directory for as long as its process lives.
-#[derive(Debug)]
-struct Lock(
-    #[cfg(unix)]
-    #[allow(dead_code, reason = "held")]
-    std::os::fd::OwnedFd,
-);
-
-impl Lock {
-    /// None where another run has it, or has just removed it.
-    #[cfg(unix)]
-    fn of(directory: &Path) -> io::Result<Option<Lock>> {
-        use rustix::fs::{FlockOperation, Mode, OFlags, flock, fstat, open};
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = match open(directory, flags, Mode::empty()) {
-            Err(rustix::io::Errno::NOENT) => return Ok(None),
-            file => file?,
-        };
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
-            locked => locked?,
-        }
-        Ok((fstat(&file)?.st_nlink > 0).then_some(Lock(file)))
-    }
-
-    #[cfg(not(unix))]
-    fn of(_directory: &Path) -> io::Result<Option<Lock>> {
-        Ok(None)
+    if is_ours(place) {
+        directory_lock::remove_old(place, OF_A_RUN);
+        let _ = fs::remove_dir(place);
     }
 }
 
