@@ -266,6 +266,66 @@ fn send(pid: &str, signal: Signal) {
     rustix::process::kill_process(pid, signal).unwrap();
 }
 
+/// In a process with `a_polluter`, `b_victim` fails; both targets have a test `c_same`.
+const POLLUTED: &str = r#"
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+static SET: AtomicBool = AtomicBool::new(false);
+#[test] fn a_polluter() { SET.store(true, SeqCst) }
+#[test] fn b_victim() { assert!(!SET.load(SeqCst), "set") }
+#[test] fn c_same() { panic!("as always") }
+"#;
+
+#[test]
+fn what_a_run_of_an_archive_says_can_be_typed() {
+    let package = Package::shop("", POLLUTED);
+    package.write("src/main.rs", "fn main() {}\n#[test] fn c_same() {}\n");
+    package.write("tmp/empty", "");
+    let tmp = package.path("tmp");
+    package.partest().args("archive --file suite.tar.zst").run().exits(0);
+    let call = |words: &str| package.partest().args(words).env("TMPDIR", &tmp);
+    let ran = call("run --archive suite.tar.zst -j0 --lib").run().exits(2);
+    assert!(ran.stderr.contains("`--lib` and `--archive` exclude each other"), "{ran}");
+
+    let words = "run --archive suite.tar.zst -j0 --retries 1 -- --test-threads 1";
+    let ran = call(words).run().exits(100);
+    let commands: Vec<&str> = ran
+        .stdout
+        .lines()
+        .filter_map(|line| line.split_once("cargo "))
+        .map(|(_, command)| command)
+        .collect();
+    let start = "partest run --archive suite.tar.zst";
+    let of_library = "-E 'binary_id(=shop)'";
+    let alone = |name: &str| format!("{start} {of_library} -- --exact {name}");
+    let whole = format!("{start} -j0 {of_library}");
+    let expected = [alone("c_same"), alone("b_victim"), whole];
+    assert_eq!(commands, expected, "{ran}");
+    // What each of them runs, and how it ends.
+    let run = |command: &str| {
+        let json = command.replacen("partest", "cargo partest --message-format json", 1);
+        package.cargo().shell(&json).env("TMPDIR", &tmp).run()
+    };
+    assert_eq!(run(&expected[1]).exits(0).ids("passed"), ["shop::b_victim"]);
+    assert_eq!(run(&expected[2]).exits(100).tests().len(), 3);
+    assert_eq!(run(&expected[0]).exits(100).ids("failed"), ["shop::c_same"]);
+
+    let ran = call("bisect --archive suite.tar.zst b_victim").json().run().exits(100);
+    let last = ran.events().pop().unwrap();
+    assert_eq!(last["with"][0]["id"], "shop::a_polluter", "{ran}");
+    let command = fixture::text(&last["command"]).replacen("cargo ", "", 1);
+    assert!(command.starts_with(start), "{ran}");
+    assert_eq!(run(&command).exits(100).ids("failed"), ["shop::b_victim"], "{command}");
+    let ran = call("explain --archive suite.tar.zst a_polluter").run().exits(0);
+    assert!(ran.stdout.starts_with("shop::a_polluter"), "{ran}");
+    for command in ["fixtures", "fixtures start", "init", "archive --file x.tar.zst", "merge x"] {
+        let ran = call(command).args("--archive suite.tar.zst").run().exits(2);
+        assert!(ran.stderr.contains("`--archive` is for `run`, `plan`, `list`"), "{ran}");
+    }
+    let ran = call("run --archive suite.tar.zst --keep-fixtures").run().exits(2);
+    assert!(ran.stderr.contains("`--keep-fixtures` and `--archive` exclude"), "{ran}");
+    assert!(has_no_archive(&tmp));
+}
+
 /// The entries of an archive: names and contents.
 fn entries(path: &Path) -> Vec<(String, Vec<u8>)> {
     let bytes = fs::read(path).unwrap();

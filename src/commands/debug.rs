@@ -102,9 +102,15 @@ fn values(rules: &Rules, project: Project<'_>, id: &str) -> Result<Values> {
         None => Ok(values_of(names.iter(), Some(0), project.policy, &kept)),
         Some(FixtureName { name, .. }) => Err(Error::usage_with_help(
             format!("`{id}` needs the fixture `{name}`, which is not running"),
-            format!(
-                "start it with `cargo partest fixtures start {name}`, and stop it with `cargo partest fixtures stop {name}`"
-            ),
+            match project.settings.archive.archive {
+                Some(_) => {
+                    "fixtures of an archive run with its tests only: debug it where it was built"
+                        .to_owned()
+                }
+                None => format!(
+                    "start it with `cargo partest fixtures start {name}`, and stop it with `cargo partest fixtures stop {name}`"
+                ),
+            },
         )),
     }
 }

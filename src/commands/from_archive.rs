@@ -16,6 +16,7 @@ use crate::cargo::toolchain::{Platform, Toolchain};
 use crate::cargo::workspace::Workspace;
 use crate::cli::args::{Args, Command};
 use crate::cli::cargo_config::Variable;
+use crate::cli::metadata_args::MetadataCommand;
 use crate::cli::settings::{Settings, Task};
 use crate::discovery::inventory_cache::InventoryCache;
 use crate::error::{Error, Result};
@@ -45,21 +46,42 @@ pub fn open(args: &Args) -> Result<Option<Archive>> {
             None => Ok(None),
         };
     };
-    let has_tests =
-        matches!(args.command, None | Some(Command::Run(_) | Command::Plan(_) | Command::List(_)));
+    let has_tests = matches!(
+        args.command,
+        None | Some(
+            Command::Run(_)
+                | Command::Plan(_)
+                | Command::List(_)
+                | Command::Bisect(_)
+                | Command::Metadata(MetadataCommand::Explain(_))
+        )
+    );
     if !has_tests {
-        return Err(Error::usage("`--archive` is for `run`, `plan` and `list`".to_owned()));
+        return Err(Error::usage(
+            "`--archive` is for `run`, `plan`, `list`, `explain` and `bisect`; other commands are about the workspace and its build".to_owned(),
+        ));
+    }
+    refuse_other_flags(args)?;
+    Archive::open(path).map(Some)
+}
+
+/// Fails if there is a flag that has no meaning for tests from an archive.
+fn refuse_other_flags(args: &Args) -> Result<()> {
+    if args.running.keep_fixtures {
+        return Err(Error::usage(
+            "`--keep-fixtures` and `--archive` exclude each other: fixtures of an archive end with the run, before its files are removed".to_owned(),
+        ));
     }
     let changed = args.changed.changed.as_ref().map(|_| "--changed".to_owned());
     let no_run = args.running.no_run.then(|| "--no-run".to_owned());
     let baseline = args.running.write_baseline.then(|| "--write-baseline".to_owned());
     let of_build = command::flags_of_build(&args.cargo).into_iter().next();
-    if let Some(flag) = of_build.or(changed).or(no_run).or(baseline) {
-        return Err(Error::usage(format!(
+    match of_build.or(changed).or(no_run).or(baseline) {
+        Some(flag) => Err(Error::usage(format!(
             "`{flag}` and `--archive` exclude each other: what is in the archive was decided by `cargo partest archive`; choose among its tests with filters"
-        )));
+        ))),
+        None => Ok(()),
     }
-    Archive::open(path).map(Some)
 }
 
 /// Makes room for the files of the archive.

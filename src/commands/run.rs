@@ -173,9 +173,12 @@ fn context<'r>(session: &Session<'r>, interrupts: &'r Interrupts) -> Result<Cont
     let mut services = Services::new(&interrupts.groups);
     services.agent = settings.agent.then(AgentFile::new).flatten();
     services.fork_servers.expect(&grouped.groups, inventory.listings.len());
-    if !settings.nested && !workspace.is_temporary {
-        let state_dir = &workspace.state_dir;
+    let state_dir = &workspace.state_dir;
+    // `fixtures stop` would not find those of an archive.
+    if !settings.nested && settings.archive.archive.is_none() {
         services.kept_fixtures = Some(KeptFixtures::new(state_dir, settings.keep_fixtures));
+    }
+    if !settings.nested && !workspace.is_temporary {
         services.output_files = OutputFiles::new(state_dir);
     }
     Ok(Context::new(inventory, fixtures, config, services))

@@ -156,12 +156,13 @@ pub fn command(bisection: &Bisection, view: &View<'_>) -> Option<String> {
             command::flags_to_select(&settings.cargo),
             tests.iter().map(|test| view.id(*test)).collect(),
         ),
-        _ => {
-            let name = |test: &TestId| rerun::name(settings, binary, &listed(test).name);
-            (binary.cargo_flags(), tests.iter().map(name).collect())
-        }
+        _ => (
+            rerun::flags_to_select(settings, binary),
+            tests.iter().map(|test| listed(test).name.clone()).collect(),
+        ),
     };
-    Some(rerun::line(settings, flags, selected, rerun::chosen(&names, &of_libtest)))
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    Some(rerun::line(settings, flags, selected, &rerun::chosen(&names, &of_libtest)))
 }
 
 #[cfg(test)]
