@@ -326,6 +326,48 @@ fn what_a_run_of_an_archive_says_can_be_typed() {
     assert!(has_no_archive(&tmp));
 }
 
+const API_OF_SHOP: &str = r#"
+#[test] fn reads() { std::fs::read("src/main.rs").unwrap(); }
+#[test] fn starts() {
+    std::process::Command::new(env!("CARGO_BIN_EXE_shop")).status().unwrap();
+}
+"#;
+
+#[test]
+fn what_tests_miss_elsewhere_is_said() {
+    let package = Package::shop("", "");
+    package.write("src/main.rs", "fn main() {}\n");
+    package.write("tests/api.rs", API_OF_SHOP);
+    package.write("tests/none.rs", "#[test] fn opens() {}\n");
+    let tmp = "#[test] fn writes() { std::fs::write(concat!(env!(\"CARGO_TARGET_TMPDIR\"), \"/a\"), \"\").unwrap() }\n";
+    package.write("tests/tmp.rs", tmp);
+    let call = |words: &str| package.partest().args(words);
+    let ran = call("archive --target-dir built/target --file suite.tar.zst").run().exits(0);
+    let built = package.path("built").canonicalize().unwrap();
+    let note = format!(
+        "note: `api` has the value of `env!(\"CARGO_BIN_EXE_shop\")` compiled in, a path in \
+         `{0}/target`, which is elsewhere when the archive runs: run the archive with \
+         `--extract-to {0}`, or read the variable when the test runs",
+        built.display()
+    );
+    assert!(ran.stderr.contains(&note), "{ran}");
+    let note = "note: `tmp` has the value of `env!(\"CARGO_TARGET_TMPDIR\")` compiled in";
+    assert!(ran.stderr.contains(note), "{ran}");
+    assert!(!ran.stderr.contains("`none` has"), "{ran}");
+    fs::remove_dir_all(built).unwrap();
+    fs::remove_file(package.path("Cargo.toml")).unwrap();
+
+    let ran = call("run --archive suite.tar.zst").json().run().exits(100);
+    assert_eq!(ran.ids("failed"), ["api::reads", "api::starts", "tmp::writes"], "{ran}");
+    let words = "warning: the sources are not in the archive";
+    assert!(ran.stderr.contains(words), "{ran}");
+    let ran = call("run --archive suite.tar.zst --extract-to built --workspace-remap .");
+    let ran = ran.json().run().exits(0);
+    let all = ["api::reads", "api::starts", "none::opens", "tmp::writes"];
+    assert_eq!(ran.ids("passed"), all, "{ran}");
+    assert!(!ran.stderr.contains(words), "{ran}");
+}
+
 /// The entries of an archive: names and contents.
 fn entries(path: &Path) -> Vec<(String, Vec<u8>)> {
     let bytes = fs::read(path).unwrap();

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use super::contents::{Contents, WORKSPACE};
+use super::compiled_paths::TMP;
+use super::contents::{Contents, TARGET, WORKSPACE};
 use super::reader::Archive;
 use super::remap::Remap;
 use crate::error::{Error, Result};
@@ -72,6 +73,8 @@ impl Extraction {
             let _ = fs::remove_dir_all(dir);
         }
         extracted?;
+        // As cargo does, where tests may look for it: `CARGO_TARGET_TMPDIR`.
+        let _ = fs::create_dir_all(self.dir().join(TARGET).join(TMP));
         let root = |root: &super::contents::Root| {
             let here = match root.name.as_str() {
                 WORKSPACE => self.workspace.clone(),

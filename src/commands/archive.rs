@@ -9,6 +9,7 @@ use cargo_metadata::Message;
 use super::build_record::BuildRecord;
 use super::project::Project;
 use crate::archive::collect::{Files, Roots};
+use crate::archive::compiled_paths;
 use crate::archive::contents::{Contents, FORMAT, Header, Platform, Target, Variable};
 use crate::archive::writer;
 use crate::cargo::binary::Harness;
@@ -21,7 +22,7 @@ use crate::model::size;
 use crate::model::stream_end::StreamEnd;
 use crate::process::stderr::write_line;
 use crate::report::json;
-use crate::report::messages::count;
+use crate::report::messages::{self, count};
 use crate::report::progress::status;
 use crate::report::text::Paint;
 use crate::run::interrupt::Interrupts;
@@ -42,6 +43,7 @@ pub fn write(project: Project<'_>, record: BuildRecord, interrupts: &Interrupts)
         return Err(wrong("no test binary was built, so there is nothing to archive".to_owned()));
     }
     let (files, roots) = collect(project, &record)?;
+    let notes = compiled_paths(project, &record)?;
     let entries = files.into_entries().map_err(|error| wrong(error.to_string()))?;
     let (contents, sources) = contents(project, record, &roots, entries);
     let written = writer::write(path, &contents, &sources, &|| !interrupts.is_interrupted());
@@ -58,9 +60,8 @@ pub fn write(project: Project<'_>, record: BuildRecord, interrupts: &Interrupts)
     );
     let paint = Paint(settings.color.stderr);
     write_line(&status(paint, "Archived", &what));
-    if has_doctests {
-        write_line(&format!("{}: {NO_DOCTESTS}", paint.strong("note")));
-    }
+    let notes = notes.iter().map(String::as_str).chain(has_doctests.then_some(NO_DOCTESTS));
+    notes.for_each(|note| write_line(&format!("{}: {note}", paint.strong("note"))));
     let path = path.display().to_string();
     let end =
         StreamEnd::ArchiveWritten { path, tests, binaries, files: contents.entries.len(), size };
@@ -105,6 +106,24 @@ fn collect(project: Project<'_>, record: &BuildRecord) -> Result<(Files, Roots)>
     }
     include(project, &mut files, &roots);
     Ok((files, roots))
+}
+
+/// What to do about test binaries that have paths of this target directory compiled in.
+fn compiled_paths(project: Project<'_>, record: &BuildRecord) -> Result<Vec<String>> {
+    let target_dir = project.workspace.target_dir();
+    let variables = compiled_paths::path_variables(&record.messages, &target_dir);
+    let mut notes = Vec::new();
+    // cargo sets the variables for these only.
+    let binaries = project.inventory.listings.iter().map(|listing| &listing.binary);
+    for binary in binaries.filter(|binary| ["test", "bench"].contains(&binary.kind)) {
+        let path = &binary.executable;
+        let found = compiled_paths::compiled_into(path, &variables);
+        let found = found.map_err(|source| Error::Read { path: path.clone(), source })?;
+        let note =
+            |variable: &&str| messages::path_compiled_in(&binary.target, variable, &target_dir);
+        notes.extend(found.first().map(note));
+    }
+    Ok(notes)
 }
 
 fn out_dir(message: &Message) -> Option<PathBuf> {

@@ -10,6 +10,7 @@ use super::leftovers::Leftovers;
 use super::project::Project;
 use super::recorder::{BeforeTests, Recorder};
 use super::shard;
+use crate::archive::contents::WORKSPACE;
 use crate::cargo::workspace::Workspace;
 use crate::cli::settings::{Settings, Verbosity};
 use crate::config::policy::Policy;
@@ -86,6 +87,9 @@ pub fn run(
     report_lost_output(&context, &mut reports);
     leftovers.report(settings, &mut summary, &mut reports);
     report_baseline(settings, &context, comparison, &mut reports);
+    if summary.failures() > 0 && is_without_sources(project) {
+        reports.show(&Event::Warning(Warning::SourcesNotThere));
+    }
     reports.show(&Event::RunFinished(summary.clone()));
     if let Some(text) = reports.ci_annotation(&summary).filter(|_| !summary.interrupted) {
         ci_annotation::make(settings, &summary, &text, &interrupts.groups);
@@ -105,6 +109,16 @@ pub fn run(
         shard::save_durations(project, path, &passed)?;
     }
     Ok(summary)
+}
+
+/// Whether tests run in an extracted archive that has no files besides the manifests.
+fn is_without_sources(project: Project<'_>) -> bool {
+    let Project { settings, workspace, policy, .. } = project;
+    let extracted = workspace.target_dir().with_file_name(WORKSPACE);
+    let packages = policy.packages.iter().map(|package| &package.config);
+    settings.archive.archive.is_some()
+        && workspace.root() == extracted
+        && packages.chain(policy.of_workspace()).all(|config| config.archive.is_empty())
 }
 
 /// Keeps what this run has shown for later ones. Returns warnings of what could not be written.

@@ -78,6 +78,8 @@ pub enum Warning {
     FixturesKept {
         fixtures: Vec<String>,
     },
+    /// Tests of an archive failed where they have no more of the sources than the manifests.
+    SourcesNotThere,
     /// The workspace has a configuration of nextest, and none of this program.
     NextestConfigNotRead,
     /// `--last-failed` was asked for, and no selected test failed or did not run last time.

@@ -294,10 +294,29 @@ pub fn warning(warning: &Warning) -> String {
         Warning::NothingUnfinished => {
             "no selected test failed or was left unrun last time (`--last-failed`): all of them run".to_owned()
         }
+        Warning::SourcesNotThere => {
+            "the sources are not in the archive; for tests that read them, `--workspace-remap DIR` names a checkout, and `archive = { include = [\"GLOB\"] }` in the metadata adds files".to_owned()
+        }
         Warning::NextestConfigNotRead => {
             ".config/nextest.toml is not read; settings are in Cargo.toml, under [workspace.metadata.partest]".to_owned()
         }
     }
+}
+
+/// What to do about a test binary that has a path of the target directory compiled in.
+pub fn path_compiled_in(binary: &str, variable: &str, target_dir: &Path) -> String {
+    let place = match target_dir.parent().filter(|_| target_dir.ends_with("target")) {
+        Some(dir) => format!("run the archive with `--extract-to {}`", dir.display()),
+        None => "build with `--target-dir DIR/target`, and run with `--extract-to DIR`".to_owned(),
+    };
+    let otherwise = match variable.starts_with("CARGO_BIN_EXE_") {
+        true => ", or read the variable when the test runs (`std::env::var`)",
+        false => "",
+    };
+    format!(
+        "`{binary}` has the value of `env!(\"{variable}\")` compiled in, a path in `{}`, which is elsewhere when the archive runs: {place}{otherwise}",
+        target_dir.display()
+    )
 }
 
 /// `a`, `a and b`, `a, b and 3 more`.
