@@ -56,6 +56,8 @@ pub enum Error {
     Archive { path: PathBuf, why: String },
     #[error("cannot write the durations to `{path}`: {source}")]
     Durations { path: PathBuf, source: std::io::Error },
+    #[error("cannot add lines to `{path}`: {source}")]
+    Manifest { path: PathBuf, source: std::io::Error },
     #[error("cannot start a thread: {}{}", .0, hint(.0))]
     Thread(std::io::Error),
     #[error(

@@ -185,6 +185,10 @@ fn run(settings: &mut Settings, from: Option<Extraction>, lines: RunnerPipes) ->
             let trials = Trials::new(project, &grouped.fixtures, &pool, &interrupts);
             commands::bisect::command::run(bisect, trials, &grouped.groups, &warnings)
         }
+        Task::Doctor(ref doctor) => {
+            let trials = Trials::new(project, &grouped.fixtures, &pool, &interrupts);
+            commands::doctor::command::run(doctor, trials, &grouped.groups, &warnings)
+        }
         _ => {
             let before = BeforeTests { times, warnings, shard };
             let session = Session { project, choices, grouped, slots, history, ongoing_build };

@@ -9,6 +9,7 @@ use super::bisect_args::BisectArgs;
 use super::changed_args::ChangedArgs;
 use super::debug_args::DebugArgs;
 use super::doctest_args::DoctestArgs;
+use super::doctor_args::DoctorArgs;
 use super::filter_args::FilterArgs;
 use super::metadata_args::MetadataCommand;
 use super::output_args::OutputArgs;
@@ -26,7 +27,7 @@ Examples:
   cargo partest -- --ignored         pass flags to libtest after `--`
 
 Policies are keys of [package.metadata.partest] in Cargo.toml.
-Also: archive, bisect, init, explain, merge, hook, migrate, schema, self-check, completions, man.";
+Also: archive, doctor, bisect, init, explain, merge, hook, migrate, schema, self-check, completions, man.";
 
 const LONG_EXAMPLES: &str = "\
 After `--`, as with cargo test: FILTERS, --ignored, --include-ignored, --skip FILTER,
@@ -95,6 +96,9 @@ pub enum Command {
     /// Find the tests with which a test fails
     #[command(hide = true)]
     Bisect(BisectArgs),
+    /// Find tests that depend on others, and what to declare because of that
+    #[command(hide = true)]
+    Doctor(DoctorArgs),
     /// List, start or stop the fixtures of `shared` tests
     Fixtures(FixturesArgs),
     /// Report the shards of a run as one run

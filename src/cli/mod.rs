@@ -8,6 +8,7 @@ pub mod changed_args;
 pub mod command_line;
 pub mod debug_args;
 pub mod doctest_args;
+pub mod doctor_args;
 pub mod filter_args;
 pub mod flag_defaults;
 mod hints;

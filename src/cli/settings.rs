@@ -11,6 +11,7 @@ use super::args::{
 use super::cargo_config::CargoConfig;
 use super::command_line;
 use super::debug_args::Prefix;
+use super::doctor_args::DoctorArgs;
 use super::metadata_args::MetadataCommand;
 use super::output_args::{MessageFormat, OutputArgs, OutputWhen, StatusLevel, When};
 use super::report_args::ReportArgs;
@@ -46,6 +47,13 @@ pub struct BisectTask {
     pub repeat: Option<usize>,
 }
 
+/// How long `cargo partest doctor` may take, and whether it writes what it suggests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DoctorTask {
+    pub budget: Duration,
+    pub write: bool,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Task {
     Run,
@@ -58,6 +66,7 @@ pub enum Task {
     List,
     Fixtures(FixtureTask),
     Bisect(BisectTask),
+    Doctor(DoctorTask),
     /// Of these files.
     Merge(Vec<PathBuf>),
     Metadata(MetadataCommand),
@@ -174,7 +183,7 @@ pub struct Color {
 impl Task {
     /// Whether tests are run, so that nothing of theirs may outlive this process.
     pub fn runs_tests(&self) -> bool {
-        matches!(self, Task::Run | Task::Bisect(_))
+        matches!(self, Task::Run | Task::Bisect(_) | Task::Doctor(_))
     }
 }
 
@@ -202,6 +211,10 @@ impl Settings {
                 let selection = TestSelection { filters: Vec::new(), libtest: bisect.libtest };
                 let repeat = bisect.repeat.map(usize::from);
                 (Task::Bisect(BisectTask { test: bisect.name, repeat }), selection)
+            }
+            Some(args::Command::Doctor(doctor)) => {
+                let DoctorArgs { filters, budget, write, libtest } = doctor;
+                (Task::Doctor(DoctorTask { budget, write }), TestSelection { filters, libtest })
             }
             Some(args::Command::Fixtures(fixtures)) => {
                 (Task::Fixtures(fixture_task(fixtures)), args.selection)

@@ -8,6 +8,7 @@ pub mod check;
 mod ci_annotation;
 pub mod debug;
 pub mod defaults;
+pub mod doctor;
 pub mod early_tests;
 pub mod exit;
 pub mod fixtures;

@@ -2,6 +2,7 @@
 //! becomes of them. State of ordinary runs is neither used nor changed.
 
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use super::leftovers::Leftovers;
 use super::project::Project;
@@ -16,6 +17,7 @@ use crate::model::test::TestId;
 use crate::model::verdict::Verdict;
 use crate::plan::group::Group;
 use crate::plan::schedule::Plan;
+use crate::process::clock;
 use crate::run::coordinator::state::Run;
 use crate::run::interrupt::Interrupts;
 use crate::worker::agent_file::AgentFile;
@@ -33,12 +35,16 @@ pub struct Trials<'r> {
     interrupts: &'r Interrupts,
     /// How many runs there were.
     pub count: usize,
+    /// When the time for all of them is over, if it is limited.
+    pub ends_at: Option<Instant>,
 }
 
 /// How a trial runs.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct TrialSetup {
     pub slots: usize,
+    /// The most threads of one worker.
+    pub thread_cap: Option<usize>,
     /// Whether it is watched what tests change in their processes.
     pub watches_state: bool,
 }
@@ -48,6 +54,8 @@ pub struct Tried {
     pub verdicts: HashMap<TestId, Verdict>,
     pub state: RunState,
     pub changes: HashMap<TestId, Vec<StateChange>>,
+    /// Whether it had the time to run all tests to their end.
+    pub is_complete: bool,
 }
 
 impl<'r> Trials<'r> {
@@ -58,16 +66,22 @@ impl<'r> Trials<'r> {
         pool: &'r rayon::ThreadPool,
         interrupts: &'r Interrupts,
     ) -> Trials<'r> {
-        Trials { project, fixtures, pool, interrupts, count: 0 }
+        Trials { project, fixtures, pool, interrupts, count: 0, ends_at: None }
     }
 
-    /// Runs these groups. An interrupt is an error.
+    /// Whether the user has ended them.
+    pub fn is_interrupted(&self) -> bool {
+        self.interrupts.is_interrupted()
+    }
+
+    /// Runs these groups. An interrupt is an error, and so is it if no time is left.
     pub fn run(&mut self, groups: Vec<Group>, setup: TrialSetup) -> Result<Tried> {
-        if self.interrupts.is_interrupted() {
+        let left = self.ends_at.map(|end| end.saturating_duration_since(clock::now()));
+        if self.is_interrupted() || left.is_some_and(|left| left.is_zero()) {
             return Err(Error::Interrupted);
         }
         self.count += 1;
-        let context = self.context(&groups, setup)?;
+        let context = self.context(&groups, setup, left)?;
         let mut verdicts = HashMap::new();
         let mut changed: HashMap<TestId, Vec<StateChange>> = HashMap::new();
         let mut emit = |event: Event| {
@@ -80,27 +94,34 @@ impl<'r> Trials<'r> {
             }
             true
         };
-        let plan = Plan::new(groups, setup.slots, None);
+        let plan = Plan::new(groups, setup.slots, setup.thread_cap);
         let run = Run::new(&context, plan, false, &mut emit);
         let no_build: Option<fn(std::sync::mpsc::Sender<Message>)> = None;
         let summary = run.run(self.pool, self.interrupts, no_build);
         context.services.fork_servers.end_all();
         Leftovers::kill(&context.services);
-        if summary?.interrupted || self.interrupts.is_interrupted() {
+        let summary = summary?;
+        if summary.interrupted || self.is_interrupted() {
             return Err(Error::Interrupted);
         }
-        Ok(Tried { verdicts, state: context.state, changes: changed })
+        let is_complete = !summary.timed_out;
+        Ok(Tried { verdicts, state: context.state, changes: changed, is_complete })
     }
 
-    fn context(&self, groups: &[Group], setup: TrialSetup) -> Result<Context<'r>> {
-        let TrialSetup { slots, watches_state } = setup;
+    fn context(
+        &self,
+        groups: &[Group],
+        setup: TrialSetup,
+        run_timeout: Option<Duration>,
+    ) -> Result<Context<'r>> {
+        let TrialSetup { slots, watches_state, .. } = setup;
         let Project { settings, workspace, policy, inventory, .. } = self.project;
         let root = workspace.root();
         let config = RunConfig {
             run_id: &settings.run_id,
             slots,
             likely_slots: slots,
-            run_timeout: None,
+            run_timeout,
             max_crashes: settings.max_crashes,
             nocapture: false,
             show_output: false,

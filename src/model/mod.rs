@@ -3,6 +3,7 @@
 pub mod bisection;
 pub mod bottleneck;
 pub mod ci_system;
+pub mod diagnosis;
 pub mod directory_lock;
 pub mod duration;
 pub mod event;

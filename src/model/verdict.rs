@@ -73,6 +73,25 @@ impl Verdict {
         }
     }
 
+    /// Whether it failed, even if it passed when it ran again.
+    pub fn has_failed_once(&self) -> bool {
+        self.outcome.is_failure() || !self.failed_before.is_empty()
+    }
+
+    /// Whether it failed, other than because of a test of another process.
+    pub fn has_failed_unexplained(&self) -> bool {
+        let explained = usize::from(self.interference.is_some());
+        self.outcome.is_failure() || self.failed_before.len() > explained
+    }
+
+    /// Why it failed at first, if it failed.
+    pub fn first_failure(&self) -> Option<&Reason> {
+        match self.failed_before.first() {
+            Some(attempt) => attempt.reason.as_ref(),
+            None => self.reason.as_ref().filter(|_| self.outcome.is_failure()),
+        }
+    }
+
     pub fn without_run(outcome: Outcome, reason: Option<Reason>) -> Verdict {
         Verdict {
             outcome,

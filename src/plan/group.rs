@@ -82,6 +82,12 @@ impl Group {
         self.tests.binary_search_by_key(&id, |test| test.id).ok().map(|at| &self.tests[at])
     }
 
+    /// The same, where a failure is what is looked for.
+    pub fn without_retries(mut self) -> Group {
+        self.tests.iter_mut().for_each(|test| test.retries = RetryKeys::default());
+        self
+    }
+
     pub fn has(&self, id: TestId) -> bool {
         self.find(id).is_some()
     }

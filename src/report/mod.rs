@@ -4,6 +4,8 @@ pub mod bisection;
 mod bisection_text;
 pub mod changed_packages;
 pub mod ci;
+pub mod diagnosis;
+mod diagnosis_text;
 mod document;
 pub mod explanation;
 mod failure_summary;

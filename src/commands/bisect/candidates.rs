@@ -1,6 +1,6 @@
 //! Which tests can run with a test, and the groups of a trial.
 
-use crate::config::keys::{Locks, Recycle, RetryKeys, Threads};
+use crate::config::keys::{Locks, Recycle, Threads};
 use crate::model::bisection::Company;
 use crate::model::test::TestId;
 use crate::plan::group::{Group, Isolation};
@@ -51,8 +51,7 @@ impl Candidates<'_> {
             let mut groups = self.groups.to_vec();
             groups.iter_mut().for_each(|group| group.tests.retain(|test| is_chosen(test.id)));
             groups.retain(|group| !group.tests.is_empty());
-            groups.iter_mut().for_each(without_retries);
-            return (groups, self.slots);
+            return (groups.into_iter().map(Group::without_retries).collect(), self.slots);
         }
         let Some(own) = self.own() else { return (Vec::new(), 1) };
         let mut group = self.together(own);
@@ -77,7 +76,7 @@ impl Candidates<'_> {
         let joined = self.groups.iter().filter(can_join);
         let mut tests: Vec<_> = joined.flat_map(|group| group.tests.iter().cloned()).collect();
         tests.sort_by_key(|test| test.id);
-        let mut group = Group {
+        let group = Group {
             isolation: Isolation::Unit,
             has_explicit_policy: true,
             tests,
@@ -90,12 +89,6 @@ impl Candidates<'_> {
             recycle: Recycle::Never,
             ..own.clone()
         };
-        without_retries(&mut group);
-        group
+        group.without_retries()
     }
-}
-
-/// A failure is what is looked for.
-fn without_retries(group: &mut Group) {
-    group.tests.iter_mut().for_each(|test| test.retries = RetryKeys::default());
 }

@@ -22,20 +22,21 @@ const TIMES_BESIDE: usize = 5;
 /// Finds out about the test, and reports it.
 pub fn run(
     task: &BisectTask,
-    trials: Trials<'_>,
+    mut trials: Trials<'_>,
     groups: &[Group],
     warnings: &[Warning],
 ) -> Result<Exit> {
     let project = trials.project;
     let root = project.workspace.root();
     let view = View { inventory: project.inventory, settings: project.settings, root: &root };
-    let mut report = BisectionReport::new(view);
+    let report = BisectionReport::new(view);
     report.warn(warnings);
     let tests = groups.iter().flat_map(|group| &group.tests).map(|test| test.id);
     let test = test_name::find(&task.test, project.inventory, tests, NO_TEST)?;
     let slots = project.settings.slots;
     let candidates = Candidates { test, groups, slots };
-    let bisect = Bisect { candidates, trials, repeat: task.repeat, report: &mut report };
+    let (trials, report_to) = (&mut trials, Some(&report));
+    let bisect = Bisect { candidates, trials, repeat: task.repeat, report: report_to };
     let bisection = bisect.run()?;
     report.finish(&bisection)?;
     Ok(match bisection.finding {
@@ -45,15 +46,22 @@ pub fn run(
     })
 }
 
+/// Finds out about a test, each set tried once, without a report. That the time of the trials is
+/// over ends it like an interrupt.
+pub fn find_out(test: TestId, groups: &[Group], trials: &mut Trials<'_>) -> Result<Bisection> {
+    let candidates = Candidates { test, groups, slots: trials.project.settings.slots };
+    Bisect { candidates, trials, repeat: Some(1), report: None }.run()
+}
+
 /// What to do where no name is near.
 const NO_TEST: &str = "`cargo partest list` shows what there is, and ignored tests run with \
                        `-- --include-ignored`";
 
 struct Bisect<'b, 'r> {
     candidates: Candidates<'b>,
-    trials: Trials<'r>,
+    trials: &'b mut Trials<'r>,
     repeat: Option<usize>,
-    report: &'b mut BisectionReport<'r>,
+    report: Option<&'b BisectionReport<'b>>,
 }
 
 /// What a set is run for.
@@ -172,24 +180,30 @@ impl Bisect<'_, '_> {
     ) -> Result<Outcome> {
         let is_timed = matches!(company, Company::Beside | Company::Declared);
         let times = self.repeat.unwrap_or(if is_timed { TIMES_BESIDE } else { 1 });
-        let progress = self.report.begin(company, others.len(), self.trials.count + 1);
+        let run = self.trials.count + 1;
+        let progress = self.report.map(|report| report.begin(company, others.len(), run));
         let (mut failed, mut runs, mut last) = (0, 0, None);
         while runs < times && !(purpose == Purpose::Search && failed > 0) {
             let (groups, slots) = self.candidates.trial(company, others);
-            let setup = TrialSetup { slots, watches_state: purpose == Purpose::Confirm };
+            let watches_state = purpose == Purpose::Confirm;
+            let setup = TrialSetup { slots, watches_state, ..TrialSetup::default() };
             let run = self.trials.run(groups, setup)?;
+            if !run.is_complete {
+                return Err(Error::Interrupted);
+            }
             runs += 1;
-            let has_failed = run.verdicts.get(&self.candidates.test).is_some_and(has_failed);
+            let verdict = run.verdicts.get(&self.candidates.test);
+            let has_failed = verdict.is_some_and(Verdict::has_failed_once);
             failed += usize::from(has_failed);
             if has_failed || last.is_none() {
                 last = Some(run);
             }
         }
         drop(progress);
-        self.report.tried(
-            self.trials.count,
-            Trial { company, others: others.len(), failed: failed > 0 },
-        )?;
+        if let Some(report) = self.report {
+            let trial = Trial { company, others: others.len(), failed: failed > 0 };
+            report.tried(self.trials.count, trial)?;
+        }
         match last {
             Some(run) => Ok(Outcome { failed, runs, run }),
             None => Err(Error::Interrupted),
@@ -199,16 +213,6 @@ impl Bisect<'_, '_> {
     /// Why the test failed in a run.
     fn reason(&self, run: &Tried) -> Option<String> {
         let verdict = run.verdicts.get(&self.candidates.test)?;
-        let first = verdict.failed_before.first();
-        let reason = match first {
-            Some(attempt) => attempt.reason.as_ref(),
-            None => verdict.reason.as_ref().filter(|_| has_failed(verdict)),
-        };
-        reason.map(Reason::to_string)
+        verdict.first_failure().map(Reason::to_string)
     }
-}
-
-/// Whether a test failed, even if it passed when it ran again by itself.
-fn has_failed(verdict: &Verdict) -> bool {
-    verdict.outcome.is_failure() || !verdict.failed_before.is_empty()
 }

@@ -1,0 +1,164 @@
+//! Writes suggested lines into manifests, whose format and comments stay as they are.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use toml_edit::{DocumentMut, InlineTable, Item, Table, TableLike, Value};
+
+use crate::error::{Error, Result};
+use crate::model::diagnosis::Suggestion;
+use crate::state::{self, ORDINARY};
+
+/// Writes all of them, each manifest whole or not at all. Returns the manifests.
+pub fn write(suggestions: &[Suggestion]) -> Result<Vec<PathBuf>> {
+    let mut by_manifest: BTreeMap<&Path, Vec<&Suggestion>> = BTreeMap::new();
+    for suggestion in suggestions {
+        by_manifest.entry(&suggestion.manifest).or_default().push(suggestion);
+    }
+    let mut written = Vec::new();
+    for (manifest, lines) in by_manifest {
+        let failed = |source| Error::Manifest { path: manifest.to_owned(), source };
+        let text = std::fs::read_to_string(manifest).map_err(failed)?;
+        let edited = with_lines(&text, &lines).map_err(|why| failed(std::io::Error::other(why)))?;
+        // A link stays one.
+        let file = std::fs::canonicalize(manifest).map_err(failed)?;
+        let replaced =
+            state::replace_file(&file, ORDINARY, |file| file.write_all(edited.as_bytes()));
+        replaced.map_err(failed)?;
+        written.push(manifest.to_owned());
+    }
+    Ok(written)
+}
+
+/// A manifest with these lines.
+fn with_lines(text: &str, lines: &[&Suggestion]) -> std::result::Result<String, String> {
+    let mut manifest: DocumentMut = text.parse().map_err(|error| format!("{error}"))?;
+    for Suggestion { node, line, .. } in lines {
+        let mut at: &mut dyn TableLike = manifest.as_table_mut();
+        for name in ["package", "metadata", "partest", "modules"] {
+            let mut new = Table::new();
+            new.set_implicit(true);
+            let item = at.entry(name).or_insert(Item::Table(new));
+            at = item.as_table_like_mut().ok_or_else(|| format!("`{name}` is no table"))?;
+        }
+        let keys = line.keys();
+        let value = |text: &str| text.parse::<Value>().map_err(|error| format!("{error}"));
+        match at.get_mut(node) {
+            None => at.insert(node, Item::Value(value(&line.to_string())?)).map_or((), drop),
+            // `"web::db" = "unit"`: the policy alone.
+            Some(item) if item.is_str() => match &keys[..] {
+                [("policy", policy)] => replace(item, value(policy)?),
+                keys => {
+                    let mut table = InlineTable::new();
+                    if let Some(policy) = item.as_value() {
+                        table.insert("policy", policy.clone().decorated(" ", ""));
+                    }
+                    for (key, text) in keys {
+                        table.insert(*key, value(text)?);
+                    }
+                    replace(item, Value::InlineTable(table));
+                }
+            },
+            Some(item) => {
+                let table =
+                    item.as_table_like_mut().ok_or_else(|| format!("`{node}` is no table"))?;
+                for (key, text) in keys {
+                    set(table, key, value(&text)?);
+                }
+            }
+        }
+    }
+    Ok(manifest.to_string())
+}
+
+/// Sets a key. Further locks are added to those that are there.
+fn set(table: &mut dyn TableLike, key: &str, new: Value) {
+    match (table.get_mut(key), new) {
+        (Some(Item::Value(Value::Array(locks))), Value::Array(new)) => {
+            for lock in new {
+                if !locks.iter().any(|known| known.as_str() == lock.as_str()) {
+                    locks.push(lock);
+                }
+            }
+        }
+        (Some(item), new) => replace(item, new),
+        (None, new) => table.insert(key, Item::Value(new)).map_or((), drop),
+    }
+}
+
+/// With what stands around the old value: spaces and a comment.
+fn replace(item: &mut Item, mut new: Value) {
+    if let Some(old) = item.as_value() {
+        *new.decor_mut() = old.decor().clone();
+    }
+    *item = Item::Value(new);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::diagnosis::PolicyLine;
+
+    fn edited(text: &str, lines: &[(&str, PolicyLine)]) -> String {
+        let suggestion = |(node, line): &(&str, PolicyLine)| Suggestion {
+            manifest: PathBuf::new(),
+            node: (*node).to_owned(),
+            line: line.clone(),
+            proven: 0,
+            gain: None,
+        };
+        let lines: Vec<Suggestion> = lines.iter().map(suggestion).collect();
+        with_lines(text, &lines.iter().collect::<Vec<_>>()).unwrap()
+    }
+
+    #[test]
+    fn a_table_is_made_where_there_is_none() {
+        let text = "# Ours\n[package]\nname = \"web\" # its name\n\n[dependencies]\n";
+        let lines = [("web::db", PolicyLine::Split), ("web::a::b", PolicyLine::Isolate)];
+        assert_eq!(
+            edited(text, &lines),
+            format!(
+                "{text}\n[package.metadata.partest.modules]\n\"web::db\" = \"split\"\n\
+                 \"web::a::b\" = {{ policy = \"split\", isolate = true }}\n"
+            )
+        );
+    }
+
+    #[test]
+    fn what_is_there_keeps_its_format_and_its_other_keys() {
+        let text = "[package.metadata.partest.modules]\n\
+            a   = 'unit'  # why\n\
+            \"b\" = { policy = \"unit\", threads = 1 } # both\n\
+            c = { locks = [\"one\"] }\n\
+            d = \"unit\"\n";
+        let lines = [
+            ("a", PolicyLine::Split),
+            ("b", PolicyLine::Split),
+            ("c", PolicyLine::Lock("two".into())),
+            ("c", PolicyLine::Lock("one".into())),
+            ("d", PolicyLine::OneThread),
+        ];
+        assert_eq!(
+            edited(text, &lines),
+            "[package.metadata.partest.modules]\n\
+            a   = \"split\"  # why\n\
+            \"b\" = { policy = \"split\", threads = 1 } # both\n\
+            c = { locks = [\"one\", \"two\"] }\n\
+            d = { policy = \"unit\", threads = 1 }\n"
+        );
+    }
+
+    #[test]
+    fn a_table_of_another_shape_is_an_error() {
+        let suggestion = Suggestion {
+            manifest: PathBuf::new(),
+            node: "a".into(),
+            line: PolicyLine::Split,
+            proven: 0,
+            gain: None,
+        };
+        let edited = with_lines("[package]\nmetadata = 1\n", &[&suggestion]);
+        assert_eq!(edited.unwrap_err(), "`metadata` is no table");
+    }
+}

@@ -1,0 +1,7 @@
+//! `doctor`: which tests depend on others, and what to declare because of that.
+
+pub mod command;
+mod dependences;
+mod manifest;
+mod phases;
+mod suggestions;

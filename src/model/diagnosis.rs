@@ -1,0 +1,160 @@
+//! On what tests depend, and what to declare because of that.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::bisection::TestSet;
+use super::interference::Interference;
+use super::test::TestId;
+
+/// A way to run the suite.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// As the policies say.
+    Declared,
+    /// Each test in a process of its own.
+    Alone,
+    /// All tests of a binary in one process, in the order of the list, one at a time.
+    Together,
+    /// The same in a random order.
+    Shuffled(u64),
+    /// As the policies say, with the suggestions.
+    Proof,
+}
+
+impl Phase {
+    /// In this order: what is told first helps most. The seeds are the same in every run, and the
+    /// proof comes later, if there is something to prove.
+    pub const ALL: [Phase; 5] =
+        [Phase::Declared, Phase::Alone, Phase::Together, Phase::Shuffled(1), Phase::Shuffled(2)];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Phase::Declared => "declared",
+            Phase::Alone => "alone",
+            Phase::Together => "together",
+            Phase::Shuffled(_) => "shuffled",
+            Phase::Proof => "proof",
+        }
+    }
+}
+
+/// A phase that has run.
+#[derive(Debug, Clone)]
+pub struct PhaseResult {
+    pub phase: Phase,
+    pub tests: usize,
+    pub failed: usize,
+    /// Whether all of it has run, within the budget.
+    pub is_complete: bool,
+}
+
+/// How a test depends on others.
+#[derive(Debug, Clone)]
+pub enum Dependence {
+    /// It fails in every company.
+    Broken { reason: Option<String> },
+    /// It fails alone, and passes with others: those on which it relies, if they were found.
+    Brittle { reason: Option<String>, relies_on: Option<TestSet> },
+    /// It passes alone, and fails after others: those, if they were found.
+    Victim { reason: Option<String>, after: Option<TestSet> },
+    /// It passes alone and after others, and fails as declared.
+    Race { reason: Option<String>, interference: Option<Interference> },
+}
+
+impl Dependence {
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Dependence::Broken { .. } => "broken",
+            Dependence::Brittle { .. } => "brittle",
+            Dependence::Victim { .. } => "victim",
+            Dependence::Race { .. } => "race",
+        }
+    }
+
+    /// Why it failed, in one line.
+    pub fn reason(&self) -> Option<&str> {
+        let (Dependence::Broken { reason }
+        | Dependence::Brittle { reason, .. }
+        | Dependence::Victim { reason, .. }
+        | Dependence::Race { reason, .. }) = self;
+        reason.as_deref()
+    }
+
+    /// The others, if they were found by trying.
+    pub fn others(&self) -> Option<&TestSet> {
+        match self {
+            Dependence::Brittle { relies_on: set, .. } | Dependence::Victim { after: set, .. } => {
+                set.as_ref()
+            }
+            Dependence::Broken { .. } | Dependence::Race { .. } => None,
+        }
+    }
+}
+
+/// A line for Cargo.toml.
+#[derive(Debug, Clone)]
+pub struct Suggestion {
+    pub manifest: PathBuf,
+    /// The node of the module tree, as it stands in the manifest.
+    pub node: String,
+    pub line: PolicyLine,
+    /// In how many runs its tests passed with it.
+    pub proven: usize,
+    /// How long the tests take as declared and with this line, by the plan.
+    pub gain: Option<(Duration, Duration)>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PolicyLine {
+    Split,
+    /// A process of its own.
+    Isolate,
+    OneThread,
+    Lock(String),
+}
+
+impl PolicyLine {
+    /// The keys and their values, as TOML.
+    pub fn keys(&self) -> Vec<(&'static str, String)> {
+        match self {
+            PolicyLine::Split => vec![("policy", "\"split\"".to_owned())],
+            PolicyLine::Isolate => {
+                vec![("policy", "\"split\"".to_owned()), ("isolate", "true".to_owned())]
+            }
+            PolicyLine::OneThread => vec![("threads", "1".to_owned())],
+            PolicyLine::Lock(name) => vec![("locks", format!("[{name:?}]"))],
+        }
+    }
+}
+
+impl fmt::Display for PolicyLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self == PolicyLine::Split {
+            return write!(f, "\"split\"");
+        }
+        let keys: Vec<String> =
+            self.keys().iter().map(|(key, value)| format!("{key} = {value}")).collect();
+        write!(f, "{{ {} }}", keys.join(", "))
+    }
+}
+
+/// All that was found out about a suite.
+#[derive(Debug, Default)]
+pub struct Diagnosis {
+    pub tests: usize,
+    pub budget: Duration,
+    pub phases: Vec<PhaseResult>,
+    pub dependences: Vec<(TestId, Dependence)>,
+    pub suggestions: Vec<Suggestion>,
+    /// Units of which every test passed alone and in other orders, and that would gain nothing.
+    pub splittable: Vec<String>,
+    pub runs: usize,
+    pub took: Duration,
+    /// Whether the budget was not enough for all of it.
+    pub is_cut_short: bool,
+    pub is_interrupted: bool,
+    /// The manifests that were changed.
+    pub written: Vec<PathBuf>,
+}

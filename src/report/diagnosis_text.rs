@@ -1,0 +1,150 @@
+//! The wording of what `doctor` has found.
+
+use std::path::Path;
+
+use super::messages::{count, list};
+use super::sharing_messages;
+use super::text::Paint;
+use super::view::View;
+use crate::model::diagnosis::{Dependence, Diagnosis, Phase, PhaseResult, Suggestion};
+use crate::model::duration::{brief, written};
+use crate::model::test::TestId;
+
+pub fn phase(phase: Phase) -> String {
+    match phase {
+        Phase::Declared => "all tests as declared".to_owned(),
+        Phase::Alone => "each test in a process of its own".to_owned(),
+        Phase::Together => "all tests of a binary in one process".to_owned(),
+        Phase::Shuffled(seed) => {
+            format!("all tests of a binary in one process, shuffled with seed {seed}")
+        }
+        Phase::Proof => "all tests with the suggestions".to_owned(),
+    }
+}
+
+/// `all tests as declared: 12 passed, 1 failed`
+pub fn ran(result: &PhaseResult, paint: Paint) -> String {
+    let passed = format!("{} passed", result.tests.saturating_sub(result.failed));
+    let failed = match result.failed {
+        0 => String::new(),
+        failed => format!(", {}", paint.bad(&format!("{failed} failed"))),
+    };
+    let rest = if result.is_complete { "" } else { ", until the budget was spent" };
+    format!("{}: {passed}{failed}{rest}", phase(result.phase))
+}
+
+/// The dependences in the order of every report.
+pub fn sorted<'d>(found: &'d Diagnosis, view: &View<'_>) -> Vec<(TestId, &'d Dependence)> {
+    let mut all: Vec<_> = found.dependences.iter().map(|(test, of)| (*test, of)).collect();
+    all.sort_by(|(one, _), (other, _)| view.compare(*one, *other));
+    all
+}
+
+/// All that was found, some lines.
+pub fn diagnosis(found: &Diagnosis, has_written: bool, view: &View<'_>, paint: Paint) -> String {
+    let mut lines = Vec::new();
+    for (test, dependence) in sorted(found, view) {
+        lines.extend(self::dependence(test, dependence, view, paint));
+    }
+    lines.extend(suggestions(found, has_written, view, paint));
+    if !found.splittable.is_empty() {
+        let units = list(&found.splittable);
+        lines.push(format!("could be split, with no gain to speak of: {units}"));
+    }
+    lines.extend(left_out(found));
+    let runs = count(found.runs, "run");
+    let (tests, took) = (count(found.tests, "test"), brief(found.took));
+    lines.push(match found.dependences.len() {
+        0 => format!("{tests}: none is known to depend on others, in {runs}, {took}"),
+        1 => format!("{tests}: 1 fails or depends on others, found in {runs}, {took}"),
+        more => format!("{tests}: {more} fail or depend on others, found in {runs}, {took}"),
+    });
+    lines.join("\n") + "\n"
+}
+
+fn dependence(test: TestId, of: &Dependence, view: &View<'_>, paint: Paint) -> Vec<String> {
+    let id = view.painted_id(test, paint);
+    let what = match of {
+        Dependence::Broken { .. } => "fails in every company",
+        Dependence::Brittle { .. } => "fails alone, and passes after others (brittle)",
+        Dependence::Victim { .. } => "passes alone, and fails after others (victim)",
+        Dependence::Race { .. } => "passes alone, and fails beside other processes (race)",
+    };
+    let mut lines = vec![format!("{id} {what}")];
+    lines.extend(of.reason().map(|reason| format!("  {reason}")));
+    match (of, of.others()) {
+        (_, Some(set)) => {
+            let word = if matches!(of, Dependence::Brittle { .. }) { "relies on" } else { "after" };
+            lines.extend(set.others.iter().map(|other| match &other.thing {
+                Some(thing) => format!("  {word} {} (by way of {thing})", view.id(other.test)),
+                None => format!("  {word} {}", view.id(other.test)),
+            }));
+            if !set.is_smallest {
+                lines.push("  fewer of them may be enough".to_owned());
+            }
+        }
+        (Dependence::Race { interference: Some(found), .. }, None) => {
+            let other = view.interferer(found);
+            lines.push(format!("  {}", sharing_messages::interference(&other, found)));
+        }
+        (Dependence::Broken { .. }, None) => {}
+        (_, None) => lines.push("  it was not found out with which".to_owned()),
+    }
+    lines
+}
+
+/// The lines for each manifest, with what speaks for them.
+fn suggestions(found: &Diagnosis, has_written: bool, view: &View<'_>, paint: Paint) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut above: Option<&Path> = None;
+    for suggestion in &found.suggestions {
+        let manifest = suggestion.manifest.as_path();
+        if above != Some(manifest) {
+            let shown = manifest.strip_prefix(view.root).unwrap_or(manifest).display();
+            let of = "below [package.metadata.partest.modules]";
+            lines.push(match found.written.iter().any(|path| path == manifest) {
+                true => paint.strong(&format!("written to {shown}, {of}:")),
+                false => paint.strong(&format!("for {shown}, {of}:")),
+            });
+            above = Some(manifest);
+        }
+        lines.push(line(suggestion));
+    }
+    if !found.suggestions.is_empty() && !has_written {
+        lines.push("  --write puts them there".to_owned());
+    }
+    lines
+}
+
+/// `"web::db" = "split" # 1.20 s → 0.60 s by the plan; passed 2 runs`
+fn line(suggestion: &Suggestion) -> String {
+    let Suggestion { node, line, proven, gain, .. } = suggestion;
+    let gain = match gain {
+        Some((before, after)) => format!("{} → {} by the plan, ", brief(*before), brief(*after)),
+        None => String::new(),
+    };
+    let proof = match proven {
+        0 => "not tried".to_owned(),
+        runs => format!("passed in {}", count(*runs, "run")),
+    };
+    format!("    {node:?} = {line}  # {gain}{proof}")
+}
+
+/// What did not fit, or was not reached.
+fn left_out(found: &Diagnosis) -> Vec<String> {
+    let mut lines = Vec::new();
+    if found.is_interrupted {
+        lines.push("interrupted: what is known so far".to_owned());
+    } else if found.is_cut_short {
+        let budget = written(found.budget);
+        lines.push(format!(
+            "the budget of {budget} was not enough: what is above is incomplete; --budget gives more"
+        ));
+    } else {
+        return lines;
+    }
+    let has_run = |phase: &Phase| found.phases.iter().any(|of| of.phase == *phase);
+    let missing = Phase::ALL.iter().filter(|phase| !has_run(phase));
+    lines.extend(missing.map(|missing| format!("  not run: {}", phase(*missing))));
+    lines
+}
