@@ -23,8 +23,10 @@ pub fn dependence(test: TestId, keeps_order: bool, phases: &[PhaseVerdicts]) -> 
     let reason = reason(test, phases);
     // A test of another process that it met, in any phase.
     let mut met = phases.iter().filter_map(|of| of.verdicts.get(&test)?.interference.clone());
+    let has_passed_with_others =
+        phases.iter().any(|of| of.phase != Phase::Alone && of.failed(test) == Some(false));
     match (alone, declared, in_process) {
-        (Some(true), Some(false), _) | (Some(true), _, Some(false)) => {
+        (Some(true), ..) if has_passed_with_others => {
             Some(Dependence::Brittle { reason, relies_on: None })
         }
         (Some(true), ..) => Some(Dependence::Broken { reason }),
@@ -89,6 +91,8 @@ mod tests {
             (four(false, false, false, false), "broken"),
             (four(true, false, true, false), "brittle"),
             (four(false, false, true, true), "brittle"),
+            (four(false, false, true, false), "brittle"),
+            (four(false, false, false, true), "brittle"),
             (four(false, true, false, true), "victim"),
             (four(true, true, true, false), "victim"),
             (four(false, true, true, true), "race"),

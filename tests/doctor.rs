@@ -1,0 +1,223 @@
+//! `cargo partest doctor`: which tests depend on others, and what to declare because of that.
+
+#![cfg(all(feature = "command", target_os = "linux"))]
+
+mod fixture;
+
+use fixture::{Package, Ran, is_alive, text};
+use serde_json::Value;
+
+const LIBRARY: &str = r#"
+#![cfg(test)]
+
+mod hangs {
+    #[test]
+    #[ignore]
+    fn forever() {
+        let log = std::path::PathBuf::from(std::env::var_os("FIXTURE_LOG").unwrap());
+        std::fs::write(log.join("hangs.new"), std::process::id().to_string()).unwrap();
+        std::fs::rename(log.join("hangs.new"), log.join("hangs")).unwrap();
+        std::thread::sleep(std::time::Duration::from_secs(1000));
+    }
+}
+mod relies {
+    use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+    static READY: AtomicBool = AtomicBool::new(false);
+    #[test] fn a_sets_up() { READY.store(true, SeqCst) }
+    #[test] fn b_brittle() { assert!(READY.load(SeqCst), "not set up") }
+}
+mod slow {
+    fn waits() { std::thread::sleep(std::time::Duration::from_millis(100)) }
+    #[test] fn a() { waits() }
+    #[test] fn b() { waits() }
+    #[test] fn c() { waits() }
+    #[test] fn d() { waits() }
+}
+mod stock {
+    use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+    static SOLD: AtomicBool = AtomicBool::new(false);
+    #[test] fn a_harmless() {}
+    #[test] fn b_polluter() { SOLD.store(true, SeqCst) }
+    #[test] fn c_victim() { assert!(!SOLD.load(SeqCst), "sold out") }
+}
+"#;
+
+/// One reads a file that the other one removes, at the same time where `MEETS` is set.
+const READS: &str = r#"
+#[test] fn reads() {
+    fs::write(at("file"), "").unwrap();
+    fs::create_dir_all(at("written")).unwrap();
+    wait("removed");
+    fs::read(at("file")).unwrap();
+}
+"#;
+const REMOVES: &str = r#"
+#[test] fn removes() {
+    wait("written");
+    let _ = fs::remove_file(at("file"));
+    fs::create_dir_all(at("removed")).unwrap();
+}
+"#;
+const BOTH: &str = r#"
+use std::fs;
+fn at(name: &str) -> std::path::PathBuf {
+    std::path::PathBuf::from(std::env::var_os("FIXTURE_LOG").unwrap()).join(name)
+}
+fn wait(name: &str) {
+    while std::env::var_os("MEETS").is_some() && !at(name).exists() {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+}
+"#;
+
+const METADATA: &str = "\n# Ours\n[package.metadata.partest.modules]\n\
+    \"shop::slow\" = { policy = \"unit\", threads = 1 } # one server\n";
+
+fn labelled() -> Package {
+    let package = Package::shop(METADATA, LIBRARY);
+    package.write("tests/one.rs", &[BOTH, READS].concat());
+    package.write("tests/other.rs", &[BOTH, REMOVES].concat());
+    package
+}
+
+fn manifest(package: &Package) -> String {
+    std::fs::read_to_string(package.path("Cargo.toml")).unwrap()
+}
+
+/// The last event.
+#[track_caller]
+fn diagnosed(ran: &Ran) -> Value {
+    let last = ran.events().pop().unwrap();
+    assert_eq!(last["event"], "diagnosed", "{ran}");
+    last
+}
+
+/// The kind of a test's dependence, and on which tests by way of which thing.
+fn dependence(last: &Value, id: &str) -> Option<(String, Vec<(String, String)>)> {
+    let all = last["dependences"].as_array().unwrap();
+    let found = all.iter().find(|of| of["id"] == id)?;
+    let with = found["with"].as_array().unwrap().iter();
+    let with = with.map(|other| (text(&other["id"]), other["thing"].to_string()));
+    Some((text(&found["kind"]), with.collect()))
+}
+
+/// Node, value and number of runs of each suggestion.
+fn suggestions(last: &Value) -> Vec<(String, String, u64)> {
+    let all = last["suggestions"].as_array().unwrap().iter();
+    let mut all: Vec<_> = all
+        .map(|of| (text(&of["node"]), text(&of["value"]), of["passed-runs"].as_u64().unwrap()))
+        .collect();
+    all.sort();
+    all
+}
+
+#[test]
+fn dependences_are_named_and_what_helps_is_proven_and_written() {
+    let package = labelled();
+    package.partest().args("-j2").run();
+    let state = || {
+        ["history.json", "last-run.json"]
+            .map(|name| std::fs::read(package.path("target/partest").join(name)).unwrap())
+    };
+    let before = state();
+    what_may_be_split_is_told_with_its_gain(&package);
+    a_budget_that_is_spent_is_told(&package);
+    an_interrupt_writes_and_leaves_nothing(&package);
+    let split = manifest(&package);
+
+    let ran = package.partest().args("doctor -j2 --write").json().env("MEETS", "1").run();
+    let ran = ran.exits(100);
+    let last = diagnosed(&ran);
+    let brittle = dependence(&last, "shop::relies::b_brittle").unwrap();
+    assert_eq!(brittle.0, "brittle", "{ran}");
+    assert_eq!(brittle.1.len(), 1, "{ran}");
+    assert_eq!(brittle.1[0].0, "shop::relies::a_sets_up", "{ran}");
+    let polluter = ("shop::stock::b_polluter".into(), "\"the static shop::stock::SOLD\"".into());
+    assert_eq!(
+        dependence(&last, "shop::stock::c_victim").unwrap(),
+        ("victim".into(), vec![polluter]),
+        "{ran}"
+    );
+    let (kind, with) = dependence(&last, "one::reads").unwrap();
+    let file = format!("{:?}", ran.log_directory().join("file"));
+    assert_eq!((kind, with), ("race".into(), vec![("other::removes".into(), file)]), "{ran}");
+    assert_eq!(last["dependences"].as_array().unwrap().len(), 3, "{ran}");
+    let phases: Vec<String> =
+        ran.events().iter().filter_map(|event| Some(event["phase"].as_str()?.to_owned())).collect();
+    assert_eq!(
+        phases,
+        ["declared", "alone", "together", "shuffled", "shuffled", "proof", "proof"],
+        "{ran}"
+    );
+    let isolated = "{ policy = \"split\", isolate = true }";
+    let expected = [
+        ("one::reads", "{ locks = [\"file\"] }"),
+        ("other::removes", "{ locks = [\"file\"] }"),
+        ("shop::stock::c_victim", isolated),
+    ];
+    let expected = expected.map(|(node, value)| (node.to_owned(), value.to_owned(), 2));
+    assert_eq!(suggestions(&last), expected, "{ran}");
+    let once = manifest(&package);
+    let added = once.strip_prefix(&*split).unwrap();
+    for (node, value, _) in &expected {
+        assert!(added.contains(&format!("\"{node}\" = {value}\n")), "{added}");
+    }
+    assert_eq!(added.lines().count(), expected.len(), "{added}");
+
+    // With these lines, only what no line helps against is left, and there is nothing to write.
+    let ran = package.partest().args("doctor -j2 --write").json().run().exits(100);
+    let last = diagnosed(&ran);
+    assert_eq!(last["dependences"].as_array().unwrap().len(), 1, "{ran}");
+    assert!(dependence(&last, "shop::relies::b_brittle").is_some(), "{ran}");
+    assert!(suggestions(&last).is_empty(), "{ran}");
+    assert_eq!(manifest(&package), once, "{ran}");
+    assert!(state() == before, "{ran}");
+}
+
+fn what_may_be_split_is_told_with_its_gain(package: &Package) {
+    let call = || package.partest().args("doctor -j2");
+    let before = manifest(package);
+    let told = call().args("slow::").run().exits(0);
+    let line = "    \"shop::slow\" = \"split\"  # ";
+    assert!(told.stdout.contains(line), "{told}");
+    assert!(told.stdout.contains(" by the plan, passed in 2 runs\n"), "{told}");
+    assert!(told.stdout.contains("--write puts them there\n"), "{told}");
+    assert!(told.stderr.contains("Ran each test in a process of its own: 4 passed\n"), "{told}");
+    assert_eq!(manifest(package), before);
+    call().args("--write slow::").run().exits(0);
+    let was = "{ policy = \"unit\", threads = 1 } # one server";
+    let is = "{ policy = \"split\", threads = 1 } # one server";
+    assert_eq!(manifest(package), before.replace(was, is));
+}
+
+fn a_budget_that_is_spent_is_told(package: &Package) {
+    let before = manifest(package);
+    let ran = package.partest().args("doctor --budget 1ms --write slow::").run().exits(0);
+    assert!(ran.stdout.contains("the budget of 1ms was not enough"), "{ran}");
+    assert!(ran.stdout.contains("not run: each test in a process of its own\n"), "{ran}");
+    assert_eq!(manifest(package), before);
+    let ran = package.partest().args("doctor --budget soon").run().exits(2);
+    assert!(ran.stderr.contains("expected a number and a unit"), "{ran}");
+    let ran = package.partest().args("doctor nowhere").run().exits(2);
+    assert!(ran.stderr.contains("no test to examine"), "{ran}");
+}
+
+fn an_interrupt_writes_and_leaves_nothing(package: &Package) {
+    let before = manifest(package);
+    let call = package.partest().args("doctor --write hangs:: -- --ignored");
+    let run = call.env("NO_COLOR", "1").start();
+    let hangs = run.await_log("hangs").remove(0);
+    run.send(rustix::process::Signal::INT);
+    let ran = run.wait().exits(130);
+    assert!(ran.stdout.contains("interrupted: what is known so far\n"), "{ran}");
+    assert!(!is_alive(&hangs), "{ran}");
+    assert_eq!(manifest(package), before);
+    let files = std::fs::read_dir(package.path("")).unwrap();
+    let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+    let strange: Vec<String> = names.filter(|name| !is_of_the_package(name)).collect();
+    assert!(strange.is_empty(), "{strange:?}");
+}
+
+fn is_of_the_package(name: &str) -> bool {
+    ["Cargo.lock", "Cargo.toml", "src", "target", "tests"].contains(&name)
+}
