@@ -579,6 +579,8 @@ mod json {
             ("settings", "Settings of a test"),
             ("fixtures", "Fixtures of a test"),
             ("with", "Tests of a bisection"),
+            ("dependences", "Dependences"),
+            ("suggestions", "Suggestions"),
         ] {
             let parts = object[name].as_array().into_iter().flatten();
             parts.filter(|part| part.is_object()).for_each(|part| note(fields, heading, part));
@@ -624,6 +626,7 @@ mod json {
         let changes = Package::shop("", &(tests.to_owned() + poisons));
         let ran = changes.partest().args("-j0 --watch-state").json().run().exits(100);
         let bisected = changes.partest().args("bisect b").json().run().exits(100);
+        let diagnosed = changes.partest().args("doctor").json().run().exits(100);
         // What a child prints in a process of several tests is nobody's alone.
         let unit = "[package.metadata.partest.modules]\nshop = { policy = \"unit\" }\n";
         let prints = "#[test] fn a() {\n\
@@ -644,7 +647,10 @@ mod json {
             .chain(shares.events())
             .chain(explained.events())
             .chain(doctests);
-        let others = others.chain(bisected.events()).chain(ends_without_a_build(web));
+        let others = others
+            .chain(bisected.events())
+            .chain(diagnosed.events())
+            .chain(ends_without_a_build(web));
         for event in ran.events().into_iter().chain(others) {
             note(&mut fields, event["event"].as_str().unwrap(), &event);
         }
@@ -753,7 +759,7 @@ const OF_OTHERS: &[&str] = &[
 
 #[test]
 fn flags_are_those_that_the_program_has_and_all_of_them() {
-    let helps = ["--help", "init --help", "bisect --help", "archive --help"]
+    let helps = ["--help", "init --help", "bisect --help", "archive --help", "doctor --help"]
         .map(|words| partest("tour").args(words).run().exits(0));
     let known = words_with("--", &helps.map(|ran| ran.stdout));
     let code: Vec<String> = Page::all().iter().flat_map(Page::code).collect();
