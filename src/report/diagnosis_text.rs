@@ -108,7 +108,7 @@ fn suggestions(found: &Diagnosis, has_written: bool, view: &View<'_>, paint: Pai
             });
             above = Some(manifest);
         }
-        lines.push(line(suggestion));
+        lines.push(line(suggestion, has_written));
     }
     if !found.suggestions.is_empty() && !has_written {
         lines.push("  --write puts them there".to_owned());
@@ -117,13 +117,14 @@ fn suggestions(found: &Diagnosis, has_written: bool, view: &View<'_>, paint: Pai
 }
 
 /// `"web::db" = "split" # 1.20 s → 0.60 s by the plan; passed 2 runs`
-fn line(suggestion: &Suggestion) -> String {
+fn line(suggestion: &Suggestion, has_written: bool) -> String {
     let Suggestion { node, line, proven, gain, .. } = suggestion;
     let gain = match gain {
         Some((before, after)) => format!("{} → {} by the plan, ", brief(*before), brief(*after)),
         None => String::new(),
     };
     let proof = match proven {
+        0 if has_written => "not tried, so not written".to_owned(),
         0 => "not tried".to_owned(),
         runs => format!("passed in {}", count(*runs, "run")),
     };

@@ -47,7 +47,8 @@ pub fn run(
         ended => ended?,
     }
     if task.write && !found.is_interrupted {
-        found.written = manifest::write(&found.suggestions)?;
+        let proven = found.suggestions.iter().filter(|suggestion| suggestion.proven > 0);
+        found.written = manifest::write(proven)?;
     }
     (found.runs, found.took) = (trials.count, budget.spent());
     report.finish(&found, task.write)?;

@@ -11,7 +11,7 @@ use crate::model::diagnosis::Suggestion;
 use crate::state::{self, ORDINARY};
 
 /// Writes all of them, each manifest whole or not at all. Returns the manifests.
-pub fn write(suggestions: &[Suggestion]) -> Result<Vec<PathBuf>> {
+pub fn write<'s>(suggestions: impl Iterator<Item = &'s Suggestion>) -> Result<Vec<PathBuf>> {
     let mut by_manifest: BTreeMap<&Path, Vec<&Suggestion>> = BTreeMap::new();
     for suggestion in suggestions {
         by_manifest.entry(&suggestion.manifest).or_default().push(suggestion);
