@@ -580,6 +580,7 @@ mod json {
             ("fixtures", "Fixtures of a test"),
             ("with", "Tests of a bisection"),
             ("dependences", "Dependences"),
+            ("shared", "Shared things"),
             ("suggestions", "Suggestions"),
         ] {
             let parts = object[name].as_array().into_iter().flatten();
@@ -624,9 +625,16 @@ mod json {
         let poisons = "static LOG: std::sync::Mutex<u64> = std::sync::Mutex::new(0);\n\
             #[test] fn c() { let _held = LOG.lock(); panic!() }\n";
         let changes = Package::shop("", &(tests.to_owned() + poisons));
+        let file = |does: &str| {
+            let path = "std::path::PathBuf::from(std::env::var_os(\"FIXTURE_LOG\").unwrap())";
+            let text = if does == "write" { ", \"\"" } else { "" };
+            format!("#[test] fn {does}() {{ let _ = std::fs::{does}({path}.join(\"x\"){text}); }}")
+        };
+        changes.write("tests/one.rs", &file("write"));
+        changes.write("tests/other.rs", &file("remove_file"));
         let ran = changes.partest().args("-j0 --watch-state").json().run().exits(100);
         let bisected = changes.partest().args("bisect b").json().run().exits(100);
-        let diagnosed = changes.partest().args("doctor").json().run().exits(100);
+        let diagnosed = changes.partest().args("doctor -j1").json().run().exits(100);
         // What a child prints in a process of several tests is nobody's alone.
         let unit = "[package.metadata.partest.modules]\nshop = { policy = \"unit\" }\n";
         let prints = "#[test] fn a() {\n\

@@ -20,6 +20,28 @@ mod hangs {
         std::thread::sleep(std::time::Duration::from_secs(1000));
     }
 }
+mod races {
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+    static INSIDE: AtomicUsize = AtomicUsize::new(0);
+    /// Waits for the other one, if it can run at the same time.
+    fn meets(other: &str) -> bool {
+        let args: Vec<String> = std::env::args().collect();
+        let has = |word: &str| args.iter().any(|arg| arg == word);
+        // Tests are chosen by their names, or the others are skipped.
+        let is_chosen = if has("--skip") { !has(other) } else { !has("--exact") || has(other) };
+        INSIDE.fetch_add(1, SeqCst);
+        for _ in 0..if is_chosen && !has("1") { 2000 } else { 0 } {
+            if INSIDE.load(SeqCst) == 2 {
+                return true;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        INSIDE.fetch_sub(1, SeqCst);
+        false
+    }
+    #[test] fn one() { assert!(!meets("races::two"), "met") }
+    #[test] fn two() { assert!(!meets("races::one"), "met") }
+}
 mod relies {
     use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
     static READY: AtomicBool = AtomicBool::new(false);
@@ -27,7 +49,7 @@ mod relies {
     #[test] fn b_brittle() { assert!(READY.load(SeqCst), "not set up") }
 }
 mod slow {
-    fn waits() { std::thread::sleep(std::time::Duration::from_millis(100)) }
+    fn waits() { std::thread::sleep(std::time::Duration::from_millis(50)) }
     #[test] fn a() { waits() }
     #[test] fn b() { waits() }
     #[test] fn c() { waits() }
@@ -123,6 +145,7 @@ fn dependences_are_named_and_what_helps_is_proven_and_written() {
     what_may_be_split_is_told_with_its_gain(&package);
     a_budget_that_is_spent_is_told(&package);
     an_interrupt_writes_and_leaves_nothing(&package);
+    what_would_break_is_told(&package);
     let split = manifest(&package);
 
     let ran = package.partest().args("doctor -j2 --write").json().env("MEETS", "1").run();
@@ -141,18 +164,24 @@ fn dependences_are_named_and_what_helps_is_proven_and_written() {
     let (kind, with) = dependence(&last, "one::reads").unwrap();
     let file = format!("{:?}", ran.log_directory().join("file"));
     assert_eq!((kind, with), ("race".into(), vec![("other::removes".into(), file)]), "{ran}");
-    assert_eq!(last["dependences"].as_array().unwrap().len(), 3, "{ran}");
+    for (test, other) in [("one", "two"), ("two", "one")] {
+        let (kind, with) = dependence(&last, &format!("shop::races::{test}")).unwrap();
+        let other = (format!("shop::races::{other}"), "null".to_owned());
+        assert_eq!((kind, with), ("race".into(), vec![other]), "{ran}");
+    }
+    assert_eq!(last["dependences"].as_array().unwrap().len(), 5, "{ran}");
     let phases: Vec<String> =
         ran.events().iter().filter_map(|event| Some(event["phase"].as_str()?.to_owned())).collect();
     assert_eq!(
         phases,
-        ["declared", "alone", "together", "shuffled", "shuffled", "proof", "proof"],
+        ["declared", "alone", "together", "beside", "shuffled", "shuffled", "proof", "proof"],
         "{ran}"
     );
     let isolated = "{ policy = \"split\", isolate = true }";
     let expected = [
         ("one::reads", "{ locks = [\"file\"] }"),
         ("other::removes", "{ locks = [\"file\"] }"),
+        ("shop::races", "{ threads = 1 }"),
         ("shop::stock::c_victim", isolated),
     ];
     let expected = expected.map(|(node, value)| (node.to_owned(), value.to_owned(), 2));
@@ -184,10 +213,26 @@ fn what_may_be_split_is_told_with_its_gain(package: &Package) {
     assert!(told.stdout.contains("--write puts them there\n"), "{told}");
     assert!(told.stderr.contains("Ran each test in a process of its own: 4 passed\n"), "{told}");
     assert_eq!(manifest(package), before);
+    let of_some = call().args("slow::a slow::b").run().exits(0);
+    assert!(!of_some.stdout.contains("split"), "{of_some}");
     call().args("--write slow::").run().exits(0);
     let was = "{ policy = \"unit\", threads = 1 } # one server";
     let is = "{ policy = \"split\", threads = 1 } # one server";
     assert_eq!(manifest(package), before.replace(was, is));
+}
+
+/// What earlier runs have learnt does not hide it.
+fn what_would_break_is_told(package: &Package) {
+    let ran = package.partest().args("doctor -j1 reads removes").json().run().exits(100);
+    let last = diagnosed(&ran);
+    let file = ran.log_directory().join("file");
+    let expected = serde_json::json!([
+        { "thing": file, "kind": "removed", "users": ["one::reads", "other::removes"] }
+    ]);
+    assert_eq!(last["shared"], expected, "{ran}");
+    assert_eq!(last["dependences"].as_array().unwrap().len(), 0, "{ran}");
+    let lock = |node: &str| (node.to_owned(), "{ locks = [\"file\"] }".to_owned(), 2);
+    assert_eq!(suggestions(&last), ["one::reads", "other::removes"].map(lock), "{ran}");
 }
 
 fn a_budget_that_is_spent_is_told(package: &Package) {

@@ -270,8 +270,9 @@ impl Loaded {
                     false => InventoryCache::load(&workspace.state_dir, warnings),
                 };
                 let mut history = History::load(&workspace.state_dir, warnings);
-                if settings.shard.is_some() {
-                    // Every machine has to make the same plan.
+                // Every machine has to make the same plan. And what is kept apart without being
+                // declared shall show.
+                if settings.shard.is_some() || matches!(settings.task, Task::Doctor(_)) {
                     history.learnt = LearntLocks::default();
                 }
                 (lists, history)

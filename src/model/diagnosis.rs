@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::bisection::TestSet;
-use super::interference::Interference;
+use super::interference::{Interference, SharedThing};
 use super::test::TestId;
 
 /// A way to run the suite.
@@ -17,7 +17,9 @@ pub enum Phase {
     Alone,
     /// All tests of a binary in one process, in the order of the list, one at a time.
     Together,
-    /// The same in a random order.
+    /// Each group of tests in one process, several at a time.
+    Beside,
+    /// All tests of a binary in one process, in a random order, one at a time.
     Shuffled(u64),
     /// As the policies say, with the suggestions.
     Proof,
@@ -26,14 +28,21 @@ pub enum Phase {
 impl Phase {
     /// In this order: what is told first helps most. The seeds are the same in every run, and the
     /// proof comes later, if there is something to prove.
-    pub const ALL: [Phase; 5] =
-        [Phase::Declared, Phase::Alone, Phase::Together, Phase::Shuffled(1), Phase::Shuffled(2)];
+    pub const ALL: [Phase; 6] = [
+        Phase::Declared,
+        Phase::Alone,
+        Phase::Together,
+        Phase::Beside,
+        Phase::Shuffled(1),
+        Phase::Shuffled(2),
+    ];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Phase::Declared => "declared",
             Phase::Alone => "alone",
             Phase::Together => "together",
+            Phase::Beside => "beside",
             Phase::Shuffled(_) => "shuffled",
             Phase::Proof => "proof",
         }
@@ -57,10 +66,14 @@ pub enum Dependence {
     Broken { reason: Option<String> },
     /// It fails alone, and passes with others: those on which it relies, if they were found.
     Brittle { reason: Option<String>, relies_on: Option<TestSet> },
-    /// It passes alone, and fails after others: those, if they were found.
-    Victim { reason: Option<String>, after: Option<TestSet> },
-    /// It passes alone and after others, and fails as declared.
-    Race { reason: Option<String>, interference: Option<Interference> },
+    /// It passes alone, and fails after others: those, if they were found, and whether its policy
+    /// keeps it apart from them.
+    Victim { reason: Option<String>, after: Option<TestSet>, is_kept_apart: bool },
+    /// It passes alone and after others, and fails while others run: a test of another process that
+    /// it met, or those of its own process, if they were found.
+    Race { reason: Option<String>, met: Option<Interference>, beside: Option<TestSet> },
+    /// It fails, and the budget was over before it had run alone.
+    Unknown { reason: Option<String> },
 }
 
 impl Dependence {
@@ -70,6 +83,7 @@ impl Dependence {
             Dependence::Brittle { .. } => "brittle",
             Dependence::Victim { .. } => "victim",
             Dependence::Race { .. } => "race",
+            Dependence::Unknown { .. } => "unknown",
         }
     }
 
@@ -78,18 +92,32 @@ impl Dependence {
         let (Dependence::Broken { reason }
         | Dependence::Brittle { reason, .. }
         | Dependence::Victim { reason, .. }
-        | Dependence::Race { reason, .. }) = self;
+        | Dependence::Race { reason, .. }
+        | Dependence::Unknown { reason }) = self;
         reason.as_deref()
     }
 
     /// The others, if they were found by trying.
     pub fn others(&self) -> Option<&TestSet> {
         match self {
-            Dependence::Brittle { relies_on: set, .. } | Dependence::Victim { after: set, .. } => {
-                set.as_ref()
-            }
-            Dependence::Broken { .. } | Dependence::Race { .. } => None,
+            Dependence::Brittle { relies_on: set, .. }
+            | Dependence::Victim { after: set, .. }
+            | Dependence::Race { beside: set, .. } => set.as_ref(),
+            Dependence::Broken { .. } | Dependence::Unknown { .. } => None,
         }
+    }
+
+    /// The test of another process that it met.
+    pub fn met(&self) -> Option<&Interference> {
+        match self {
+            Dependence::Race { met, .. } => met.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// Whether the policies see to it that it does not fail.
+    pub fn is_kept_apart(&self) -> bool {
+        matches!(self, Dependence::Victim { is_kept_apart: true, .. })
     }
 }
 
@@ -145,8 +173,11 @@ impl fmt::Display for PolicyLine {
 pub struct Diagnosis {
     pub tests: usize,
     pub budget: Duration,
-    pub phases: Vec<PhaseResult>,
+    /// What the budget was not enough for.
+    pub not_run: Vec<Phase>,
     pub dependences: Vec<(TestId, Dependence)>,
+    /// Things by which tests of several processes would break if they met.
+    pub shared: Vec<SharedThing>,
     pub suggestions: Vec<Suggestion>,
     /// Units of which every test passed alone and in other orders, and that would gain nothing.
     pub splittable: Vec<String>,

@@ -85,6 +85,16 @@ pub fn link<'c>(polluter: &'c [StateChange], victim: &[StateChange]) -> Option<&
     polluter.iter().find(is_touched).or(polluter.first())
 }
 
+/// What both of two tests that ran at the same time have changed. Not the panic hook, which looks
+/// changed while any test panics.
+pub fn common<'c>(one: &'c [StateChange], other: &[StateChange]) -> Option<&'c StateChange> {
+    let is_common = |change: &&StateChange| {
+        change.thing.kind != StateKind::PanicHook
+            && other.iter().any(|own| own.thing == change.thing)
+    };
+    one.iter().find(is_common)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,6 +111,10 @@ mod tests {
         let victim = [change(StateKind::Static, "B"), change(StateKind::Static, "shop::B")];
         assert_eq!(link(&polluter, &victim), Some(&polluter[1]));
         assert_eq!(link(&[], &victim), None);
+        assert_eq!(common(&polluter, &victim), Some(&polluter[1]));
+        assert_eq!(common(&polluter, &[]), None);
+        let hook = [change(StateKind::PanicHook, "")];
+        assert_eq!(common(&hook, &hook), None);
     }
 
     #[test]

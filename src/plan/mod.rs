@@ -14,6 +14,7 @@ pub mod grouping;
 pub mod history;
 pub mod last_run;
 pub mod locks;
+pub mod meeting;
 pub mod occupancy;
 pub mod schedule;
 pub mod shards;

@@ -13,6 +13,7 @@ use super::view::View;
 use crate::cli::output_args::MessageFormat;
 use crate::error::Result;
 use crate::model::diagnosis::{Dependence, Diagnosis, Phase, PhaseResult, Suggestion};
+use crate::model::interference::{Interference, SharedThing};
 use crate::model::test::TestId;
 use crate::model::warning::Warning;
 use crate::process::stderr::write_line;
@@ -33,6 +34,7 @@ enum Line<'l> {
 struct DiagnosedLine<'l> {
     tests: usize,
     dependences: Vec<DependenceLine<'l>>,
+    shared: Vec<SharedLine>,
     suggestions: Vec<SuggestionLine<'l>>,
     splittable: &'l [String],
     written: Vec<&'l Path>,
@@ -43,11 +45,20 @@ struct DiagnosedLine<'l> {
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
 struct DependenceLine<'l> {
     id: String,
     kind: &'l str,
     reason: Option<&'l str>,
     with: Vec<OtherLine>,
+    kept_apart: bool,
+}
+
+#[derive(Serialize)]
+struct SharedLine {
+    thing: String,
+    kind: &'static str,
+    users: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -132,6 +143,7 @@ impl<'r> DiagnosisReport<'r> {
                 .into_iter()
                 .map(|(test, of)| self.dependence(test, of))
                 .collect(),
+            shared: found.shared.iter().map(|shared| self.shared(shared)).collect(),
             suggestions: found.suggestions.iter().map(suggestion).collect(),
             splittable: &found.splittable,
             written: found.written.iter().map(|path| path.as_path()).collect(),
@@ -145,18 +157,23 @@ impl<'r> DiagnosisReport<'r> {
     fn dependence<'d>(&self, test: TestId, dependence: &'d Dependence) -> DependenceLine<'d> {
         let set = dependence.others().into_iter().flat_map(|set| &set.others);
         let set = set.map(|other| (self.view.id(other.test), other.thing.clone()));
-        let met = match dependence {
-            Dependence::Race { interference: Some(found), .. } => {
-                Some((self.view.interferer(found), Some(found.thing.to_string())))
-            }
-            _ => None,
-        };
+        let other = |met: &Interference| (self.view.interferer(met), Some(met.thing.to_string()));
+        let met = dependence.met().map(other);
         let with = set.chain(met).map(|(id, thing)| OtherLine { id, thing }).collect();
         DependenceLine {
             id: self.view.id(test),
             kind: dependence.as_str(),
             reason: dependence.reason(),
             with,
+            kept_apart: dependence.is_kept_apart(),
+        }
+    }
+
+    fn shared(&self, shared: &SharedThing) -> SharedLine {
+        SharedLine {
+            thing: shared.thing.to_string(),
+            kind: shared.kind.as_str(),
+            users: text::users(shared, &self.view),
         }
     }
 

@@ -1,5 +1,6 @@
 //! The wording of what `doctor` has found.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::messages::{count, list};
@@ -8,6 +9,7 @@ use super::text::Paint;
 use super::view::View;
 use crate::model::diagnosis::{Dependence, Diagnosis, Phase, PhaseResult, Suggestion};
 use crate::model::duration::{brief, written};
+use crate::model::interference::SharedThing;
 use crate::model::test::TestId;
 
 pub fn phase(phase: Phase) -> String {
@@ -15,6 +17,7 @@ pub fn phase(phase: Phase) -> String {
         Phase::Declared => "all tests as declared".to_owned(),
         Phase::Alone => "each test in a process of its own".to_owned(),
         Phase::Together => "all tests of a binary in one process".to_owned(),
+        Phase::Beside => "several tests of a process at a time".to_owned(),
         Phase::Shuffled(seed) => {
             format!("all tests of a binary in one process, shuffled with seed {seed}")
         }
@@ -40,41 +43,65 @@ pub fn sorted<'d>(found: &'d Diagnosis, view: &View<'_>) -> Vec<(TestId, &'d Dep
     all
 }
 
+/// The users of a thing in the order of every report.
+pub fn users(shared: &SharedThing, view: &View<'_>) -> Vec<String> {
+    let mut users: Vec<_> = shared.users.iter().collect();
+    users.sort_by(|one, other| view.compare(one.test, other.test));
+    users.into_iter().map(|user| view.user(user)).collect()
+}
+
 /// All that was found, some lines.
 pub fn diagnosis(found: &Diagnosis, has_written: bool, view: &View<'_>, paint: Paint) -> String {
-    let mut lines = Vec::new();
+    let mut about = Vec::new();
     for (test, dependence) in sorted(found, view) {
-        lines.extend(self::dependence(test, dependence, view, paint));
+        about.extend(self::dependence(test, dependence, view, paint));
     }
-    lines.extend(suggestions(found, has_written, view, paint));
+    for shared in &found.shared {
+        about.push(sharing_messages::would_break(&users(shared, view), shared));
+    }
+    let mut summary = Vec::new();
     if !found.splittable.is_empty() {
         let units = list(&found.splittable);
-        lines.push(format!("could be split, with no gain to speak of: {units}"));
+        summary.push(format!("could be split, with no gain to speak of: {units}"));
     }
-    lines.extend(left_out(found));
+    summary.extend(left_out(found));
     let runs = count(found.runs, "run");
     let (tests, took) = (count(found.tests, "test"), brief(found.took));
-    lines.push(match found.dependences.len() {
+    summary.push(match dependent(found) {
         0 => format!("{tests}: none is known to depend on others, in {runs}, {took}"),
         1 => format!("{tests}: 1 fails or depends on others, found in {runs}, {took}"),
         more => format!("{tests}: {more} fail or depend on others, found in {runs}, {took}"),
     });
-    lines.join("\n") + "\n"
+    let sections = [about, suggestions(found, has_written, view, paint), summary].into_iter();
+    let texts = sections.filter(|lines| !lines.is_empty()).map(|lines| lines.join("\n") + "\n");
+    texts.collect::<Vec<_>>().join("\n")
+}
+
+/// How many tests fail, or depend on others.
+fn dependent(found: &Diagnosis) -> usize {
+    let of_shared = found.shared.iter().flat_map(|shared| &shared.users).map(|user| user.test);
+    let all = found.dependences.iter().map(|(test, _)| *test).chain(of_shared);
+    all.collect::<BTreeSet<_>>().len()
 }
 
 fn dependence(test: TestId, of: &Dependence, view: &View<'_>, paint: Paint) -> Vec<String> {
     let id = view.painted_id(test, paint);
     let what = match of {
         Dependence::Broken { .. } => "fails in every company",
-        Dependence::Brittle { .. } => "fails alone, and passes after others (brittle)",
+        Dependence::Brittle { .. } => "fails alone, and passes with others (brittle)",
         Dependence::Victim { .. } => "passes alone, and fails after others (victim)",
-        Dependence::Race { .. } => "passes alone, and fails beside other processes (race)",
+        Dependence::Race { .. } => "passes alone, and fails while others run (race)",
+        Dependence::Unknown { .. } => "fails, and was not run alone: the budget was over",
     };
     let mut lines = vec![format!("{id} {what}")];
     lines.extend(of.reason().map(|reason| format!("  {reason}")));
     match (of, of.others()) {
         (_, Some(set)) => {
-            let word = if matches!(of, Dependence::Brittle { .. }) { "relies on" } else { "after" };
+            let word = match of {
+                Dependence::Brittle { .. } => "relies on",
+                Dependence::Race { .. } => "beside",
+                _ => "after",
+            };
             lines.extend(set.others.iter().map(|other| match &other.thing {
                 Some(thing) => format!("  {word} {} (by way of {thing})", view.id(other.test)),
                 None => format!("  {word} {}", view.id(other.test)),
@@ -83,12 +110,15 @@ fn dependence(test: TestId, of: &Dependence, view: &View<'_>, paint: Paint) -> V
                 lines.push("  fewer of them may be enough".to_owned());
             }
         }
-        (Dependence::Race { interference: Some(found), .. }, None) => {
+        (Dependence::Race { met: Some(found), .. }, None) => {
             let other = view.interferer(found);
             lines.push(format!("  {}", sharing_messages::interference(&other, found)));
         }
-        (Dependence::Broken { .. }, None) => {}
+        (Dependence::Broken { .. } | Dependence::Unknown { .. }, None) => {}
         (_, None) => lines.push("  it was not found out with which".to_owned()),
+    }
+    if of.is_kept_apart() {
+        lines.push("  its policy keeps it apart from them: nothing to declare".to_owned());
     }
     lines
 }
@@ -144,8 +174,6 @@ fn left_out(found: &Diagnosis) -> Vec<String> {
     } else {
         return lines;
     }
-    let has_run = |phase: &Phase| found.phases.iter().any(|of| of.phase == *phase);
-    let missing = Phase::ALL.iter().filter(|phase| !has_run(phase));
-    lines.extend(missing.map(|missing| format!("  not run: {}", phase(*missing))));
+    lines.extend(found.not_run.iter().map(|missing| format!("  not run: {}", phase(*missing))));
     lines
 }

@@ -1,7 +1,7 @@
 //! The wording of what is said about things that tests of different processes share.
 
 use super::messages::list;
-use crate::model::interference::{Interference, InterferenceKind, LearntLock};
+use crate::model::interference::{Interference, InterferenceKind, LearntLock, SharedThing};
 
 /// Why a test failed that passed by itself.
 pub fn interference(other: &str, found: &Interference) -> String {
@@ -31,4 +31,13 @@ pub fn lock_in_metadata([one, other]: &[String; 2], lock: &str) -> String {
 /// `api::opens and till::opens (/tmp/shop)`
 pub fn learnt(lock: &LearntLock) -> String {
     format!("{} ({})", list(&lock.users), lock.thing)
+}
+
+/// What would happen if these tests met.
+pub fn would_break(users: &[String], shared: &SharedThing) -> String {
+    let (users, thing) = (list(users), &shared.thing);
+    match shared.kind {
+        InterferenceKind::Bound => format!("{users} would break if they met: they bind {thing}"),
+        kind => format!("{users} would break if they met: {thing} is {kind} by one of them"),
+    }
 }

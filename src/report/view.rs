@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::cli::settings::Settings;
 use crate::discovery::inventory::Inventory;
-use crate::model::interference::Interference;
+use crate::model::interference::{Interference, ThingUser};
 use crate::model::test::TestId;
 use crate::report::text::Paint;
 
@@ -29,6 +29,14 @@ impl View<'_> {
     pub fn interferer(&self, found: &Interference) -> String {
         let binary = || self.inventory.listings[found.process_of.listing].binary.prefix.clone();
         found.other.map_or_else(binary, |other| self.id(other))
+    }
+
+    /// A test that uses a thing, or its binary if it is not known which of its tests it was.
+    pub fn user(&self, user: &ThingUser) -> String {
+        match user.is_process {
+            true => self.inventory.listings[user.test.listing].binary.prefix.clone(),
+            false => self.id(user.test),
+        }
     }
 
     /// Its name bold, and the path to it dimmed.

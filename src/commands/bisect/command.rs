@@ -46,11 +46,16 @@ pub fn run(
     })
 }
 
-/// Finds out about a test, each set tried once, without a report. That the time of the trials is
+/// Finds out about a test, each set tried so often, without a report. That the time of the trials is
 /// over ends it like an interrupt.
-pub fn find_out(test: TestId, groups: &[Group], trials: &mut Trials<'_>) -> Result<Bisection> {
+pub fn find_out(
+    test: TestId,
+    repeat: usize,
+    groups: &[Group],
+    trials: &mut Trials<'_>,
+) -> Result<Bisection> {
     let candidates = Candidates { test, groups, slots: trials.project.settings.slots };
-    Bisect { candidates, trials, repeat: Some(1), report: None }.run()
+    Bisect { candidates, trials, repeat: Some(repeat), report: None }.run()
 }
 
 /// What to do where no name is near.
@@ -153,8 +158,9 @@ impl Bisect<'_, '_> {
         set.reason = self.reason(&with.run).or(set.reason.take());
         let reason = set.reason.clone().unwrap_or_default();
         let test = self.candidates.test;
+        let company = set.company;
         let link = |other: &TestId| {
-            let thing = |run: &Tried| links::thing(run, *other, test, &reason);
+            let thing = |run: &Tried| links::thing(run, company, *other, test, &reason);
             Other { test: *other, thing: thing(&with.run).or_else(|| thing(first.1)) }
         };
         set.others = others.iter().map(link).collect();

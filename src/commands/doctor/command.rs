@@ -1,6 +1,6 @@
 //! Runs the suite in several ways, and tells what that shows.
 
-use super::dependences::dependence;
+use super::dependences::{dependence, shared_things};
 use super::manifest;
 use super::phases::{self, Budget, PhaseVerdicts};
 use super::suggestions::{Examined, Proposal};
@@ -9,16 +9,19 @@ use crate::commands::bisect::command::find_out;
 use crate::commands::trials::Trials;
 use crate::config::keys::Threads;
 use crate::error::{Error, Exit, Result};
-use crate::model::bisection::Finding;
-use crate::model::diagnosis::{Dependence, Diagnosis, Phase};
+use crate::model::bisection::{Company, Finding, TestSet};
+use crate::model::diagnosis::{Dependence, Diagnosis, Phase, Suggestion};
 use crate::model::test::TestId;
 use crate::model::warning::Warning;
-use crate::plan::group::Group;
+use crate::plan::group::{Group, Isolation};
 use crate::report::diagnosis::DiagnosisReport;
 use crate::report::view::View;
 
 /// In how many runs a suggestion has to do well.
 const PROOFS: usize = 2;
+
+/// How often a set of others runs with a test that fails only at times.
+const TIMES_BESIDE: usize = 3;
 
 pub fn run(
     task: &DoctorTask,
@@ -52,7 +55,9 @@ pub fn run(
     }
     (found.runs, found.took) = (trials.count, budget.spent());
     report.finish(&found, task.write)?;
-    Ok(match found.dependences.is_empty() {
+    let is_fine = found.shared.is_empty()
+        && found.dependences.iter().all(|(_, dependence)| dependence.is_kept_apart());
+    Ok(match is_fine {
         _ if found.is_interrupted => Exit::Interrupted,
         true => Exit::Success,
         false => Exit::TestFailed,
@@ -68,17 +73,7 @@ struct Doctor<'d, 'r> {
 
 impl Doctor<'_, '_> {
     fn examine(&mut self, found: &mut Diagnosis) -> Result<()> {
-        let mut done: Vec<PhaseVerdicts> = Vec::new();
-        for (at, phase) in Phase::ALL.into_iter().enumerate() {
-            if self.budget.is_spent() {
-                found.is_cut_short = true;
-                break;
-            }
-            let verdicts = self.run(phase, self.groups, Phase::ALL.len() - at - 1)?;
-            found.is_cut_short |= !verdicts.is_complete;
-            found.phases.push(verdicts.result());
-            done.push(verdicts);
-        }
+        let done = self.run_all(found)?;
         for group in self.groups {
             let keeps_order = group.threads == Threads::Exactly(1);
             for test in &group.tests {
@@ -86,16 +81,18 @@ impl Doctor<'_, '_> {
                 found.dependences.extend(dependence.map(|dependence| (test.id, dependence)));
             }
         }
+        found.shared = shared_things(&done, &found.dependences);
         for (test, dependence) in &mut found.dependences {
             self.name_others(*test, dependence)?;
         }
         let project = self.trials.project;
         let examined = Examined { project, groups: self.groups, phases: &done };
         let against = found.dependences.iter().flat_map(|(test, of)| examined.against(*test, of));
+        let locks = found.shared.iter().flat_map(|shared| examined.locks(shared));
         let (units, splittable) = examined.units();
         found.splittable = splittable;
         let mut proposals: Vec<Proposal> = Vec::new();
-        for proposal in against.chain(units) {
+        for proposal in against.chain(locks).chain(units) {
             match proposals.iter_mut().find(|known| known.is_same_line(&proposal)) {
                 Some(known) => known.tests.extend(proposal.tests),
                 None => proposals.push(proposal),
@@ -103,39 +100,84 @@ impl Doctor<'_, '_> {
         }
         let ended = self.prove(&mut proposals, &examined, found);
         found.suggestions = proposals.into_iter().map(|proposal| proposal.suggestion).collect();
+        let place = |of: &Suggestion| (of.manifest.clone(), of.node.clone());
+        found.suggestions.sort_by_key(place);
         ended
     }
 
+    /// Runs the suite in all ways for which there is time.
+    fn run_all(&mut self, found: &mut Diagnosis) -> Result<Vec<PhaseVerdicts>> {
+        let mut done: Vec<PhaseVerdicts> = Vec::new();
+        let with_groups = |phase: Phase| (phase, phases::groups(phase, self.groups));
+        let ways: Vec<(Phase, Vec<Group>)> = Phase::ALL
+            .into_iter()
+            .map(with_groups)
+            .filter(|(_, groups)| !groups.is_empty())
+            .collect();
+        let mut to_come = ways.len();
+        for (phase, groups) in ways {
+            to_come -= 1;
+            if self.budget.is_spent() {
+                found.is_cut_short = true;
+                found.not_run.push(phase);
+                continue;
+            }
+            let verdicts = self.run(phase, groups, to_come)?;
+            found.is_cut_short |= !verdicts.is_complete;
+            done.push(verdicts);
+        }
+        Ok(done)
+    }
+
     /// Runs a phase, of which so many are still to come.
-    fn run(&mut self, phase: Phase, groups: &[Group], to_come: usize) -> Result<PhaseVerdicts> {
+    fn run(&mut self, phase: Phase, groups: Vec<Group>, to_come: usize) -> Result<PhaseVerdicts> {
         let progress = self.report.begin(phase, to_come);
-        let verdicts = phases::run(self.trials, phase, groups)?;
+        let verdicts = phases::run(self.trials, phase, groups, self.groups)?;
         drop(progress);
         self.report.ran(&verdicts.result())?;
         Ok(verdicts)
     }
 
-    /// Finds those on which a test depends, as far as the order in a process decides.
+    /// Finds those on which a test depends, as far as those of its process decide.
     fn name_others(&mut self, test: TestId, dependence: &mut Dependence) -> Result<()> {
-        if !matches!(dependence, Dependence::Brittle { .. } | Dependence::Victim { .. }) {
-            return Ok(());
-        }
+        let repeat = match dependence {
+            Dependence::Brittle { .. } | Dependence::Victim { .. } => 1,
+            Dependence::Race { met: None, .. } => TIMES_BESIDE,
+            _ => return Ok(()),
+        };
         let progress = self.report.begin_search(test);
-        let bisection = find_out(test, self.groups, self.trials)?;
+        let bisection = find_out(test, repeat, self.groups, self.trials)?;
         drop(progress);
-        match (dependence, bisection.finding) {
+        let reason = dependence.reason().map(str::to_owned);
+        match (&mut *dependence, bisection.finding) {
             (Dependence::Brittle { relies_on, .. }, Finding::Alone { passes_with, .. }) => {
                 *relies_on = passes_with;
             }
-            (Dependence::Victim { after, .. }, Finding::With(set)) => *after = Some(set),
+            (_, Finding::With(set)) if set.failed.0 > 0 => {
+                *dependence = match set.company {
+                    Company::After => {
+                        let is_kept_apart = self.are_apart(test, &set);
+                        Dependence::Victim { reason, after: Some(set), is_kept_apart }
+                    }
+                    _ => Dependence::Race { reason, met: None, beside: Some(set) },
+                }
+            }
             // It fails alone only beside processes of other tests.
-            (of @ Dependence::Brittle { .. }, Finding::Passed(_)) => {
-                let reason = of.reason().map(str::to_owned);
-                *of = Dependence::Race { reason, interference: None };
+            (Dependence::Brittle { .. }, Finding::Passed(_)) => {
+                *dependence = Dependence::Race { reason, met: None, beside: None };
             }
             _ => {}
         }
         if bisection.is_interrupted { Err(Error::Interrupted) } else { Ok(()) }
+    }
+
+    /// Whether the policy of a test keeps it apart from all of these.
+    fn are_apart(&self, test: TestId, set: &TestSet) -> bool {
+        let own = self.groups.iter().find(|group| group.has(test));
+        own.is_some_and(|own| {
+            own.isolation == Isolation::PerTest
+                || !set.others.iter().any(|other| own.has(other.test))
+        })
     }
 
     /// Runs the suite with the suggestions, and drops those with which one of their tests fails.
@@ -149,8 +191,8 @@ impl Doctor<'_, '_> {
             if proposals.is_empty() {
                 return Ok(());
             }
-            let verdicts = self.run(Phase::Proof, &examined.with(proposals), PROOFS - run - 1)?;
-            found.phases.push(verdicts.result());
+            let groups = phases::groups(Phase::Proof, &examined.with(proposals));
+            let verdicts = self.run(Phase::Proof, groups, PROOFS - run - 1)?;
             found.is_cut_short |= !verdicts.is_complete;
             proposals.retain(|proposal| !proposal.is_refuted(&verdicts));
             let proven = proposals.iter_mut().filter(|proposal| proposal.is_confirmed(&verdicts));

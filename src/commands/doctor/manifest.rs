@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use toml_edit::{DocumentMut, InlineTable, Item, Table, TableLike, Value};
+use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, TableLike, Value};
 
 use crate::error::{Error, Result};
 use crate::model::diagnosis::Suggestion;
@@ -78,13 +78,25 @@ fn set(table: &mut dyn TableLike, key: &str, new: Value) {
         (Some(Item::Value(Value::Array(locks))), Value::Array(new)) => {
             for lock in new {
                 if !locks.iter().any(|known| known.as_str() == lock.as_str()) {
-                    locks.push(lock);
+                    push(locks, lock);
                 }
             }
         }
         (Some(item), new) => replace(item, new),
         (None, new) => table.insert(key, Item::Value(new)).map_or((), drop),
     }
+}
+
+/// Adds a value like those that are there: on its line, or on one of its own.
+fn push(array: &mut Array, value: Value) {
+    let last = array.iter().last().and_then(|last| last.decor().prefix()?.as_str());
+    let space = match (array.len(), last) {
+        (0, _) => "",
+        (_, Some(last)) if last.contains('\n') => last,
+        _ => " ",
+    };
+    let space = space.to_owned();
+    array.push_formatted(value.decorated(space, ""));
 }
 
 /// With what stands around the old value: spaces and a comment.
@@ -114,13 +126,14 @@ mod tests {
 
     #[test]
     fn a_table_is_made_where_there_is_none() {
-        let text = "# Ours\n[package]\nname = \"web\" # its name\n\n[dependencies]\n";
+        let before = "# Ours\n[package]\nname = \"web\" # its name\n";
+        let after = "\n[dependencies]\n";
         let lines = [("web::db", PolicyLine::Split), ("web::a::b", PolicyLine::Isolate)];
         assert_eq!(
-            edited(text, &lines),
+            edited(&[before, after].concat(), &lines),
             format!(
-                "{text}\n[package.metadata.partest.modules]\n\"web::db\" = \"split\"\n\
-                 \"web::a::b\" = {{ policy = \"split\", isolate = true }}\n"
+                "{before}\n[package.metadata.partest.modules]\n\"web::db\" = \"split\"\n\
+                 \"web::a::b\" = {{ policy = \"split\", isolate = true }}\n{after}"
             )
         );
     }

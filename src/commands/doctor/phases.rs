@@ -3,21 +3,28 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
-use crate::commands::trials::{TrialSetup, Trials};
+use crate::commands::trials::{TrialSetup, Trials, Tried};
 use crate::config::keys::Threads;
 use crate::error::Result;
 use crate::model::diagnosis::{Phase, PhaseResult};
+use crate::model::interference::SharedThing;
 use crate::model::reason::Reason;
 use crate::model::test::TestId;
 use crate::model::verdict::Verdict;
 use crate::plan::group::{Group, Isolation};
+use crate::plan::meeting::may_meet;
 use crate::process::clock;
+
+/// How many tests of a process run at once where they shall meet.
+const AT_ONCE: usize = 4;
 
 /// What became of the tests in one phase. A test that the budget has cut short is not there.
 pub struct PhaseVerdicts {
     pub phase: Phase,
     pub verdicts: HashMap<TestId, Verdict>,
     pub is_complete: bool,
+    /// Things by which tests would break if they met.
+    pub shared: Vec<SharedThing>,
 }
 
 impl PhaseVerdicts {
@@ -63,26 +70,64 @@ impl Budget {
     }
 }
 
-/// Runs these groups in the way of a phase.
-pub fn run(trials: &mut Trials<'_>, phase: Phase, groups: &[Group]) -> Result<PhaseVerdicts> {
+/// The groups of the tests in a phase: none if no test can run like that.
+pub fn groups(phase: Phase, declared: &[Group]) -> Vec<Group> {
     let groups = match phase {
-        Phase::Declared | Phase::Proof => groups.to_vec(),
-        Phase::Alone => alone(groups),
-        Phase::Together => together(groups, None),
-        Phase::Shuffled(seed) => together(groups, Some(seed)),
-    };
-    let one_at_a_time = matches!(phase, Phase::Together | Phase::Shuffled(_));
-    let setup = TrialSetup {
-        slots: trials.project.settings.slots,
-        thread_cap: if one_at_a_time { Some(1) } else { trials.project.settings.thread_cap },
-        watches_state: false,
+        Phase::Declared | Phase::Proof => declared.to_vec(),
+        Phase::Alone => alone(declared),
+        Phase::Together => together(declared, None),
+        Phase::Beside => declared.iter().filter(|group| meet(group)).map(beside).collect(),
+        Phase::Shuffled(seed) => together(declared, Some(seed)),
     };
     // A failure is what is looked for.
-    let groups = groups.into_iter().map(Group::without_retries).collect();
-    let tried = trials.run(groups, setup)?;
+    groups.into_iter().map(Group::without_retries).collect()
+}
+
+/// Runs the groups of a phase.
+pub fn run(
+    trials: &mut Trials<'_>,
+    phase: Phase,
+    groups: Vec<Group>,
+    declared: &[Group],
+) -> Result<PhaseVerdicts> {
+    let settings = trials.project.settings;
+    let (slots, thread_cap) = match phase {
+        Phase::Together | Phase::Shuffled(_) => (settings.slots, Some(1)),
+        Phase::Beside => (settings.slots.max(AT_ONCE), None),
+        Phase::Declared | Phase::Alone | Phase::Proof => (settings.slots, settings.thread_cap),
+    };
+    let tried = trials.run(groups, TrialSetup { slots, thread_cap, watches_state: false })?;
+    let shared = shared_things(&tried, declared);
     let mut verdicts = tried.verdicts;
     verdicts.retain(|_, verdict| !matches!(verdict.reason, Some(Reason::RunTimedOut(_))));
-    Ok(PhaseVerdicts { phase, verdicts, is_complete: tried.is_complete })
+    Ok(PhaseVerdicts { phase, verdicts, is_complete: tried.is_complete, shared })
+}
+
+/// Things by which tests of groups that may run side by side would break.
+fn shared_things(tried: &Tried, declared: &[Group]) -> Vec<SharedThing> {
+    let group_of = |test: TestId| declared.iter().find(|group| group.has(test));
+    let may_meet = |one: TestId, other: TestId| {
+        group_of(one).zip(group_of(other)).is_some_and(|(one, other)| may_meet(one, other))
+    };
+    tried.state.usage.shared_things(&may_meet, &|_| None)
+}
+
+/// Whether several tests of the group may run at once in one process.
+pub fn meet(group: &Group) -> bool {
+    group.can_thread
+        && group.isolation != Isolation::PerTest
+        && group.threads == Threads::Auto
+        && group.tests.len() > 1
+}
+
+/// The group in one process, several tests at a time.
+fn beside(group: &Group) -> Group {
+    Group {
+        isolation: Isolation::Unit,
+        has_explicit_policy: true,
+        threads: Threads::Exactly(AT_ONCE),
+        ..group.clone()
+    }
 }
 
 fn alone(groups: &[Group]) -> Vec<Group> {

@@ -4,12 +4,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::dependences::is_independent;
-use super::phases::PhaseVerdicts;
+use super::phases::{PhaseVerdicts, meet};
+use crate::cargo::binary::Binary;
 use crate::commands::project::Project;
 use crate::config::keys::{Locks, Threads};
+use crate::config::policy::covers;
 use crate::model::diagnosis::{Dependence, Phase, PolicyLine, Suggestion};
+use crate::model::interference::{SharedThing, ThingUser};
 use crate::model::test::TestId;
-use crate::plan::group::{Group, GroupTest, Isolation};
+use crate::plan::group::{Group, Isolation};
 use crate::plan::schedule::Plan;
 use crate::plan::simulate::simulate;
 
@@ -47,6 +50,12 @@ impl Proposal {
     }
 }
 
+/// Takes these tests from a group, as a group of their own.
+fn part(group: &mut Group, tests: &[TestId]) -> Group {
+    let own = group.tests.extract_if(.., |test| tests.contains(&test.id)).collect();
+    Group { tests: own, ..group.clone() }
+}
+
 /// What all proposals are made from.
 pub struct Examined<'e> {
     pub project: Project<'e>,
@@ -59,28 +68,44 @@ impl Examined<'_> {
     pub fn against(&self, test: TestId, dependence: &Dependence) -> Vec<Proposal> {
         let Some(group) = self.group(test) else { return Vec::new() };
         match dependence {
-            Dependence::Broken { .. } | Dependence::Brittle { .. } => Vec::new(),
-            // Its policy keeps it apart from them already.
-            Dependence::Victim { after: Some(set), .. }
-                if !set.others.iter().any(|other| group.has(other.test)) =>
-            {
+            Dependence::Broken { .. } | Dependence::Brittle { .. } | Dependence::Unknown { .. } => {
                 Vec::new()
             }
+            _ if dependence.is_kept_apart() => Vec::new(),
             Dependence::Victim { .. } => {
                 vec![self.proposal(self.name(test), PolicyLine::Isolate, vec![test])]
             }
-            Dependence::Race { interference: Some(found), .. } => {
+            Dependence::Race { met: Some(found), .. } => {
                 let lock = PolicyLine::Lock(found.thing.lock_name());
                 let both = [test, found.other.unwrap_or(found.process_of)];
                 let line = |test: TestId| self.proposal(self.name(test), lock.clone(), vec![test]);
                 both.into_iter().map(line).collect()
             }
-            Dependence::Race { .. } if group.isolation == Isolation::Unit => {
+            Dependence::Race { .. } if meet(group) => {
                 let tests = group.tests.iter().map(|test| test.id).collect();
                 vec![self.proposal(self.node(group), PolicyLine::OneThread, tests)]
             }
             Dependence::Race { .. } => Vec::new(),
         }
+    }
+
+    /// The lines that keep the users of a thing apart: one for a module of which all are users.
+    pub fn locks(&self, shared: &SharedThing) -> Vec<Proposal> {
+        let lock = PolicyLine::Lock(shared.thing.lock_name());
+        let is_user = |test: TestId| shared.users.iter().any(|user| user.test == test);
+        let line = |user: &ThingUser| {
+            let group = self.group(user.test)?;
+            let all: Vec<TestId> = group.tests.iter().map(|test| test.id).collect();
+            let is_module =
+                all.len() > 1 && all.iter().all(|test| is_user(*test)) && self.is_whole(group);
+            let (node, tests) = match is_module {
+                _ if user.is_process => (self.binary(user.test).name.clone(), all),
+                true => (self.node(group), all),
+                false => (self.name(user.test), vec![user.test]),
+            };
+            Some(self.proposal(node, lock.clone(), tests))
+        };
+        shared.users.iter().filter_map(line).collect()
     }
 
     /// Units that can be split with a gain, and the names of those that can be without one.
@@ -89,10 +114,13 @@ impl Examined<'_> {
             .makespan(&self.groups.iter().map(|group| self.measured(group)).collect::<Vec<_>>());
         let (mut with_gain, mut without) = (Vec::new(), Vec::new());
         let is_unit = |group: &&Group| {
-            group.isolation == Isolation::Unit && group.tests.len() > 1 && group.can_thread
+            group.isolation == Isolation::Unit
+                && group.tests.len() > 1
+                && group.can_thread
+                && self.is_whole(group)
         };
         for group in self.groups.iter().filter(is_unit) {
-            if !group.tests.iter().all(|test| is_independent(test.id, self.phases)) {
+            if !group.tests.iter().all(|test| is_independent(test.id, meet(group), self.phases)) {
                 continue;
             }
             let tests: Vec<TestId> = group.tests.iter().map(|test| test.id).collect();
@@ -124,13 +152,21 @@ impl Examined<'_> {
                     }
                     PolicyLine::OneThread => rest.threads = Threads::Exactly(1),
                     PolicyLine::Lock(name) => {
-                        rest.locks.add(&Locks { read: Vec::new(), write: vec![name.clone()] });
+                        let locks = Locks { read: Vec::new(), write: vec![name.clone()] };
+                        let is_whole = rest.isolation == Isolation::Unit
+                            || rest.tests.iter().all(|test| tests.contains(&test.id));
+                        let own = if is_whole { None } else { Some(part(&mut rest, tests)) };
+                        match own {
+                            None => rest.locks.add(&locks),
+                            Some(mut own) => {
+                                own.locks.add(&locks);
+                                groups.push(own);
+                            }
+                        }
                     }
                     PolicyLine::Isolate => {
-                        let own: Vec<GroupTest> =
-                            rest.tests.extract_if(.., |test| tests.contains(&test.id)).collect();
-                        let isolation = Isolation::PerTest;
-                        groups.push(Group { tests: own, isolation, ..rest.clone() });
+                        let own = part(&mut rest, tests);
+                        groups.push(Group { isolation: Isolation::PerTest, ..own });
                     }
                 }
             }
@@ -138,6 +174,15 @@ impl Examined<'_> {
         }
         groups.retain(|group| !group.tests.is_empty());
         groups
+    }
+
+    /// Whether all tests of the group's module run, and not only those that were chosen.
+    fn is_whole(&self, group: &Group) -> bool {
+        let listing = &self.project.inventory.listings[group.listing];
+        let is_below = |name: &str| covers(&group.node, &listing.binary.id(name));
+        let tests = listing.tests.iter().enumerate();
+        let mut tests = tests.filter(|(_, test)| !test.is_ignored && is_below(&test.name));
+        tests.all(|(test, _)| self.group(TestId { listing: group.listing, test }).is_some())
     }
 
     fn group(&self, test: TestId) -> Option<&Group> {
@@ -154,8 +199,12 @@ impl Examined<'_> {
 
     /// A test as its package's manifest names it.
     fn name(&self, test: TestId) -> String {
-        let listing = &self.project.inventory.listings[test.listing];
-        format!("{}::{}", listing.binary.name, listing.tests[test.test].name)
+        let name = &self.project.inventory.listings[test.listing].tests[test.test].name;
+        format!("{}::{name}", self.binary(test).name)
+    }
+
+    fn binary(&self, test: TestId) -> &Binary {
+        &self.project.inventory.listings[test.listing].binary
     }
 
     /// A group's node as its package's manifest names it.

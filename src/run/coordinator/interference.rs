@@ -5,7 +5,6 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 
 use super::state::Run;
-use crate::config::keys::Locks;
 use crate::model::event::Event;
 use crate::model::interference::{Interference, LearntLock, SharedThing, ThingUser};
 use crate::model::outcome::Outcome;
@@ -14,8 +13,8 @@ use crate::model::reason::Reason;
 use crate::model::test::TestId;
 use crate::model::thing::Thing;
 use crate::model::verdict::Verdict;
-use crate::plan::group::{Group, Isolation};
-use crate::sharing::learnt::{self, Lock, LockUser, User};
+use crate::plan::meeting::may_meet;
+use crate::sharing::learnt::{Lock, LockUser, User};
 use crate::sharing::usage::Suspect;
 
 impl Run<'_> {
@@ -92,16 +91,9 @@ impl Run<'_> {
                 *groups.borrow_mut().entry(test).or_insert_with(|| self.group_of(test))
             };
             let groups = group_of(one).zip(group_of(other));
-            groups.is_some_and(|(one, other)| self.may_run_side_by_side(one, other))
+            groups
+                .is_some_and(|(one, other)| may_meet(self.plan.group(one), self.plan.group(other)))
         }
-    }
-
-    /// Whether tests of these groups could run at the same time in different processes, but for
-    /// learnt locks.
-    fn may_run_side_by_side(&self, one: usize, other: usize) -> bool {
-        let (first, second) = (self.plan.group(one), self.plan.group(other));
-        let is_one_process = one == other && first.isolation == Isolation::Unit;
-        !is_one_process && !first.exclusive && !second.exclusive && !are_kept_apart(first, second)
     }
 
     fn lock_user(&self, user: &ThingUser) -> LockUser {
@@ -143,18 +135,4 @@ impl Run<'_> {
         let users = lock.users.iter().filter_map(id).collect();
         LearntLock { thing: lock.thing.clone(), kind: lock.kind, users }
     }
-}
-
-/// Whether declared locks keep tests of two groups apart.
-fn are_kept_apart(one: &Group, other: &Group) -> bool {
-    let declared = |names: &[String]| -> Vec<String> {
-        names.iter().filter(|name| learnt::thing_of(name).is_none()).cloned().collect()
-    };
-    let writes = |group: &Group| declared(&group.locks.write);
-    let takes = |group: &Group| {
-        let Locks { read, write } = &group.locks;
-        [declared(read), declared(write)].concat()
-    };
-    let meet = |written: Vec<String>, taken: Vec<String>| written.iter().any(|n| taken.contains(n));
-    meet(writes(one), takes(other)) || meet(writes(other), takes(one))
 }
