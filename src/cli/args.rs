@@ -26,8 +26,8 @@ Examples:
   cargo partest -p web --test api    one test binary of one package
   cargo partest -- --ignored         pass flags to libtest after `--`
 
-Policies are keys of [package.metadata.partest] in Cargo.toml.
-Also: archive, doctor, bisect, init, explain, merge, hook, migrate, schema, self-check, completions, man.";
+Policies are keys of [package.metadata.partest] in Cargo.toml. Also: archive, bisect, doctor, init,
+explain, merge, hook, migrate, schema, self-check, completions, man.";
 
 const LONG_EXAMPLES: &str = "\
 After `--`, as with cargo test: FILTERS, --ignored, --include-ignored, --skip FILTER,
