@@ -31,7 +31,6 @@ use crate::plan::group::Slots;
 use crate::plan::grouping::{self, Grouped};
 use crate::plan::history::{History, Measurements};
 use crate::plan::schedule::Plan;
-use crate::process::procfs::SystemCpuTime;
 use crate::report::reports::Reports;
 use crate::report::view::View;
 use crate::run::coordinator::state::{Growth, Run, Subscriptions};
@@ -68,16 +67,12 @@ pub fn run(
     );
     let context = context(&session, interrupts)?;
     let choices = RefCell::new(std::mem::take(&mut session.choices));
-    let cpu_before = SystemCpuTime::now();
     let in_other_shards = before.shard.as_ref().map_or(0, |shard| shard.elsewhere);
     let is_compiling = session.ongoing_build.as_ref().is_some_and(|build| build.is_compiling());
     let mut recorder =
         Recorder::new(project, &context, &mut reports, &choices, slots, before, is_compiling);
     let summary = run_tests(&mut session, &context, (pool, interrupts), &mut recorder, &choices);
-    let Recorder { mut measured, outcomes, comparison, passed, .. } = recorder;
-    if is_machine_busy(cpu_before) {
-        measured.distrust_loads();
-    }
+    let Recorder { measured, outcomes, comparison, passed, .. } = recorder;
     context.services.fork_servers.end_all();
     let leftovers = Leftovers::kill(&context.services);
     let mut summary = summary?;
@@ -270,13 +265,6 @@ fn report_baseline(
 
 fn count_left_out(choices: &[Vec<Choice>]) -> usize {
     choices.iter().flatten().filter(|choice| **choice == Choice::LeaveOut).count()
-}
-
-/// Whether the machine was so busy that a slow test may have waited for a core.
-fn is_machine_busy(before: Option<SystemCpuTime>) -> bool {
-    const IDLE: f64 = 0.15;
-    let idle = before.and_then(|before| Some(SystemCpuTime::now()?.idle_since(before)));
-    idle.is_none_or(|idle| idle < IDLE)
 }
 
 /// The ignored tests of the listings from `first` on.

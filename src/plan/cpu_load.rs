@@ -1,4 +1,4 @@
-//! The CPU load of the tests of a group.
+//! The CPU load of the tests of a group, from what is known of them and what they do now.
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use super::group::GroupTest;
 /// groups matter then: work is proportional to the number of tests.
 pub(super) const ASSUMED: Duration = Duration::from_millis(1);
 
-/// The CPU load of a group. Tests that were never measured are assumed to keep a core busy, until
-/// this run has measured others of the group.
+/// The CPU load of a group: that of its running tests, once it has been measured. Until then tests
+/// that were never measured are assumed to be like others of the group, or to keep a core busy.
 #[derive(Debug, Default)]
 pub struct CpuLoad {
     known: Sum,
@@ -17,6 +17,8 @@ pub struct CpuLoad {
     unknown: usize,
     /// What this run has measured in the group; unmeasured tests are assumed to be like it.
     learnt: Sum,
+    /// What the running tests have wanted, the last moments most.
+    seen: Sum,
 }
 
 #[derive(Debug, Default)]
@@ -53,6 +55,13 @@ impl CpuLoad {
         self.learnt.add(took, load);
     }
 
+    /// Running tests have wanted this share of a core for so long, all together.
+    pub fn see(&mut self, running: Duration, share: f64) {
+        self.seen.time /= 2.0;
+        self.seen.busy /= 2.0;
+        self.seen.add(running, share);
+    }
+
     /// The mean duration of the tests that this run has measured, whenever their number has
     /// doubled.
     pub fn new_mean(&self) -> Option<Duration> {
@@ -62,11 +71,14 @@ impl CpuLoad {
 
     /// Whether nothing has been measured.
     pub fn is_guess(&self) -> bool {
-        self.known.count == 0 && self.learnt.count == 0
+        self.known.count == 0 && self.learnt.count == 0 && self.seen.count == 0
     }
 
     /// The mean over the time of the tests, from 0 to 1.
     pub fn mean(&self) -> f64 {
+        if self.seen.count > 0 {
+            return self.seen.busy / self.seen.time;
+        }
         let assumed = Sum { count: 1, time: ASSUMED.as_secs_f64(), busy: ASSUMED.as_secs_f64() };
         let like = if self.learnt.count > 0 { &self.learnt } else { &assumed };
         let unknown = self.unknown as f64 / like.count as f64;

@@ -2,6 +2,7 @@
 //! batch with the most work left, and back when another batch could start in it.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::batch_progress::Progress;
 use super::fixtures::Readiness;
@@ -19,6 +20,9 @@ pub struct Resize {
     /// The slot that it gets or gives up.
     pub slot: usize,
 }
+
+/// By how many cores too many the running tests may want: loads change from moment to moment.
+const CROWDED: f64 = 0.5;
 
 impl Plan {
     /// The most tests of a group that a batch of this many may run at once while it goes on; none
@@ -61,6 +65,16 @@ impl Plan {
         }
     }
 
+    /// Takes what share of a core the running tests of a batch have wanted, and for how long all
+    /// together.
+    pub fn observe(&mut self, batch: usize, running: Duration, share: f64) {
+        let Some(group) = self.running.get(&batch).map(|batch| batch.group) else { return };
+        if self.capacity.is_finite() {
+            self.groups[group].cpu_load.see(running, share);
+            self.update_loads(group);
+        }
+    }
+
     /// Gives a free slot to the batch with the most work left for each of its threads. To be called
     /// when no batch can start.
     pub fn widen(&mut self) -> Option<Resize> {
@@ -84,8 +98,9 @@ impl Plan {
         Some(resize)
     }
 
-    /// Takes a thread from a batch with several, if another batch could start in its slot. The slot
-    /// is free once `narrowed` is called. To be called when no batch can start.
+    /// Takes a thread from a batch with several, if another batch could start in its slot, or the
+    /// running tests want more cores than there are. The slot is free once `narrowed` is called. To
+    /// be called when no batch can start.
     pub fn narrow(&mut self) -> Option<Resize> {
         if self.narrowing.is_some() {
             return None;
@@ -98,7 +113,8 @@ impl Plan {
         let batch = self.running.values().filter(is_elastic).max_by_key(widest)?;
         let (id, slot) = (batch.id, *batch.slots.last()?);
         let freed = self.groups[batch.group].load();
-        if !(0..self.groups.len()).any(|at| self.could_start(at, slot, freed)) {
+        let is_crowded = self.load > self.capacity + CROWDED;
+        if !is_crowded && !(0..self.groups.len()).any(|at| self.could_start(at, slot, freed)) {
             return None;
         }
         let batch = self.running.get_mut(&id)?;
@@ -154,6 +170,15 @@ impl Plan {
             Threads::Exactly(threads) => threads.min(self.slot_count),
             Threads::Auto => 1,
         }
+    }
+
+    /// Another load of the group is known.
+    pub(super) fn update_loads(&mut self, group: usize) {
+        let load = self.groups[group].load();
+        for batch in self.running.values().filter(|batch| batch.group == group) {
+            self.loads.insert(batch.id, load * batch.threads as f64);
+        }
+        self.load = self.loads.values().sum();
     }
 
     fn update_load(&mut self, id: usize) {

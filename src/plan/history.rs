@@ -32,12 +32,6 @@ impl Measurements {
     pub fn record(&mut self, test: TestId, took: Duration, load: Option<f64>, failed: bool) {
         self.0.push((test, Measurement { took, load, failed }));
     }
-
-    /// Drops the loads measured on a busy machine, where tests waited for a core and seem to use
-    /// less than they do.
-    pub fn distrust_loads(&mut self) {
-        self.0.iter_mut().for_each(|(_, news)| news.load = None);
-    }
 }
 
 /// The history of a test.

@@ -166,14 +166,12 @@ impl Plan {
         self.load + load <= self.capacity + 0.01
     }
 
-    /// Whether the plan needs measurements: its cores are limited, and the loads of some tests
-    /// unknown.
-    pub fn learns(&self) -> bool {
-        self.learns
-    }
-
-    /// Takes a measurement of a test, which is then assumed for the unmeasured tests of its group.
+    /// Takes the duration and the load of a test, which are then assumed for the unmeasured tests of
+    /// its group, if cores are limited and the loads of some tests unknown.
     pub fn learn(&mut self, group: usize, took: Duration, load: f64) {
+        if !self.learns {
+            return;
+        }
         let state = &mut self.groups[group];
         state.cpu_load.learn(took, load);
         if let Some(mean) = state.cpu_load.new_mean() {
@@ -182,11 +180,7 @@ impl Plan {
             self.remaining += state.waiting_work();
             self.work[group] = state.work(&state.group.tests);
         }
-        let load = state.load();
-        for batch in self.running.values().filter(|batch| batch.group == group) {
-            self.loads.insert(batch.id, load * batch.threads as f64);
-        }
-        self.load = self.loads.values().sum();
+        self.update_loads(group);
         self.update_fair_share();
     }
 

@@ -49,6 +49,7 @@ pub mod process_groups;
 pub mod procfs;
 #[cfg(unix)]
 pub mod reap;
+pub mod scheduling;
 #[cfg(unix)]
 pub mod signal_request;
 #[cfg(unix)]

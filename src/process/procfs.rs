@@ -156,30 +156,6 @@ pub fn process_info(_pid: u32) -> Option<ProcessInfo> {
     None
 }
 
-/// Whether a process was started as this program.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct SystemCpuTime {
-    idle: u64,
-    all: u64,
-}
-
-impl SystemCpuTime {
-    /// None where nobody tells.
-    pub fn now() -> Option<SystemCpuTime> {
-        let stat = fs::read_to_string("/proc/stat").ok()?;
-        let fields = stat.lines().next()?.split_whitespace().skip(1).take(8);
-        let fields: Vec<u64> = fields.map(|field| field.parse().unwrap_or(0)).collect();
-        let idle = fields.get(3)? + fields.get(4)?;
-        Some(SystemCpuTime { idle, all: fields.iter().sum() })
-    }
-
-    /// How much of the machine had nothing to do since then, from 0 to 1.
-    pub fn idle_since(self, then: SystemCpuTime) -> f64 {
-        let all = self.all.saturating_sub(then.all).max(1);
-        self.idle.saturating_sub(then.idle) as f64 / all as f64
-    }
-}
-
 /// Whether SIGKILL is pending: on a busy machine it takes a while to be delivered.
 pub(super) fn is_killed(pid: u32) -> bool {
     const SIGKILL: u64 = 1 << 8;

@@ -18,6 +18,7 @@ use crate::model::warning::Warning;
 use crate::model::worker_span::WorkerSpan;
 use crate::plan::group::Instance;
 use crate::process::event::ForwardedSignal;
+use crate::worker::cpu_demand::Demand;
 
 /// A message to the coordinator.
 #[derive(Debug)]
@@ -76,6 +77,11 @@ pub enum Message {
     TestEnded {
         batch: usize,
         test: TestId,
+    },
+    /// How much of a core the tests of this batch want.
+    CpuDemand {
+        batch: usize,
+        demand: Demand,
     },
     /// The process of this batch waits for the terminal, which it cannot get.
     WantsTerminal {

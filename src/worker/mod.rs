@@ -7,6 +7,7 @@ pub mod agent_file;
 pub mod arguments;
 pub mod batch;
 pub mod context;
+pub mod cpu_demand;
 pub mod exit_code;
 pub mod finishing;
 pub mod fork_server;

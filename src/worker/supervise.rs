@@ -2,6 +2,8 @@
 
 mod deadlines;
 
+mod demand;
+
 mod ending;
 
 mod leaks;
@@ -37,6 +39,7 @@ use crate::protocol::channel::{
 };
 use crate::sharing::usage::ProcessUsage;
 use crate::worker::context::Context;
+use crate::worker::cpu_demand::CpuDemand;
 use crate::worker::finishing::Finishing;
 use crate::worker::inbox::{BatchEnd, EndCause, Message, send_all};
 use crate::worker::job::{GRACE, Job, LOOK_AGAIN};
@@ -81,6 +84,8 @@ struct Worker<'r> {
     idle_limit: Option<Duration>,
     /// What its tests use outside of it, if that can be known.
     uses: Option<ProcessUsage<'r>>,
+    /// How much of a core its tests want, if the channel tells when they run.
+    demand: Option<CpuDemand>,
     /// Its entry in the list of active workers.
     active: ActiveWorker<'r>,
     /// Which of the tests have started.
@@ -133,12 +138,14 @@ impl<'r> Worker<'r> {
         let idle_limit = idle_limit(job, &tests);
         let began = clock::now();
         let process = spawn(command, job, context, wire)?;
+        let is_watched = job.protocol == Protocol::Agent;
         Ok(Worker {
             job,
             context,
             listing,
             number,
             began,
+            demand: is_watched.then(|| CpuDemand::of(process.pid())),
             process,
             channel,
             running: Vec::new(),
@@ -171,6 +178,7 @@ impl<'r> Worker<'r> {
         // Some protocols start with the process itself.
         self.take(Stream::Channel, &[], &mut together);
         loop {
+            self.measure_demand(&mut together);
             send_all(inbox, std::mem::take(&mut together));
             match self.process.next(self.deadline(), &mut buffer) {
                 Ok(ProcessEvent::Output(stream)) => self.take(stream, &buffer, &mut together),
@@ -259,11 +267,13 @@ impl<'r> Worker<'r> {
         for heard in heard {
             match heard {
                 ChannelEvent::TestStarted(test) => {
+                    self.count_running(now);
                     self.begun[test] = true;
                     self.running.push((test, now));
                     self.active.began(self.tests[test], now);
                 }
                 ChannelEvent::TestWaits(test) => {
+                    self.count_running(now);
                     self.begun[test] = false;
                     self.running.retain(|(running, _)| *running != test);
                     self.active.waits(self.tests[test]);
@@ -309,6 +319,9 @@ impl<'r> Worker<'r> {
             status,
             neighbors,
         } = ended;
+        self.count_running(clock::now());
+        let took = took.map(clock::without_pauses);
+        let load = self.load(took, processor.filter(|_| !has_started_processes));
         self.ended += 1;
         self.begun[test] = true;
         self.active.ended(self.tests[test]);
@@ -322,13 +335,12 @@ impl<'r> Worker<'r> {
         if self.running.is_empty() {
             self.idle_since = clock::now();
         }
-        let took = took.map(clock::without_pauses);
         let has_output = output.is_some();
         let verdict = Verdict {
             ended: Some(clock::now()),
             took: Some(took.or_else(|| began.map(clock::since)).unwrap_or_default()),
             cpu_time: processor,
-            load: load(took, processor.filter(|_| !has_started_processes)),
+            load,
             worker: Some(self.number),
             output: output.unwrap_or_default(),
             neighbors: neighbors.into_iter().map(|neighbor| self.tests[neighbor]).collect(),
@@ -446,12 +458,4 @@ fn idle_limit(job: &Job, tests: &[TestId]) -> Option<Duration> {
     let linger = lingers.map(|rules| rules.linger).max().unwrap_or_default();
     // The exit of the process waits for the linger.
     Some(longest.saturating_add(linger))
-}
-
-/// The CPU load of a test, from 0 to 1.
-fn load(took: Option<Duration>, processor: Option<Duration>) -> Option<f64> {
-    // In shorter tests most of the time goes into starting and ending the thread.
-    const LEAST: Duration = Duration::from_millis(2);
-    let took = took.filter(|took| *took >= LEAST)?;
-    Some((processor?.as_secs_f64() / took.as_secs_f64()).min(1.0))
 }

@@ -192,3 +192,50 @@ fn suites_end_close_to_the_earliest_time_possible_known_or_not() {
     assert!(known.0 <= 1.03, "{known:?}");
     assert!(unknown.0 <= 1.15, "{unknown:?}");
 }
+
+#[test]
+fn running_tests_that_wait_make_room_before_any_has_finished() {
+    let slots = crate::plan::group::Slots { count: 8, cores: Some(2), likely: 2 };
+    let mut plan = Plan::new(vec![unit(0, 20), unit(1, 1), unit(2, 1)], slots, None);
+    assert_eq!(start(&mut plan), ["0/2"]);
+    let second = Duration::from_secs(1);
+    plan.observe(0, second, 0.0);
+    assert_eq!(start(&mut plan), ["1/1", "2/1"], "both cores are idle");
+    plan.observe(1, second, 0.0);
+    let mut widest = 0;
+    while let Some(resize) = plan.widen() {
+        assert_eq!(resize.batch, 0, "the others have one test each");
+        widest = resize.threads;
+    }
+    assert_eq!(widest, 6);
+}
+
+#[test]
+fn tests_that_begin_to_compute_give_up_what_they_had_while_they_waited() {
+    let slots = crate::plan::group::Slots { count: 8, cores: Some(2), likely: 2 };
+    let mut plan = Plan::new(vec![unit(0, 100)], slots, None);
+    start(&mut plan);
+    plan.observe(0, Duration::from_secs(1), 0.0);
+    while plan.widen().is_some() {}
+    assert_eq!(plan.narrow(), None, "nobody else wants a slot, and the cores are idle");
+    for _ in 0..10 {
+        plan.observe(0, Duration::from_secs(1), 1.0);
+    }
+    let mut threads = 8;
+    while let Some(resize) = plan.narrow() {
+        threads = resize.threads;
+        plan.narrowed(0);
+        assert_eq!(plan.widen(), None, "it would be taken back at once");
+    }
+    assert_eq!(threads, 2);
+}
+
+#[test]
+fn what_is_chosen_by_number_does_not_follow_the_load() {
+    let mut plan = Plan::new(vec![unit(0, 100)], 4, None);
+    start(&mut plan);
+    plan.observe(0, Duration::from_secs(1), 0.0);
+    while plan.widen().is_some() {}
+    plan.observe(0, Duration::from_secs(1), 1.0);
+    assert_eq!(plan.narrow(), None, "`-j 4` is four");
+}

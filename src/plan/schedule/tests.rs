@@ -308,7 +308,6 @@ fn tests_that_turn_out_to_wait_make_room_for_others() {
     let taught = |load: f64| {
         let mut plan = plan();
         assert_eq!(startable(&mut plan), ["0*12/1", "0*11/1"], "first a few, on the cores");
-        assert!(plan.learns());
         plan.learn(0, Duration::from_millis(100), load);
         let threads = |batch: &String| batch.rsplit('/').next()?.parse::<usize>().ok();
         startable(&mut plan).iter().filter_map(threads).sum::<usize>()
@@ -317,7 +316,6 @@ fn tests_that_turn_out_to_wait_make_room_for_others() {
     assert_eq!(taught(0.5), 2);
     assert_eq!(taught(0.0), 6);
     let mut by_number = Plan::new(tests(), 2, None);
-    assert!(!by_number.learns());
     assert_eq!(startable(&mut by_number), ["0*100/1", "0*25/1"]);
     let mut locked = tests().remove(0);
     locked.locks.read = vec!["port".into()];

@@ -94,7 +94,6 @@ impl<'r> Run<'r> {
         if self.grow.is_none() {
             self.start_timeout();
         }
-        self.learning.begin(&self.plan);
         loop {
             self.start_ready(starter);
             if self.plan.is_done() && self.grow.is_none() {
@@ -115,7 +114,6 @@ impl<'r> Run<'r> {
     /// Starts all that may start now.
     pub(super) fn start_ready(&mut self, starter: &Starter<'_>) {
         self.retry_due_tests();
-        self.learning.teach(&mut self.plan);
         // A batch that is to give up a slot usually does so when one of its tests has ended.
         self.finish_narrowing();
         self.start_planned(starter);
@@ -172,14 +170,18 @@ impl<'r> Run<'r> {
             Message::Failing { test } if self.batch_of(test).is_none() => {}
             Message::Failing { test } => self.emit(Event::Failing { test }),
             Message::Judged { batch, test, verdict } if self.accepts_verdict(batch, test) => {
-                if let Some(running) = self.running.get(&batch) {
-                    self.learning.note(&self.plan, running.batch.group, &verdict);
+                let group = self.running.get(&batch).map(|running| running.batch.group);
+                if let (Some(group), Some((took, load))) = (group, verdict.took.zip(verdict.load)) {
+                    self.plan.learn(group, took, load);
                 }
                 let verdict = self.unless_cut_short(batch, verdict);
                 self.take_verdict(test, verdict);
             }
             Message::Judged { .. } => {}
             Message::TestEnded { batch, test } => self.plan.test_finished(batch, test),
+            Message::CpuDemand { batch, demand } => {
+                self.plan.observe(batch, demand.running, demand.share());
+            }
             Message::Fixture { instance, update } => self.take_fixture_update(instance, update),
             Message::WorkerOutput { worker, tests, output } => {
                 self.emit(Event::WorkerOutput { worker, tests, output });
@@ -229,7 +231,6 @@ impl<'r> Run<'r> {
             let first = self.plan.groups().count();
             self.plan.add(groups);
             self.expect_verdicts(first);
-            self.learning.begin(&self.plan);
         }
         ignored.into_iter().for_each(|test| self.ignore(test));
     }

@@ -2,7 +2,6 @@
 //! decides what becomes of tests whose worker died. Everything reaches it as a message.
 
 pub mod batch_end;
-pub mod cpu_learning;
 mod elastic;
 pub mod fixtures;
 pub mod follow;

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use super::cpu_learning::Learning;
 use super::phase::Phase;
 use super::requests::Requests;
 use super::retries::Retries;
@@ -89,7 +88,6 @@ pub struct Run<'r> {
     /// When the reports were last told that time has passed.
     pub(super) ticked_at: Instant,
     pub(super) requests: Requests,
-    pub(super) learning: Learning,
 }
 
 /// A batch that is running.
@@ -173,7 +171,6 @@ impl<'r> Run<'r> {
             subscriptions: Subscriptions::default(),
             ticked_at: Instant::now(),
             requests: Requests::default(),
-            learning: Learning::default(),
         };
         run.expect_verdicts(0);
         run

@@ -24,7 +24,8 @@ impl Worker<'_> {
         };
         let stop =
             self.context.state.stop_after.get().filter(|_| self.finishing == Finishing::CatchingUp);
-        timeout.into_iter().chain(self.next_look()).chain(stop.copied()).min()
+        let own = [self.next_look(), self.next_measurement()];
+        timeout.into_iter().chain(own.into_iter().flatten()).chain(stop.copied()).min()
     }
 
     /// How long it may run no test; unlimited while it waits for permission to exit.
