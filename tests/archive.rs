@@ -15,6 +15,9 @@ use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 use serde_json::{Value, json};
 use tar::EntryType;
 
+/// Archives of what is built so are small.
+const SMALL: &str = "[profile.dev]\ndebug = false\nstrip = true\n";
+
 /// A workspace whose tests use all that a build leaves for them: a program, the output of a build
 /// script, a library that is linked at run time, and files beside the sources.
 struct Place(Package);
@@ -27,7 +30,8 @@ impl Place {
         let place = Place(Package::new(&[
             (
                 "here/Cargo.toml",
-                "[workspace]\nresolver = \"3\"\nmembers = [\"web\", \"plug\", \"macros\"]\n\
+                "[profile.dev]\ndebug = false\nstrip = true\n\
+                 [workspace]\nresolver = \"3\"\nmembers = [\"web\", \"plug\", \"macros\"]\n\
                  [workspace.metadata.partest.archive]\ninclude = [\"web/data/*.txt\"]\n\
                  [workspace.metadata.partest.profile.fast]\nskip = [\"sleeps\"]\nretries = 1\n",
             ),
@@ -187,7 +191,7 @@ pub fn documented() {}
 #[test]
 fn nothing_is_left_of_an_archive_however_the_run_ends() {
     let include = "[package.metadata.partest.archive]\ninclude = [\"data\"]\n";
-    let package = Package::shop(include, SHOP);
+    let package = Package::shop(&format!("{include}{SMALL}"), SHOP);
     fs::create_dir(package.path("data")).unwrap();
     fs::create_dir(package.path("tmp")).unwrap();
     let tmp = package.path("tmp");
@@ -277,7 +281,7 @@ static SET: AtomicBool = AtomicBool::new(false);
 
 #[test]
 fn what_a_run_of_an_archive_says_can_be_typed() {
-    let package = Package::shop("", POLLUTED);
+    let package = Package::shop(SMALL, POLLUTED);
     package.write("src/main.rs", "fn main() {}\n#[test] fn c_same() {}\n");
     package.write("tmp/empty", "");
     let tmp = package.path("tmp");
@@ -335,7 +339,7 @@ const API_OF_SHOP: &str = r#"
 
 #[test]
 fn what_tests_miss_elsewhere_is_said() {
-    let package = Package::shop("", "");
+    let package = Package::shop(SMALL, "");
     package.write("src/main.rs", "fn main() {}\n");
     package.write("tests/api.rs", API_OF_SHOP);
     package.write("tests/none.rs", "#[test] fn opens() {}\n");
@@ -406,7 +410,7 @@ fn write(path: &Path, entries: &[(String, Vec<u8>)], kind: EntryType) {
 
 #[test]
 fn a_damaged_or_hostile_archive_writes_nothing_outside_and_runs_nothing() {
-    let package = Package::shop("", "#[test] fn opens() {}\n");
+    let package = Package::shop(SMALL, "#[test] fn opens() {}\n");
     package.partest().args("archive --file good.tar.zst").run().exits(0);
     fs::create_dir(package.path("tmp")).unwrap();
     let good = entries(&package.path("good.tar.zst"));
