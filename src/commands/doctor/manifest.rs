@@ -174,4 +174,67 @@ mod tests {
         let edited = with_lines("[package]\nmetadata = 1\n", &[&suggestion]);
         assert_eq!(edited.unwrap_err(), "`metadata` is no table");
     }
+
+    /// Manifests in which lines may have to be put, of every shape that cargo and we accept.
+    const SHAPES: [&str; 8] = [
+        "",
+        "[package.metadata.partest.modules]\n",
+        "[package.metadata.partest.modules]  # ours\n\n  a='unit'#why\n\n# between\n\"b\" =   \"unit\"\n",
+        "[package.metadata]\npartest = { modules = { a = \"unit\" } } # inline\n",
+        "[package.metadata.partest]\nleaks = \"deny\" # strict\n[package.metadata.partest.modules.a]\n# on lines\nthreads = 2\nlocks = [\n  \"one\", # first\n  \"two\",\n]\n",
+        "[package.metadata.partest]\nmodules.a = { locks = [\"one\"], policy = \"unit\" } # dotted\n",
+        "[package.metadata.other]\nkey = 'value' # theirs\n\n\n[package.metadata.partest.modules]\na = \"split\"",
+        "[package.metadata.partest.modules]\r\na = \"unit\" # of Windows\r\n",
+    ];
+
+    #[test]
+    fn whatever_is_written_twice_is_the_same_and_nothing_else_changes() {
+        let lines = [
+            PolicyLine::Split,
+            PolicyLine::Isolate,
+            PolicyLine::OneThread,
+            PolicyLine::Lock("one".into()),
+            PolicyLine::Lock("new".into()),
+        ];
+        for shape in SHAPES {
+            let text = format!(
+                "# Ours\n[package]\nname = \"web\" # its name\n\n{shape}\n[features]\nb = [] # last\n"
+            );
+            for (first, second) in
+                lines.iter().flat_map(|one| lines.iter().map(move |two| (one, two)))
+            {
+                let both = [("a", first.clone()), ("b::c", second.clone()), ("a", second.clone())];
+                let once = edited(&text, &both);
+                assert_eq!(edited(&once, &both[1..]), once, "{text}");
+                for comment in text.lines().filter_map(|line| Some(line.split_once('#')?.1)) {
+                    assert!(once.contains(comment.trim_end()), "{comment}: {once}");
+                }
+                let value = |text: &str| text.parse::<toml::Table>().unwrap();
+                let without_modules = |mut table: toml::Table| {
+                    let package = table["package"].as_table_mut().unwrap();
+                    let metadata = package.entry("metadata").or_insert(toml::Table::new().into());
+                    let metadata = metadata.as_table_mut().unwrap();
+                    let partest = metadata.entry("partest").or_insert(toml::Table::new().into());
+                    let modules = partest.as_table_mut().unwrap().remove("modules");
+                    (table, modules.unwrap_or_else(|| toml::Table::new().into()))
+                };
+                let (before, _) = without_modules(value(&text));
+                let (after, modules) = without_modules(value(&once));
+                assert_eq!(after, before, "{once}");
+                let set = |node: &str, line: &PolicyLine| {
+                    let (key, text) = line.keys().pop().unwrap();
+                    let wanted = value(&format!("x = {text}"))["x"].clone();
+                    let own = &modules[node];
+                    let own = if own.is_str() { own } else { &own[key] };
+                    match (own, &wanted) {
+                        (toml::Value::Array(own), toml::Value::Array(wanted)) => {
+                            wanted.iter().all(|lock| own.contains(lock))
+                        }
+                        (own, wanted) => own == wanted,
+                    }
+                };
+                assert!(set("a", second) && set("b::c", second), "{once}");
+            }
+        }
+    }
 }
