@@ -581,6 +581,7 @@ mod json {
             ("with", "Tests of a bisection"),
             ("dependences", "Dependences"),
             ("shared", "Shared things"),
+            ("leaks-by-module", "Leaks by module"),
             ("suggestions", "Suggestions"),
         ] {
             let parts = object[name].as_array().into_iter().flatten();
@@ -628,7 +629,9 @@ mod json {
         let file = |does: &str| {
             let path = "std::path::PathBuf::from(std::env::var_os(\"FIXTURE_LOG\").unwrap())";
             let text = if does == "write" { ", \"\"" } else { "" };
-            format!("#[test] fn {does}() {{ let _ = std::fs::{does}({path}.join(\"x\"){text}); }}")
+            format!(
+                "#[test] fn {does}() {{ std::thread::spawn(std::thread::park); let _ = std::fs::{does}({path}.join(\"x\"){text}); }}"
+            )
         };
         changes.write("tests/one.rs", &file("write"));
         changes.write("tests/other.rs", &file("remove_file"));

@@ -15,6 +15,13 @@ mod hangs {
     #[ignore]
     fn forever() {
         let log = std::path::PathBuf::from(std::env::var_os("FIXTURE_LOG").unwrap());
+        // In the run of this number.
+        let mut runs = std::fs::OpenOptions::new().create(true).append(true).open(log.join("runs"));
+        std::io::Write::write_all(runs.as_mut().unwrap(), b".").unwrap();
+        let run = runs.unwrap().metadata().unwrap().len().to_string();
+        if std::env::var("HANGS_IN").ok() != Some(run) {
+            return;
+        }
         std::fs::write(log.join("hangs.new"), std::process::id().to_string()).unwrap();
         std::fs::rename(log.join("hangs.new"), log.join("hangs")).unwrap();
         std::thread::sleep(std::time::Duration::from_secs(1000));
@@ -67,6 +74,7 @@ mod stock {
 /// One reads a file that the other one removes, at the same time where `MEETS` is set.
 const READS: &str = r#"
 #[test] fn reads() {
+    std::thread::spawn(|| std::thread::sleep(std::time::Duration::from_secs(1000)));
     fs::write(at("file"), "").unwrap();
     fs::create_dir_all(at("written")).unwrap();
     wait("removed");
@@ -233,6 +241,14 @@ fn what_would_break_is_told(package: &Package) {
     assert_eq!(last["dependences"].as_array().unwrap().len(), 0, "{ran}");
     let lock = |node: &str| (node.to_owned(), "{ locks = [\"file\"] }".to_owned(), 2);
     assert_eq!(suggestions(&last), ["one::reads", "other::removes"].map(lock), "{ran}");
+    let leaks = serde_json::json!([
+        { "module": "one", "tests": 1, "threads": 1, "processes": 0, "panics": 0 }
+    ]);
+    assert_eq!(last["leaks-by-module"], leaks, "{ran}");
+    let told = package.partest().args("doctor -j1 reads").run().exits(0);
+    let lines =
+        "leaks of one in 1 test: 1 thread\n  to deny new ones: cargo partest --write-baseline";
+    assert!(told.stdout.contains(lines), "{told}");
 }
 
 fn a_budget_that_is_spent_is_told(package: &Package) {
@@ -247,16 +263,19 @@ fn a_budget_that_is_spent_is_told(package: &Package) {
     assert!(ran.stderr.contains("no test to examine"), "{ran}");
 }
 
+/// In whichever run: as declared, alone, together and shuffled.
 fn an_interrupt_writes_and_leaves_nothing(package: &Package) {
     let before = manifest(package);
-    let call = package.partest().args("doctor --write hangs:: -- --ignored");
-    let run = call.env("NO_COLOR", "1").start();
-    let hangs = run.await_log("hangs").remove(0);
-    run.send(rustix::process::Signal::INT);
-    let ran = run.wait().exits(130);
-    assert!(ran.stdout.contains("interrupted: what is known so far\n"), "{ran}");
-    assert!(!is_alive(&hangs), "{ran}");
-    assert_eq!(manifest(package), before);
+    for in_run in ["1", "2", "3", "5"] {
+        let call = package.partest().args("doctor --write hangs:: -- --ignored");
+        let run = call.env("NO_COLOR", "1").env("HANGS_IN", in_run).start();
+        let hangs = run.await_log("hangs").remove(0);
+        run.send(rustix::process::Signal::INT);
+        let ran = run.wait().exits(130);
+        assert!(ran.stdout.contains("interrupted: what is known so far\n"), "{ran}");
+        assert!(!is_alive(&hangs), "{ran}");
+        assert_eq!(manifest(package), before);
+    }
     let files = std::fs::read_dir(package.path("")).unwrap();
     let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
     let strange: Vec<String> = names.filter(|name| !is_of_the_package(name)).collect();

@@ -168,6 +168,23 @@ impl fmt::Display for PolicyLine {
     }
 }
 
+/// What the tests of a module have left behind.
+#[derive(Debug, Clone)]
+pub struct ModuleLeaks {
+    pub module: String,
+    /// How many of its tests have left something.
+    pub tests: usize,
+    pub threads: usize,
+    pub processes: usize,
+    pub panics: usize,
+}
+
+impl ModuleLeaks {
+    pub fn new(module: &str) -> ModuleLeaks {
+        ModuleLeaks { module: module.to_owned(), tests: 0, threads: 0, processes: 0, panics: 0 }
+    }
+}
+
 /// All that was found out about a suite.
 #[derive(Debug, Default)]
 pub struct Diagnosis {
@@ -178,6 +195,7 @@ pub struct Diagnosis {
     pub dependences: Vec<(TestId, Dependence)>,
     /// Things by which tests of several processes would break if they met.
     pub shared: Vec<SharedThing>,
+    pub leaks: Vec<ModuleLeaks>,
     pub suggestions: Vec<Suggestion>,
     /// Units of which every test passed alone and in other orders, and that would gain nothing.
     pub splittable: Vec<String>,

@@ -12,7 +12,7 @@ use super::text::{Paint, is_quiet, print, unless_closed};
 use super::view::View;
 use crate::cli::output_args::MessageFormat;
 use crate::error::Result;
-use crate::model::diagnosis::{Dependence, Diagnosis, Phase, PhaseResult, Suggestion};
+use crate::model::diagnosis::{Dependence, Diagnosis, ModuleLeaks, Phase, PhaseResult, Suggestion};
 use crate::model::interference::{Interference, SharedThing};
 use crate::model::test::TestId;
 use crate::model::warning::Warning;
@@ -35,6 +35,7 @@ struct DiagnosedLine<'l> {
     tests: usize,
     dependences: Vec<DependenceLine<'l>>,
     shared: Vec<SharedLine>,
+    leaks_by_module: Vec<LeaksLine<'l>>,
     suggestions: Vec<SuggestionLine<'l>>,
     splittable: &'l [String],
     written: Vec<&'l Path>,
@@ -52,6 +53,15 @@ struct DependenceLine<'l> {
     reason: Option<&'l str>,
     with: Vec<OtherLine>,
     kept_apart: bool,
+}
+
+#[derive(Serialize)]
+struct LeaksLine<'l> {
+    module: &'l str,
+    tests: usize,
+    threads: usize,
+    processes: usize,
+    panics: usize,
 }
 
 #[derive(Serialize)]
@@ -144,6 +154,7 @@ impl<'r> DiagnosisReport<'r> {
                 .map(|(test, of)| self.dependence(test, of))
                 .collect(),
             shared: found.shared.iter().map(|shared| self.shared(shared)).collect(),
+            leaks_by_module: found.leaks.iter().map(leaks).collect(),
             suggestions: found.suggestions.iter().map(suggestion).collect(),
             splittable: &found.splittable,
             written: found.written.iter().map(|path| path.as_path()).collect(),
@@ -197,4 +208,9 @@ fn suggestion(suggestion: &Suggestion) -> SuggestionLine<'_> {
         seconds_before: suggestion.gain.map(|(before, _)| before.as_secs_f64()),
         seconds_after: suggestion.gain.map(|(_, after)| after.as_secs_f64()),
     }
+}
+
+fn leaks(found: &ModuleLeaks) -> LeaksLine<'_> {
+    let ModuleLeaks { ref module, tests, threads, processes, panics } = *found;
+    LeaksLine { module, tests, threads, processes, panics }
 }

@@ -7,7 +7,7 @@ use super::messages::{count, list};
 use super::sharing_messages;
 use super::text::Paint;
 use super::view::View;
-use crate::model::diagnosis::{Dependence, Diagnosis, Phase, PhaseResult, Suggestion};
+use crate::model::diagnosis::{Dependence, Diagnosis, ModuleLeaks, Phase, PhaseResult, Suggestion};
 use crate::model::duration::{brief, written};
 use crate::model::interference::SharedThing;
 use crate::model::test::TestId;
@@ -72,7 +72,8 @@ pub fn diagnosis(found: &Diagnosis, has_written: bool, view: &View<'_>, paint: P
         1 => format!("{tests}: 1 fails or depends on others, found in {runs}, {took}"),
         more => format!("{tests}: {more} fail or depend on others, found in {runs}, {took}"),
     });
-    let sections = [about, suggestions(found, has_written, view, paint), summary].into_iter();
+    let suggested = suggestions(found, has_written, view, paint);
+    let sections = [about, suggested, leaks(&found.leaks), summary].into_iter();
     let texts = sections.filter(|lines| !lines.is_empty()).map(|lines| lines.join("\n") + "\n");
     texts.collect::<Vec<_>>().join("\n")
 }
@@ -159,6 +160,25 @@ fn line(suggestion: &Suggestion, has_written: bool) -> String {
         runs => format!("passed in {}", count(*runs, "run")),
     };
     format!("    {node:?} = {line}  # {gain}{proof}")
+}
+
+/// What modules leave behind, and what keeps it from becoming more.
+fn leaks(found: &[ModuleLeaks]) -> Vec<String> {
+    let line = |of: &ModuleLeaks| {
+        let kinds = [(of.threads, "thread"), (of.processes, "process"), (of.panics, "panic")];
+        let kinds = kinds.into_iter().filter(|(number, _)| *number > 0);
+        let kinds: Vec<String> = kinds.map(|(number, kind)| count(number, kind)).collect();
+        format!("leaks of {} in {}: {}", of.module, count(of.tests, "test"), list(&kinds))
+    };
+    let mut lines: Vec<String> = found.iter().map(line).collect();
+    if !lines.is_empty() {
+        lines.push(
+            "  to deny new ones: cargo partest --write-baseline, and leaks = \"deny\" below \
+             [package.metadata.partest]"
+                .to_owned(),
+        );
+    }
+    lines
 }
 
 /// What did not fit, or was not reached.

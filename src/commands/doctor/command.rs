@@ -1,9 +1,9 @@
 //! Runs the suite in several ways, and tells what that shows.
 
 use super::dependences::{dependence, shared_things};
-use super::manifest;
 use super::phases::{self, Budget, PhaseVerdicts};
 use super::suggestions::{Examined, Proposal};
+use super::{leaks, manifest};
 use crate::cli::settings::DoctorTask;
 use crate::commands::bisect::command::find_out;
 use crate::commands::trials::Trials;
@@ -19,6 +19,9 @@ use crate::report::view::View;
 
 /// In how many runs a suggestion has to do well.
 const PROOFS: usize = 2;
+
+/// The share of the budget after which nobody is searched for any more.
+const SEARCH_SHARE: f64 = 0.75;
 
 /// How often a set of others runs with a test that fails only at times.
 const TIMES_BESIDE: usize = 3;
@@ -82,9 +85,8 @@ impl Doctor<'_, '_> {
             }
         }
         found.shared = shared_things(&done, &found.dependences);
-        for (test, dependence) in &mut found.dependences {
-            self.name_others(*test, dependence)?;
-        }
+        found.leaks = leaks::by_module(self.groups, &done);
+        self.name_all(found)?;
         let project = self.trials.project;
         let examined = Examined { project, groups: self.groups, phases: &done };
         let against = found.dependences.iter().flat_map(|(test, of)| examined.against(*test, of));
@@ -136,6 +138,22 @@ impl Doctor<'_, '_> {
         drop(progress);
         self.report.ran(&verdicts.result())?;
         Ok(verdicts)
+    }
+
+    /// Finds those on which tests depend, and leaves time for the proof.
+    fn name_all(&mut self, found: &mut Diagnosis) -> Result<()> {
+        self.trials.ends_at = self.budget.ends_at_share(SEARCH_SHARE);
+        for (test, dependence) in &mut found.dependences {
+            match self.name_others(*test, dependence) {
+                Err(Error::Interrupted) if !self.trials.is_interrupted() => {
+                    found.is_cut_short = true;
+                    break;
+                }
+                named => named?,
+            }
+        }
+        self.trials.ends_at = self.budget.ends_at();
+        Ok(())
     }
 
     /// Finds those on which a test depends, as far as those of its process decide.

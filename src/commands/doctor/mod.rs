@@ -2,6 +2,7 @@
 
 pub mod command;
 mod dependences;
+mod leaks;
 mod manifest;
 mod phases;
 mod suggestions;

@@ -68,6 +68,11 @@ impl Budget {
     pub fn ends_at(self) -> Option<Instant> {
         self.began.checked_add(self.all)
     }
+
+    /// When this share of it is spent.
+    pub fn ends_at_share(self, share: f64) -> Option<Instant> {
+        self.began.checked_add(self.all.mul_f64(share))
+    }
 }
 
 /// The groups of the tests in a phase: none if no test can run like that.
