@@ -13,6 +13,9 @@ const LIBRARY: &str = r#"
 mod hangs {
     #[test]
     #[ignore]
+    fn does_not() {}
+    #[test]
+    #[ignore]
     fn forever() {
         let log = std::path::PathBuf::from(std::env::var_os("FIXTURE_LOG").unwrap());
         // In the run of this number.
@@ -263,10 +266,10 @@ fn a_budget_that_is_spent_is_told(package: &Package) {
     assert!(ran.stderr.contains("no test to examine"), "{ran}");
 }
 
-/// In whichever run: as declared, alone, together and shuffled.
+/// In whichever run: as declared, alone, together, beside and shuffled.
 fn an_interrupt_writes_and_leaves_nothing(package: &Package) {
     let before = manifest(package);
-    for in_run in ["1", "2", "3", "5"] {
+    for in_run in ["1", "2", "3", "4", "6"] {
         let call = package.partest().args("doctor --write hangs:: -- --ignored");
         let run = call.env("NO_COLOR", "1").env("HANGS_IN", in_run).start();
         let hangs = run.await_log("hangs").remove(0);

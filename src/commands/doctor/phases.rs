@@ -145,14 +145,12 @@ fn alone(groups: &[Group]) -> Vec<Group> {
 }
 
 /// All tests of a binary in one process, as far as their environments and fixtures are the same.
-/// Tests with a process of their own keep it.
+/// Tests that have a process of their own are left out: nothing would be new.
 fn together(groups: &[Group], shuffle: Option<u64>) -> Vec<Group> {
     let mut joined: BTreeMap<_, Group> = BTreeMap::new();
-    let mut others = Vec::new();
     for group in groups {
         let Group { listing, env, fixtures, .. } = group;
         if group.isolation == Isolation::PerTest || !group.can_thread {
-            others.push(group.clone());
             continue;
         }
         let fixtures: Vec<Vec<usize>> =
@@ -174,6 +172,5 @@ fn together(groups: &[Group], shuffle: Option<u64>) -> Vec<Group> {
             ..group
         }
     };
-    others.extend(joined.into_values().map(together));
-    others
+    joined.into_values().filter(|group| group.tests.len() > 1).map(together).collect()
 }
