@@ -52,6 +52,14 @@ mod races {
     #[test] fn one() { assert!(!meets("races::two"), "met") }
     #[test] fn two() { assert!(!meets("races::one"), "met") }
 }
+mod files {
+    fn file() -> std::path::PathBuf {
+        std::path::PathBuf::from(std::env::var_os("FIXTURE_LOG").unwrap()).join("of-both")
+    }
+    #[test] fn clears() { let _ = std::fs::remove_file(file()); }
+    #[test] fn fills() { std::fs::write(file(), "").unwrap(); }
+    #[test] fn rests() {}
+}
 mod relies {
     use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
     static READY: AtomicBool = AtomicBool::new(false);
@@ -192,6 +200,8 @@ fn dependences_are_named_and_what_helps_is_proven_and_written() {
     let expected = [
         ("one::reads", "{ locks = [\"file\"] }"),
         ("other::removes", "{ locks = [\"file\"] }"),
+        ("shop::files::clears", "{ locks = [\"of-both\"], threads = 1 }"),
+        ("shop::files::fills", "{ locks = [\"of-both\"], threads = 1 }"),
         ("shop::races", "{ threads = 1 }"),
         ("shop::stock::c_victim", isolated),
     ];

@@ -141,6 +141,8 @@ pub enum PolicyLine {
     Isolate,
     OneThread,
     Lock(String),
+    /// The same for several tests that one process may run: a lock keeps only processes apart.
+    LockAndOneThread(String),
 }
 
 impl PolicyLine {
@@ -153,6 +155,9 @@ impl PolicyLine {
             }
             PolicyLine::OneThread => vec![("threads", "1".to_owned())],
             PolicyLine::Lock(name) => vec![("locks", format!("[{name:?}]"))],
+            PolicyLine::LockAndOneThread(name) => {
+                vec![("locks", format!("[{name:?}]")), ("threads", "1".to_owned())]
+            }
         }
     }
 }

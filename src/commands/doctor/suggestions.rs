@@ -12,6 +12,7 @@ use crate::config::policy::covers;
 use crate::model::diagnosis::{Dependence, Phase, PolicyLine, Suggestion};
 use crate::model::interference::{SharedThing, ThingUser};
 use crate::model::test::TestId;
+use crate::model::thing::Thing;
 use crate::plan::group::{Group, Isolation};
 use crate::plan::schedule::Plan;
 use crate::plan::simulate::simulate;
@@ -36,7 +37,9 @@ impl Proposal {
     pub fn is_refuted(&self, run: &PhaseVerdicts) -> bool {
         let has_failed = |test: &TestId| match (run.verdicts.get(test), &self.suggestion.line) {
             // That is what it is against.
-            (Some(verdict), PolicyLine::Lock(_)) => verdict.has_failed_once(),
+            (Some(verdict), PolicyLine::Lock(_) | PolicyLine::LockAndOneThread(_)) => {
+                verdict.has_failed_once()
+            }
             (Some(verdict), _) => verdict.has_failed_unexplained(),
             (None, _) => false,
         };
@@ -54,6 +57,22 @@ impl Proposal {
 fn part(group: &mut Group, tests: &[TestId]) -> Group {
     let own = group.tests.extract_if(.., |test| tests.contains(&test.id)).collect();
     Group { tests: own, ..group.clone() }
+}
+
+fn lock_group(group: &mut Group, locks: &Locks, line: &PolicyLine) {
+    group.locks.add(locks);
+    if matches!(line, PolicyLine::LockAndOneThread(_)) {
+        group.threads = Threads::Exactly(1);
+    }
+}
+
+/// The line against meeting at a thing. `share_group` is whether one process may run several of
+/// those that use it.
+fn lock(thing: &Thing, share_group: bool) -> PolicyLine {
+    match share_group {
+        true => PolicyLine::LockAndOneThread(thing.lock_name()),
+        false => PolicyLine::Lock(thing.lock_name()),
+    }
 }
 
 /// What all proposals are made from.
@@ -76,8 +95,8 @@ impl Examined<'_> {
                 vec![self.proposal(self.name(test), PolicyLine::Isolate, vec![test])]
             }
             Dependence::Race { met: Some(found), .. } => {
-                let lock = PolicyLine::Lock(found.thing.lock_name());
                 let both = [test, found.other.unwrap_or(found.process_of)];
+                let lock = lock(&found.thing, both.iter().all(|test| group.has(*test)));
                 let line = |test: TestId| self.proposal(self.name(test), lock.clone(), vec![test]);
                 both.into_iter().map(line).collect()
             }
@@ -91,7 +110,6 @@ impl Examined<'_> {
 
     /// The lines that keep the users of a thing apart: one for a module of which all are users.
     pub fn locks(&self, shared: &SharedThing) -> Vec<Proposal> {
-        let lock = PolicyLine::Lock(shared.thing.lock_name());
         let is_user = |test: TestId| shared.users.iter().any(|user| user.test == test);
         let line = |user: &ThingUser| {
             let group = self.group(user.test)?;
@@ -103,7 +121,8 @@ impl Examined<'_> {
                 true => (self.node(group), all),
                 false => (self.name(user.test), vec![user.test]),
             };
-            Some(self.proposal(node, lock.clone(), tests))
+            let in_group = shared.users.iter().filter(|user| group.has(user.test)).count();
+            Some(self.proposal(node, lock(&shared.thing, in_group > 1), tests))
         };
         shared.users.iter().filter_map(line).collect()
     }
@@ -151,15 +170,15 @@ impl Examined<'_> {
                         (rest.isolation, rest.has_explicit_policy) = (Isolation::Split, true);
                     }
                     PolicyLine::OneThread => rest.threads = Threads::Exactly(1),
-                    PolicyLine::Lock(name) => {
+                    PolicyLine::Lock(name) | PolicyLine::LockAndOneThread(name) => {
                         let locks = Locks { read: Vec::new(), write: vec![name.clone()] };
                         let is_whole = rest.isolation == Isolation::Unit
                             || rest.tests.iter().all(|test| tests.contains(&test.id));
                         let own = if is_whole { None } else { Some(part(&mut rest, tests)) };
                         match own {
-                            None => rest.locks.add(&locks),
+                            None => lock_group(&mut rest, &locks, &suggestion.line),
                             Some(mut own) => {
-                                own.locks.add(&locks);
+                                lock_group(&mut own, &locks, &suggestion.line);
                                 groups.push(own);
                             }
                         }
