@@ -179,9 +179,10 @@ impl Plan {
             state.assumed = mean;
             self.remaining += state.waiting_work();
             self.work[group] = state.work(&state.group.tests);
+            // Not for each test: it asks every group.
+            self.update_fair_share();
         }
         self.update_loads(group);
-        self.update_fair_share();
     }
 
     fn best(&self, candidates: &[Candidate]) -> Option<usize> {
