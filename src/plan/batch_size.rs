@@ -87,7 +87,7 @@ impl Plan {
             Isolation::PerTest => self.sized(at, 1, state.work(state.next(1)), false),
             Isolation::Unit => self.sized(at, whole, state.work(state.next(whole)), false),
             Isolation::Split => {
-                let count = self.split_size(at).min(limit);
+                let count = self.split_size(at).min(self.most_of_unknown(at)).min(limit);
                 self.sized(at, count, state.work(state.next(count)), false)
             }
         }
@@ -194,6 +194,18 @@ impl Plan {
             all
         } else {
             count
+        }
+    }
+
+    /// How many tests may be given to one process although they may be slower than those before
+    /// them: where it cannot be widened, half of them stay for other slots.
+    fn most_of_unknown(&self, at: usize) -> usize {
+        let GroupState { group, pending, .. } = &self.groups[at];
+        let is_unknown = pending.last().is_some_and(|test| test.expected.is_none());
+        let is_one_by_one = is_unknown && self.most_threads(group, usize::MAX).is_none();
+        match is_one_by_one && self.slot_count > 1 && group.shuffle.is_none() {
+            true => FEWEST_TO_TRY.max(pending.len().div_ceil(2)),
+            false => usize::MAX,
         }
     }
 

@@ -15,7 +15,9 @@ pub struct CpuLoad {
     known: Sum,
     /// How many tests were never measured before this run.
     unknown: usize,
-    /// What this run has measured in the group; unmeasured tests are assumed to be like it.
+    /// How many tests this run has measured in the group, and their seconds.
+    took: (usize, f64),
+    /// Those of them whose loads are known; unmeasured tests are assumed to be like them.
     learnt: Sum,
     /// What the running tests have wanted, the last moments most.
     seen: Sum,
@@ -51,8 +53,12 @@ impl CpuLoad {
         loads
     }
 
-    pub fn learn(&mut self, took: Duration, load: f64) {
-        self.learnt.add(took, load);
+    pub fn learn(&mut self, took: Duration, load: Option<f64>) {
+        self.took.0 += 1;
+        self.took.1 += took.as_secs_f64();
+        if let Some(load) = load {
+            self.learnt.add(took, load);
+        }
     }
 
     /// Running tests have wanted this share of a core for so long, all together.
@@ -65,13 +71,13 @@ impl CpuLoad {
     /// The mean duration of the tests that this run has measured, whenever their number has
     /// doubled.
     pub fn new_mean(&self) -> Option<Duration> {
-        let Sum { count, time, .. } = self.learnt;
+        let (count, time) = self.took;
         count.is_power_of_two().then(|| Duration::from_secs_f64(time / count as f64))
     }
 
     /// Whether nothing has been measured.
     pub fn is_guess(&self) -> bool {
-        self.known.count == 0 && self.learnt.count == 0 && self.seen.count == 0
+        self.known.count == 0 && self.took.0 == 0 && self.seen.count == 0
     }
 
     /// The mean over the time of the tests, from 0 to 1.

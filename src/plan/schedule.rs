@@ -86,7 +86,7 @@ impl Plan {
         for group in groups {
             let state = GroupState::new(group, assumed);
             let is_unknown = |test: &GroupTest| test.expected.is_none();
-            self.learns |= self.capacity.is_finite() && state.pending.iter().any(is_unknown);
+            self.learns |= state.pending.iter().any(is_unknown);
             let work = state.work(&state.pending);
             self.work.push(work);
             self.remaining += work;
@@ -166,9 +166,9 @@ impl Plan {
         self.load + load <= self.capacity + 0.01
     }
 
-    /// Takes the duration and the load of a test, which are then assumed for the unmeasured tests of
-    /// its group, if cores are limited and the loads of some tests unknown.
-    pub fn learn(&mut self, group: usize, took: Duration, load: f64) {
+    /// Takes the duration of a test, and its load if it is known: unmeasured tests of its group are
+    /// then assumed to be like it.
+    pub fn learn(&mut self, group: usize, took: Duration, load: Option<f64>) {
         if !self.learns {
             return;
         }

@@ -113,7 +113,7 @@ fn cores_that_are_busy_are_not_crowded() {
     let mut plan = Plan::new(vec![unit(0, 20)], slots, None);
     assert_eq!(start(&mut plan), ["0/2"]);
     assert_eq!(plan.widen(), None);
-    plan.learn(0, Duration::from_millis(100), 0.1);
+    plan.learn(0, Duration::from_millis(100), Some(0.1));
     let mut widest = 0;
     while let Some(resize) = plan.widen() {
         widest = resize.threads;

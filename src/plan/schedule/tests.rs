@@ -308,7 +308,7 @@ fn tests_that_turn_out_to_wait_make_room_for_others() {
     let taught = |load: f64| {
         let mut plan = plan();
         assert_eq!(startable(&mut plan), ["0*12/1", "0*11/1"], "first a few, on the cores");
-        plan.learn(0, Duration::from_millis(100), load);
+        plan.learn(0, Duration::from_millis(100), Some(load));
         let threads = |batch: &String| batch.rsplit('/').next()?.parse::<usize>().ok();
         startable(&mut plan).iter().filter_map(threads).sum::<usize>()
     };
@@ -321,7 +321,7 @@ fn tests_that_turn_out_to_wait_make_room_for_others() {
     locked.locks.read = vec!["port".into()];
     let mut plan = Plan::new(vec![locked], TWO_CORES, None);
     startable(&mut plan);
-    plan.learn(0, Duration::from_millis(100), 0.0);
+    plan.learn(0, Duration::from_millis(100), Some(0.0));
     assert_eq!(startable(&mut plan).len(), 0, "what takes locks is not crowded");
 }
 
@@ -751,4 +751,27 @@ fn a_seed_decides_which_batches_start_and_in_which_order() {
     assert!(order.iter().filter(|(group, _)| *group == 1).count() > 1, "it is split");
     assert_eq!(order, starts(1, false), "what ends first makes no difference");
     assert_ne!(order, starts(2, true));
+}
+
+#[test]
+fn quick_tests_go_in_few_processes_once_the_first_are_known() {
+    let sizes = |can_thread: bool, took: Duration| {
+        let mut many = group(0, Isolation::Split, &unknown(1000));
+        many.can_thread = can_thread;
+        let other = group(1, Isolation::Unit, &known(1, 100_000));
+        let mut plan = Plan::new(vec![many, other], 2, None);
+        let mut sizes = Vec::new();
+        while let Some(batch) = plan.next() {
+            if batch.group == 0 {
+                sizes.push(batch.tests.len());
+                batch.tests.iter().for_each(|_| plan.learn(0, took, None));
+                plan.finished(batch.id);
+            }
+        }
+        sizes
+    };
+    let quick = Duration::from_micros(20);
+    assert_eq!(sizes(true, quick), [251, 749]);
+    assert_eq!(sizes(false, quick), [251, 375, 187, 94, 47, 32, 14], "the rest may be slower");
+    assert!(sizes(false, Duration::from_secs(1)).len() > 8);
 }

@@ -171,8 +171,8 @@ impl<'r> Run<'r> {
             Message::Failing { test } => self.emit(Event::Failing { test }),
             Message::Judged { batch, test, verdict } if self.accepts_verdict(batch, test) => {
                 let group = self.running.get(&batch).map(|running| running.batch.group);
-                if let (Some(group), Some((took, load))) = (group, verdict.took.zip(verdict.load)) {
-                    self.plan.learn(group, took, load);
+                if let Some((group, took)) = group.zip(verdict.took) {
+                    self.plan.learn(group, took, verdict.load);
                 }
                 let verdict = self.unless_cut_short(batch, verdict);
                 self.take_verdict(test, verdict);
