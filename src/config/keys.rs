@@ -63,6 +63,14 @@ impl Locks {
         let written = &self.write;
         self.read.retain(|name| !written.contains(name));
     }
+
+    /// Whether tests with these and those cannot run at the same time.
+    pub fn exclude(&self, others: &Locks) -> bool {
+        let excludes = |one: &Locks, other: &Locks| {
+            one.write.iter().any(|name| other.write.contains(name) || other.read.contains(name))
+        };
+        excludes(self, others) || excludes(others, self)
+    }
 }
 
 /// The `leaks` of one node.

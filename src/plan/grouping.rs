@@ -121,6 +121,7 @@ fn group_listing(
         bound: bound_nodes(listing),
         rules_of: RulesByModule::new(policy, binary.package),
         places: HashMap::new(),
+        locks_of_tests: HashMap::new(),
         grouped,
     };
     // Nearly always the module alone decides, and tests are listed module by module.
@@ -141,6 +142,7 @@ fn group_listing(
             Some((_, place, rules)) => (place, rules),
             None => placing.find(&id),
         };
+        placing.keep_apart(place, &rules);
         let past = history.past(&history_key, name);
         placing.grouped.groups[place].tests.push(GroupTest {
             id: TestId { listing: index, test },
@@ -250,6 +252,8 @@ struct Placement<'p> {
     bound: Vec<BoundNode>,
     rules_of: RulesByModule<'p>,
     places: HashMap<GroupKey, usize>,
+    /// By group, the locks of its tests so far.
+    locks_of_tests: HashMap<usize, Locks>,
     grouped: &'p mut Grouped,
 }
 
@@ -273,6 +277,19 @@ impl Placement<'_> {
         let mut rules = Rules::clone(&rules);
         learnt.into_iter().for_each(|locks| rules.locks.add(locks));
         Rc::new(rules)
+    }
+
+    /// Tests that exclude each other do so in one process as well, unless its threads are declared.
+    fn keep_apart(&mut self, place: usize, rules: &Rules) {
+        if rules.locks == Locks::default() {
+            return;
+        }
+        let group = &mut self.grouped.groups[place];
+        let others = self.locks_of_tests.entry(place).or_default();
+        if group.threads == Threads::Auto && others.exclude(&rules.locks) {
+            group.threads = Threads::Exactly(1);
+        }
+        others.add(&rules.locks);
     }
 
     /// The index of a test's group, and the test's rules.

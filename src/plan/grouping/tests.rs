@@ -22,6 +22,11 @@ fn settings() -> Settings {
 
 /// `NODE(FORM)*TESTS` of every group.
 fn grouped(names: &[&str], statics: &[(&str, &str)], modules: &str) -> Vec<String> {
+    let show = |g: Group| format!("{}({:?})*{}", g.node, g.isolation, g.tests.len());
+    groups(names, statics, modules).into_iter().map(show).collect()
+}
+
+fn groups(names: &[&str], statics: &[(&str, &str)], modules: &str) -> Vec<Group> {
     let source = Arc::new(Source {
         path: "Cargo.toml".into(),
         text: format!("[package.metadata.partest.modules]\n{modules}\n"),
@@ -40,9 +45,27 @@ fn grouped(names: &[&str], statics: &[(&str, &str)], modules: &str) -> Vec<Strin
     let choices = vec![vec![Choice::Run; names.len()]];
     let inventory = Inventory { listings: [listing].into_iter().collect(), ..Inventory::default() };
     let history = History::default();
-    let grouped = group(&inventory, 0, &choices, &settings(), &policy, &history);
-    let show = |g: &Group| format!("{}({:?})*{}", g.node, g.isolation, g.tests.len());
-    grouped.groups.iter().map(show).collect()
+    group(&inventory, 0, &choices, &settings(), &policy, &history).groups
+}
+
+#[test]
+fn tests_that_exclude_each_other_do_so_in_one_process_too() {
+    let threads = |modules: &str| {
+        let groups = groups(&["db::a", "db::b"], &[], modules);
+        groups.into_iter().map(|group| (group.tests.len(), group.threads)).collect::<Vec<_>>()
+    };
+    let one_by_one = [(2, Threads::Exactly(1))];
+    assert_eq!(threads("\"web::db\" = { locks = [\"port\"] }"), one_by_one);
+    assert_eq!(threads("\"web::db\" = { policy = \"unit\", locks = [\"port\"] }"), one_by_one);
+    let a_reads = "\"web::db\" = { policy = \"unit\", locks = [\"port\"] }\n\
+        \"web::db::a\" = { locks = { read = [\"port\"] } }";
+    assert_eq!(threads(a_reads), one_by_one);
+    let at_once = [(2, Threads::Auto)];
+    assert_eq!(threads("\"web::db\" = { locks = { read = [\"port\"] } }"), at_once);
+    let a_alone = "\"web::db\" = \"unit\"\n\"web::db::a\" = { locks = [\"port\"] }";
+    assert_eq!(threads(a_alone), at_once, "nobody else wants it");
+    let declared = "\"web::db\" = { locks = [\"port\"], threads = 4 }";
+    assert_eq!(threads(declared), [(2, Threads::Exactly(4))], "who says so knows better");
 }
 
 /// A thread waits longer for libtest to hand it the next test than such a test takes.
