@@ -68,7 +68,7 @@ use crate::cli::args::Args;
 use crate::cli::cargo_config::CargoConfig;
 use crate::cli::output_args::MessageFormat;
 use crate::cli::settings::{Color, FixtureTask, Settings, Task};
-use crate::commands::prepare::Preparation;
+use crate::commands::prepare::{Preparation, take_inventory};
 use crate::commands::project::Project;
 use crate::commands::recorder::BeforeTests;
 use crate::commands::run::Session;
@@ -145,13 +145,7 @@ fn run(settings: &mut Settings, from: Option<Extraction>, lines: RunnerPipes) ->
     if settings.task == Task::BuildOnly {
         return Ok(finish_build(settings, prepared.binaries.len()));
     }
-    let inventory = commands::prepare::take_inventory(
-        settings,
-        &mut prepared,
-        &pool,
-        &interrupts,
-        &mut warnings,
-    )?;
+    let inventory = take_inventory(settings, &mut prepared, &pool, &interrupts, &mut warnings)?;
     let Preparation { workspace, policy, filtersets, history, build_state, times, record, .. } =
         prepared;
     let ongoing_build = build_state.finish_listing(settings, &policy, &inventory)?;

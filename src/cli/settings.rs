@@ -201,29 +201,7 @@ impl Settings {
     pub fn new(args: Args, cargo_config: CargoConfig) -> Settings {
         let first_filter = args.selection.filters.first().filter(|_| args.command.is_none());
         let filter_tip = first_filter.and_then(|filter| command_line::tip_for_filter(filter));
-        let (task, selection) = match args.command {
-            Some(args::Command::Plan(selection)) => (Task::Plan, selection),
-            Some(args::Command::List(selection)) => (Task::List, selection),
-            Some(args::Command::Run(selection)) => (Task::Run, selection),
-            Some(args::Command::Archive(archive)) => (Task::Archive(archive.file), args.selection),
-            Some(args::Command::Bisect(bisect)) => {
-                // All tests, of which those are candidates that can run with it.
-                let selection = TestSelection { filters: Vec::new(), libtest: bisect.libtest };
-                let repeat = bisect.repeat.map(usize::from);
-                (Task::Bisect(BisectTask { test: bisect.name, repeat }), selection)
-            }
-            Some(args::Command::Doctor(doctor)) => {
-                let DoctorArgs { filters, budget, write, libtest } = doctor;
-                (Task::Doctor(DoctorTask { budget, write }), TestSelection { filters, libtest })
-            }
-            Some(args::Command::Fixtures(fixtures)) => {
-                (Task::Fixtures(fixture_task(fixtures)), args.selection)
-            }
-            Some(args::Command::Merge(merge)) => (Task::Merge(merge.files), args.selection),
-            Some(args::Command::Metadata(command)) => (Task::Metadata(command), args.selection),
-            Some(args::Command::Setup(command)) => (Task::Setup(command), args.selection),
-            None => (Task::Run, args.selection),
-        };
+        let (task, selection) = task(args.command, args.selection);
         let libtest = command_line::parse_libtest(&selection.libtest, args.output.message_format);
         let nested = std::env::var_os("PARTEST_RUN_ID").is_some();
         let variable = |name| cargo_config.variable(name)?.into_string().ok();
@@ -310,6 +288,33 @@ impl Settings {
             },
             filter_tip,
         }
+    }
+}
+
+/// What is to be done, and with which tests.
+fn task(command: Option<args::Command>, selection: TestSelection) -> (Task, TestSelection) {
+    match command {
+        Some(args::Command::Plan(selection)) => (Task::Plan, selection),
+        Some(args::Command::List(selection)) => (Task::List, selection),
+        Some(args::Command::Run(selection)) => (Task::Run, selection),
+        Some(args::Command::Archive(archive)) => (Task::Archive(archive.file), selection),
+        Some(args::Command::Bisect(bisect)) => {
+            // All tests, of which those are candidates that can run with it.
+            let selection = TestSelection { filters: Vec::new(), libtest: bisect.libtest };
+            let repeat = bisect.repeat.map(usize::from);
+            (Task::Bisect(BisectTask { test: bisect.name, repeat }), selection)
+        }
+        Some(args::Command::Doctor(doctor)) => {
+            let DoctorArgs { filters, budget, write, libtest } = doctor;
+            (Task::Doctor(DoctorTask { budget, write }), TestSelection { filters, libtest })
+        }
+        Some(args::Command::Fixtures(fixtures)) => {
+            (Task::Fixtures(fixture_task(fixtures)), selection)
+        }
+        Some(args::Command::Merge(merge)) => (Task::Merge(merge.files), selection),
+        Some(args::Command::Metadata(command)) => (Task::Metadata(command), selection),
+        Some(args::Command::Setup(command)) => (Task::Setup(command), selection),
+        None => (Task::Run, selection),
     }
 }
 

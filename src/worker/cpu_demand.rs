@@ -86,14 +86,14 @@ impl CpuDemand {
 
     /// The load of a test that has finished, from 0 to 1: of a core that it would not have had to
     /// share.
+    /// Measures where nothing has been measured yet.
     pub fn load(&mut self, took: Duration, ran: Duration, running: usize) -> Option<f64> {
         let share = ran.as_secs_f64() / took.as_secs_f64();
         if share >= COMPUTES {
             return Some(share.min(1.0));
         }
-        let now = clock::now();
-        if self.stretch.is_none() || self.due().is_some_and(|due| due <= now) {
-            self.measure(now, running);
+        if self.stretch.is_none() {
+            self.measure(clock::now(), running);
         }
         Some((share * self.stretch?).min(1.0))
     }

@@ -319,6 +319,7 @@ impl<'r> Worker<'r> {
             status,
             neighbors,
         } = ended;
+        self.measure_demand(messages);
         self.count_running(clock::now());
         let took = took.map(clock::without_pauses);
         let load = self.load(took, processor.filter(|_| !has_started_processes));
