@@ -84,36 +84,62 @@ impl Descriptors {
     }
 }
 
-/// The system call in a line of `/proc/PID/syscall`, by its number on x86-64 and aarch64; none for
-/// a thread that is running.
+/// The system call in a line of `/proc/PID/syscall`; none for a thread that is running.
 fn waits_in(line: &str) -> Option<Wait> {
     /// More descriptors than that are not looked at.
     const MOST: u64 = 4096;
     let mut words = line.split_whitespace();
-    let number: u32 = words.next()?.parse().ok()?;
+    let number = words.next()?.parse().ok()?;
     let arguments = words.map_while(|word| u64::from_str_radix(word.strip_prefix("0x")?, 16).ok());
     let arguments: Vec<u64> = arguments.collect();
     let argument = |at: usize| arguments.get(at).copied().unwrap_or_default();
-    let (reads, epolls, polls, selects): (&[u32], &[u32], &[u32], &[u32]) =
-        if cfg!(target_arch = "x86_64") {
-            (&[0, 19], &[232, 281, 441], &[7, 271], &[23, 270])
-        } else {
-            (&[63, 65], &[22, 441], &[73], &[72])
-        };
-    Some(match number {
-        call if reads.contains(&call) => Wait::Read { descriptor: argument(0) },
-        call if epolls.contains(&call) => Wait::Epoll,
-        call if polls.contains(&call) => {
+    Some(match Call::of(number) {
+        Call::Read => Wait::Read { descriptor: argument(0) },
+        Call::Epoll => Wait::Epoll,
+        Call::Poll => {
             let length = usize::try_from(argument(1).min(MOST)).unwrap_or_default() * 8;
             Wait::Memory { address: argument(0), length, of: Descriptors::Poll }
         }
         // Nothing to read, as where it only sleeps.
-        call if selects.contains(&call) && (argument(0) == 0 || argument(1) == 0) => Wait::Other,
-        call if selects.contains(&call) => {
-            Wait::Memory { address: argument(1), length: 8, of: Descriptors::Select }
-        }
-        _ => Wait::Other,
+        Call::Select if argument(0) == 0 || argument(1) == 0 => Wait::Other,
+        Call::Select => Wait::Memory { address: argument(1), length: 8, of: Descriptors::Select },
+        Call::Other => Wait::Other,
     })
+}
+
+/// System calls that wait for input, whatever their variants are called.
+#[cfg_attr(not(target_os = "linux"), allow(dead_code))]
+enum Call {
+    Read,
+    Epoll,
+    Poll,
+    Select,
+    Other,
+}
+
+impl Call {
+    #[cfg(target_os = "linux")]
+    fn of(number: libc::c_long) -> Call {
+        #[cfg(target_arch = "x86_64")]
+        match number {
+            libc::SYS_epoll_wait => return Call::Epoll,
+            libc::SYS_poll => return Call::Poll,
+            libc::SYS_select => return Call::Select,
+            _ => {}
+        }
+        match number {
+            libc::SYS_read | libc::SYS_readv => Call::Read,
+            libc::SYS_epoll_pwait | libc::SYS_epoll_pwait2 => Call::Epoll,
+            libc::SYS_ppoll => Call::Poll,
+            libc::SYS_pselect6 => Call::Select,
+            _ => Call::Other,
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn of(_number: i64) -> Call {
+        Call::Other
+    }
 }
 
 fn read_memory(pid: u32, address: u64, length: usize) -> Option<Vec<u8>> {
