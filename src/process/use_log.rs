@@ -101,12 +101,13 @@ fn thing(sort: u8, text: &[u8]) -> Option<Thing> {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
     use crate::frames::kinds::{action::READ, sort::PATH};
     use layout::Entry;
 
-    fn append(log: &UseLog, test: u32, text: &str) -> bool {
+    /// As the agent does it.
+    pub fn append(log: &UseLog, test: u32, text: &str) -> bool {
         log.log().append(Entry { test, action: READ, sort: PATH }, &[text.as_bytes()])
     }
 

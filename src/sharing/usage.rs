@@ -9,7 +9,7 @@ mod suspects;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{Ipv4Addr, Ipv6Addr};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -64,6 +64,8 @@ struct User {
 #[derive(Debug)]
 struct Process {
     log: Option<Arc<UseLog>>,
+    /// Set before anything is taken from its log, by whomever.
+    has_used: Arc<AtomicBool>,
     /// One of its tests.
     first: TestId,
     began: Instant,
@@ -94,7 +96,7 @@ pub struct ProcessUsage<'u> {
     usage: &'u Usage,
     process: u64,
     log: Arc<UseLog>,
-    has_used: AtomicBool,
+    has_used: Arc<AtomicBool>,
 }
 
 impl Usage {
@@ -103,8 +105,10 @@ impl Usage {
     pub fn enter(&self, process: u64, first: TestId) -> Option<ProcessUsage<'_>> {
         let mut table = self.lock();
         let log = table.idle.pop().or_else(|| UseLog::new().ok().map(Arc::new))?;
+        let has_used = Arc::new(AtomicBool::new(false));
         let entry = Process {
             log: Some(log.clone()),
+            has_used: has_used.clone(),
             first,
             began: clock::now(),
             ended: None,
@@ -112,7 +116,7 @@ impl Usage {
             used: BTreeMap::new(),
         };
         table.processes.insert(process, entry);
-        Some(ProcessUsage { usage: self, process, log, has_used: AtomicBool::new(false) })
+        Some(ProcessUsage { usage: self, process, log, has_used })
     }
 
     /// What may have made this test fail with this text: something that a test of another process
@@ -175,10 +179,10 @@ impl ProcessUsage<'_> {
 
     /// A test of this number has ended. Costs nothing if the process has used nothing.
     pub fn test_ended(&self, test: TestId, number: Option<u32>, began: Option<Instant>) {
-        if !self.log.has_more() && !self.has_used.load(Relaxed) {
+        // In this order: what has just left the log was marked before.
+        if !self.log.has_more() && !self.has_used.load(SeqCst) {
             return;
         }
-        self.has_used.store(true, Relaxed);
         let mut table = self.usage.lock();
         table.take(self.process);
         let Some(process) = table.processes.get_mut(&self.process) else { return };
@@ -212,8 +216,9 @@ impl Table {
     }
 
     fn take(&mut self, process: u64) {
-        let log = self.processes.get(&process).and_then(|process| process.log.clone());
-        if let Some(log) = log.filter(|log| log.has_more()) {
+        let Some(entry) = self.processes.get(&process) else { return };
+        if let Some(log) = entry.log.clone().filter(|log| log.has_more()) {
+            entry.has_used.store(true, SeqCst);
             log.take(|used| self.add(process, used));
         }
     }

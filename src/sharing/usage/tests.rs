@@ -24,7 +24,8 @@ impl Run {
             let (log, first) = (None, test(process, 1));
             let (began, ended) = (run.start, Some(run.at(100)));
             let (tests, used) = (HashMap::new(), BTreeMap::new());
-            let entry = Process { log, first, began, ended, tests, used };
+            let has_used = Arc::default();
+            let entry = Process { log, has_used, first, began, ended, tests, used };
             run.table.processes.insert(process, entry);
         }
         run
@@ -197,4 +198,21 @@ fn what_would_break_is_shared_once_for_the_directory_and_what_is_in_it() {
         run.shared(),
         [("/tmp/d".into(), Removed, both.clone()), ("/tmp/d/file".into(), Truncated, both)]
     );
+}
+
+/// While a test runs, another one fails, and all logs are looked at.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_test_keeps_its_name_whoever_takes_what_it_has_used() {
+    use crate::process::use_log::tests::append;
+    let usage = Usage::default();
+    let process = usage.enter(1, test(1, 1)).unwrap();
+    process.test_ended(test(1, 4), Some(4), None);
+    assert!(append(&process.log, 5, "/tmp/a"));
+    assert_eq!(usage.suspect(2, test(2, 1), "", &|_| true), None, "it has used nothing");
+    process.test_ended(test(1, 5), Some(5), None);
+    let table = usage.lock();
+    let user = |test| User { process: 1, test };
+    assert_eq!(table.test_of(user(5)), Some((test(1, 5), false)));
+    assert_eq!(table.test_of(user(4)), Some((test(1, 1), true)), "nothing was used then");
 }
