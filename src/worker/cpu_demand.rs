@@ -61,7 +61,7 @@ impl CpuDemand {
         let since = now.saturating_duration_since(self.counted);
         self.running += since * u32::try_from(running).unwrap_or(u32::MAX);
         self.counted = now;
-        if self.measured == 0 && running == 0 {
+        if self.measured == 0 && self.last.is_none() {
             // The first test is about to run. What the process has used before is little.
             self.last = Some((now, Scheduling::default()));
         }
@@ -85,8 +85,7 @@ impl CpuDemand {
     }
 
     /// The load of a test that has finished, from 0 to 1: of a core that it would not have had to
-    /// share.
-    /// Measures where nothing has been measured yet.
+    /// share. Measures where nothing has been measured yet.
     pub fn load(&mut self, took: Duration, ran: Duration, running: usize) -> Option<f64> {
         let share = ran.as_secs_f64() / took.as_secs_f64();
         if share >= COMPUTES {
@@ -119,6 +118,8 @@ mod tests {
         demand.count(at(100), 0);
         assert_eq!(demand.due(), Some(at(150)));
         demand.count(at(110), 1);
+        demand.count(at(110), 0);
+        assert_eq!(demand.due(), Some(at(150)), "also where each test is short");
         demand.count(at(120), 2);
         demand.count(at(150), 1);
         assert_eq!(demand.running, Duration::from_millis(10 + 2 * 10 + 30));
