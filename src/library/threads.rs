@@ -74,20 +74,24 @@ mod system {
     /// The threads that are alive; `None` if the system does not tell.
     ///
     /// The kernel cuts its list short if a thread ends just when the list has come to it
-    /// (`next_tid` in Linux's fs/proc/base.c). So it is read again until it has as many threads as
-    /// there are, or, if threads end all the time, a limited number of times.
+    /// (`next_tid` in Linux's fs/proc/base.c). So it is read again until it is known to be whole,
+    /// or, if threads start and end all the time, a limited number of times.
+    ///
+    /// It is whole if, of the threads that it names, as many are there after they were counted as
+    /// were counted: they were there when they were listed, and so at the count too, and make up
+    /// all of it. Threads that have ended since they were listed must not stand for one that is
+    /// missing.
     pub fn alive() -> Option<Alive> {
         const TRIES: u32 = 20;
         let mut alive = Alive::new();
         for _ in 0..TRIES {
-            // A thread that has ended since it was listed is not alive.
-            let read = |task: std::io::Result<fs::DirEntry>| {
-                fs::read(task.ok()?.path().join("stat")).ok().and_then(|stat| parse(&stat))
-            };
-            let listed: Alive = fs::read_dir(TASKS).ok()?.filter_map(read).collect();
-            let is_whole = listed.len() as u64 >= count()?;
-            alive.extend(listed);
-            if is_whole {
+            let listed: Vec<_> =
+                fs::read_dir(TASKS).ok()?.filter_map(|task| Some(task.ok()?.path())).collect();
+            let count = count()?;
+            let there: Vec<_> =
+                listed.iter().filter_map(|task| fs::read(task.join("stat")).ok()).collect();
+            alive.extend(there.iter().filter_map(|stat| parse(stat)));
+            if there.len() as u64 >= count {
                 break;
             }
         }
@@ -178,7 +182,7 @@ mod tests {
                 })
             })
             .collect();
-        for _ in 0..300 {
+        for _ in 0..1_000 {
             let (sender, receiver) = std::sync::mpsc::channel();
             let thread = std::thread::spawn(move || {
                 sender.send(own()).unwrap();
