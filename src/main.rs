@@ -68,7 +68,7 @@ use crate::cli::args::Args;
 use crate::cli::cargo_config::CargoConfig;
 use crate::cli::output_args::MessageFormat;
 use crate::cli::settings::{Color, FixtureTask, Settings, Task};
-use crate::commands::prepare::{Preparation, take_inventory};
+use crate::commands::prepare::{Declared, Preparation, take_inventory};
 use crate::commands::project::Project;
 use crate::commands::recorder::BeforeTests;
 use crate::commands::run::Session;
@@ -146,8 +146,8 @@ fn run(settings: &mut Settings, from: Option<Extraction>, lines: RunnerPipes) ->
         return Ok(finish_build(settings, prepared.binaries.len()));
     }
     let inventory = take_inventory(settings, &mut prepared, &pool, &interrupts, &mut warnings)?;
-    let Preparation { workspace, policy, filtersets, history, build_state, times, record, .. } =
-        prepared;
+    let Preparation { declared, history, build_state, times, record, .. } = prepared;
+    let Declared { workspace, policy, filtersets } = declared;
     let ongoing_build = build_state.finish_listing(settings, &policy, &inventory)?;
     let project = Project {
         settings,

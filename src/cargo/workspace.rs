@@ -79,8 +79,8 @@ impl Workspace {
     }
 
     /// The directory of the root manifest.
-    pub fn root(&self) -> PathBuf {
-        self.root_manifest.parent().map(Path::to_owned).unwrap_or_default()
+    pub fn root(&self) -> &Path {
+        self.root_manifest.parent().unwrap_or(Path::new(""))
     }
 
     /// The root manifest, which may be that of a package.

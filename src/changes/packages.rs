@@ -17,7 +17,7 @@ use crate::error::Result;
 
 /// Reads them. Paths are those of the file system, without links.
 pub fn read(workspace: &Workspace, settings: &Settings) -> Result<Packages> {
-    let root = real(&workspace.root());
+    let root = real(workspace.root());
     let mut packages = Packages {
         common: common_files(&root, settings),
         target_dir: real(workspace.state_dir.parent().unwrap_or(&workspace.state_dir)),

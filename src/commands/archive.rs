@@ -93,13 +93,13 @@ fn collect(project: Project<'_>, record: &BuildRecord) -> Result<(Files, Roots)>
     let libdirs: Vec<PathBuf> =
         record.toolchain.platforms().iter().map(|platform| platform.libdir.clone()).collect();
     let built: Vec<PathBuf> = executables.iter().chain(&out_dirs).cloned().collect();
-    let roots = Roots::new(&root, &workspace.target_dir(), &libdirs, &packages, &built);
+    let roots = Roots::new(root, &workspace.target_dir(), &libdirs, &packages, &built);
     let mut files = Files::default();
     files.add_artifacts(&record.messages, &roots);
     let libraries = files.add_toolchain_libraries(&libdirs, &roots);
-    libraries.map_err(|source| Error::Read { path: root.clone(), source })?;
+    libraries.map_err(|source| Error::Read { path: root.to_owned(), source })?;
     let state = STATE_FILES.map(|name| workspace.state_dir.join(name));
-    let of_root = [root.join("Cargo.lock"), baseline::path(&root), workspace.root_manifest.clone()];
+    let of_root = [root.join("Cargo.lock"), baseline::path(root), workspace.root_manifest.clone()];
     let manifests = workspace.packages.iter().map(|package| package.manifest_path().to_owned());
     for path in out_dirs.into_iter().chain(state).chain(of_root).chain(manifests) {
         files.add(&path, &roots);
@@ -137,12 +137,11 @@ fn out_dir(message: &Message) -> Option<PathBuf> {
 fn include(project: Project<'_>, files: &mut Files, roots: &Roots) {
     let Project { settings, workspace, policy, .. } = project;
     let of_packages = workspace.packages.iter().zip(&policy.packages);
-    let of_packages =
-        of_packages.map(|(package, declared)| (package.dir().to_owned(), &declared.config));
+    let of_packages = of_packages.map(|(package, declared)| (package.dir(), &declared.config));
     let all = of_packages.chain(policy.of_workspace().map(|config| (workspace.root(), config)));
     for (dir, config) in all {
         for pattern in &config.archive {
-            if !include_one(&dir, pattern, &workspace.target_dir(), files, roots) {
+            if !include_one(dir, pattern, &workspace.target_dir(), files, roots) {
                 let title = format!("`{}` matches no file", pattern.value);
                 let warning = Diagnostic::warning(pattern.place.clone(), title)
                     .help(format!("it is relative to `{}`", dir.display()));

@@ -14,9 +14,9 @@ use crate::cli::settings::{Settings, Task, Verbosity};
 use crate::config::diagnostic::suggestion;
 use crate::error::{Error, Result};
 use crate::process::stderr::write_line;
-use crate::report::changed_packages;
 use crate::report::progress::status;
 use crate::report::text::Paint;
+use crate::report::{changed_packages, warnings};
 
 /// Replaces the choice of packages, if that is to go by what has changed.
 pub fn narrow(settings: &mut Settings) -> Result<()> {
@@ -26,7 +26,7 @@ pub fn narrow(settings: &mut Settings) -> Result<()> {
     }
     // The run loads the workspace once more, and shows its warnings then.
     let workspace = Workspace::load(settings, &mut Vec::new())?;
-    let paths = Repository::of(&workspace.root())?.changed_since(&rev)?;
+    let paths = Repository::of(workspace.root())?.changed_since(&rev)?;
     let affected = packages::read(&workspace, settings)?.affected_by(&paths);
     let candidates = candidates(&workspace, settings)?;
     let chosen: Vec<String> = candidates
@@ -35,7 +35,7 @@ pub fn narrow(settings: &mut Settings) -> Result<()> {
         .map(|name| (*name).to_owned())
         .collect();
     if settings.verbosity != Verbosity::Quiet {
-        show(&rev, &affected, &chosen, &workspace, Paint(settings.color.stderr));
+        show(&rev, &affected, &chosen, &workspace, settings);
     }
     settings.is_unchanged = chosen.is_empty();
     let cargo = &mut settings.cargo;
@@ -90,7 +90,7 @@ fn default_members(workspace: &Workspace) -> Option<BTreeSet<PathBuf>> {
     let patterns: Vec<WildMatch> = patterns.map(WildMatch::new).collect();
     let root = workspace.root();
     let is_default = |dir: &&Path| {
-        let relative = dir.strip_prefix(&root).unwrap_or(dir).to_string_lossy().replace('\\', "/");
+        let relative = dir.strip_prefix(root).unwrap_or(dir).to_string_lossy().replace('\\', "/");
         let relative = if relative.is_empty() { "." } else { &relative };
         patterns.iter().any(|pattern| pattern.matches(relative))
     };
@@ -98,9 +98,15 @@ fn default_members(workspace: &Workspace) -> Option<BTreeSet<PathBuf>> {
     Some(dirs.map(Path::to_owned).collect())
 }
 
-fn show(rev: &str, affected: &Affected, chosen: &[String], workspace: &Workspace, paint: Paint) {
+fn show(
+    rev: &str,
+    affected: &Affected,
+    chosen: &[String],
+    workspace: &Workspace,
+    settings: &Settings,
+) {
     let root = workspace.root();
-    let root = root.canonicalize().unwrap_or(root);
+    let root = root.canonicalize().unwrap_or(root.to_owned());
     let short = |path: &PathBuf| path.strip_prefix(&root).unwrap_or(path).display().to_string();
     let members: Vec<&str> =
         workspace.packages.iter().map(|package| package.cargo.name.as_str()).collect();
@@ -113,13 +119,12 @@ fn show(rev: &str, affected: &Affected, chosen: &[String], workspace: &Workspace
     let common = affected.common.as_ref().map(short);
     let what =
         changed_packages::chosen(rev, &of(&affected.changed), &of(&affected.dependents), common);
-    write_line(&status(paint, "Changed", &what));
-    let warning = |text: &str| write_line(&format!("{}: {text}", paint.warn("warning")));
+    write_line(&status(Paint(settings.color.stderr), "Changed", &what));
     if !left.is_empty() {
-        warning(&changed_packages::not_chosen(&left));
+        warnings::print(&changed_packages::not_chosen(&left), settings);
     }
     if !affected.outside.is_empty() {
         let files: Vec<String> = affected.outside.iter().map(short).collect();
-        warning(&changed_packages::outside(&files));
+        warnings::print(&changed_packages::outside(&files), settings);
     }
 }

@@ -10,9 +10,7 @@ use crate::process::command;
 use crate::process::event::Role;
 use crate::process::exit_status::describe;
 use crate::process::process_groups::ProcessGroups;
-use crate::process::stderr::write_line;
-use crate::report::messages;
-use crate::report::text::Paint;
+use crate::report::{messages, warnings};
 
 /// How long the agent may take to reach its server.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -42,6 +40,5 @@ pub fn make(settings: &Settings, summary: &Summary, text: &str, groups: &Process
         },
         Err(error) => error.to_string(),
     };
-    let word = Paint(settings.color.stderr).warn("warning");
-    write_line(&format!("{word}: {}", messages::no_annotation(AGENT, &why)));
+    warnings::print(&messages::no_annotation(AGENT, &why), settings);
 }

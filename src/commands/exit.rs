@@ -6,9 +6,8 @@ use crate::error::Exit;
 use crate::model::outcome::Outcome;
 use crate::model::summary::Summary;
 use crate::process::stderr::write_line;
-use crate::report;
-use crate::report::changed_packages;
 use crate::report::text::Paint;
+use crate::report::{changed_packages, messages, warnings};
 
 /// The exit code (docs/json-and-exit-codes.md) for the most severe problem of the run.
 pub fn exit_code(settings: &Settings, summary: &Summary) -> Exit {
@@ -45,20 +44,25 @@ fn worst(settings: &Settings, summary: &Summary) -> Exit {
 }
 
 fn no_tests(settings: &Settings) -> Exit {
-    let paint = Paint(settings.color.stderr);
     if let Some(rev) = settings.changed.as_ref().filter(|_| is_all_wanted(settings)) {
         if !settings.is_unchanged {
-            write_line(&format!("{}: {}", paint.warn("warning"), changed_packages::no_tests(rev)));
+            warnings::print(&changed_packages::no_tests(rev), settings);
         }
         return Exit::Success;
     }
-    let (word, exit) = match settings.no_tests {
-        NoTests::Pass => return Exit::Success,
-        NoTests::Warn => (paint.warn("warning"), Exit::Success),
-        NoTests::Fail => (paint.bad("error"), Exit::NoTests),
-    };
-    write_line(&format!("{word}: {}", report::messages::no_test_matched(settings)));
-    exit
+    let what = || messages::no_test_matched(settings);
+    match settings.no_tests {
+        NoTests::Pass => Exit::Success,
+        NoTests::Warn => {
+            warnings::print(&what(), settings);
+            Exit::Success
+        }
+        NoTests::Fail => {
+            let word = Paint(settings.color.stderr).bad("error");
+            write_line(&format!("{word}: {}", what()));
+            Exit::NoTests
+        }
+    }
 }
 
 /// Whether no test can be missing because a name was mistyped.

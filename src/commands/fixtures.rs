@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::prepare::declared_alone;
+use super::prepare::{Declared, declared_alone};
 use super::project::Project;
 use crate::cli::settings::{FixtureTask, Settings};
 use crate::config::diagnostic::suggestion;
@@ -28,7 +28,7 @@ pub fn run_without_build(
     settings: &Settings,
     interrupts: &Interrupts,
 ) -> Result<Exit> {
-    let (workspace, policy) = declared_alone(settings)?;
+    let Declared { workspace, policy, .. } = declared_alone(settings, &mut Vec::new())?;
     let kept_fixtures = KeptFixtures::new(&workspace.state_dir, false);
     let wanted = wanted(what, &policy)?;
     match what {
@@ -45,7 +45,7 @@ pub fn run(what: &FixtureTask, project: Project<'_>, interrupts: &Interrupts) ->
     let Project { settings, workspace, policy, inventory, .. } = project;
     let kept_fixtures = KeptFixtures::new(&workspace.state_dir, true);
     let names = policy.with_needs(&wanted(what, policy)?);
-    let fixtures = resolve(&names, policy, inventory, &workspace.root());
+    let fixtures = resolve(&names, policy, inventory, workspace.root());
     let is_wanted = &|| !interrupts.is_interrupted();
     start(&names, &fixtures, policy, settings, &kept_fixtures, inventory, is_wanted)
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::prepare::{self, BuildState, Declared, Preparation};
+use super::prepare::{self, BuildState, Preparation};
 use super::stage_times::StageTimes;
 use super::stall_watch::StallWatch;
 use crate::archive::contents::Contents;
@@ -22,7 +22,6 @@ use crate::discovery::inventory_cache::InventoryCache;
 use crate::error::{Error, Result};
 use crate::model::warning::Warning;
 use crate::plan::history::History;
-use crate::process::stderr::write_line;
 use crate::report::spinner::Spinner;
 use crate::run::interrupt::Interrupts;
 use crate::sharing::learnt::LearntLocks;
@@ -106,15 +105,11 @@ pub fn prepare(
     use_variables(settings, &contents);
     let settings = &*settings;
     let toolchain = toolchain(settings, &contents);
-    let workspace = workspace(&contents, extraction);
-    let mut diagnostics = Vec::new();
-    let declared = prepare::declared_in(workspace, settings, &mut diagnostics);
-    let color = settings.color.stderr;
-    diagnostics.iter().for_each(|diagnostic| write_line(&diagnostic.render(color)));
-    let Declared { workspace, policy, filtersets } = declared?;
+    let declared = prepare::declared_in_archive(workspace(&contents, extraction), settings)?;
+    let workspace = &declared.workspace;
     let mut output = BuildOutput::default();
     contents.messages.into_iter().for_each(|message| output.take(message));
-    let binaries = output.binaries(&workspace, &toolchain, settings)?;
+    let binaries = output.binaries(workspace, &toolchain, settings)?;
     let link_inputs = output.link_inputs(&toolchain);
     prepare::tests_started(interrupts);
     if settings.task == Task::Run {
@@ -125,19 +120,10 @@ pub fn prepare(
         // As after a build: every machine has to make the same plan.
         history.learnt = LearntLocks::default();
     }
-    Ok(Preparation {
-        history,
-        workspace,
-        policy,
-        filtersets,
-        binaries,
-        doctest_packages: Vec::new(),
-        link_inputs,
-        lists: InventoryCache::archived(contents.lists),
-        build_state: BuildState::Finished(StallWatch::start(settings, interrupts)),
-        times: times.built(),
-        record: None,
-    })
+    let lists = InventoryCache::archived(contents.lists);
+    let build_state = BuildState::Finished(StallWatch::start(settings, interrupts));
+    let known = Preparation::without_binaries(declared, history, build_state, times.built());
+    Ok(Preparation { binaries, link_inputs, lists, ..known })
 }
 
 /// Sets the variables that cargo's configuration sets for tests where they were built.

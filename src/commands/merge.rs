@@ -13,18 +13,16 @@ use crate::merge::suite::Suite;
 use crate::model::event::Event;
 use crate::model::report_kind::REPORT_KINDS;
 use crate::plan::durations;
-use crate::process::stderr::write_line;
 use crate::report::reports::Reports;
-use crate::report::text::Paint;
 use crate::report::view::View;
+use crate::report::warnings;
 
 /// Joins the streams in the files, and reports them as one run. The exit code is that of the whole.
 pub fn run(settings: &mut Settings) -> Result<Exit> {
     let Task::Merge(files) = &settings.task else { return Ok(Exit::Success) };
     let Joined { streams, left_out } = joined(files)?;
     for text in left_out {
-        let word = Paint(settings.color.stderr).warn("warning");
-        write_line(&format!("{word}: left out: {text}"));
+        warnings::print(&format!("left out: {text}"), settings);
     }
     // Commands that run a failed test again have the flags of its run.
     let flags = streams.first().map(|stream| stream.started.flags.as_slice()).unwrap_or_default();

@@ -1,7 +1,5 @@
 //! `list` and `plan`: what would run, and how.
 
-use std::path::Path;
-
 use super::project::Project;
 use crate::discovery::filter::Choice;
 use crate::error::{Exit, Result};
@@ -11,15 +9,11 @@ use crate::model::warning::Warning;
 use crate::plan::group::Slots;
 use crate::plan::grouping::Grouped;
 use crate::plan::schedule::Plan;
-use crate::process::stderr::write_line;
 use crate::report;
-use crate::report::text::Paint;
-use crate::report::view::View;
 
 /// Prints the selected tests.
 pub fn list(project: Project<'_>, warnings: &[Warning], choices: &[Vec<Choice>]) -> Result<Exit> {
-    let root = project.workspace.root();
-    print(project, warnings, report::plan::list(view(project, &root), choices))
+    print(project, warnings, report::plan::list(project.view(), choices))
 }
 
 /// Prints how the selected tests would run.
@@ -33,8 +27,7 @@ pub fn plan(
     // More would be filled only if tests turned out to wait.
     let slots = Slots { count: slots.likely, ..slots };
     let plan = Plan::new(grouped.groups, slots, project.settings.thread_cap);
-    let root = project.workspace.root();
-    let view = view(project, &root);
+    let view = project.view();
     print(
         project,
         warnings,
@@ -42,18 +35,8 @@ pub fn plan(
     )
 }
 
-fn view<'r>(project: Project<'r>, root: &'r Path) -> View<'r> {
-    View { inventory: project.inventory, settings: project.settings, root }
-}
-
 fn print(project: Project<'_>, warnings: &[Warning], text: String) -> Result<Exit> {
-    for warning in warnings {
-        write_line(&format!(
-            "{}: {}",
-            Paint(project.settings.color.stderr).warn("warning"),
-            report::messages::warning(warning)
-        ));
-    }
+    report::warnings::print_all(warnings, project.settings);
     report::text::unless_closed(report::text::print(&text))?;
     let Some(failure) = project.inventory.failures.first() else { return Ok(Exit::Success) };
     let exit = if failure.is_doctests { Exit::BuildFailed } else { Exit::Error };

@@ -38,9 +38,7 @@ use crate::sharing::learnt::LearntLocks;
 
 /// All that is known when the first binaries can be listed.
 pub struct Preparation {
-    pub workspace: Workspace,
-    pub policy: Policy,
-    pub filtersets: Filtersets,
+    pub declared: Declared,
     pub binaries: Vec<Binary>,
     /// The packages that may have doctests, once cargo has finished.
     pub doctest_packages: Vec<usize>,
@@ -51,6 +49,28 @@ pub struct Preparation {
     pub times: StageTimes,
     /// Where an archive is to be written.
     pub record: Option<BuildRecord>,
+}
+
+impl Preparation {
+    /// What is known without any binary.
+    pub fn without_binaries(
+        declared: Declared,
+        history: History,
+        build_state: BuildState,
+        times: StageTimes,
+    ) -> Preparation {
+        Preparation {
+            declared,
+            binaries: Vec::new(),
+            doctest_packages: Vec::new(),
+            link_inputs: LinkInputs::default(),
+            lists: InventoryCache::default(),
+            history,
+            build_state,
+            times,
+            record: None,
+        }
+    }
 }
 
 /// Whether cargo is still building.
@@ -113,8 +133,8 @@ pub fn build(
         BuildProgress::TestsReady => {
             let Loaded { toolchain, declared, lists, history, diagnostics } = loaded;
             let toolchain = toolchain??;
-            let Declared { workspace, policy, filtersets } = declared?;
-            let binaries = output.binaries(&workspace, &toolchain, settings)?;
+            let declared = declared?;
+            let binaries = output.binaries(&declared.workspace, &toolchain, settings)?;
             let link_inputs = output.link_inputs(&toolchain);
             tests_started(interrupts);
             let mut ongoing_build = OngoingBuild::new(
@@ -126,47 +146,23 @@ pub fn build(
             );
             ongoing_build.group = group;
             let build_state = BuildState::Ongoing(Box::new(ongoing_build));
-            Ok(Preparation {
-                workspace,
-                policy,
-                filtersets,
-                binaries,
-                doctest_packages: Vec::new(),
-                link_inputs,
-                lists,
-                history,
-                build_state,
-                times,
-                record: None,
-            })
+            let known = Preparation::without_binaries(declared, history, build_state, times);
+            Ok(Preparation { binaries, link_inputs, lists, ..known })
         }
     }
 }
 
-/// What is known without any binary.
+/// For `--changed` where nothing has changed.
 fn without_build(
     settings: &Settings,
     interrupts: &Arc<Interrupts>,
     warnings: &mut Vec<Warning>,
 ) -> Result<Preparation> {
-    let mut diagnostics = Vec::new();
-    let declared = declared(settings, &mut diagnostics, warnings);
-    let color = settings.color.stderr;
-    diagnostics.iter().for_each(|diagnostic| write_line(&diagnostic.render(color)));
-    let Declared { workspace, policy, filtersets } = declared?;
-    Ok(Preparation {
-        history: History::load(&workspace.state_dir, warnings),
-        workspace,
-        policy,
-        filtersets,
-        binaries: Vec::new(),
-        doctest_packages: Vec::new(),
-        link_inputs: LinkInputs::default(),
-        lists: InventoryCache::default(),
-        build_state: BuildState::Finished(StallWatch::start(settings, interrupts)),
-        times: StageTimes::begin().built(),
-        record: None,
-    })
+    let declared = declared_alone(settings, warnings)?;
+    let history = History::load(&declared.workspace.state_dir, warnings);
+    let build_state = BuildState::Finished(StallWatch::start(settings, interrupts));
+    let times = StageTimes::begin().built();
+    Ok(Preparation::without_binaries(declared, history, build_state, times))
 }
 
 /// Waits for cargo, where no test has started before.
@@ -191,14 +187,15 @@ fn finish(
     if !status.is_ok_and(|status| status.success()) {
         return Err(cargo.failure());
     }
-    let Declared { mut workspace, policy, filtersets } = declared?;
+    let mut declared = declared?;
     let toolchain = toolchain?;
-    output.read_packages(&mut workspace, &settings.cargo)?;
-    let binaries = output.binaries(&workspace, &toolchain, settings)?;
+    output.read_packages(&mut declared.workspace, &settings.cargo)?;
+    let Declared { workspace, policy, filtersets } = &declared;
+    let binaries = output.binaries(workspace, &toolchain, settings)?;
     let link_inputs = output.link_inputs(&toolchain);
     tests_started(interrupts);
-    let built = output.packages_with_doctests(&workspace);
-    let mut doctest_packages = doctests::packages(settings, &workspace, &filtersets, built);
+    let built = output.packages_with_doctests(workspace);
+    let mut doctest_packages = doctests::packages(settings, workspace, filtersets, built);
     let record = take_record(&mut output, &toolchain, &mut doctest_packages);
     // Fixtures and exclusive tests are scheduled for all tests together.
     let may_grow = early_tests::may_grow(settings) && policy.early();
@@ -216,19 +213,8 @@ fn finish(
             BuildState::Finished(watch)
         }
     };
-    Ok(Preparation {
-        workspace,
-        policy,
-        filtersets,
-        binaries,
-        doctest_packages,
-        link_inputs,
-        lists,
-        history,
-        build_state,
-        times,
-        record,
-    })
+    let known = Preparation::without_binaries(declared, history, build_state, times);
+    Ok(Preparation { binaries, doctest_packages, link_inputs, lists, record, ..known })
 }
 
 /// What is to be archived, where that is the task: without doctests.
@@ -309,14 +295,18 @@ fn result<T>(thread: std::io::Result<ScopedJoinHandle<'_, T>>) -> Result<T> {
     thread.map_err(Error::Thread)?.join().map_err(lost)
 }
 
-/// Loads the configuration for a task that builds nothing.
-pub fn declared_alone(settings: &Settings) -> Result<(Workspace, Policy)> {
-    let (mut diagnostics, mut warnings) = (Vec::new(), Vec::new());
-    let declared = declared(settings, &mut diagnostics, &mut warnings);
-    for diagnostic in &diagnostics {
+/// Loads the configuration for a task that builds nothing, and prints the diagnostics on it.
+pub fn declared_alone(settings: &Settings, warnings: &mut Vec<Warning>) -> Result<Declared> {
+    let mut diagnostics = Vec::new();
+    let declared = declared(settings, &mut diagnostics, warnings);
+    print_all(&diagnostics, settings);
+    declared
+}
+
+fn print_all(diagnostics: &[Diagnostic], settings: &Settings) {
+    for diagnostic in diagnostics {
         write_line(&diagnostic.render(settings.color.stderr));
     }
-    declared.map(|Declared { workspace, policy, .. }| (workspace, policy))
 }
 
 /// What the manifests and the command line say.
@@ -341,8 +331,16 @@ fn declared(
     Ok(declared)
 }
 
+/// Reads what the manifests of an archive declare, and prints the diagnostics on it.
+pub fn declared_in_archive(workspace: Workspace, settings: &Settings) -> Result<Declared> {
+    let mut diagnostics = Vec::new();
+    let declared = declared_in(workspace, settings, &mut diagnostics);
+    print_all(&diagnostics, settings);
+    declared
+}
+
 /// Reads what the manifests of this workspace declare, and collects all diagnostics on it.
-pub fn declared_in(
+fn declared_in(
     workspace: Workspace,
     settings: &Settings,
     diagnostics: &mut Vec<Diagnostic>,
@@ -371,13 +369,14 @@ pub fn take_inventory(
     let mut lists = std::mem::take(&mut prepared.lists);
     let mut inventory = inventory::take(
         std::mem::take(&mut prepared.binaries),
-        (&prepared.policy, &prepared.filtersets),
+        (&prepared.declared.policy, &prepared.declared.filtersets),
         &prepared.link_inputs,
         &mut lists,
         Some(pool),
         &interrupts.groups,
     );
-    let Preparation { workspace, policy, doctest_packages, .. } = &*prepared;
+    let Preparation { declared: Declared { workspace, policy, .. }, doctest_packages, .. } =
+        &*prepared;
     let groups = &interrupts.groups;
     let doctests = doctests::take(doctest_packages, settings, workspace, policy, groups);
     doctests.listings.into_iter().for_each(|listing| inventory.listings.push(listing));

@@ -6,6 +6,7 @@ use crate::config::policy::Policy;
 use crate::discovery::inventory::Inventory;
 use crate::discovery::selection::{Past, Selection};
 use crate::filterset::filters::Filtersets;
+use crate::report::view::View;
 
 /// The workspace, its policy, and the inventory of its tests.
 #[derive(Clone, Copy)]
@@ -18,6 +19,12 @@ pub struct Project<'r> {
 }
 
 impl<'r> Project<'r> {
+    /// What reports need besides the events.
+    pub fn view(&self) -> View<'r> {
+        let Project { settings, workspace, inventory, .. } = *self;
+        View { inventory, settings, root: workspace.root() }
+    }
+
     /// What decides about each test.
     pub fn selection(&self, past: &'r dyn Past) -> Selection<'r> {
         let Project { settings, policy, filtersets, .. } = *self;

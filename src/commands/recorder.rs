@@ -18,7 +18,6 @@ use crate::plan::group::Slots;
 use crate::plan::history::Measurements;
 use crate::report::human::report::is_cut;
 use crate::report::reports::Reports;
-use crate::report::view::View;
 use crate::worker::context::Context;
 
 /// What the preparation has to report.
@@ -148,12 +147,12 @@ impl<'s, 'r> Recorder<'s, 'r> {
     /// Keeps the file with the complete output of a test whose output the report abridges.
     fn keep_output_files(&self, test: TestId, verdict: &mut Verdict) {
         let Some(output_files) = &self.context.services.output_files else { return };
-        let Project { settings, inventory, .. } = self.project;
+        let settings = self.project.settings;
         let is_shown = !verdict.outcome.is_success() || settings.show_output();
         let is_for_people = settings.format == MessageFormat::Human;
         let before = verdict.failed_before.iter_mut().map(|attempt| &mut attempt.output);
         let last = is_shown.then_some(&mut verdict.output);
-        let name = View { inventory, settings, root: &self.context.config.root }.id(test);
+        let name = self.project.view().id(test);
         for output in before.chain(last) {
             if is_for_people && is_cut(output) {
                 output.write_to_file(output_files);

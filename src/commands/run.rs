@@ -32,7 +32,6 @@ use crate::plan::grouping::{self, Grouped};
 use crate::plan::history::{History, Measurements};
 use crate::plan::schedule::Plan;
 use crate::report::reports::Reports;
-use crate::report::view::View;
 use crate::run::coordinator::state::{Growth, Run, Subscriptions};
 use crate::run::interrupt::Interrupts;
 use crate::worker::agent_file::AgentFile;
@@ -60,10 +59,9 @@ pub fn run(
 ) -> Result<Summary> {
     let Session { project, slots, .. } = session;
     let Project { settings, workspace, inventory, .. } = project;
-    let root = workspace.root();
     let mut reports = Reports::new(
-        View { inventory, settings, root: &root },
-        report_paths(settings, project.policy, &report_root(workspace, &root)),
+        project.view(),
+        report_paths(settings, project.policy, &report_root(workspace)),
     );
     let context = context(&session, interrupts)?;
     let choices = RefCell::new(std::mem::take(&mut session.choices));
@@ -150,7 +148,8 @@ fn report_paths(settings: &Settings, policy: &Policy, root: &Path) -> Vec<(Repor
 }
 
 /// What declared paths of reports are relative to: not to a directory that is removed at the end.
-fn report_root(workspace: &Workspace, root: &Path) -> PathBuf {
+fn report_root(workspace: &Workspace) -> PathBuf {
+    let root = workspace.root();
     let is_removed =
         workspace.is_temporary && root.starts_with(workspace.target_dir().parent().unwrap_or(root));
     if is_removed { PathBuf::new() } else { root.to_owned() }
@@ -161,9 +160,9 @@ fn context<'r>(session: &Session<'r>, interrupts: &'r Interrupts) -> Result<Cont
     let Session { project, grouped, slots, .. } = session;
     let Project { settings, workspace, policy, inventory, .. } = *project;
     let root = workspace.root();
-    let mut baseline = Baseline::load(&baseline::path(&root))?;
+    let mut baseline = Baseline::load(&baseline::path(root))?;
     baseline.is_rewritten = settings.write_baseline;
-    let fixtures = definition::resolve(&grouped.fixtures, policy, inventory, &root);
+    let fixtures = definition::resolve(&grouped.fixtures, policy, inventory, root);
     let may_learn = policy.learns() && !settings.nested && settings.shard.is_none();
     let config = RunConfig {
         run_id: &settings.run_id,
@@ -177,7 +176,7 @@ fn context<'r>(session: &Session<'r>, interrupts: &'r Interrupts) -> Result<Cont
         baseline,
         learnt: may_learn.then(|| session.history.learnt.clone()),
         watches_state: settings.watch_state,
-        root,
+        root: root.to_owned(),
     };
     let mut services = Services::new(&interrupts.groups);
     services.agent = settings.agent.then(AgentFile::new).flatten();

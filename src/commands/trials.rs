@@ -127,9 +127,9 @@ impl<'r> Trials<'r> {
             show_output: false,
             is_verbose: false,
             watches_state,
-            baseline: Baseline::load(&baseline::path(&root))?,
+            baseline: Baseline::load(&baseline::path(root))?,
             learnt: None,
-            root: root.clone(),
+            root: root.to_owned(),
         };
         let mut services = Services::new(&self.interrupts.groups);
         services.agent = settings.agent.then(AgentFile::new).flatten();
@@ -137,7 +137,7 @@ impl<'r> Trials<'r> {
         if !settings.nested {
             services.kept_fixtures = Some(KeptFixtures::new(&workspace.state_dir, false));
         }
-        let fixtures = definition::resolve(self.fixtures, policy, inventory, &root);
+        let fixtures = definition::resolve(self.fixtures, policy, inventory, root);
         Ok(Context::new(inventory, fixtures, config, services))
     }
 }

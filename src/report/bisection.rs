@@ -3,7 +3,6 @@
 use serde::Serialize;
 
 use super::bisection_text as text;
-use super::messages;
 use super::progress::status;
 use super::spinner::Spinner;
 use super::text::{Paint, is_quiet, print, unless_closed};
@@ -11,7 +10,6 @@ use super::view::View;
 use crate::cli::output_args::MessageFormat;
 use crate::error::Result;
 use crate::model::bisection::{Bisection, Company, Finding, TestSet, Trial};
-use crate::model::warning::Warning;
 use crate::process::stderr::write_line;
 
 pub struct BisectionReport<'r> {
@@ -52,13 +50,6 @@ struct OtherLine {
 impl<'r> BisectionReport<'r> {
     pub fn new(view: View<'r>) -> BisectionReport<'r> {
         BisectionReport { view }
-    }
-
-    pub fn warn(&self, warnings: &[Warning]) {
-        for warning in warnings {
-            let word = Paint(self.view.settings.color.stderr).warn("warning");
-            write_line(&format!("{word}: {}", messages::warning(warning)));
-        }
     }
 
     /// A set is about to run; shown until the result is dropped.

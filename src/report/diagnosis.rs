@@ -15,7 +15,6 @@ use crate::error::Result;
 use crate::model::diagnosis::{Dependence, Diagnosis, ModuleLeaks, Phase, PhaseResult, Suggestion};
 use crate::model::interference::{Interference, SharedThing};
 use crate::model::test::TestId;
-use crate::model::warning::Warning;
 use crate::process::stderr::write_line;
 
 pub struct DiagnosisReport<'r> {
@@ -91,13 +90,6 @@ struct SuggestionLine<'l> {
 impl<'r> DiagnosisReport<'r> {
     pub fn new(view: View<'r>) -> DiagnosisReport<'r> {
         DiagnosisReport { view }
-    }
-
-    pub fn warn(&self, warnings: &[Warning]) {
-        for warning in warnings {
-            let word = Paint(self.view.settings.color.stderr).warn("warning");
-            write_line(&format!("{word}: {}", messages::warning(warning)));
-        }
     }
 
     /// A phase is about to run, of which so many are still to come; shown until the result is

@@ -30,3 +30,4 @@ pub mod spinner;
 pub mod status_line;
 pub mod text;
 pub mod view;
+pub mod warnings;

@@ -14,7 +14,7 @@ use crate::model::verdict::Verdict;
 use crate::model::warning::Warning;
 use crate::plan::group::Group;
 use crate::report::bisection::BisectionReport;
-use crate::report::view::View;
+use crate::report::warnings;
 
 /// How often a set runs where it depends on time whether tests meet.
 const TIMES_BESIDE: usize = 5;
@@ -27,10 +27,8 @@ pub fn run(
     warnings: &[Warning],
 ) -> Result<Exit> {
     let project = trials.project;
-    let root = project.workspace.root();
-    let view = View { inventory: project.inventory, settings: project.settings, root: &root };
-    let report = BisectionReport::new(view);
-    report.warn(warnings);
+    warnings::print_all(warnings, project.settings);
+    let report = BisectionReport::new(project.view());
     let tests = groups.iter().flat_map(|group| &group.tests).map(|test| test.id);
     let test = test_name::find(&task.test, project.inventory, tests, NO_TEST)?;
     let slots = project.settings.slots;

@@ -15,7 +15,7 @@ use crate::model::test::TestId;
 use crate::model::warning::Warning;
 use crate::plan::group::{Group, Isolation};
 use crate::report::diagnosis::DiagnosisReport;
-use crate::report::view::View;
+use crate::report::warnings;
 
 /// In how many runs a suggestion has to do well.
 const PROOFS: usize = 2;
@@ -33,10 +33,8 @@ pub fn run(
     warnings: &[Warning],
 ) -> Result<Exit> {
     let project = trials.project;
-    let root = project.workspace.root();
-    let view = View { inventory: project.inventory, settings: project.settings, root: &root };
-    let report = DiagnosisReport::new(view);
-    report.warn(warnings);
+    warnings::print_all(warnings, project.settings);
+    let report = DiagnosisReport::new(project.view());
     let tests = groups.iter().map(|group| group.tests.len()).sum();
     if tests == 0 {
         let tip = "no test to examine: `cargo partest list` shows what there is";

@@ -7,9 +7,7 @@ use crate::discovery::filter::Choice;
 use crate::error::{Exit, Result};
 use crate::model::warning::Warning;
 use crate::plan::history::History;
-use crate::process::stderr::write_line;
-use crate::report::messages;
-use crate::report::text::{self, Paint};
+use crate::report::{text, warnings};
 
 /// Runs one of them; `choices` are those of a run without filters.
 pub fn run(
@@ -19,10 +17,7 @@ pub fn run(
     history: &History,
     choices: &[Vec<Choice>],
 ) -> Result<Exit> {
-    let paint = Paint(project.settings.color.stderr);
-    for warning in warnings {
-        write_line(&format!("{}: {}", paint.warn("warning"), messages::warning(warning)));
-    }
+    warnings::print_all(warnings, project.settings);
     let output = match command {
         MetadataCommand::Init(args) => init::init(args, project)?,
         MetadataCommand::Explain(args) => {

@@ -10,7 +10,6 @@ use crate::model::test::TestId;
 use crate::plan::grouping;
 use crate::plan::history::History;
 use crate::report::explanation::{Explanation, Fixture, LearntLock};
-use crate::report::view::View;
 use crate::sharing::learnt::{Lock, User};
 
 /// Everything about the test that `wanted` names.
@@ -62,8 +61,7 @@ pub fn explain(
         learnt: learnt.map(|lock| learnt_lock(lock, &key, name, inventory)).collect(),
         fixtures: fixtures.collect(),
     };
-    let root = project.workspace.root();
-    Ok(explanation.shown(View { inventory, settings, root: &root }))
+    Ok(explanation.shown(project.view()))
 }
 
 fn learnt_lock(lock: &Lock, binary: &str, test: &str, inventory: &Inventory) -> LearntLock {

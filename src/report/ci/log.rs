@@ -17,12 +17,11 @@ use crate::model::summary::Summary;
 use crate::model::test::TestId;
 use crate::model::verdict::Verdict;
 use crate::model::warning::Warning;
-use crate::process::stderr::write_line;
 use crate::report::failure_summary::{FailureSummary, SourcePlace};
 use crate::report::markdown_text::abridged;
 use crate::report::messages;
-use crate::report::text::Paint;
 use crate::report::view::View;
+use crate::report::warnings;
 
 /// GitHub shows no more annotations of a job.
 const MOST: usize = 50;
@@ -175,8 +174,7 @@ impl<'r> CiLog<'r> {
                 Ok(line) => lines += &line,
                 Err(error) => {
                     let error = messages::report_not_written(job_summary.path(), &error);
-                    let word = Paint(view.settings.color.stderr).warn("warning");
-                    write_line(&format!("{word}: {error}"));
+                    warnings::print(&error, view.settings);
                 }
             }
         }

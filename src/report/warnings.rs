@@ -1,0 +1,20 @@
+//! Warnings that are printed at once, outside of a report.
+
+use super::messages;
+use super::text::Paint;
+use crate::cli::settings::Settings;
+use crate::model::warning::Warning;
+use crate::process::stderr::write_line;
+
+/// Prints what was noticed before there was a report, one line for each.
+pub fn print_all(warnings: &[Warning], settings: &Settings) {
+    for warning in warnings {
+        print(&messages::warning(warning), settings);
+    }
+}
+
+/// Prints one line, without regard to `--quiet`.
+pub fn print(text: &str, settings: &Settings) {
+    let word = Paint(settings.color.stderr).warn("warning");
+    write_line(&format!("{word}: {text}"));
+}
