@@ -9,6 +9,7 @@ pub mod hints;
 pub mod keys;
 pub mod leak_rules;
 pub mod leaks;
+mod node_keys;
 pub mod policy;
 pub mod schema;
 pub mod value;

@@ -6,6 +6,8 @@
 
 pub mod by_module;
 mod check;
+mod fixtures;
+mod kind;
 pub mod origins;
 mod qualified;
 
@@ -17,7 +19,6 @@ use std::time::Duration;
 
 use super::diagnostic::Place;
 use super::schema::Config;
-use crate::config::fixtures::FixtureKeys;
 use crate::config::keys::{Flaky, Keys, Kind, Locks, Recycle, RetryKeys, Threads};
 use crate::config::leak_rules::LeakRules;
 use crate::config::value::At;
@@ -260,106 +261,6 @@ impl Policy {
         LeakRules::new(&keys.collect::<Vec<_>>(), self.leaks)
     }
 
-    pub fn fixture(&self, wanted: &FixtureName) -> Option<&FixtureKeys> {
-        let fixtures = match wanted.package {
-            Some(package) => &self.packages.get(package)?.config.fixtures,
-            None => &self.workspace.fixtures,
-        };
-        fixtures.iter().find(|(name, _)| name.value == wanted.name).map(|(_, keys)| keys)
-    }
-
-    /// A unique name of the fixture: `web.server`, or `server` for one of the workspace.
-    pub fn key_of(&self, fixture: &FixtureName) -> String {
-        let package = fixture.package.and_then(|index| self.packages.get(index));
-        match package {
-            Some(package) => format!("{}.{}", package.name, fixture.name),
-            None => fixture.name.clone(),
-        }
-    }
-
-    /// All fixtures defined anywhere.
-    pub fn fixtures(&self) -> Vec<FixtureName> {
-        let of_packages = self.packages.iter().enumerate();
-        let all = of_packages.map(|(index, package)| (Some(index), &package.config));
-        let names = all.chain([(None, &self.workspace)]).flat_map(|(package, config)| {
-            let names = config.fixtures.iter().map(|(name, _)| name.value.clone());
-            names.map(move |name| FixtureName { package, name })
-        });
-        names.collect()
-    }
-
-    /// These fixtures and their dependencies, dependencies first.
-    pub fn with_needs(&self, wanted: &[FixtureName]) -> Vec<FixtureName> {
-        let mut levels = Vec::new();
-        for fixture in wanted {
-            self.add_to_levels(fixture, 0, &mut levels);
-        }
-        levels.concat()
-    }
-
-    /// The direct dependencies of a fixture.
-    pub fn needed_by(&self, fixture: &FixtureName) -> Vec<FixtureName> {
-        let needs = self.fixture(fixture).map(|keys| keys.fixtures.as_slice()).unwrap_or_default();
-        needs.iter().filter_map(|name| self.find_fixture(fixture.package, &name.value)).collect()
-    }
-
-    /// The ids of the tests that serve as fixtures, with the package that defines the fixture.
-    pub fn fixture_tests(&self) -> impl Iterator<Item = (Option<usize>, &At<String>)> {
-        let of_packages = self.packages.iter().enumerate();
-        let all = of_packages.map(|(index, package)| (Some(index), &package.config));
-        all.chain([(None, &self.workspace)]).flat_map(|(package, config)| {
-            let tests = config.fixtures.iter().filter_map(|(_, keys)| keys.test.as_ref());
-            tests.map(move |test| (package, test))
-        })
-    }
-
-    /// Resolves a name: the package's own fixture, or else the workspace's.
-    fn find_fixture(&self, package: Option<usize>, name: &str) -> Option<FixtureName> {
-        let own = package.map(|_| FixtureName { package, name: name.to_owned() });
-        let outer = FixtureName { package: None, name: name.to_owned() };
-        own.into_iter().chain([outer]).find(|fixture| self.fixture(fixture).is_some())
-    }
-
-    /// The fixtures of a node by level. Those of the nodes above it, and dependencies, come first.
-    fn fixture_levels(
-        &self,
-        package: usize,
-        chain: &[(Option<&str>, &Keys)],
-    ) -> Vec<Vec<FixtureName>> {
-        let own_only = chain.iter().position(|(_, keys)| keys.overrides && keys.fixture.is_some());
-        let in_force = own_only.map_or(chain, |at| &chain[..=at]);
-        let mut levels = Vec::new();
-        for keys in in_force.iter().rev().filter_map(|(_, keys)| keys.fixture.as_ref()) {
-            let floor = levels.len();
-            for name in &keys.value {
-                if let Some(fixture) = self.find_fixture(Some(package), &name.value) {
-                    self.add_to_levels(&fixture, floor, &mut levels);
-                }
-            }
-        }
-        levels
-    }
-
-    /// Returns the level of the fixture.
-    fn add_to_levels(
-        &self,
-        fixture: &FixtureName,
-        floor: usize,
-        levels: &mut Vec<Vec<FixtureName>>,
-    ) -> usize {
-        if let Some(level) = levels.iter().position(|level| level.contains(fixture)) {
-            return level;
-        }
-        let needs = self.needed_by(fixture);
-        let above = needs.iter().map(|needed| self.add_to_levels(needed, floor, levels) + 1).max();
-        let level = above.unwrap_or(floor).max(floor);
-        if levels.len() <= level {
-            levels.resize(level + 1, Vec::new());
-        }
-        levels[level].push(fixture.clone());
-        level
-    }
-
     /// The configured locks. A package that depends on `serial_test` gets one more, shared by all of
     /// its binaries: the locks of `serial_test` work within one process only, and `cargo test` runs
     /// one binary at a time. A configured policy that spreads the tests turns that off.
@@ -425,62 +326,6 @@ impl Policy {
         chain.extend(self.of_workspace().map(|config| (None, &config.keys)));
         chain
     }
-
-    /// The policy, the node that sets it, why, and how many entries of the chain have at least the
-    /// precedence of that node.
-    fn kind(
-        &self,
-        package: usize,
-        chain: &[(Option<&str>, &Keys)],
-    ) -> (Kind, Option<String>, Why, usize) {
-        let named = named_kind(chain);
-        let is_shared = named.is_some_and(|(_, _, kind, _)| kind == Kind::Shared);
-        let uses_serial_test = self.packages.get(package).is_some_and(|p| p.uses_serial_test);
-        match self.command_line {
-            // No flag takes fixtures away from tests that need them.
-            _ if is_shared => {}
-            PolicyOverride::None => {}
-            PolicyOverride::Kind(Kind::Unit | Kind::Auto) if uses_serial_test => {
-                return (Kind::Unit, Some(String::new()), Why::SerialTest, 0);
-            }
-            PolicyOverride::Kind(kind) => return (kind, None, Why::CommandLine("--policy"), 0),
-            PolicyOverride::Isolate => {
-                return (Kind::Split, None, Why::CommandLine("--isolate"), 0);
-            }
-            PolicyOverride::NoPartition(flag) => {
-                return (Kind::Unit, Some(String::new()), Why::CommandLine(flag), 0);
-            }
-        }
-        // `auto` decides by symbols, which do not show these locks.
-        match named.filter(|(_, _, kind, _)| !(uses_serial_test && *kind == Kind::Auto)) {
-            Some((index, node, kind, place)) => {
-                (kind, node.map(str::to_owned), Why::Key(place.clone()), index + 1)
-            }
-            None if uses_serial_test => {
-                (Kind::Unit, Some(String::new()), Why::SerialTest, chain.len())
-            }
-            None => (Kind::Auto, None, Why::Default, chain.len()),
-        }
-    }
-}
-
-/// The policy that the keys name: its index in the chain, its node, and its place. A node with a
-/// fixture and without a policy is `shared`; where several inherit from each other, it is the
-/// outermost of them.
-fn named_kind<'c>(
-    chain: &[(Option<&'c str>, &'c Keys)],
-) -> Option<(usize, Option<&'c str>, Kind, &'c Place)> {
-    let named = chain.iter().enumerate().find_map(|(index, (node, keys))| {
-        keys.policy.as_ref().map(|policy| (index, *node, policy.value, &policy.place))
-    });
-    if named.is_some_and(|(_, _, kind, _)| kind == Kind::Shared) {
-        return named;
-    }
-    let nearer = named.map_or(chain, |(index, ..)| &chain[..index]);
-    let implied = nearer.iter().enumerate().rev().find_map(|(index, (node, keys))| {
-        keys.fixture.as_ref().map(|fixture| (index, *node, Kind::Shared, &fixture.place))
-    });
-    implied.or(named)
 }
 
 /// The variables of all nodes; those of higher precedence override the others.

@@ -1,22 +1,26 @@
 //! Groups tests by policy: which tests stay together, and which may be spread. Everything follows
 //! from one function from a test to its group.
 
+mod coalesce;
+mod kept_together;
+
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::time::Duration;
 
+use self::coalesce::{coalesce, tell_apart};
+use self::kept_together::{BoundNode, bound_nodes, kept_together, module_of};
 use super::history::{History, Record};
 use crate::cli::settings::Settings;
 use crate::config::keys::{Kind, Locks, Recycle, Threads};
 use crate::config::policy::by_module::RulesByModule;
-use crate::config::policy::{FixtureName, Policy, Rules, Why, covers};
+use crate::config::policy::{FixtureName, Policy, Rules};
 use crate::discovery::filter::Choice;
 use crate::discovery::inventory::Inventory;
 use crate::discovery::listing::Listing;
 use crate::discovery::statics::Statics;
 use crate::discovery::test_list::Dispatch;
 use crate::model::test::TestId;
-use crate::plan::batch_size::SHORT;
 use crate::plan::group::{Group, GroupTest, Isolation, Need, Slots};
 
 /// The groups of the selected tests.
@@ -171,77 +175,6 @@ fn load(past: Record) -> f64 {
     past.load.unwrap_or(if past.took < TRIVIAL { 0.25 } else { 1.0 })
 }
 
-/// Merges the groups of a binary, from `first` on, that have no explicit policy, while all of their
-/// tests together are short: they share a process as under `cargo test`.
-fn coalesce(groups: &mut Vec<Group>, first: usize) {
-    let mut own = groups.split_off(first);
-    let is_joined = |group: &Group| {
-        let Group { locks, exclusive, .. } = group;
-        !group.has_explicit_policy && *locks == Locks::default() && !exclusive
-    };
-    let work: Option<Duration> =
-        own.iter().filter(|group| is_joined(group)).map(Group::known_work).sum();
-    if work.is_none_or(|work| work >= SHORT) {
-        return groups.append(&mut own);
-    }
-    for mut group in own {
-        let like = |other: &&mut Group| is_joined(other) && have_equal_needs(other, &group);
-        let other = groups[first..].iter_mut().find(like).filter(|_| is_joined(&group));
-        let Some(other) = other else {
-            groups.push(group);
-            continue;
-        };
-        if group.isolation == Isolation::Unit {
-            (other.isolation, other.why) = (Isolation::Unit, group.why);
-        }
-        other.node = common(&other.node, &group.node);
-        other.tests.append(&mut group.tests);
-        other.tests.sort_by_key(|test| test.id);
-    }
-}
-
-/// Whether one process can run both.
-fn have_equal_needs(one: &Group, other: &Group) -> bool {
-    let needs = |g: &Group| (g.threads, g.least_threads, g.slots, g.memory, g.recycle);
-    needs(one) == needs(other) && one.env == other.env && one.fixtures == other.fixtures
-}
-
-/// The innermost node that contains both.
-fn common(one: &str, other: &str) -> String {
-    let both = one.split("::").zip(other.split("::")).take_while(|(one, other)| one == other);
-    both.map(|(segment, _)| segment).collect::<Vec<_>>().join("::")
-}
-
-/// Names groups of one binary that would have one name by the node that their tests are below.
-fn tell_apart(listing: &Listing, groups: &mut [Group]) {
-    let nodes: Vec<String> = groups.iter().map(|group| group.node.clone()).collect();
-    for group in groups.iter_mut().filter(|group| group.isolation != Isolation::Unit) {
-        if nodes.iter().filter(|node| **node == group.node).count() > 1 {
-            group.node = common_node(listing, group);
-        }
-    }
-}
-
-/// The node that all tests of a group are below, or its only test.
-fn common_node(listing: &Listing, group: &Group) -> String {
-    if let [only] = &*group.tests {
-        return listing.binary.id(&listing.tests[only.id.test].name);
-    }
-    let modules = group.tests.iter().map(|test| module_of(&listing.tests[test.id.test].name));
-    let mut node: Option<String> = None;
-    for module in modules.map(Option::unwrap_or_default) {
-        node = match node {
-            None => Some(module.to_owned()),
-            Some(node) if covers(&node, module) => Some(node),
-            Some(node) => Some(common(&node, module)),
-        };
-    }
-    match node.unwrap_or_default().as_str() {
-        "" => listing.binary.prefix.clone(),
-        module => listing.binary.id(module),
-    }
-}
-
 /// Assigns the tests of one binary to groups.
 struct Placement<'p> {
     index: usize,
@@ -315,56 +248,6 @@ impl Placement<'_> {
 
 /// A second process would compile them all again.
 const DOCTESTS_ARE_UNIT: &str = "unit: rustdoc compiles the doctests of a package together";
-
-/// All but the last segment of a test's name.
-fn module_of(name: &str) -> Option<&str> {
-    let at = name.as_bytes().windows(2).rposition(|pair| pair == b"::")?;
-    Some(&name[..at])
-}
-
-/// The node whose tests must share a process, and why; no node for tests that may be spread.
-fn kept_together(
-    rules: &Rules,
-    id: &str,
-    bound: &[BoundNode],
-    binary: &crate::cargo::binary::Binary,
-) -> (Option<String>, String) {
-    let module = id.rsplit_once("::").map_or(id, |(module, _)| module);
-    match rules.kind {
-        Kind::Unit => {
-            let node = match rules.node.as_deref() {
-                Some("") => binary.name.clone(),
-                Some(node) => node.to_owned(),
-                None => module.to_owned(),
-            };
-            (Some(node), format!("unit: {}", rules.why))
-        }
-        Kind::Auto => match bound.iter().find(|bound| covers(&bound.node, id)) {
-            Some(bound) => (Some(bound.node.clone()), format!("auto: {}", bound.why)),
-            None => (None, "auto: no writable static".to_owned()),
-        },
-        Kind::Split | Kind::Shared => (None, split_why(rules)),
-    }
-}
-
-fn split_why(rules: &Rules) -> String {
-    let kind = match rules.kind {
-        Kind::Shared => "shared",
-        _ => "split",
-    };
-    match (&rules.why, &rules.isolated_at) {
-        (Why::Default, Some(place)) => format!("{kind}, isolated: {place}"),
-        (Why::Key(policy), Some(place)) if policy != place => {
-            // On one line as a rule.
-            match (policy.to_string(), place.to_string()) {
-                (policy, place) if policy == place => format!("{kind}, isolated: {place}"),
-                (policy, place) => format!("{kind}: {policy}, isolated: {place}"),
-            }
-        }
-        (why, Some(_)) => format!("{kind}, isolated: {why}"),
-        (why, None) => format!("{kind}: {why}"),
-    }
-}
 
 /// The fixtures that a group needs, as indices into `all`, to which new ones are added.
 fn needs(
@@ -446,52 +329,6 @@ fn sum_up(group: &mut Group, rules: &Rules) {
         (one, other) => one.or(other),
     };
     group.locks.add(&rules.locks);
-}
-
-/// A node that `auto` keeps together.
-#[derive(Debug, Clone, PartialEq)]
-struct BoundNode {
-    node: String,
-    why: String,
-}
-
-/// The nodes that writable statics keep together, outermost first.
-///
-/// A static in a module with tests binds that module, and one in an ancestor of such modules binds
-/// the ancestor's subtree. One in a module without tests, or in another crate of the workspace, may
-/// be reached by every test and binds the whole binary.
-fn bound_nodes(listing: &Listing) -> Vec<BoundNode> {
-    let root = &listing.binary.name;
-    let statics = match &listing.statics {
-        // A binary that cannot list its tests cannot be split anyway.
-        _ if listing.dispatch == Dispatch::Whole => return Vec::new(),
-        Statics::Known { statics, .. } => statics,
-        Statics::Unreadable(why) => {
-            let why = format!("its statics cannot be read ({why})");
-            return vec![BoundNode { node: root.clone(), why }];
-        }
-    };
-    let modules: Vec<String> = modules_of_tests(listing);
-    let bind = |found: &crate::discovery::statics::Static| {
-        let holds_tests = modules.iter().any(|module| covers(&found.module, module));
-        let node = if holds_tests { found.module.clone() } else { root.clone() };
-        BoundNode { node, why: format!("static {}", found.path) }
-    };
-    let mut bound: Vec<BoundNode> = statics.iter().map(bind).collect();
-    bound.sort_by_key(|bound| bound.node.len());
-    bound
-}
-
-fn modules_of_tests(listing: &Listing) -> Vec<String> {
-    let binary = &listing.binary;
-    let mut modules: Vec<Option<&str>> =
-        listing.tests.iter().map(|test| module_of(&test.name)).collect();
-    modules.dedup();
-    let node = |module: Option<&str>| match module {
-        Some(module) => format!("{}::{module}", binary.name),
-        None => binary.name.clone(),
-    };
-    modules.into_iter().map(node).collect()
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
 use super::*;
+use crate::config::keys::Kind;
 use proptest::prelude::*;
 
 fn read_text(text: &str) -> (Config, Vec<String>) {
