@@ -158,6 +158,11 @@ impl Policy {
         profile.into_iter().chain([&self.workspace])
     }
 
+    /// The tables of the workspace, then those of the packages.
+    fn configs(&self) -> impl Iterator<Item = &Config> {
+        self.of_workspace().chain(self.packages.iter().map(|package| &package.config))
+    }
+
     /// How long a binary may take to list its tests.
     pub fn list_timeout(&self, package: usize) -> Duration {
         // libtest lists 10,000 tests in 8 ms; a custom harness may read a directory of data.
@@ -169,37 +174,31 @@ impl Policy {
 
     /// How long the whole run may take.
     pub fn run_timeout(&self) -> Option<Duration> {
-        let configs = self.packages.iter().map(|package| &package.config);
-        let mut found = self.of_workspace().chain(configs);
-        found.find_map(|d| d.run_timeout.as_ref()).map(|at| at.value)
+        self.configs().find_map(|config| config.run_timeout.as_ref()).map(|at| at.value)
     }
 
     /// Where to write a report of this kind, relative to the workspace.
     pub fn report(&self, kind: ReportKind) -> Option<&Path> {
-        let configs = self.packages.iter().map(|package| &package.config);
-        let mut found = self.of_workspace().chain(configs).flat_map(|c| &c.reports);
+        let mut found = self.configs().flat_map(|config| &config.reports);
         found.find(|(declared, _)| *declared == kind).map(|(_, path)| &**path)
     }
 
     /// How many slots there may be for each core, for tests that wait.
     pub fn overcommit(&self) -> usize {
         const OVERCOMMIT: usize = 4;
-        let configs = self.packages.iter().map(|package| &package.config);
-        let mut found = self.of_workspace().chain(configs);
-        found.find_map(|d| d.overcommit.as_ref()).map_or(OVERCOMMIT, |at| at.value)
+        let declared = self.configs().find_map(|config| config.overcommit.as_ref());
+        declared.map_or(OVERCOMMIT, |at| at.value)
     }
 
     /// Whether tests may start while cargo builds others: not if any test is exclusive, and not with
     /// fixtures, which are scheduled for all tests together.
     pub fn early(&self) -> bool {
-        let configs = self.packages.iter().map(|package| &package.config);
-        let mut all = self.of_workspace().chain(configs);
         let is_exclusive = |keys: &Keys| keys.exclusive.as_ref().is_some_and(|at| at.value);
         let forbids = |config: &Config| {
             let mut nodes = config.modules.iter().map(|(_, keys)| keys);
             is_exclusive(&config.keys) || nodes.any(is_exclusive) || !config.fixtures.is_empty()
         };
-        self.allows(|config| &config.early) && !all.any(forbids)
+        self.allows(|config| &config.early) && !self.configs().any(forbids)
     }
 
     /// Whether neither the workspace nor a package turns this off.
@@ -328,7 +327,7 @@ impl Policy {
     }
 }
 
-/// The variables of all nodes; those of higher precedence override the others.
+/// What the node of the highest precedence says that says anything.
 fn nearest_of<T: Clone>(
     chain: &[(Option<&str>, &Keys)],
     key: impl Fn(&Keys) -> &Option<At<T>>,
@@ -336,6 +335,7 @@ fn nearest_of<T: Clone>(
     chain.iter().find_map(|(_, keys)| key(keys).as_ref()).map(|at| at.value.clone())
 }
 
+/// The variables of all nodes; those of higher precedence override the others.
 fn merged_env(chain: &[(Option<&str>, &Keys)]) -> BTreeMap<String, String> {
     let weakest_first = chain.iter().rev().filter_map(|(_, keys)| keys.env.as_ref());
     weakest_first.flat_map(|at| at.value.clone()).collect()
