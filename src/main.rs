@@ -106,6 +106,7 @@ fn main() -> ExitCode {
         _ => run(&mut settings, extraction, lines),
     });
     let ran = std::panic::catch_unwind(run);
+    platform::key_mode::end();
     match ran.unwrap_or_else(|panic| Err(Error::panicked("the main thread", &*panic))) {
         Ok(exit) => exit.into(),
         Err(error) => report_error(&error, settings.color, settings.format),

@@ -3,6 +3,8 @@
 #![cfg(all(feature = "command", target_os = "linux"))]
 
 mod fixture;
+#[path = "terminal/keys.rs"]
+mod keys;
 #[path = "terminal/pictures.rs"]
 mod pictures;
 #[path = "terminal/screens.rs"]
@@ -38,6 +40,8 @@ struct Person {
     master: File,
     /// Keeps the terminal's settings to be looked at.
     terminal: OwnedFd,
+    /// What they were before the shell began.
+    first_settings: String,
     shown: Arc<Mutex<Vec<u8>>>,
 }
 
@@ -64,6 +68,7 @@ impl Person {
         let terminal = ioctl_tiocgptpeer(&master, flags).unwrap();
         let size = Winsize { ws_row, ws_col, ws_xpixel: 0, ws_ypixel: 0 };
         tcsetwinsize(&terminal, size).unwrap();
+        let first_settings = format!("{:?}", tcgetattr(&terminal).unwrap());
         let side = || Stdio::from(terminal.try_clone().unwrap());
         let mut shell = Command::new("sh");
         shell.args(["-c", script, PROGRAM]).stdin(side()).stdout(side()).stderr(side());
@@ -91,7 +96,19 @@ impl Person {
             }
         });
         master.flush().unwrap();
-        Person { package, shell, master, terminal, shown }
+        Person { package, shell, master, terminal, first_settings, shown }
+    }
+
+    fn settings(&self) -> String {
+        format!("{:?}", tcgetattr(&self.terminal).unwrap())
+    }
+
+    /// Waits until the run reads single keys.
+    fn awaits_keys(&self) {
+        await_that("single keys", || {
+            let modes = tcgetattr(&self.terminal).unwrap().local_modes;
+            !modes.intersects(LocalModes::ICANON | LocalModes::ECHO)
+        });
     }
 
     /// What the terminal has shown so far, without what only moves the cursor.
@@ -143,11 +160,10 @@ impl Person {
 
     /// And what the terminal was sent.
     fn ends_with_bytes(mut self) -> (String, Vec<u8>) {
-        let settings = tcgetattr(&self.terminal).unwrap();
-        assert!(settings.local_modes.contains(LocalModes::ICANON | LocalModes::ECHO));
         let shell = self.shell.id().to_string();
         await_that("the end of the shell", || !fixture::is_alive(&shell));
         self.shell.wait().unwrap();
+        assert_eq!(self.settings(), self.first_settings);
         (self.screen(), self.shown.lock().unwrap().clone())
     }
 }
@@ -160,163 +176,6 @@ impl Drop for Person {
 }
 
 const ASKED: &str = "So far 0 of 1 test finished, 1 left";
-
-#[test]
-fn enter_tells_what_runs_now_as_often_as_it_is_pressed() {
-    let mut person = Person::runs("\"$0\" partest -j1; echo \"code $?\"");
-    person.awaits_the_test();
-    person.asks_until_it_is_known("\n");
-    let answers = person.screen().matches(ASKED).count();
-    for times in 1..=3 {
-        person.types("\n");
-        await_that("an answer", || person.screen().matches(ASKED).count() == answers + times);
-    }
-    person.lets_it_go();
-    person.sees("code 0");
-    person.ends();
-}
-
-#[test]
-fn who_has_asked_can_still_interrupt_and_stop_and_go_on() {
-    let mut person =
-        Person::runs("set -m; \"$0\" partest -j1; echo stopped; fg >/dev/null; echo \"code $?\"");
-    person.awaits_the_test();
-    person.types("\n");
-    person.sees(ASKED);
-    person.types("\x1a");
-    person.sees("stopped");
-    let answers = person.screen().matches(ASKED).count();
-    person.types("\n");
-    await_that("an answer", || person.screen().matches(ASKED).count() > answers);
-    person.types("\x03");
-    person.sees("1 interrupted");
-    person.sees("code 130");
-    person.ends();
-}
-
-/// What hangs is found by asking twice.
-#[test]
-fn who_asks_again_is_shown_the_stacks_of_what_still_runs() {
-    let mut person = Person::runs("\"$0\" partest -j1; echo \"code $?\"");
-    person.awaits_the_test();
-    person.asks_until_it_is_known("t\n");
-    assert!(!person.screen().contains("thread `"));
-    person.types("\n");
-    person.sees("thread `stays` of shop::stays:");
-    person.sees("  shop::stays at src/lib.rs:");
-    person.lets_it_go();
-    person.sees("1 passed in ");
-    person.sees("code 0");
-    // They are no output of the test.
-    assert_eq!(person.ends().matches("thread `stays`").count(), 1);
-}
-
-#[test]
-fn help_names_all_that_can_be_typed() {
-    for typed in ["h", "?", "what is this"] {
-        let mut person = Person::runs("\"$0\" partest -j1; echo \"code $?\"");
-        person.awaits_the_test();
-        person.types(&format!("{typed}\n"));
-        person.sees("t, Enter  show what runs");
-        person.sees("p  pause all tests");
-        person.sees("q  finish the tests that run");
-        person.lets_it_go();
-        person.sees("code 0");
-        person.ends();
-    }
-}
-
-#[test]
-fn a_paused_run_stops_its_tests_until_it_is_continued_or_ended() {
-    let says_pid =
-        STAYS.replace("place(\"stays\"), \"\"", "place(\"stays\"), std::process::id().to_string()");
-    for next in ["p", "\x03", "q"] {
-        let mut person = Person::runs_tests(
-            &says_pid,
-            "set -m; \"$0\" partest -j1 --timeout 1h; echo \"code $?\"",
-        );
-        let pid = || std::fs::read_to_string(person.package.path("stays")).unwrap_or_default();
-        await_that("the test", || !pid().is_empty());
-        let pid = pid();
-        person.types("p\n");
-        await_that("the test stopped", || fixture::is_stopped(&pid));
-        person.sees("all tests are stopped");
-        match next {
-            "\x03" => {
-                person.types("\x03");
-                person.sees("code 130");
-            }
-            key => {
-                person.types(&format!("{key}\n"));
-                await_that("the test continued", || !fixture::is_stopped(&pid));
-                person.lets_it_go();
-                person.sees("1 passed in ");
-                person.sees("code 0");
-            }
-        }
-        person.ends();
-    }
-}
-
-/// One process runs all of them.
-#[test]
-fn q_finishes_what_runs_and_starts_no_more() {
-    let two = STAYS.replace("fn stays", "fn a_stays")
-        + "#[test] fn b_comes_later() { std::fs::write(place(\"later\"), \"\").unwrap(); loop { std::thread::park() } }";
-    let mut person =
-        Person::runs_tests(&two, "\"$0\" partest -j1 -v -- --test-threads=1; echo \"code $?\"");
-    person.awaits_the_test();
-    person.types("q\n");
-    person.sees("Stopping after the tests that run now");
-    person.lets_it_go();
-    person.sees("interrupted: 1 passed, 1 not run in ");
-    person.sees("code 130");
-    assert!(person.ends().contains("PASSED shop::a_stays"));
-}
-
-/// It would be stopped for it, or take what is meant for somebody else.
-#[test]
-fn a_run_in_the_background_reads_nothing() {
-    let mut person = Person::runs(
-        "set -m; \"$0\" partest -j1 & wait $!; echo \"code $?\"; read line; echo \"got $line\"",
-    );
-    person.awaits_the_test();
-    person.types("hello\n");
-    person.lets_it_go();
-    person.sees("code 0");
-    person.sees("got hello");
-    assert!(!person.ends().contains(ASKED));
-}
-
-/// Its pager reads the terminal too.
-#[test]
-fn a_run_whose_output_goes_elsewhere_reads_nothing() {
-    for run in ["\"$0\" partest | cat", "\"$0\" partest 2>/dev/null", "\"$0\" partest </dev/null"] {
-        let mut person = Person::runs(&format!("{run}; read line; echo \"got $line\""));
-        person.awaits_the_test();
-        person.types("hello\n");
-        person.lets_it_go();
-        person.sees("got hello");
-        assert!(!person.ends().contains(ASKED));
-    }
-}
-
-/// Nothing has to be put right after it.
-#[test]
-fn a_run_that_is_killed_leaves_the_terminal_as_it_was() {
-    let script = "\"$0\" partest -j1; echo \"code $?\"; read line; echo \"got $line\"";
-    let mut person = Person::runs(script);
-    person.awaits_the_test();
-    person.types("\n");
-    person.sees(ASKED);
-    let run = fixture::children_of(&person.shell.id().to_string()).concat();
-    let run = rustix::process::Pid::from_raw(run.parse().unwrap()).unwrap();
-    rustix::process::kill_process(run, rustix::process::Signal::KILL).unwrap();
-    person.sees("code 137");
-    person.types("hello\n");
-    person.sees("got hello");
-    person.ends();
-}
 
 /// The line of progress is cut to the terminal, also to one that shrinks, has no columns at all,
 /// or is a dumb one.

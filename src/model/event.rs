@@ -91,8 +91,6 @@ pub enum Event {
     LocksLearnt(Vec<LearntLock>),
     /// The user asked what is running.
     Status(Vec<SlotStatus>),
-    /// Somebody has typed a line at the terminal; what it asks for follows.
-    Typed,
     /// The user asked what can be typed.
     Help,
     /// The stacks of the threads of one worker, which the user asked for.

@@ -9,11 +9,13 @@
 //!
 //! Orphans below the runner are reparented to the runner (or to the subreaper of a build that runs
 //! beside tests, see `build_subreaper`), and to the guard once the runner is gone. A runner that
-//! exits by itself has killed what it wanted to kill, and then the guard touches nothing.
+//! exits by itself has killed what it wanted to kill, and then the guard touches nothing. However it
+//! ends, the guard sets the terminal back if the runner has not.
 
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -24,6 +26,7 @@ use rustix::process::{
     set_child_subreaper, setpgid, setrlimit, wait, waitpid,
 };
 
+use super::line_mode::LineMode;
 use super::syscalls::{ForkSide, ReceivedSignal, SignalMask, fork, see_children_end};
 use super::{clock, procfs, reap};
 
@@ -52,6 +55,9 @@ const PATIENCE_FOR_STOP: Duration = Duration::from_secs(1);
 /// Messages of the runner to the guard.
 const TESTS_BEGIN: u8 = b'b';
 const END_ALL: u8 = b'e';
+/// Followed by what the terminal was set to before.
+const KEYS_BEGIN: u8 = b'k';
+const KEYS_ENDED: u8 = b'l';
 
 /// The runner's ends of its pipes to launcher and guard; none where there are no such processes.
 #[derive(Debug, Default)]
@@ -61,25 +67,42 @@ pub struct RunnerPipes {
     pub guard: GuardPipe,
 }
 
-#[derive(Debug, Default)]
-pub struct GuardPipe(Option<OwnedFd>);
+#[derive(Debug, Default, Clone)]
+pub struct GuardPipe(Option<Arc<OwnedFd>>);
 
 impl GuardPipe {
     /// Says that tests are about to start: orphans that exist now were left by the build, on
     /// purpose.
     pub fn tests_started(&self) {
-        self.tell(TESTS_BEGIN);
+        self.tell(&[TESTS_BEGIN]);
     }
 
     /// Has the guard kill all that is left of the run, however the runner exits.
     pub fn kill_all(&self) {
-        self.tell(END_ALL);
+        self.tell(&[END_ALL]);
     }
 
-    fn tell(&self, what: u8) {
+    /// Whether anybody hears what is said here.
+    pub fn is_there(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Says that the terminal is about to be set to pass on single keys, and what it was set to.
+    pub fn keys_begin(&self, former: LineMode) {
+        let mut message = vec![KEYS_BEGIN];
+        message.extend(former.to_bytes());
+        self.tell(&message);
+    }
+
+    /// Says that the terminal was set back.
+    pub fn keys_ended(&self) {
+        self.tell(&[KEYS_ENDED]);
+    }
+
+    fn tell(&self, what: &[u8]) {
         if let Some(guard) = &self.0 {
             // If the guard is gone the launcher exits as well, and the runner notices that.
-            let _ = rustix::io::write(guard, &[what]);
+            let _ = rustix::io::write(guard, what);
         }
     }
 }
@@ -117,7 +140,7 @@ fn chain(scratch: Option<&Path>) -> io::Result<RunnerPipes> {
     match fork() {
         Ok(ForkSide::Child) => {
             former.restore();
-            Ok(RunnerPipes { signals: Some(signals), guard: GuardPipe(Some(to_guard)) })
+            Ok(RunnerPipes { signals: Some(signals), guard: GuardPipe(Some(Arc::new(to_guard))) })
         }
         Ok(ForkSide::Parent { child: runner }) => {
             drop(to_guard);
@@ -223,6 +246,8 @@ struct Guard {
     /// When the runner is killed, because the launcher is gone.
     until: Option<Instant>,
     ends_all: bool,
+    /// What the terminal is to be set to, while the runner has it pass on single keys.
+    line_mode: Option<LineMode>,
     /// A directory that does not outlive the run.
     scratch: Option<PathBuf>,
 }
@@ -237,7 +262,16 @@ impl Guard {
         let _ = setpgid(None, None);
         let _ = set_child_subreaper(Some(getpid()));
         let scratch = scratch.map(Path::to_owned);
-        Guard { runner, group, spared: None, ended: None, until: None, ends_all: false, scratch }
+        Guard {
+            runner,
+            group,
+            spared: None,
+            ended: None,
+            until: None,
+            ends_all: false,
+            line_mode: None,
+            scratch,
+        }
     }
 
     fn watch(mut self, users: OwnedFd, runner: OwnedFd) -> ! {
@@ -248,6 +282,7 @@ impl Guard {
             }
         }
         let status = self.await_runner();
+        self.put_terminal_back();
         if status.signaled() || self.until.is_some() || self.ends_all {
             self.end_what_is_left();
         }
@@ -274,6 +309,8 @@ impl Guard {
         let is_ready: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
         if is_ready.get(1) == Some(&true) {
             self.until = Some(clock::after(Instant::now(), ORDER));
+            // The shell goes on.
+            self.put_terminal_back();
         }
         !is_ready[0] || self.listen(runner)
     }
@@ -286,10 +323,21 @@ impl Guard {
                 self.reap();
                 self.spared = Some(self.children());
             }
+            Ok(_) if told[0] == KEYS_BEGIN => {
+                // Both were written at once.
+                let mut former = [0; LineMode::BYTES];
+                let is_whole = rustix::io::read(runner, &mut former) == Ok(LineMode::BYTES);
+                self.line_mode = is_whole.then(|| LineMode::from_bytes(former));
+            }
+            Ok(_) if told[0] == KEYS_ENDED => self.line_mode = None,
             Ok(_) => self.ends_all = true,
             Err(_) => {}
         }
         true
+    }
+
+    fn put_terminal_back(&self) {
+        self.line_mode.iter().for_each(|line_mode| line_mode.put_back_if_untouched(io::stdin()));
     }
 
     fn await_runner(&mut self) -> WaitStatus {

@@ -24,8 +24,12 @@ pub mod guard;
 pub mod held_log;
 pub mod inspector;
 pub mod io_priority;
+#[cfg(target_os = "linux")]
+pub mod key_mode;
 #[cfg(unix)]
 pub mod kill;
+#[cfg(target_os = "linux")]
+pub mod line_mode;
 #[cfg(unix)]
 pub mod log_path;
 #[cfg(not(target_os = "linux"))]
@@ -34,6 +38,8 @@ pub mod no_build_process;
 pub mod no_fork_server;
 #[cfg(not(target_os = "linux"))]
 pub mod no_guard;
+#[cfg(not(target_os = "linux"))]
+pub mod no_key_mode;
 #[cfg(not(target_os = "linux"))]
 pub mod no_permits;
 #[cfg(not(target_os = "linux"))]
@@ -69,6 +75,8 @@ pub mod syscalls;
 pub mod terminal_input;
 #[cfg(target_os = "linux")]
 pub mod terminal_lease;
+#[cfg(target_os = "linux")]
+pub mod typed_keys;
 #[cfg(target_os = "linux")]
 pub mod use_log;
 #[cfg(target_os = "linux")]

@@ -8,6 +8,8 @@ pub use super::channel_pipe::{ChannelPipe, HeldExit, Waker};
 pub use super::fork_server::ForkServer;
 #[cfg(target_os = "linux")]
 pub use super::guard::{GuardPipe, RunnerPipes, start_guard};
+#[cfg(target_os = "linux")]
+pub use super::key_mode;
 #[cfg(unix)]
 pub use super::kill::{continue_tree, stop_tree, terminate, terminate_tree};
 #[cfg(not(target_os = "linux"))]
@@ -16,6 +18,8 @@ pub use super::no_build_process::BuildProcess;
 pub use super::no_fork_server::ForkServer;
 #[cfg(not(target_os = "linux"))]
 pub use super::no_guard::{GuardPipe, RunnerPipes, start_guard};
+#[cfg(not(target_os = "linux"))]
+pub use super::no_key_mode as key_mode;
 #[cfg(not(target_os = "linux"))]
 pub use super::no_permits::Permits;
 #[cfg(not(target_os = "linux"))]

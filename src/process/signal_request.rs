@@ -52,9 +52,11 @@ pub fn survive_file_size_limit() -> io::Result<()> {
     Ok(())
 }
 
-/// Stops this process until somebody lets it go on. The calling thread has stopped when the
-/// call returns.
+/// Stops this process until somebody lets it go on, and leaves the terminal in line mode meanwhile.
+/// The calling thread has stopped when the call returns.
 pub fn stop_self() {
+    #[cfg(target_os = "linux")]
+    let _line_mode = super::key_mode::hold();
     // The number is a signal's, and this one cannot be refused.
     let _ = signal_hook::low_level::raise(signal_hook::consts::SIGSTOP);
 }

@@ -137,6 +137,13 @@ pub fn write_signals_to(signal: i32, pipe: &Arc<OwnedFd>) -> io::Result<()> {
     unsafe { signal_hook_registry::register_sigaction(signal, write) }.map(drop)
 }
 
+/// Gives a byte to whoever reads the terminal next, as if it had been typed. Some kernels refuse
+/// that (`dev.tty.legacy_tiocsti`); then it is lost.
+pub fn type_ahead(byte: u8) {
+    // SAFETY: the call reads this byte.
+    unsafe { libc::ioctl(libc::STDIN_FILENO, libc::TIOCSTI, &raw const byte) };
+}
+
 /// The CPU time that a process has used so far, with threads that have ended; none if it is gone.
 pub fn process_cpu_time(pid: u32) -> Option<std::time::Duration> {
     let (mut clock, mut time) = (0, libc::timespec { tv_sec: 0, tv_nsec: 0 });

@@ -1,16 +1,13 @@
 //! What is typed at the terminal while a run goes on.
-//!
-//! The terminal stays in line mode, so that nothing has to be put right after a SIGKILL.
 
 use std::io::{self, IsTerminal};
-use std::os::fd::AsFd;
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::process::getpgrp;
-use rustix::termios::tcgetpgrp;
 
+use super::guard::GuardPipe;
+use super::key_mode;
 use super::syscalls::SignalMask;
 
 /// How often somebody looks whether the run has come to the foreground.
@@ -21,9 +18,12 @@ pub struct TerminalInput(io::Stdin);
 impl TerminalInput {
     /// None where nobody sits there, or where what is typed may be for somebody else: a pager
     /// behind a pipe reads it too.
-    pub fn interactive() -> Option<TerminalInput> {
+    pub fn interactive(guard: &GuardPipe) -> Option<TerminalInput> {
         let is_one =
             io::stdin().is_terminal() && io::stdout().is_terminal() && io::stderr().is_terminal();
+        if is_one {
+            key_mode::begin(guard);
+        }
         is_one.then(|| TerminalInput(io::stdin()))
     }
 
@@ -33,44 +33,38 @@ impl TerminalInput {
         SignalMask::of(&[libc::SIGTTIN]).block();
     }
 
-    /// Waits for the next line; an error means that there will be none. What comes once it may not
-    /// be read any more is left to others.
-    pub fn next_line(&self, may_read: impl Fn() -> bool) -> io::Result<String> {
-        loop {
-            while !self.is_ours() {
+    /// Waits for the next keys, as lines; an error means that there will be none. What comes once
+    /// keys are not wanted any more is left to others.
+    pub fn next_lines(&self) -> io::Result<Vec<String>> {
+        while key_mode::is_wanted() {
+            key_mode::resume();
+            if !key_mode::is_ours() {
                 std::thread::sleep(SELDOM);
+                continue;
             }
-            let mut fds = [PollFd::new(&self.0, PollFlags::IN)];
-            match poll(&mut fds, None) {
-                Ok(_) if !fds[0].revents().contains(PollFlags::IN) => {
-                    return Err(io::ErrorKind::BrokenPipe.into());
-                }
-                Ok(_) if !may_read() => return Err(io::ErrorKind::Interrupted.into()),
-                Ok(_) if self.is_ours() => match self.read() {
-                    // It was given away just then.
-                    Err(_) if !self.is_ours() => {}
-                    Ok(None) => {}
-                    Ok(Some(line)) => return Ok(line),
-                    Err(error) => return Err(error),
-                },
-                Ok(_) | Err(Errno::INTR) => {}
+            if !self.has_some()? || !key_mode::is_wanted() {
+                continue;
+            }
+            match key_mode::read() {
+                Ok(Some(lines)) => return Ok(lines),
+                // It is lent, or was given away just then.
+                Ok(None) => std::thread::sleep(SELDOM),
+                Err(Errno::INTR | Errno::AGAIN) => {}
+                Err(_) if !key_mode::is_ours() => {}
                 Err(error) => return Err(error.into()),
             }
         }
+        Err(io::ErrorKind::Interrupted.into())
     }
 
-    fn is_ours(&self) -> bool {
-        tcgetpgrp(self.0.as_fd()).is_ok_and(|foreground| foreground == getpgrp())
-    }
-
-    /// A line without its end; none where a signal came first.
-    fn read(&self) -> io::Result<Option<String>> {
-        // Longer than the line of a terminal may be.
-        let mut line = [0; 4096];
-        match rustix::io::read(&self.0, &mut line) {
-            Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(length) => Ok(Some(String::from_utf8_lossy(&line[..length]).trim().to_owned())),
-            Err(Errno::INTR) => Ok(None),
+    /// Whether there is something to read, now or soon.
+    fn has_some(&self) -> io::Result<bool> {
+        let soon = Timespec::try_from(SELDOM).ok();
+        let mut fds = [PollFd::new(&self.0, PollFlags::IN)];
+        match poll(&mut fds, soon.as_ref()) {
+            Ok(0) | Err(Errno::INTR) => Ok(false),
+            Ok(_) if fds[0].revents().contains(PollFlags::IN) => Ok(true),
+            Ok(_) => Err(io::ErrorKind::BrokenPipe.into()),
             Err(error) => Err(error.into()),
         }
     }

@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, getpgrp, test_kill_process_group};
 use rustix::termios::{LocalModes, tcgetattr, tcgetpgrp, tcsetpgrp};
 
+use super::key_mode;
 use super::procfs;
 use super::syscalls::SignalMask;
 
@@ -54,6 +55,10 @@ impl TerminalLease {
             return LeaseOutcome::Busy;
         }
         let is_ours = tcgetpgrp(&terminal).is_ok_and(|foreground| foreground == getpgrp());
+        if is_ours {
+            // Who borrows it gets it as the user has set it.
+            key_mode::lend();
+        }
         if is_ours && tcsetpgrp(&terminal, borrower).is_ok() {
             let until = Instant::now() + at_least;
             return LeaseOutcome::Granted(TerminalLease { terminal, borrower, until });
@@ -94,6 +99,7 @@ impl Drop for TerminalLease {
             let former = SignalMask::of(&[libc::SIGTTOU]).block();
             let _ = tcsetpgrp(&self.terminal, getpgrp());
             former.restore();
+            key_mode::take_back();
         }
         IS_WANTED.store(false, SeqCst);
         IS_LENT.store(false, SeqCst);

@@ -124,13 +124,13 @@ pub fn more_slots(more: usize) -> String {
     format!("{:>12} {}", "and", count(more, "more slot"))
 }
 
-/// What can be typed while tests run. The terminal hands over whole lines.
+/// The keys while tests run.
 pub const KEYS: [&str; 5] = [
     "   t, Enter  show what runs; once more, with the stacks of its threads",
     "          p  pause all tests, or continue",
     "          q  finish the tests that run, and start no more",
     "     Ctrl-C  end the run now",
-    "             (Enter after each letter)",
+    "          h  show this",
 ];
 
 pub const STOPPING: &str = "after the tests that run now (Ctrl-C ends them)";

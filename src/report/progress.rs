@@ -112,7 +112,6 @@ impl Progress {
             Event::Fixture { instance, what, .. } => self.fixture(instance, what),
             Event::Output { bytes } => self.pass_through(bytes),
             Event::Warning(warning) => self.warning(warning),
-            Event::Typed => self.screen.iter_mut().for_each(Screen::erase_typed_line),
             Event::Help => messages::KEYS.iter().for_each(|line| self.line(line)),
             Event::Status(slots) => self.status(slots, view),
             Event::Stacks(text) => self.line(printable(text).trim_end()),

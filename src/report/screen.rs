@@ -61,13 +61,6 @@ impl Screen {
         }
     }
 
-    /// Whoever sits there has typed a line, which the terminal has shown where the cursor was.
-    pub fn erase_typed_line(&mut self) {
-        if self.drawn.take().is_some() {
-            write(&format!("\u{1b}[A{CLEAR}"));
-        }
-    }
-
     /// Notes what somebody else has written to the terminal.
     pub fn note_written(&mut self, bytes: &[u8]) {
         self.is_mid_line = bytes.last().map_or(self.is_mid_line, |last| *last != b'\n');

@@ -9,6 +9,8 @@ use crate::model::event::Stage;
 
 #[cfg(unix)]
 use crate::process::event::ForwardedSignal;
+#[cfg(unix)]
+use crate::process::platform::key_mode;
 use crate::process::platform::{GuardPipe, RunnerPipes};
 use crate::process::process_groups::ProcessGroups;
 use crate::process::procfs;
@@ -44,8 +46,6 @@ pub struct Interrupts {
     /// this process only.
     build: AtomicU32,
     listener: Mutex<Option<Sender<Message>>>,
-    /// Whether the process that the user started is gone: what is typed now is for others.
-    is_orphaned: AtomicBool,
     /// Whether tests run while others are still being built or listed.
     tests_beside_build: AtomicBool,
     /// The process groups that the run has started.
@@ -108,13 +108,12 @@ impl Interrupts {
     #[cfg(target_os = "linux")]
     pub fn watch_terminal(self: &Arc<Self>) {
         use crate::process::platform::TerminalInput;
-        let Some(terminal) = TerminalInput::interactive() else { return };
+        let Some(terminal) = TerminalInput::interactive(&self.guard) else { return };
         let interrupts = self.clone();
         let listen = move || {
             TerminalInput::block_sigttin();
-            let may_read = || !interrupts.is_orphaned.load(Ordering::SeqCst);
-            while let Ok(line) = terminal.next_line(may_read) {
-                interrupts.typed(&line);
+            while let Ok(lines) = terminal.next_lines() {
+                lines.iter().for_each(|line| interrupts.typed(line));
             }
         };
         // The run does not depend on it, and the thread ends with the process.
@@ -156,12 +155,16 @@ impl Interrupts {
 impl Interrupts {
     fn handle(&self, wish: crate::process::platform::SignalRequest) {
         use crate::process::platform::SignalRequest;
+        if wish != SignalRequest::ShowRunning {
+            key_mode::forget_text();
+        }
         match wish {
             SignalRequest::Shutdown(signal) => self.interrupt(signal),
             SignalRequest::Stop => self.suspend(),
             SignalRequest::ShowRunning => self.report_status(),
             SignalRequest::ParentExited => {
-                self.is_orphaned.store(true, Ordering::SeqCst);
+                // What is typed now is for others.
+                key_mode::end();
                 self.shut_down(Message::Orphaned);
             }
         }
@@ -173,6 +176,7 @@ impl Interrupts {
         if self.count.load(Ordering::SeqCst) >= MOST {
             self.guard.kill_all();
             self.groups.kill_all();
+            key_mode::end();
             std::process::exit(crate::error::Exit::Interrupted as i32);
         }
         let grows = self.tests_beside_build.load(Ordering::SeqCst);
@@ -237,7 +241,7 @@ impl Interrupts {
         }
     }
 
-    /// A line was typed at the terminal.
+    /// A key was typed at the terminal, or a line.
     #[cfg(target_os = "linux")]
     fn typed(&self, line: &str) {
         let command = match line {

@@ -7,9 +7,8 @@ use crate::process::clock;
 use crate::worker::inbox::Command;
 
 impl Run<'_> {
-    /// A line was typed at the terminal.
+    /// A key was typed at the terminal.
     pub(super) fn typed(&mut self, command: Command) {
-        self.emit(Event::Typed);
         match command {
             Command::Help => self.emit(Event::Help),
             Command::WhatRuns => self.show_what_runs(),
