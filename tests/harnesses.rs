@@ -282,11 +282,14 @@ const LOGS: &str = r##"
         "t11", "t12", "t13", "t14", "t15", "t16", "t17", "t18", "t19", "t20", "t21", "t22", "t23",
         "t24", "t25", "t26", "t27", "t28", "t29",
     ];
-    fn run(name: &str) -> bool {
+    fn note(name: &str) {
         let log = std::env::var_os("FIXTURE_LOG").unwrap();
         let log = std::path::Path::new(&log).join(name);
         let mut log = std::fs::File::options().create(true).append(true).open(log).unwrap();
         writeln!(log, "{}", std::process::id()).unwrap();
+    }
+    fn run(name: &str) -> bool {
+        note(name);
         if name.starts_with('t') {
             return true;
         }
@@ -332,8 +335,12 @@ const LOGS: &str = r##"
         assert!(exact || skipped.is_empty() && filter.is_none());
         let is_ignored = |name: &str| name == "later";
         let mut failed = 0;
-        if !lists { writeln!(out, r#"{{ "type": "suite", "event": "started" }}"#).unwrap() }
-        for name in TESTS {
+        match lists {
+            true => note("asked"),
+            false => writeln!(out, r#"{{ "type": "suite", "event": "started" }}"#).unwrap(),
+        }
+        let files = std::fs::read_to_string("tests/files").unwrap_or_default();
+        for name in TESTS.into_iter().chain(files.lines()) {
             let is_filtered = filter.as_ref().is_some_and(|filter| filter != name);
             if is_filtered || skipped.iter().any(|skip| skip == name) || ignored && !is_ignored(name) {
                 continue;
@@ -411,6 +418,19 @@ fn a_harness_that_logs_its_tests_runs_many_of_them_in_a_process() {
     assert_eq!(ran.ids("passed"), ["logs::later"], "{ran}");
     let ran = package.partest().args("plan").run().exits(0);
     assert!(ran.stdout.contains("one test after another in each process"), "{ran}");
+}
+
+/// How it can be called is known then; which tests it has may depend on more than its executable.
+#[test]
+fn a_harness_that_logs_is_asked_for_its_tests_only_in_a_later_run() {
+    let package = logs();
+    let ran = package.partest().json().run().exits(0);
+    assert!(ran.log("asked").len() > 2, "{ran}");
+    package.write("tests/files", "t30\n");
+    let ran = package.partest().json().run().exits(0);
+    assert_eq!(ran.log("asked").len(), 2, "once for the ignored tests; {ran}");
+    assert_eq!(ran.verdicts()["logs::t30"], "passed", "{ran}");
+    assert!(processes(&ran).len() < 15, "{ran}");
 }
 
 #[test]

@@ -3,10 +3,10 @@
 use rayon::prelude::*;
 
 use super::binary_facts::is_excluded;
-use super::inventory_cache::InventoryCache;
+use super::inventory_cache::{InventoryCache, Known};
 use super::lister::{Found, Lister};
 use super::listing::{Listing, Listings};
-use super::test_list::TestList;
+use super::test_list::{Dispatch, TestList};
 use super::{compiler, statics};
 use crate::cargo::binary::Binary;
 use crate::cargo::link_inputs::LinkInputs;
@@ -45,23 +45,26 @@ pub fn take(
     pool: Option<&rayon::ThreadPool>,
     groups: &ProcessGroups,
 ) -> Inventory {
-    let mut with_cached = |binary: Binary| {
+    let mut with_known = |binary: Binary| {
         let identity = identity(&binary);
-        let is_one_by_one = cache.is_one_by_one(&binary.executable, identity.as_deref());
-        let cached = cache.take(&binary.executable, identity.as_deref());
-        (binary, identity, cached, is_one_by_one)
+        let known = cache.take(&binary, identity.as_deref());
+        (binary, identity, known)
     };
-    let binaries: Vec<_> = binaries.into_iter().map(&mut with_cached).collect();
-    let is_all_cached = binaries.iter().all(|(_, _, cached, _)| cached.is_some());
-    type Known = (Binary, Option<String>, Option<TestList>, bool);
-    let list_one = |(binary, identity, cached, is_one_by_one): Known| {
-        let is_new = cached.is_none();
+    let binaries: Vec<_> = binaries.into_iter().map(&mut with_known).collect();
+    let is_all_cached = binaries.iter().all(|(_, _, known)| known.list.is_some());
+    let list_one = |(binary, identity, known): (Binary, Option<String>, Known)| {
+        let is_new = known.list.is_none() && known.without_tests.is_none();
         let is_excluded = is_excluded(&binary, filtersets);
-        let listed = match cached {
+        let listed = match known.list {
             Some(list) => Ok((list, None)),
             None => {
                 let limit = policy.list_timeout(binary.package);
-                list(Lister { binary: &binary, limit, groups, is_one_by_one }, link_inputs)
+                let Known { without_tests, is_one_by_one, .. } = known;
+                let is_logged = without_tests
+                    .as_ref()
+                    .is_some_and(|known| known.dispatch == Dispatch::LoggedBatches);
+                let lister = Lister { binary: &binary, limit, groups, is_one_by_one, is_logged };
+                list(lister, without_tests, link_inputs)
             }
         };
         match listed {
@@ -83,7 +86,7 @@ pub fn take(
             Ok((listing, remark, is_new)) => {
                 inventory.remarks.extend(remark);
                 if is_new {
-                    cache.note_listed(&listing);
+                    cache.note_new(&listing);
                 }
                 inventory.listings.push(listing);
             }
@@ -98,18 +101,30 @@ fn identity(binary: &Binary) -> Option<String> {
     Some(format!("{}:{:?}", state::identity(&binary.executable)?, binary.runner))
 }
 
+/// Lists a binary, of which all but the tests may be known.
 fn list(
     lister: Lister<'_>,
+    known: Option<TestList>,
     link_inputs: &LinkInputs,
 ) -> Result<(TestList, Option<UnlistableHarness>), ListFailure> {
-    let binary = lister.binary;
-    // A binary's own crate is the user's code in it, and in no other binary: nobody links a test
-    // target.
-    let mut link_inputs = link_inputs.clone();
-    link_inputs.crates.insert(binary.name.clone());
-    let statics = statics::read(&binary.executable, &link_inputs);
-    let takes_agent =
-        statics::has_loader(&binary.executable) && compiler::suits_agent(&binary.executable);
-    let Found { dispatch, tests, remark } = lister.list()?;
+    let executable = &lister.binary.executable;
+    let look = || match known {
+        Some(TestList { statics, takes_agent, .. }) => (statics, takes_agent),
+        None => {
+            // A binary's own crate is the user's code in it, and in no other binary: nobody links
+            // a test target.
+            let mut link_inputs = link_inputs.clone();
+            link_inputs.crates.insert(lister.binary.name.clone());
+            let takes_agent = statics::has_loader(executable) && compiler::suits_agent(executable);
+            (statics::read(executable, &link_inputs), takes_agent)
+        }
+    };
+    let ask = || lister.list();
+    // In a pool the binary lists its tests in the meantime.
+    let ((statics, takes_agent), found) = match rayon::current_thread_index() {
+        Some(_) => rayon::join(look, ask),
+        None => (look(), ask()),
+    };
+    let Found { dispatch, tests, remark } = found?;
     Ok((TestList { dispatch, tests, statics, takes_agent }, remark))
 }

@@ -1,5 +1,6 @@
 //! The test lists of earlier runs, each valid as long as its binary stays as it was, so that a
-//! second run starts no binary to list it.
+//! second run starts no binary to list it. A custom harness may read its tests from files, and is
+//! listed in every run; only what depends on nothing but its executable is kept.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::listing::{Listing, Listings};
 use super::one_by_one::OneByOne;
 use super::test_list::TestList;
-use crate::cargo::binary::Harness;
+use crate::cargo::binary::{Binary, Harness};
 use crate::model::warning::Warning;
 use crate::state::{self, Stored};
 
@@ -17,9 +18,9 @@ use crate::state::{self, Stored};
 const FILE: &str = "inventory.json";
 
 /// The version of the file's format. To be raised whenever the format or its meaning changes.
-const FORMAT: u32 = 7;
+const FORMAT: u32 = 8;
 
-/// The test list of one executable.
+/// The test list of one executable; that of a custom harness without its tests.
 #[derive(Debug, Serialize, Deserialize)]
 struct Entry {
     identity: String,
@@ -27,19 +28,30 @@ struct Entry {
 }
 
 impl Entry {
-    /// None where a list may change while its binary does not: a custom harness may read its
-    /// tests from files.
     fn of(listing: &Listing) -> Option<Entry> {
-        let is_fixed = listing.binary.harness == Harness::Libtest;
-        let identity = listing.identity.clone().filter(|_| is_fixed)?;
-        Some(Entry { identity, list: listing.list() })
+        let identity = listing.identity.clone()?;
+        let mut list = listing.list();
+        if listing.binary.harness == Harness::Custom {
+            list.tests.clear();
+        }
+        Some(Entry { identity, list })
     }
+}
+
+/// What earlier runs have found out about an executable.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// Its tests and all else.
+    pub list: Option<TestList>,
+    /// All but the tests, of a custom harness.
+    pub without_tests: Option<TestList>,
+    /// Whether the tests of a custom harness are to run one by one.
+    pub is_one_by_one: bool,
 }
 
 type Entries = BTreeMap<PathBuf, Entry>;
 
 /// The test lists of earlier runs.
-/// All tests of a run, and the problems in listing them.
 #[derive(Debug, Default)]
 pub struct InventoryCache {
     /// None for a run that must leave no trace.
@@ -48,7 +60,7 @@ pub struct InventoryCache {
     entries: Entries,
     /// Whether the executables cannot have changed since: those of an archive.
     is_archived: bool,
-    /// Whether the run has listed a binary whose list may be cached.
+    /// Whether the run has found out something about a binary that was not known.
     is_outdated: bool,
     one_by_one: OneByOne,
 }
@@ -75,24 +87,24 @@ impl InventoryCache {
         InventoryCache { entries, is_archived: true, ..InventoryCache::default() }
     }
 
-    /// Takes out the test list of an executable, if it still has the same identity.
-    pub(super) fn take(&mut self, executable: &Path, identity: Option<&str>) -> Option<TestList> {
-        let entry = self.entries.remove(executable)?;
-        let is_same = self.is_archived || identity? == entry.identity;
-        is_same.then_some(entry.list)
+    /// Takes out what is known about a binary, if its executable still has the same identity.
+    pub(super) fn take(&mut self, binary: &Binary, identity: Option<&str>) -> Known {
+        let is_one_by_one = self.one_by_one.has(&binary.executable, identity);
+        let entry = self.entries.remove(&binary.executable);
+        let is_same = |entry: &Entry| self.is_archived || identity == Some(&entry.identity);
+        let list = entry.filter(is_same).map(|entry| entry.list);
+        match binary.harness == Harness::Custom && !self.is_archived {
+            true => Known { list: None, without_tests: list, is_one_by_one },
+            false => Known { list, without_tests: None, is_one_by_one },
+        }
     }
 
-    /// Whether the tests of this executable, a custom harness, are to run one by one.
-    pub(super) fn is_one_by_one(&self, executable: &Path, identity: Option<&str>) -> bool {
-        self.one_by_one.has(executable, identity)
+    /// Says that something new was found out about a binary.
+    pub(super) fn note_new(&mut self, listing: &Listing) {
+        self.is_outdated |= listing.identity.is_some();
     }
 
-    /// Says that a binary had to be listed.
-    pub(super) fn note_listed(&mut self, listing: &Listing) {
-        self.is_outdated |= Entry::of(listing).is_some();
-    }
-
-    /// Writes the file if any binary had to be listed.
+    /// Writes the file if there is anything new.
     ///
     /// Lists of other binaries stay as long as those exist: a run of one package must not
     /// cost the next run of the workspace its lists.

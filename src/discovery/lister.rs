@@ -37,6 +37,8 @@ pub struct Lister<'l> {
     pub groups: &'l ProcessGroups,
     /// Whether a custom harness is known to run its tests in no other way.
     pub is_one_by_one: bool,
+    /// Whether it is known to leave out tests by `--skip` and to write a log.
+    pub is_logged: bool,
 }
 
 /// The tests of a binary, and how to run them.
@@ -147,30 +149,33 @@ impl Lister<'_> {
         if is_same {
             return Err(Some(UnlistableCause::IgnoresIgnored));
         }
-        match self.is_listed(words, first) {
-            true => {
-                let dispatch = match words == LIST_ARGUMENTS[0] && self.runs_batches(&all) {
-                    true => Dispatch::LoggedBatches,
-                    false => Dispatch::OneByOne,
-                };
-                Ok(Found { dispatch, tests, remark: None })
-            }
-            false => Err(Some(UnlistableCause::UnknownName(first.name.clone()))),
+        let may_run_batches = words == LIST_ARGUMENTS[0] && self.may_run_batches(&all);
+        let is_known = may_run_batches && self.is_logged;
+        if !is_known && !self.is_listed(words, first) {
+            return Err(Some(UnlistableCause::UnknownName(first.name.clone())));
         }
+        let dispatch = match is_known || (may_run_batches && self.runs_batches(&all)) {
+            true => Dispatch::LoggedBatches,
+            false => Dispatch::OneByOne,
+        };
+        Ok(Found { dispatch, tests, remark: None })
+    }
+
+    /// Whether many tests of a custom harness could run in one process, if it has the arguments
+    /// for that.
+    fn may_run_batches(&self, all: &[String]) -> bool {
+        cfg!(unix)
+            && !self.is_one_by_one
+            && self.binary.runner.is_empty()
+            && all.len() > 1
+            && are_distinct(all)
     }
 
     /// Whether a custom harness leaves out tests by `--skip` and writes a log, one test at a time:
     /// it is asked to write its list that way.
     fn runs_batches(&self, all: &[String]) -> bool {
         let [first, others @ ..] = all else { return false };
-        let is_candidate = cfg!(unix)
-            && !self.is_one_by_one
-            && self.binary.runner.is_empty()
-            && !others.is_empty()
-            && are_distinct(all);
-        let Some(log) = is_candidate.then(tempfile::NamedTempFile::new).and_then(Result::ok) else {
-            return false;
-        };
+        let Ok(log) = tempfile::NamedTempFile::new() else { return false };
         let Some(path) = log.path().to_str() else { return false };
         let words = [
             LIST_ARGUMENTS[0],

@@ -17,11 +17,6 @@ const NAME_COST: Duration = Duration::from_nanos(4);
 /// The work of a batch should be at least this many times the cost of starting it.
 const LEAST_WORK_FACTOR: u32 = 5;
 
-/// Without an explicit policy, less work than this is not worth another process: tests may set up
-/// state in each process (the first backtrace reads all debug information), at a cost that is not
-/// known.
-pub const SHORT: Duration = Duration::from_millis(100);
-
 /// The least number of tests in a batch of unmeasured tests.
 const FEWEST_UNKNOWN: usize = 8;
 
@@ -182,7 +177,7 @@ impl Plan {
             count = count.min(FEWEST_UNKNOWN.max(all / 16));
         }
         let rest = state.work(&state.pending[..all - count]);
-        if state.coalesces && rest < SHORT {
+        if state.coalesces && rest < state.group.short() {
             return all;
         }
         if is_alone {
@@ -198,19 +193,25 @@ impl Plan {
     }
 
     /// How many tests may be given to one process although they may be slower than those before
-    /// them: where it cannot be widened, half of them stay for other slots.
+    /// them: where it cannot be widened, half of them stay for other slots, unless all are short
+    /// by what many of the group have taken.
     fn most_of_unknown(&self, at: usize) -> usize {
-        let GroupState { group, pending, .. } = &self.groups[at];
+        let state = &self.groups[at];
+        let GroupState { group, pending, .. } = state;
         let is_unknown = pending.last().is_some_and(|test| test.expected.is_none());
         let is_one_by_one = is_unknown && self.most_threads(group, usize::MAX).is_none();
-        match is_one_by_one && self.slot_count > 1 && group.shuffle.is_none() {
+        let is_short = !group.has_explicit_policy
+            && state.cpu_load.measured() >= FEWEST_TO_TRY
+            && state.work(pending) < group.short();
+        match is_one_by_one && !is_short && self.slot_count > 1 && group.shuffle.is_none() {
             true => FEWEST_TO_TRY.max(pending.len().div_ceil(2)),
             false => usize::MAX,
         }
     }
 
     fn take_until(&self, state: &GroupState, target: Duration) -> usize {
-        let least = if state.coalesces { SHORT } else { PROCESS_COST * LEAST_WORK_FACTOR };
+        let least =
+            if state.coalesces { state.group.short() } else { PROCESS_COST * LEAST_WORK_FACTOR };
         let (mut work, mut count) = (Duration::ZERO, 0);
         for test in state.pending.iter().rev() {
             let fewest = if test.expected.is_none() { FEWEST_UNKNOWN } else { 1 };

@@ -68,6 +68,11 @@ impl CpuLoad {
         self.seen.add(running, share);
     }
 
+    /// How many tests this run has measured.
+    pub fn measured(&self) -> usize {
+        self.took.0
+    }
+
     /// The mean duration of the tests that this run has measured, whenever their number has
     /// doubled.
     pub fn new_mean(&self) -> Option<Duration> {

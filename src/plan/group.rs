@@ -9,6 +9,11 @@ use crate::config::keys::{Locks, Recycle, RetryKeys, Threads};
 use crate::config::leak_rules::LeakRules;
 use crate::model::test::TestId;
 
+/// Without an explicit policy, less work than this is not worth another process: tests may set up
+/// state in each process (the first backtrace reads all debug information), at a cost that is not
+/// known.
+pub const SHORT: Duration = Duration::from_millis(100);
+
 #[derive(Debug, Clone)]
 pub struct GroupTest {
     pub id: TestId,
@@ -90,6 +95,15 @@ impl Group {
 
     pub fn has(&self, id: TestId) -> bool {
         self.find(id).is_some()
+    }
+
+    /// Less work than this is not worth another process, unless the user has asked for it.
+    pub(super) fn short(&self) -> Duration {
+        match self.can_thread {
+            true => SHORT,
+            // Two processes would take half the time of one that runs its tests in turn.
+            false => SHORT / 2,
+        }
     }
 
     /// The total duration of its tests, if all were measured and none failed when it ran last.

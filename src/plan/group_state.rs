@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::cpu_load::CpuLoad;
-use super::group::{Group, GroupTest};
+use super::group::{Group, GroupTest, Isolation};
 use super::shuffle::number;
 use crate::config::keys::Locks;
 
@@ -31,8 +31,9 @@ impl GroupState {
     pub(super) fn new(group: Group, assumed: Duration) -> GroupState {
         let pending = group.tests.clone();
         let cpu_load = CpuLoad::of(&pending);
-        let coalesces =
-            !group.has_explicit_policy && group.can_thread && group.known_work().is_some();
+        let coalesces = !group.has_explicit_policy
+            && group.isolation != Isolation::PerTest
+            && group.known_work().is_some_and(|work| group.can_thread || work < group.short());
         let mut state = GroupState {
             group: Arc::new(group),
             pending,

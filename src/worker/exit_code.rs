@@ -217,5 +217,6 @@ fn is_known(listing: &Listing, test: &Test, context: &Context<'_>) -> bool {
     /// The binary has listed its tests before within the timeout of the user.
     const LIMIT: Duration = Duration::from_secs(30);
     let (binary, groups) = (&listing.binary, context.services.groups);
-    Lister { binary, limit: LIMIT, groups, is_one_by_one: true }.knows(test)
+    let lister = Lister { binary, limit: LIMIT, groups, is_one_by_one: true, is_logged: false };
+    lister.knows(test)
 }

@@ -6,8 +6,7 @@ use super::kept_together::module_of;
 use crate::config::keys::Locks;
 use crate::config::policy::covers;
 use crate::discovery::listing::Listing;
-use crate::plan::batch_size::SHORT;
-use crate::plan::group::{Group, Isolation};
+use crate::plan::group::{Group, Isolation, SHORT};
 
 /// Merges the groups of a binary, from `first` on, that have no explicit policy, while all of their
 /// tests together are short: they share a process as under `cargo test`.

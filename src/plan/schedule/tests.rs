@@ -111,6 +111,27 @@ fn what_nobody_has_asked_for_stays_together_while_it_is_short() {
     assert_eq!(first(vec![unasked(&unknown(12))]).len(), 2, "nobody knows that it is short");
     let by_exit_code = Group { can_thread: false, ..unasked(&known(12, 8)) };
     assert_eq!(first(vec![by_exit_code]).len(), 2, "one process would run them one by one");
+    let shorter = Group { can_thread: false, ..unasked(&known(12, 4)) };
+    assert_eq!(first(vec![shorter]), ["0*12/1"], "a second process would take as long as that");
+}
+
+/// A process that cannot be widened later takes no more than half of what may be long.
+#[test]
+fn unmeasured_tests_that_run_in_turn_are_halved_until_they_are_known_to_be_short() {
+    let tests = unknown(1_000);
+    let unasked = Group {
+        has_explicit_policy: false,
+        can_thread: false,
+        ..group(0, Isolation::Split, &tests)
+    };
+    let table = [(Duration::from_micros(20), "0*375/1"), (Duration::from_millis(1), "0*94/1")];
+    for (took, rest) in table {
+        let mut plan = Plan::new(vec![unasked.clone()], 2, None);
+        assert_eq!(startable(&mut plan), ["0*500/1", "0*125/1"]);
+        (0..64).for_each(|_| plan.learn(0, took, None));
+        plan.finished(0);
+        assert_eq!(startable(&mut plan), [rest], "{took:?}");
+    }
 }
 
 #[test]
