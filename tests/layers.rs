@@ -350,6 +350,81 @@ fn a_folders_first_file_declares_and_defines_nothing() {
     );
 }
 
+/// The functions that are longer than `MOST_LINES`. Each is one flat match with a few lines for each
+/// kind of frame or warning, which would be harder to look up in if it were distributed.
+const LONG_FUNCTIONS: [(&str, &str); 3] = [
+    ("src/frames.rs", "read"),
+    ("src/protocol/agent.rs", "take"),
+    ("src/report/messages.rs", "warning"),
+];
+
+/// How many lines a function has at most.
+const MOST_LINES: usize = 60;
+
+/// A function that is longer than a screen does more than one thing.
+#[test]
+fn no_function_is_long() {
+    let mut long: Vec<LongFunction> = Vec::new();
+    for (file, text) in crates().iter().flat_map(Sources::texts) {
+        long_functions(TokenStream::from_str(&text).unwrap(), &file, &mut long);
+    }
+    let allowed = |(file, name): (&str, &str)| {
+        let at = long.iter().position(|f| f.file == Path::new(file) && f.name == name);
+        at.unwrap_or_else(|| panic!("`{name}` in {file} is no longer long: take it off the list"))
+    };
+    let allowed = LONG_FUNCTIONS.map(allowed);
+    let others = long.iter().enumerate().filter(|(at, _)| !allowed.contains(at));
+    let others: Vec<&LongFunction> = others.map(|(_, function)| function).collect();
+    assert!(others.is_empty(), "a function has no more than {MOST_LINES} lines:\n{}", join(others));
+}
+
+struct LongFunction {
+    file: PathBuf,
+    line: usize,
+    name: String,
+    lines: usize,
+}
+
+impl fmt::Display for LongFunction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let LongFunction { file, line, name, lines } = self;
+        write!(f, "{}:{line}: `{name}` has {lines} lines", file.display())
+    }
+}
+
+/// The functions in these tokens, and in what is inside of them, that are too long.
+fn long_functions(tokens: TokenStream, file: &Path, found: &mut Vec<LongFunction>) {
+    let tokens: Vec<TokenTree> = tokens.into_iter().collect();
+    let mut at = 0;
+    while at < tokens.len() {
+        match &tokens[at] {
+            TokenTree::Punct(sign) if sign.as_char() == '#' && is_test_only(&tokens[at..]) => {
+                at += 2;
+                while at < tokens.len() && !ends_item(&tokens[at]) {
+                    at += 1;
+                }
+            }
+            TokenTree::Ident(word) if word == "fn" => {
+                let body = tokens[at..].iter().find(|token| ends_item(token));
+                // A type `fn(u32)` has no name, and a declaration no body.
+                if let (Some(TokenTree::Ident(name)), Some(TokenTree::Group(body))) =
+                    (tokens.get(at + 1), body)
+                {
+                    let line = word.span().start().line;
+                    let lines = body.span_close().end().line - line + 1;
+                    if lines > MOST_LINES {
+                        let (file, name) = (file.to_owned(), name.to_string());
+                        found.push(LongFunction { file, line, name, lines });
+                    }
+                }
+            }
+            TokenTree::Group(group) => long_functions(group.stream(), file, found),
+            _ => {}
+        }
+        at += 1;
+    }
+}
+
 /// A file that does not fit on a few screens has more than one subject.
 #[test]
 fn no_file_is_long() {

@@ -10,8 +10,10 @@ use super::args::{
 };
 use super::cargo_config::CargoConfig;
 use super::command_line;
-use super::debug_args::Prefix;
+use super::debug_args::{DebugArgs, Prefix};
 use super::doctor_args::DoctorArgs;
+use super::filter_args::FilterArgs;
+use super::libtest_args::LibtestArgs;
 use super::metadata_args::MetadataCommand;
 use super::output_args::{MessageFormat, OutputArgs, OutputWhen, StatusLevel, When};
 use super::report_args::ReportArgs;
@@ -101,6 +103,25 @@ pub struct TestFilter {
     pub ignores_default: bool,
     /// Whether only tests are wanted that have failed or not run.
     pub last_failed: bool,
+}
+
+impl TestFilter {
+    /// `filters` are those that stand before `--`.
+    fn new(filters: Vec<String>, libtest: LibtestArgs, choosing: FilterArgs) -> TestFilter {
+        TestFilter {
+            filters: [filters, libtest.filters].concat(),
+            skip: libtest.skip,
+            exact: libtest.exact,
+            ignored: match (libtest.ignored, libtest.include_ignored) {
+                (true, _) => IgnoredTests::Only,
+                (_, true) => IgnoredTests::Include,
+                _ => IgnoredTests::Skip,
+            },
+            filtersets: choosing.filterset,
+            ignores_default: choosing.ignore_default_filter,
+            last_failed: choosing.last_failed,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -199,47 +220,33 @@ impl Settings {
     }
 
     pub fn new(args: Args, cargo_config: CargoConfig) -> Settings {
-        let first_filter = args.selection.filters.first().filter(|_| args.command.is_none());
-        let filter_tip = first_filter.and_then(|filter| command_line::tip_for_filter(filter));
-        let (task, selection) = task(args.command, args.selection);
+        let filter_tip = filter_tip(&args);
+        let run = run_task(args.debugging, args.running.no_run);
+        let (task, selection) = task(args.command, args.selection, run);
         let libtest = command_line::parse_libtest(&selection.libtest, args.output.message_format);
         let nested = std::env::var_os("PARTEST_RUN_ID").is_some();
         let variable = |name| cargo_config.variable(name)?.into_string().ok();
-        let counted = libtest.test_threads.map(usize::from);
-        let bound = number(variable("RUST_TEST_THREADS")).filter(|_| counted.is_none());
-        let thread_cap = counted.or(bound);
-        let task = match args.debugging.prefix() {
-            Some(prefix) if task == Task::Run => Task::Debug(prefix),
-            _ if args.running.no_run && task == Task::Run => Task::BuildOnly,
-            _ => task,
-        };
+        let no_capture = args.output.no_capture || is_set(variable("RUST_TEST_NOCAPTURE"));
+        let threads = TestThreads::new(&libtest, variable("RUST_TEST_THREADS"));
+        let verbosity = verbosity(&args.output, libtest.quiet);
+        let is_free = args.running.jobs.is_none() && threads.cap.is_none() && !nested;
         let is_for_ci = task == Task::Run && !nested && !args.reports.no_ci;
         Settings {
             task,
-            slots: slots(args.running.jobs, nested, thread_cap),
+            slots: slots(args.running.jobs, nested, threads.cap),
             // Measurements would change a shuffled order.
-            may_overcommit: args.running.jobs.is_none()
-                && thread_cap.is_none()
-                && !nested
-                && args.choosing.shuffle.is_none(),
+            may_overcommit: is_free && args.choosing.shuffle.is_none(),
             shuffle: args.choosing.shuffle.map(|seed| seed.unwrap_or_else(new_seed)),
             // Of several tests at once, nobody could say which has changed something.
-            thread_cap: if args.watching.watch_state { Some(1) } else { thread_cap },
-            tests_at_once: bound,
+            thread_cap: if args.watching.watch_state { Some(1) } else { threads.cap },
+            tests_at_once: threads.at_once,
             profile: args.profile.choice().map(|choice| choice.name),
             policy: policy_override(&args.running),
             timeout: args.running.timeout,
             run_timeout: args.running.run_timeout,
             retries: args.running.retries,
-            flaky: args.running.flaky.map(|flaky| match flaky {
-                FlakyArg::Pass => Flaky::Pass,
-                FlakyArg::Fail => Flaky::Fail,
-            }),
-            leaks: args.running.leaks.map(|action| match action {
-                LeaksArg::Allow => LeakAction::Allow,
-                LeaksArg::Warn => LeakAction::Warn,
-                LeaksArg::Deny => LeakAction::Deny,
-            }),
+            flaky: args.running.flaky.map(flaky),
+            leaks: args.running.leaks.map(leak_action),
             write_baseline: args.running.write_baseline,
             watch_state: args.watching.watch_state,
             keep_fixtures: args.running.keep_fixtures,
@@ -250,18 +257,13 @@ impl Settings {
             shard: args.sharding.shard,
             durations_file: args.sharding.durations_file,
             format: args.output.message_format,
-            verbosity: verbosity(&args.output, libtest.quiet),
+            verbosity,
             color: color(args.output.color.or(libtest.color)),
             ordered: args.output.ordered,
-            nocapture: libtest.nocapture
-                || args.output.no_capture
-                || is_set(variable("RUST_TEST_NOCAPTURE")),
+            nocapture: libtest.nocapture || no_capture,
             failure_output: args.output.failure_output.unwrap_or(OutputWhen::Final),
-            success_output: args.output.success_output.unwrap_or(match libtest.show_output {
-                true => OutputWhen::Final,
-                false => OutputWhen::Never,
-            }),
-            status_level: status_level(&args.output, verbosity(&args.output, libtest.quiet)),
+            success_output: success_output(&args.output, libtest.show_output),
+            status_level: status_level(&args.output, verbosity),
             durations: args.output.durations,
             ci: is_for_ci.then(|| CiSystem::detect(|name| std::env::var(name).ok())).flatten(),
             reports: args.reports,
@@ -273,30 +275,31 @@ impl Settings {
             cargo_config,
             nested,
             run_id: new_run_id(),
-            filter: TestFilter {
-                filters: [selection.filters, libtest.filters].concat(),
-                skip: libtest.skip,
-                exact: libtest.exact,
-                ignored: match (libtest.ignored, libtest.include_ignored) {
-                    (true, _) => IgnoredTests::Only,
-                    (_, true) => IgnoredTests::Include,
-                    _ => IgnoredTests::Skip,
-                },
-                filtersets: args.choosing.filterset,
-                ignores_default: args.choosing.ignore_default_filter,
-                last_failed: args.choosing.last_failed,
-            },
+            filter: TestFilter::new(selection.filters, libtest, args.choosing),
             filter_tip,
         }
     }
 }
 
-/// What is to be done, and with which tests.
-fn task(command: Option<args::Command>, selection: TestSelection) -> (Task, TestSelection) {
+/// What a run amounts to.
+fn run_task(debugging: DebugArgs, no_run: bool) -> Task {
+    match debugging.prefix() {
+        Some(prefix) => Task::Debug(prefix),
+        None if no_run => Task::BuildOnly,
+        None => Task::Run,
+    }
+}
+
+/// What is to be done, and with which tests. If it is a run, that is `run`.
+fn task(
+    command: Option<args::Command>,
+    selection: TestSelection,
+    run: Task,
+) -> (Task, TestSelection) {
     match command {
         Some(args::Command::Plan(selection)) => (Task::Plan, selection),
         Some(args::Command::List(selection)) => (Task::List, selection),
-        Some(args::Command::Run(selection)) => (Task::Run, selection),
+        Some(args::Command::Run(selection)) => (run, selection),
         Some(args::Command::Archive(archive)) => (Task::Archive(archive.file), selection),
         Some(args::Command::Bisect(bisect)) => {
             // All tests, of which those are candidates that can run with it.
@@ -314,7 +317,7 @@ fn task(command: Option<args::Command>, selection: TestSelection) -> (Task, Test
         Some(args::Command::Merge(merge)) => (Task::Merge(merge.files), selection),
         Some(args::Command::Metadata(command)) => (Task::Metadata(command), selection),
         Some(args::Command::Setup(command)) => (Task::Setup(command), selection),
-        None => (Task::Run, selection),
+        None => (run, selection),
     }
 }
 
@@ -323,6 +326,29 @@ fn fixture_task(fixtures: args::FixturesArgs) -> FixtureTask {
         None | Some(args::FixturesCommand::List) => FixtureTask::List,
         Some(args::FixturesCommand::Start(start)) => FixtureTask::Start(start.names),
         Some(args::FixturesCommand::Stop(stop)) => FixtureTask::Stop(stop.names),
+    }
+}
+
+/// What to type instead of the first filter, if it may have been meant as a command.
+fn filter_tip(args: &Args) -> Option<String> {
+    let first = args.selection.filters.first().filter(|_| args.command.is_none());
+    first.and_then(|filter| command_line::tip_for_filter(filter))
+}
+
+/// How many threads libtest was to have.
+struct TestThreads {
+    /// By its flag, or by its variable.
+    cap: Option<usize>,
+    /// By its variable alone.
+    at_once: Option<usize>,
+}
+
+impl TestThreads {
+    /// The flag overrides the variable.
+    fn new(libtest: &LibtestArgs, variable: Option<String>) -> TestThreads {
+        let counted = libtest.test_threads.map(usize::from);
+        let at_once = number(variable).filter(|_| counted.is_none());
+        TestThreads { cap: counted.or(at_once), at_once }
     }
 }
 
@@ -355,6 +381,21 @@ fn policy_override(running: &args::RunArgs) -> PolicyOverride {
     }
 }
 
+fn flaky(typed: FlakyArg) -> Flaky {
+    match typed {
+        FlakyArg::Pass => Flaky::Pass,
+        FlakyArg::Fail => Flaky::Fail,
+    }
+}
+
+fn leak_action(typed: LeaksArg) -> LeakAction {
+    match typed {
+        LeaksArg::Allow => LeakAction::Allow,
+        LeaksArg::Warn => LeakAction::Warn,
+        LeaksArg::Deny => LeakAction::Deny,
+    }
+}
+
 fn verbosity(output: &OutputArgs, quiet_libtest: bool) -> Verbosity {
     if output.quiet || quiet_libtest || is_true("CARGO_TERM_QUIET") {
         Verbosity::Quiet
@@ -363,6 +404,13 @@ fn verbosity(output: &OutputArgs, quiet_libtest: bool) -> Verbosity {
     } else {
         Verbosity::Normal
     }
+}
+
+fn success_output(output: &OutputArgs, shown_by_libtest: bool) -> OutputWhen {
+    output.success_output.unwrap_or(match shown_by_libtest {
+        true => OutputWhen::Final,
+        false => OutputWhen::Never,
+    })
 }
 
 fn status_level(output: &OutputArgs, verbosity: Verbosity) -> StatusLevel {

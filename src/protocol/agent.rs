@@ -2,22 +2,19 @@
 //! they leave behind, each marked with its test.
 
 pub mod changes;
+mod events;
 mod left_changed;
 mod orphans;
 mod process_change;
 pub mod state_watch;
-
-mod events;
-
 mod test_outputs;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use self::changes::{Changes, InitialState, NewChange};
-use self::process_change::ProcessChange;
-use self::state_watch::{StaticChange, StaticWatch};
+use self::changes::{Changes, InitialState};
+use self::state_watch::StaticWatch;
 use self::test_outputs::TestOutputs;
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -216,10 +213,7 @@ impl<'n> AgentChannel<'n> {
                 self.line(line, Shortened::default(), test, heard);
             }
             Frame::TestStarted { test, thread, tid, line, event } => {
-                let place = match event.is_empty() {
-                    true => self.begun_on.get(&line).copied(),
-                    false => self.begin(&event, heard),
-                };
+                let place = self.place_of_started(&event, line, heard);
                 self.test_started(test, thread, place);
                 // Its thread waits at the gate.
                 heard.extend(place.filter(|_| test != 0 && tid == 0).map(ChannelEvent::TestWaits));
@@ -233,21 +227,11 @@ impl<'n> AgentChannel<'n> {
                 }
                 self.wrote(test, place, bytes, heard);
             }
-            Frame::Changed { test, variable, state, value } => {
+            Frame::Changed { test, .. }
+            | Frame::StateChanged { test, .. }
+            | Frame::StaticChanged { test, .. } => {
                 if let Some(test) = self.tests.of_number(test) {
-                    self.changes.note(test, NewChange::of(variable, state, value));
-                }
-            }
-            Frame::StateChanged { test, what, number, states, before, after } => {
-                let change = ProcessChange { what, number, states, bytes: [before, after] };
-                if let (Some(test), Some(change)) = (self.tests.of_number(test), change.noted()) {
-                    self.changes.note(test, change);
-                }
-            }
-            Frame::StaticChanged { test, index, states, before, after } => {
-                let change = StaticChange { index, states, bytes: [before, after] };
-                if let Some(test) = self.tests.of_number(test) {
-                    self.static_changed(test, change);
+                    self.changed(test, frame);
                 }
             }
             Frame::Exiting { test, code, .. } => self.ends_process(test, FatalCause::Exit(code)),
@@ -277,21 +261,26 @@ impl<'n> AgentChannel<'n> {
                 let name = String::from_utf8_lossy(&name).into_owned();
                 self.stacks.push(ThreadStack { test: self.tests.of_number(test), name, stack });
             }
-            Frame::ThreadStarted { thread, test, .. } if !self.runs_test.contains_key(&thread) => {
-                self.runs_test.insert(thread, test);
+            Frame::ThreadStarted { thread, test, .. } => {
+                self.runs_test.entry(thread).or_insert(test);
                 self.trace(frame, heard);
             }
             Frame::ThreadEnded { thread, processor_nanoseconds, .. } => {
-                let test = self.runs_test.remove(&thread);
-                if let Some(test) = test.and_then(|test| self.tests.of_number(test)) {
-                    let took = Duration::from_nanos(processor_nanoseconds);
-                    *self.processor_time.entry(test).or_default() += took;
-                }
+                self.add_processor_time(thread, processor_nanoseconds);
+                // The threads of the tests themselves are not traced.
                 if !self.are_tests.remove(&thread) {
                     self.trace(frame, heard);
                 }
             }
             frame => self.trace(frame, heard),
+        }
+    }
+
+    /// A thread has ended, which counts for the test that created it.
+    fn add_processor_time(&mut self, thread: u32, nanoseconds: u64) {
+        let test = self.runs_test.remove(&thread).and_then(|test| self.tests.of_number(test));
+        if let Some(test) = test {
+            *self.processor_time.entry(test).or_default() += Duration::from_nanos(nanoseconds);
         }
     }
 

@@ -24,7 +24,7 @@ use crate::process::event::{ProcessEvent, Stream, TerminateMode};
 use crate::process::platform::{self, Supervised};
 use crate::process::{clock, exit_status};
 use crate::worker::context::{Context, LeakOwner};
-use crate::worker::inbox::{BatchEnd, EndCause, Message, Overdue, send};
+use crate::worker::inbox::{BatchEnd, EndCause, Message, send};
 use crate::worker::job::{GRACE, Job, LOOK_AGAIN, prepare};
 
 /// Runs each test of the batch in a process of its own, one after another.
@@ -97,7 +97,7 @@ fn follow(
     let mut output = TruncatedOutput::new(context.services.output_files.as_ref());
     let (mut report, mut buffer) = (ReportReader::new([]), Vec::new());
     let mut due = timeout.map(|timeout| clock::after(began, timeout));
-    let mut overdue: Option<Overdue> = None;
+    let mut timed_out: Option<Timeout> = None;
     let (mut took, mut leaks) = (Duration::ZERO, Vec::new());
     let status = loop {
         match process.next(due, &mut buffer)? {
@@ -109,21 +109,20 @@ fn follow(
             }
             ProcessEvent::Exited => {
                 took = clock::since(began);
-                if overdue.is_none() {
+                if timed_out.is_none() {
                     leaks = end_leftovers(&process, number, job, context, test);
                 }
             }
             ProcessEvent::ChannelLost => {}
             ProcessEvent::WantsTerminal => send(inbox, Message::WantsTerminal { batch }),
             ProcessEvent::Reaped(status) => break status,
-            ProcessEvent::DeadlinePassed if overdue.is_some() => {
+            ProcessEvent::DeadlinePassed if timed_out.is_some() => {
                 process.terminate(TerminateMode::Kill);
                 due = None;
             }
             ProcessEvent::DeadlinePassed => {
                 let limit = timeout.unwrap_or_default();
-                let timeout = Timeout { limit, stopped_by: process.stopped_by() };
-                overdue = Some(Overdue { tests: vec![test], timeout });
+                timed_out = Some(Timeout { limit, stopped_by: process.stopped_by() });
                 process.terminate(TerminateMode::Terminate);
                 due = Some(clock::within(GRACE));
             }
@@ -134,9 +133,8 @@ fn follow(
         send(inbox, Message::Signal(signal));
     }
     let output = output.into_output();
-    let timed_out = |over: Overdue| Reason::WorkerEnded(WorkerEnd::TimedOut(over.timeout));
-    let (outcome, reason) = match overdue.map(timed_out) {
-        Some(timed_out) => (Outcome::TimedOut, Some(timed_out)),
+    let (outcome, reason) = match timed_out.map(WorkerEnd::TimedOut) {
+        Some(end) => (Outcome::TimedOut, Some(Reason::WorkerEnded(end))),
         None => judge(status, &report, &output, context, test),
     };
     let ended = Some(clock::after(began, took));

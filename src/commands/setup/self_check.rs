@@ -44,7 +44,7 @@ const TESTS: &str = r#"
 "#;
 
 /// One thing that works, or does not.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 struct Check {
     name: &'static str,
     works: bool,
@@ -129,29 +129,33 @@ fn partest(folder: &Path) -> Result<Ran> {
 }
 
 fn checks(ran: &Ran) -> Vec<Check> {
+    let is_whole = ran.is_whole();
+    let run = Check {
+        name: "run",
+        works: is_whole,
+        detail: match is_whole {
+            true => "tests are built, run and stopped at their time limit".to_owned(),
+            false => format!("a run of a small package failed: {}", last_lines(&ran.stderr)),
+        },
+    };
+    let others = if is_whole { seen_in(ran) } else { Vec::new() };
+    [vec![run], others].concat()
+}
+
+/// What a run that has worked shows.
+fn seen_in(ran: &Ran) -> Vec<Check> {
     let check = |name, works: bool, found: &str, missed: &str| Check {
         name,
         works,
         detail: if works { found } else { missed }.to_owned(),
     };
-    let mut checks = vec![Check {
-        name: "run",
-        works: ran.is_whole(),
-        detail: match ran.is_whole() {
-            true => "tests are built, run and stopped at their time limit".to_owned(),
-            false => format!("a run of a small package failed: {}", last_lines(&ran.stderr)),
-        },
-    }];
-    if !ran.is_whole() {
-        return checks;
-    }
     let has_agent = ran.test("passes").is_some_and(|test| test["cpu-seconds"].is_number());
     let line = 1 + TESTS.lines().position(|line| line.contains("// here")).unwrap_or_default();
     let place = ran.leak("thread").and_then(|leak| leak["where"].as_str());
     let is_placed = place.is_some_and(|place| place.ends_with(&format!("src/lib.rs:{line}")));
     let hung = ran.test("waits_for_ever").and_then(|test| test["output"].as_str());
     let has_stacks = hung.is_some_and(|output| output.contains("waits_for_ever"));
-    checks.extend([
+    vec![
         check(
             "agent",
             has_agent,
@@ -195,8 +199,7 @@ fn checks(ran: &Ran) -> Vec<Check> {
             "stderr is none: progress is printed as lines",
         ),
         cores(),
-    ]);
-    checks
+    ]
 }
 
 fn cores() -> Check {

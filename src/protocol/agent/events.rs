@@ -22,7 +22,21 @@ impl AgentChannel<'_> {
         }
     }
 
-    pub(super) fn begin(&mut self, event: &[u8], heard: &mut Vec<ChannelEvent>) -> Option<usize> {
+    /// The place of a test that has started: by the event, or by the line where libtest's own
+    /// event stood.
+    pub(super) fn place_of_started(
+        &mut self,
+        event: &[u8],
+        line: u32,
+        heard: &mut Vec<ChannelEvent>,
+    ) -> Option<usize> {
+        match event.is_empty() {
+            true => self.begun_on.get(&line).copied(),
+            false => self.begin(event, heard),
+        }
+    }
+
+    fn begin(&mut self, event: &[u8], heard: &mut Vec<ChannelEvent>) -> Option<usize> {
         let event = Line::read(event.strip_suffix(b"\n").unwrap_or(event))?;
         let turn = self.tests.begin(&event.name)?;
         let (Occurrence::First(place) | Occurrence::Repeated(place)) = turn;

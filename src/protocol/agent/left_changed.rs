@@ -1,7 +1,10 @@
 //! What tests have left changed in their process, in a run that watches that.
 
 use super::AgentChannel;
+use super::changes::NewChange;
+use super::process_change::ProcessChange;
 use super::state_watch::{StaticChange, StaticWatch};
+use crate::frames::Frame;
 
 impl AgentChannel<'_> {
     /// These statics are compared from test to test, and what tests leave changed is told.
@@ -13,7 +16,26 @@ impl AgentChannel<'_> {
         self
     }
 
-    pub(super) fn static_changed(&mut self, test: usize, change: StaticChange) {
+    /// A frame says what this test has changed.
+    pub(super) fn changed(&mut self, test: usize, frame: Frame) {
+        match frame {
+            Frame::Changed { variable, state, value, .. } => {
+                self.changes.note(test, NewChange::of(variable, state, value));
+            }
+            Frame::StateChanged { what, number, states, before, after, .. } => {
+                let change = ProcessChange { what, number, states, bytes: [before, after] };
+                if let Some(change) = change.noted() {
+                    self.changes.note(test, change);
+                }
+            }
+            Frame::StaticChanged { index, states, before, after, .. } => {
+                self.static_changed(test, StaticChange { index, states, bytes: [before, after] });
+            }
+            _ => {}
+        }
+    }
+
+    fn static_changed(&mut self, test: usize, change: StaticChange) {
         let Some(statics) = &mut self.statics else { return };
         for (by, change) in statics.note(test, change) {
             // The test has ended before.
