@@ -191,6 +191,37 @@ fn without_the_agent_the_output_is_lost_and_that_is_said() {
     assert!(lost.contains("without the agent"), "{ran}");
 }
 
+/// With another owner, what libtest keeps looks as no version of Rust has kept it so far.
+const UNKNOWN: &str = r#"
+    #[test]
+    fn is_kept_in_another_way() {
+        let capture = std::io::set_output_capture(None).unwrap();
+        std::mem::forget(std::sync::Arc::downgrade(&capture));
+        std::io::set_output_capture(Some(capture));
+        println!("nobody finds this");
+        std::process::abort();
+    }
+    #[test]
+    fn passes() {
+        println!("this is told by libtest");
+    }
+"#;
+
+#[test]
+fn a_layout_that_is_not_known_is_said() {
+    let tests = format!("#![feature(internal_output_capture)]\n#![cfg(test)]\n{UNKNOWN}");
+    let package = Package::shop("", &tests);
+    let partest = || package.partest().env("RUSTC_BOOTSTRAP", "1");
+    let ran = partest().json().run().exits(100);
+    let test = ran.test("shop::is_kept_in_another_way");
+    let lost = text(&test["output-lost"]);
+    assert_eq!(lost, "this version of Rust keeps it in memory in an unknown way", "{ran}");
+    assert!(!text(&test["output"]).contains("nobody finds this"), "{ran}");
+    assert_eq!(ran.test("shop::passes").get("output-lost"), None, "{ran}");
+    let ran = partest().args("is_kept").run().exits(100);
+    assert!(ran.stdout.contains("\n  output lost: this version of Rust keeps it"), "{ran}");
+}
+
 const PIPES: &str = r#"
     use std::io::Write;
     fn child(text: &str) {

@@ -41,7 +41,7 @@ fn all_works_here_but_a_terminal() {
     let folder = TempDir::new().unwrap();
     let ran = call(folder.path()).json().run().exits(0);
     assert_eq!(missing(&ran), ["terminal"], "{ran}");
-    assert_eq!(checks(&ran).len(), 9, "{ran}");
+    assert_eq!(checks(&ran).len(), 10, "{ran}");
     assert!(is_empty(folder.path()));
     let human = call(folder.path()).run().exits(0);
     assert!(human.stdout.contains("works    agent          it is loaded"), "{human}");
@@ -57,7 +57,7 @@ fn what_a_runner_hides_is_missing() {
     std::fs::write(folder.path().join(".cargo/config.toml"), config).unwrap();
     let ran = call(folder.path()).json().run().exits(0);
     let missing = missing(&ran);
-    for name in ["agent", "threads", "places"] {
+    for name in ["agent", "threads", "places", "output"] {
         assert!(missing.iter().any(|missing| missing == name), "{name}; {ran}");
     }
     assert!(!missing.iter().any(|missing| missing == "run"), "{ran}");

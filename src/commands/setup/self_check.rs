@@ -40,8 +40,16 @@ const TESTS: &str = r#"
     let script = "(sleep 600 >/dev/null 2>&1 &)";
     std::process::Command::new("sh").args(["-c", script]).status().unwrap();
 }
+#[test] fn aborts() {
+    println!("a text that is known");
+    print!("and half a line");
+    std::process::abort()
+}
 #[test] fn waits_for_ever() { loop { std::thread::park() } }
 "#;
+
+/// What the test prints that aborts.
+const PRINTED: &str = "a text that is known\nand half a line";
 
 /// One thing that works, or does not.
 #[derive(Debug, Clone, Serialize)]
@@ -186,6 +194,7 @@ fn seen_in(ran: &Ran) -> Vec<Check> {
             "a test that hangs is shown with its stack",
             "a test that times out is reported without its stack",
         ),
+        output(ran),
         check(
             "process table",
             procfs::process_info(std::process::id()).is_some(),
@@ -200,6 +209,24 @@ fn seen_in(ran: &Ran) -> Vec<Check> {
         ),
         cores(),
     ]
+}
+
+/// Whether what a test had printed is known when it dies: it is read from the memory of its process,
+/// where each version of Rust may keep it in another way.
+fn output(ran: &Ran) -> Check {
+    let aborts = ran.test("aborts");
+    let text = |field: &str| aborts.and_then(|test| test[field].as_str());
+    // Its stack follows.
+    let works = text("output").is_some_and(|output| output.starts_with(PRINTED));
+    let why = text("output-lost").unwrap_or("another text was found than was printed");
+    Check {
+        name: "output",
+        works,
+        detail: match works {
+            true => "what a test printed before it died is known".to_owned(),
+            false => format!("what a test printed before it died is not known: {why}"),
+        },
+    }
 }
 
 fn cores() -> Check {
