@@ -30,30 +30,42 @@ pub struct Demand {
     pub running: Duration,
 }
 
+/// When the interval has begun that is measured next.
+#[derive(Debug)]
+enum Since {
+    /// No test has run yet.
+    NotBegun,
+    /// What the process had used then is known.
+    Known(Instant, Scheduling),
+    /// The process cannot be measured.
+    Unknown,
+}
+
 /// Measures a worker.
 #[derive(Debug)]
 pub struct CpuDemand {
     pid: u32,
-    last: Option<(Instant, Scheduling)>,
+    since: Since,
+    /// How many times it has been measured.
     measured: u32,
     /// How many times longer its threads would be measured if they had never waited for a core.
     stretch: Option<f64>,
-    /// The time of running tests since `last`, up to `counted`.
+    /// The time of running tests in this interval, up to `counted`.
     running: Duration,
     counted: Instant,
 }
 
 impl CpuDemand {
     pub fn of(pid: u32) -> CpuDemand {
-        let (last, counted) = (None, clock::now());
-        CpuDemand { pid, last, measured: 0, stretch: None, running: Duration::ZERO, counted }
+        let (since, counted) = (Since::NotBegun, clock::now());
+        CpuDemand { pid, since, measured: 0, stretch: None, running: Duration::ZERO, counted }
     }
 
     /// When to measure next; none if nobody can.
     pub fn due(&self) -> Option<Instant> {
-        let (then, _) = self.last.as_ref()?;
+        let Since::Known(then, _) = self.since else { return None };
         let interval = if self.measured < OFTEN { INTERVAL } else { LONG_INTERVAL };
-        Some(clock::after(*then, interval))
+        Some(clock::after(then, interval))
     }
 
     /// From now on, another number of tests runs than these.
@@ -61,9 +73,9 @@ impl CpuDemand {
         let since = now.saturating_duration_since(self.counted);
         self.running += since * u32::try_from(running).unwrap_or(u32::MAX);
         self.counted = now;
-        if self.measured == 0 && self.last.is_none() {
+        if matches!(self.since, Since::NotBegun) {
             // The first test is about to run. What the process has used before is little.
-            self.last = Some((now, Scheduling::default()));
+            self.since = Since::Known(now, Scheduling::default());
         }
     }
 
@@ -71,10 +83,12 @@ impl CpuDemand {
     pub fn measure(&mut self, now: Instant, running: usize) -> Option<Demand> {
         self.count(now, running);
         self.measured += 1;
-        let (_, then) = self.last.take()?;
+        let Since::Known(_, then) = std::mem::replace(&mut self.since, Since::Unknown) else {
+            return None;
+        };
         let scheduling = Scheduling::of(self.pid)?;
         let CpuUse { ran, waited } = scheduling.since(&then);
-        self.last = Some((now, scheduling));
+        self.since = Since::Known(now, scheduling);
         if !ran.is_zero() {
             self.stretch = Some(1.0 + waited.as_secs_f64() / ran.as_secs_f64());
         }
