@@ -427,17 +427,23 @@ def chosen(names):
     return [known_names[name] for name in names.split(",")]
 
 
+def argument_parser(description, out, keep):
+    """The arguments of a benchmark that times its projects by `time_project`."""
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=7, help="rounds (default: 7)")
+    help_slow = "rounds of a tool that is slow beside cargo test (default: 2)"
+    parser.add_argument("--slow-rounds", type=int, default=2, help=help_slow)
+    parser.add_argument("--out", type=pathlib.Path, help=f"for {out}")
+    parser.add_argument("--keep", type=pathlib.Path, help=f"{keep} this folder and leave it")
+    return parser
+
+
 def arguments():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argument_parser(__doc__, "projects.md and projects.svg", "fetch into")
     parser.add_argument("folders", nargs="*", type=pathlib.Path, metavar="DIR")
     parser.add_argument("--flags", default="", help="for cargo, in each DIR: --flags=--workspace")
     parser.add_argument("--published", action="store_true", help="crates from the registry")
     parser.add_argument("--crates", help="of the published ones only these, separated by commas")
-    parser.add_argument("--rounds", type=int, default=7, help="rounds (default: 7)")
-    help_slow = "rounds of a tool that is slow beside cargo test (default: 2)"
-    parser.add_argument("--slow-rounds", type=int, default=2, help=help_slow)
-    parser.add_argument("--out", type=pathlib.Path, help="for projects.md and projects.svg")
-    parser.add_argument("--keep", type=pathlib.Path, help="fetch into this folder and leave it")
     args = parser.parse_args()
     if not args.folders and not args.published:
         parser.error("a DIR, or --published")

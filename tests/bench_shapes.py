@@ -11,9 +11,7 @@ from earlier ones, and a later run.
 `cargo partest` must be installed or on PATH. Exit code 1 if a shape could not be timed.
 """
 
-import argparse
 import dataclasses
-import pathlib
 import sys
 
 import bench
@@ -144,19 +142,10 @@ def chosen(names):
     return [known[name] for name in wanted]
 
 
-def arguments():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--shapes", help="only these, separated by commas")
-    parser.add_argument("--rounds", type=int, default=7, help="rounds (default: 7)")
-    help_slow = "rounds of a tool that is slow beside cargo test (default: 2)"
-    parser.add_argument("--slow-rounds", type=int, default=2, help=help_slow)
-    parser.add_argument("--out", type=pathlib.Path, help="for shapes.md")
-    parser.add_argument("--keep", type=pathlib.Path, help="work in this folder and leave it")
-    return parser.parse_args()
-
-
 def main():
-    args = arguments()
+    parser = bench_projects.argument_parser(__doc__, "shapes.md", "work in")
+    parser.add_argument("--shapes", help="only these, separated by commas")
+    args = parser.parse_args()
     names = [name for name in WORDS if name != NEXTEST or bench.has_nextest()]
     machine = bench.machine()
     rows = []

@@ -4,6 +4,7 @@
 
 mod fixture;
 
+use fixture::outcomes::{KEYS, LIBRARY};
 use fixture::{Package, Ran};
 use quick_junit::{FlakyOrRerun, NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
@@ -92,48 +93,9 @@ fn keeps_to_the_schema(text: &str) -> Result<(), String> {
     if open.is_empty() { Ok(()) } else { Err(format!("not ended: {open:?}")) }
 }
 
-const OUTCOMES: &str = r#"
-#[cfg(test)]
-mod tests {
-    use std::io::Write;
-    #[test] fn aborts() { std::process::abort(); }
-    #[test] fn fails() {
-        println!("before \u{1b}[31mred\u{1b}[0m \u{0} \u{1} \u{fffe} <&> ]]>");
-        std::io::stdout().write_all(b"\xff\xfe bytes\n").unwrap();
-        panic!("a <reason> & \"more\"");
-    }
-    #[test] fn hangs() { std::thread::park(); std::thread::sleep(std::time::Duration::MAX); }
-    #[test] #[ignore] fn ignored() {}
-    #[test] fn leaks() {
-        std::thread::Builder::new().name("stray".into())
-            .spawn(|| std::thread::sleep(std::time::Duration::MAX)).unwrap();
-    }
-    #[test] fn needs_a_fixture() {}
-    #[test] fn passes() {}
-    #[test] fn flickers() {
-        let log = std::path::PathBuf::from(std::env::var_os("FIXTURE_LOG").unwrap()).join("f");
-        assert!(std::fs::write(&log, std::fs::read(&log).map_or(vec![1], |_| vec![])).is_ok());
-        assert!(std::fs::read(&log).unwrap().is_empty(), "not yet");
-    }
-}
-"#;
-
-const KEYS: &str = r#"
-[package.metadata.partest]
-policy = "split"
-isolate = true
-[package.metadata.partest.modules]
-"shop::tests::hangs" = { timeout = "200ms" }
-"shop::tests::flickers" = { retries = 2 }
-"shop::tests::fails" = { retries = 1 }
-"shop::tests::needs_a_fixture" = { policy = "shared", fixture = "none" }
-[package.metadata.partest.fixtures.none]
-start = ["false"]
-"#;
-
 #[test]
 fn each_outcome_has_its_element() {
-    let package = Package::shop(KEYS, OUTCOMES);
+    let package = Package::shop(KEYS, LIBRARY);
     let ran = package.partest().args("--junit new/j.xml").run().exits(100);
     let report = read(&package, "new/j.xml", &ran);
     let shop = suite(&report, "shop");
@@ -146,6 +108,7 @@ fn each_outcome_has_its_element() {
         "tests::aborts error aborted",
         "tests::fails failure failed",
         "tests::flickers passed",
+        "tests::floods failure failed",
         "tests::hangs error timed-out",
         "tests::ignored skipped",
         "tests::leaks passed",
@@ -154,14 +117,15 @@ fn each_outcome_has_its_element() {
     ];
     assert_eq!(words, expected, "{ran}");
     assert!(shop.test_cases.iter().all(|case| case.classname.as_deref() == Some("shop")));
-    assert_eq!((report.tests, report.failures, report.errors, shop.skipped), (8, 1, 3, 1));
+    assert_eq!((report.tests, report.failures, report.errors, shop.skipped), (9, 2, 3, 1));
     let text = std::fs::read_to_string(package.path("new/j.xml")).unwrap();
     keeps_to_the_schema(&text).unwrap_or_else(|wrong| panic!("{wrong}\n{text}"));
 
     let fails = case(&report, "shop", "tests::fails");
     let out = fails.system_out.as_deref().unwrap();
-    let cleaned = "before red    <&> ]]>\n\u{fffd}\u{fffd} bytes\n";
-    assert!(out.starts_with(cleaned), "{out:?}");
+    let bytes = "\u{fffd}\u{fffd} \u{fffd}\u{fffd} \u{fffd}\u{fffd}\u{fffd} bytes";
+    let cleaned = format!("before red   \u{7f}   <&> ]]> \n \u{1f600}\n{bytes}\n");
+    assert!(out.starts_with(&cleaned), "{out:?}");
     let TestCaseStatus::NonSuccess { message, reruns, .. } = &fails.status else { panic!() };
     assert!(message.is_some(), "{fails:?}");
     assert_eq!(reruns.runs.len(), 1, "{fails:?}");
@@ -171,9 +135,11 @@ fn each_outcome_has_its_element() {
     assert!(flaky_runs[0].system_out.as_deref().unwrap().contains("not yet"));
 
     let leaks = case(&report, "shop", "tests::leaks");
-    let thread = shop.properties.iter().find(|property| property.name == *"leak.thread");
-    assert_eq!(thread.unwrap().value, *"tests::leaks: stray", "{shop:?}");
-    assert!(leaks.system_err.as_deref().unwrap().contains("`stray`"), "{leaks:?}");
+    for name in ["leak.thread", "leak.thread.2"] {
+        let thread = shop.properties.iter().find(|property| property.name == *name);
+        assert_eq!(thread.unwrap().value, *"tests::leaks: stray <&", "{shop:?}");
+    }
+    assert!(leaks.system_err.as_deref().unwrap().contains("`stray <&`"), "{leaks:?}");
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod fixture;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use fixture::outcomes::{KEYS, LIBRARY};
 use fixture::tools::{python, tool};
 use fixture::{Package, Ran, text};
 use serde_json::{Value, json};
@@ -64,52 +65,6 @@ fn cases(ran: &Ran, suite: impl Fn(&Value) -> String) -> Cases {
     let case = |test: &Value| ((suite(test), text(&test["name"])), word(test).to_owned());
     ran.tests().iter().map(case).collect()
 }
-
-const KEYS: &str = r#"
-[package.metadata.partest]
-policy = "split"
-isolate = true
-linger = "10ms"
-[package.metadata.partest.modules]
-"shop::tests::hangs" = { timeout = "200ms" }
-"shop::tests::flickers" = { retries = 2 }
-"shop::tests::fails" = { retries = 1 }
-"shop::tests::needs_a_fixture" = { policy = "shared", fixture = "none" }
-[package.metadata.partest.fixtures.none]
-start = ["false"]
-"#;
-
-const LIBRARY: &str = r#"
-#[cfg(test)]
-mod tests {
-    use std::io::Write;
-    #[test] fn aborts() { std::process::abort(); }
-    #[test] fn fails() {
-        println!("\u{1b}[31mred\u{1b}[0m \u{0} \u{1} \u{7f} \u{85} \u{fffe} <&> ]]> \r\n\r \u{1f600}");
-        std::io::stdout().write_all(b"\xff\xfe \xc0\xaf \xed\xa0\x80 bytes\n").unwrap();
-        panic!("a <reason> & \"more\" \u{0}\u{1b}[31m \r\n ]]> \u{ffff}\ttab");
-    }
-    #[test] fn floods() {
-        for line in 0..40_000 { println!("{line} \u{1b}[3{}m]]>\u{1}\u{ffff}", line % 8); }
-        panic!("too much");
-    }
-    #[test] fn hangs() { loop { std::thread::park(); } }
-    #[test] #[ignore = "a <reason>"] fn ignored() {}
-    #[test] fn leaks() {
-        for _ in 0..2 {
-            std::thread::Builder::new().name("stray <&\u{1}".into())
-                .spawn(|| std::thread::sleep(std::time::Duration::MAX)).unwrap();
-        }
-    }
-    #[test] fn needs_a_fixture() {}
-    #[test] fn passes() {}
-    #[test] fn flickers() {
-        let log = std::path::PathBuf::from(std::env::var_os("FIXTURE_LOG").unwrap()).join("f");
-        assert!(std::fs::write(&log, std::fs::read(&log).map_or(vec![1], |_| vec![])).is_ok());
-        assert!(std::fs::read(&log).unwrap().is_empty(), "not yet \u{0}");
-    }
-}
-"#;
 
 /// A library and a program of one name.
 fn shop() -> Package {

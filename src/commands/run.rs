@@ -17,7 +17,6 @@ use crate::config::policy::Policy;
 use crate::discovery::filter::Choice;
 use crate::discovery::one_by_one::OneByOne;
 use crate::error::Result;
-use crate::fixture::definition;
 use crate::fixture::kept::KeptFixtures;
 use crate::leaks::baseline::{self, Baseline, Comparison};
 use crate::model::event::Event;
@@ -34,10 +33,8 @@ use crate::plan::schedule::Plan;
 use crate::report::reports::Reports;
 use crate::run::coordinator::state::{Growth, Run, Subscriptions};
 use crate::run::interrupt::Interrupts;
-use crate::worker::agent_file::AgentFile;
 use crate::worker::context::Context;
 use crate::worker::run_config::RunConfig;
-use crate::worker::services::Services;
 
 /// The input of a run.
 pub struct Session<'r> {
@@ -158,11 +155,10 @@ fn report_root(workspace: &Workspace) -> PathBuf {
 /// What the workers and the coordinator share.
 fn context<'r>(session: &Session<'r>, interrupts: &'r Interrupts) -> Result<Context<'r>> {
     let Session { project, grouped, slots, .. } = session;
-    let Project { settings, workspace, policy, inventory, .. } = *project;
+    let Project { settings, workspace, policy, .. } = *project;
     let root = workspace.root();
     let mut baseline = Baseline::load(&baseline::path(root))?;
     baseline.is_rewritten = settings.write_baseline;
-    let fixtures = definition::resolve(&grouped.fixtures, policy, inventory, root);
     let may_learn = policy.learns() && !settings.nested && settings.shard.is_none();
     let config = RunConfig {
         run_id: &settings.run_id,
@@ -178,18 +174,17 @@ fn context<'r>(session: &Session<'r>, interrupts: &'r Interrupts) -> Result<Cont
         watches_state: settings.watch_state,
         root: root.to_owned(),
     };
-    let mut services = Services::new(&interrupts.groups);
-    services.agent = settings.agent.then(AgentFile::new).flatten();
-    services.fork_servers.expect(&grouped.groups, inventory.listings.len());
+    let Grouped { groups, fixtures } = grouped;
+    let mut context = project.context(groups, fixtures, config, interrupts);
     let state_dir = &workspace.state_dir;
     // `fixtures stop` would not find those of an archive.
     if !settings.nested && settings.archive.archive.is_none() {
-        services.kept_fixtures = Some(KeptFixtures::new(state_dir, settings.keep_fixtures));
+        context.services.kept_fixtures = Some(KeptFixtures::new(state_dir, settings.keep_fixtures));
     }
     if !settings.nested && !workspace.is_temporary {
-        services.output_files = OutputFiles::new(state_dir);
+        context.services.output_files = OutputFiles::new(state_dir);
     }
-    Ok(Context::new(inventory, fixtures, config, services))
+    Ok(context)
 }
 
 /// Runs the tests, and hands all events to the recorder.

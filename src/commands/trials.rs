@@ -8,7 +8,6 @@ use super::leftovers::Leftovers;
 use super::project::Project;
 use crate::config::policy::FixtureName;
 use crate::error::{Error, Result};
-use crate::fixture::definition;
 use crate::fixture::kept::KeptFixtures;
 use crate::leaks::baseline::{self, Baseline};
 use crate::model::event::Event;
@@ -20,12 +19,10 @@ use crate::plan::schedule::Plan;
 use crate::process::clock;
 use crate::run::coordinator::state::Run;
 use crate::run::interrupt::Interrupts;
-use crate::worker::agent_file::AgentFile;
 use crate::worker::context::Context;
 use crate::worker::inbox::Message;
 use crate::worker::run_config::RunConfig;
 use crate::worker::run_state::RunState;
-use crate::worker::services::Services;
 
 /// What is needed to run tests.
 pub struct Trials<'r> {
@@ -115,29 +112,20 @@ impl<'r> Trials<'r> {
         run_timeout: Option<Duration>,
     ) -> Result<Context<'r>> {
         let TrialSetup { slots, watches_state, .. } = setup;
-        let Project { settings, workspace, policy, inventory, .. } = self.project;
+        let Project { settings, workspace, .. } = self.project;
         let root = workspace.root();
         let config = RunConfig {
-            run_id: &settings.run_id,
-            slots,
-            likely_slots: slots,
             run_timeout,
             max_crashes: settings.max_crashes,
-            nocapture: false,
-            show_output: false,
-            is_verbose: false,
             watches_state,
             baseline: Baseline::load(&baseline::path(root))?,
-            learnt: None,
             root: root.to_owned(),
+            ..RunConfig::new(&settings.run_id, slots)
         };
-        let mut services = Services::new(&self.interrupts.groups);
-        services.agent = settings.agent.then(AgentFile::new).flatten();
-        services.fork_servers.expect(groups, inventory.listings.len());
+        let mut context = self.project.context(groups, self.fixtures, config, self.interrupts);
         if !settings.nested {
-            services.kept_fixtures = Some(KeptFixtures::new(&workspace.state_dir, false));
+            context.services.kept_fixtures = Some(KeptFixtures::new(&workspace.state_dir, false));
         }
-        let fixtures = definition::resolve(self.fixtures, policy, inventory, root);
-        Ok(Context::new(inventory, fixtures, config, services))
+        Ok(context)
     }
 }

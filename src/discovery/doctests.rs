@@ -1,6 +1,7 @@
 //! The doctests of a run, which rustdoc lists.
 
-use std::thread::ScopedJoinHandle;
+use rayon::ThreadPoolBuilder;
+use rayon::prelude::*;
 
 use super::binary_facts;
 use super::doc_comments;
@@ -82,7 +83,14 @@ pub fn take(
         }
     };
     let mut found = Doctests::default();
-    for listed in side_by_side(binaries, settings.slots, &list) {
+    // The threads of the run may all wait for tests.
+    let threads = settings.slots.clamp(1, binaries.len().max(1));
+    let pool = ThreadPoolBuilder::new().num_threads(threads).build();
+    let listed: Vec<Result<Listing, ListFailure>> = match pool {
+        Ok(pool) => pool.install(|| binaries.into_par_iter().map(list).collect()),
+        Err(_) => binaries.into_iter().map(list).collect(),
+    };
+    for listed in listed {
         match listed {
             Ok(listing) if listing.tests.is_empty() => {}
             Ok(listing) => found.listings.push(listing),
@@ -94,31 +102,4 @@ pub fn take(
 
 fn failure(binary: BinaryName, answer: ListAttempt) -> ListFailure {
     ListFailure { binary, answer: Box::new(answer), is_doctests: true }
-}
-
-/// The results in the order of the items, made by so many threads.
-fn side_by_side<T: Send, R: Send>(
-    items: Vec<T>,
-    threads: usize,
-    make: &(impl Fn(T) -> R + Sync),
-) -> Vec<R> {
-    let threads = threads.clamp(1, items.len().max(1));
-    let mut shares: Vec<Vec<(usize, T)>> = (0..threads).map(|_| Vec::new()).collect();
-    for (at, item) in items.into_iter().enumerate() {
-        shares[at % threads].push((at, item));
-    }
-    let work = |share: Vec<(usize, T)>| -> Vec<(usize, R)> {
-        share.into_iter().map(|(at, item)| (at, make(item))).collect()
-    };
-    let mut results: Vec<(usize, R)> = std::thread::scope(|scope| {
-        let workers: Vec<_> =
-            shares.into_iter().map(|share| scope.spawn(move || work(share))).collect();
-        let join = |worker: ScopedJoinHandle<'_, Vec<(usize, R)>>| match worker.join() {
-            Ok(results) => results,
-            Err(panic) => std::panic::resume_unwind(panic),
-        };
-        workers.into_iter().flat_map(join).collect()
-    });
-    results.sort_by_key(|(at, _)| *at);
-    results.into_iter().map(|(_, result)| result).collect()
 }

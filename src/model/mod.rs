@@ -9,6 +9,7 @@ pub mod duration;
 pub mod event;
 pub mod fixture;
 pub mod interference;
+pub mod json_line;
 pub mod leak;
 pub mod listing;
 pub mod lost_output;

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::json_line::json_line;
 use crate::error::{Error, Exit, Mistake};
 
 /// Says why there is no result, or that none was asked for.
@@ -71,7 +72,6 @@ impl StreamEnd {
 
     /// The event as a line.
     pub fn line(&self) -> String {
-        // These fields always serialize.
-        format!("{}\n", serde_json::to_string(self).unwrap_or_default())
+        json_line(self)
     }
 }

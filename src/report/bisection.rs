@@ -10,6 +10,7 @@ use super::view::View;
 use crate::cli::output_args::MessageFormat;
 use crate::error::Result;
 use crate::model::bisection::{Bisection, Company, Finding, TestSet, Trial};
+use crate::model::json_line::json_line;
 use crate::process::stderr::write_line;
 
 pub struct BisectionReport<'r> {
@@ -124,8 +125,6 @@ impl<'r> BisectionReport<'r> {
     }
 
     fn line(&self, line: &Line<'_>) -> Result<()> {
-        // These fields always serialize.
-        let line = serde_json::to_string(line).unwrap_or_default();
-        unless_closed(print(&format!("{line}\n")))
+        unless_closed(print(&json_line(line)))
     }
 }

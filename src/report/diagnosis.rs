@@ -14,6 +14,7 @@ use crate::cli::output_args::MessageFormat;
 use crate::error::Result;
 use crate::model::diagnosis::{Dependence, Diagnosis, ModuleLeaks, Phase, PhaseResult, Suggestion};
 use crate::model::interference::{Interference, SharedThing};
+use crate::model::json_line::json_line;
 use crate::model::test::TestId;
 use crate::process::stderr::write_line;
 
@@ -185,9 +186,7 @@ impl<'r> DiagnosisReport<'r> {
     }
 
     fn line(&self, line: &Line<'_>) -> Result<()> {
-        // These fields always serialize.
-        let line = serde_json::to_string(line).unwrap_or_default();
-        unless_closed(print(&format!("{line}\n")))
+        unless_closed(print(&json_line(line)))
     }
 }
 

@@ -14,6 +14,7 @@ use crate::cli::settings::Verbosity;
 use crate::config::policy::origins::Setting;
 use crate::discovery::filter::Choice;
 use crate::model::duration::brief;
+use crate::model::json_line::json_line;
 use crate::model::test::TestId;
 use crate::plan::group::{Group, Isolation};
 use crate::plan::history::Record;
@@ -173,7 +174,7 @@ impl Explanation<'_> {
             origin: &setting.origin,
             node: setting.node.as_deref(),
         });
-        let line = Line {
+        json_line(&Line {
             event: "explained",
             id: binary.id(&test.name),
             package: &binary.package_name,
@@ -195,9 +196,7 @@ impl Explanation<'_> {
             seconds: self.record.map(|record| micros(record.took)),
             load: self.record.and_then(|record| record.load),
             learnt_locks: &self.learnt,
-        };
-        // These fields always serialize.
-        format!("{}\n", serde_json::to_string(&line).unwrap_or_default())
+        })
     }
 }
 

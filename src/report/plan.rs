@@ -15,6 +15,7 @@ use crate::discovery::listing::Listing;
 use crate::discovery::test_list::Dispatch;
 use crate::model::bottleneck::Bottleneck;
 use crate::model::duration::seconds;
+use crate::model::json_line::json_line;
 use crate::model::shard::ShardPlan;
 use crate::model::test::TestId;
 use crate::plan::group::{Group, GroupTest, Isolation};
@@ -31,12 +32,10 @@ pub fn list(view: View<'_>, choices: &[Vec<Choice>]) -> String {
     for (index, listing) in view.inventory.listings.iter().enumerate() {
         for (test, choice) in choices[index].iter().enumerate() {
             if *choice != Choice::LeaveOut {
-                let line = match view.settings.format {
+                text.push_str(&match view.settings.format {
                     MessageFormat::Json => json_test(listing, test),
                     _ => human_test(view, listing, index, test),
-                };
-                text.push_str(&line);
-                text.push('\n');
+                });
             }
         }
     }
@@ -45,7 +44,7 @@ pub fn list(view: View<'_>, choices: &[Vec<Choice>]) -> String {
 
 fn human_test(view: View<'_>, listing: &Listing, index: usize, test: usize) -> String {
     let mark = if listing.tests[test].is_ignored { " (ignored)" } else { "" };
-    format!("{}{mark}", view.id(TestId { listing: index, test }))
+    format!("{}{mark}\n", view.id(TestId { listing: index, test }))
 }
 
 #[derive(Serialize)]
@@ -64,7 +63,7 @@ struct ListedLine<'l> {
 fn json_test(listing: &Listing, test: usize) -> String {
     let place = listing.place(test);
     let (binary, test) = (&listing.binary, &listing.tests[test]);
-    to_json(&ListedLine {
+    json_line(&ListedLine {
         event: "listed",
         id: binary.id(&test.name),
         package: &binary.package_name,
@@ -74,11 +73,6 @@ fn json_test(listing: &Listing, test: usize) -> String {
         place,
         ignored: test.is_ignored,
     })
-}
-
-fn to_json(line: &impl Serialize) -> String {
-    // These structs always serialize.
-    serde_json::to_string(line).unwrap_or_default()
 }
 
 /// The groups with the origin of their policy, then the batches in their expected order.
@@ -103,10 +97,8 @@ pub fn plan(
 
 fn push_shard(text: &mut String, view: View<'_>, plan: &ShardPlan) {
     if view.settings.format == MessageFormat::Json {
-        return push_line(
-            text,
-            &to_json(&ShardEvent { event: "shard", shard: shard::line(plan, &view) }),
-        );
+        let event = ShardEvent { event: "shard", shard: shard::line(plan, &view) };
+        return text.push_str(&json_line(&event));
     }
     push_line(text, &format!("shard {}", shard::told(plan)));
     if let Some(unit) = &plan.unbalanced {
@@ -372,33 +364,27 @@ fn json_plan(view: View<'_>, groups: &[Group], steps: &[Step], fixtures: &[Fixtu
     let mut text = String::new();
     for group in groups {
         let binary = &view.inventory.listings[group.listing].binary;
-        push_line(
-            &mut text,
-            &to_json(&GroupLine {
-                event: "group",
-                package: &binary.package_name,
-                binary: &binary.name,
-                kind: binary.kind,
-                node: &group.node,
-                policy: form(group),
-                why: &group.why,
-                fixtures: fixtures_of(group, fixtures),
-                tests: group.tests.iter().map(|test| view.id(test.id)).collect(),
-            }),
-        );
+        text.push_str(&json_line(&GroupLine {
+            event: "group",
+            package: &binary.package_name,
+            binary: &binary.name,
+            kind: binary.kind,
+            node: &group.node,
+            policy: form(group),
+            why: &group.why,
+            fixtures: fixtures_of(group, fixtures),
+            tests: group.tests.iter().map(|test| view.id(test.id)).collect(),
+        }));
     }
     for step in steps {
-        push_line(
-            &mut text,
-            &to_json(&BatchLine {
-                event: "batch",
-                batch: step.batch.id,
-                node: &groups[step.batch.group].node,
-                slots: &step.batch.slots,
-                threads: step.batch.threads,
-                tests: step.batch.tests.iter().map(|test| view.id(*test)).collect(),
-            }),
-        );
+        text.push_str(&json_line(&BatchLine {
+            event: "batch",
+            batch: step.batch.id,
+            node: &groups[step.batch.group].node,
+            slots: &step.batch.slots,
+            threads: step.batch.threads,
+            tests: step.batch.tests.iter().map(|test| view.id(*test)).collect(),
+        }));
     }
     text
 }

@@ -30,8 +30,7 @@ pub struct RunConfig<'r> {
 }
 
 impl<'r> RunConfig<'r> {
-    /// The defaults, with this many slots.
-    #[cfg(test)]
+    /// A run of this many slots that learns nothing and shows nothing.
     pub fn new(run_id: &'r str, slots: usize) -> RunConfig<'r> {
         RunConfig {
             run_id,

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use crate::cli::output_args::MessageFormat;
 use crate::cli::settings::Settings;
 use crate::error::{Error, Exit, Result};
+use crate::model::json_line::json_line;
 use crate::process::platform::RunnerPipes;
 use crate::process::procfs;
 use crate::report::text::{self, Paint};
@@ -77,11 +78,7 @@ pub fn run(settings: &Settings) -> Result<Exit> {
     }
     let checks = checks(&ran);
     let shown = match settings.format {
-        // These fields always serialize.
-        MessageFormat::Json => {
-            let line = Line { event: "self-check", checks: &checks };
-            format!("{}\n", serde_json::to_string(&line).unwrap_or_default())
-        }
+        MessageFormat::Json => json_line(&Line { event: "self-check", checks: &checks }),
         _ => human(&checks, Paint(settings.color.stdout)),
     };
     text::unless_closed(text::print(&shown))?;
