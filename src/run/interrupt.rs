@@ -125,7 +125,13 @@ impl Interrupts {
 
     /// From now on, signals are forwarded to this listener.
     pub fn listen(&self, listener: Sender<Message>) {
-        *self.listener.lock().unwrap_or_else(PoisonError::into_inner) = Some(listener);
+        let mut place = self.listener.lock().unwrap_or_else(PoisonError::into_inner);
+        #[cfg(unix)]
+        if self.is_interrupted() {
+            // It may be that nobody heard of it; at worst it counts as two.
+            let _ = listener.send(Message::Signal(ForwardedSignal::Interrupt));
+        }
+        *place = Some(listener);
     }
 
     /// Catches the signals for as long as the process lives.
@@ -281,5 +287,24 @@ impl Interrupts {
         let Some(listener) = &*listener else { return false };
         drop(listener.send(message));
         true
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    #[test]
+    fn an_interrupt_before_the_coordinator_listens_is_not_lost() {
+        for (count, heard) in [(0, false), (1, true)] {
+            let interrupts = Interrupts { count: count.into(), ..Interrupts::default() };
+            let (sender, messages) = channel();
+            interrupts.listen(sender);
+            let is_signal =
+                |message| matches!(message, Message::Signal(ForwardedSignal::Interrupt));
+            assert_eq!(messages.try_recv().is_ok_and(is_signal), heard, "{count}");
+        }
     }
 }
