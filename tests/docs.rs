@@ -314,8 +314,21 @@ fn names(line: &str) -> BTreeSet<String> {
 fn lasting(line: &str) -> Option<Value> {
     let mut value: Value = serde_json::from_str(line).ok()?;
     for (name, value) in value.as_object_mut()? {
-        let differs =
-            ["run", "seconds", "cpu-seconds", "worker", "slots", "processes", "tests", "binaries"];
+        let differs = [
+            "run",
+            "seconds",
+            "cpu-seconds",
+            "worker",
+            "slots",
+            "processes",
+            "tests",
+            "binaries",
+            "began",
+            "ended",
+            "pid",
+            "threads",
+            "most-threads",
+        ];
         if differs.contains(&name.as_str()) {
             *value = Value::Null;
         }

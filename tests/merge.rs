@@ -5,6 +5,7 @@
 
 mod fixture;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
@@ -144,6 +145,13 @@ fn a_stream_gives_the_reports_of_its_run() {
         tests
     };
     assert_eq!(tests(&ran), tests(&merged));
+    let times = |ran: &Ran| -> Vec<Value> {
+        let kinds = ["stage-ended", "worker-ended", "fixture"];
+        let is_one = |event: &Value| kinds.iter().any(|kind| event["event"] == *kind);
+        ran.events().into_iter().filter(is_one).collect()
+    };
+    assert!(times(&ran).len() > 8, "{ran}");
+    assert_eq!(times(&ran), times(&merged));
     assert_eq!(ran.finished(), merged.finished());
     let outcomes: Vec<String> = tests(&ran).iter().map(|test| text(&test["outcome"])).collect();
     for outcome in ["passed", "failed", "aborted", "timed-out", "blocked"] {
@@ -191,6 +199,20 @@ fn shards_become_one_report_and_one_exit_code() {
         assert_eq!(count(&last, field), streams.iter().map(of).sum::<u64>(), "{field}: {merged}");
     }
     assert!(last.get("in-other-shards").is_none(), "{merged}");
+    // Slots are numbered through, as processes are.
+    let workers = |events: Vec<Value>| -> Vec<Value> {
+        events.into_iter().filter(|event| event["event"] == "worker-ended").collect()
+    };
+    let of = |stream: &String| -> Vec<Value> {
+        workers(stream.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
+    };
+    let all = workers(merged.events());
+    assert_eq!(all.len(), streams.iter().map(|stream| of(stream).len()).sum::<usize>());
+    let numbers: BTreeSet<u64> = all.iter().map(|worker| count(worker, "worker")).collect();
+    assert_eq!(numbers.len(), all.len(), "{merged}");
+    let last = of(&streams[2]).len();
+    let least = all[all.len() - last..].iter().map(|worker| worker["slots"][0].as_u64().unwrap());
+    assert!(least.min().unwrap() > 0, "the slots of the last shard come last; {merged}");
     let report = files.merge(&["1", "2", "3"]).run().exits(100);
     let counts = "1 failed, 1 timed out, 1 aborted, 1 blocked, 7 passed, 2 ignored, 1 flaky, 1 leak, 1 fixture failed in";
     assert!(report.stdout.contains(counts), "{report}");

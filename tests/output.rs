@@ -406,13 +406,29 @@ mod scripts {
     #[test]
     fn json_has_these_fields() {
         let ran = partest("fails").json().run().exits(100);
-        let table: [(&str, &[&str]); 3] = [
+        let table: [(&str, &[&str]); 5] = [
             ("run-started", &["binaries", "event", "run", "slots", "tests"]),
             (
                 "test",
                 &[
                     "attempt", "binary", "event", "id", "kind", "leaks", "name", "outcome",
                     "output", "package", "reason", "seconds", "worker",
+                ],
+            ),
+            ("stage-ended", &["began", "ended", "event", "stage"]),
+            (
+                "worker-ended",
+                &[
+                    "began",
+                    "ended",
+                    "event",
+                    "most-threads",
+                    "node",
+                    "pid",
+                    "slots",
+                    "threads",
+                    "unit",
+                    "worker",
                 ],
             ),
             (

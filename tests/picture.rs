@@ -11,6 +11,8 @@ mod fixture;
 
 #[path = "picture/browser.rs"]
 mod browser;
+#[path = "picture/merged.rs"]
+mod merged;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -149,6 +151,14 @@ mod trace {
     #[test]
     fn the_slices_of_a_track_are_nested_and_all_tracks_have_names() {
         let events = events(&run().trace);
+        are_nested_and_named(&events);
+        let known = ["M", "X", "i", "C", "b", "e"];
+        let unknown = |event: &&Value| !known.iter().any(|phase| event["ph"] == *phase);
+        assert_eq!(events.iter().find(unknown), None);
+    }
+
+    #[track_caller]
+    pub fn are_nested_and_named(events: &[Value]) {
         let mut tracks: BTreeMap<(u64, u64), Vec<(u64, u64)>> = BTreeMap::new();
         for slice in events.iter().filter(|event| event["ph"] == "X") {
             tracks.entry(track(slice)).or_default().push(span(slice));
@@ -168,9 +178,6 @@ mod trace {
                 open.push(span);
             }
         }
-        let known = ["M", "X", "i", "C", "b", "e"];
-        let unknown = |event: &&Value| !known.iter().any(|phase| event["ph"] == *phase);
-        assert_eq!(events.iter().find(unknown), None);
     }
 
     #[test]

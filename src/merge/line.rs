@@ -11,6 +11,8 @@ pub enum Line {
     RunStarted(RunStarted),
     Shard(Shard),
     Test(Box<TestLine>),
+    StageEnded(StageLine),
+    WorkerEnded(WorkerLine),
     Fixture(FixtureLine),
     LeftBehind(LeftBehindLine),
     WorkerOutput(WorkerOutputLine),
@@ -67,6 +69,7 @@ pub struct TestLine {
     pub ignored: bool,
     pub outcome: String,
     pub seconds: f64,
+    pub ended: Option<f64>,
     pub cpu_seconds: Option<f64>,
     pub attempt: u32,
     pub worker: Option<u64>,
@@ -92,12 +95,36 @@ pub struct TestLine {
 pub struct AttemptLine {
     pub outcome: String,
     pub seconds: f64,
+    pub ended: Option<f64>,
+    pub worker: Option<u64>,
     pub reason: Option<String>,
     pub beside: usize,
     pub output: String,
     #[serde(default)]
     pub notes: usize,
     pub output_lost: Option<String>,
+}
+
+/// A stage before the tests. Times are in seconds from the beginning of the build.
+#[derive(Debug, Deserialize)]
+pub struct StageLine {
+    pub stage: String,
+    pub began: f64,
+    pub ended: f64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct WorkerLine {
+    pub worker: u64,
+    pub pid: u32,
+    pub slots: Vec<usize>,
+    pub threads: usize,
+    pub most_threads: usize,
+    pub node: String,
+    pub unit: bool,
+    pub began: f64,
+    pub ended: f64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -116,6 +143,8 @@ pub struct FixtureLine {
     pub name: String,
     pub slot: Option<usize>,
     pub state: String,
+    pub began: Option<f64>,
+    pub at: Option<f64>,
     pub seconds: Option<f64>,
     pub reason: Option<String>,
     #[serde(default)]

@@ -1,36 +1,52 @@
 //! The events of streams, as reports take them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::line::{
     AttemptLine, FixtureLine, LeakLine, LeftBehindLine, Line, StateChangedLine, TestLine,
+    WorkerLine,
 };
 use super::stream::Stream;
 use super::suite::Suite;
-use crate::model::event::{Event, FixtureEvent, LeakedBy};
+use crate::model::event::{Event, FixtureEvent, LeakedBy, STAGES, StageSpan};
 use crate::model::fixture::{FixtureFailure, FixtureInstance, StopFailure};
 use crate::model::leak::{LEAK_ACTIONS, LEAK_KINDS, Leak, LeakAction, LeakKind};
 use crate::model::lost_output::LostOutput;
 use crate::model::outcome::{OUTCOMES, Outcome};
 use crate::model::output::Output;
 use crate::model::reason::Reason;
+use crate::model::shard::ShardSlots;
 use crate::model::summary::Summary;
 use crate::model::verdict::{Attempt, Verdict};
+use crate::model::worker_span::WorkerSpan;
 use crate::plan::durations::Measured;
+use crate::process::clock;
+
+/// Of a file that somebody has changed, any number may come.
+const MOST_SLOTS: usize = 1 << 16;
 
 /// All events of one run, from `RunStarted` to `RunFinished`.
 pub fn events(streams: &[Stream], suite: &Suite) -> Vec<Event> {
     let mut summary = Summary::default();
     let mut events = Vec::new();
-    let mut workers = 0;
-    for stream in streams {
+    let mut place = Place { suite, zero: Instant::now(), workers: 0, slots: 0 };
+    let begins: Vec<f64> = streams.iter().map(tests_begin).collect();
+    let (now, latest) = (place.zero, begins.iter().fold(0.0, |one: f64, other| one.max(*other)));
+    for (stream, begin) in streams.iter().zip(&begins) {
+        place.zero = clock::after(now, duration(latest - begin));
+        let slots = slots(stream);
+        if streams.len() > 1 {
+            let slots = place.slots..place.slots + slots;
+            events.push(Event::ShardBegins(ShardSlots { name: stream.name(), slots }));
+        }
         for line in &stream.lines {
-            events.extend(event(line, suite, workers));
+            events.extend(place.events(line));
         }
         add(&mut summary, stream);
-        // Numbers of processes are unique in a run.
-        workers += stream.finished().map_or(0, |finished| finished.processes.max(1));
+        // Numbers of processes are unique in a run, and those of slots.
+        place.workers += stream.finished().map_or(0, |finished| finished.processes.max(1));
+        place.slots += slots;
     }
     for event in &events {
         if let Event::TestFinished { verdict, .. } = event {
@@ -49,6 +65,35 @@ pub fn events(streams: &[Stream], suite: &Suite) -> Vec<Event> {
     };
     let end = Event::RunFinished(summary);
     [started, Event::BuildFinished].into_iter().chain(events).chain([end]).collect()
+}
+
+/// How many slots a run had; one whose tests waited had more than it said at first.
+fn slots(stream: &Stream) -> usize {
+    let used = stream.lines.iter().filter_map(|line| match line {
+        Line::WorkerEnded(worker) => worker.slots.iter().max().map(|last| last.saturating_add(1)),
+        _ => None,
+    });
+    used.max().unwrap_or_default().max(stream.started.slots).min(MOST_SLOTS)
+}
+
+/// When the first process that ran tests began, in seconds from the beginning of the build.
+fn tests_begin(stream: &Stream) -> f64 {
+    let began = stream.lines.iter().filter_map(|line| match line {
+        Line::WorkerEnded(worker) => Some(worker.began),
+        _ => None,
+    });
+    began.reduce(f64::min).unwrap_or_default()
+}
+
+/// Where a stream stands among those of the run.
+struct Place<'s> {
+    suite: &'s Suite,
+    /// Its beginning. All tests begin at the same time: the clocks of several machines cannot be
+    /// compared, and one builds longer than the other.
+    zero: Instant,
+    /// How many processes and slots those before it had.
+    workers: u64,
+    slots: usize,
 }
 
 /// Adds what the last event of a run says.
@@ -75,64 +120,117 @@ fn count(summary: &mut Summary, verdict: &Verdict) {
     (summary.leaks, summary.denied_leaks) = leaks;
 }
 
-fn event(line: &Line, suite: &Suite, workers: u64) -> Option<Event> {
-    Some(match line {
-        Line::Test(test) => {
-            Event::TestFinished { test: suite.test(test)?, verdict: verdict(test, suite, workers) }
+impl Place<'_> {
+    fn events(&self, line: &Line) -> Vec<Event> {
+        match line {
+            Line::Fixture(fixture) => self.fixture(fixture),
+            line => self.event(line).into_iter().collect(),
         }
-        Line::Fixture(fixture) => fixture_event(fixture)?,
-        Line::LeftBehind(LeftBehindLine { id, unit, leaks }) => {
-            let by = match (id.as_deref().and_then(|id| suite.by_id(id)), unit) {
-                (Some(test), _) => LeakedBy::Test(test),
-                (None, Some(unit)) => LeakedBy::Unit(unit.clone()),
-                (None, None) => LeakedBy::Run,
-            };
-            Event::LeftBehind { by, leaks: leaks.iter().map(leak).collect() }
-        }
-        Line::WorkerOutput(printed) => Event::WorkerOutput {
-            worker: workers + printed.worker,
-            tests: printed.ids.iter().filter_map(|id| suite.by_id(id)).collect(),
-            output: printed.output.clone().into_bytes().into(),
-        },
-        Line::StateChanged(StateChangedLine { id, changes }) => {
-            Event::StateChanged { test: suite.by_id(id)?, changes: changes.clone() }
-        }
-        _ => return None,
-    })
-}
-
-fn verdict(line: &TestLine, suite: &Suite, workers: u64) -> Verdict {
-    let outcome = outcome(&line.outcome);
-    let has_failed_before = !line.failed_before.is_empty();
-    Verdict {
-        // A test without a process never began.
-        took: line.worker.map(|_| duration(line.seconds)),
-        cpu_time: line.cpu_seconds.map(duration),
-        attempt: line.attempt,
-        failed_before: line.failed_before.iter().map(attempt).collect(),
-        is_flaky_failure: outcome != Outcome::Passed
-            && has_failed_before
-            && (line.flaky || line.order_dependent),
-        worker: line.worker.map(|worker| workers + worker),
-        output: output(&line.output, line.notes),
-        output_lost: line.output_lost.as_deref().map(LostOutput::of_text),
-        leaks: line.leaks.iter().map(leak).collect(),
-        neighbors: line.neighbors.iter().filter_map(|id| suite.by_id(id)).collect(),
-        ..Verdict::without_run(outcome, line.reason.as_deref().map(|text| reason(outcome, text)))
     }
-}
 
-fn attempt(line: &AttemptLine) -> Attempt {
-    let outcome = outcome(&line.outcome);
-    Attempt {
-        outcome,
-        ended: None,
-        worker: None,
-        took: Some(duration(line.seconds)),
-        reason: line.reason.as_deref().map(|text| reason(outcome, text)),
-        output: output(&line.output, line.notes),
-        output_lost: line.output_lost.as_deref().map(LostOutput::of_text),
-        beside: line.beside,
+    fn event(&self, line: &Line) -> Option<Event> {
+        let suite = self.suite;
+        Some(match line {
+            Line::Test(test) => {
+                Event::TestFinished { test: suite.test(test)?, verdict: self.verdict(test) }
+            }
+            Line::StageEnded(line) => {
+                let (_, stage) = STAGES.iter().find(|(name, _)| *name == line.stage)?;
+                let (began, ended) = (self.at(line.began), self.at(line.ended));
+                Event::StageEnded(StageSpan { stage: *stage, began, ended })
+            }
+            Line::WorkerEnded(line) => Event::WorkerEnded(self.worker(line)),
+            Line::LeftBehind(LeftBehindLine { id, unit, leaks }) => {
+                let by = match (id.as_deref().and_then(|id| suite.by_id(id)), unit) {
+                    (Some(test), _) => LeakedBy::Test(test),
+                    (None, Some(unit)) => LeakedBy::Unit(unit.clone()),
+                    (None, None) => LeakedBy::Run,
+                };
+                Event::LeftBehind { by, leaks: leaks.iter().map(leak).collect() }
+            }
+            Line::WorkerOutput(printed) => Event::WorkerOutput {
+                worker: self.workers.saturating_add(printed.worker),
+                tests: printed.ids.iter().filter_map(|id| suite.by_id(id)).collect(),
+                output: printed.output.clone().into_bytes().into(),
+            },
+            Line::StateChanged(StateChangedLine { id, changes }) => {
+                Event::StateChanged { test: suite.by_id(id)?, changes: changes.clone() }
+            }
+            _ => return None,
+        })
+    }
+
+    /// An instant of this stream.
+    fn at(&self, seconds: f64) -> Instant {
+        let before = self.zero.checked_sub(duration(-seconds)).unwrap_or(self.zero);
+        clock::after(before, duration(seconds))
+    }
+
+    fn worker(&self, line: &WorkerLine) -> WorkerSpan {
+        let known = |slot: &&usize| **slot < MOST_SLOTS;
+        WorkerSpan {
+            number: self.workers.saturating_add(line.worker),
+            pid: line.pid,
+            slots: line.slots.iter().filter(known).map(|slot| self.slots + slot).collect(),
+            threads: line.threads,
+            most_threads: line.most_threads,
+            node: line.node.clone(),
+            is_unit: line.unit,
+            began: self.at(line.began),
+            ended: self.at(line.ended),
+        }
+    }
+
+    fn verdict(&self, line: &TestLine) -> Verdict {
+        let outcome = outcome(&line.outcome);
+        let has_failed_before = !line.failed_before.is_empty();
+        Verdict {
+            // A test without a process never began.
+            took: line.worker.map(|_| duration(line.seconds)),
+            ended: line.ended.map(|ended| self.at(ended)),
+            cpu_time: line.cpu_seconds.map(duration),
+            attempt: line.attempt,
+            failed_before: line.failed_before.iter().map(|line| self.attempt(line)).collect(),
+            is_flaky_failure: outcome != Outcome::Passed
+                && has_failed_before
+                && (line.flaky || line.order_dependent),
+            worker: line.worker.map(|worker| self.workers.saturating_add(worker)),
+            output: output(&line.output, line.notes),
+            output_lost: line.output_lost.as_deref().map(LostOutput::of_text),
+            leaks: line.leaks.iter().map(leak).collect(),
+            neighbors: line.neighbors.iter().filter_map(|id| self.suite.by_id(id)).collect(),
+            ..Verdict::without_run(
+                outcome,
+                line.reason.as_deref().map(|text| reason(outcome, text)),
+            )
+        }
+    }
+
+    fn attempt(&self, line: &AttemptLine) -> Attempt {
+        let outcome = outcome(&line.outcome);
+        Attempt {
+            outcome,
+            ended: line.ended.map(|ended| self.at(ended)),
+            worker: line.worker.map(|worker| self.workers.saturating_add(worker)),
+            took: Some(duration(line.seconds)),
+            reason: line.reason.as_deref().map(|text| reason(outcome, text)),
+            output: output(&line.output, line.notes),
+            output_lost: line.output_lost.as_deref().map(LostOutput::of_text),
+            beside: line.beside,
+        }
+    }
+
+    /// What a fixture did, behind its start where that is known.
+    fn fixture(&self, line: &FixtureLine) -> Vec<Event> {
+        let Some(what) = fixture_event(line) else { return Vec::new() };
+        let instance = FixtureInstance { name: line.name.clone(), slot: line.slot };
+        let start = line.began.map(|began| Event::Fixture {
+            instance: instance.clone(),
+            at: Some(self.at(began)),
+            what: FixtureEvent::Starting,
+        });
+        let at = line.at.map(|at| self.at(at));
+        start.into_iter().chain([Event::Fixture { instance, at, what }]).collect()
     }
 }
 
@@ -180,10 +278,10 @@ fn leak(line: &LeakLine) -> Leak {
     }
 }
 
-fn fixture_event(line: &FixtureLine) -> Option<Event> {
+fn fixture_event(line: &FixtureLine) -> Option<FixtureEvent> {
     let leaks = line.leaks.iter().map(leak).collect();
     let reason = line.reason.clone();
-    let what = match line.state.as_str() {
+    Some(match line.state.as_str() {
         "ready" => FixtureEvent::Ready { took: duration(line.seconds.unwrap_or_default()) },
         "failed" => FixtureEvent::Failed {
             why: FixtureFailure::Other(reason.unwrap_or_default()),
@@ -196,9 +294,7 @@ fn fixture_event(line: &FixtureLine) -> Option<Event> {
         },
         "kept" => FixtureEvent::Kept,
         _ => return None,
-    };
-    let instance = FixtureInstance { name: line.name.clone(), slot: line.slot };
-    Some(Event::Fixture { instance, at: None, what })
+    })
 }
 
 /// Of a file that somebody has changed, any number may come.

@@ -8,7 +8,7 @@ use super::interference::LearntLock;
 use super::leak::Leak;
 use super::outcome::Outcome;
 use super::output::Output;
-use super::shard::ShardPlan;
+use super::shard::{ShardPlan, ShardSlots};
 use super::state_change::StateChange;
 use super::summary::Summary;
 use super::test::TestId;
@@ -65,6 +65,8 @@ pub enum Event {
     WorkerEnded(WorkerSpan),
     /// What came before the tests, or beside them.
     StageEnded(StageSpan),
+    /// In the report on several shards: what follows is of this one.
+    ShardBegins(ShardSlots),
     /// Leaks that belong to no verdict: their test was not known in time, or not at all.
     LeftBehind {
         by: LeakedBy,
@@ -129,6 +131,9 @@ pub enum Stage {
     Building,
     Listing,
 }
+
+/// The stages with their names in JSON.
+pub const STAGES: [(&str, Stage); 2] = [("building", Stage::Building), ("listing", Stage::Listing)];
 
 /// When a stage began and ended, by the run's clock.
 #[derive(Debug, Clone, Copy)]

@@ -1,6 +1,7 @@
 //! One part of a suite that several machines run.
 
 use std::fmt;
+use std::ops::Range;
 use std::time::Duration;
 
 use super::test::TestId;
@@ -17,6 +18,14 @@ impl fmt::Display for Shard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.index, self.total)
     }
+}
+
+/// The slots of one shard among those of all: they are numbered through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShardSlots {
+    /// `shard 2/5`
+    pub name: String,
+    pub slots: Range<usize>,
 }
 
 /// What one machine runs, and what is known of the others.

@@ -3,9 +3,11 @@
 
 use std::io;
 use std::path::Path;
+use std::time::Instant;
 
 use serde::Serialize;
 
+use super::json_times::{StageLine, Times, WorkerLine, rounded};
 use super::messages;
 use super::shard::{self, ShardLine};
 use crate::cargo::command::flags_to_repeat;
@@ -31,6 +33,7 @@ pub struct Json<'r> {
     view: View<'r>,
     /// With `--ordered`: verdicts, until the end of the run.
     held: Vec<(TestId, Verdict)>,
+    times: Times,
 }
 
 #[derive(Serialize)]
@@ -47,7 +50,9 @@ enum Line<'l> {
         flags: Vec<String>,
     },
     Shard(ShardLine<'l>),
-    Test(TestLine<'l>),
+    StageEnded(StageLine),
+    WorkerEnded(WorkerLine<'l>),
+    Test(Box<TestLine<'l>>),
     Fixture(FixtureLine<'l>),
     LeftBehind(LeftBehindLine<'l>),
     WorkerOutput {
@@ -84,6 +89,8 @@ struct TestLine<'l> {
     place: Option<String>,
     outcome: &'l str,
     seconds: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ended: Option<f64>,
     cpu_seconds: Option<f64>,
     attempt: u32,
     worker: Option<u64>,
@@ -139,6 +146,10 @@ struct OutputFileLine {
 struct AttemptLine<'l> {
     outcome: &'l str,
     seconds: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ended: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    worker: Option<u64>,
     reason: Option<String>,
     /// How many other tests its process was handed.
     beside: usize,
@@ -159,6 +170,10 @@ struct FixtureLine<'l> {
     name: &'l str,
     slot: Option<usize>,
     state: &'l str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    began: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at: Option<f64>,
     seconds: Option<f64>,
     reason: Option<String>,
     leaks: Vec<LeakLine<'l>>,
@@ -205,10 +220,11 @@ struct FinishedLine {
 
 impl<'r> Json<'r> {
     pub fn new(view: View<'r>) -> Self {
-        Json { view, held: Vec::new() }
+        Json { view, held: Vec::new(), times: Times::default() }
     }
 
     pub fn show(&mut self, event: &Event) -> io::Result<()> {
+        self.times.note(event);
         match event {
             Event::RunStarted { run_id, tests, binaries, slots, .. } => {
                 let (tests, binaries, slots) = (*tests, *binaries, *slots);
@@ -229,19 +245,10 @@ impl<'r> Json<'r> {
                 Ok(())
             }
             Event::TestFinished { test, verdict } => self.test(*test, verdict),
-            Event::Fixture { instance, what, .. } => match fixture_line(instance, what) {
-                Some(line) => write(&Line::Fixture(line)),
-                None => Ok(()),
-            },
-            Event::LeftBehind { by, leaks } => {
-                let (id, unit) = match by {
-                    LeakedBy::Test(test) => (Some(self.view.id(*test)), None),
-                    LeakedBy::Unit(node) => (None, Some(node.as_str())),
-                    LeakedBy::Run => (None, None),
-                };
-                let leaks = leaks.iter().map(Leak::line).collect();
-                write(&Line::LeftBehind(LeftBehindLine { id, unit, leaks }))
-            }
+            Event::Fixture { instance, at, what } => self.fixture(instance, *at, what),
+            Event::StageEnded(span) => write(&Line::StageEnded(self.times.stage(span))),
+            Event::WorkerEnded(span) => write(&Line::WorkerEnded(self.times.worker(span))),
+            Event::LeftBehind { by, leaks } => self.left_behind(by, leaks),
             Event::WorkerOutput { worker, tests, output } => {
                 let ids = tests.iter().map(|test| self.view.id(*test)).collect();
                 let output = String::from_utf8_lossy(output).into_owned();
@@ -268,6 +275,28 @@ impl<'r> Json<'r> {
         }
     }
 
+    fn fixture(
+        &mut self,
+        instance: &FixtureInstance,
+        at: Option<Instant>,
+        what: &FixtureEvent,
+    ) -> io::Result<()> {
+        let Some(line) = fixture_line(instance, what) else { return Ok(()) };
+        let began = self.times.take_start(instance);
+        let at = self.times.seconds(at);
+        write(&Line::Fixture(FixtureLine { began, at, ..line }))
+    }
+
+    fn left_behind(&self, by: &LeakedBy, leaks: &[Leak]) -> io::Result<()> {
+        let (id, unit) = match by {
+            LeakedBy::Test(test) => (Some(self.view.id(*test)), None),
+            LeakedBy::Unit(node) => (None, Some(node.as_str())),
+            LeakedBy::Run => (None, None),
+        };
+        let leaks = leaks.iter().map(Leak::line).collect();
+        write(&Line::LeftBehind(LeftBehindLine { id, unit, leaks }))
+    }
+
     fn interference(&self, found: &Interference) -> InterferenceLine {
         InterferenceLine {
             by: self.view.interferer(found),
@@ -279,7 +308,7 @@ impl<'r> Json<'r> {
 
     fn test(&self, test: TestId, verdict: &Verdict) -> io::Result<()> {
         let listing = &self.view.inventory.listings[test.listing];
-        write(&Line::Test(TestLine {
+        write(&Line::Test(Box::new(TestLine {
             id: self.view.id(test),
             package: &listing.binary.package_name,
             binary: &listing.binary.name,
@@ -290,13 +319,18 @@ impl<'r> Json<'r> {
             place: listing.place(test.test),
             outcome: verdict.outcome.as_str(),
             seconds: rounded(verdict.took.unwrap_or_default().as_secs_f64()),
+            ended: self.times.seconds(verdict.ended),
             cpu_seconds: verdict.cpu_time.map(|time| rounded(time.as_secs_f64())),
             attempt: verdict.attempt,
             worker: verdict.worker,
             reason: verdict.reason.as_ref().map(Reason::to_string),
             flaky: verdict.flakiness() == Some(Flakiness::Flaky),
             order_dependent: verdict.flakiness() == Some(Flakiness::OrderDependent),
-            failed_before: verdict.failed_before.iter().map(attempt_line).collect(),
+            failed_before: verdict
+                .failed_before
+                .iter()
+                .map(|attempt| self.attempt(attempt))
+                .collect(),
             interfered: verdict
                 .interference
                 .as_ref()
@@ -307,20 +341,22 @@ impl<'r> Json<'r> {
             notes: length_of_notes(&verdict.output),
             output_lost: verdict.output_lost.as_ref().map(LostOutput::to_string),
             output_files: output_files(&verdict.output),
-        }))
+        })))
     }
-}
 
-fn attempt_line(attempt: &Attempt) -> AttemptLine<'_> {
-    AttemptLine {
-        outcome: attempt.outcome.as_str(),
-        seconds: rounded(attempt.took.unwrap_or_default().as_secs_f64()),
-        reason: attempt.reason.as_ref().map(Reason::to_string),
-        beside: attempt.beside,
-        output: text(&attempt.output),
-        notes: length_of_notes(&attempt.output),
-        output_lost: attempt.output_lost.as_ref().map(LostOutput::to_string),
-        output_files: output_files(&attempt.output),
+    fn attempt<'a>(&self, attempt: &'a Attempt) -> AttemptLine<'a> {
+        AttemptLine {
+            outcome: attempt.outcome.as_str(),
+            seconds: rounded(attempt.took.unwrap_or_default().as_secs_f64()),
+            ended: self.times.seconds(attempt.ended),
+            worker: attempt.worker,
+            reason: attempt.reason.as_ref().map(Reason::to_string),
+            beside: attempt.beside,
+            output: text(&attempt.output),
+            notes: length_of_notes(&attempt.output),
+            output_lost: attempt.output_lost.as_ref().map(LostOutput::to_string),
+            output_files: output_files(&attempt.output),
+        }
     }
 }
 
@@ -376,11 +412,6 @@ fn fixture_line<'l>(
             ..line
         },
     })
-}
-
-/// Rounds to microseconds.
-fn rounded(seconds: f64) -> f64 {
-    (seconds * 1e6).round() / 1e6
 }
 
 fn finished(summary: &Summary) -> FinishedLine {

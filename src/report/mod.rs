@@ -11,6 +11,7 @@ pub mod explanation;
 mod failure_summary;
 pub mod human;
 pub mod json;
+mod json_times;
 mod junit;
 mod libtest_json;
 pub mod live;

@@ -126,6 +126,7 @@ impl Progress {
             | Event::WorkerOutput { .. }
             | Event::WorkerEnded(_)
             | Event::StageEnded(_)
+            | Event::ShardBegins(_)
             | Event::NotRun { .. }
             | Event::LocksLearnt(_)
             | Event::StateChanged { .. }

@@ -161,13 +161,17 @@ fn grouped(number: usize) -> String {
 fn facts(summary: &Summary) -> String {
     let Summary { took, binaries, workers, slots, .. } = summary;
     let workers = usize::try_from(*workers).unwrap_or(usize::MAX);
+    let busy = match summary.fill {
+        // Not told by other machines.
+        0.0 => String::new(),
+        fill => format!(", {:.0} % busy", fill * 100.0),
+    };
     format!(
-        "{} in {}, {} in {}, {:.0} % busy",
+        "{} in {}, {} in {}{busy}",
         brief(*took),
         count(*slots, "slot"),
         count(workers, "process"),
         count(*binaries, "binary"),
-        summary.fill * 100.0
     )
 }
 

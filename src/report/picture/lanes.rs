@@ -48,7 +48,7 @@ impl Lanes {
         let mut places = vec![None; timeline.runs.len()];
         for (worker, runs) in runs_by_worker(timeline) {
             for (run, thread, span) in in_threads(timeline, worker, &runs) {
-                let lane = taken.lane(worker, thread, span);
+                let lane = taken.lane(timeline, worker, thread, span);
                 places[run] = Some(Place { lane, span });
             }
         }
@@ -157,16 +157,24 @@ impl Taken {
     }
 
     /// The lane of a thread of a worker: that of one of its slots, or of one that it was lent.
-    fn lane(&mut self, worker: &WorkerSpan, thread: usize, span: Span) -> Lane {
+    fn lane(
+        &mut self,
+        timeline: &Timeline,
+        worker: &WorkerSpan,
+        thread: usize,
+        span: Span,
+    ) -> Lane {
         if let Some(slot) = worker.slots.get(thread) {
             return Lane { slot: *slot, more: 0 };
         }
-        if let Some(slot) = (0..self.0.len()).find(|slot| self.is_free(*slot, span)) {
+        let first = worker.slots.first().copied().unwrap_or_default();
+        let of_shard = timeline.slots_of(timeline.shard_of(first));
+        let mut of_shard = of_shard.start..of_shard.end.min(self.0.len());
+        if let Some(slot) = of_shard.find(|slot| self.is_free(*slot, span)) {
             self.take(slot, span);
             return Lane { slot, more: 0 };
         }
-        let slot = worker.slots.first().copied().unwrap_or_default();
-        Lane { slot, more: thread + 1 - worker.slots.len() }
+        Lane { slot: first, more: thread + 1 - worker.slots.len() }
     }
 }
 
@@ -175,6 +183,7 @@ mod tests {
     use super::*;
     use crate::model::event::Event;
     use crate::model::outcome::Outcome;
+    use crate::model::shard::ShardSlots;
     use crate::model::test::TestId;
     use crate::model::verdict::Verdict;
 
@@ -248,5 +257,15 @@ mod tests {
         // The other slot is taken then.
         assert_eq!(places[2..4], [(0, 0, 100, 300), (0, 1, 90, 290)]);
         assert_eq!(places[4], (1, 0, 110, 200));
+    }
+
+    #[test]
+    fn a_slot_of_another_shard_is_lent_to_nobody() {
+        let tests = [(0, 900, 300), (0, 890, 300)];
+        let mut timeline = timeline(&[(&[0], 2, 0, 900)], &tests);
+        assert_eq!(placed(&timeline), [(0, 0, 600, 900), (1, 0, 590, 890)]);
+        let shard = |slots| ShardSlots { name: String::new(), slots };
+        timeline.shards = vec![shard(0..1), shard(1..2)];
+        assert_eq!(placed(&timeline), [(0, 0, 600, 900), (0, 1, 590, 890)]);
     }
 }

@@ -23,6 +23,8 @@ pub struct PageData {
     /// When the first process began, when the last one ended, and how long that had to take.
     bound: Option<(u64, u64, u64)>,
     slots: usize,
+    /// Names of shards, and their first slots; empty where all is of one run.
+    shards: Vec<(String, usize)>,
     /// Slot, and which one of its lanes.
     lanes: Vec<(usize, usize)>,
     nodes: Vec<String>,
@@ -40,9 +42,10 @@ pub struct PageData {
     reasons: BTreeMap<usize, String>,
     runs: Runs,
     leaks: Vec<LeakBar>,
-    /// Name, begin, ready, end, how it ended.
-    fixtures: Vec<(String, u64, u64, u64, &'static str)>,
-    stages: Vec<(&'static str, u64, u64)>,
+    /// Name, begin, ready, end, how it ended, shard.
+    fixtures: Vec<(String, u64, u64, u64, &'static str, usize)>,
+    /// Name, begin, end, shard.
+    stages: Vec<(&'static str, u64, u64, usize)>,
 }
 
 /// The attempts, in columns.
@@ -77,6 +80,7 @@ impl PageData {
         let places: HashMap<TestId, usize> =
             tests.iter().enumerate().map(|(at, test)| (*test, at)).collect();
         let listings = &view.inventory.listings;
+        let shards = timeline.shards.iter();
         let mut data = PageData {
             end: timeline.end.map_or(0, |end| ticks(timeline.since_zero(end))),
             bound: bound.map(|bound| {
@@ -84,6 +88,7 @@ impl PageData {
                 (begin, end, ticks(bound.shortest()))
             }),
             slots: lanes.all.iter().filter(|lane| lane.more == 0).count(),
+            shards: shards.map(|shard| (shard.name.clone(), shard.slots.start)).collect(),
             lanes: lanes.all.iter().map(|lane| (lane.slot, lane.more)).collect(),
             nodes: Vec::new(),
             workers: Vec::new(),
@@ -179,7 +184,7 @@ fn names(view: &View<'_>, tests: &[TestId]) -> Vec<(usize, String)> {
     tests.iter().map(name).collect()
 }
 
-fn fixtures(timeline: &Timeline) -> Vec<(String, u64, u64, u64, &'static str)> {
+fn fixtures(timeline: &Timeline) -> Vec<(String, u64, u64, u64, &'static str, usize)> {
     let fixture = |span: &FixtureSpan| {
         let at = |time: Option<Instant>, or: u64| {
             time.map_or(or, |time| ticks(timeline.since_zero(time)))
@@ -192,19 +197,19 @@ fn fixtures(timeline: &Timeline) -> Vec<(String, u64, u64, u64, &'static str)> {
             FixtureEnd::Kept => "kept for the next run",
             FixtureEnd::Failed => "failed",
         };
-        (span.instance.to_string(), begin, at(span.ready, end), end, how)
+        (span.instance.to_string(), begin, at(span.ready, end), end, how, span.shard)
     };
     timeline.fixtures.iter().map(fixture).collect()
 }
 
-fn stages(timeline: &Timeline) -> Vec<(&'static str, u64, u64)> {
-    let stage = |span: &StageSpan| {
+fn stages(timeline: &Timeline) -> Vec<(&'static str, u64, u64, usize)> {
+    let stage = |(shard, span): &(usize, StageSpan)| {
         let name = match span.stage {
             Stage::Building => "building",
             Stage::Listing => "listing tests",
         };
         let at = |time| ticks(timeline.since_zero(time));
-        (name, at(span.began), at(span.ended))
+        (name, at(span.began), at(span.ended), *shard)
     };
     timeline.stages.iter().map(stage).collect()
 }

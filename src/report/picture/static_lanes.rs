@@ -21,19 +21,49 @@ pub fn svg(view: &View<'_>, timeline: &Timeline, lanes: &Lanes) -> String {
     if timeline.workers.len() > MOST {
         return String::new();
     }
-    let whole = end.saturating_sub(begin).as_secs_f64().max(f64::EPSILON);
-    let x = |at: Duration| at.saturating_sub(begin).as_secs_f64() / whole * WIDTH;
-    let y = |lane: Lane| lanes.all.binary_search(&lane).unwrap_or_default() * HEIGHT;
-    let height = lanes.all.len() * HEIGHT;
-    let mut svg = format!(
+    let mut markup = String::new();
+    for shard in 0..timeline.shard_count() {
+        if let Some(shard) = timeline.shards.get(shard) {
+            let _ = write!(markup, "<h3>{}</h3>", escaped(&shard.name));
+        }
+        let slots = timeline.slots_of(shard);
+        let all = lanes.all.iter().filter(|lane| slots.contains(&lane.slot)).copied().collect();
+        drawing(&mut markup, view, timeline, lanes, &Drawn { all, begin, end });
+    }
+    markup
+}
+
+/// The lanes of one image, and the time that it covers.
+struct Drawn {
+    all: Vec<Lane>,
+    begin: Duration,
+    end: Duration,
+}
+
+impl Drawn {
+    fn x(&self, at: Duration) -> f64 {
+        let whole = self.end.saturating_sub(self.begin).as_secs_f64().max(f64::EPSILON);
+        at.saturating_sub(self.begin).as_secs_f64() / whole * WIDTH
+    }
+
+    /// None for a lane of another image.
+    fn y(&self, lane: Lane) -> Option<usize> {
+        Some(self.all.binary_search(&lane).ok()? * HEIGHT)
+    }
+}
+
+fn drawing(svg: &mut String, view: &View<'_>, timeline: &Timeline, lanes: &Lanes, drawn: &Drawn) {
+    let height = drawn.all.len() * HEIGHT;
+    let _ = write!(
+        svg,
         "<svg class=\"lanes\" viewBox=\"0 0 {WIDTH} {height}\" style=\"height:{height}px\" \
          preserveAspectRatio=\"none\" role=\"img\" aria-label=\"The tests by slot and time\">"
     );
     for worker in timeline.workers.values() {
         let span = span_of(timeline, worker);
-        for slot in &worker.slots {
-            let top = y(Lane { slot: *slot, more: 0 }) + 1;
-            let (left, width) = (x(span.begin), x(span.end) - x(span.begin));
+        let tops = worker.slots.iter().filter_map(|slot| drawn.y(Lane { slot: *slot, more: 0 }));
+        for top in tops.map(|top| top + 1) {
+            let (left, width) = (drawn.x(span.begin), drawn.x(span.end) - drawn.x(span.begin));
             let _ = write!(
                 svg,
                 "<rect class=\"process\" x=\"{left:.2}\" y=\"{top}\" width=\"{width:.2}\" height=\"{}\"><title>{}</title></rect>",
@@ -42,13 +72,15 @@ pub fn svg(view: &View<'_>, timeline: &Timeline, lanes: &Lanes) -> String {
             );
         }
     }
-    let drawn = timeline.runs.iter().zip(&lanes.places).filter(|_| timeline.runs.len() <= MOST);
-    for (run, place) in drawn {
-        let Some(place) = place else { continue };
-        let top = y(place.lane) + 3;
-        let left = x(place.span.begin);
+    let runs = timeline.runs.iter().zip(&lanes.places).filter(|_| timeline.runs.len() <= MOST);
+    for (run, place) in runs {
+        let Some((place, top)) = place.and_then(|place| Some((place, drawn.y(place.lane)? + 3)))
+        else {
+            continue;
+        };
+        let left = drawn.x(place.span.begin);
         // What is too short to be seen is drawn all the same.
-        let width = (x(place.span.end) - left).max(0.8);
+        let width = (drawn.x(place.span.end) - left).max(0.8);
         let _ = write!(
             svg,
             "<rect class=\"{}\" x=\"{left:.2}\" y=\"{top}\" width=\"{width:.2}\" height=\"{}\"><title>{}</title></rect>",
@@ -58,5 +90,4 @@ pub fn svg(view: &View<'_>, timeline: &Timeline, lanes: &Lanes) -> String {
         );
     }
     svg.push_str("</svg>");
-    svg
 }

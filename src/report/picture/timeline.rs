@@ -1,6 +1,7 @@
 //! What a run did, in the order of time: tests, processes, fixtures, and what came before them.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use crate::model::event::{Event, FixtureEvent, LeakedBy, StageSpan};
@@ -8,6 +9,7 @@ use crate::model::fixture::FixtureInstance;
 use crate::model::leak::Leak;
 use crate::model::outcome::Outcome;
 use crate::model::reason::Reason;
+use crate::model::shard::ShardSlots;
 use crate::model::test::TestId;
 use crate::model::verdict::Verdict;
 use crate::model::worker_span::WorkerSpan;
@@ -16,7 +18,10 @@ use crate::model::worker_span::WorkerSpan;
 pub struct Timeline {
     /// As many as were expected to be filled.
     pub slots: usize,
-    pub stages: Vec<StageSpan>,
+    /// Whose slots those are; empty where all are of one run.
+    pub shards: Vec<ShardSlots>,
+    /// With the place of their shard.
+    pub stages: Vec<(usize, StageSpan)>,
     /// By number.
     pub workers: BTreeMap<u64, WorkerSpan>,
     pub runs: Vec<TestRun>,
@@ -51,6 +56,8 @@ pub struct TestRun {
 #[derive(Debug)]
 pub struct FixtureSpan {
     pub instance: FixtureInstance,
+    /// The place of its shard.
+    pub shard: usize,
     pub began: Instant,
     pub ready: Option<Instant>,
     /// None as long as it is there.
@@ -71,9 +78,10 @@ impl Timeline {
     pub fn take(&mut self, event: &Event) {
         match event {
             Event::RunStarted { slots, .. } => self.slots = *slots,
+            Event::ShardBegins(shard) => self.shards.push(shard.clone()),
             Event::StageEnded(span) => {
                 self.widen(span.began, span.ended);
-                self.stages.push(*span);
+                self.stages.push((self.current_shard(), *span));
             }
             Event::WorkerEnded(span) => {
                 self.widen(span.began, span.ended);
@@ -130,11 +138,15 @@ impl Timeline {
     }
 
     fn fixture(&mut self, instance: &FixtureInstance, at: Instant, what: &FixtureEvent) {
-        let is_it = |span: &&mut FixtureSpan| span.instance == *instance && span.ended.is_none();
+        let shard = self.current_shard();
+        let is_it = |span: &&mut FixtureSpan| {
+            span.shard == shard && span.instance == *instance && span.ended.is_none()
+        };
         let Some(span) = self.fixtures.iter_mut().rev().find(is_it) else {
             let instance = instance.clone();
             let end = FixtureEnd::Open;
-            self.fixtures.push(FixtureSpan { instance, began: at, ready: None, ended: None, end });
+            let (began, ready, ended) = (at, None, None);
+            self.fixtures.push(FixtureSpan { instance, shard, began, ready, ended, end });
             return;
         };
         let end = match what {
@@ -150,6 +162,25 @@ impl Timeline {
     fn widen(&mut self, began: Instant, ended: Instant) {
         self.zero = Some(self.zero.map_or(began, |zero| zero.min(began)));
         self.end = self.end.max(Some(ended));
+    }
+
+    fn current_shard(&self) -> usize {
+        self.shards.len().saturating_sub(1)
+    }
+
+    /// How many shards there are, the only run being one.
+    pub fn shard_count(&self) -> usize {
+        self.shards.len().max(1)
+    }
+
+    /// The place of the shard that has a slot.
+    pub fn shard_of(&self, slot: usize) -> usize {
+        self.shards.iter().position(|shard| shard.slots.contains(&slot)).unwrap_or_default()
+    }
+
+    /// The slots of a shard.
+    pub fn slots_of(&self, shard: usize) -> Range<usize> {
+        self.shards.get(shard).map_or(0..usize::MAX, |shard| shard.slots.clone())
     }
 
     /// The time from the beginning of the run to this instant.

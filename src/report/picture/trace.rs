@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::lanes::{Lane, Lanes, Span, span_of};
 use super::leftovers::{Leftover, leftovers};
-use super::timeline::{FixtureEnd, FixtureSpan, TestRun, Timeline};
+use super::timeline::{FixtureEnd, TestRun, Timeline};
 use crate::model::event::{Event, Stage};
 use crate::model::leak::LeakKind;
 use crate::model::outcome::Outcome;
@@ -24,7 +24,7 @@ pub struct Trace<'r> {
     timeline: Timeline,
 }
 
-/// What viewers show as processes, in this order from the top.
+/// What viewers show as processes, in this order from the top, for each shard.
 const GROUPS: [(u32, &str); 4] =
     [(BUILD, "build"), (FIXTURES, "fixtures"), (SLOTS, "slots"), (LEFT_BEHIND, "left behind")];
 const BUILD: u32 = 1;
@@ -67,15 +67,16 @@ impl Document for Trace<'_> {
 
     fn write(&mut self, _: &Summary, file: &mut dyn Write) -> io::Result<()> {
         let lanes = Lanes::of(&self.timeline);
-        let mut writer = Writer { file, has_event: false, view: self.view };
+        let timeline = &self.timeline;
+        let mut writer = Writer { file, has_event: false, view: self.view, timeline };
         writer.file.write_all(b"{\"displayTimeUnit\":\"ms\",\"traceEvents\":[\n")?;
-        writer.names(&lanes, &self.timeline.fixtures)?;
-        writer.stages(&self.timeline)?;
-        writer.fixtures(&self.timeline)?;
-        writer.workers(&self.timeline, &lanes)?;
-        writer.tests(&self.timeline, &lanes)?;
-        writer.left_behind(&self.timeline, &lanes)?;
-        writer.counters(&self.timeline, &lanes)?;
+        writer.names(&lanes)?;
+        writer.stages()?;
+        writer.fixtures()?;
+        writer.workers(&lanes)?;
+        writer.tests(&lanes)?;
+        writer.left_behind(&lanes)?;
+        writer.counters(&lanes)?;
         writer.file.write_all(b"\n]}\n")
     }
 }
@@ -84,9 +85,10 @@ struct Writer<'w> {
     file: &'w mut dyn Write,
     has_event: bool,
     view: View<'w>,
+    timeline: &'w Timeline,
 }
 
-impl Writer<'_> {
+impl<'w> Writer<'w> {
     fn event(&mut self, event: &TraceEvent<'_>) -> io::Result<()> {
         if std::mem::replace(&mut self.has_event, true) {
             self.file.write_all(b",\n")?;
@@ -103,23 +105,36 @@ impl Writer<'_> {
         self.event(&TraceEvent { ph: "M", pid, tid, name, args, ..TraceEvent::default() })
     }
 
-    fn names(&mut self, lanes: &Lanes, fixtures: &[FixtureSpan]) -> io::Result<()> {
-        for (pid, name) in GROUPS {
-            self.metadata((pid, 0), "process_name", json!({ "name": name }))?;
-            self.metadata((pid, 0), "process_sort_index", json!({ "sort_index": pid }))?;
+    fn names(&mut self, lanes: &Lanes) -> io::Result<()> {
+        let timeline = self.timeline;
+        for shard in 0..timeline.shard_count() {
+            let of_shard = timeline.shards.get(shard).map(|shard| format!("{}: ", shard.name));
+            for (group, name) in GROUPS {
+                let pid = pid(shard, group);
+                let name = format!("{}{name}", of_shard.as_deref().unwrap_or_default());
+                self.metadata((pid, 0), "process_name", json!({ "name": name }))?;
+                self.metadata((pid, 0), "process_sort_index", json!({ "sort_index": pid }))?;
+            }
+            self.track((pid(shard, BUILD), 0), "cargo")?;
         }
-        self.track((BUILD, 0), "cargo")?;
-        for (at, fixture) in fixtures.iter().enumerate() {
-            self.track((FIXTURES, at), &fixture.instance.to_string())?;
+        for (at, fixture) in timeline.fixtures.iter().enumerate() {
+            self.track((pid(fixture.shard, FIXTURES), at), &fixture.instance.to_string())?;
         }
-        for (tid, Lane { slot, more }) in lanes.all.iter().enumerate() {
-            let name = match more {
+        for (tid, lane) in lanes.all.iter().enumerate() {
+            let first = timeline.slots_of(timeline.shard_of(lane.slot)).start;
+            let slot = lane.slot - first;
+            let name = match lane.more {
                 0 => format!("slot {slot}"),
                 more => format!("slot {slot}, thread {more} more"),
             };
-            self.track((SLOTS, tid), &name)?;
+            self.track((self.slots_pid(*lane), tid), &name)?;
         }
         Ok(())
+    }
+
+    /// The process that has a lane.
+    fn slots_pid(&self, lane: Lane) -> u32 {
+        pid(self.timeline.shard_of(lane.slot), SLOTS)
     }
 
     fn track(&mut self, (pid, tid): (u32, usize), name: &str) -> io::Result<()> {
@@ -127,25 +142,28 @@ impl Writer<'_> {
         self.metadata((pid, tid), "thread_sort_index", json!({ "sort_index": tid }))
     }
 
-    fn stages(&mut self, timeline: &Timeline) -> io::Result<()> {
-        for stage in &timeline.stages {
+    fn stages(&mut self) -> io::Result<()> {
+        let timeline = self.timeline;
+        for (shard, stage) in &timeline.stages {
             let name = match stage.stage {
                 Stage::Building => "building",
                 Stage::Listing => "listing tests",
             };
             let begin = timeline.since_zero(stage.began);
             let span = Span { begin, end: timeline.since_zero(stage.ended) };
-            let event = TraceEvent { pid: BUILD, name, cat: "stage", ..TraceEvent::default() };
+            let pid = pid(*shard, BUILD);
+            let event = TraceEvent { pid, name, cat: "stage", ..TraceEvent::default() };
             self.slice(event, span)?;
         }
         Ok(())
     }
 
-    fn fixtures(&mut self, timeline: &Timeline) -> io::Result<()> {
+    fn fixtures(&mut self) -> io::Result<()> {
+        let timeline = self.timeline;
         for (tid, fixture) in timeline.fixtures.iter().enumerate() {
             let name = fixture.instance.to_string();
             let event = |name| TraceEvent {
-                pid: FIXTURES,
+                pid: pid(fixture.shard, FIXTURES),
                 tid,
                 name,
                 cat: "fixture",
@@ -168,15 +186,17 @@ impl Writer<'_> {
     }
 
     /// Each process in the lanes of all slots that it was given at first.
-    fn workers(&mut self, timeline: &Timeline, lanes: &Lanes) -> io::Result<()> {
+    fn workers(&mut self, lanes: &Lanes) -> io::Result<()> {
+        let timeline = self.timeline;
         for worker in timeline.workers.values() {
             let WorkerSpan { number, pid, node, .. } = worker;
             let args = json!({ "worker": number, "pid": pid });
             for slot in &worker.slots {
-                let tid = track_of(lanes, Lane { slot: *slot, more: 0 });
+                let lane = Lane { slot: *slot, more: 0 };
+                let tid = track_of(lanes, lane);
                 let args = args.clone();
                 let event = TraceEvent {
-                    pid: SLOTS,
+                    pid: self.slots_pid(lane),
                     tid,
                     name: node,
                     cat: "process",
@@ -189,13 +209,14 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn tests(&mut self, timeline: &Timeline, lanes: &Lanes) -> io::Result<()> {
-        for (run, place) in timeline.runs.iter().zip(&lanes.places) {
+    fn tests(&mut self, lanes: &Lanes) -> io::Result<()> {
+        for (run, place) in self.timeline.runs.iter().zip(&lanes.places) {
             let Some(place) = place else { continue };
             let id = self.view.id(run.test);
             let tid = track_of(lanes, place.lane);
+            let pid = self.slots_pid(place.lane);
             let event = TraceEvent {
-                pid: SLOTS,
+                pid,
                 tid,
                 name: &id,
                 cat: "test",
@@ -206,7 +227,7 @@ impl Writer<'_> {
             if run.outcome.is_failure() {
                 let name = format!("{}: {id}", run.outcome.as_str());
                 let cat = "failure";
-                let event = TraceEvent { tid, name: &name, cat, ..TraceEvent::default() };
+                let event = TraceEvent { pid, tid, name: &name, cat, ..TraceEvent::default() };
                 self.instant(event, place.span.end)?;
             }
         }
@@ -215,11 +236,12 @@ impl Writer<'_> {
 
     /// A moment in the track of a slot.
     fn instant(&mut self, event: TraceEvent<'_>, at: Duration) -> io::Result<()> {
-        self.event(&TraceEvent { ph: "i", s: "t", pid: SLOTS, ts: micros(at), ..event })
+        self.event(&TraceEvent { ph: "i", s: "t", ts: micros(at), ..event })
     }
 
     /// What has outlived its test, from the beginning of the test to its own end.
-    fn left_behind(&mut self, timeline: &Timeline, lanes: &Lanes) -> io::Result<()> {
+    fn left_behind(&mut self, lanes: &Lanes) -> io::Result<()> {
+        let timeline = self.timeline;
         for (at, left) in leftovers(timeline, lanes).into_iter().enumerate() {
             let Leftover { leak, run, place, after } = left;
             let id = self.view.id(timeline.runs[run].test);
@@ -233,14 +255,16 @@ impl Writer<'_> {
             });
             let cat = "leak";
             if leak.kind == LeakKind::Panic {
-                let tid = track_of(lanes, place.lane);
-                let event = TraceEvent { tid, name: &name, cat, args, ..TraceEvent::default() };
+                let (pid, tid) = (self.slots_pid(place.lane), track_of(lanes, place.lane));
+                let name = &name;
+                let event = TraceEvent { pid, tid, name, cat, args, ..TraceEvent::default() };
                 self.instant(event, after.begin)?;
                 continue;
             }
             let ends = [("b", place.span.begin, args), ("e", after.end, Value::Null)];
             for (ph, at_time, args) in ends {
-                let (pid, ts, id) = (LEFT_BEHIND, micros(at_time), Some(at + 1));
+                let pid = pid(timeline.shard_of(place.lane.slot), LEFT_BEHIND);
+                let (ts, id) = (micros(at_time), Some(at + 1));
                 self.event(&TraceEvent {
                     ph,
                     cat,
@@ -256,16 +280,28 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn counters(&mut self, timeline: &Timeline, lanes: &Lanes) -> io::Result<()> {
-        let tests = lanes.places.iter().flatten().map(|place| (place.span, 1));
-        self.counter("running tests", "tests", tests)?;
-        let workers = timeline.workers.values();
-        let slots = workers.map(|worker| (span_of(timeline, worker), worker.slots.len() as i64));
-        self.counter("slots busy", "slots", slots)
+    fn counters(&mut self, lanes: &Lanes) -> io::Result<()> {
+        let timeline = self.timeline;
+        for shard in 0..timeline.shard_count() {
+            let slots = timeline.slots_of(shard);
+            let is_here = |slot: &usize| slots.contains(slot);
+            let places = lanes.places.iter().flatten();
+            let tests = places.filter(|place| is_here(&place.lane.slot));
+            let tests = tests.map(|place| (place.span, 1));
+            self.counter(pid(shard, SLOTS), "running tests", "tests", tests)?;
+            let workers = timeline.workers.values();
+            let busy = workers.map(|worker| {
+                let slots = worker.slots.iter().filter(|slot| is_here(slot)).count();
+                (span_of(timeline, worker), slots as i64)
+            });
+            self.counter(pid(shard, SLOTS), "slots busy", "slots", busy)?;
+        }
+        Ok(())
     }
 
     fn counter(
         &mut self,
+        pid: u32,
         name: &str,
         what: &str,
         spans: impl Iterator<Item = (Span, i64)>,
@@ -280,14 +316,7 @@ impl Writer<'_> {
             now += change;
             if change != 0 || at == 0 {
                 let args = json!({ what: now });
-                self.event(&TraceEvent {
-                    ph: "C",
-                    pid: SLOTS,
-                    ts,
-                    name,
-                    args,
-                    ..TraceEvent::default()
-                })?;
+                self.event(&TraceEvent { ph: "C", pid, ts, name, args, ..TraceEvent::default() })?;
             }
         }
         Ok(())
@@ -304,6 +333,12 @@ fn args_of(run: &TestRun) -> Value {
         args["reason"] = json!(reason);
     }
     args
+}
+
+/// What viewers take for the number of a process.
+fn pid(shard: usize, group: u32) -> u32 {
+    let before = shard.saturating_mul(GROUPS.len());
+    u32::try_from(before).unwrap_or(u32::MAX / 2) + group
 }
 
 fn track_of(lanes: &Lanes, lane: Lane) -> usize {

@@ -9,6 +9,14 @@ const WORDS = {
 };
 const isBad = (letter) => !"pi-".includes(letter);
 
+// `slot 1`, or `slot 1 of shard 2/3`.
+const slotName = (slot) => {
+  const shard = data.shards.filter(([, first]) => first <= slot).pop();
+  return shard ? `slot ${slot - shard[1]} of ${shard[0]}` : `slot ${slot}`;
+};
+
+if (data.shards.length) document.body.classList.add("of-shards");
+
 const workers = new Map();
 for (const [lane, begin, length, number, pid, node] of data.workers) {
   const worker = workers.get(number);

@@ -1,6 +1,6 @@
 // The lanes: a canvas, so that tens of thousands of tests stay fluent.
 const lanes = (() => {
-  const AXIS = 24, STAGE = 17, FIXTURE = 17, GAP = 7, LOAD = 40, BOTTOM = 6;
+  const AXIS = 24, HEAD = 19, STAGE = 17, FIXTURE = 17, GAP = 7, LOAD = 40, BOTTOM = 6;
   const first = (more) => (more === 0 ? 1 : 0.55);
   const box = document.getElementById("lanes");
   const canvas = element("canvas");
@@ -8,20 +8,29 @@ const lanes = (() => {
   canvas.tabIndex = 0;
   canvas.setAttribute("role", "img");
   canvas.setAttribute("aria-label",
-    `${tests.length} tests in ${slots} lanes, one for each slot, along the time. The list of tests says the same in words.`);
+    `${tests.length} tests in ${slots} lanes, one for each slot, along the time${data.shards.map(([name]) => `, ${name}`).join("")}. The list of tests says the same in words.`);
   box.append(canvas);
   const context = canvas.getContext("2d");
 
   const height = slots <= 8 ? 28 : slots <= 16 ? 21 : slots <= 32 ? 15 : 11;
-  const stages = data.stages, fixtures = data.fixtures;
-  const stagesTop = AXIS;
-  const fixturesTop = stagesTop + (stages.length ? STAGE + 3 : 0);
-  let y = fixturesTop + fixtures.length * FIXTURE + GAP;
-  const slotsTop = y;
-  const rows = data.lanes.map(([slot, more]) => {
-    const row = { slot, more, top: y, height: height * first(more), runs: [], workers: [], leaks: [], begins: [] };
-    y += row.height + (more ? 0 : 1);
-    return row;
+  const stages = data.stages, fixtures = data.fixtures, headings = [], rows = [];
+  let y = AXIS;
+  // The shards one under another, or the only run.
+  (data.shards.length ? data.shards : [["", 0]]).forEach(([name, firstSlot], at, all) => {
+    const nextSlot = at + 1 < all.length ? all[at + 1][1] : Infinity;
+    if (name) { headings.push({ name, top: y }); y += HEAD; }
+    const ownStages = stages.filter((stage) => stage[3] === at);
+    for (const stage of ownStages) stage.top = y;
+    if (ownStages.length) y += STAGE + 3;
+    for (const fixture of fixtures) if (fixture[5] === at) { fixture.top = y; y += FIXTURE; }
+    y += GAP;
+    for (const [slot, more] of data.lanes) {
+      if (slot < firstSlot || slot >= nextSlot) continue;
+      const row = { label: slot - firstSlot, more, top: y, height: height * first(more), runs: [], workers: [], leaks: [], begins: [] };
+      y += row.height + (more ? 0 : 1);
+      rows.push(row);
+    }
+    y += at + 1 < all.length ? GAP : 0;
   });
   const loadTop = y + GAP;
   const total = loadTop + LOAD + BOTTOM;
@@ -256,13 +265,18 @@ const lanes = (() => {
     context.fillStyle = colors.sheet;
     context.fillRect(0, 0, gutter - 1, total);
     const isWide = gutter > 50;
-    if (stages.length && isWide) text("cargo", 0, stagesTop + 7, gutter - 8, colors.soft, true);
-    fixtures.forEach(([name], at) => text(isWide ? "fixture" : "", 0, fixturesTop + at * FIXTURE + 7, gutter - 8, colors.soft, true));
+    for (const { name, top } of headings) {
+      context.fillStyle = colors.line;
+      context.fillRect(0, top, width, 1);
+      text(name, 0, top + HEAD / 2 + 1, width, colors.ink);
+    }
+    for (const top of isWide ? new Set(stages.map((stage) => stage.top)) : []) text("cargo", 0, top + 7, gutter - 8, colors.soft, true);
+    for (const fixture of fixtures) text(isWide ? "fixture" : "", 0, fixture.top + 7, gutter - 8, colors.soft, true);
     text(isWide ? "running" : "", 0, loadTop + LOAD - 9, gutter - 8, colors.soft, true);
     const every = Math.ceil(13 / height);
     for (const row of rows) {
-      if (row.more || row.slot % every) continue;
-      text(isWide && height > 12 ? `slot ${row.slot}` : `${row.slot}`, 0, row.top + row.height / 2, gutter - 8, colors.soft, true);
+      if (row.more || row.label % every) continue;
+      text(isWide && height > 12 ? `slot ${row.label}` : `${row.label}`, 0, row.top + row.height / 2, gutter - 8, colors.soft, true);
     }
   };
 
@@ -294,14 +308,14 @@ const lanes = (() => {
     context.font = `11px ${sans}`;
     context.textBaseline = "middle";
     drawAxis();
-    for (const [name, begin, end] of stages) drawBand([name, begin, end], stagesTop, colors.build, colors["on-build"]);
-    fixtures.forEach(([name, begin, ready, end, how], at) => {
-      const top = fixturesTop + at * FIXTURE;
+    for (const stage of stages) drawBand(stage, stage.top, colors.build, colors["on-build"]);
+    for (const fixture of fixtures) {
+      const [name, begin, ready, end, how] = fixture, { top } = fixture;
       context.globalAlpha = 0.45;
       drawBand(["", begin, Math.min(ready, end)], top, how === "failed" ? colors.bad : colors.fixture, "");
       context.globalAlpha = 1;
       if (end > ready || how === "failed") drawBand([name, how === "failed" ? begin : ready, end], top, how === "failed" ? colors.bad : colors.fixture, how === "failed" ? colors["on-bad"] : colors["on-fixture"]);
-    });
+    }
     for (const row of rows) {
       if (!row.more) { context.fillStyle = colors.grid; context.fillRect(gutter, row.top + row.height - 0.5, width - gutter, 1); }
       drawRow(row);
@@ -350,13 +364,11 @@ const lanes = (() => {
       const worker = row.workers.find((it) => it.begin <= time && time <= it.end);
       return worker ? { worker } : null;
     }
-    if (stages.length && py >= stagesTop && py < stagesTop + STAGE) {
-      const stage = stages.find(([, begin, end]) => begin <= time && time <= end);
-      if (stage) return { stage };
-    }
-    const fixture = fixtures[Math.floor((py - fixturesTop) / FIXTURE)];
-    if (py >= fixturesTop && py < slotsTop && fixture && fixture[1] <= time && time <= fixture[3]) return { fixture };
-    return null;
+    const isAt = (band, high, end) => py >= band.top && py < band.top + high && band[1] <= time && time <= end;
+    const stage = stages.find((band) => isAt(band, STAGE, band[2]));
+    if (stage) return { stage };
+    const fixture = fixtures.find((band) => isAt(band, FIXTURE, band[3]));
+    return fixture ? { fixture } : null;
   };
 
   readColors();

@@ -25,7 +25,7 @@ const list = (() => {
     const word = element("span", `word${test.isBad ? " bad" : isOdd ? " flaky" : ""}`, isOdd ? "flaky" : test.word);
     const id = element("code", "id", element("span", "path", test.path), test.name);
     if (test.leaks.length) id.append(element("span", "leaky", ` ${test.leaks.length === 1 ? "leak" : `${test.leaks.length} leaks`}`));
-    const slot = element("span", "slot", test.slot < 0 ? "" : `slot ${test.slot}`);
+    const slot = element("span", "slot", test.slot < 0 ? "" : slotName(test.slot));
     const bar = element("span", `bar${test.isBad ? " bad" : ""}`);
     bar.style.width = `${(test.took / longest * 100).toFixed(2)}%`;
     const took = element("span", "took", test.took ? shown(test.took) : "");
