@@ -197,7 +197,7 @@ fn a_revision_stands_for_the_commit_where_the_branch_left_it() {
         let (tested, ran) = repository.tested(words);
         assert_eq!(tested, "alone dev", "{ran}");
         assert!(
-            ran.stderr.contains("in no package: `../README.md`")
+            ran.stderr.contains("not in any package: `../README.md`")
                 || ran.stderr.contains("README.md`"),
             "{ran}"
         );

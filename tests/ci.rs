@@ -194,7 +194,10 @@ fn buildkite_gets_groups_and_by_its_agent_an_annotation() {
     assert_eq!(ran.log("annotation")[..7].join(" "), expected, "{ran}");
 
     let ran = buildkite().run().exits(100);
-    assert!(ran.stderr.contains("warning: the results are no annotation of this job: "), "{ran}");
+    assert!(
+        ran.stderr.contains("warning: could not annotate this job with the results: "),
+        "{ran}"
+    );
     let ran = buildkite().env("PATH", &path).args("passes").run().exits(0);
     has_in_order(&ran, &["--- Results\n", "1 passed"]);
     assert!(ran.log("annotation").is_empty(), "{ran}");

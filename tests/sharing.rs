@@ -349,8 +349,8 @@ fn people_are_told_who_did_what_and_how_to_declare_it() {
     let thing = two.thing("removed");
     let lines = [
         format!(
-            "left::a_directory_is_removed: failed beside right::a_removes_directory, passed by \
-             itself: {thing} was removed while both used it"
+            "left::a_directory_is_removed: failed beside right::a_removes_directory, passed \
+             alone: {thing} was removed while both used it"
         ),
         r#""left" = { locks = ["removed"] }, "right" = { locks = ["removed"] }"#.to_owned(),
         format!("left::a_directory_is_removed and right::a_removes_directory ({thing})"),

@@ -15,13 +15,13 @@ pub struct ArchiveArgs {
 #[derive(Debug, Clone, Default, ClapArgs)]
 #[command(next_help_heading = "Archives")]
 pub struct FromArchiveArgs {
-    /// Run the tests of this archive, which `cargo partest archive` has written, instead of building
+    /// Run the tests in this archive (see `cargo partest archive`) instead of building them
     #[arg(long, value_name = "PATH", global = true, hide_short_help = true)]
     pub archive: Option<PathBuf>,
-    /// With --archive: where the workspace's sources are here
+    /// With --archive: root of the workspace's sources on this machine
     #[arg(long, value_name = "DIR", global = true, hide_short_help = true)]
     pub workspace_remap: Option<PathBuf>,
-    /// With --archive: extract to this new directory, and keep it
+    /// With --archive: extract to this new directory and keep it
     #[arg(long, value_name = "DIR", global = true, hide_short_help = true)]
     pub extract_to: Option<PathBuf>,
 }

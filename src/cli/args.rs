@@ -90,18 +90,18 @@ pub enum Command {
     Plan(TestSelection),
     /// List the tests
     List(TestSelection),
-    /// Build the tests and pack them into one file, to be run elsewhere
+    /// Build the tests and pack them into one file to run elsewhere
     #[command(hide = true)]
     Archive(ArchiveArgs),
-    /// Find the tests with which a test fails
+    /// Find the smallest set of other tests with which a test fails
     #[command(hide = true)]
     Bisect(BisectArgs),
-    /// Find tests that depend on others, and what to declare because of that
+    /// Find tests that depend on others, and suggest settings for them
     #[command(hide = true)]
     Doctor(DoctorArgs),
     /// List, start or stop the fixtures of `shared` tests
     Fixtures(FixturesArgs),
-    /// Report the shards of a run as one run
+    /// Merge the results of several shards into one report
     #[command(hide = true)]
     Merge(MergeArgs),
     #[command(flatten)]

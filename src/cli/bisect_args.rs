@@ -6,11 +6,11 @@ use clap::Args;
 
 #[derive(Debug, Clone, Args)]
 pub struct BisectArgs {
-    /// The test: its name, or the end of it from a `::` on
+    /// Name of the test, or its last segments (`opens`, `db::opens`)
     #[arg(value_name = "TEST")]
     pub name: String,
-    /// Run each set of tests N times; it fails if the test fails once [default: 1, or 5 beside
-    /// others]
+    /// Run each set of tests N times; one failure of the test is enough [default: 1, or 5 if the
+    /// others run at the same time]
     #[arg(long, value_name = "N")]
     pub repeat: Option<NonZeroUsize>,
     /// Flags for libtest

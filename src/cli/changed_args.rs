@@ -7,8 +7,8 @@ use clap::Args as ClapArgs;
 pub struct ChangedArgs {
     /// Test only packages with changes since REV, and those that depend on them [default: HEAD]
     ///
-    /// Compares the working tree, untracked files included, with the commit where the current branch
-    /// left REV. Filters go before the flag, or REV is named: `cargo partest db:: --changed`,
+    /// Compares the working tree, including untracked files, with the merge base of REV and the
+    /// current branch. Put filters before the flag, or name REV: `cargo partest db:: --changed`,
     /// `cargo partest --changed=HEAD db::`.
     #[arg(
         long,

@@ -5,7 +5,7 @@ use clap::Args as ClapArgs;
 #[derive(Debug, Clone, Default, ClapArgs)]
 #[command(next_help_heading = "Running")]
 pub struct DebugArgs {
-    /// Run one test in this debugger, with the terminal and no time limit: "gdb --args"
+    /// Run one test under this debugger, in the terminal and without a time limit: "gdb --args"
     #[arg(
         long,
         value_name = "COMMAND",
@@ -15,7 +15,7 @@ pub struct DebugArgs {
         value_parser = parse
     )]
     pub debugger: Option<Prefix>,
-    /// Run one test under this tracer, in the same way: "strace -f"
+    /// Run one test under this system call tracer, likewise: "strace -f"
     #[arg(
         long,
         value_name = "COMMAND",

@@ -15,7 +15,7 @@ pub struct DoctestArgs {
         ]
     )]
     pub doc: bool,
-    /// Run no doctests
+    /// Do not run doctests
     #[arg(long, global = true, hide_short_help = true)]
     pub no_doc: bool,
 }

@@ -9,7 +9,7 @@ pub struct DoctorArgs {
     /// Only examine tests whose name contains this or whose path starts with it (`web::db`)
     #[arg(value_name = "FILTERS")]
     pub filters: Vec<String>,
-    /// How long it may take, such as 10m: what does not fit is left out, and named
+    /// Time limit, such as 10m; steps that do not fit are skipped and listed
     #[arg(
         long,
         value_name = "DURATION",
@@ -17,7 +17,7 @@ pub struct DoctorArgs {
         value_parser = crate::model::duration::parse
     )]
     pub budget: Duration,
-    /// Write the lines that it suggests into Cargo.toml
+    /// Write the suggested lines to Cargo.toml
     #[arg(long)]
     pub write: bool,
     /// Flags for libtest

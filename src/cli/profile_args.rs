@@ -5,7 +5,7 @@ use clap::Args as ClapArgs;
 #[derive(Debug, Clone, Default, ClapArgs)]
 #[command(next_help_heading = "Running")]
 pub struct ProfileArgs {
-    /// Use the settings of [workspace.metadata.partest.profile.NAME] in Cargo.toml over the others
+    /// Override the settings with those of [workspace.metadata.partest.profile.NAME] in Cargo.toml
     /// [env: PARTEST_PROFILE]
     #[arg(long, value_name = "NAME", global = true, hide_short_help = true)]
     pub profile_partest: Option<String>,

@@ -21,7 +21,7 @@ pub struct ReportArgs {
     /// Write what ran when as a trace for Perfetto or Chrome to this file
     #[arg(long, value_name = "PATH", global = true, hide_short_help = true)]
     pub trace: Option<PathBuf>,
-    /// Print nothing for the CI system that runs this: no annotations, groups or job summary
+    /// Do not print annotations, groups or a job summary for the CI system
     #[arg(long, global = true, hide_short_help = true)]
     pub no_ci: bool,
 }

@@ -11,13 +11,13 @@ pub enum SetupCommand {
     /// Install or remove a git hook that runs the tests before each commit
     #[command(hide = true)]
     Hook(HookArgs),
-    /// Print the metadata that corresponds to a configuration of nextest
+    /// Print the metadata that corresponds to a nextest configuration
     #[command(hide = true)]
     Migrate(MigrateArgs),
     /// Print the JSON Schema of the metadata, for editors
     #[command(hide = true)]
     Schema,
-    /// Say what works on this machine, by a run of a few tests that leave things behind
+    /// Check what works on this machine by running a few tests that leak
     #[command(hide = true)]
     SelfCheck,
     /// Print completions for a shell
@@ -41,13 +41,13 @@ pub struct HookArgs {
 pub enum HookCommand {
     /// Write `pre-commit` into the hooks of this repository
     Install,
-    /// Remove it again
+    /// Remove the hook
     Uninstall,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct MigrateArgs {
-    /// The configuration [default: .config/nextest.toml of the workspace]
+    /// Path to the configuration [default: .config/nextest.toml of the workspace]
     #[arg(value_name = "FILE")]
     pub file: Option<PathBuf>,
 }

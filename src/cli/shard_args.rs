@@ -10,7 +10,7 @@ use crate::model::shard::Shard;
 #[derive(Debug, Clone, Default, ClapArgs)]
 #[command(next_help_heading = "Several machines")]
 pub struct ShardArgs {
-    /// Run part I of N of the tests; auto: as the variables of the CI engine say; auto/N: I from them
+    /// Run part I of N of the tests; auto: I and N from the variables of the CI system; auto/N: only I
     #[arg(
         long,
         value_name = "I/N",
@@ -20,14 +20,14 @@ pub struct ShardArgs {
         value_parser = parse
     )]
     pub shard: Option<ShardChoice>,
-    /// Divide tests by the durations in this file; a run without --shard and `merge` write it
+    /// Balance shards by the durations in this file, which `merge` and runs without --shard write
     #[arg(long, value_name = "PATH", global = true, hide_short_help = true)]
     pub durations_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, ClapArgs)]
 pub struct MergeArgs {
-    /// What each shard has printed with `--message-format json`
+    /// Output of each shard with `--message-format json`
     #[arg(value_name = "FILES", required = true)]
     pub files: Vec<PathBuf>,
 }

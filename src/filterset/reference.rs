@@ -3,7 +3,7 @@
 pub const REFERENCE: &str = r#"Expressions that choose tests: cargo partest -E EXPR
 
 The language is that of nextest's filtersets, with predicates for modules, policies, fixtures
-and earlier runs. Of several expressions one has to match. Names beside them, a default filter
+and earlier runs. With several expressions, at least one has to match. Names beside them, a default filter
 and --last-failed choose among the tests that the expressions choose.
 
 Examples:

@@ -43,7 +43,7 @@ fn named(what: &str, names: &[String]) -> String {
 /// Packages that would be tested if the flags or the default members had them.
 pub fn not_chosen(packages: &[String]) -> String {
     format!(
-        "changed or dependent, and not among the packages that were asked for: {}",
+        "not tested, as they are not selected, although they or their dependencies have changed: {}",
         list(packages)
     )
 }
@@ -57,7 +57,7 @@ pub fn outside(files: &[String]) -> String {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
-    format!("{} in no package: {}{more}", count(files.len(), "changed file"), named.join(", "))
+    format!("{} not in any package: {}{more}", count(files.len(), "changed file"), named.join(", "))
 }
 
 /// None of the chosen packages has a test.

@@ -126,19 +126,19 @@ pub fn more_slots(more: usize) -> String {
 
 /// The keys while tests run.
 pub const KEYS: [&str; 5] = [
-    "   t, Enter  show what runs; once more, with the stacks of its threads",
-    "          p  pause all tests, or continue",
-    "          q  finish the tests that run, and start no more",
-    "     Ctrl-C  end the run now",
-    "          h  show this",
+    "   t, Enter  show the running tests; again: with the stacks of their threads",
+    "          p  pause all tests, or resume them",
+    "          q  finish the running tests and start no more",
+    "     Ctrl-C  stop the run now",
+    "          h  show this list",
 ];
 
-pub const STOPPING: &str = "after the tests that run now (Ctrl-C ends them)";
+pub const STOPPING: &str = "after the running tests (Ctrl-C kills them)";
 
 pub fn paused(paused: bool) -> (&'static str, &'static str) {
     match paused {
-        true => ("Paused", "all tests are stopped, and no time passes for them (p continues)"),
-        false => ("Continuing", "all tests run again"),
+        true => ("Paused", "all tests and their time limits (p resumes them)"),
+        false => ("Resumed", "all tests"),
     }
 }
 
@@ -160,7 +160,7 @@ pub fn report_not_written(path: &Path, error: &std::io::Error) -> String {
 
 /// The summary of a job was not handed over.
 pub fn no_annotation(agent: &str, why: &str) -> String {
-    format!("the results are no annotation of this job: `{agent} annotate`: {why}")
+    format!("could not annotate this job with the results: `{agent} annotate`: {why}")
 }
 
 /// Why a test was not started.
@@ -236,7 +236,7 @@ pub fn warning(warning: &Warning) -> String {
             "the log of the custom harness `{binary}` does not agree with its exit code or with the tests that it was told to run; until it is built again, each of its tests runs in its own process"
         ),
         Warning::ProtocolFailed { binary, .. } => format!(
-            "libtest's `--logfile` of `{binary}` has no trustworthy line for some tests: a test may have closed or written to a descriptor that is not its own, or the harness has no such file; each of its tests runs in its own process"
+            "libtest's `--logfile` of `{binary}` has no reliable line for some tests: a test may have closed or written to a descriptor that is not its own, or the harness has no such file; each of its tests runs in its own process"
         ),
         Warning::UnitRestarted { node, why } => format!(
             "the remaining tests of unit `{node}` run in a fresh process ({why}), which repeats the unit's set-up"
@@ -292,7 +292,7 @@ pub fn warning(warning: &Warning) -> String {
             list(fixtures)
         ),
         Warning::NothingUnfinished => {
-            "no selected test failed or was left unrun last time (`--last-failed`): all of them run".to_owned()
+            "no selected test failed or was left unrun last time (`--last-failed`); running all of them".to_owned()
         }
         Warning::SourcesNotThere => {
             "the sources are not in the archive; for tests that read them, `--workspace-remap DIR` names a checkout, and `archive = { include = [\"GLOB\"] }` in the metadata adds files".to_owned()

@@ -1,4 +1,4 @@
-//! The wording of what is said about things that tests of different processes share.
+//! The wording of messages about things that tests of different processes share.
 
 use super::messages::list;
 use crate::model::interference::{Interference, InterferenceKind, LearntLock, SharedThing};
@@ -13,7 +13,7 @@ pub fn interference(other: &str, found: &Interference) -> String {
         InterferenceKind::Truncated => format!("{thing} was truncated while both used it"),
         InterferenceKind::Written => format!("{thing} was written while both used it"),
     };
-    format!("failed beside {other}, passed by itself: {what}")
+    format!("failed beside {other}, passed alone: {what}")
 }
 
 /// The module of a test; of a binary, itself.
@@ -37,7 +37,11 @@ pub fn learnt(lock: &LearntLock) -> String {
 pub fn would_break(users: &[String], shared: &SharedThing) -> String {
     let (users, thing) = (list(users), &shared.thing);
     match shared.kind {
-        InterferenceKind::Bound => format!("{users} would break if they met: they bind {thing}"),
-        kind => format!("{users} would break if they met: {thing} is {kind} by one of them"),
+        InterferenceKind::Bound => {
+            format!("{users} would conflict if they ran at the same time: they bind {thing}")
+        }
+        kind => format!(
+            "{users} would conflict if they ran at the same time: {thing} is {kind} by one of them"
+        ),
     }
 }

@@ -60,9 +60,9 @@ fn help_names_all_that_can_be_typed() {
         let mut person = Person::runs("\"$0\" partest -j1; echo \"code $?\"");
         person.awaits_the_test();
         person.types(typed);
-        person.sees("t, Enter  show what runs");
+        person.sees("t, Enter  show the running tests");
         person.sees("p  pause all tests");
-        person.sees("q  finish the tests that run");
+        person.sees("q  finish the running tests");
         person.lets_it_go();
         person.sees("code 0");
         person.ends();
@@ -83,7 +83,7 @@ fn a_paused_run_stops_its_tests_until_it_is_continued_or_ended() {
         let pid = pid();
         person.types("p");
         await_that("the test stopped", || fixture::is_stopped(&pid));
-        person.sees("all tests are stopped");
+        person.sees("Paused all tests and their time limits");
         match next {
             "\x03" => {
                 person.types("\x03");
@@ -110,7 +110,7 @@ fn q_finishes_what_runs_and_starts_no_more() {
         Person::runs_tests(&two, "\"$0\" partest -j1 -v -- --test-threads=1; echo \"code $?\"");
     person.awaits_the_test();
     person.types("q");
-    person.sees("Stopping after the tests that run now");
+    person.sees("Stopping after the running tests");
     person.lets_it_go();
     person.sees("interrupted: 1 passed, 1 not run in ");
     person.sees("code 130");
