@@ -1,4 +1,4 @@
-//! What the agent says: bytes in, frames out.
+//! The messages of the agent, decoded: bytes in, frames out.
 //!
 //! Pure: no I/O, and no bytes make it panic.
 //!
@@ -35,7 +35,7 @@
 //! stack           u32 thread, u32 tid, u32 test, stack, 16 bytes name
 //! thread-alive    u32 thread, u32 tid, u32 test, text name
 //! goodbye
-//! thread-runs     u32 thread, u32 tid: of a thread whose start was told before it ran
+//! thread-runs     u32 thread, u32 tid: of a thread whose start was reported before it ran
 //! changed         u32 test, u8 what (directory, variable), u64 state, text: the variable's name; in a
 //!                 run that watches, also the directory's path, or `=` and the variable's value
 //! static-changed  u32 test, u32 place in the list of statics, u64 state before, u64 state now, text:
@@ -51,7 +51,7 @@
 //! Threads are numbered by the agent in the order of their creation; 0 is the main thread. Tests
 //! are numbered in the order in which libtest creates threads for them; 0 is no test. Panics
 //! are numbered in the order in which they are raised, but for those of the tests' own threads,
-//! which are not told. No number is used twice in a process. An address points into the calling
+//! which are not reported. No number is used twice in a process. An address points into the calling
 //! instruction, not behind it: it is looked up as it stands, minus its module's base.
 //!
 //! Frames of one thread come in its order, those of several in any: only what a frame says itself

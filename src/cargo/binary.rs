@@ -59,8 +59,8 @@ const KINDS: [&str; 11] = [
 ];
 
 impl Binary {
-    /// One that ran elsewhere, as it is told of. Nothing can be started.
-    pub fn told(
+    /// A binary that cannot be started: it ran elsewhere, or how to start it is not known yet.
+    pub fn without_launch(
         package_name: String,
         name: String,
         prefix: String,

@@ -128,7 +128,7 @@ pub fn of_library(workspace: &Workspace, package: usize, target: &Target) -> Bin
     let prefix = format!("{}::{DOCTESTS}", workspace.id_prefix(package, target));
     let package_name = workspace.packages[package].cargo.name.to_string();
     let target = (target.name.clone(), DOCTESTS);
-    Binary { package, ..Binary::told(package_name, name, prefix, target, PathBuf::new()) }
+    Binary { package, ..Binary::without_launch(package_name, name, prefix, target, PathBuf::new()) }
 }
 
 /// Without what cargo hands on to libtest, such as `--quiet`.

@@ -111,8 +111,8 @@ pub fn resolve(total: Option<usize>, lookup: Lookup<'_>) -> Result<Shard, String
     match places.iter().find(|place| place.shard != first.shard) {
         Some(other) => Err(format!(
             "the variables of two engines disagree: {} and {}; write `--shard I/N`",
-            first.told(lookup),
-            other.told(lookup)
+            first.described(lookup),
+            other.described(lookup)
         )),
         None => Ok(first.shard),
     }
@@ -211,7 +211,7 @@ impl Engine {
 }
 
 impl Place {
-    fn told(&self, lookup: Lookup<'_>) -> String {
+    fn described(&self, lookup: Lookup<'_>) -> String {
         let Engine { name, index, total, .. } = self.engine;
         let said = |name: &str| Some(format!("{name}={}", value(lookup, name)?));
         let said: Vec<String> =

@@ -1,4 +1,4 @@
-//! What a build told, for the archive of its tests.
+//! The messages of a build, recorded for the archive of its tests.
 
 use cargo_metadata::Message;
 

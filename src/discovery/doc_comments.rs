@@ -1,5 +1,5 @@
-//! Whether a package can have doctests at all, by its sources. Asking rustdoc takes as long as compiling its front
-//! half, so it is asked only about packages whose sources have examples, or may have.
+//! Whether a package can have doctests at all, by its sources. Asking rustdoc takes about as long as
+//! `cargo check`, so it is asked only about packages whose sources have examples, or may have.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,5 @@
-//! Whether something that has outlived its linger means to stay. Pure: looks in, judgement out.
+//! Whether something that has outlived its linger is about to end or stays. Pure: observations in,
+//! judgement out.
 //!
 //! On a busy machine what was told to end may not have had the time for it, and a false report is
 //! worse than none. So it is not how long something is there that counts, but what it does.

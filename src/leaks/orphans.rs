@@ -1,5 +1,5 @@
-//! What is left when a worker ends of processes that are its own beyond doubt, where nobody tells
-//! which of its tests started them, nor when those ended: without the agent that is all of them.
+//! Processes that certainly belong to a worker and outlive it, where nothing reports which of its
+//! tests started them, nor when those ended: without the agent that is all of them.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! What the agent told about threads, panics and processes of one worker, by test. Pure: facts
+//! What the agent reported about threads, panics and processes of one worker, by test. Pure: facts
 //! in, findings out; names of functions and rules come later.
 
 mod place;

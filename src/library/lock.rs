@@ -1,4 +1,4 @@
-//! Mutexes here are locked although a thread may have panicked while it held them.
+//! Locking of mutexes that ignores poisoning: a thread may have panicked while it held one.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -1,5 +1,5 @@
-//! The streams of several runs: read from their files, checked against each other, and told again as
-//! the events of one run.
+//! The streams of several runs: read from their files, checked against each other, and replayed as the
+//! events of one run.
 
 pub mod join;
 mod line;

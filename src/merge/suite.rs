@@ -21,9 +21,9 @@ pub struct Suite {
     by_id: HashMap<String, TestId>,
 }
 
-/// What is told of a binary: its tests by name, and where it was read.
+/// A binary in the streams: its tests by name, and where it was read.
 #[derive(Default)]
-struct Told {
+struct StreamBinary {
     path: PathBuf,
     binary: String,
     target: String,
@@ -33,29 +33,29 @@ struct Told {
 
 impl Suite {
     pub fn new(streams: &[Stream]) -> Suite {
-        let mut binaries: BTreeMap<(String, String, String), Told> = BTreeMap::new();
+        let mut binaries: BTreeMap<(String, String, String), StreamBinary> = BTreeMap::new();
         for stream in streams {
             for line in &stream.lines {
                 let Line::Test(test) = line else { continue };
                 let key = (test.package.clone(), test.kind.clone(), prefix(test).to_owned());
-                let told = binaries.entry(key).or_insert_with(|| Told {
+                let found = binaries.entry(key).or_insert_with(|| StreamBinary {
                     path: stream.path.clone(),
                     binary: test.binary.clone(),
                     target: test.target.clone().unwrap_or_else(|| test.binary.clone()),
                     tests: BTreeMap::new(),
                 });
-                told.tests.insert(test.name.clone(), test.ignored || test.outcome == "ignored");
+                found.tests.insert(test.name.clone(), test.ignored || test.outcome == "ignored");
             }
         }
         let mut suite = Suite::default();
-        for (place, ((package, kind, prefix), told)) in binaries.into_iter().enumerate() {
-            for (at, test) in told.tests.keys().enumerate() {
+        for (place, ((package, kind, prefix), found)) in binaries.into_iter().enumerate() {
+            for (at, test) in found.tests.keys().enumerate() {
                 let id = TestId { listing: place, test: at };
                 let name = format!("{prefix}::{test}");
                 suite.by_id.entry(name.clone()).or_insert(id);
                 suite.tests.insert((name, kind.clone()), id);
             }
-            suite.inventory.listings.push(listing(package, &kind, prefix, told));
+            suite.inventory.listings.push(listing(package, &kind, prefix, found));
         }
         suite
     }
@@ -75,11 +75,11 @@ fn prefix(test: &TestLine) -> &str {
     before.unwrap_or(&test.binary)
 }
 
-fn listing(package: String, kind: &str, prefix: String, told: Told) -> Listing {
-    let Told { path, binary, target, tests } = told;
+fn listing(package: String, kind: &str, prefix: String, found: StreamBinary) -> Listing {
+    let StreamBinary { path, binary, target, tests } = found;
     // What has not changed since the stream was written is what the tests were built from.
     let dispatch = if kind == DOCTESTS { Dispatch::Doctests } else { Dispatch::Batches };
-    let binary = Binary::told(package, binary, prefix, (target, kind), path);
+    let binary = Binary::without_launch(package, binary, prefix, (target, kind), path);
     let test = |(name, is_ignored)| Test { name, is_ignored };
     let list = TestList {
         dispatch,

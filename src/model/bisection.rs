@@ -1,4 +1,4 @@
-//! In which company a test fails.
+//! With which other tests a test fails, and how it runs with them.
 
 use super::test::TestId;
 

@@ -1,4 +1,4 @@
-//! On what tests depend, and what to declare because of that.
+//! What tests depend on, and the settings that `doctor` suggests for them.
 
 use std::fmt;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! What tests print, in bounded memory, with the whole of a file in a file.
+//! What tests print: its beginning and end in bounded memory, and all of it in a file.
 
 use std::borrow::Cow;
 use std::ops::Deref;

@@ -1,10 +1,10 @@
-//! Where the whole of a output stands. What a test prints beyond what is kept in memory goes to a
+//! Files with complete outputs. What a test prints beyond what is kept in memory goes to a
 //! file below the target directory, so that a failure can be read from its first line to its last.
 //!
 //! A run has a directory of its own, for its user alone. A file in there goes with the last who
 //! knows of it, unless a report has named it: what passes leaves none. Directories of runs that
 //! have ended go when the next run begins; those of runs that go on are locked. Nothing in here
-//! ends a run: what cannot be written is told once, and the report has both ends of it as ever.
+//! ends a run: what cannot be written is reported once, and the report has both ends of it as ever.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};

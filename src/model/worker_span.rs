@@ -1,4 +1,4 @@
-//! When a process that ran tests was there, and what it was.
+//! When a process that ran tests started and ended, and which tests it was for.
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! RunnerPipes on stderr, from whichever thread has something to report.
+//! Lines on stderr, from whichever thread has something to report.
 
 use std::io::{self, IsTerminal, Write};
 

@@ -1,4 +1,4 @@
-//! What a channel is: the one face of all ways to learn verdicts.
+//! The interface of all protocols by which a worker reports verdicts.
 //!
 //! It is given what the worker wrote, and says what that means. It does no I/O: only what is too much to
 //! be kept in memory goes to a file at once.

@@ -1,5 +1,6 @@
-//! How verdicts are learnt from a worker that runs many tests: from the agent inside of it, or from
-//! the log that libtest writes, or, for doctests, from what rustdoc prints. The ways differ in how much they hear, not in what a verdict is.
+//! How a worker that runs many tests reports their verdicts: by the agent inside of it, by the log
+//! that libtest writes, or, for doctests, by what rustdoc prints. These protocols differ in what
+//! else they report, not in what a verdict is.
 
 pub mod agent;
 pub mod channel;

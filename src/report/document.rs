@@ -1,5 +1,5 @@
-//! What a report says that is written to a file: it is folded while the run goes on, and written at its
-//! end.
+//! The content of a report that is written to a file: folded while the run goes on, and written at
+//! its end.
 
 use std::io::{self, Write};
 

@@ -100,7 +100,7 @@ fn push_shard(text: &mut String, view: View<'_>, plan: &ShardPlan) {
         let event = ShardEvent { event: "shard", shard: shard::line(plan, &view) };
         return text.push_str(&json_line(&event));
     }
-    push_line(text, &format!("shard {}", shard::told(plan)));
+    push_line(text, &format!("shard {}", shard::summary(plan)));
     if let Some(unit) = &plan.unbalanced {
         push_line(text, &shard::unbalanced(unit));
     }

@@ -149,7 +149,7 @@ impl Progress {
         if self.verbosity == Verbosity::Quiet {
             return;
         }
-        self.line(&status(self.paint, "Shard", &shard::told(plan)));
+        self.line(&status(self.paint, "Shard", &shard::summary(plan)));
         if let Some(unit) = &plan.unbalanced {
             let word = self.paint.warn("warning");
             self.line(&format!("{word}: {}", shard::unbalanced(unit)));

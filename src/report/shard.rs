@@ -1,4 +1,4 @@
-//! What is told about a shard: one line for people, and an event for `merge`.
+//! What is reported about a shard: one line for people, and an event for `merge`.
 
 use serde::Serialize;
 
@@ -8,7 +8,7 @@ use crate::model::duration::brief;
 use crate::model::shard::{LongUnit, ShardPlan, ShardWork, UnitSize};
 
 /// `2/5: 400 of 2000 tests, 12.3 s of 60.1 s`
-pub fn told(plan: &ShardPlan) -> String {
+pub fn summary(plan: &ShardPlan) -> String {
     let own = plan.tests.len();
     let work = match plan.work {
         Some(ShardWork { own, all }) => format!(", {} of {}", brief(own), brief(all)),

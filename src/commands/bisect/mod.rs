@@ -1,4 +1,4 @@
-//! `bisect`: with which other tests a test fails.
+//! `bisect`: the smallest set of other tests with which a test fails.
 
 mod candidates;
 pub mod command;

@@ -1,4 +1,4 @@
-//! `doctor`: which tests depend on others, and what to declare because of that.
+//! `doctor`: which tests depend on others, and settings that are suggested for them.
 
 pub mod command;
 mod dependences;

@@ -1,4 +1,5 @@
-//! Commands about the metadata in Cargo.toml, for which the tests are listed and not run.
+//! `init` and `explain`: commands about the metadata in Cargo.toml, which list the tests and do not
+//! run them.
 
 pub mod command;
 pub mod explain;

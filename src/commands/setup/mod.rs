@@ -1,4 +1,5 @@
-//! Commands that set up a shell or a project.
+//! Commands that set up a shell or a project, and need none of its tests: `hook`, `migrate`,
+//! `schema`, `self-check`, `completions`, `man`.
 
 pub mod command;
 pub mod git_hook;

@@ -1,4 +1,4 @@
-//! `self-check`: what works on this machine, found out by a run of a few tests that leave things behind.
+//! `self-check`: what works on this machine, found out by running a few tests that leak.
 
 use std::io::IsTerminal;
 use std::path::Path;
@@ -91,7 +91,7 @@ fn write(folder: &Path) -> std::io::Result<()> {
     std::fs::write(folder.join("src/lib.rs"), TESTS)
 }
 
-/// What the run has told.
+/// What the run has reported.
 struct Ran {
     events: Vec<Value>,
     stderr: String,

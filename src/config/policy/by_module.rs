@@ -1,4 +1,4 @@
-//! The rules of many tests.
+//! The rules of many tests, looked up once for each module.
 
 use std::cell::RefCell;
 use std::collections::HashMap;

@@ -111,7 +111,7 @@ impl NewChange {
     }
 
     /// As it is told.
-    pub fn told(&self) -> StateChange {
+    pub fn to_state_change(&self) -> StateChange {
         StateChange {
             thing: self.thing.clone(),
             owner: self.owner.clone(),

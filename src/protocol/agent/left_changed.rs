@@ -24,7 +24,7 @@ impl AgentChannel<'_> {
             }
             Frame::StateChanged { what, number, states, before, after, .. } => {
                 let change = ProcessChange { what, number, states, bytes: [before, after] };
-                if let Some(change) = change.noted() {
+                if let Some(change) = change.into_change() {
                     self.changes.note(test, change);
                 }
             }
@@ -40,7 +40,7 @@ impl AgentChannel<'_> {
         for (by, change) in statics.note(test, change) {
             // The test has ended before.
             if by != test {
-                self.left_changed.push((by, change.told()));
+                self.left_changed.push((by, change.to_state_change()));
             }
             self.changes.note(by, change);
         }

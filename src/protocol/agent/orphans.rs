@@ -1,4 +1,4 @@
-//! Processes that nobody has told of: whose they are, and when they end.
+//! Processes that no frame has reported: which test they belong to, and when they end.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,5 @@
-//! What of a process other than its memory a test has left changed: from the agent's bytes to texts.
+//! State of a process, other than its memory, that a test has left changed: from the agent's bytes
+//! to texts.
 
 use super::changes::{NewChange, State};
 use crate::frames::ABSENT;
@@ -45,7 +46,7 @@ const TIMERS: [&str; 4] = ["ITIMER_REAL", "ITIMER_VIRTUAL", "ITIMER_PROF", "time
 
 impl ProcessChange {
     /// What is to be told; none if no agent says that.
-    pub fn noted(self) -> Option<NewChange> {
+    pub fn into_change(self) -> Option<NewChange> {
         let number = self.number as usize;
         let (kind, name, text): (_, _, Text) = match self.what {
             watched::UMASK => (StateKind::Umask, String::new(), umask),
@@ -123,8 +124,8 @@ mod tests {
     fn told(what: u8, number: u32, before: &[u8], after: &[u8]) -> String {
         let states = [before, after].map(|bytes| if bytes.is_empty() { ABSENT } else { 7 });
         let bytes = [before.to_vec(), after.to_vec()];
-        let change = ProcessChange { what, number, states, bytes }.noted();
-        change.map(|change| change.told().to_string()).unwrap_or_default()
+        let change = ProcessChange { what, number, states, bytes }.into_change();
+        change.map(|change| change.to_state_change().to_string()).unwrap_or_default()
     }
 
     fn bytes(words: &[u64]) -> Vec<u8> {

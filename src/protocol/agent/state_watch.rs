@@ -1,4 +1,4 @@
-//! Which statics tests have left changed, in a run that watches: what of that is told.
+//! Which statics tests have left changed, in a run that watches, and which of them are reported.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
