@@ -64,6 +64,14 @@ impl Locks {
         self.read.retain(|name| !written.contains(name));
     }
 
+    /// These without those, which are taken in the same way.
+    pub fn without(&self, others: &Locks) -> Locks {
+        let rest = |own: &[String], others: &[String]| {
+            own.iter().filter(|name| !others.contains(name)).cloned().collect()
+        };
+        Locks { read: rest(&self.read, &others.read), write: rest(&self.write, &others.write) }
+    }
+
     /// Whether tests with these and those cannot run at the same time.
     pub fn exclude(&self, others: &Locks) -> bool {
         let excludes = |one: &Locks, other: &Locks| {

@@ -213,16 +213,21 @@ impl Placement<'_> {
     }
 
     /// Tests that exclude each other do so in one process as well, unless its threads are declared.
+    /// What was learnt of all tests of a binary keeps only its processes apart from others.
     fn keep_apart(&mut self, place: usize, rules: &Rules) {
-        if rules.locks == Locks::default() {
+        let own = match self.learnt.get(&None) {
+            Some(of_processes) => rules.locks.without(of_processes),
+            None => rules.locks.clone(),
+        };
+        if own == Locks::default() {
             return;
         }
         let group = &mut self.grouped.groups[place];
         let others = self.locks_of_tests.entry(place).or_default();
-        if group.threads == Threads::Auto && others.exclude(&rules.locks) {
+        if group.threads == Threads::Auto && others.exclude(&own) {
             group.threads = Threads::Exactly(1);
         }
-        others.add(&rules.locks);
+        others.add(&own);
     }
 
     /// The index of a test's group, and the test's rules.

@@ -30,7 +30,10 @@ pub fn lock_in_metadata([one, other]: &[String; 2], lock: &str) -> String {
 
 /// `api::opens and till::opens (/tmp/shop)`
 pub fn learnt(lock: &LearntLock) -> String {
-    format!("{} ({})", list(&lock.users), lock.thing)
+    match &*lock.users {
+        [binary] => format!("processes of {binary} ({} and the like)", lock.thing),
+        users => format!("{} ({})", list(users), lock.thing),
+    }
 }
 
 /// What would happen if these tests met.

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::counted;
 use crate::config::keys::Locks;
 use crate::model::interference::InterferenceKind;
 use crate::model::thing::Thing;
@@ -58,6 +59,19 @@ pub struct User {
 impl Lock {
     pub fn name(&self) -> String {
         format!("{PREFIX}{}", self.thing)
+    }
+
+    /// The binary whose own processes it keeps apart, if it is for that.
+    fn only_user(&self) -> Option<&User> {
+        match &*self.users {
+            [LockUser { user, .. }] if user.test.is_none() => Some(user),
+            _ => None,
+        }
+    }
+
+    /// Whether all of its users belong to this binary.
+    fn is_of(&self, binary: &str) -> bool {
+        self.users.iter().all(|user| user.user.binary == binary)
     }
 }
 
@@ -129,12 +143,21 @@ impl LearntLocks {
 
     /// The locks that are known after a run, in which these were found. Those whose users have all
     /// run, or are gone, and do nothing of that kind any more are forgotten. `has_run` tells of a
-    /// user whether that is so.
-    pub fn after(&self, found: Vec<Lock>, has_run: &dyn Fn(&User) -> bool) -> LearntLocks {
+    /// user whether that is so, and `has_met_itself` whether so many processes of a binary have run
+    /// that their tests could have met.
+    pub fn after(
+        &self,
+        found: Vec<Lock>,
+        has_run: &dyn Fn(&User) -> bool,
+        has_met_itself: &dyn Fn(&User) -> bool,
+    ) -> LearntLocks {
         let mut locks: Vec<Lock> = Vec::new();
-        for mut lock in found {
+        for mut lock in counted::unite(found) {
             if let Some(known) = self.locks.iter().find(|known| known.thing == lock.thing) {
                 lock.is_proven |= known.is_proven;
+                if known.only_user().is_some_and(|user| lock.is_of(&user.binary)) {
+                    lock.users.clone_from(&known.users);
+                }
                 let is_missing = |user: &&LockUser| {
                     !has_run(&user.user) && !lock.users.iter().any(|own| own.user == user.user)
                 };
@@ -146,7 +169,10 @@ impl LearntLocks {
             locks.push(lock);
         }
         let is_new = |lock: &&Lock| !locks.iter().any(|found| found.thing == lock.thing);
-        let is_open = |lock: &&Lock| lock.users.iter().any(|user| !has_run(&user.user));
+        let is_open = |lock: &&Lock| match lock.only_user() {
+            Some(binary) => !has_run(binary) || !has_met_itself(binary),
+            None => lock.users.iter().any(|user| !has_run(&user.user)),
+        };
         let kept: Vec<Lock> = self.locks.iter().filter(is_new).filter(is_open).cloned().collect();
         locks.extend(kept);
         locks.sort_by(|one, other| one.thing.cmp(&other.thing));
@@ -214,12 +240,29 @@ mod tests {
             lock("/new", &[("x", Some("one"), false), ("y", Some("two"), false)]),
             lock("/still", &[("x", Some("one"), false), ("y", Some("two"), false)]),
         ];
-        let after = known.after(found, &has_run);
+        let after = known.after(found, &has_run, &|_| true);
         assert_eq!(names(&after), ["/half", "/new", "/still"]);
         let of_other = after.of_binary("z");
         assert_eq!(of_other[&Some("two".into())].write, ["learnt: /half", "learnt: /still"]);
         let new: Vec<String> = after.new_since(&known).map(|lock| lock.thing.to_string()).collect();
         assert_eq!(new, ["/new"]);
+    }
+
+    /// Its tests have other numbers in every run, and none that two have if all are in one process.
+    #[test]
+    fn a_binary_that_counts_stays_apart_from_itself_until_its_processes_meet_without_harm() {
+        let counts: Vec<Lock> = (0..4)
+            .map(|at| {
+                let tests = [format!("a{at}"), format!("b{at}")];
+                lock(&format!("/{at}"), &tests.each_ref().map(|test| ("x", Some(&**test), false)))
+            })
+            .collect();
+        let known = LearntLocks::default().after(counts.clone(), &|_| true, &|_| true);
+        assert_eq!(known.locks, [lock("/0", &[("x", None, false)])]);
+        let fewer = counts[..1].to_vec();
+        assert_eq!(known.after(fewer, &|_| true, &|_| true), known);
+        assert_eq!(known.after(Vec::new(), &|_| true, &|_| false), known);
+        assert!(known.after(Vec::new(), &|_| true, &|_| true).is_empty());
     }
 
     #[test]

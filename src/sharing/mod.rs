@@ -2,5 +2,6 @@
 //! what has been learnt from that.
 
 pub mod conflict;
+mod counted;
 pub mod learnt;
 pub mod usage;

@@ -158,6 +158,12 @@ impl Usage {
         table.shared_things(may_meet, is_proven)
     }
 
+    /// How many processes of a listing have used anything.
+    pub fn processes_of(&self, listing: usize) -> usize {
+        let table = self.lock();
+        table.processes.values().filter(|process| process.first.listing == listing).count()
+    }
+
     /// A thing by which one test may have made another one fail with this text, in the same process
     /// or in another one, at the same time or later.
     pub fn link(&self, other: TestId, test: TestId, text: &str) -> Option<Thing> {

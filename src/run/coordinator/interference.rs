@@ -74,7 +74,9 @@ impl Run<'_> {
             thing: shared.thing,
             kind: shared.kind,
         };
-        let after = known.after(found.into_iter().map(lock).collect(), &|user| self.has_run(user));
+        let found = found.into_iter().map(lock).collect();
+        let after =
+            known.after(found, &|user| self.has_run(user), &|user| self.has_met_itself(user));
         let learnt: Vec<LearntLock> = after.new_since(known).map(|lock| self.shown(lock)).collect();
         let _ = self.context.state.learnt.set(after);
         if !learnt.is_empty() {
@@ -121,6 +123,14 @@ impl Run<'_> {
             }
             None => (0..of.tests.len()).any(|test| self.ledger.has_run(TestId { listing, test })),
         })
+    }
+
+    /// Whether tests of a binary would have met, if they used anything: not if all that used
+    /// something were in one process.
+    fn has_met_itself(&self, user: &User) -> bool {
+        let listings = self.context.inventory.listings.iter().enumerate();
+        let mut found = listings.filter(|(_, listing)| listing.binary.key() == user.binary);
+        found.all(|(listing, _)| self.context.state.usage.processes_of(listing) != 1)
     }
 
     fn shown(&self, lock: &Lock) -> LearntLock {
