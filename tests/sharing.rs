@@ -340,6 +340,59 @@ fn what_would_break_is_kept_apart_before_it_does_and_until_it_no_longer_would() 
     assert!(!two.call("plan").run().exits(0).stdout.contains("(learnt)"));
 }
 
+/// Each process counts its directories from 0 on.
+const COUNTS: &str = r#"
+use std::fs;
+use std::sync::atomic::{AtomicUsize, Ordering};
+fn works() {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let path = format!("case-{}", NEXT.fetch_add(1, Ordering::Relaxed));
+    let _ = fs::remove_dir_all(&path);
+    fs::create_dir(&path).unwrap();
+    fs::write(format!("{path}/file"), "").unwrap();
+}
+#[test] fn a() { works() }
+#[test] fn b() { works() }
+#[test] fn c() { works() }
+#[test] fn d() { works() }
+#[test] fn e() { works() }
+#[test] fn f() { works() }
+"#;
+
+#[test]
+fn processes_that_count_names_for_themselves_are_kept_apart_whichever_test_has_which_number() {
+    let package = Package::shop("", "");
+    package.write("tests/counts.rs", COUNTS);
+    let declare = |keys: &str| {
+        let manifest = "[package]\nname = \"shop\"\nedition = \"2024\"\n[workspace]\n";
+        let modules = format!("[package.metadata.partest.modules]\n\"counts\" = {{ {keys} }}\n");
+        package.write("Cargo.toml", &(manifest.to_owned() + &modules));
+    };
+    let call = |words: &str| package.partest().args(words).args("--test counts");
+    let is_learnt = || {
+        let plan = call("plan -j1").run().exits(0);
+        plan.stdout.contains("/case-0 (learnt)") && !plan.stdout.contains("/case-1")
+    };
+    declare("policy = \"split\", recycle = 3");
+    let ran = call("-j1").run().exits(0);
+    let told = format!("processes of counts ({} and the like)", shown(&package.path("case-0")));
+    assert!(ran.stdout.contains(&told), "{ran}");
+    assert!(is_learnt(), "{ran}");
+    // Others have the numbers in the next run.
+    let ran = call("-j1 --shuffle=3").run().exits(0);
+    assert!(!ran.stdout.contains("kept apart"), "it has been told: {ran}");
+    assert!(is_learnt(), "{ran}");
+    // In one process no two have the same.
+    declare("policy = \"unit\"");
+    let ran = call("-j1").run().exits(0);
+    declare("policy = \"split\", recycle = 3");
+    assert!(is_learnt(), "{ran}");
+    let by_process = "case-of-{}-{}\", std::process::id()";
+    package.write("tests/counts.rs", &COUNTS.replace("case-{}\"", by_process));
+    let ran = call("-j1").run().exits(0);
+    assert!(!is_learnt(), "they have met without harm: {ran}");
+}
+
 #[test]
 fn people_are_told_who_did_what_and_how_to_declare_it() {
     let left = LEFT.split_once("#[test] fn b_").unwrap().0;
