@@ -2,7 +2,7 @@
 
 use super::group::{Group, Isolation};
 use crate::config::keys::Locks;
-use crate::sharing::learnt;
+use crate::sharing::lock;
 
 /// Whether tests of these groups, which may be one, can do so but for learnt locks.
 pub fn may_meet(one: &Group, other: &Group) -> bool {
@@ -13,7 +13,7 @@ pub fn may_meet(one: &Group, other: &Group) -> bool {
 /// Whether declared locks keep them apart.
 fn are_kept_apart(one: &Group, other: &Group) -> bool {
     let declared = |names: &[String]| -> Vec<String> {
-        names.iter().filter(|name| learnt::thing_of(name).is_none()).cloned().collect()
+        names.iter().filter(|name| lock::thing_of(name).is_none()).cloned().collect()
     };
     let writes = |group: &Group| declared(&group.locks.write);
     let takes = |group: &Group| {

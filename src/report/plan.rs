@@ -24,7 +24,7 @@ use crate::plan::schedule::Plan;
 use crate::plan::simulate::{Step, simulate};
 use crate::report::text::Paint;
 use crate::report::view::View;
-use crate::sharing::learnt;
+use crate::sharing::lock;
 
 /// One selected test per line, ignored ones marked; or one JSON object per line.
 pub fn list(view: View<'_>, choices: &[Vec<Choice>]) -> String {
@@ -271,12 +271,12 @@ pub(super) fn asks(group: &Group) -> Vec<String> {
 fn asks_for_locks(group: &Group, asks: &mut Vec<String>) {
     let sides = [("reads", &group.locks.read), ("locks", &group.locks.write)];
     for (word, names) in sides {
-        let declared = names.iter().filter(|name| learnt::thing_of(name).is_none());
+        let declared = names.iter().filter(|name| lock::thing_of(name).is_none());
         let declared: Vec<&str> = declared.map(String::as_str).collect();
         if !declared.is_empty() {
             asks.push(format!("{word} {}", declared.join(" ")));
         }
-        let things = names.iter().filter_map(|name| learnt::thing_of(name));
+        let things = names.iter().filter_map(|name| lock::thing_of(name));
         asks.extend(things.map(|thing| format!("{word} {thing} (learnt)")));
     }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::learnt::{Lock, LockUser, User};
+use super::lock::{Lock, LockUser, User};
 
 /// As many things whose names differ in their numbers only are not taken for a coincidence.
 const FEWEST: usize = 3;

@@ -4,4 +4,5 @@
 pub mod conflict;
 mod counted;
 pub mod learnt;
+pub mod lock;
 pub mod usage;

@@ -10,7 +10,7 @@ use crate::model::test::TestId;
 use crate::plan::grouping;
 use crate::plan::history::History;
 use crate::report::explanation::{Explanation, Fixture, LearntLock};
-use crate::sharing::learnt::{Lock, User};
+use crate::sharing::lock::{Lock, User};
 
 /// Everything about the test that `wanted` names.
 pub fn explain(

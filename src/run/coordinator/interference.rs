@@ -14,7 +14,7 @@ use crate::model::test::TestId;
 use crate::model::thing::Thing;
 use crate::model::verdict::Verdict;
 use crate::plan::meeting::may_meet;
-use crate::sharing::learnt::{Lock, LockUser, User};
+use crate::sharing::lock::{Lock, LockUser, User};
 use crate::sharing::usage::Suspect;
 
 impl Run<'_> {
