@@ -199,10 +199,12 @@ fn run_tests(
     pool: rayon::ThreadPool,
     interrupts: &Interrupts,
 ) -> Result<Exit> {
-    let (settings, slots) = (session.project.settings, session.slots.count);
+    let Project { settings, inventory, .. } = session.project;
+    let slots = session.slots.count;
     let pool = if slots > settings.slots { make_pool(slots)? } else { pool };
     let summary = commands::run::run(session, before, &pool, interrupts)?;
-    Ok(commands::exit::exit_code(settings, &summary))
+    let near = || commands::test_name::nearest_to_filter(&settings.filter, inventory);
+    Ok(commands::exit::exit_code(settings, &summary, near))
 }
 
 /// Builds the tests, or extracts them from an archive.

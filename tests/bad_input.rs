@@ -299,6 +299,31 @@ mod the_command_line {
     }
 
     #[test]
+    fn a_test_that_is_misspelled_is_told_the_nearest_one() {
+        for (filter, near) in [
+            ("water_freeses", "passes::temperature::tests::water_freezes"),
+            ("journey::a_jorney_adds_up", "journey::a_journey_adds_up"),
+        ] {
+            let ran = partest("passes").args(filter).run().exits(4);
+            let told = format!("error: no test matches `{filter}`: did you mean `{near}`?\n");
+            assert_eq!(complaints(&ran), told, "{ran}");
+        }
+        let ran = partest("passes").args("--debugger true water_freeses").run().exits(4);
+        assert!(ran.stderr.contains("did you mean `passes::temperature::tests"), "{ran}");
+        // Which of them was wrong is not known.
+        let ran = partest("passes").args("water_freeses nowhere").run().exits(4);
+        assert!(ran.stderr.contains("shows what there is"), "{ran}");
+    }
+
+    #[test]
+    fn a_number_of_threads_is_one_or_more() {
+        for number in ["0", "-1", "many"] {
+            let ran = partest("passes").args(&format!("-- --test-threads={number}")).run().exits(2);
+            assert!(ran.stderr.contains("expected a number of threads, 1 or more\n"), "{ran}");
+        }
+    }
+
+    #[test]
     fn what_contradicts_itself_is_refused() {
         let table = [
             "--isolate --policy unit",

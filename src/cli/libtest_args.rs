@@ -1,5 +1,7 @@
 //! The arguments behind `--`: what libtest would be given.
 
+use std::num::NonZeroUsize;
+
 use clap::Parser;
 
 use super::output_args::When;
@@ -34,8 +36,8 @@ pub struct LibtestArgs {
     #[arg(long)]
     pub show_output: bool,
     /// Maximum number of test threads in each worker
-    #[arg(long, value_name = "N")]
-    pub test_threads: Option<std::num::NonZeroUsize>,
+    #[arg(long, value_name = "N", value_parser = parse_threads)]
+    pub test_threads: Option<NonZeroUsize>,
     /// Accepted for compatibility with `cargo test`; has no effect
     #[arg(long)]
     pub test: bool,
@@ -44,4 +46,8 @@ pub struct LibtestArgs {
     pub quiet: bool,
     #[arg(long, value_name = "WHEN")]
     pub color: Option<When>,
+}
+
+fn parse_threads(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse().map_err(|_| "expected a number of threads, 1 or more".to_owned())
 }

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use super::fixtures::values_of;
 use super::project::Project;
+use super::test_name;
 use crate::cargo::environment;
 use crate::cli::debug_args::Prefix;
 use crate::config::policy::{FixtureName, Rules};
@@ -29,7 +30,9 @@ pub fn run(prefix: &Prefix, project: Project<'_>, choices: &[Vec<Choice>]) -> Re
     let Project { settings, policy, inventory, .. } = project;
     let Some(test) = only_test(project, choices)? else {
         let paint = Paint(settings.color.stderr);
-        write_line(&format!("{}: {}", paint.bad("error"), messages::no_test_matched(settings)));
+        let near = test_name::nearest_to_filter(&settings.filter, inventory);
+        let what = messages::no_test_matched(settings, near.as_deref());
+        write_line(&format!("{}: {what}", paint.bad("error")));
         return Ok(Exit::NoTests);
     };
     let listing = &inventory.listings[test.listing];

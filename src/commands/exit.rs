@@ -10,15 +10,20 @@ use crate::report::text::Paint;
 use crate::report::{changed_packages, messages, warnings};
 
 /// The exit code (docs/json-and-exit-codes.md) for the most severe problem of the run.
-pub fn exit_code(settings: &Settings, summary: &Summary) -> Exit {
-    match worst(settings, summary) {
+/// `near` is asked for a test with a name that is near what was typed, if none has run.
+pub fn exit_code(
+    settings: &Settings,
+    summary: &Summary,
+    near: impl FnOnce() -> Option<String>,
+) -> Exit {
+    match worst(settings, summary, near) {
         // The verdicts count for more.
         Exit::Success if summary.lacks_report => Exit::Error,
         exit => exit,
     }
 }
 
-fn worst(settings: &Settings, summary: &Summary) -> Exit {
+fn worst(settings: &Settings, summary: &Summary, near: impl FnOnce() -> Option<String>) -> Exit {
     if summary.interrupted {
         Exit::Interrupted
     } else if summary.internal_error {
@@ -37,20 +42,20 @@ fn worst(settings: &Settings, summary: &Summary) -> Exit {
         // The run was stopped without a failed verdict, but is incomplete.
         Exit::Error
     } else if summary.total() + summary.in_other_shards == 0 {
-        no_tests(settings)
+        no_tests(settings, near)
     } else {
         Exit::Success
     }
 }
 
-fn no_tests(settings: &Settings) -> Exit {
+fn no_tests(settings: &Settings, near: impl FnOnce() -> Option<String>) -> Exit {
     if let Some(rev) = settings.changed.as_ref().filter(|_| is_all_wanted(settings)) {
         if !settings.is_unchanged {
             warnings::print(&changed_packages::no_tests(rev), settings);
         }
         return Exit::Success;
     }
-    let what = || messages::no_test_matched(settings);
+    let what = || messages::no_test_matched(settings, near().as_deref());
     match settings.no_tests {
         NoTests::Pass => Exit::Success,
         NoTests::Warn => {

@@ -49,7 +49,7 @@ pub fn run(settings: &mut Settings) -> Result<Exit> {
     if let Some(path) = &settings.durations_file {
         durations::update_file(path, replay::durations(&streams))?;
     }
-    Ok(exit::exit_code(settings, &summary))
+    Ok(exit::exit_code(settings, &summary, || None))
 }
 
 fn joined(paths: &[PathBuf]) -> Result<Joined> {

@@ -1,8 +1,10 @@
 //! The one test that a command is about, by the name that was typed.
 
+use crate::cli::settings::TestFilter;
 use crate::config::diagnostic::nearest;
 use crate::config::policy::covers;
 use crate::discovery::inventory::Inventory;
+use crate::discovery::listing::Listing;
 use crate::error::{Error, Result};
 use crate::model::test::TestId;
 use crate::report::messages;
@@ -51,6 +53,21 @@ pub fn find(
         None => otherwise.to_owned(),
     };
     Err(Error::usage_with_help(format!("no test is named `{wanted}`"), help))
+}
+
+/// The id of the test that is nearest to the only filter, if there is one filter and nothing else.
+pub fn nearest_to_filter(filter: &TestFilter, inventory: &Inventory) -> Option<String> {
+    let ([wanted], []) = (filter.filters.as_slice(), filter.filtersets.as_slice()) else {
+        return None;
+    };
+    let of_listing = |(place, listing): (usize, &Listing)| -> Vec<Named> {
+        let tests = listing.tests.iter().enumerate();
+        let named =
+            tests.map(|(test, it)| (TestId { listing: place, test }, listing.binary.id(&it.name)));
+        named.collect()
+    };
+    let all: Vec<Named> = inventory.listings.iter().enumerate().flat_map(of_listing).collect();
+    near(wanted, &all).map(str::to_owned)
 }
 
 /// The id that is nearest, as a whole or by its last word.

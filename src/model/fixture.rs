@@ -42,7 +42,7 @@ pub enum FixtureFailure {
     #[error("{0}")]
     Other(String),
     #[error(
-        "it was not ready after {0:?} (no line PARTEST_READY, and `ready` in Cargo.toml was not met)"
+        "it was not ready after {0:?} (no line PARTEST_READY, nor one that matches its key `ready`)"
     )]
     NotReady(Duration),
     /// With `exit code 3`, say.
