@@ -12,7 +12,8 @@ use super::toolchain::Toolchain;
 use super::workspace::{Workspace, crate_name};
 use crate::cli::args::CargoArgs;
 use crate::cli::cargo_config::CargoConfig;
-use crate::cli::settings::{Settings, Task};
+use crate::cli::settings::Settings;
+use crate::cli::task::Task;
 use crate::error::{Error, Result};
 use crate::state::Stamp;
 

@@ -21,4 +21,5 @@ pub mod settings;
 pub mod setup_args;
 pub mod shard_args;
 pub mod shard_variables;
+pub mod task;
 pub mod watch_args;

@@ -13,7 +13,7 @@ use crate::archive::compiled_paths;
 use crate::archive::contents::{Contents, FORMAT, Header, Platform, Target, Variable};
 use crate::archive::writer;
 use crate::cargo::binary::Harness;
-use crate::cli::settings::Task;
+use crate::cli::task::Task;
 use crate::config::diagnostic::Diagnostic;
 use crate::config::value::At;
 use crate::error::{Error, Exit, Result};

@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use super::prepare::{Declared, declared_alone};
 use super::project::Project;
-use crate::cli::settings::{FixtureTask, Settings};
+use crate::cli::settings::Settings;
+use crate::cli::task::FixtureTask;
 use crate::config::diagnostic::suggestion;
 use crate::config::fixtures::Scope;
 use crate::config::policy::{FixtureName, Policy};

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use crate::cli::command_line;
-use crate::cli::settings::{Settings, Task};
+use crate::cli::settings::Settings;
+use crate::cli::task::Task;
 use crate::commands::exit;
 use crate::error::{Error, Exit, Result};
 use crate::merge::join::{Joined, join};

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use super::{messages, shard};
 use crate::cli::output_args::{MessageFormat, StatusLevel};
-use crate::cli::settings::{Settings, Task, Verbosity};
+use crate::cli::settings::{Settings, Verbosity};
+use crate::cli::task::Task;
 use crate::model::duration::brief;
 use crate::model::event::{Activity, Event, FixtureEvent, SlotStatus};
 use crate::model::fixture::FixtureInstance;

@@ -3,7 +3,7 @@
 use super::candidates::Candidates;
 use super::links;
 use super::search::{Found, smallest};
-use crate::cli::settings::BisectTask;
+use crate::cli::task::BisectTask;
 use crate::commands::test_name;
 use crate::commands::trials::{TrialSetup, Trials, Tried};
 use crate::error::{Error, Exit, Result};

@@ -4,7 +4,7 @@ use super::dependences::{dependence, shared_things};
 use super::phases::{self, Budget, PhaseVerdicts};
 use super::suggestions::{Examined, Proposal};
 use super::{leaks, manifest};
-use crate::cli::settings::DoctorTask;
+use crate::cli::task::DoctorTask;
 use crate::commands::bisect::command::find_out;
 use crate::commands::trials::Trials;
 use crate::config::keys::Threads;

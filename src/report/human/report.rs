@@ -5,7 +5,8 @@ use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use crate::cli::output_args::OutputWhen;
-use crate::cli::settings::{Task, Verbosity};
+use crate::cli::settings::Verbosity;
+use crate::cli::task::Task;
 use crate::model::duration::brief;
 use crate::model::event::{Event, FixtureEvent, LeakedBy};
 use crate::model::fixture::FixtureInstance;
