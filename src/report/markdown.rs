@@ -14,7 +14,7 @@ use super::rerun;
 use super::text::Paint;
 use super::view::View;
 use crate::model::duration::brief;
-use crate::model::event::{Event, FixtureEvent, LeakedBy};
+use crate::model::event::{Event, FixtureEvent};
 use crate::model::leak::{Leak, LeakKind};
 use crate::model::outcome::Flakiness;
 use crate::model::printable::printable;
@@ -219,14 +219,7 @@ impl Document for Markdown<'_> {
         match event {
             Event::TestFinished { test, verdict } => self.test_finished(*test, verdict),
             Event::Fixture { instance, what, .. } => self.fixture(&instance.to_string(), what),
-            Event::LeftBehind { by, leaks } => {
-                let owner = match by {
-                    LeakedBy::Test(test) => Owner::Test(*test),
-                    LeakedBy::Unit(node) => Owner::Unit(node.clone()),
-                    LeakedBy::Run => Owner::Run,
-                };
-                self.leaks.add(&owner, leaks);
-            }
+            Event::LeftBehind { by, leaks } => self.leaks.add(&by.into(), leaks),
             Event::Warning(
                 warning @ (Warning::ListFailed(_)
                 | Warning::RunTimedOut { .. }

@@ -2,6 +2,7 @@
 
 use std::cmp::{Ordering, Reverse};
 
+use crate::model::event::LeakedBy;
 use crate::model::leak::{Leak, LeakAction, LeakKind};
 use crate::model::printable::printable;
 use crate::model::test::TestId;
@@ -19,6 +20,16 @@ pub enum Owner {
     Unit(String),
     Fixture(String),
     Run,
+}
+
+impl From<&LeakedBy> for Owner {
+    fn from(by: &LeakedBy) -> Owner {
+        match by {
+            LeakedBy::Test(test) => Owner::Test(*test),
+            LeakedBy::Unit(node) => Owner::Unit(node.clone()),
+            LeakedBy::Run => Owner::Run,
+        }
+    }
 }
 
 impl Owner {

@@ -8,7 +8,7 @@ use crate::cli::output_args::OutputWhen;
 use crate::cli::settings::Verbosity;
 use crate::cli::task::Task;
 use crate::model::duration::brief;
-use crate::model::event::{Event, FixtureEvent, LeakedBy};
+use crate::model::event::{Event, FixtureEvent};
 use crate::model::fixture::FixtureInstance;
 use crate::model::interference::LearntLock;
 use crate::model::outcome::Outcome;
@@ -74,14 +74,7 @@ impl<'r> Human<'r> {
                 return self.immediate(*test, verdict);
             }
             Event::Fixture { instance, what, .. } => self.fixture(instance, what),
-            Event::LeftBehind { by, leaks } => {
-                let owner = match by {
-                    LeakedBy::Test(test) => Owner::Test(*test),
-                    LeakedBy::Unit(node) => Owner::Unit(node.clone()),
-                    LeakedBy::Run => Owner::Run,
-                };
-                self.leaks.add(&owner, leaks);
-            }
+            Event::LeftBehind { by, leaks } => self.leaks.add(&by.into(), leaks),
             Event::WorkerOutput { worker, tests, output } => {
                 let (worker, tests, output) = (*worker, tests.clone(), output.clone());
                 self.worker_outputs.push(WorkerOutput { worker, tests, output });

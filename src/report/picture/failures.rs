@@ -6,7 +6,7 @@ use std::fmt::Write;
 use super::markup::{escaped, styled};
 use super::timeline::{TestRun, Timeline};
 use crate::model::duration::brief;
-use crate::model::event::{Event, FixtureEvent, LeakedBy};
+use crate::model::event::{Event, FixtureEvent};
 use crate::model::leak::Leak;
 use crate::model::outcome::Outcome;
 use crate::model::printable::printable;
@@ -49,14 +49,7 @@ impl Failures {
                     self.verdicts.push((*test, verdict.clone()));
                 }
             }
-            Event::LeftBehind { by, leaks } => {
-                let owner = match by {
-                    LeakedBy::Test(test) => Owner::Test(*test),
-                    LeakedBy::Unit(node) => Owner::Unit(node.clone()),
-                    LeakedBy::Run => Owner::Run,
-                };
-                self.add_leaks(&owner, leaks);
-            }
+            Event::LeftBehind { by, leaks } => self.add_leaks(&by.into(), leaks),
             Event::Fixture { instance, what, .. } => {
                 let (FixtureEvent::Failed { leaks, .. } | FixtureEvent::Stopped { leaks, .. }) =
                     what
