@@ -230,8 +230,8 @@ fn a_run_that_is_stopped_leaves_the_terminal_as_it_was_until_it_goes_on() {
     person.awaits_keys();
     person.types("t");
     person.sees(ASKED);
-    person.types("\x1a\x03");
-    person.sees("code ");
+    person.types("\x03");
+    person.sees("code 130");
     person.ends();
 }
 
