@@ -11,11 +11,13 @@ mod fixture;
 mod cluster;
 
 use std::collections::BTreeSet;
+use std::io::{Seek, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Command;
 
 use cluster::Cluster;
-use fixture::tools::{path_with, python};
+use fixture::tools::{path_with, python, tool};
 use fixture::{PROGRAM, Package, Ran};
 
 /// The block of the page that is this file, below this heading.
@@ -249,6 +251,58 @@ fn the_files_keep_to_the_schemas_of_their_engines() {
         let ran = is_right(&recipe(engine, file));
         assert!(ran.status.success(), "{engine}: {}", String::from_utf8_lossy(&ran.stdout));
     }
+}
+
+/// actionlint knows what a workflow's expressions mean, which its schema does not say.
+#[test]
+fn github_actions_finds_all_that_the_workflow_names() {
+    const LINT: &str = r#"
+        require(process.argv[1]).createLinter().then((lint) => {
+            const found = lint(require("fs").readFileSync(0, "utf8"), "test.yml");
+            found.forEach(({ line, message }) => console.log(`${line}: ${message}`));
+            process.exit(found.length ? 1 : 0);
+        });
+    "#;
+    let Some(package) = tool("actionlint/node.cjs") else { return };
+    let text = recipe("GitHub Actions", ".github/workflows/test.yml");
+    let lint = |text: &str| {
+        let mut node = Command::new("timeout");
+        node.args(["--kill-after=5", "60", "node", "--eval", LINT]).arg(&package);
+        output_for(node, text)
+    };
+    assert_eq!(lint(&text), (true, String::new()));
+    let (is_right, told) = lint(&text.replace("matrix.shard", "matrix.shart"));
+    assert!(!is_right && told.contains("\"shart\" is not defined"), "{told}");
+}
+
+#[test]
+fn kubernetes_takes_the_job() {
+    let text = recipe("Kubernetes", "job.yaml");
+    let folder = tempfile::tempdir().unwrap();
+    let validate = |text: &str| {
+        let path = folder.path().join("job.yaml");
+        std::fs::write(&path, text).unwrap();
+        let mut check = python("kubernetes_validate")?;
+        check.args(["-m", "kubernetes_validate", "--strict"]).arg(&path);
+        Some(output_for(check, ""))
+    };
+    let Some((is_right, told)) = validate(&text) else { return };
+    assert!(is_right, "{told}");
+    let (is_right, told) = validate(&text.replace("completions:", "shards:")).unwrap();
+    assert!(!is_right && told.contains("'shards' was unexpected"), "{told}");
+}
+
+/// Whether a command succeeds with this input, and what it prints.
+fn output_for(mut command: Command, input: &str) -> (bool, String) {
+    let mut output = tempfile::tempfile().unwrap();
+    let mut stdin = tempfile::tempfile().unwrap();
+    stdin.write_all(input.as_bytes()).unwrap();
+    stdin.rewind().unwrap();
+    let of_output = || output.try_clone().unwrap();
+    command.stdin(stdin).stdout(of_output()).stderr(of_output());
+    let status = command.status().unwrap();
+    output.rewind().unwrap();
+    (status.success(), std::io::read_to_string(output).unwrap())
 }
 
 /// Slurm itself: while one element of the array runs, its node fails. Slurm starts it again on a node
