@@ -11,7 +11,7 @@
 //! | `sh repository` | commands for a clone of this repository: what they name exists |
 //! | `json EVENT` | has the fields that the event has |
 //! | `yaml ci`, `yaml pre-commit` | its commands are run; its hooks exist |
-//! | `yaml recipe FILE`, `sh recipe FILE` | run by `tests/recipes.rs` |
+//! | `yaml recipe FILE`, `sh recipe FILE`, `starlark recipe FILE` | run by `tests/recipes.rs` |
 //! | `rust library`, `toml library` | tests that pass; the dependency that they need |
 //! | `text` | free |
 
@@ -160,7 +160,9 @@ fn check_block(web: &Web, block: &Block, declared: &mut String) -> Checked {
         }
         ["yaml", "pre-commit"] => pre_commit(&block.text),
         // These have a test of their own.
-        ["toml" | "rust", "library"] | ["yaml" | "sh", "recipe", _] | ["text"] => Ok(()),
+        ["toml" | "rust", "library"] | ["yaml" | "sh" | "starlark", "recipe", _] | ["text"] => {
+            Ok(())
+        }
         _ => Err(format!("nothing is known of blocks like ```{}", info.join(" "))),
     }
 }

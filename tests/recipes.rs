@@ -276,6 +276,20 @@ fn github_actions_finds_all_that_the_workflow_names() {
 }
 
 #[test]
+fn bazel_reads_its_file() {
+    let Some(buildifier) = tool("buildifier") else { return };
+    let text = recipe("Bazel", "BUILD.bazel");
+    let check = |text: &str| {
+        let mut check = Command::new(&buildifier);
+        check.args(["-type=build", "-mode=check", "-lint=warn"]);
+        output_for(check, text)
+    };
+    assert_eq!(check(&text), (true, String::new()));
+    let (is_right, told) = check(&text.replace("shard_count =", "shard_count"));
+    assert!(!is_right && told.contains("syntax error"), "{told}");
+}
+
+#[test]
 fn kubernetes_takes_the_job() {
     let text = recipe("Kubernetes", "job.yaml");
     let folder = tempfile::tempdir().unwrap();
