@@ -146,6 +146,10 @@ fn events_add_up(ran: &Ran) {
     expected[0] = "run-started";
     expected[tests.len() + 1] = "run-finished";
     assert_eq!(names, expected, "the order of events; {ran}");
+    let ended = events.iter().filter(|event| event["event"] == "worker-ended");
+    let ended: BTreeSet<u64> = ended.map(|event| event["worker"].as_u64().unwrap()).collect();
+    let ran_in = tests.iter().filter_map(|test| test["worker"].as_u64());
+    assert_eq!(ran_in.filter(|worker| !ended.contains(worker)).max(), None, "a process; {ran}");
     let mut counts = BTreeMap::new();
     tests.iter().for_each(|test| *counts.entry(text(&test["outcome"])).or_insert(0) += 1);
     let finished = ran.finished();
