@@ -119,11 +119,7 @@ fn paths_in(tokens: TokenStream, module: &[String], found: &mut Vec<Found>) {
     while at < tokens.len() {
         match &tokens[at] {
             TokenTree::Punct(sign) if sign.as_char() == '#' && is_test_only(&tokens[at..]) => {
-                at += 2;
-                // The item that the attribute belongs to: to its body, or to its semicolon.
-                while at < tokens.len() && !ends_item(&tokens[at]) {
-                    at += 1;
-                }
+                at = end_of_attributed(&tokens, at);
             }
             TokenTree::Ident(word) if word == "mod" => {
                 if let [TokenTree::Ident(name), TokenTree::Group(body), ..] = &tokens[at + 1..] {
@@ -161,6 +157,13 @@ fn is_punct(token: &TokenTree, sign: char) -> bool {
 fn is_test_only(tokens: &[TokenTree]) -> bool {
     matches!(tokens, [_, TokenTree::Group(group), ..]
         if group.stream().to_string().replace(' ', "") == "cfg(test)")
+}
+
+/// Where the item ends that the attribute at this place belongs to: its body, or its semicolon.
+fn end_of_attributed(tokens: &[TokenTree], attribute: usize) -> usize {
+    let behind = attribute + 2;
+    let length = tokens[behind..].iter().position(ends_item);
+    length.map_or(tokens.len(), |length| behind + length)
 }
 
 fn ends_item(token: &TokenTree) -> bool {
@@ -399,10 +402,7 @@ fn long_functions(tokens: TokenStream, file: &Path, found: &mut Vec<LongFunction
     while at < tokens.len() {
         match &tokens[at] {
             TokenTree::Punct(sign) if sign.as_char() == '#' && is_test_only(&tokens[at..]) => {
-                at += 2;
-                while at < tokens.len() && !ends_item(&tokens[at]) {
-                    at += 1;
-                }
+                at = end_of_attributed(&tokens, at);
             }
             TokenTree::Ident(word) if word == "fn" => {
                 let body = tokens[at..].iter().find(|token| ends_item(token));
