@@ -34,10 +34,7 @@ pub fn unite(locks: Vec<Lock>) -> Vec<Lock> {
 
 /// The binary to which all users of a lock belong, if they are tests.
 fn binary_of_tests(lock: &Lock) -> Option<&str> {
-    let [User { binary, .. }, ..] = &*lock.users.iter().map(|user| &user.user).collect::<Vec<_>>()
-    else {
-        return None;
-    };
+    let binary = &lock.users.first()?.user.binary;
     let is_its = |LockUser { user, .. }: &LockUser| user.binary == *binary && user.test.is_some();
     lock.users.iter().all(is_its).then_some(binary)
 }
