@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::model::event::Stage;
 
@@ -38,6 +38,14 @@ pub enum NoticeKind {
     Status,
 }
 
+/// The coordinator of the run, if there is one, and what it has not heard yet.
+#[derive(Debug, Default)]
+struct Listener {
+    coordinator: Option<Sender<Message>>,
+    /// Reasons to end that came before it listened, or after the coordinator of an earlier run.
+    unheard: Vec<Message>,
+}
+
 /// The interrupts so far, and what has to be stopped by the next one.
 #[derive(Debug, Default)]
 pub struct Interrupts {
@@ -45,7 +53,7 @@ pub struct Interrupts {
     /// The pid of cargo while it builds, or 0. It is in our process group, but a signal may be sent to
     /// this process only.
     build: AtomicU32,
-    listener: Mutex<Option<Sender<Message>>>,
+    listener: Mutex<Listener>,
     /// Whether tests run while others are still being built or listed.
     tests_beside_build: AtomicBool,
     /// The process groups that the run has started.
@@ -123,15 +131,19 @@ impl Interrupts {
     #[cfg(not(target_os = "linux"))]
     pub fn watch_terminal(self: &Arc<Self>) {}
 
-    /// From now on, signals are forwarded to this listener.
-    pub fn listen(&self, listener: Sender<Message>) {
-        let mut place = self.listener.lock().unwrap_or_else(PoisonError::into_inner);
-        #[cfg(unix)]
-        if self.is_interrupted() {
-            // It may be that nobody heard of it; at worst it counts as two.
-            let _ = listener.send(Message::Signal(ForwardedSignal::Interrupt));
+    /// From now on, signals are forwarded to this listener. It hears at once of those that nobody
+    /// has heard of.
+    pub fn listen(&self, coordinator: Sender<Message>) {
+        let mut listener = self.listener();
+        for message in listener.unheard.drain(..) {
+            // Who listens is there.
+            let _ = coordinator.send(message);
         }
-        *place = Some(listener);
+        listener.coordinator = Some(coordinator);
+    }
+
+    fn listener(&self) -> MutexGuard<'_, Listener> {
+        self.listener.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Catches the signals for as long as the process lives.
@@ -199,7 +211,7 @@ impl Interrupts {
             crate::process::platform::terminate_tree(build);
         }
         // Binaries that are only being listed have nothing to clean up.
-        if !self.send(message) {
+        if !self.send_or_keep(message) {
             self.groups.kill_all();
         }
     }
@@ -278,33 +290,67 @@ impl Interrupts {
 
     /// Whether the coordinator runs, and with it tests.
     fn has_listener(&self) -> bool {
-        self.listener.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+        self.listener().coordinator.is_some()
     }
 
     /// Returns false if there is no listener yet. After the run, messages are dropped.
     fn send(&self, message: Message) -> bool {
-        let listener = self.listener.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(listener) = &*listener else { return false };
-        drop(listener.send(message));
+        let listener = self.listener();
+        let Some(coordinator) = &listener.coordinator else { return false };
+        drop(coordinator.send(message));
         true
+    }
+
+    /// The same, but what nobody hears is for the next listener.
+    fn send_or_keep(&self, message: Message) -> bool {
+        let mut listener = self.listener();
+        let unsent = match &listener.coordinator {
+            Some(coordinator) => coordinator.send(message).err().map(|unsent| unsent.0),
+            None => Some(message),
+        };
+        listener.unheard.extend(unsent);
+        listener.coordinator.is_some()
     }
 }
 
 #[cfg(all(test, unix))]
 mod tests {
-    use std::sync::mpsc::channel;
+    use std::sync::mpsc::{Receiver, channel};
 
     use super::*;
 
+    /// Whenever it comes, the coordinator hears of it once: twice would be more urgent.
     #[test]
-    fn an_interrupt_before_the_coordinator_listens_is_not_lost() {
-        for (count, heard) in [(0, false), (1, true)] {
-            let interrupts = Interrupts { count: count.into(), ..Interrupts::default() };
+    fn each_interrupt_is_heard_once_before_the_run_in_it_and_between_two() {
+        let interrupts = Interrupts::default();
+        let interrupt = || interrupts.interrupt(ForwardedSignal::Interrupt);
+        let heard = |messages: &Receiver<Message>| {
+            let is_signal =
+                |message: &Message| matches!(message, Message::Signal(ForwardedSignal::Interrupt));
+            messages.try_iter().filter(is_signal).count()
+        };
+        interrupt();
+        let (sender, messages) = channel();
+        interrupts.listen(sender);
+        assert_eq!(heard(&messages), 1);
+        drop(messages);
+        interrupt();
+        for expected in [1, 0] {
             let (sender, messages) = channel();
             interrupts.listen(sender);
-            let is_signal =
-                |message| matches!(message, Message::Signal(ForwardedSignal::Interrupt));
-            assert_eq!(messages.try_recv().is_ok_and(is_signal), heard, "{count}");
+            assert_eq!(heard(&messages), expected);
         }
+    }
+
+    #[test]
+    fn an_interrupt_while_the_coordinator_listens_goes_to_no_later_one() {
+        let interrupts = Interrupts::default();
+        let (sender, messages) = channel();
+        interrupts.listen(sender);
+        interrupts.shut_down(Message::Orphaned);
+        assert!(matches!(messages.try_recv(), Ok(Message::Orphaned)));
+        let (sender, messages) = channel();
+        interrupts.listen(sender);
+        assert!(messages.try_recv().is_err());
     }
 }
