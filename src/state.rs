@@ -6,6 +6,8 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::process::draft::Draft;
+
 /// The result of reading a state file.
 pub enum Stored<T> {
     Found(T),
@@ -98,9 +100,8 @@ pub const PRIVATE: u32 = 0o600;
 pub const ORDINARY: u32 = 0o666;
 pub const PROGRAM: u32 = 0o777;
 
-/// Writes a file whole or not at all, by renaming a temporary one beside it. Its directory is made
-/// if it is not there.
-#[cfg_attr(not(unix), allow(unused_variables, unused_mut))]
+/// Writes a file whole or not at all, and puts it in the place of the former one. Its directory is
+/// made if it is not there.
 pub fn replace_file(
     path: &Path,
     permissions: u32,
@@ -108,15 +109,9 @@ pub fn replace_file(
 ) -> std::io::Result<()> {
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::create_dir_all(dir)?;
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(std::fs::Permissions::from_mode(permissions));
-    }
-    let mut file = builder.tempfile_in(dir)?;
-    write(file.as_file_mut())?;
-    file.persist(path).map(drop).map_err(|error| error.error)
+    let mut draft = Draft::new(dir, permissions)?;
+    write(draft.file())?;
+    draft.replace(path)
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use crate::model::listing::{
     ListAttempt, ListEnd, ListFailure, UnlistableCause, UnlistableHarness,
 };
 use crate::process::event::Role;
+use crate::process::passed_file::PassedFile;
 use crate::process::process_groups::ProcessGroups;
 use crate::process::{clock, command, exit_status};
 
@@ -175,17 +176,15 @@ impl Lister<'_> {
     /// it is asked to write its list that way.
     fn runs_batches(&self, all: &[String]) -> bool {
         let [first, others @ ..] = all else { return false };
-        let Ok(log) = tempfile::NamedTempFile::new() else { return false };
-        let Some(path) = log.path().to_str() else { return false };
+        let Ok(mut log) = PassedFile::new("partest-list") else { return false };
+        let Some(path) = log.path().to_str().map(str::to_owned) else { return false };
         let words = [
             LIST_ARGUMENTS[0],
-            &["--test-threads", "1", "--logfile", path],
+            &["--test-threads", "1", "--logfile", &path],
             &["--exact", "--skip", first],
         ];
-        let listed = self.ask(&words.concat()).ok().and_then(|_| std::fs::read(path).ok());
-        listed.is_some_and(|list| {
-            libtest::list::parse_list(&String::from_utf8_lossy(&list)) == others
-        })
+        let listed = self.ask(&words.concat()).ok().and_then(|_| log.read().ok());
+        listed.is_some_and(|list| libtest::list::parse_list(&list) == others)
     }
 
     /// Whether the binary can list this test alone, with any of the arguments, and so would run it.

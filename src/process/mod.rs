@@ -13,6 +13,7 @@ pub mod channel_pipe;
 pub mod child;
 pub mod clock;
 pub mod command;
+pub mod draft;
 pub mod event;
 pub mod exec;
 pub mod exit_status;
@@ -46,6 +47,7 @@ pub mod no_permits;
 pub mod no_use_log;
 #[cfg(not(target_os = "linux"))]
 pub mod no_watch_list;
+pub mod passed_file;
 #[cfg(target_os = "linux")]
 pub mod permits;
 pub mod platform;
