@@ -7,6 +7,7 @@ use cargo_metadata::{Message, Package};
 use serde::{Deserialize, Serialize};
 
 use crate::discovery::test_list::TestList;
+use crate::model::left_out_doctests::OfPackage;
 
 /// The name of the entry.
 pub const NAME: &str = "partest-archive.json";
@@ -112,6 +113,9 @@ pub struct Contents {
     pub variables: Vec<Variable>,
     /// The tests of each executable, as they were listed.
     pub lists: Vec<(PathBuf, TestList)>,
+    /// What it does not have.
+    #[serde(default)]
+    pub doctests: Vec<OfPackage>,
 }
 
 impl Contents {

@@ -16,8 +16,10 @@ use crate::cargo::binary::Harness;
 use crate::cli::task::Task;
 use crate::config::diagnostic::Diagnostic;
 use crate::config::value::At;
+use crate::discovery::doctests;
 use crate::error::{Error, Exit, Result};
 use crate::leaks::baseline;
+use crate::model::left_out_doctests::{LeftOutDoctests, OfPackage};
 use crate::model::size;
 use crate::model::stream_end::StreamEnd;
 use crate::process::stderr::write_line;
@@ -27,15 +29,11 @@ use crate::report::progress::status;
 use crate::report::text::Paint;
 use crate::run::interrupt::Interrupts;
 
-/// rustdoc compiles them when they run.
-const NO_DOCTESTS: &str = "doctests are not in the archive: `cargo partest --doc` runs them where the sources and the toolchain are";
-
 /// Writes the archive.
 pub fn write(project: Project<'_>, record: BuildRecord, interrupts: &Interrupts) -> Result<Exit> {
     let Project { settings, inventory, .. } = project;
     // Nothing else records the build.
     let Task::Archive(path) = &settings.task else { return Ok(Exit::Success) };
-    let has_doctests = record.has_doctests;
     let wrong = |why: String| Error::Archive { path: path.clone(), why };
     let tests: usize = inventory.listings.iter().map(|listing| listing.tests.len()).sum();
     let binaries = inventory.listings.len();
@@ -43,9 +41,12 @@ pub fn write(project: Project<'_>, record: BuildRecord, interrupts: &Interrupts)
         return Err(wrong("no test binary was built, so there is nothing to archive".to_owned()));
     }
     let (files, roots) = collect(project, &record)?;
-    let notes = compiled_paths(project, &record)?;
+    let mut notes = compiled_paths(project, &record)?;
+    let doctests = doctests_of(project, &record.doctest_packages, interrupts);
     let entries = files.into_entries().map_err(|error| wrong(error.to_string()))?;
-    let (contents, sources) = contents(project, record, &roots, entries);
+    let (contents, sources) = contents(project, record, &roots, entries, doctests);
+    let left_out = LeftOutDoctests::new(contents.doctests.clone());
+    notes.extend(left_out.map(|left_out| left_out.to_string()));
     let written = writer::write(path, &contents, &sources, &|| !interrupts.is_interrupted());
     let Some(size) = written.map_err(|error| wrong(format!("cannot write it: {error}")))? else {
         return Err(Error::Interrupted);
@@ -60,13 +61,30 @@ pub fn write(project: Project<'_>, record: BuildRecord, interrupts: &Interrupts)
     );
     let paint = Paint(settings.color.stderr);
     write_line(&status(paint, "Archived", &what));
-    let notes = notes.iter().map(String::as_str).chain(has_doctests.then_some(NO_DOCTESTS));
-    notes.for_each(|note| write_line(&format!("{}: {note}", paint.strong("note"))));
+    notes.iter().for_each(|note| write_line(&format!("{}: {note}", paint.strong("note"))));
     let path = path.display().to_string();
     let end =
         StreamEnd::ArchiveWritten { path, tests, binaries, files: contents.entries.len(), size };
     json::end_stream(settings.format, &end);
     Ok(Exit::Success)
+}
+
+/// The doctests of these packages, which are counted only.
+fn doctests_of(
+    project: Project<'_>,
+    packages: &[usize],
+    interrupts: &Interrupts,
+) -> Vec<OfPackage> {
+    let Project { settings, workspace, policy, .. } = project;
+    let found = doctests::take(packages, settings, workspace, policy, &interrupts.groups);
+    let listed = found.listings.into_iter().map(|listing| OfPackage {
+        package: listing.binary.full_name().package,
+        tests: Some(listing.tests.len()),
+    });
+    let unlisted = found.failures.into_iter().map(|failure| failure.binary.package);
+    // Where rustdoc is not to be had, no package is named.
+    let unlisted = unlisted.filter(|package| !package.is_empty());
+    listed.chain(unlisted.map(|package| OfPackage { package, tests: None })).collect()
 }
 
 /// What earlier runs have shown, on which the plan depends.
@@ -175,6 +193,7 @@ fn contents(
     record: BuildRecord,
     roots: &Roots,
     (entries, sources): (Vec<crate::archive::contents::Entry>, Vec<PathBuf>),
+    doctests: Vec<OfPackage>,
 ) -> (Contents, Vec<PathBuf>) {
     let Project { settings, workspace, inventory, .. } = project;
     let first = inventory.listings.iter().next().map(|listing| &listing.binary.executable);
@@ -214,6 +233,7 @@ fn contents(
         targets: record.toolchain.platforms().iter().map(target).collect(),
         variables: variables.collect(),
         lists: lists.map(|listing| (listing.binary.executable.clone(), listing.list())).collect(),
+        doctests,
     };
     (contents, sources)
 }

@@ -8,6 +8,6 @@ pub struct BuildRecord {
     /// About what was built, in cargo's order.
     pub messages: Vec<Message>,
     pub toolchain: Toolchain,
-    /// Whether there are doctests, which no archive has.
-    pub has_doctests: bool,
+    /// The packages that may have doctests, which no archive has.
+    pub doctest_packages: Vec<usize>,
 }

@@ -21,6 +21,7 @@ use crate::cli::settings::Settings;
 use crate::cli::task::Task;
 use crate::discovery::inventory_cache::InventoryCache;
 use crate::error::{Error, Result};
+use crate::model::left_out_doctests::LeftOutDoctests;
 use crate::model::warning::Warning;
 use crate::plan::history::History;
 use crate::report::spinner::Spinner;
@@ -121,10 +122,24 @@ pub fn prepare(
         // As after a build: every machine has to make the same plan.
         history.learnt = LearntLocks::default();
     }
+    if has_all_chosen(settings) {
+        let left_out = LeftOutDoctests::new(contents.doctests);
+        warnings.extend(left_out.map(Warning::DoctestsNotArchived));
+    }
     let lists = InventoryCache::archived(contents.lists);
     let build_state = BuildState::Finished(StallWatch::start(settings, interrupts));
     let known = Preparation::without_binaries(declared, history, build_state, times.built());
     Ok(Preparation { binaries, link_inputs, lists, ..known })
+}
+
+/// Whether doctests would run too, if they were there.
+fn has_all_chosen(settings: &Settings) -> bool {
+    let filter = &settings.filter;
+    settings.cargo.wants_doctests()
+        && filter.filters.is_empty()
+        && filter.filtersets.is_empty()
+        && !filter.last_failed
+        && !matches!(settings.task, Task::Bisect(_) | Task::Metadata(_))
 }
 
 /// Sets the variables that cargo's configuration sets for tests where they were built.

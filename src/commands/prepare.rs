@@ -225,8 +225,8 @@ fn take_record(
     doctest_packages: &mut Vec<usize>,
 ) -> Option<BuildRecord> {
     let messages = output.take_record()?;
-    let has_doctests = !std::mem::take(doctest_packages).is_empty();
-    Some(BuildRecord { messages, toolchain: toolchain.clone(), has_doctests })
+    let doctest_packages = std::mem::take(doctest_packages);
+    Some(BuildRecord { messages, toolchain: toolchain.clone(), doctest_packages })
 }
 
 /// What is loaded while cargo builds. Errors are reported when it is known whether the build has

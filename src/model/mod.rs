@@ -11,6 +11,7 @@ pub mod fixture;
 pub mod interference;
 pub mod json_line;
 pub mod leak;
+pub mod left_out_doctests;
 pub mod listing;
 pub mod lost_output;
 pub mod outcome;

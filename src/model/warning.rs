@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::left_out_doctests::LeftOutDoctests;
 use super::listing::{ListFailure, UnlistableHarness};
 use super::protocol::Protocol;
 
@@ -80,6 +81,8 @@ pub enum Warning {
     },
     /// Tests of an archive failed where they have no more of the sources than the manifests.
     SourcesNotThere,
+    /// An archive has none of the doctests of what it was made of.
+    DoctestsNotArchived(LeftOutDoctests),
     /// The workspace has a configuration of nextest, and none of this program.
     NextestConfigNotRead,
     /// `--last-failed` was asked for, and no selected test failed or did not run last time.

@@ -297,6 +297,7 @@ pub fn warning(warning: &Warning) -> String {
         Warning::SourcesNotThere => {
             "the sources are not in the archive; for tests that read them, `--workspace-remap DIR` names a checkout, and `archive = { include = [\"GLOB\"] }` in the metadata adds files".to_owned()
         }
+        Warning::DoctestsNotArchived(left_out) => left_out.to_string(),
         Warning::NextestConfigNotRead => {
             ".config/nextest.toml is not read; settings are in Cargo.toml, under [workspace.metadata.partest]".to_owned()
         }
