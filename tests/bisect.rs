@@ -27,6 +27,14 @@ fn comes(flag: usize) -> bool {
     is_set(flag)
 }
 
+mod behind {
+    use super::*;
+    #[test] fn a_victim() { assert!(!is_set(6), "behind") }
+    #[test] fn b_harmless() {}
+    #[test] #[ignore] fn c_ignored() {}
+    #[test] fn d_polluter() { set(6) }
+    #[test] fn e_harmless() {}
+}
 mod beside {
     use super::*;
     #[test] fn a_harmless() {}
@@ -162,6 +170,12 @@ fn the_smallest_set_is_found_and_shown_by_a_command() {
     assert!(three.last["runs"].as_u64().unwrap() <= 36, "{}", three.ran);
     three.is_shown_by_its_command(&package);
 
+    let behind = Bisected::of(&package, "-E test(behind::) behind::a_victim");
+    behind.is(100, "with", &["behind::d_polluter"]);
+    assert_eq!(behind.last["company"], "reordered", "{}", behind.ran);
+    assert_eq!(behind.last["smallest"], true, "{}", behind.ran);
+    behind.is_shown_by_its_command(&package);
+
     let beside = Bisected::of(&package, "-E test(beside::) beside::b_victim");
     beside.is(100, "with", &["beside::d_polluter"]);
     assert_eq!(beside.last["company"], "beside", "{}", beside.ran);
@@ -221,8 +235,8 @@ fn what_is_no_dependence_is_told(package: &Package) {
 
     let passes = Bisected::of(package, "-E test(two::) --repeat 2 two::b_second");
     passes.is(0, "passed", &[]);
-    // Alone, after one, beside three, and all of them as declared: each twice.
-    assert_eq!(passes.last["runs"], 8, "{}", passes.ran);
+    // Alone, after one, after three, beside three, and all of them as declared: each twice.
+    assert_eq!(passes.last["runs"], 10, "{}", passes.ran);
     assert_eq!(passes.last["command"], Value::Null, "{}", passes.ran);
 }
 

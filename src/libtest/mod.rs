@@ -6,5 +6,6 @@ pub mod list;
 pub mod logfile;
 pub mod report;
 pub mod select;
+pub mod shuffle;
 #[cfg(test)]
 pub mod tests;

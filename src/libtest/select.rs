@@ -58,6 +58,21 @@ pub fn select_by_skipping(tests: &[Listed<'_>]) -> Selection {
     Selection { args }
 }
 
+/// The names of all tests that libtest has before it with the arguments of `select`, in its order:
+/// the chosen ones, and ignored ones that no filter has left out, which it does not run.
+pub fn left_by_filters<'a>(tests: &[Listed<'a>]) -> Vec<&'a str> {
+    let (_, chosen, others) = divided(tests);
+    let (universe, filter) = (universe(tests), module_filter(&chosen, &others));
+    let is_left = |test: &&Listed<'_>| match &filter {
+        _ if others.is_empty() => true,
+        Some(filter) => test.name.contains(&**filter),
+        None if others.len() < chosen.len() => !others.iter().any(|other| other.name == test.name),
+        None => test.is_chosen,
+    };
+    let is_in = |test: &&Listed<'_>| universe != Universe::Ignored || test.is_ignored;
+    tests.iter().filter(is_in).filter(is_left).map(|test| test.name).collect()
+}
+
 fn without<'a>(others: &'a [&Listed<'_>]) -> impl Iterator<Item = String> + 'a {
     let skip = |test: &&Listed<'_>| ["--skip".to_owned(), test.name.to_owned()];
     ["--exact".to_owned()].into_iter().chain(others.iter().flat_map(skip))

@@ -9,6 +9,8 @@ pub enum Company {
     Alone,
     /// In one process, one after another in the order of the list, the test itself last.
     After,
+    /// The same in another order than that of the list.
+    Reordered,
     /// In one process, several at a time.
     Beside,
     /// As the policies say, in as many processes as there are slots.
@@ -20,9 +22,15 @@ impl Company {
         match self {
             Company::Alone => "alone",
             Company::After => "after",
+            Company::Reordered => "reordered",
             Company::Beside => "beside",
             Company::Declared => "declared",
         }
+    }
+
+    /// Whether the others have ended when the test begins, in its process.
+    pub fn is_one_after_another(self) -> bool {
+        matches!(self, Company::After | Company::Reordered)
     }
 }
 
@@ -61,6 +69,8 @@ pub enum Finding {
 #[derive(Debug, Clone)]
 pub struct TestSet {
     pub company: Company,
+    /// The seed with which libtest runs the test after the others, if it is not the last of them.
+    pub seed: Option<u64>,
     pub others: Vec<Other>,
     /// Whether the outcome is another one without any of them.
     pub is_smallest: bool,
@@ -86,6 +96,7 @@ impl TestSet {
         let other = |test: &TestId| Other { test: *test, thing: None };
         TestSet {
             company,
+            seed: None,
             others: others.iter().map(other).collect(),
             is_smallest: false,
             reason: None,

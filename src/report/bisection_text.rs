@@ -14,6 +14,7 @@ pub fn company(company: Company, others: usize) -> String {
     match company {
         Company::Alone => "by itself".to_owned(),
         Company::After => format!("after {tests} in one process"),
+        Company::Reordered => format!("after {tests} in one process, in another order"),
         Company::Beside => format!("beside {tests} in one process"),
         Company::Declared => format!("with {tests}, as declared"),
     }
@@ -125,31 +126,34 @@ fn confidence(set: &TestSet) -> Option<String> {
 /// The command that shows what was found.
 pub fn command(bisection: &Bisection, view: &View<'_>) -> Option<String> {
     let test = bisection.test;
-    let (company, others) = match &bisection.finding {
+    let alone = TestSet::new(Company::Alone, &[]);
+    let TestSet { company, others, seed, .. } = match &bisection.finding {
         Finding::Unknown | Finding::Passed(_) => return None,
-        Finding::Alone { passes_with: Some(set), .. } => (set.company, &*set.others),
-        Finding::Alone { .. } => (Company::Alone, &[][..]),
-        Finding::With(set) if set.fails_since() => (Company::Alone, &[][..]),
-        Finding::With(set) => (set.company, &*set.others),
+        Finding::Alone { passes_with: Some(set), .. } => set,
+        Finding::Alone { .. } => &alone,
+        Finding::With(set) if set.fails_since() => &alone,
+        Finding::With(set) => set,
     };
+    let company = *company;
     let mut tests: Vec<TestId> = others.iter().map(|other| other.test).collect();
     tests.push(test);
     tests.sort_unstable();
     let settings = view.settings;
     let binary = &view.inventory.listings[test.listing].binary;
     let mut flags = match company {
-        Company::Alone | Company::After => vec!["-j0".to_owned()],
+        Company::Alone | Company::After | Company::Reordered => vec!["-j0".to_owned()],
         Company::Beside => {
             vec!["--no-partition".to_owned(), format!("-j{}", tests.len().max(settings.slots))]
         }
         Company::Declared => vec![format!("-j{}", settings.slots)],
     };
+    flags.extend(seed.map(|seed| format!("--shuffle={seed}")));
     flags.extend(["--retries", "0"].map(str::to_owned));
     let listed = |test: &TestId| &view.inventory.listings[test.listing].tests[test.test];
     let is_any_ignored = tests.iter().any(|test| listed(test).is_ignored);
     let of_libtest = [
         is_any_ignored.then_some("--include-ignored"),
-        (company == Company::After).then_some("--test-threads=1"),
+        company.is_one_after_another().then_some("--test-threads=1"),
     ];
     let (selected, names): (_, Vec<String>) = match company {
         Company::Declared => (

@@ -1,6 +1,6 @@
 //! Finds out in which company a test fails, and the smallest set of others that it takes.
 
-use super::candidates::Candidates;
+use super::candidates::{Candidates, TrialPlan};
 use super::links;
 use super::search::{Found, smallest};
 use crate::cli::task::BisectTask;
@@ -32,7 +32,7 @@ pub fn run(
     let tests = groups.iter().flat_map(|group| &group.tests).map(|test| test.id);
     let test = test_name::find(&task.test, project.inventory, tests, NO_TEST)?;
     let slots = project.settings.slots;
-    let candidates = Candidates { test, groups, slots };
+    let candidates = Candidates { test, groups, inventory: project.inventory, slots };
     let (trials, report_to) = (&mut trials, Some(&report));
     let bisect = Bisect { candidates, trials, repeat: task.repeat, report: report_to };
     let bisection = bisect.run()?;
@@ -52,7 +52,9 @@ pub fn find_out(
     groups: &[Group],
     trials: &mut Trials<'_>,
 ) -> Result<Bisection> {
-    let candidates = Candidates { test, groups, slots: trials.project.settings.slots };
+    let project = trials.project;
+    let slots = project.settings.slots;
+    let candidates = Candidates { test, groups, inventory: project.inventory, slots };
     Bisect { candidates, trials, repeat: Some(repeat), report: None }.run()
 }
 
@@ -102,11 +104,12 @@ impl Bisect<'_, '_> {
         if alone.failed > 0 {
             let reason = self.reason(&alone.run);
             *finding = Finding::Alone { reason: reason.clone(), passes_with: None };
-            let after = sets.into_iter().filter(|(company, _)| *company == Company::After);
+            let after = sets.into_iter().filter(|(company, _)| company.is_one_after_another());
             for (company, others) in after {
                 if self.try_with(company, &others)?.failed == 0 {
                     let mut set = TestSet::new(company, &others);
                     let ended = self.shrink(&mut set, false);
+                    self.note_seed(&mut set);
                     *finding = Finding::Alone { reason, passes_with: Some(set) };
                     return ended;
                 }
@@ -167,8 +170,15 @@ impl Bisect<'_, '_> {
             set.is_smallest = false;
             set.others = first.0.iter().map(link).filter(|other| other.thing.is_some()).collect();
         }
+        self.note_seed(set);
         (set.failed, set.failed_alone) = ((with.failed, with.runs), (alone.failed, alone.runs));
         Ok(())
+    }
+
+    /// Notes the order in which the set was tried.
+    fn note_seed(&self, set: &mut TestSet) {
+        let others: Vec<TestId> = set.others.iter().map(|other| other.test).collect();
+        set.seed = self.candidates.trial(set.company, &others).seed;
     }
 
     /// Whether the test fails with a set.
@@ -188,9 +198,10 @@ impl Bisect<'_, '_> {
         let progress = self.report.map(|report| report.begin(company, others.len(), run));
         let (mut failed, mut runs, mut last) = (0, 0, None);
         while runs < times && !(purpose == Purpose::Search && failed > 0) {
-            let (groups, slots) = self.candidates.trial(company, others);
+            let TrialPlan { groups, slots, thread_cap, .. } =
+                self.candidates.trial(company, others);
             let watches_state = purpose == Purpose::Confirm;
-            let setup = TrialSetup { slots, watches_state, ..TrialSetup::default() };
+            let setup = TrialSetup { slots, thread_cap, watches_state };
             let run = self.trials.run(groups, setup)?;
             if !run.is_complete {
                 return Err(Error::Interrupted);
