@@ -114,6 +114,120 @@ fn wait(name: &str) {
 const METADATA: &str = "\n# Ours\n[package.metadata.partest.modules]\n\
     \"shop::slow\" = { policy = \"unit\", threads = 1 } # one server\n";
 
+/// Tests that may be split, against their nature.
+const MAY_BE_SPLIT: &str = r#"
+#![cfg(test)]
+fn at(name: &str) -> std::path::PathBuf {
+    std::path::PathBuf::from(std::env::var_os("FIXTURE_LOG").unwrap()).join(name)
+}
+fn clear(name: &str) {
+    let _ = std::fs::remove_dir_all(at(name));
+    std::fs::create_dir_all(at(name)).unwrap();
+}
+mod counted {
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    fn next() { crate::clear(&format!("case-{}", NEXT.fetch_add(1, SeqCst))) }
+    #[test] fn a() { next() }
+    #[test] fn b() { next() }
+    #[test] fn c() { next() }
+}
+mod fixed {
+    #[test] fn a() { crate::clear("fixed") }
+    #[test] fn b() { crate::clear("fixed") }
+    #[test] fn c() {}
+}
+mod relies {
+    use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+    static READY: AtomicBool = AtomicBool::new(false);
+    #[test] fn a_sets_up() { READY.store(true, SeqCst) }
+    #[test] fn b_brittle() { assert!(READY.load(SeqCst), "not set up") }
+    #[test] fn c_harmless() {}
+}
+mod reordered {
+    use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+    static SOLD: AtomicBool = AtomicBool::new(false);
+    #[test] fn a_victim() { assert!(!SOLD.load(SeqCst), "sold out") }
+    #[test] fn b_harmless() {}
+    #[test] fn c_polluter() { SOLD.store(true, SeqCst) }
+}
+"#;
+
+/// Each leaves a file by way of a child, which nobody watches.
+const LEAVE: &str = r#"
+fn leave(name: &str) {
+    let log = std::env::var("FIXTURE_LOG").unwrap();
+    let touch = format!("echo {} > {log}/pid; touch {log}/{name}", std::process::id());
+    assert!(std::process::Command::new("sh").args(["-c", &touch]).status().unwrap().success());
+}
+#[test] fn leaves_a() { leave("a") }
+#[test] fn leaves_b() { leave("b") }
+#[test] fn leaves_c() { leave("c") }
+#[test] fn rests() {}
+"#;
+/// Fails beside a process that leaves all of these files. In the first slot it is by itself.
+const LOOKS: &str = r#"
+#[test]
+fn looks() {
+    let log = std::path::PathBuf::from(std::env::var_os("FIXTURE_LOG").unwrap());
+    let is_beside = std::env::var("PARTEST_SLOT").unwrap() != "0";
+    let sees = |name: &str| log.join(name).exists();
+    let all = || ["a", "b", "c"].iter().all(|name| sees(name));
+    let leaver = || std::fs::read_to_string(log.join("pid")).unwrap_or_default();
+    let is_gone = || {
+        let pid = leaver();
+        !pid.is_empty() && !std::path::Path::new("/proc").join(pid.trim()).exists()
+    };
+    while is_beside && !all() && !is_gone() {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    let has_met = is_beside && all();
+    let clear = format!("cd {} && rm -f a b c pid", log.display());
+    assert!(std::process::Command::new("sh").args(["-c", &clear]).status().unwrap().success());
+    assert!(!has_met, "met");
+}
+"#;
+
+#[test]
+fn what_keeps_processes_apart_or_tests_together_is_told() {
+    let metadata = "\n[package.metadata.partest.modules]\n\"shop\" = \"split\"\n";
+    let package = Package::shop(metadata, MAY_BE_SPLIT);
+    let ran = package.partest().args("doctor -j2").json().run().exits(100);
+    let last = diagnosed(&ran);
+    let isolated = "{ policy = \"split\", isolate = true }";
+    let expected = [
+        ("shop::counted", "\"unit\""),
+        ("shop::fixed::a", "{ locks = [\"fixed\"], threads = 1 }"),
+        ("shop::fixed::b", "{ locks = [\"fixed\"], threads = 1 }"),
+        ("shop::relies", "{ policy = \"unit\", threads = 1 }"),
+        ("shop::reordered::a_victim", isolated),
+    ];
+    let expected = expected.map(|(node, value)| (node.to_owned(), value.to_owned(), 2));
+    assert_eq!(suggestions(&last), expected, "{ran}");
+    let polluter = "shop::reordered::c_polluter".to_owned();
+    let thing = "\"the static shop::reordered::SOLD\"".to_owned();
+    assert_eq!(
+        dependence(&last, "shop::reordered::a_victim").unwrap(),
+        ("victim".to_owned(), vec![(polluter, thing)]),
+        "{ran}"
+    );
+}
+
+#[test]
+fn a_test_that_fails_beside_many_is_to_run_alone() {
+    let package = Package::shop("", "");
+    package.write("tests/leaves.rs", LEAVE);
+    package.write("tests/looks.rs", LOOKS);
+    let ran = package.partest().args("doctor -j2").json().run().exits(100);
+    let last = diagnosed(&ran);
+    let (kind, with) = dependence(&last, "looks::looks").unwrap();
+    let others: Vec<String> = with.into_iter().map(|(id, _)| id).collect();
+    assert_eq!(kind, "race", "{ran}");
+    assert_eq!(others, ["a", "b", "c"].map(|of| format!("leaves::leaves_{of}")), "{ran}");
+    let alone = ("looks::looks".to_owned(), "{ exclusive = true }".to_owned(), 2);
+    assert_eq!(suggestions(&last), [alone], "{ran}");
+}
+
 fn labelled() -> Package {
     let package = Package::shop(METADATA, LIBRARY);
     package.write("tests/one.rs", &[BOTH, READS].concat());

@@ -37,6 +37,11 @@ impl Phase {
         Phase::Shuffled(2),
     ];
 
+    /// Whether all tests of a binary run in one process, one at a time.
+    pub fn is_one_process(self) -> bool {
+        matches!(self, Phase::Together | Phase::Shuffled(_))
+    }
+
     pub fn as_str(self) -> &'static str {
         match self {
             Phase::Declared => "declared",
@@ -137,12 +142,18 @@ pub struct Suggestion {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PolicyLine {
     Split,
+    /// One process for what only its state keeps apart.
+    Unit,
+    /// One process, and the order of the list.
+    UnitInOrder,
     /// A process of its own.
     Isolate,
     OneThread,
     Lock(String),
     /// The same for several tests that one process may run: a lock keeps only processes apart.
     LockAndOneThread(String),
+    /// Nothing else runs meanwhile.
+    Exclusive,
 }
 
 impl PolicyLine {
@@ -150,6 +161,10 @@ impl PolicyLine {
     pub fn keys(&self) -> Vec<(&'static str, String)> {
         match self {
             PolicyLine::Split => vec![("policy", "\"split\"".to_owned())],
+            PolicyLine::Unit => vec![("policy", "\"unit\"".to_owned())],
+            PolicyLine::UnitInOrder => {
+                vec![("policy", "\"unit\"".to_owned()), ("threads", "1".to_owned())]
+            }
             PolicyLine::Isolate => {
                 vec![("policy", "\"split\"".to_owned()), ("isolate", "true".to_owned())]
             }
@@ -158,14 +173,29 @@ impl PolicyLine {
             PolicyLine::LockAndOneThread(name) => {
                 vec![("locks", format!("[{name:?}]")), ("threads", "1".to_owned())]
             }
+            PolicyLine::Exclusive => vec![("exclusive", "true".to_owned())],
+        }
+    }
+
+    /// Whether it is to keep tests of several processes from meeting.
+    pub fn keeps_processes_apart(&self) -> bool {
+        match self {
+            PolicyLine::Unit
+            | PolicyLine::Lock(_)
+            | PolicyLine::LockAndOneThread(_)
+            | PolicyLine::Exclusive => true,
+            PolicyLine::Split
+            | PolicyLine::UnitInOrder
+            | PolicyLine::Isolate
+            | PolicyLine::OneThread => false,
         }
     }
 }
 
 impl fmt::Display for PolicyLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if *self == PolicyLine::Split {
-            return write!(f, "\"split\"");
+        if let [("policy", policy)] = &*self.keys() {
+            return f.write_str(policy);
         }
         let keys: Vec<String> =
             self.keys().iter().map(|(key, value)| format!("{key} = {value}")).collect();

@@ -64,6 +64,11 @@ pub fn diagnosis(found: &Diagnosis, has_written: bool, view: &View<'_>, paint: P
         let units = list(&found.splittable);
         summary.push(format!("could be split, with no gain to speak of: {units}"));
     }
+    let is_faster = found.suggestions.iter().any(|suggestion| suggestion.gain.is_some());
+    let is_all = !found.is_cut_short && !found.is_interrupted;
+    if found.splittable.is_empty() && !is_faster && is_all {
+        summary.push("no other policy would make them faster".to_owned());
+    }
     summary.extend(left_out(found));
     let runs = count(found.runs, "run");
     let (tests, took) = (count(found.tests, "test"), brief(found.took));

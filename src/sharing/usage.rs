@@ -7,7 +7,7 @@ mod links;
 mod shared_things;
 mod suspects;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -156,6 +156,18 @@ impl Usage {
         let mut table = self.lock();
         table.take_all();
         table.shared_things(may_meet, is_proven)
+    }
+
+    /// The tests that have used a thing, or something in it; none if it is not known of all.
+    pub fn users_of(&self, thing: &Thing) -> Option<BTreeSet<TestId>> {
+        let mut table = self.lock();
+        table.take_all();
+        table.sort();
+        let is_in = |relation: Relation| matches!(relation, Relation::Same | Relation::Above);
+        let related = table.related(thing).into_iter().filter(|(_, relation)| is_in(*relation));
+        let users = related.flat_map(|(index, _)| &table.things[index].users);
+        let tests = users.map(|user| table.test_of(*user).filter(|(_, is_process)| !is_process));
+        tests.map(|test| test.map(|(test, _)| test)).collect()
     }
 
     /// How many processes of a listing have used anything.

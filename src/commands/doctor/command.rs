@@ -6,7 +6,7 @@ use super::suggestions::{Examined, Proposal};
 use super::{leaks, manifest};
 use crate::cli::task::DoctorTask;
 use crate::commands::bisect::command::find_out;
-use crate::commands::trials::Trials;
+use crate::commands::trials::{TrialSetup, Trials};
 use crate::config::keys::Threads;
 use crate::error::{Error, Exit, Result};
 use crate::model::bisection::{Company, Finding, TestSet};
@@ -141,6 +141,10 @@ impl Doctor<'_, '_> {
     /// Finds those on which tests depend, and leaves time for the proof.
     fn name_all(&mut self, found: &mut Diagnosis) -> Result<()> {
         self.trials.ends_at = self.budget.ends_at_share(SEARCH_SHARE);
+        match self.run_broken_alone(found) {
+            Err(Error::Interrupted) if !self.trials.is_interrupted() => found.is_cut_short = true,
+            ended => ended?,
+        }
         for (test, dependence) in &mut found.dependences {
             match self.name_others(*test, dependence) {
                 Err(Error::Interrupted) if !self.trials.is_interrupted() => {
@@ -151,6 +155,33 @@ impl Doctor<'_, '_> {
             }
         }
         self.trials.ends_at = self.budget.ends_at();
+        Ok(())
+    }
+
+    /// Each in a process of its own, tests still run beside others: one that has failed in every
+    /// company may pass when nothing else runs.
+    fn run_broken_alone(&mut self, found: &mut Diagnosis) -> Result<()> {
+        let is_broken = |of: &Dependence| matches!(of, Dependence::Broken { .. });
+        let broken = found.dependences.iter_mut().filter(|(_, of)| is_broken(of));
+        let mut broken: Vec<&mut (TestId, Dependence)> = broken.collect();
+        let mut groups = phases::groups(Phase::Alone, self.groups);
+        let is_meant = |id: TestId| broken.iter().any(|(test, _)| *test == id);
+        groups.iter_mut().for_each(|group| group.tests.retain(|test| is_meant(test.id)));
+        groups.retain(|group| !group.tests.is_empty());
+        if groups.is_empty() {
+            return Ok(());
+        }
+        let progress = self.report.begin(Phase::Alone, 0);
+        let setup = TrialSetup { slots: 1, thread_cap: Some(1), watches_state: false };
+        let tried = self.trials.run(groups, setup)?;
+        drop(progress);
+        for (test, dependence) in &mut broken {
+            let verdict = tried.verdicts.get(test);
+            if verdict.is_some_and(|verdict| !verdict.has_failed_once()) {
+                let reason = dependence.reason().map(str::to_owned);
+                *dependence = Dependence::Race { reason, met: None, beside: None };
+            }
+        }
         Ok(())
     }
 
@@ -171,7 +202,7 @@ impl Doctor<'_, '_> {
             }
             (_, Finding::With(set)) if set.failed.0 > 0 => {
                 *dependence = match set.company {
-                    Company::After => {
+                    Company::After | Company::Reordered => {
                         let is_kept_apart = self.are_apart(test, &set);
                         Dependence::Victim { reason, after: Some(set), is_kept_apart }
                     }

@@ -89,6 +89,7 @@ fn reason(test: TestId, phases: &[PhaseVerdicts]) -> Option<String> {
 mod tests {
     use super::*;
     use crate::model::outcome::Outcome;
+    use crate::sharing::usage::Usage;
 
     const TEST: TestId = TestId { listing: 0, test: 0 };
 
@@ -97,7 +98,8 @@ mod tests {
         let verdicts = |(phase, passed): &(Phase, bool)| {
             let outcome = if *passed { Outcome::Passed } else { Outcome::Failed };
             let verdicts = [(TEST, Verdict::without_run(outcome, None))].into();
-            PhaseVerdicts { phase: *phase, verdicts, is_complete: true, shared: Vec::new() }
+            let (shared, usage) = (Vec::new(), Usage::default());
+            PhaseVerdicts { phase: *phase, verdicts, is_complete: true, shared, usage }
         };
         let phases: Vec<PhaseVerdicts> = outcomes.iter().map(verdicts).collect();
         match dependence(TEST, keeps_order, &phases) {

@@ -14,6 +14,7 @@ use crate::model::verdict::Verdict;
 use crate::plan::group::{Group, Isolation};
 use crate::plan::meeting::may_meet;
 use crate::process::clock;
+use crate::sharing::usage::Usage;
 
 /// How many tests of a process run at once where they shall meet.
 const AT_ONCE: usize = 4;
@@ -25,6 +26,8 @@ pub struct PhaseVerdicts {
     pub is_complete: bool,
     /// Things by which tests would break if they met.
     pub shared: Vec<SharedThing>,
+    /// What its tests have used outside of their processes.
+    pub usage: Usage,
 }
 
 impl PhaseVerdicts {
@@ -103,9 +106,9 @@ pub fn run(
     };
     let tried = trials.run(groups, TrialSetup { slots, thread_cap, watches_state: false })?;
     let shared = shared_things(&tried, declared);
-    let mut verdicts = tried.verdicts;
+    let Tried { mut verdicts, state, is_complete, .. } = tried;
     verdicts.retain(|_, verdict| !matches!(verdict.reason, Some(Reason::RunTimedOut(_))));
-    Ok(PhaseVerdicts { phase, verdicts, is_complete: tried.is_complete, shared })
+    Ok(PhaseVerdicts { phase, verdicts, is_complete, shared, usage: state.usage })
 }
 
 /// Things by which tests of groups that may run side by side would break.

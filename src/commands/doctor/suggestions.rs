@@ -9,6 +9,7 @@ use crate::cargo::binary::Binary;
 use crate::commands::project::Project;
 use crate::config::keys::{Locks, Threads};
 use crate::config::policy::covers;
+use crate::model::bisection::{Company, TestSet};
 use crate::model::diagnosis::{Dependence, Phase, PolicyLine, Suggestion};
 use crate::model::interference::{SharedThing, ThingUser};
 use crate::model::test::TestId;
@@ -20,6 +21,9 @@ use crate::plan::simulate::simulate;
 /// A gain below this is none: a process costs time too, and so does reading the line.
 const LEAST_GAIN: f64 = 0.1;
 const LEAST_TIME: Duration = Duration::from_millis(50);
+
+/// So many tests get a lock; more would rather have a test alone.
+const MOST_LOCKED: usize = 3;
 
 /// A line, and the tests that it is for.
 pub struct Proposal {
@@ -35,13 +39,13 @@ impl Proposal {
 
     /// Whether one of its tests failed in a run with it.
     pub fn is_refuted(&self, run: &PhaseVerdicts) -> bool {
-        let has_failed = |test: &TestId| match (run.verdicts.get(test), &self.suggestion.line) {
+        let has_failed = |test: &TestId| match run.verdicts.get(test) {
             // That is what it is against.
-            (Some(verdict), PolicyLine::Lock(_) | PolicyLine::LockAndOneThread(_)) => {
+            Some(verdict) if self.suggestion.line.keeps_processes_apart() => {
                 verdict.has_failed_once()
             }
-            (Some(verdict), _) => verdict.has_failed_unexplained(),
-            (None, _) => false,
+            Some(verdict) => verdict.has_failed_unexplained(),
+            None => false,
         };
         self.tests.iter().any(has_failed)
     }
@@ -66,12 +70,11 @@ fn lock_group(group: &mut Group, locks: &Locks, line: &PolicyLine) {
     }
 }
 
-/// The line against meeting at a thing. `share_group` is whether one process may run several of
-/// those that use it.
-fn lock(thing: &Thing, share_group: bool) -> PolicyLine {
+/// The line with a lock. `share_group` is whether one process may run several of those that take it.
+fn lock(name: &str, share_group: bool) -> PolicyLine {
     match share_group {
-        true => PolicyLine::LockAndOneThread(thing.lock_name()),
-        false => PolicyLine::Lock(thing.lock_name()),
+        true => PolicyLine::LockAndOneThread(name.to_owned()),
+        false => PolicyLine::Lock(name.to_owned()),
     }
 }
 
@@ -87,29 +90,93 @@ impl Examined<'_> {
     pub fn against(&self, test: TestId, dependence: &Dependence) -> Vec<Proposal> {
         let Some(group) = self.group(test) else { return Vec::new() };
         match dependence {
-            Dependence::Broken { .. } | Dependence::Brittle { .. } | Dependence::Unknown { .. } => {
-                Vec::new()
-            }
+            Dependence::Broken { .. } | Dependence::Unknown { .. } => Vec::new(),
             _ if dependence.is_kept_apart() => Vec::new(),
+            Dependence::Brittle { relies_on, .. } => {
+                relies_on.iter().flat_map(|set| self.in_order(group, test, set)).collect()
+            }
             Dependence::Victim { .. } => {
                 vec![self.proposal(self.name(test), PolicyLine::Isolate, vec![test])]
             }
             Dependence::Race { met: Some(found), .. } => {
                 let both = [test, found.other.unwrap_or(found.process_of)];
-                let lock = lock(&found.thing, both.iter().all(|test| group.has(*test)));
-                let line = |test: TestId| self.proposal(self.name(test), lock.clone(), vec![test]);
-                both.into_iter().map(line).collect()
+                let unit = self.as_unit(&found.thing, &both);
+                unit.map_or_else(|| self.locked(&found.thing.lock_name(), &both), |unit| vec![unit])
             }
-            Dependence::Race { .. } if meet(group) => {
-                let tests = group.tests.iter().map(|test| test.id).collect();
-                vec![self.proposal(self.node(group), PolicyLine::OneThread, tests)]
+            Dependence::Race { beside: Some(set), .. } if set.company == Company::Declared => {
+                let all: Vec<TestId> =
+                    set.others.iter().map(|other| other.test).chain([test]).collect();
+                match set.is_smallest && all.len() <= MOST_LOCKED {
+                    true => self.locked(self.short_name(test), &all),
+                    false => {
+                        vec![self.proposal(self.name(test), PolicyLine::Exclusive, vec![test])]
+                    }
+                }
+            }
+            Dependence::Race { beside, .. } if meet(group) && self.has_failed_in_process(test) => {
+                let others = beside.iter().flat_map(|set| &set.others).map(|other| other.test);
+                vec![self.of_module(
+                    group,
+                    &others.chain([test]).collect::<Vec<_>>(),
+                    PolicyLine::OneThread,
+                )]
             }
             Dependence::Race { .. } => Vec::new(),
         }
     }
 
+    /// The line for a test that relies on others before it, if its module may be split.
+    fn in_order(&self, group: &Group, test: TestId, relies_on: &TestSet) -> Option<Proposal> {
+        let mut tests: Vec<TestId> = relies_on.others.iter().map(|other| other.test).collect();
+        let has_all = tests.iter().all(|test| group.has(*test));
+        tests.push(test);
+        let is_in_order = relies_on.company == Company::After;
+        let may_be_split = group.isolation != Isolation::Unit;
+        (may_be_split && has_all && is_in_order)
+            .then(|| self.of_module(group, &tests, PolicyLine::UnitInOrder))
+    }
+
+    /// One lock for all of these tests.
+    fn locked(&self, name: &str, tests: &[TestId]) -> Vec<Proposal> {
+        let share_group = |test: TestId| {
+            let group = self.group(test);
+            tests.iter().filter(|other| group.is_some_and(|of| of.has(**other))).count() > 1
+        };
+        let line = lock(name, tests.iter().any(|test| share_group(*test)));
+        tests
+            .iter()
+            .map(|test| self.proposal(self.name(*test), line.clone(), vec![*test]))
+            .collect()
+    }
+
+    /// The line that keeps the module of these tests together, if it may be split, and they use the
+    /// same thing only in several processes, as where a static counts what they name.
+    fn as_unit(&self, thing: &Thing, users: &[TestId]) -> Option<Proposal> {
+        let group = self.group(*users.first()?)?;
+        if group.isolation == Isolation::Unit || !users.iter().all(|test| group.has(*test)) {
+            return None;
+        }
+        let unit = self.of_module(group, users, PolicyLine::Unit);
+        let mut together = self.phases.iter().filter(|of| of.phase.is_one_process()).peekable();
+        let use_others = |of: &PhaseVerdicts| {
+            let have_passed = unit.tests.iter().all(|test| of.failed(*test) == Some(false));
+            have_passed && of.usage.users_of(thing).is_some_and(|users| users.len() < 2)
+        };
+        (together.peek().is_some() && together.all(use_others)).then_some(unit)
+    }
+
+    /// Whether it failed while several tests of its process ran.
+    fn has_failed_in_process(&self, test: TestId) -> bool {
+        let may_meet = |of: &&PhaseVerdicts| matches!(of.phase, Phase::Declared | Phase::Beside);
+        self.phases.iter().filter(may_meet).any(|of| of.failed(test) == Some(true))
+    }
+
     /// The lines that keep the users of a thing apart: one for a module of which all are users.
     pub fn locks(&self, shared: &SharedThing) -> Vec<Proposal> {
+        let users: Vec<TestId> = shared.users.iter().map(|user| user.test).collect();
+        if let Some(unit) = self.as_unit(&shared.thing, &users) {
+            return vec![unit];
+        }
         let is_user = |test: TestId| shared.users.iter().any(|user| user.test == test);
         let line = |user: &ThingUser| {
             let group = self.group(user.test)?;
@@ -122,7 +189,7 @@ impl Examined<'_> {
                 false => (self.name(user.test), vec![user.test]),
             };
             let in_group = shared.users.iter().filter(|user| group.has(user.test)).count();
-            Some(self.proposal(node, lock(&shared.thing, in_group > 1), tests))
+            Some(self.proposal(node, lock(&shared.thing.lock_name(), in_group > 1), tests))
         };
         shared.users.iter().filter_map(line).collect()
     }
@@ -137,13 +204,14 @@ impl Examined<'_> {
                 && group.tests.len() > 1
                 && group.can_thread
                 && self.is_whole(group)
+                // Every process would compile them all again.
+                && !self.project.inventory.listings[group.listing].is_doctests()
         };
         for group in self.groups.iter().filter(is_unit) {
             if !group.tests.iter().all(|test| is_independent(test.id, meet(group), self.phases)) {
                 continue;
             }
-            let tests: Vec<TestId> = group.tests.iter().map(|test| test.id).collect();
-            let mut proposal = self.proposal(self.node(group), PolicyLine::Split, tests);
+            let mut proposal = self.of_group(group, PolicyLine::Split);
             let then = self.makespan(&self.with(std::slice::from_ref(&proposal)));
             let gains = now.saturating_sub(then);
             if gains >= LEAST_TIME && gains >= now.mul_f64(LEAST_GAIN) {
@@ -169,7 +237,22 @@ impl Examined<'_> {
                     PolicyLine::Split => {
                         (rest.isolation, rest.has_explicit_policy) = (Isolation::Split, true);
                     }
-                    PolicyLine::OneThread => rest.threads = Threads::Exactly(1),
+                    PolicyLine::Unit | PolicyLine::UnitInOrder => {
+                        let mut own = part(&mut rest, tests);
+                        (own.isolation, own.has_explicit_policy) = (Isolation::Unit, true);
+                        if suggestion.line == PolicyLine::UnitInOrder {
+                            own.threads = Threads::Exactly(1);
+                        }
+                        groups.push(own);
+                    }
+                    PolicyLine::Exclusive => {
+                        let own = part(&mut rest, tests);
+                        groups.push(Group { exclusive: true, ..own });
+                    }
+                    PolicyLine::OneThread => {
+                        let own = part(&mut rest, tests);
+                        groups.push(Group { threads: Threads::Exactly(1), ..own });
+                    }
                     PolicyLine::Lock(name) | PolicyLine::LockAndOneThread(name) => {
                         let locks = Locks { read: Vec::new(), write: vec![name.clone()] };
                         let is_whole = rest.isolation == Isolation::Unit
@@ -216,10 +299,46 @@ impl Examined<'_> {
         Proposal { suggestion: Suggestion { manifest, node, line, proven: 0, gain: None }, tests }
     }
 
+    /// A line for all tests of a group.
+    fn of_group(&self, group: &Group, line: PolicyLine) -> Proposal {
+        let tests = group.tests.iter().map(|test| test.id).collect();
+        self.proposal(self.node(group), line, tests)
+    }
+
+    /// A line for the module of these tests of a group: for all of the group if that is a unit, as
+    /// one that may be split can hold several modules.
+    fn of_module(&self, group: &Group, tests: &[TestId], line: PolicyLine) -> Proposal {
+        if group.isolation == Isolation::Unit {
+            return self.of_group(group, line);
+        }
+        let listing = &self.project.inventory.listings[group.listing];
+        let path = |test: TestId| -> Vec<&str> {
+            let mut path: Vec<&str> = listing.tests[test.test].name.split("::").collect();
+            path.pop();
+            path
+        };
+        let common = |one: Vec<&'_ str>, other: Vec<&'_ str>| -> usize {
+            one.iter().zip(&other).take_while(|(one, other)| one == other).count()
+        };
+        let first = tests.first().map(|test| path(*test)).unwrap_or_default();
+        let depths = tests.iter().map(|test| common(first.clone(), path(*test)));
+        let module = &first[..depths.min().unwrap_or_default()];
+        let below = group.tests.iter().map(|test| test.id);
+        let below = below.filter(|test| path(*test).starts_with(module)).collect();
+        let node = [&[&*listing.binary.name], module].concat().join("::");
+        self.proposal(node, line, below)
+    }
+
     /// A test as its package's manifest names it.
     fn name(&self, test: TestId) -> String {
         let name = &self.project.inventory.listings[test.listing].tests[test.test].name;
         format!("{}::{name}", self.binary(test).name)
+    }
+
+    /// A test without its module.
+    fn short_name(&self, test: TestId) -> &str {
+        let name = &self.project.inventory.listings[test.listing].tests[test.test].name;
+        name.rsplit("::").next().unwrap_or(name)
     }
 
     fn binary(&self, test: TestId) -> &Binary {
