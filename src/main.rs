@@ -120,6 +120,7 @@ fn begin(typed: Args, words: &[OsString]) -> Result<(Settings, Option<Extraction
     let args = commands::defaults::add(typed, words, archive.as_ref())?;
     let cargo_config = CargoConfig::load(&args.cargo);
     let settings = Settings::new(args, cargo_config);
+    commands::output_paths::check(&settings)?;
     let make_room = |archive| commands::from_archive::make_room(archive, &settings);
     let extraction = archive.map(make_room).transpose()?;
     Ok((settings, extraction))

@@ -533,3 +533,44 @@ mod state {
         is_whole(&package);
     }
 }
+
+#[test]
+fn a_file_that_cannot_be_written_is_an_error_before_anything_is_built() {
+    let package = Package::shop("", "compile_error!(\"built\");");
+    let elsewhere = "name a file elsewhere";
+    let table = [
+        ("--html .", "`--html .`: it is a directory; name a file in it"),
+        ("--durations-file src", "`--durations-file src`: it is a directory; name a file in it"),
+        ("archive --file src/", "`--file src/`: it is a directory; name a file in it"),
+        ("merge none.json --trace src", "`--trace src`: it is a directory; name a file in it"),
+        (
+            "--junit src/lib.rs/new/out.xml",
+            &format!(
+                "`--junit src/lib.rs/new/out.xml`: cannot create a file in `src/lib.rs`: it is no \
+                 directory; {elsewhere}"
+            ),
+        ),
+        ("--markdown out --html out", "`--markdown` and `--html` name the same file, `out`"),
+    ];
+    for (words, says) in table {
+        let ran = package.partest().args(words).json().run().exits(2);
+        assert_eq!(ran.stderr, format!("error: {says}\n"), "{ran}");
+        assert_eq!(ran.events()[0]["event"], "usage-error", "{ran}");
+    }
+    // Where nobody can create a file.
+    if cfg!(target_os = "linux") {
+        let ran = package.partest().args("--html /proc/out.html").run().exits(2);
+        let says = "error: `--html /proc/out.html`: cannot create a file in `/proc`: ";
+        assert!(ran.stderr.starts_with(says) && ran.stderr.lines().count() == 1, "{ran}");
+    }
+
+    let table = "[package.metadata.partest]\nreports = { html = \"src\" }\n";
+    let declared = Package::shop(table, "compile_error!(\"built\");");
+    let ran = declared.partest().run().exits(2);
+    let says = "error: `reports.html = \"src\"`: it is a directory; name a file in it\n";
+    assert_eq!(complaints(&ran), says, "{ran}");
+    // Another one, in directories that are made when it is written.
+    let ran = declared.partest().args("--html new/dir/out.html --junit /dev/stdout").run();
+    assert!(ran.exits(101).stderr.contains("built"));
+    assert!(!declared.path("new").exists());
+}

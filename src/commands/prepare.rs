@@ -9,6 +9,7 @@ use cargo_metadata::Message as CargoMessage;
 use super::build_record::BuildRecord;
 use super::check::{check_paths, fail_on_errors};
 use super::early_tests::{self, BuildProgress, CargoProcess, OngoingBuild};
+use super::output_paths;
 use super::stage_times::StageTimes;
 use super::stall_watch::StallWatch;
 use crate::cargo::binary::Binary;
@@ -325,6 +326,7 @@ fn declared(
 ) -> Result<Declared> {
     let declared = declared_in(Workspace::load(settings, warnings)?, settings, diagnostics)?;
     let Declared { workspace, policy, .. } = &declared;
+    output_paths::check_declared(settings, policy, workspace.root())?;
     // Once there is a table for this program, it is known where its settings are.
     if !policy.is_declared() && workspace.root().join(".config/nextest.toml").is_file() {
         warnings.push(Warning::NextestConfigNotRead);

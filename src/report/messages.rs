@@ -34,6 +34,8 @@ pub fn count(number: usize, thing: &str) -> String {
 }
 
 pub fn what_runs(tests: usize, binaries: usize, slots: usize) -> String {
+    // No more of them can be in use.
+    let slots = slots.min(tests.max(1));
     format!("{} of {} in {}", count(tests, "test"), count(binaries, "binary"), count(slots, "slot"))
 }
 

@@ -1,0 +1,100 @@
+//! The files that a run is to write, checked before anything is built.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::cli::settings::Settings;
+use crate::cli::task::Task;
+use crate::config::policy::Policy;
+use crate::error::{Error, Result};
+use crate::model::report_kind::{REPORT_KINDS, ReportKind};
+use crate::process::draft::Draft;
+use crate::state;
+
+/// Fails if a file that a flag names cannot be written, or if two flags name the same one.
+pub fn check(settings: &Settings) -> Result<()> {
+    let mut named: BTreeMap<&Path, &str> = BTreeMap::new();
+    for (flag, path) in paths(settings) {
+        can_be_written(path).map_err(|why| wrong(&format!("{flag} {}", path.display()), &why))?;
+        if let Some(other) = named.insert(path, flag).filter(|_| is_replaced(path)) {
+            return Err(Error::usage(format!(
+                "`{other}` and `{flag}` name the same file, `{}`",
+                path.display()
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// The same for reports that the metadata declares, relative to this directory. A run that is started
+/// by a test writes none of them.
+pub fn check_declared(settings: &Settings, policy: &Policy, root: &Path) -> Result<()> {
+    if settings.task != Task::Run || settings.nested {
+        return Ok(());
+    }
+    for (name, kind) in REPORT_KINDS {
+        let declared = policy.report(kind).filter(|_| settings.reports.path(kind).is_none());
+        if let Some(path) = declared {
+            let what = format!("reports.{name} = \"{}\"", path.display());
+            can_be_written(&root.join(path)).map_err(|why| wrong(&what, &why))?;
+        }
+    }
+    Ok(())
+}
+
+fn wrong(what: &str, why: &str) -> Error {
+    Error::usage(format!("`{what}`: {why}"))
+}
+
+/// Each flag that names a file, and the file.
+fn paths(settings: &Settings) -> Vec<(&'static str, &Path)> {
+    let mut paths = Vec::new();
+    match &settings.task {
+        Task::Run | Task::Merge(_) => {
+            let reports = [
+                ("--junit", ReportKind::Junit),
+                ("--markdown", ReportKind::Markdown),
+                ("--html", ReportKind::Html),
+                ("--trace", ReportKind::Trace),
+            ];
+            let path = |(flag, kind)| Some((flag, settings.reports.path(kind)?.as_path()));
+            paths.extend(reports.into_iter().filter_map(path));
+            // A shard only reads it.
+            let durations = settings.durations_file.as_deref().filter(|_| settings.shard.is_none());
+            paths.extend(durations.map(|path| ("--durations-file", path)));
+        }
+        Task::Archive(path) => paths.push(("--file", path)),
+        _ => {}
+    }
+    paths
+}
+
+/// Whether what is there already is replaced, rather than written to, as a pipe is.
+fn is_replaced(path: &Path) -> bool {
+    std::fs::metadata(path).map_or(true, |found| found.is_file())
+}
+
+/// Why a file cannot be written there, and what to do.
+fn can_be_written(path: &Path) -> std::result::Result<(), String> {
+    if path.is_dir() || path.as_os_str().is_empty() {
+        return Err("it is a directory; name a file in it".to_owned());
+    }
+    if !is_replaced(path) {
+        return Ok(());
+    }
+    // Directories that are missing are made when the file is written.
+    let mut parents = path.ancestors().skip(1).map(|parent| match parent.as_os_str().is_empty() {
+        true => Path::new("."),
+        false => parent,
+    });
+    let Some(parent) = parents.find(|parent| parent.exists()) else { return Ok(()) };
+    let there = match parent.is_dir() {
+        false => Err("it is no directory".to_owned()),
+        true => {
+            Draft::new(parent, state::PRIVATE).map(drop).map_err(|error| error.kind().to_string())
+        }
+    };
+    there.map_err(|why| {
+        format!("cannot create a file in `{}`: {why}; name a file elsewhere", parent.display())
+    })
+}
