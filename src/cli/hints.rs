@@ -157,11 +157,95 @@ pub const COMMANDS: &[(&str, &str)] = &[
 
 /// Flags of other languages' test runners that people type by habit.
 pub const OTHERS: &[FlagHint] = &[
-    hint(&["-n"], "the number of slots is `-j N`"),
-    hint(&["-k"], "filters are plain arguments: `cargo partest NAME`"),
-    hint(&["-x", "--exitfirst", "--bail"], "use `--fail-fast`"),
+    hint(
+        &[
+            "-n",
+            "--threads",
+            "--workers",
+            "--numprocesses",
+            "--maxprocesses",
+            "--maxWorkers",
+            "--parallel",
+        ],
+        "the number of slots is `-j N`",
+    ),
+    hint(
+        &["-i", "--runInBand", "--no-parallel"],
+        "use `-j 1`, or `--no-partition` to keep each binary in one process as well",
+    ),
+    hint(
+        &["--dist", "--tx"],
+        "tests stay together by a policy of their module in Cargo.toml: \"unit\"",
+    ),
+    hint(&["--forked", "--boxed"], "use `--isolate`, which runs each test in a process of its own"),
+    hint(
+        &["-k", "-t", "-m", "--run", "--only", "--grep", "--filter", "--tag", "--testNamePattern"],
+        "filters are plain arguments: `cargo partest NAME`, or expressions: `-E EXPR`",
+    ),
+    hint(
+        &["--deselect", "--ignore", "--exclude-filter"],
+        "leave tests out with `-- --skip FILTER`, or `-E 'not test(NAME)'`",
+    ),
+    hint(&["-x", "--exitfirst", "--bail", "--failfast"], "use `--fail-fast`"),
+    hint(&["--maxfail"], "not supported: `--fail-fast` stops after the first failure"),
+    hint(&["--lf", "--failed", "--onlyFailures"], "use `--last-failed`"),
+    hint(
+        &["--failed-first", "--nf", "--new-first"],
+        "not supported: `--last-failed` runs only what failed or did not run last time",
+    ),
+    hint(&["--sw", "--stepwise"], "use `--last-failed` with `--fail-fast`"),
+    hint(
+        &["--changed-since", "--changedSince", "--onlyChanged", "--affected", "--since"],
+        "use `--changed REV`",
+    ),
     hint(&["-s"], "use `--no-capture`"),
-    hint(&["--run"], "filters are plain arguments: `cargo partest NAME`"),
+    hint(
+        &["-l", "--ls", "--co", "--collect-only", "--listTests"],
+        "to list the tests, use `cargo partest list`",
+    ),
+    hint(&["--reruns"], "use `--retries N`"),
+    hint(&["--count", "--repeat"], "not supported: repeat the command in a loop of the shell"),
+    hint(
+        &["--random", "--random-order", "--randomize", "--seed"],
+        "use `--shuffle`, with a seed behind `=`",
+    ),
+    hint(
+        &["-f", "-w", "--looponfail", "--watch", "--watchAll"],
+        "not supported: use a program that watches files, such as watchexec or bacon",
+    ),
+    hint(&["--json"], "use `--message-format json`"),
+    hint(&["--junitxml", "--junit-xml", "--outputFile"], "use `--junit PATH`"),
+    hint(
+        &["--reporter", "--reporters"],
+        "`--message-format` chooses the format of stdout; `--junit`, `--html`, `--markdown` and `--trace` write files",
+    ),
+    hint(&["--silent"], "use `-q`"),
+    hint(&["--no-color", "--no-colors"], "use `--color never`, or set NO_COLOR"),
+    hint(
+        &["--tb"],
+        "the variable RUST_BACKTRACE says how much of a backtrace is shown: 0, 1 or full",
+    ),
+    hint(&["--pdb"], "use `--debugger COMMAND`, such as rust-gdb, with the name of one test"),
+    hint(&["--cov", "--coverage"], "run it in the environment of `cargo llvm-cov show-env`"),
+    hint(
+        &["--race"],
+        "not supported: build with the thread sanitizer of a nightly toolchain, or run under Miri",
+    ),
+    hint(
+        &["--update", "--update-snapshots"],
+        "snapshots are written by the library that compares them, by a variable of its own",
+    ),
+    hint(
+        &["--fixtures", "--setup-show"],
+        "use `cargo partest fixtures`, which lists them, or `cargo partest plan`",
+    ),
+    hint(
+        &["--doctest", "--doctests", "--doctest-modules", "--doc-tests"],
+        "use `--doc` for doctests only, `--no-doc` to leave them out",
+    ),
+    hint(&["--unit"], "use `--lib`"),
+    hint(&["--integration"], "use `-E 'kind(test)'`, or `--test NAME` for one of them"),
+    hint(&["--cache-clear"], "use `rm -r target/partest`, where the history of earlier runs is"),
 ];
 
 /// All flags.
