@@ -4,8 +4,10 @@
 
 mod fixture;
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use fixture::tools::{path_with, tool};
 use fixture::{Call, Package, skip};
 
 /// Some names that overlap, a test that takes longer than it may, and one that needs a server.
@@ -168,5 +170,125 @@ fn every_process_leaves_its_own_profile_of_coverage() {
             };
             assert!(profiles.iter().any(is_its), "{pid} in {profiles:?}; {ran}");
         }
+    }
+}
+
+/// Each function runs in a process that ends in its own way, or in none.
+const ENDS: &str = r#"
+pub fn in_a_unit() {}
+pub fn in_a_failure() {}
+pub fn in_a_process_of_its_own() {}
+pub fn in_a_child() {}
+pub fn in_an_abort() {}
+pub fn in_a_timeout() {}
+pub fn in_a_child_that_is_terminated() {}
+pub fn in_no_process() {}
+#[test] fn passes() { in_a_unit() }
+#[test] fn fails() { in_a_failure(); panic!() }
+mod alone {
+    #[test] fn aborts() { super::in_an_abort(); std::process::abort() }
+    #[test] fn hangs() { super::in_a_timeout(); loop { std::thread::park() } }
+    #[test] fn a() { super::in_a_process_of_its_own() }
+    #[test] fn b() {}
+    #[test] fn c() {}
+    #[test] fn d() {}
+}
+"#;
+
+const PROGRAM_OF_ENDS: &str = r#"
+fn main() {
+    match std::env::args().nth(1) {
+        None => shop::in_a_child(),
+        Some(_) => {
+            shop::in_a_child_that_is_terminated();
+            println!("ready");
+            loop { std::thread::park() }
+        }
+    }
+}
+"#;
+
+const CHILDREN_OF_ENDS: &str = r#"
+use std::io::Read;
+use std::process::{Command, Stdio};
+#[test] fn child_ends() {
+    assert!(Command::new(env!("CARGO_BIN_EXE_shop")).status().unwrap().success());
+}
+#[test] fn child_is_terminated() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_shop"));
+    let mut child = child.arg("waits").stdout(Stdio::piped()).spawn().unwrap();
+    child.stdout.as_mut().unwrap().read_exact(&mut [0; 5]).unwrap();
+    Command::new("kill").arg(child.id().to_string()).status().unwrap();
+    child.wait().unwrap();
+}
+"#;
+
+/// The variables by which cargo-llvm-cov finds programs of the compiler's version of LLVM; none where
+/// it finds them by itself.
+fn llvm_tools() -> Option<Vec<(&'static str, PathBuf)>> {
+    let rustc = |words: &[&str]| {
+        let ran = Command::new("rustc").args(words).output().unwrap();
+        String::from_utf8(ran.stdout).unwrap()
+    };
+    let about = rustc(&["-vV"]);
+    let about = |key: &str| about.lines().find_map(|line| line.strip_prefix(key)).unwrap();
+    let sysroot = rustc(&["--print", "sysroot"]);
+    let component = format!("lib/rustlib/{}/bin/llvm-cov", about("host: "));
+    if Path::new(sysroot.trim()).join(component).exists() {
+        return Some(Vec::new());
+    }
+    let (version, _) = about("LLVM version: ").split_once('.').unwrap();
+    let place = PathBuf::from(format!("/usr/lib/llvm-{version}/bin"));
+    let tools = ["LLVM_COV", "LLVM_PROFDATA"].into_iter().zip(["llvm-cov", "llvm-profdata"]);
+    let tools: Vec<_> = tools.map(|(variable, name)| (variable, place.join(name))).collect();
+    tools.iter().all(|(_, tool)| tool.exists()).then_some(tools)
+}
+
+/// The lines of the page on coverage: how a report is made, and what is added for processes that are
+/// killed.
+fn lines_of_the_page() -> (Vec<&'static str>, Vec<&'static str>) {
+    let page = include_str!("../docs/reports-and-ci.md");
+    let (_, section) = page.split_once("\n## Coverage\n").unwrap();
+    let mut blocks = section.split("```text\n").skip(1);
+    let mut lines = || blocks.next().unwrap().lines().take_while(|line| *line != "```").collect();
+    (lines(), lines())
+}
+
+#[test]
+fn cargo_llvm_cov_reports_what_every_process_has_run() {
+    let Some(program) = tool("bin/cargo-llvm-cov") else { return };
+    let Some(tools) = llvm_tools() else {
+        return skip("LLVM's tools are not installed in the version of the compiler's");
+    };
+    let keys = "[package.metadata.partest.modules]\n\"shop::alone\" = { isolate = true }\n\
+                \"shop::alone::hangs\" = { timeout = \"3s\" }\n";
+    let package = Package::shop(keys, ENDS);
+    package.write("src/main.rs", PROGRAM_OF_ENDS);
+    package.write("tests/children.rs", CHILDREN_OF_ENDS);
+    let (steps, for_killed) = lines_of_the_page();
+    let at_their_end = ["in_a_unit", "in_a_failure", "in_a_process_of_its_own", "in_a_child"];
+    let killed = ["in_an_abort", "in_a_timeout", "in_a_child_that_is_terminated"];
+    for (more, expected) in
+        [(Vec::new(), at_their_end.to_vec()), (for_killed, [&at_their_end[..], &killed].concat())]
+    {
+        let mut lines = [&steps[..1], &more, &steps[1..]].concat();
+        lines.push("cargo llvm-cov report --lcov --output-path report.lcov");
+        package.write("steps", &lines.join("\n"));
+        let mut call = package.cargo().shell("bash steps");
+        let here = Path::new(fixture::PROGRAM).parent().unwrap();
+        call = call.env("PATH", path_with(&[here, program.parent().unwrap()]));
+        call = tools.iter().fold(call, |call, (name, tool)| call.env(name, tool));
+        let ran = call.run().exits(0);
+        assert!(ran.stdout.contains("1 failed, 1 timed out, 1 aborted, 7 passed"), "{ran}");
+        let report = std::fs::read_to_string(package.path("report.lcov")).unwrap();
+        let all = at_their_end.iter().chain(&killed).chain(&["in_no_process"]);
+        let has_run = |name: &&&str| {
+            // Of several crates that have the function, one has run it.
+            let end = format!("{}{name}", name.len());
+            let mut lines = report.lines().filter_map(|line| line.strip_prefix("FNDA:"));
+            lines.any(|line| line.ends_with(&end) && !line.starts_with("0,"))
+        };
+        let covered: Vec<&str> = all.filter(has_run).copied().collect();
+        assert_eq!(covered, expected, "{ran}\n{report}");
     }
 }
