@@ -9,7 +9,7 @@ which order they run, or what else the machine does. Each run takes the next way
 beside processes that keep all cores busy, half of them with backtraces, and half of them with a
 random half of the tests, so that others come first and last. The first run, in one process and
 alone, is what the others are compared with: it must report as many leaks as the fixture is known
-to leave (which ones is what `tests/leaks.rs` knows). Every run must finish, with exit code 0 and a
+to leave (which ones is what `tests/suite/leaks.rs` knows). Every run must finish, with exit code 0 and a
 verdict for each of its tests.
 
 Not a part of the test suite: it takes minutes. Linux with glibc only. Ends with 1 if any differed.
@@ -27,7 +27,7 @@ from collections import Counter
 import bench
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-# With the number of their leaks: the labels in their sources, as `tests/leaks.rs` reads them.
+# With the number of their leaks: the labels in their sources, as `tests/suite/leaks.rs` reads them.
 FIXTURES = {"ends_around_its_linger": 12, "leaves_things_behind": 80}
 WAYS = ["-j1 --no-partition", "-j1", "-j2", "-j8", "-j2 --policy unit", "-j2 --policy split",
         "-j8 --policy split", "-j4 --isolate", "-j2 --no-partition -- --test-threads=2"]

@@ -3,7 +3,8 @@
 
 #![cfg(all(feature = "command", unix))]
 
-mod fixture;
+#[path = "suite/fixture/left_out.rs"]
+mod left_out;
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -25,8 +26,8 @@ fn left_out(lines: &str) -> Result<String, String> {
 
 #[test]
 fn is_said_at_the_end() {
-    let Ok(lines) = std::fs::read_to_string(fixture::LEFT_OUT) else { return };
-    std::fs::remove_file(fixture::LEFT_OUT).unwrap();
+    let Ok(lines) = std::fs::read_to_string(left_out::PATH) else { return };
+    std::fs::remove_file(left_out::PATH).unwrap();
     // Past libtest's capture.
     let line = format!("\nLEFT OUT {}\n\n", left_out(&lines).unwrap());
     std::io::stderr().write_all(line.as_bytes()).unwrap();

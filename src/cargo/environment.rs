@@ -1,7 +1,7 @@
 //! The environment of a test: exactly that of `cargo test`, and a few variables of our own.
 //!
 //! Source of the list: cargo's `compilation.rs` (`fill_env`) and the chapter "Environment
-//! variables cargo sets for crates" of its book; `tests/environment.rs` diffs the result
+//! variables cargo sets for crates" of its book; `tests/suite/environment.rs` diffs the result
 //! against cargo itself.
 
 use std::collections::BTreeMap;

@@ -11,7 +11,7 @@
 //! them it is 102. Whatever is left would last for 1000 seconds or for ever; when the run has
 //! ended, it is gone.
 //!
-//! No false report on a busy machine, 200 times (`tests/leaks.rs` does the same):
+//! No false report on a busy machine, 200 times (`tests/suite/leaks.rs` does the same):
 //!
 //! ```sh
 //! for n in $(seq 200); do cargo partest -q -j8 --leaks deny harmless || break; done

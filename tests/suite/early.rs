@@ -1,0 +1,262 @@
+//! Tests run while cargo still builds others, where nothing forbids it.
+
+#![cfg(target_os = "linux")]
+
+use crate::fixture::{Call, Package, await_that, is_alive, text};
+use rustix::process::Signal;
+
+/// For what compiles and for tests: they meet by files.
+const MEETS: &str = r#"
+#[allow(dead_code)]
+fn path(name: &str) -> std::path::PathBuf {
+    std::path::PathBuf::from(std::env::var_os("FIXTURE_LOG").unwrap()).join(name)
+}
+
+#[allow(dead_code)]
+fn leave(name: &str) {
+    std::fs::write(path("half"), format!("{}\n", std::process::id())).unwrap();
+    std::fs::rename(path("half"), path(name)).unwrap();
+}
+
+#[allow(dead_code)]
+fn await_file(name: &str) {
+    let began = std::time::Instant::now();
+    while !path(name).exists() {
+        assert!(began.elapsed().as_secs() < 60, "{name} has not come");
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+}
+"#;
+
+/// What is done while `slow` is compiled, and the tests of `shop`.
+struct Workspace {
+    compiled: &'static str,
+    tests: &'static str,
+    /// In the manifest of `shop`.
+    declared: &'static str,
+}
+
+/// Both wait for each other: neither comes to its end before the other has begun.
+const BESIDE: Workspace = Workspace {
+    compiled: "leave(\"builds\"); await_file(\"runs\");",
+    tests: "#[test] fn runs() { await_file(\"builds\"); leave(\"runs\") }",
+    declared: "",
+};
+
+/// Fails where it is run before `slow` is built, which takes longer than it has to.
+const BEHIND: Workspace = Workspace {
+    compiled: "await_shop(); std::thread::sleep(std::time::Duration::from_millis(300)); leave(\"built\")",
+    tests: "#[test] fn runs() { assert!(path(\"built\").exists()) }",
+    declared: "",
+};
+
+/// Until the tests of `shop` are built.
+const AWAITS_SHOP: &str = r#"
+#[allow(dead_code)]
+fn await_shop() {
+    let target = std::env::var("FIXTURE_TARGET").unwrap();
+    let deps = std::path::Path::new(&target).join("debug/deps");
+    let is_program = |name: &str| name.starts_with("shop-") && !name.contains('.');
+    let is_there = || {
+        let mut names = std::fs::read_dir(&deps).unwrap().flatten();
+        names.any(|entry| is_program(&entry.file_name().to_string_lossy()))
+    };
+    while !is_there() { std::thread::sleep(std::time::Duration::from_millis(1)) }
+}
+"#;
+
+/// cargo has room for all that waits.
+fn partest(package: &Package) -> Call {
+    package.partest().args("--build-jobs 8").env("FIXTURE_TARGET", package.path("target"))
+}
+
+fn manifest(name: &str, more: &str) -> String {
+    format!("[package]\nname = \"{name}\"\nversion = \"0.0.0\"\nedition = \"2024\"\n{more}")
+}
+
+/// A package whose tests compile for as long as `compiled` takes.
+fn add_package(package: &Package, name: &str, compiled: &str, library: &str) {
+    add_step(package, name, "--test", compiled);
+    let step = format!("{name}_step");
+    let uses = format!("[dependencies]\n{step} = {{ path = \"../{step}\" }}\n");
+    package.write(&format!("{name}/Cargo.toml"), &manifest(name, &uses));
+    package.write(&format!("{name}/src/lib.rs"), &format!("{step}::compile!();\n{library}"));
+}
+
+/// The macro that does it, where the compiler's arguments have this word.
+fn add_step(package: &Package, name: &str, word: &str, compiled: &str) {
+    let step = format!("{name}_step");
+    let is_macro = "[lib]\nproc-macro = true\ntest = false\ndoctest = false\n";
+    package.write(&format!("{step}/Cargo.toml"), &manifest(&step, is_macro));
+    let compile = format!(
+        "{MEETS} {AWAITS_SHOP} #[proc_macro] pub fn compile(_: proc_macro::TokenStream) -> \
+         proc_macro::TokenStream {{ if std::env::args().any(|word| word == \"{word}\") \
+         {{ {compiled} }} proc_macro::TokenStream::new() }}"
+    );
+    package.write(&format!("{step}/src/lib.rs"), &compile);
+}
+
+impl Workspace {
+    fn package(&self) -> Package {
+        let members = "[workspace]\nresolver = \"2\"\nmembers = [\"s*\"]\n";
+        let package = Package::new(&[
+            ("Cargo.toml", members),
+            ("shop/Cargo.toml", &manifest("shop", self.declared)),
+            ("shop/src/lib.rs", &format!("#[cfg(test)] mod tests {{ {MEETS} {} }}", self.tests)),
+        ]);
+        add_package(&package, "slow", self.compiled, "#[test] fn is_slow() {}");
+        package
+    }
+}
+
+#[test]
+fn a_test_runs_while_cargo_builds_another_and_the_report_is_as_ever() {
+    let ran = partest(&BESIDE.package()).json().run().exits(0);
+    let started = &ran.events()[0];
+    assert_eq!(started["event"], "run-started", "{ran}");
+    assert_eq!((&started["tests"], &started["binaries"]), (&2.into(), &2.into()), "{ran}");
+    assert_eq!(ran.ids("passed"), ["shop::tests::runs", "slow::is_slow"], "{ran}");
+
+    let ran = partest(&BESIDE.package()).run().exits(0);
+    assert!(ran.stdout.contains("2 passed in "), "{ran}");
+    let place = |words: &str| ran.stderr.find(words).unwrap_or_else(|| panic!("{words}: {ran}"));
+    assert!(place("Finished `test`") < place("Running 2 tests of 2 binaries"), "{ran}");
+}
+
+/// Each is built only when a test of the one before it has run.
+#[test]
+fn what_is_ready_joins_one_after_the_other() {
+    let package = BESIDE.package();
+    let test = |name: &str| format!("{MEETS} #[test] fn runs() {{ leave(\"{name}\") }}");
+    add_package(&package, "slow", BESIDE.compiled, &test("slow"));
+    add_package(&package, "slower", "await_file(\"slow\")", &test("slower"));
+    add_package(&package, "slowest", "await_file(\"slower\")", &test("slowest"));
+    // Here the first of all becomes ready last.
+    add_package(&package, "sand", "await_file(\"slowest\")", &test("sand"));
+    let ran = partest(&package).args("--ordered").json().run().exits(0);
+    let order: Vec<String> = ran.tests().iter().map(|test| text(&test["id"])).collect();
+    let all = ["sand::runs", "shop::tests::runs", "slow::runs", "slower::runs", "slowest::runs"];
+    assert_eq!(order, all, "{ran}");
+    assert_eq!(ran.ids("passed"), all, "{ran}");
+    assert_eq!(ran.events()[0]["tests"], 5, "{ran}");
+    let lists = std::fs::read_to_string(package.path("target/partest/inventory.json")).unwrap();
+    for name in ["shop", "slow", "slower", "slowest"] {
+        assert!(lists.contains(&format!("/deps/{name}-")), "{lists}");
+    }
+}
+
+#[test]
+fn none_does_where_it_could_meet_what_is_not_ready_or_somebody_has_said_so() {
+    let off = "[package.metadata.partest]\nearly = false\n";
+    let fixture = "[package.metadata.partest.fixtures.any]\nstart = [\"true\"]\n";
+    let alone = "[package.metadata.partest]\nexclusive = true\n";
+    let tables =
+        [(off, ""), (alone, ""), (fixture, ""), ("", "--no-agent"), ("", "-- --nocapture")];
+    for (declared, flags) in tables {
+        let package = Workspace { declared, ..BEHIND }.package();
+        let ran = partest(&package).json().args(flags).run().exits(0);
+        assert_eq!(ran.ids("passed").len(), 2, "{declared} {flags}: {ran}");
+    }
+    // A program of `slow`, which its own tests may run, and so may all others. The library of the
+    // same name is there long before.
+    let package = BEHIND.package();
+    add_step(&package, "slow", "bin", BEHIND.compiled);
+    package.write("slow/src/main.rs", "slow_step::compile!(); fn main() {}");
+    package.write("slow/tests/runs_it.rs", "#[test] fn runs() {}");
+    partest(&package).run().exits(0);
+    // The same for an example.
+    let package = BEHIND.package();
+    add_step(&package, "slow", "slow/examples/slow.rs", BEHIND.compiled);
+    package.write("slow/src/main.rs", "fn main() {}");
+    package.write("slow/examples/slow.rs", "slow_step::compile!(); fn main() {}");
+    partest(&package).run().exits(0);
+    // What its build script tells, every test is told.
+    let package = BEHIND.package();
+    let main = format!("fn main() {{ {} }}", BEHIND.compiled);
+    package.write("slow/build.rs", &format!("{MEETS} {AWAITS_SHOP} {main}"));
+    add_step(&package, "slow", "--test", "");
+    partest(&package).run().exits(0);
+}
+
+#[test]
+fn what_runs_beside_a_build_that_fails_counts_for_nothing_and_is_ended() {
+    let tests = "#[test] fn runs() { await_file(\"builds\"); leave(\"runs\"); loop { std::thread::park() } }\n\
+        #[test] fn passes() {}";
+    let fails = "leave(\"builds\"); await_file(\"runs\"); panic!(\"on purpose\")";
+    let package = Workspace { compiled: fails, tests, ..BESIDE }.package();
+    let ran = partest(&package).json().run().exits(101);
+    let events = ran.events();
+    assert_eq!((events.len(), &events[0]["event"]), (1, &"build-failed".into()), "{ran}");
+    assert!(events[0]["errors"].to_string().contains("could not compile `slow`"), "{ran}");
+    assert!(ran.stderr.contains("on purpose"), "{ran}");
+    let pid = ran.log("runs").concat();
+    await_that("its end", || !is_alive(&pid));
+}
+
+#[test]
+fn what_is_built_is_told_and_ctrl_c_ends_the_build_and_the_tests() {
+    let tests = "#[test] fn runs() { await_file(\"builds\"); leave(\"runs\"); loop { std::thread::park() } }";
+    let stays = "leave(\"builds\"); loop { std::thread::park() }";
+    let package = Workspace { compiled: stays, tests, ..BESIDE }.package();
+    let run = partest(&package).start();
+    let pids = [run.await_log("builds"), run.await_log("runs")];
+    run.send_until_stderr(Signal::USR1, "cargo is still building: `");
+    run.send(Signal::INT);
+    let ran = run.wait().exits(130);
+    assert!(ran.stderr.contains("interrupted while cargo was building: `"), "{ran}");
+    for pid in pids {
+        await_that("its end", || !is_alive(&pid.concat()));
+    }
+    assert!(ran.stdout.is_empty(), "{ran}");
+}
+
+#[test]
+fn with_fail_fast_the_tests_that_are_built_later_are_counted_and_do_not_run() {
+    let tests = "#[test] fn runs() { await_file(\"builds\"); leave(\"runs\"); panic!() }";
+    let build = "leave(\"builds\"); await_file(\"runs\")";
+    let package = Workspace { compiled: build, tests, ..BESIDE }.package();
+    let ran = partest(&package).json().args("--fail-fast").run().exits(100);
+    assert_eq!(ran.ids("failed"), ["shop::tests::runs"], "{ran}");
+    assert_eq!(ran.tests().len() as u64 + ran.finished()["not-run"].as_u64().unwrap(), 2, "{ran}");
+}
+
+/// Starts a process that outlives whoever starts it, and writes its number into this file; `through`
+/// is a command that it is started by.
+fn daemon(name: &str, through: &str) -> String {
+    format!(
+        "let log = std::env::var(\"FIXTURE_LOG\").unwrap(); \
+         let line = \"sleep 600 >/dev/null 2>&1 & echo $! > $0/{name}\"; \
+         let words = \"{through} sh -c\".split_whitespace().chain([line, &log]); \
+         let words: Vec<&str> = words.collect(); \
+         let mut command = std::process::Command::new(words[0]); \
+         assert!(command.args(&words[1..]).status().unwrap().success());"
+    )
+}
+
+/// Such as a compiler's cache, which serves the next build as well. Nobody has to say whose it is:
+/// who takes everything off that could tell is no less a test's process, or the build's.
+#[test]
+fn what_the_build_leaves_running_stays_and_what_a_test_leaves_ends() {
+    const NAMELESS: &str = "env -i setsid setsid -w setarch --uname-2.6 ionice -c 2 -n 4";
+    let [builders, testers] = ["builders", "testers"].map(|name| {
+        let nameless = daemon(&format!("nameless_{name}"), NAMELESS);
+        format!("{{ {} }} {{ {nameless} }}", daemon(name, "setsid"))
+    });
+    let build = format!("leave(\"builds\"); {builders} await_file(\"runs\")");
+    let tests =
+        format!("#[test] fn runs() {{ await_file(\"builds\"); {testers} leave(\"runs\") }}");
+    let package = Workspace { compiled: build.leak(), tests: tests.leak(), ..BESIDE }.package();
+    let ran = partest(&package).json().run().exits(0);
+    let pid = |name: &str| ran.log(name).concat();
+    let [builders, testers] = ["builders", "testers"]
+        .map(|name| [pid(name), pid(&format!("nameless_{name}"))].map(|pid| (is_alive(&pid), pid)));
+    for (is_alive, pid) in builders.iter().chain(&testers) {
+        if let (true, Ok(pid)) = (is_alive, pid.parse()) {
+            let pid = rustix::process::Pid::from_raw(pid).unwrap();
+            rustix::process::kill_process(pid, Signal::KILL).unwrap();
+        }
+    }
+    assert!(builders.iter().all(|(is_alive, _)| *is_alive), "{builders:?} {ran}");
+    assert!(testers.iter().all(|(is_alive, _)| !is_alive), "{testers:?} {ran}");
+    assert_eq!(ran.test("shop::tests::runs")["leaks"][0]["kind"], "process", "{ran}");
+}
