@@ -6,7 +6,7 @@ use super::binary_facts::is_excluded;
 use super::inventory_cache::{InventoryCache, Known};
 use super::lister::{Found, Lister};
 use super::listing::{Listing, Listings};
-use super::test_list::{Dispatch, TestList};
+use super::test_list::TestList;
 use super::{compiler, statics};
 use crate::cargo::binary::Binary;
 use crate::cargo::link_inputs::LinkInputs;
@@ -59,12 +59,8 @@ pub fn take(
             Some(list) => Ok((list, None)),
             None => {
                 let limit = policy.list_timeout(binary.package);
-                let Known { without_tests, is_one_by_one, .. } = known;
-                let is_logged = without_tests
-                    .as_ref()
-                    .is_some_and(|known| known.dispatch == Dispatch::LoggedBatches);
-                let lister = Lister { binary: &binary, limit, groups, is_one_by_one, is_logged };
-                list(lister, without_tests, link_inputs)
+                let lister = Lister { binary: &binary, limit, groups, known: known.dispatch };
+                list(lister, known.without_tests, link_inputs)
             }
         };
         match listed {

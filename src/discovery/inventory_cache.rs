@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::listing::{Listing, Listings};
 use super::one_by_one::OneByOne;
-use super::test_list::TestList;
+use super::test_list::{Dispatch, KnownDispatch, TestList};
 use crate::cargo::binary::{Binary, Harness};
 use crate::model::warning::Warning;
 use crate::state::{self, Stored};
@@ -45,8 +45,8 @@ pub(super) struct Known {
     pub list: Option<TestList>,
     /// All but the tests, of a custom harness.
     pub without_tests: Option<TestList>,
-    /// Whether the tests of a custom harness are to run one by one.
-    pub is_one_by_one: bool,
+    /// How a custom harness runs its tests.
+    pub dispatch: KnownDispatch,
 }
 
 type Entries = BTreeMap<PathBuf, Entry>;
@@ -89,13 +89,17 @@ impl InventoryCache {
 
     /// Takes out what is known about a binary, if its executable still has the same identity.
     pub(super) fn take(&mut self, binary: &Binary, identity: Option<&str>) -> Known {
-        let is_one_by_one = self.one_by_one.has(&binary.executable, identity);
         let entry = self.entries.remove(&binary.executable);
         let is_same = |entry: &Entry| self.is_archived || identity == Some(&entry.identity);
         let list = entry.filter(is_same).map(|entry| entry.list);
+        let dispatch = match list.as_ref().map(|list| list.dispatch) {
+            _ if self.one_by_one.has(&binary.executable, identity) => KnownDispatch::OneByOne,
+            Some(Dispatch::LoggedBatches) => KnownDispatch::LoggedBatches,
+            _ => KnownDispatch::Unknown,
+        };
         match binary.harness == Harness::Custom && !self.is_archived {
-            true => Known { list: None, without_tests: list, is_one_by_one },
-            false => Known { list, without_tests: None, is_one_by_one },
+            true => Known { list: None, without_tests: list, dispatch },
+            false => Known { list, without_tests: None, dispatch },
         }
     }
 
@@ -126,7 +130,7 @@ impl InventoryCache {
 mod tests {
     use super::*;
     use crate::discovery::statics::Statics;
-    use crate::discovery::test_list::{Dispatch, Test};
+    use crate::discovery::test_list::Test;
 
     /// A damaged file is reported or ignored; its entries never pass for those of other binaries.
     #[test]

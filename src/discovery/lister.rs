@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use super::statics;
-use super::test_list::{Dispatch, Test};
+use super::test_list::{Dispatch, KnownDispatch, Test};
 use crate::cargo::binary::{Binary, Harness};
 use crate::libtest;
 use crate::model::listing::{
@@ -36,10 +36,8 @@ pub struct Lister<'l> {
     pub binary: &'l Binary,
     pub limit: Duration,
     pub groups: &'l ProcessGroups,
-    /// Whether a custom harness is known to run its tests in no other way.
-    pub is_one_by_one: bool,
-    /// Whether it is known to leave out tests by `--skip` and to write a log.
-    pub is_logged: bool,
+    /// How a custom harness ran its tests in earlier runs.
+    pub known: KnownDispatch,
 }
 
 /// The tests of a binary, and how to run them.
@@ -151,7 +149,7 @@ impl Lister<'_> {
             return Err(Some(UnlistableCause::IgnoresIgnored));
         }
         let may_run_batches = words == LIST_ARGUMENTS[0] && self.may_run_batches(&all);
-        let is_known = may_run_batches && self.is_logged;
+        let is_known = may_run_batches && self.known == KnownDispatch::LoggedBatches;
         if !is_known && !self.is_listed(words, first) {
             return Err(Some(UnlistableCause::UnknownName(first.name.clone())));
         }
@@ -166,7 +164,7 @@ impl Lister<'_> {
     /// for that.
     fn may_run_batches(&self, all: &[String]) -> bool {
         cfg!(unix)
-            && !self.is_one_by_one
+            && self.known != KnownDispatch::OneByOne
             && self.binary.runner.is_empty()
             && all.len() > 1
             && are_distinct(all)

@@ -20,6 +20,17 @@ pub enum Dispatch {
     Doctests,
 }
 
+/// What earlier runs have found out about how a custom harness runs its tests.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum KnownDispatch {
+    #[default]
+    Unknown,
+    /// Leaves out tests by `--skip`, and writes a log.
+    LoggedBatches,
+    /// Did not run all tests of a batch, whatever it has listed.
+    OneByOne,
+}
+
 /// A test as its harness lists it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Test {

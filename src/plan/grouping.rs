@@ -150,7 +150,7 @@ fn group_listing(
         let past = history.past(&history_key, name);
         placing.grouped.groups[place].tests.push(GroupTest {
             id: TestId { listing: index, test },
-            expected: past.map(|past| past.took + HAND_OVER),
+            expected: past.map(|past| past.took + hand_over(listing.dispatch)),
             load: past.map_or(1.0, load),
             failed: past.is_some_and(|past| past.failed),
             timeout: rules.timeout,
@@ -164,8 +164,13 @@ fn group_listing(
 
 /// How long a slot waits after each test for libtest's main thread, which prints, joins and starts
 /// the next one. With 10,000 trivial tests two threads on two cores took 0.24 s, three to eight
-/// 0.18 s.
-const HAND_OVER: Duration = Duration::from_micros(20);
+/// 0.18 s. Under other harnesses tests run one after another, and no slot waits.
+fn hand_over(dispatch: Dispatch) -> Duration {
+    match dispatch {
+        Dispatch::Batches => Duration::from_micros(20),
+        _ => Duration::ZERO,
+    }
+}
 
 /// The CPU load of a test. One that was never measured is assumed to keep a core busy, unless it is
 /// so short that its slot mostly waits for the next one. (Not in proportion: beside others it takes

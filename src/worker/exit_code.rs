@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::spawn_retry::{self, SpawnError};
 use crate::discovery::lister::Lister;
 use crate::discovery::listing::Listing;
-use crate::discovery::test_list::{Dispatch, Test};
+use crate::discovery::test_list::{Dispatch, KnownDispatch, Test};
 use crate::leaks::finding::Finding;
 use crate::leaks::orphans::Orphans;
 use crate::libtest;
@@ -215,6 +215,6 @@ fn is_known(listing: &Listing, test: &Test, context: &Context<'_>) -> bool {
     /// The binary has listed its tests before within the timeout of the user.
     const LIMIT: Duration = Duration::from_secs(30);
     let (binary, groups) = (&listing.binary, context.services.groups);
-    let lister = Lister { binary, limit: LIMIT, groups, is_one_by_one: true, is_logged: false };
+    let lister = Lister { binary, limit: LIMIT, groups, known: KnownDispatch::OneByOne };
     lister.knows(test)
 }
