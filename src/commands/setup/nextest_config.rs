@@ -98,13 +98,17 @@ impl Section {
     }
 }
 
+type Nodes = Vec<(String, Vec<String>, Section)>;
+
 /// What a profile of nextest is here.
 #[derive(Default)]
 struct Profile {
     own: Section,
     /// Nodes by their path, with the filters that name them.
-    modules: Vec<(String, Vec<String>, Section)>,
-    packages: Vec<(String, Vec<String>, Section)>,
+    modules: Nodes,
+    packages: Nodes,
+    /// Nodes by their path, for the manifest of a package.
+    of_packages: Vec<(String, Nodes)>,
     /// Overrides that are no node: comments.
     others: Vec<String>,
 }
@@ -179,7 +183,10 @@ fn read_profile(name: &str, table: &Table, groups: &Table) -> Profile {
             Some(Node::Package(package)) if name == DEFAULT => {
                 add(&mut profile.packages, package, filter, section);
             }
-            Some(Node::Path(path)) => add(&mut profile.modules, path, filter, section),
+            Some(Node::Path { path, package: Some(package) }) if name == DEFAULT => {
+                add(nodes_of(&mut profile.of_packages, package), path, filter, section);
+            }
+            Some(Node::Path { path, .. }) => add(&mut profile.modules, path, filter, section),
             Some(Node::Package(_)) | None => {
                 let (why, path) = match node {
                     _ if !is_everywhere => ("it applies to one platform only", "BINARY::MODULE"),
@@ -198,12 +205,16 @@ fn read_profile(name: &str, table: &Table, groups: &Table) -> Profile {
     profile
 }
 
-fn add(
-    entries: &mut Vec<(String, Vec<String>, Section)>,
-    name: String,
-    filter: String,
-    section: Section,
-) {
+fn nodes_of(packages: &mut Vec<(String, Nodes)>, package: String) -> &mut Nodes {
+    let found = packages.iter().position(|(known, _)| *known == package);
+    let at = found.unwrap_or_else(|| {
+        packages.push((package, Nodes::new()));
+        packages.len() - 1
+    });
+    &mut packages[at].1
+}
+
+fn add(entries: &mut Nodes, name: String, filter: String, section: Section) {
     match entries.iter_mut().find(|(known, ..)| *known == name) {
         Some((_, filters, known)) => {
             filters.push(filter);
@@ -243,15 +254,11 @@ fn print_profile(text: &mut String, name: &str, profile: &Profile) {
     let table = table_of(name);
     print(text, &format!("[{table}]"), &profile.own);
     if !profile.modules.is_empty() {
-        _ = writeln!(text, "[{table}.modules]");
-        for (path, filters, section) in &profile.modules {
-            filters.iter().for_each(|filter| _ = writeln!(text, "# filter = {filter}"));
-            if !section.keys.is_empty() {
-                _ = writeln!(text, "{} = {}", Value::from(path.as_str()), section.inline());
-            }
-            section.comments.iter().for_each(|line| _ = writeln!(text, "{line}"));
-        }
-        text.push('\n');
+        print_nodes(text, &format!("[{table}.modules]"), &profile.modules);
+    }
+    for (package, nodes) in &profile.of_packages {
+        _ = writeln!(text, "# in the Cargo.toml of package `{package}`:");
+        print_nodes(text, "[package.metadata.partest.modules]", nodes);
     }
     for (package, filters, section) in &profile.packages {
         filters.iter().for_each(|filter| _ = writeln!(text, "# filter = {filter}"));
@@ -262,6 +269,18 @@ fn print_profile(text: &mut String, name: &str, profile: &Profile) {
         profile.others.iter().for_each(|line| _ = writeln!(text, "{line}"));
         text.push('\n');
     }
+}
+
+fn print_nodes(text: &mut String, heading: &str, nodes: &Nodes) {
+    _ = writeln!(text, "{heading}");
+    for (path, filters, section) in nodes {
+        filters.iter().for_each(|filter| _ = writeln!(text, "# filter = {filter}"));
+        if !section.keys.is_empty() {
+            _ = writeln!(text, "{} = {}", Value::from(path.as_str()), section.inline());
+        }
+        section.comments.iter().for_each(|line| _ = writeln!(text, "{line}"));
+    }
+    text.push('\n');
 }
 
 fn print(text: &mut String, heading: &str, section: &Section) {

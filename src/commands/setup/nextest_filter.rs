@@ -5,8 +5,12 @@
 pub enum Node {
     All,
     Package(String),
-    /// A binary, or a module or test of one.
-    Path(String),
+    /// A binary, or a module or test of one. A binary may be that of a package, if its name may be
+    /// another one's too.
+    Path {
+        path: String,
+        package: Option<String>,
+    },
 }
 
 /// The node for a filter, if there is a single one.
@@ -19,27 +23,43 @@ pub fn node_of(filter: &str) -> Option<Node> {
     for part in filter.replace(" and ", " & ").split('&') {
         let (predicate, rest) = part.trim().split_once('(')?;
         let argument = rest.strip_suffix(')')?.trim();
-        let place = match predicate.trim() {
-            "package" => &mut package,
-            "binary" => &mut binary,
-            "test" => &mut test,
+        let former = match predicate.trim() {
+            "package" => package.replace(name_of(argument)?),
+            "binary" => binary.replace(name_of(argument)?),
+            "binary_id" => {
+                let (of, name) = id_of(argument)?;
+                package.replace(of).or(binary.replace(name))
+            }
+            "test" => test.replace(path_of(argument)?),
             _ => return None,
         };
-        let name = if predicate.trim() == "test" { path_of(argument) } else { name_of(argument) };
-        if place.replace(name?).is_some() {
+        if former.is_some() {
             return None;
         }
     }
-    match (package, binary, test) {
-        (Some(package), None, None) => Some(Node::Package(package)),
-        (_, Some(binary), None) => Some(Node::Path(binary)),
-        (_, Some(binary), Some(test)) => Some(Node::Path(format!("{binary}::{test}"))),
+    let (path, package) = match (package, binary, test) {
+        (Some(package), None, None) => return Some(Node::Package(package)),
+        (package, Some(binary), None) => (binary, package),
+        (package, Some(binary), Some(test)) => (format!("{binary}::{test}"), package),
         // The binary of a package's unit tests is named like its library.
         (Some(package), None, Some(test)) => {
-            Some(Node::Path(format!("{}::{test}", package.replace('-', "_"))))
+            (format!("{}::{test}", package.replace('-', "_")), None)
         }
-        _ => None,
-    }
+        _ => return None,
+    };
+    Some(Node::Path { path, package })
+}
+
+/// `package` is the binary of a library's unit tests, `package::name` one of an integration test, and
+/// `package::bin/name` one of a program.
+fn id_of(argument: &str) -> Option<(String, String)> {
+    let Some((package, name)) = argument.split_once("::") else {
+        let package = name_of(argument)?;
+        let library = package.replace('-', "_");
+        return Some((package, library));
+    };
+    let name = name.strip_prefix("bin/").unwrap_or(name);
+    Some((name_of(package)?, name_of(name)?))
 }
 
 /// `name` or `=name`, which match one package or binary.
@@ -68,7 +88,10 @@ mod tests {
 
     #[test]
     fn a_filter_is_a_node_where_it_names_one() {
-        let path = |path: &str| Some(Node::Path(path.to_owned()));
+        let path_in = |path: &str, package: Option<&str>| {
+            Some(Node::Path { path: path.to_owned(), package: package.map(str::to_owned) })
+        };
+        let path = |path: &str| path_in(path, None);
         let table = [
             ("all()", Some(Node::All)),
             ("package(web)", Some(Node::Package("web".into()))),
@@ -77,6 +100,12 @@ mod tests {
             ("package(web-api) & test(=db::opens)", path("web_api::db::opens")),
             ("binary(=server) and test(/^db::/)", path("server::db")),
             ("binary(server) & test(/^db::opens$/)", path("server::db::opens")),
+            ("package(web) and binary(it)", path_in("it", Some("web"))),
+            ("binary_id(web::it)", path_in("it", Some("web"))),
+            ("binary_id(=web::bin/it) & test(/^db::/)", path_in("it::db", Some("web"))),
+            ("binary_id(web-api)", path_in("web_api", Some("web-api"))),
+            ("binary_id(web::it) & package(web)", None),
+            ("binary_id(web::*)", None),
             ("test(=db::opens)", None),
             ("test(db)", None),
             ("package(web) | package(api)", None),

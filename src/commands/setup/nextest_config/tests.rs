@@ -42,6 +42,14 @@ slow-timeout = "1m 30s"
 test-group = "network"
 
 [[profile.default.overrides]]
+filter = "package(api) and binary(it)"
+retries = 7
+
+[[profile.default.overrides]]
+filter = "binary_id(api::it) & test(/^db::/)"
+threads-required = 4
+
+[[profile.default.overrides]]
 filter = "test(slow)"
 retries = 1
 
@@ -99,6 +107,15 @@ jobs = 4
 "#;
     assert!(text.starts_with(expected), "{text}");
     assert!(text.contains("# in the Cargo.toml of package `api`:\n[package.metadata.partest]\nslow = \"90s\"\n# test-group = \"network\": its tests may run 4 at a time"), "{text}");
+    let of_package = r#"
+# in the Cargo.toml of package `api`:
+[package.metadata.partest.modules]
+# filter = package(api) and binary(it)
+"it" = { retries = 7 }
+# filter = binary_id(api::it) & test(/^db::/)
+"it::db" = { slots = 4 }
+"#;
+    assert!(text.contains(of_package), "{text}");
     assert!(text.contains("#   \"BINARY::MODULE\" = { retries = 1 }"), "{text}");
     assert!(text.contains("# filter = binary(ui)\n# it applies to one platform only"), "{text}");
     let ci = r#"
