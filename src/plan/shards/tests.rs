@@ -30,10 +30,11 @@ struct Module {
 /// The modules of each binary.
 type Suite = Vec<Vec<Module>>;
 
-fn modules() -> impl Strategy<Value = Module> {
+/// With fewer tests than that.
+fn modules(most: usize) -> impl Strategy<Value = Module> {
     let isolation =
         prop_oneof![Just(Isolation::Unit), Just(Isolation::Split), Just(Isolation::PerTest)];
-    let tests = prop::collection::vec(20_u64..2_000, 1..20);
+    let tests = prop::collection::vec(20_u64..2_000, 1..most);
     let lock = prop::option::weighted(0.2, 0_u8..4);
     let rules = (isolation, tests, lock, any::<bool>(), prop::bool::weighted(0.05));
     rules.prop_map(|(isolation, tests, lock, is_read, exclusive)| Module {
@@ -46,7 +47,21 @@ fn modules() -> impl Strategy<Value = Module> {
 }
 
 fn suites() -> impl Strategy<Value = Suite> {
-    prop::collection::vec(prop::collection::vec(modules(), 1..12), 1..6)
+    prop::collection::vec(prop::collection::vec(modules(20), 1..12), 1..6)
+}
+
+/// 2,000 tests in ten binaries.
+fn large_suites() -> impl Strategy<Value = Suite> {
+    prop::collection::vec(modules(120), 60).prop_map(|mut modules| {
+        let mut left = 2_000;
+        for module in &mut modules {
+            module.tests.truncate(left);
+            left -= module.tests.len();
+        }
+        modules[0].tests.extend(std::iter::repeat_n(100, left));
+        modules.retain(|module| !module.tests.is_empty());
+        modules.chunks(modules.len().div_ceil(10)).map(<[Module]>::to_vec).collect()
+    })
 }
 
 fn test_name(module: usize, test: usize) -> String {
@@ -185,7 +200,7 @@ proptest! {
         suite in suites(),
         shards in 1_usize..=20,
         at in any::<prop::sample::Index>(),
-        module in modules(),
+        module in modules(20),
     ) {
         let (before, _) = divided(&suite, shards, None, false);
         let mut larger = suite.clone();
@@ -281,5 +296,44 @@ fn slots_and_threads_of_a_machine_do_not_matter() {
     assert_eq!(keys, of_tests.map(|key| format!("web/lib/web {key}")));
     for (slots, is_free) in [(1, true), (64, true), (1, false), (64, false)] {
         assert_eq!(units(slots, is_free), expected, "{slots} {is_free}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn two_thousand_tests_are_divided_completely_and_evenly(
+        suite in large_suites(),
+        shards in prop::sample::select(vec![1, 2, 5, 20]),
+        has_durations: bool,
+        has_units: bool,
+    ) {
+        let mut suite = suite;
+        if !has_units {
+            for module in suite.iter_mut().flatten() {
+                *module = Module {
+                    isolation: Isolation::PerTest,
+                    lock: None,
+                    exclusive: false,
+                    ..module.clone()
+                };
+            }
+        }
+        let durations = has_durations.then(|| durations(&suite));
+        let (of_tests, units) = divided(&suite, shards, durations.as_ref(), false);
+        let (elsewhere, _) = divided(&suite, shards, durations.as_ref(), true);
+        // `divided` fails where a test is in two shards.
+        prop_assert_eq!(of_tests.len(), 2_000);
+        prop_assert_eq!(of_tests, elsewhere);
+        let mut works = vec![Duration::ZERO; shards];
+        units.iter().for_each(|(unit, shard)| works[*shard] += unit.work.unwrap_or_default());
+        let tenth = works.iter().sum::<Duration>() / works.len() as u32 / 10;
+        let longest = units.iter().filter_map(|(unit, _)| unit.work).max().unwrap_or_default();
+        prop_assert!(has_units || longest <= tenth, "single tests are short enough");
+        if longest <= tenth {
+            let spread = *works.iter().max().unwrap() - *works.iter().min().unwrap();
+            prop_assert!(spread <= tenth, "{:?}", works);
+        }
     }
 }
