@@ -205,7 +205,7 @@ fn run_tests(
     let slots = session.slots.count;
     let pool = if slots > settings.slots { make_pool(slots)? } else { pool };
     let summary = commands::run::run(session, before, &pool, interrupts)?;
-    let near = || commands::test_name::nearest_to_filter(&settings.filter, inventory);
+    let near = || commands::test_name::tip(&settings.filter, inventory);
     Ok(commands::exit::exit_code(settings, &summary, near))
 }
 

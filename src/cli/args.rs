@@ -172,19 +172,19 @@ pub struct RunArgs {
     #[arg(long, global = true, hide_short_help = true, conflicts_with = "policy")]
     pub no_partition: bool,
     /// Time limit for each test, such as 30s
-    #[arg(long, value_name = "DURATION", global = true, value_parser = crate::model::duration::parse)]
+    #[arg(long, value_name = "DURATION", global = true, value_parser = crate::model::duration::parse_limit)]
     pub timeout: Option<std::time::Duration>,
     /// Time limit for the whole run, such as 30m
     #[arg(
         long,
         value_name = "DURATION",
         global = true,
-        value_parser = crate::model::duration::parse,
+        value_parser = crate::model::duration::parse_limit,
         hide_short_help = true
     )]
     pub run_timeout: Option<std::time::Duration>,
     /// Retry a failed test up to N times
-    #[arg(long, value_name = "N", global = true)]
+    #[arg(long, value_name = "N", global = true, value_parser = super::number::parse::<usize>)]
     pub retries: Option<usize>,
     /// Whether tests that pass on a retry count as passed or failed: pass, fail
     #[arg(

@@ -21,7 +21,8 @@ pub struct FilterArgs {
         num_args = 0..=1,
         require_equals = true,
         global = true,
-        hide_short_help = true
+        hide_short_help = true,
+        value_parser = super::number::parse::<u64>
     )]
     pub shuffle: Option<Option<u64>>,
 }

@@ -14,6 +14,7 @@ pub mod flag_defaults;
 mod hints;
 pub mod libtest_args;
 pub mod metadata_args;
+pub mod number;
 pub mod output_args;
 pub mod profile_args;
 pub mod report_args;

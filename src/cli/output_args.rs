@@ -59,7 +59,13 @@ pub struct OutputArgs {
     #[arg(long, global = true, hide_short_help = true)]
     pub no_capture: bool,
     /// List the N slowest tests; 0 lists all
-    #[arg(long, value_name = "N", global = true, hide_short_help = true)]
+    #[arg(
+        long,
+        value_name = "N",
+        global = true,
+        hide_short_help = true,
+        value_parser = super::number::parse::<usize>
+    )]
     pub durations: Option<usize>,
     /// Print results in a stable order instead of as tests finish
     #[arg(long, global = true, hide_short_help = true)]

@@ -30,8 +30,8 @@ pub fn run(prefix: &Prefix, project: Project<'_>, choices: &[Vec<Choice>]) -> Re
     let Project { settings, policy, inventory, .. } = project;
     let Some(test) = only_test(project, choices)? else {
         let paint = Paint(settings.color.stderr);
-        let near = test_name::nearest_to_filter(&settings.filter, inventory);
-        let what = messages::no_test_matched(settings, near.as_deref());
+        let tip = test_name::tip(&settings.filter, inventory);
+        let what = messages::no_test_matched(settings, tip.as_deref());
         write_line(&format!("{}: {what}", paint.bad("error")));
         return Ok(Exit::NoTests);
     };

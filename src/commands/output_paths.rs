@@ -9,10 +9,12 @@ use crate::config::policy::Policy;
 use crate::error::{Error, Result};
 use crate::model::report_kind::{REPORT_KINDS, ReportKind};
 use crate::process::draft::Draft;
+use crate::report::warnings;
 use crate::state;
 
 /// Fails if a file that a flag names cannot be written, or if two flags name the same one.
 pub fn check(settings: &Settings) -> Result<()> {
+    warn_of_no_report(settings);
     let mut named: BTreeMap<&Path, &str> = BTreeMap::new();
     for (flag, path) in paths(settings) {
         can_be_written(path).map_err(|why| wrong(&format!("{flag} {}", path.display()), &why))?;
@@ -46,19 +48,30 @@ fn wrong(what: &str, why: &str) -> Error {
     Error::usage(format!("`{what}`: {why}"))
 }
 
+/// Says which reports there will not be: those of commands that only show something.
+fn warn_of_no_report(settings: &Settings) {
+    if matches!(settings.task, Task::List | Task::Plan) {
+        let flags = REPORT_FLAGS.iter().filter(|(_, kind)| settings.reports.path(*kind).is_some());
+        for (flag, _) in flags {
+            warnings::print(&format!("`{flag}` has no effect: no test is run"), settings);
+        }
+    }
+}
+
+const REPORT_FLAGS: [(&str, ReportKind); 4] = [
+    ("--junit", ReportKind::Junit),
+    ("--markdown", ReportKind::Markdown),
+    ("--html", ReportKind::Html),
+    ("--trace", ReportKind::Trace),
+];
+
 /// Each flag that names a file, and the file.
 fn paths(settings: &Settings) -> Vec<(&'static str, &Path)> {
     let mut paths = Vec::new();
     match &settings.task {
         Task::Run | Task::Merge(_) => {
-            let reports = [
-                ("--junit", ReportKind::Junit),
-                ("--markdown", ReportKind::Markdown),
-                ("--html", ReportKind::Html),
-                ("--trace", ReportKind::Trace),
-            ];
             let path = |(flag, kind)| Some((flag, settings.reports.path(kind)?.as_path()));
-            paths.extend(reports.into_iter().filter_map(path));
+            paths.extend(REPORT_FLAGS.into_iter().filter_map(path));
             // A shard only reads it.
             let durations = settings.durations_file.as_deref().filter(|_| settings.shard.is_none());
             paths.extend(durations.map(|path| ("--durations-file", path)));

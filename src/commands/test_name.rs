@@ -55,11 +55,44 @@ pub fn find(
     Err(Error::usage_with_help(format!("no test is named `{wanted}`"), help))
 }
 
-/// The id of the test that is nearest to the only filter, if there is one filter and nothing else.
-pub fn nearest_to_filter(filter: &TestFilter, inventory: &Inventory) -> Option<String> {
+/// What to type instead of the only filter, if there is one filter and nothing else. It may have been
+/// meant as a package, a file or a pattern; otherwise the nearest test is named.
+pub fn tip(filter: &TestFilter, inventory: &Inventory) -> Option<String> {
     let ([wanted], []) = (filter.filters.as_slice(), filter.filtersets.as_slice()) else {
         return None;
     };
+    let mut listings = inventory.listings.iter();
+    if listings.any(|listing| listing.binary.full_name().package == *wanted) {
+        return Some(format!("for the tests of a package, use `-p {wanted}`"));
+    }
+    if wanted.contains('*') {
+        return Some(format!(
+            "a filter is a part of a name; for a pattern, use `-E 'test(#{wanted})'`"
+        ));
+    }
+    for_file(wanted).or_else(|| Some(format!("did you mean `{}`?", nearest_id(wanted, inventory)?)))
+}
+
+/// What to type for the tests of a source file.
+fn for_file(wanted: &str) -> Option<String> {
+    let path = wanted.strip_suffix(".rs")?;
+    let below = |folder: &str| {
+        path.strip_prefix(folder).or_else(|| path.split_once(&format!("/{folder}")).map(|at| at.1))
+    };
+    let instead = match (below("tests/"), below("src/")) {
+        (Some(target), _) if !target.contains('/') => format!("--test {target}"),
+        (_, Some("lib")) => "--lib".to_owned(),
+        (_, Some("main")) => "--bins".to_owned(),
+        (_, Some(module)) => {
+            format!("{}::", module.strip_suffix("/mod").unwrap_or(module).replace('/', "::"))
+        }
+        _ => return Some("a filter is a part of a test's name, not a file".to_owned()),
+    };
+    Some(format!("for the tests of a file, use `{instead}`"))
+}
+
+/// The id of the test that is nearest.
+fn nearest_id(wanted: &str, inventory: &Inventory) -> Option<String> {
     let of_listing = |(place, listing): (usize, &Listing)| -> Vec<Named> {
         let tests = listing.tests.iter().enumerate();
         let named =

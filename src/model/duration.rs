@@ -21,6 +21,14 @@ pub fn parse(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// A limit that something has to keep: none is kept by everything.
+pub fn parse_limit(text: &str) -> Result<Duration, String> {
+    match parse(text)? {
+        Duration::ZERO => Err("expected a duration above 0".to_owned()),
+        limit => Ok(limit),
+    }
+}
+
 /// As it is written in Cargo.toml: `90s`, `250ms`.
 pub fn written(duration: Duration) -> String {
     match duration.as_millis() {

@@ -391,13 +391,12 @@ pub fn same_order(seed: u64) -> String {
     format!("tests ran in a random order: `--shuffle={seed}` repeats it")
 }
 
-/// No test is to be run; one has a name that is near what was typed, perhaps.
-pub fn no_test_matched(settings: &Settings, near: Option<&str>) -> String {
+/// No test is to be run, and perhaps it is known what was meant.
+pub fn no_test_matched(settings: &Settings, tip: Option<&str>) -> String {
     let TestFilter { filters, filtersets, exact, .. } = &settings.filter;
-    let near = near.map(|near| format!("did you mean `{near}`?"));
     let names = filters.iter().map(|filter| format!("`{filter}`"));
     let expressions = filtersets.iter().map(|expr| format!("`{}`", expr.trim()));
-    let shows = near.as_deref().unwrap_or("`cargo partest list` shows what there is");
+    let shows = tip.unwrap_or("`cargo partest list` shows what there is");
     match (filters.as_slice(), filtersets.as_slice()) {
         ([], []) => format!("no test to run: {shows}"),
         ([name], []) if *exact => format!("no test is named `{name}` (`--exact`): {shows}"),

@@ -308,6 +308,17 @@ mod the_command_line {
         }
         let ran = partest("passes").args("--debugger true water_freeses").run().exits(4);
         assert!(ran.stderr.contains("did you mean `passes::temperature::tests"), "{ran}");
+        for (filter, tip) in [
+            ("passes", "for the tests of a package, use `-p passes`"),
+            ("tests/journey.rs", "for the tests of a file, use `--test journey`"),
+            ("src/lib.rs", "for the tests of a file, use `--lib`"),
+            ("crates/a/src/db/mod.rs", "for the tests of a file, use `db::`"),
+            ("water*", "a filter is a part of a name; for a pattern, use `-E 'test(#water*)'`"),
+        ] {
+            let ran = partest("passes").args(filter).run().exits(4);
+            let told = format!("error: no test matches `{filter}`: {tip}\n");
+            assert_eq!(complaints(&ran), told, "{ran}");
+        }
         // Which of them was wrong is not known.
         let ran = partest("passes").args("water_freeses nowhere").run().exits(4);
         assert!(ran.stderr.contains("shows what there is"), "{ran}");
@@ -319,6 +330,24 @@ mod the_command_line {
             let ran = partest("passes").args(&format!("-- --test-threads={number}")).run().exits(2);
             assert!(ran.stderr.contains("expected a number of threads, 1 or more\n"), "{ran}");
         }
+    }
+
+    #[test]
+    fn a_value_of_a_flag_is_what_the_error_says() {
+        let a_limit = "expected a duration above 0\n";
+        for (flags, expected) in [
+            ("--retries=many", "expected a number\n"),
+            ("--shuffle=again", "expected a number\n"),
+            ("--durations all", "expected a number\n"),
+            ("--timeout 0s", a_limit),
+            ("--run-timeout 0s", a_limit),
+        ] {
+            let ran = partest("passes").args(flags).run().exits(2);
+            assert!(ran.stderr.contains(expected), "{ran}");
+        }
+        let ran = partest("passes").args("list --html out.html").run().exits(0);
+        let told = "warning: `--html` has no effect: no test is run\n";
+        assert_eq!(complaints(&ran), told, "{ran}");
     }
 
     #[test]
