@@ -47,7 +47,7 @@ pub enum Error {
     },
     #[error("{0}")]
     Cargo(String),
-    #[error("cannot start `{program}`: {source}{hint}", hint = hint(source))]
+    #[error("cannot start `{program}`: {source}{hint}", hint = start_hint(program, source))]
     Start { program: String, source: std::io::Error },
     #[error("cannot read `{path}`: {source}")]
     Read { path: PathBuf, source: std::io::Error },
@@ -78,6 +78,16 @@ pub enum Error {
     Interrupted,
     #[error("internal error: {thread} panicked: {why}; please report it")]
     Internal { thread: String, why: String },
+}
+
+/// The same for a program, which may not be there.
+fn start_hint(program: &str, error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::NotFound if program == "cargo" => {
+            "; install Rust, or add the directory of `cargo` to PATH"
+        }
+        _ => hint(error),
+    }
 }
 
 /// A hint for errors that are caused by a resource limit.

@@ -146,13 +146,25 @@ pub const NEXTEST: &[FlagHint] = &[
     hint(&["--override-version-check"], "not needed: no version is checked"),
 ];
 
-/// Commands of nextest, for filters that match no test.
+/// Commands of nextest and of others, for filters that match no test.
 pub const COMMANDS: &[(&str, &str)] = &[
     ("nextest", "`cargo partest` without a command runs the tests"),
     ("test", "`cargo partest` without a command runs the tests"),
     ("bench", "to measure benchmarks, use `cargo bench`"),
     ("show-config", "`cargo partest explain TEST` shows every setting of a test, and what sets it"),
     ("self", "to update, use `cargo install`"),
+    ("update", "to update, use `cargo install`"),
+    ("version", "use `cargo partest --version`"),
+    ("ls", "to list the tests, use `cargo partest list`"),
+    ("watch", "not supported: use a program that watches files, such as watchexec or bacon"),
+    ("rerun", "use `--last-failed`, which reruns what failed or did not run last time"),
+    ("replay", "`cargo partest merge FILE` shows the report of a run again, from its JSON"),
+    ("report", "`cargo partest merge FILE` shows the report of a run again, from its JSON"),
+    ("debug", "use `--debugger COMMAND`, such as rust-gdb, with the name of one test"),
+    ("coverage", "run it in the environment of `cargo llvm-cov show-env`"),
+    ("build", "use `--no-run`"),
+    ("stress", "not supported: repeat the command in a loop of the shell"),
+    ("clean", "use `cargo clean`; the history of earlier runs is in target/partest"),
 ];
 
 /// Flags of other languages' test runners that people type by habit.

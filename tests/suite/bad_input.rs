@@ -367,6 +367,14 @@ mod the_command_line {
     }
 
     #[test]
+    fn where_there_is_no_cargo_the_error_says_what_to_do() {
+        let ran = partest("passes").env("PATH", "/nowhere").run().exits(1);
+        let told = "; install Rust, or add the directory of `cargo` to PATH\n";
+        assert!(ran.stderr.starts_with("error: cannot start `cargo`: "), "{ran}");
+        assert!(ran.stderr.ends_with(told), "{ran}");
+    }
+
+    #[test]
     fn words_that_are_no_text_are_refused() {
         let ran = partest("passes").arg(OsStr::from_bytes(b"caf\xe9")).run().exits(2);
         assert!(ran.stderr.contains("invalid UTF-8"), "{ran}");

@@ -187,6 +187,7 @@ fn a_filter_near_a_command_has_a_tip() {
             Some("`cargo partest explain TEST` shows every setting of a test, and what sets it"),
         ),
         ("nextest", Some("`cargo partest` without a command runs the tests")),
+        ("ls", Some("to list the tests, use `cargo partest list`")),
         ("db::", None),
         ("parse", None),
     ];
