@@ -77,6 +77,8 @@ pub enum Dependence {
     /// It passes alone and after others, and fails while others run: a test of another process that
     /// it met, or those of its own process, if they were found.
     Race { reason: Option<String>, met: Option<Interference>, beside: Option<TestSet> },
+    /// It fails, and passes when it runs again in the same company.
+    Flaky { reason: Option<String> },
     /// It fails, and the budget was over before it had run alone.
     Unknown { reason: Option<String> },
 }
@@ -88,6 +90,7 @@ impl Dependence {
             Dependence::Brittle { .. } => "brittle",
             Dependence::Victim { .. } => "victim",
             Dependence::Race { .. } => "race",
+            Dependence::Flaky { .. } => "flaky",
             Dependence::Unknown { .. } => "unknown",
         }
     }
@@ -98,6 +101,7 @@ impl Dependence {
         | Dependence::Brittle { reason, .. }
         | Dependence::Victim { reason, .. }
         | Dependence::Race { reason, .. }
+        | Dependence::Flaky { reason }
         | Dependence::Unknown { reason }) = self;
         reason.as_deref()
     }
@@ -108,7 +112,9 @@ impl Dependence {
             Dependence::Brittle { relies_on: set, .. }
             | Dependence::Victim { after: set, .. }
             | Dependence::Race { beside: set, .. } => set.as_ref(),
-            Dependence::Broken { .. } | Dependence::Unknown { .. } => None,
+            Dependence::Broken { .. } | Dependence::Flaky { .. } | Dependence::Unknown { .. } => {
+                None
+            }
         }
     }
 

@@ -97,6 +97,9 @@ fn dependence(test: TestId, of: &Dependence, view: &View<'_>, paint: Paint) -> V
         Dependence::Brittle { .. } => "fails alone, and passes with others (brittle)",
         Dependence::Victim { .. } => "passes alone, and fails after others (victim)",
         Dependence::Race { .. } => "passes alone, and fails while others run (race)",
+        Dependence::Flaky { .. } => {
+            "fails at times, and passes when it runs in the same way (flaky)"
+        }
         Dependence::Unknown { .. } => "fails, and was not run alone: the budget was over",
     };
     let mut lines = vec![format!("{id} {what}")];
@@ -120,7 +123,10 @@ fn dependence(test: TestId, of: &Dependence, view: &View<'_>, paint: Paint) -> V
             let other = view.interferer(found);
             lines.push(format!("  {}", sharing_messages::interference(&other, found)));
         }
-        (Dependence::Broken { .. } | Dependence::Unknown { .. }, None) => {}
+        (
+            Dependence::Broken { .. } | Dependence::Flaky { .. } | Dependence::Unknown { .. },
+            None,
+        ) => {}
         (_, None) => lines.push("  it was not found out with which".to_owned()),
     }
     if of.is_kept_apart() {

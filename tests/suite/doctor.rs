@@ -135,6 +135,13 @@ mod fixed {
     #[test] fn b() { crate::clear("fixed") }
     #[test] fn c() {}
 }
+mod flaky {
+    #[test] fn fails_at_first() {
+        let is_first = !crate::at("ran").exists();
+        std::fs::write(crate::at("ran"), "").unwrap();
+        assert!(!is_first, "at first");
+    }
+}
 mod relies {
     use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
     static READY: AtomicBool = AtomicBool::new(false);
@@ -202,6 +209,8 @@ fn what_keeps_processes_apart_or_tests_together_is_told() {
     ];
     let expected = expected.map(|(node, value)| (node.to_owned(), value.to_owned(), 2));
     assert_eq!(suggestions(&last), expected, "{ran}");
+    let flaky = dependence(&last, "shop::flaky::fails_at_first").unwrap();
+    assert_eq!(flaky, ("flaky".to_owned(), vec![]), "{ran}");
     let polluter = "shop::reordered::c_polluter".to_owned();
     let thing = "\"the static shop::reordered::SOLD\"".to_owned();
     assert_eq!(

@@ -19,6 +19,9 @@ use crate::report::warnings;
 /// How often a set runs where it depends on time whether tests meet.
 const TIMES_BESIDE: usize = 5;
 
+/// How often what was found is confirmed where a failure may come and go.
+const TIMES_AFTER: usize = 3;
+
 /// Finds out about the test, and reports it.
 pub fn run(
     task: &BisectTask,
@@ -34,7 +37,8 @@ pub fn run(
     let slots = project.settings.slots;
     let candidates = Candidates { test, groups, inventory: project.inventory, slots };
     let (trials, report_to) = (&mut trials, Some(&report));
-    let bisect = Bisect { candidates, trials, repeat: task.repeat, report: report_to };
+    let bisect =
+        Bisect { candidates, trials, repeat: task.repeat, is_strict: false, report: report_to };
     let bisection = bisect.run()?;
     report.finish(&bisection)?;
     Ok(match bisection.finding {
@@ -44,8 +48,8 @@ pub fn run(
     })
 }
 
-/// Finds out about a test, each set tried so often, without a report. That the time of the trials is
-/// over ends it like an interrupt.
+/// Finds out about a test, each set tried so often, without a report; what is found is confirmed more
+/// often. That the time of the trials is over ends it like an interrupt.
 pub fn find_out(
     test: TestId,
     repeat: usize,
@@ -55,7 +59,23 @@ pub fn find_out(
     let project = trials.project;
     let slots = project.settings.slots;
     let candidates = Candidates { test, groups, inventory: project.inventory, slots };
-    Bisect { candidates, trials, repeat: Some(repeat), report: None }.run()
+    Bisect { candidates, trials, repeat: Some(repeat), is_strict: true, report: None }.run()
+}
+
+/// In how many of so many runs a test fails in a company with others.
+pub fn failures(
+    test: TestId,
+    (company, others): (Company, &[TestId]),
+    times: usize,
+    groups: &[Group],
+    trials: &mut Trials<'_>,
+) -> Result<usize> {
+    let project = trials.project;
+    let slots = project.settings.slots;
+    let candidates = Candidates { test, groups, inventory: project.inventory, slots };
+    let repeat = Some(times);
+    let mut bisect = Bisect { candidates, trials, repeat, is_strict: false, report: None };
+    Ok(bisect.repeat_with(company, others, Purpose::Confirm)?.failed)
 }
 
 /// What to do where no name is near.
@@ -66,6 +86,8 @@ struct Bisect<'b, 'r> {
     candidates: Candidates<'b>,
     trials: &'b mut Trials<'r>,
     repeat: Option<usize>,
+    /// Whether what is found is confirmed more often than sets are tried.
+    is_strict: bool,
     report: Option<&'b BisectionReport<'b>>,
 }
 
@@ -193,7 +215,16 @@ impl Bisect<'_, '_> {
         purpose: Purpose,
     ) -> Result<Outcome> {
         let is_timed = matches!(company, Company::Beside | Company::Declared);
-        let times = self.repeat.unwrap_or(if is_timed { TIMES_BESIDE } else { 1 });
+        let times = match purpose {
+            Purpose::Confirm if self.is_strict => {
+                if is_timed {
+                    TIMES_BESIDE
+                } else {
+                    TIMES_AFTER
+                }
+            }
+            _ => self.repeat.unwrap_or(if is_timed { TIMES_BESIDE } else { 1 }),
+        };
         let run = self.trials.count + 1;
         let progress = self.report.map(|report| report.begin(company, others.len(), run));
         let (mut failed, mut runs, mut last) = (0, 0, None);

@@ -1,19 +1,20 @@
 //! Runs the suite in several ways, and tells what that shows.
 
+use std::collections::HashSet;
+
 use super::dependences::{dependence, shared_things};
+use super::naming::Naming;
 use super::phases::{self, Budget, PhaseVerdicts};
 use super::suggestions::{Examined, Proposal};
 use super::{leaks, manifest};
 use crate::cli::task::DoctorTask;
-use crate::commands::bisect::command::find_out;
-use crate::commands::trials::{TrialSetup, Trials};
+use crate::commands::trials::Trials;
 use crate::config::keys::Threads;
 use crate::error::{Error, Exit, Result};
-use crate::model::bisection::{Company, Finding, TestSet};
 use crate::model::diagnosis::{Dependence, Diagnosis, Phase, Suggestion};
 use crate::model::test::TestId;
 use crate::model::warning::Warning;
-use crate::plan::group::{Group, Isolation};
+use crate::plan::group::Group;
 use crate::report::diagnosis::DiagnosisReport;
 use crate::report::warnings;
 
@@ -22,9 +23,6 @@ const PROOFS: usize = 2;
 
 /// The share of the budget after which nobody is searched for any more.
 const SEARCH_SHARE: f64 = 0.75;
-
-/// How often a set of others runs with a test that fails only at times.
-const TIMES_BESIDE: usize = 3;
 
 pub fn run(
     task: &DoctorTask,
@@ -84,10 +82,13 @@ impl Doctor<'_, '_> {
         }
         found.shared = shared_things(&done, &found.dependences);
         found.leaks = leaks::by_module(self.groups, &done);
-        self.name_all(found)?;
+        let certain = self.name_all(found, &done)?;
         let project = self.trials.project;
         let examined = Examined { project, groups: self.groups, phases: &done };
-        let against = found.dependences.iter().flat_map(|(test, of)| examined.against(*test, of));
+        let is_known =
+            |(test, of): &&(TestId, Dependence)| certain.contains(test) || of.met().is_some();
+        let known = found.dependences.iter().filter(is_known);
+        let against = known.flat_map(|(test, of)| examined.against(*test, of));
         let locks = found.shared.iter().flat_map(|shared| examined.locks(shared));
         let (units, splittable) = examined.units();
         found.splittable = splittable;
@@ -138,93 +139,21 @@ impl Doctor<'_, '_> {
         Ok(verdicts)
     }
 
-    /// Finds those on which tests depend, and leaves time for the proof.
-    fn name_all(&mut self, found: &mut Diagnosis) -> Result<()> {
+    /// Finds those on which tests depend, and leaves time for the proof. Returns the tests of which
+    /// it is certain how they depend on others.
+    fn name_all(
+        &mut self,
+        found: &mut Diagnosis,
+        phases: &[PhaseVerdicts],
+    ) -> Result<HashSet<TestId>> {
         self.trials.ends_at = self.budget.ends_at_share(SEARCH_SHARE);
-        match self.run_broken_alone(found) {
-            Err(Error::Interrupted) if !self.trials.is_interrupted() => found.is_cut_short = true,
-            ended => ended?,
-        }
-        for (test, dependence) in &mut found.dependences {
-            match self.name_others(*test, dependence) {
-                Err(Error::Interrupted) if !self.trials.is_interrupted() => {
-                    found.is_cut_short = true;
-                    break;
-                }
-                named => named?,
-            }
-        }
+        let (groups, report) = (self.groups, self.report);
+        let certain = HashSet::new();
+        let mut naming = Naming { trials: self.trials, groups, phases, report, certain };
+        let named = naming.name_all(found);
+        let certain = naming.certain;
         self.trials.ends_at = self.budget.ends_at();
-        Ok(())
-    }
-
-    /// Each in a process of its own, tests still run beside others: one that has failed in every
-    /// company may pass when nothing else runs.
-    fn run_broken_alone(&mut self, found: &mut Diagnosis) -> Result<()> {
-        let is_broken = |of: &Dependence| matches!(of, Dependence::Broken { .. });
-        let broken = found.dependences.iter_mut().filter(|(_, of)| is_broken(of));
-        let mut broken: Vec<&mut (TestId, Dependence)> = broken.collect();
-        let mut groups = phases::groups(Phase::Alone, self.groups);
-        let is_meant = |id: TestId| broken.iter().any(|(test, _)| *test == id);
-        groups.iter_mut().for_each(|group| group.tests.retain(|test| is_meant(test.id)));
-        groups.retain(|group| !group.tests.is_empty());
-        if groups.is_empty() {
-            return Ok(());
-        }
-        let progress = self.report.begin(Phase::Alone, 0);
-        let setup = TrialSetup { slots: 1, thread_cap: Some(1), watches_state: false };
-        let tried = self.trials.run(groups, setup)?;
-        drop(progress);
-        for (test, dependence) in &mut broken {
-            let verdict = tried.verdicts.get(test);
-            if verdict.is_some_and(|verdict| !verdict.has_failed_once()) {
-                let reason = dependence.reason().map(str::to_owned);
-                *dependence = Dependence::Race { reason, met: None, beside: None };
-            }
-        }
-        Ok(())
-    }
-
-    /// Finds those on which a test depends, as far as those of its process decide.
-    fn name_others(&mut self, test: TestId, dependence: &mut Dependence) -> Result<()> {
-        let repeat = match dependence {
-            Dependence::Brittle { .. } | Dependence::Victim { .. } => 1,
-            Dependence::Race { met: None, .. } => TIMES_BESIDE,
-            _ => return Ok(()),
-        };
-        let progress = self.report.begin_search(test);
-        let bisection = find_out(test, repeat, self.groups, self.trials)?;
-        drop(progress);
-        let reason = dependence.reason().map(str::to_owned);
-        match (&mut *dependence, bisection.finding) {
-            (Dependence::Brittle { relies_on, .. }, Finding::Alone { passes_with, .. }) => {
-                *relies_on = passes_with;
-            }
-            (_, Finding::With(set)) if set.failed.0 > 0 => {
-                *dependence = match set.company {
-                    Company::After | Company::Reordered => {
-                        let is_kept_apart = self.are_apart(test, &set);
-                        Dependence::Victim { reason, after: Some(set), is_kept_apart }
-                    }
-                    _ => Dependence::Race { reason, met: None, beside: Some(set) },
-                }
-            }
-            // It fails alone only beside processes of other tests.
-            (Dependence::Brittle { .. }, Finding::Passed(_)) => {
-                *dependence = Dependence::Race { reason, met: None, beside: None };
-            }
-            _ => {}
-        }
-        if bisection.is_interrupted { Err(Error::Interrupted) } else { Ok(()) }
-    }
-
-    /// Whether the policy of a test keeps it apart from all of these.
-    fn are_apart(&self, test: TestId, set: &TestSet) -> bool {
-        let own = self.groups.iter().find(|group| group.has(test));
-        own.is_some_and(|own| {
-            own.isolation == Isolation::PerTest
-                || !set.others.iter().any(|other| own.has(other.test))
-        })
+        named.map(|()| certain)
     }
 
     /// Runs the suite with the suggestions, and drops those with which one of their tests fails.

@@ -109,6 +109,7 @@ mod tests {
             Some(Dependence::Brittle { .. }) => "brittle",
             Some(Dependence::Victim { .. }) => "victim",
             Some(Dependence::Race { .. }) => "race",
+            Some(Dependence::Flaky { .. }) => "flaky",
             Some(Dependence::Unknown { .. }) => "unknown",
         }
     }

@@ -4,5 +4,6 @@ pub mod command;
 mod dependences;
 mod leaks;
 mod manifest;
+mod naming;
 mod phases;
 mod suggestions;

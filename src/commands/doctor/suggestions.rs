@@ -90,7 +90,9 @@ impl Examined<'_> {
     pub fn against(&self, test: TestId, dependence: &Dependence) -> Vec<Proposal> {
         let Some(group) = self.group(test) else { return Vec::new() };
         match dependence {
-            Dependence::Broken { .. } | Dependence::Unknown { .. } => Vec::new(),
+            Dependence::Broken { .. } | Dependence::Flaky { .. } | Dependence::Unknown { .. } => {
+                Vec::new()
+            }
             _ if dependence.is_kept_apart() => Vec::new(),
             Dependence::Brittle { relies_on, .. } => {
                 relies_on.iter().flat_map(|set| self.in_order(group, test, set)).collect()
