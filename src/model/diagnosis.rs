@@ -160,6 +160,8 @@ pub enum PolicyLine {
     LockAndOneThread(String),
     /// Nothing else runs meanwhile.
     Exclusive,
+    /// Several for one node.
+    All(Vec<PolicyLine>),
 }
 
 impl PolicyLine {
@@ -180,7 +182,24 @@ impl PolicyLine {
                 vec![("locks", format!("[{name:?}]")), ("threads", "1".to_owned())]
             }
             PolicyLine::Exclusive => vec![("exclusive", "true".to_owned())],
+            PolicyLine::All(lines) => PolicyLine::keys_of_all(lines),
         }
+    }
+
+    /// Each key once, with the locks of all.
+    fn keys_of_all(lines: &[PolicyLine]) -> Vec<(&'static str, String)> {
+        let mut keys: Vec<(&'static str, String)> = Vec::new();
+        for (key, value) in lines.iter().flat_map(PolicyLine::keys) {
+            match keys.iter_mut().find(|(known, _)| *known == key) {
+                None => keys.push((key, value)),
+                Some((_, known)) if key == "locks" && *known != value => {
+                    let (known_names, names) = (known.trim_end_matches(']'), &value[1..]);
+                    *known = format!("{known_names}, {names}");
+                }
+                Some(_) => {}
+            }
+        }
+        keys
     }
 
     /// Whether it is to keep tests of several processes from meeting.
@@ -190,6 +209,7 @@ impl PolicyLine {
             | PolicyLine::Lock(_)
             | PolicyLine::LockAndOneThread(_)
             | PolicyLine::Exclusive => true,
+            PolicyLine::All(lines) => lines.iter().any(PolicyLine::keeps_processes_apart),
             PolicyLine::Split
             | PolicyLine::UnitInOrder
             | PolicyLine::Isolate
@@ -207,6 +227,19 @@ impl fmt::Display for PolicyLine {
             self.keys().iter().map(|(key, value)| format!("{key} = {value}")).collect();
         write!(f, "{{ {} }}", keys.join(", "))
     }
+}
+
+/// A module whose tests set something up in a static, once in each process.
+#[derive(Debug, Clone)]
+pub struct SharedFixture {
+    pub node: String,
+    /// Those in which it may be kept.
+    pub statics: Vec<String>,
+    /// How long it takes to set it up.
+    pub cost: Duration,
+    /// How long the tests take as declared, and if they were split, with one fixture for all
+    /// processes, by the plan.
+    pub gain: (Duration, Duration),
 }
 
 /// What the tests of a module have left behind.
@@ -238,6 +271,7 @@ pub struct Diagnosis {
     pub shared: Vec<SharedThing>,
     pub leaks: Vec<ModuleLeaks>,
     pub suggestions: Vec<Suggestion>,
+    pub shared_fixtures: Vec<SharedFixture>,
     /// Units of which every test passed alone and in other orders, and that would gain nothing.
     pub splittable: Vec<String>,
     pub runs: usize,

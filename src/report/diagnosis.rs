@@ -12,7 +12,9 @@ use super::text::{Paint, is_quiet, print, unless_closed};
 use super::view::View;
 use crate::cli::output_args::MessageFormat;
 use crate::error::Result;
-use crate::model::diagnosis::{Dependence, Diagnosis, ModuleLeaks, Phase, PhaseResult, Suggestion};
+use crate::model::diagnosis::{
+    Dependence, Diagnosis, ModuleLeaks, Phase, PhaseResult, SharedFixture, Suggestion,
+};
 use crate::model::interference::{Interference, SharedThing};
 use crate::model::json_line::json_line;
 use crate::model::test::TestId;
@@ -37,6 +39,7 @@ struct DiagnosedLine<'l> {
     shared: Vec<SharedLine>,
     leaks_by_module: Vec<LeaksLine<'l>>,
     suggestions: Vec<SuggestionLine<'l>>,
+    shared_fixtures: Vec<SharedFixtureLine<'l>>,
     splittable: &'l [String],
     written: Vec<&'l Path>,
     runs: usize,
@@ -62,6 +65,16 @@ struct LeaksLine<'l> {
     threads: usize,
     processes: usize,
     panics: usize,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct SharedFixtureLine<'l> {
+    node: &'l str,
+    statics: &'l [String],
+    seconds: f64,
+    seconds_before: f64,
+    seconds_after: f64,
 }
 
 #[derive(Serialize)]
@@ -149,6 +162,7 @@ impl<'r> DiagnosisReport<'r> {
             shared: found.shared.iter().map(|shared| self.shared(shared)).collect(),
             leaks_by_module: found.leaks.iter().map(leaks).collect(),
             suggestions: found.suggestions.iter().map(suggestion).collect(),
+            shared_fixtures: found.shared_fixtures.iter().map(shared_fixture).collect(),
             splittable: &found.splittable,
             written: found.written.iter().map(|path| path.as_path()).collect(),
             runs: found.runs,
@@ -198,6 +212,17 @@ fn suggestion(suggestion: &Suggestion) -> SuggestionLine<'_> {
         passed_runs: suggestion.proven,
         seconds_before: suggestion.gain.map(|(before, _)| before.as_secs_f64()),
         seconds_after: suggestion.gain.map(|(_, after)| after.as_secs_f64()),
+    }
+}
+
+fn shared_fixture(found: &SharedFixture) -> SharedFixtureLine<'_> {
+    let SharedFixture { node, statics, cost, gain: (before, after) } = found;
+    SharedFixtureLine {
+        node,
+        statics,
+        seconds: cost.as_secs_f64(),
+        seconds_before: before.as_secs_f64(),
+        seconds_after: after.as_secs_f64(),
     }
 }
 

@@ -7,7 +7,9 @@ use super::messages::{count, list};
 use super::sharing_messages;
 use super::text::Paint;
 use super::view::View;
-use crate::model::diagnosis::{Dependence, Diagnosis, ModuleLeaks, Phase, PhaseResult, Suggestion};
+use crate::model::diagnosis::{
+    Dependence, Diagnosis, ModuleLeaks, Phase, PhaseResult, SharedFixture, Suggestion,
+};
 use crate::model::duration::{brief, written};
 use crate::model::interference::SharedThing;
 use crate::model::test::TestId;
@@ -66,6 +68,7 @@ pub fn diagnosis(found: &Diagnosis, has_written: bool, view: &View<'_>, paint: P
     }
     let is_faster = found.suggestions.iter().any(|suggestion| suggestion.gain.is_some());
     let is_all = !found.is_cut_short && !found.is_interrupted;
+    let is_faster = is_faster || !found.shared_fixtures.is_empty();
     if found.splittable.is_empty() && !is_faster && is_all {
         summary.push("no other policy would make them faster".to_owned());
     }
@@ -78,7 +81,8 @@ pub fn diagnosis(found: &Diagnosis, has_written: bool, view: &View<'_>, paint: P
         more => format!("{tests}: {more} fail or depend on others, found in {runs}, {took}"),
     });
     let suggested = suggestions(found, has_written, view, paint);
-    let sections = [about, suggested, leaks(&found.leaks), summary].into_iter();
+    let fixtures = found.shared_fixtures.iter().flat_map(shared_fixture).collect();
+    let sections = [about, suggested, fixtures, leaks(&found.leaks), summary].into_iter();
     let texts = sections.filter(|lines| !lines.is_empty()).map(|lines| lines.join("\n") + "\n");
     texts.collect::<Vec<_>>().join("\n")
 }
@@ -171,6 +175,19 @@ fn line(suggestion: &Suggestion, has_written: bool) -> String {
         runs => format!("passed in {}", count(*runs, "run")),
     };
     format!("    {node:?} = {line}  # {gain}{proof}")
+}
+
+/// No line helps: somebody has to write the fixture.
+fn shared_fixture(found: &SharedFixture) -> [String; 2] {
+    let SharedFixture { node, statics, cost, gain: (before, after) } = found;
+    let (cost, before, after) = (brief(*cost), brief(*before), brief(*after));
+    [
+        format!("{node} sets up {} in {cost}, in each process", list(statics)),
+        format!(
+            "  if it can serve several processes: policy = \"shared\" and a fixture, \
+             {before} → {after} by the plan"
+        ),
+    ]
 }
 
 /// What modules leave behind, and what keeps it from becoming more.

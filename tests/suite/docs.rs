@@ -596,6 +596,7 @@ mod json {
             ("shared", "Shared things"),
             ("leaks-by-module", "Leaks by module"),
             ("suggestions", "Suggestions"),
+            ("shared-fixtures", "Shared fixtures"),
         ] {
             let parts = object[name].as_array().into_iter().flatten();
             parts.filter(|part| part.is_object()).for_each(|part| note(fields, heading, part));
@@ -651,6 +652,8 @@ mod json {
         let ran = changes.partest().args("-j0 --watch-state").json().run().exits(100);
         let bisected = changes.partest().args("bisect b").json().run().exits(100);
         let diagnosed = changes.partest().args("doctor -j1").json().run().exits(100);
+        let sets_up = Package::that_sets_up_in_each_process();
+        let sets_up = sets_up.partest().args("doctor -j2").json().run().exits(0);
         // What a child prints in a process of several tests is nobody's alone.
         let unit = "[package.metadata.partest.modules]\nshop = { policy = \"unit\" }\n";
         let prints = "#[test] fn a() {\n\
@@ -674,6 +677,7 @@ mod json {
         let others = others
             .chain(bisected.events())
             .chain(diagnosed.events())
+            .chain(sets_up.events())
             .chain(ends_without_a_build(web));
         for event in ran.events().into_iter().chain(others) {
             note(&mut fields, event["event"].as_str().unwrap(), &event);

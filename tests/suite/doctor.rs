@@ -235,6 +235,22 @@ fn a_test_that_fails_beside_many_is_to_run_alone() {
     assert_eq!(suggestions(&last), [alone], "{ran}");
 }
 
+#[test]
+fn what_each_process_sets_up_for_itself_is_told_with_what_a_shared_fixture_gains() {
+    let package = Package::that_sets_up_in_each_process();
+    let ran = package.partest().args("doctor -j2").json().run().exits(0);
+    let last = diagnosed(&ran);
+    let fixtures = last["shared-fixtures"].as_array().unwrap();
+    let [fixture] = &fixtures[..] else { panic!("{ran}") };
+    assert_eq!(fixture["node"], "shop::db", "{ran}");
+    assert_eq!(fixture["statics"], serde_json::json!(["shop::db::SERVER"]), "{ran}");
+    let seconds = |name: &str| fixture[name].as_f64().unwrap();
+    assert!(seconds("seconds-after") < seconds("seconds-before"), "{ran}");
+    // Two processes would set it up twice: nothing is gained by that.
+    assert!(suggestions(&last).is_empty(), "{ran}");
+    assert!(last["splittable"].as_array().unwrap().contains(&"shop::db".into()), "{ran}");
+}
+
 fn labelled() -> Package {
     let package = Package::shop(METADATA, LIBRARY);
     package.write("tests/one.rs", &[BOTH, READS].concat());

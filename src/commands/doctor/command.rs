@@ -11,7 +11,7 @@ use crate::cli::task::DoctorTask;
 use crate::commands::trials::Trials;
 use crate::config::keys::Threads;
 use crate::error::{Error, Exit, Result};
-use crate::model::diagnosis::{Dependence, Diagnosis, Phase, Suggestion};
+use crate::model::diagnosis::{Dependence, Diagnosis, Phase, PolicyLine, Suggestion};
 use crate::model::test::TestId;
 use crate::model::warning::Warning;
 use crate::plan::group::Group;
@@ -63,6 +63,23 @@ pub fn run(
     })
 }
 
+/// One suggestion for each node, since a key can stand only once in a table.
+fn by_node(mut suggestions: Vec<Suggestion>) -> Vec<Suggestion> {
+    suggestions.sort_by_key(|of| (of.manifest.clone(), of.node.clone()));
+    let mut found: Vec<Suggestion> = Vec::new();
+    for new in suggestions {
+        match found.last_mut() {
+            Some(known) if known.manifest == new.manifest && known.node == new.node => {
+                known.line = PolicyLine::All(vec![known.line.clone(), new.line]);
+                known.proven = known.proven.min(new.proven);
+                known.gain = known.gain.or(new.gain);
+            }
+            _ => found.push(new),
+        }
+    }
+    found
+}
+
 struct Doctor<'d, 'r> {
     trials: &'d mut Trials<'r>,
     groups: &'d [Group],
@@ -92,6 +109,7 @@ impl Doctor<'_, '_> {
         let locks = found.shared.iter().flat_map(|shared| examined.locks(shared));
         let (units, splittable) = examined.units();
         found.splittable = splittable;
+        found.shared_fixtures = examined.shared_fixtures();
         let mut proposals: Vec<Proposal> = Vec::new();
         for proposal in against.chain(locks).chain(units) {
             match proposals.iter_mut().find(|known| known.is_same_line(&proposal)) {
@@ -100,9 +118,8 @@ impl Doctor<'_, '_> {
             }
         }
         let ended = self.prove(&mut proposals, &examined, found);
-        found.suggestions = proposals.into_iter().map(|proposal| proposal.suggestion).collect();
-        let place = |of: &Suggestion| (of.manifest.clone(), of.node.clone());
-        found.suggestions.sort_by_key(place);
+        let suggestions = proposals.into_iter().map(|proposal| proposal.suggestion);
+        found.suggestions = by_node(suggestions.collect());
         ended
     }
 

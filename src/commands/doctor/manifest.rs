@@ -83,7 +83,17 @@ fn set(table: &mut dyn TableLike, key: &str, new: Value) {
             }
         }
         (Some(item), new) => replace(item, new),
-        (None, new) => table.insert(key, Item::Value(new)).map_or((), drop),
+        (None, mut new) => {
+            // The space before the brace, behind which it would stand.
+            let last = table.iter_mut().last().and_then(|(_, item)| item.as_value_mut());
+            if let Some(last) = last
+                && last.decor().suffix().and_then(|suffix| suffix.as_str()) == Some(" ")
+            {
+                last.decor_mut().set_suffix("");
+                new.decor_mut().set_suffix(" ");
+            }
+            drop(table.insert(key, Item::Value(new)));
+        }
     }
 }
 
@@ -159,6 +169,23 @@ mod tests {
             \"b\" = { policy = \"split\", threads = 1 } # both\n\
             c = { locks = [\"one\", \"two\"] }\n\
             d = { policy = \"unit\", threads = 1 }\n"
+        );
+    }
+
+    #[test]
+    fn several_lines_for_one_node_are_one() {
+        let lock = |name: &str| PolicyLine::LockAndOneThread(name.to_owned());
+        let two = PolicyLine::All(vec![PolicyLine::Isolate, lock("one")]);
+        let three = PolicyLine::All(vec![two, lock("two")]);
+        assert_eq!(
+            three.to_string(),
+            "{ policy = \"split\", isolate = true, locks = [\"one\", \"two\"], threads = 1 }"
+        );
+        let table = "[package.metadata.partest.modules]\na = { locks = [\"one\"] }\n";
+        assert_eq!(
+            edited(table, &[("a", three)]),
+            "[package.metadata.partest.modules]\na = { locks = [\"one\", \"two\"], \
+             policy = \"split\", isolate = true, threads = 1 }\n"
         );
     }
 

@@ -6,4 +6,6 @@ mod leaks;
 mod manifest;
 mod naming;
 mod phases;
+mod setup_costs;
+mod shared_fixtures;
 mod suggestions;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::dependences::is_independent;
 use super::phases::{PhaseVerdicts, meet};
+use super::setup_costs::setup_cost;
 use crate::cargo::binary::Binary;
 use crate::commands::project::Project;
 use crate::config::keys::{Locks, Threads};
@@ -21,6 +22,12 @@ use crate::plan::simulate::simulate;
 /// A gain below this is none: a process costs time too, and so does reading the line.
 const LEAST_GAIN: f64 = 0.1;
 const LEAST_TIME: Duration = Duration::from_millis(50);
+
+/// Whether that is a gain in time.
+pub fn is_gain(now: Duration, then: Duration) -> bool {
+    let gains = now.saturating_sub(then);
+    gains >= LEAST_TIME && gains >= now.mul_f64(LEAST_GAIN)
+}
 
 /// So many tests get a lock; more would rather have a test alone.
 const MOST_LOCKED: usize = 3;
@@ -198,9 +205,33 @@ impl Examined<'_> {
 
     /// Units that can be split with a gain, and the names of those that can be without one.
     pub fn units(&self) -> (Vec<Proposal>, Vec<String>) {
-        let now = self
-            .makespan(&self.groups.iter().map(|group| self.measured(group)).collect::<Vec<_>>());
+        let now = self.makespan_now();
         let (mut with_gain, mut without) = (Vec::new(), Vec::new());
+        for group in self.splittable_groups() {
+            let mut proposal = self.of_group(group, PolicyLine::Split);
+            let mut groups = self.with(std::slice::from_ref(&proposal));
+            // Each process sets up for itself what one process does once.
+            if setup_cost(group, self.phases).is_some() {
+                let alone = self.phases.iter().find(|of| of.phase == Phase::Alone);
+                let took = |test| alone.and_then(|of| of.verdicts.get(&test)?.took);
+                let own = groups.iter_mut().filter(|of| of.has(proposal.tests[0]));
+                for test in own.flat_map(|of| &mut of.tests) {
+                    test.expected = took(test.id).or(test.expected);
+                }
+            }
+            let then = self.makespan(&groups);
+            if is_gain(now, then) {
+                proposal.suggestion.gain = Some((now, then));
+                with_gain.push(proposal);
+            } else {
+                without.push(group.node.clone());
+            }
+        }
+        (with_gain, without)
+    }
+
+    /// Units of which every test passed alone and in other orders.
+    pub fn splittable_groups(&self) -> impl Iterator<Item = &Group> {
         let is_unit = |group: &&Group| {
             group.isolation == Isolation::Unit
                 && group.tests.len() > 1
@@ -209,21 +240,10 @@ impl Examined<'_> {
                 // Every process would compile them all again.
                 && !self.project.inventory.listings[group.listing].is_doctests()
         };
-        for group in self.groups.iter().filter(is_unit) {
-            if !group.tests.iter().all(|test| is_independent(test.id, meet(group), self.phases)) {
-                continue;
-            }
-            let mut proposal = self.of_group(group, PolicyLine::Split);
-            let then = self.makespan(&self.with(std::slice::from_ref(&proposal)));
-            let gains = now.saturating_sub(then);
-            if gains >= LEAST_TIME && gains >= now.mul_f64(LEAST_GAIN) {
-                proposal.suggestion.gain = Some((now, then));
-                with_gain.push(proposal);
-            } else {
-                without.push(group.node.clone());
-            }
-        }
-        (with_gain, without)
+        let is_independent = |group: &&Group| {
+            group.tests.iter().all(|test| is_independent(test.id, meet(group), self.phases))
+        };
+        self.groups.iter().filter(is_unit).filter(is_independent)
     }
 
     /// The groups as they would be with these lines.
@@ -268,6 +288,7 @@ impl Examined<'_> {
                             }
                         }
                     }
+                    PolicyLine::All(_) => {}
                     PolicyLine::Isolate => {
                         let own = part(&mut rest, tests);
                         groups.push(Group { isolation: Isolation::PerTest, ..own });
@@ -348,14 +369,14 @@ impl Examined<'_> {
     }
 
     /// A group's node as its package's manifest names it.
-    fn node(&self, group: &Group) -> String {
+    pub fn node(&self, group: &Group) -> String {
         let binary = &self.project.inventory.listings[group.listing].binary;
         let below = group.node.strip_prefix(&*binary.prefix).unwrap_or_default();
         format!("{}{below}", binary.name)
     }
 
     /// With the times that the tests took as declared.
-    fn measured(&self, group: &Group) -> Group {
+    pub fn measured(&self, group: &Group) -> Group {
         let mut group = group.clone();
         let declared = self.phases.iter().find(|of| of.phase == Phase::Declared);
         for test in &mut group.tests {
@@ -365,7 +386,11 @@ impl Examined<'_> {
         group
     }
 
-    fn makespan(&self, groups: &[Group]) -> Duration {
+    pub fn makespan_now(&self) -> Duration {
+        self.makespan(&self.groups.iter().map(|group| self.measured(group)).collect::<Vec<_>>())
+    }
+
+    pub fn makespan(&self, groups: &[Group]) -> Duration {
         let settings = self.project.settings;
         let steps = simulate(Plan::new(groups.to_vec(), settings.slots, settings.thread_cap));
         steps.iter().map(|step| step.ends).max().unwrap_or_default()
