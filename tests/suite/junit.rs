@@ -187,17 +187,22 @@ fn the_key_is_relative_to_the_workspace_and_a_run_of_nothing_writes_it_too() {
     assert_eq!(left, 1, "no temporary file is left");
 }
 
+/// What cannot be written from the beginning is an error before the build.
 #[test]
-fn what_cannot_be_written_costs_no_verdict() {
-    let library = "#[test] fn fine() {}\n#[test] fn bad() { panic!() }\n";
+fn what_cannot_be_written_any_more_costs_no_verdict() {
+    let library = "
+        fn stands_in_the_way() { std::fs::create_dir(\"j.xml\").unwrap() }
+        #[test] fn fine() { stands_in_the_way() }
+        #[test] fn bad() { stands_in_the_way(); panic!() }
+    ";
     let package = Package::shop("", library);
-    // A directory cannot stand where a file is.
     for (filter, code) in [("fine", 1), ("bad", 100)] {
-        let call = package.partest().json().args("--junit Cargo.toml/j.xml").args(filter);
+        let call = package.partest().json().args("--junit j.xml").args(filter);
         let ran = call.run().exits(code);
-        assert!(ran.stderr.contains("cannot write the report `Cargo.toml/j.xml`: "), "{ran}");
+        assert!(ran.stderr.contains("cannot write the report `j.xml`: "), "{ran}");
         assert_eq!(ran.tests().len(), 1, "{ran}");
         ran.finished();
+        std::fs::remove_dir(package.path("j.xml")).unwrap();
     }
 }
 
