@@ -66,12 +66,20 @@ fn a_slot_with_nothing_else_to_do_goes_to_a_process_that_runs() {
 #[test]
 fn a_test_that_waits_for_its_turn_has_not_begun() {
     let package = beside_another(
-        "#[test] fn quick() { await_that(\"the crash\", || path(\"crashes\").exists()) }",
+        // It has its slot until the other process is gone, so that nothing else can begin before. (It
+        // opens no file of the other one, which would be a reason to run that one again.)
+        "#[test] fn quick() {
+            let log = || std::fs::read_dir(path(\"\")).unwrap().map(|entry| entry.unwrap().file_name());
+            let pid = || log().find_map(|name| name.to_str()?.strip_prefix(\"crashes-\").map(String::from));
+            await_that(\"the crash\", || pid().is_some());
+            let process = std::path::PathBuf::from(format!(\"/proc/{}\", pid().unwrap()));
+            await_that(\"the end of the process\", || !process.exists());
+        }",
         "#[test] fn a_crashes() {
             // The thread of the next test is there by now, and waits.
             let threads = || std::fs::read_dir(\"/proc/self/task\").unwrap().count();
             await_that(\"a thread\", || threads() >= 3);
-            std::fs::write(path(\"crashes\"), \"\").unwrap();
+            std::fs::write(path(&format!(\"crashes-{}\", std::process::id())), \"\").unwrap();
             HERE.fetch_add(1, SeqCst);
             std::process::abort()
         }
