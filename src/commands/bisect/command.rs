@@ -34,11 +34,8 @@ pub fn run(
     let report = BisectionReport::new(project.view());
     let tests = groups.iter().flat_map(|group| &group.tests).map(|test| test.id);
     let test = test_name::find(&task.test, project.inventory, tests, NO_TEST)?;
-    let slots = project.settings.slots;
-    let candidates = Candidates { test, groups, inventory: project.inventory, slots };
-    let (trials, report_to) = (&mut trials, Some(&report));
-    let bisect =
-        Bisect { candidates, trials, repeat: task.repeat, is_strict: false, report: report_to };
+    let repeat = task.repeat.map_or(Repeat::AsNeeded, Repeat::Times);
+    let bisect = Bisect { report: Some(&report), ..Bisect::new(test, groups, &mut trials, repeat) };
     let bisection = bisect.run()?;
     report.finish(&bisection)?;
     Ok(match bisection.finding {
@@ -56,10 +53,7 @@ pub fn find_out(
     groups: &[Group],
     trials: &mut Trials<'_>,
 ) -> Result<Bisection> {
-    let project = trials.project;
-    let slots = project.settings.slots;
-    let candidates = Candidates { test, groups, inventory: project.inventory, slots };
-    Bisect { candidates, trials, repeat: Some(repeat), is_strict: true, report: None }.run()
+    Bisect::new(test, groups, trials, Repeat::ThenConfirm(repeat)).run()
 }
 
 /// In how many of so many runs a test fails in a company with others.
@@ -70,11 +64,7 @@ pub fn failures(
     groups: &[Group],
     trials: &mut Trials<'_>,
 ) -> Result<usize> {
-    let project = trials.project;
-    let slots = project.settings.slots;
-    let candidates = Candidates { test, groups, inventory: project.inventory, slots };
-    let repeat = Some(times);
-    let mut bisect = Bisect { candidates, trials, repeat, is_strict: false, report: None };
+    let mut bisect = Bisect::new(test, groups, trials, Repeat::Times(times));
     Ok(bisect.repeat_with(company, others, Purpose::Confirm)?.failed)
 }
 
@@ -85,10 +75,31 @@ const NO_TEST: &str = "`cargo partest list` shows what there is, and ignored tes
 struct Bisect<'b, 'r> {
     candidates: Candidates<'b>,
     trials: &'b mut Trials<'r>,
-    repeat: Option<usize>,
-    /// Whether what is found is confirmed more often than sets are tried.
-    is_strict: bool,
+    repeat: Repeat,
     report: Option<&'b BisectionReport<'b>>,
+}
+
+/// How often a set runs.
+#[derive(Debug, Clone, Copy)]
+enum Repeat {
+    /// Once, or more often where it depends on time whether tests meet.
+    AsNeeded,
+    Times(usize),
+    /// So often while sets are tried. What is found is confirmed more often, since it may come and go.
+    ThenConfirm(usize),
+}
+
+impl Repeat {
+    fn times(self, company: Company, purpose: Purpose) -> usize {
+        let is_timed = matches!(company, Company::Beside | Company::Declared);
+        match (self, purpose) {
+            (Repeat::ThenConfirm(_), Purpose::Confirm) if is_timed => TIMES_BESIDE,
+            (Repeat::ThenConfirm(_), Purpose::Confirm) => TIMES_AFTER,
+            (Repeat::Times(times) | Repeat::ThenConfirm(times), _) => times,
+            (Repeat::AsNeeded, _) if is_timed => TIMES_BESIDE,
+            (Repeat::AsNeeded, _) => 1,
+        }
+    }
 }
 
 /// What a set is run for.
@@ -108,7 +119,19 @@ struct Outcome {
     run: Tried,
 }
 
-impl Bisect<'_, '_> {
+impl<'b, 'r> Bisect<'b, 'r> {
+    fn new(
+        test: TestId,
+        groups: &'b [Group],
+        trials: &'b mut Trials<'r>,
+        repeat: Repeat,
+    ) -> Bisect<'b, 'r> {
+        let project = trials.project;
+        let slots = project.settings.slots;
+        let candidates = Candidates { test, groups, inventory: project.inventory, slots };
+        Bisect { candidates, trials, repeat, report: None }
+    }
+
     fn run(mut self) -> Result<Bisection> {
         let mut finding = Finding::Unknown;
         let ended = self.find_out(&mut finding);
@@ -214,17 +237,7 @@ impl Bisect<'_, '_> {
         others: &[TestId],
         purpose: Purpose,
     ) -> Result<Outcome> {
-        let is_timed = matches!(company, Company::Beside | Company::Declared);
-        let times = match purpose {
-            Purpose::Confirm if self.is_strict => {
-                if is_timed {
-                    TIMES_BESIDE
-                } else {
-                    TIMES_AFTER
-                }
-            }
-            _ => self.repeat.unwrap_or(if is_timed { TIMES_BESIDE } else { 1 }),
-        };
+        let times = self.repeat.times(company, purpose);
         let run = self.trials.count + 1;
         let progress = self.report.map(|report| report.begin(company, others.len(), run));
         let (mut failed, mut runs, mut last) = (0, 0, None);
