@@ -18,7 +18,7 @@ use crate::state::{self, Stored};
 const FILE: &str = "inventory.json";
 
 /// The version of the file's format. To be raised whenever the format or its meaning changes.
-const FORMAT: u32 = 8;
+const FORMAT: u32 = 9;
 
 /// The test list of one executable; that of a custom harness without its tests.
 #[derive(Debug, Serialize, Deserialize)]
@@ -92,10 +92,12 @@ impl InventoryCache {
         let entry = self.entries.remove(&binary.executable);
         let is_same = |entry: &Entry| self.is_archived || identity == Some(&entry.identity);
         let list = entry.filter(is_same).map(|entry| entry.list);
-        let dispatch = match list.as_ref().map(|list| list.dispatch) {
+        let dispatch = match &list {
             _ if self.one_by_one.has(&binary.executable, identity) => KnownDispatch::OneByOne,
-            Some(Dispatch::LoggedBatches) => KnownDispatch::LoggedBatches,
-            _ => KnownDispatch::Unknown,
+            None => KnownDispatch::Unknown,
+            Some(list) if !list.answers_list => KnownDispatch::Whole,
+            Some(list) if list.dispatch == Dispatch::LoggedBatches => KnownDispatch::LoggedBatches,
+            Some(_) => KnownDispatch::Listed,
         };
         match binary.harness == Harness::Custom && !self.is_archived {
             true => Known { list: None, without_tests: list, dispatch },
@@ -139,7 +141,7 @@ mod tests {
         let path = dir.path().join(FILE);
         let tests = vec![Test { name: "a: b".into(), is_ignored: true }];
         let (dispatch, statics) = (Dispatch::Batches, Statics::Unreadable("no".into()));
-        let list = TestList { dispatch, tests, statics, takes_agent: true };
+        let list = TestList { dispatch, tests, statics, answers_list: true, takes_agent: true };
         let entry = Entry { identity: "id".into(), list };
         state::write(&path, FORMAT, Entries::from([(PathBuf::from("/bin"), entry)])).unwrap();
         let mut warnings = Vec::new();

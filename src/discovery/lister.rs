@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use super::statics;
+use super::list_protocol;
 use super::test_list::{Dispatch, KnownDispatch, Test};
 use crate::cargo::binary::{Binary, Harness};
 use crate::libtest;
@@ -45,14 +45,20 @@ pub struct Lister<'l> {
 pub struct Found {
     pub dispatch: Dispatch,
     pub tests: Vec<Test>,
-    /// Why a custom harness that seems to support `--list` runs as one test.
+    /// Whether the harness seems to answer `--list`, by its executable.
+    pub answers_list: bool,
+    /// Why one that seems to runs as one test.
     pub remark: Option<UnlistableHarness>,
 }
 
 impl Found {
-    fn whole(remark: Option<UnlistableHarness>) -> Found {
+    fn listed(dispatch: Dispatch, tests: Vec<Test>) -> Found {
+        Found { dispatch, tests, answers_list: true, remark: None }
+    }
+
+    fn whole(answers_list: bool, remark: Option<UnlistableHarness>) -> Found {
         let main = Test { name: WHOLE.into(), is_ignored: false };
-        Found { dispatch: Dispatch::Whole, tests: vec![main], remark }
+        Found { dispatch: Dispatch::Whole, tests: vec![main], answers_list, remark }
     }
 }
 
@@ -72,10 +78,16 @@ impl Lister<'_> {
         match self.binary.harness {
             Harness::Libtest => self.list_libtest(),
             // A harness that ignores its arguments would run all of its tests instead.
-            Harness::Custom if !statics::speaks_protocol(&self.binary.executable) => {
-                Ok(Found::whole(None))
-            }
+            Harness::Custom if !self.answers_list() => Ok(Found::whole(false, None)),
             Harness::Custom => self.list_custom(),
+        }
+    }
+
+    fn answers_list(&self) -> bool {
+        match self.known {
+            KnownDispatch::Unknown => list_protocol::answers_list(&self.binary.executable),
+            KnownDispatch::Whole => false,
+            _ => true,
         }
     }
 
@@ -83,7 +95,7 @@ impl Lister<'_> {
         match self.both(LIST_ARGUMENTS[0]) {
             Ok((all, ignored)) => {
                 let tests = merge(all, ignored);
-                Ok(Found { dispatch: Dispatch::Batches, tests, remark: None })
+                Ok(Found::listed(Dispatch::Batches, tests))
             }
             Err(
                 Refusal::Answered(answer) | Refusal::Silent(answer) | Refusal::NotStarted(answer),
@@ -114,7 +126,7 @@ impl Lister<'_> {
             }
         }
         let binary = self.binary.full_name();
-        Ok(Found::whole(cause.map(|cause| UnlistableHarness { binary, cause })))
+        Ok(Found::whole(true, cause.map(|cause| UnlistableHarness { binary, cause })))
     }
 
     fn failure(&self, answer: ListAttempt) -> ListFailure {
@@ -157,7 +169,7 @@ impl Lister<'_> {
             true => Dispatch::LoggedBatches,
             false => Dispatch::OneByOne,
         };
-        Ok(Found { dispatch, tests, remark: None })
+        Ok(Found::listed(dispatch, tests))
     }
 
     /// Whether many tests of a custom harness could run in one process, if it has the arguments

@@ -8,6 +8,7 @@ pub mod doctests;
 pub mod filter;
 pub mod inventory;
 pub mod inventory_cache;
+mod list_protocol;
 pub mod lister;
 pub mod listing;
 pub mod one_by_one;

@@ -276,19 +276,8 @@ pub fn has_loader(executable: &Path) -> bool {
     read.is_ok() && memchr::memmem::find(&beginning, b"/ld-linux-").is_some()
 }
 
-/// Whether a binary with `harness = false` seems to support libtest's `--list`.
-///
-/// It must not be run to find out: one that ignores its arguments would run its tests. One that
-/// supports `--list --format terse` contains that last word, and reads its arguments. The word is
-/// also part of `intersect`, which every binary with Unicode tables contains.
-pub fn speaks_protocol(executable: &Path) -> bool {
-    let Ok(bytes) = std::fs::read(executable) else { return false };
-    let mut words = memchr::memmem::find_iter(&bytes, b"terse");
-    words.any(|at| !bytes[..at].ends_with(b"in")) && reads_arguments(executable)
-}
-
-/// Assumed if there are no symbols.
-fn reads_arguments(executable: &Path) -> bool {
+/// Whether a function reads the arguments of the process; assumed if there are no symbols.
+pub(super) fn reads_arguments(executable: &Path) -> bool {
     let Ok(symbols) = symbols(executable, &HashSet::new()) else { return true };
     symbols.is_empty() || symbols.contains(&Symbol::Arguments)
 }

@@ -25,6 +25,10 @@ pub enum Dispatch {
 pub enum KnownDispatch {
     #[default]
     Unknown,
+    /// Does not answer `--list`: it runs as one test.
+    Whole,
+    /// Answers `--list`; the rest may depend on more than its executable.
+    Listed,
     /// Leaves out tests by `--skip`, and writes a log.
     LoggedBatches,
     /// Did not run all tests of a batch, whatever it has listed.
@@ -46,6 +50,8 @@ pub struct TestList {
     #[serde(with = "names")]
     pub tests: Vec<Test>,
     pub statics: Statics,
+    /// Whether the harness seems to answer `--list`, by its executable.
+    pub answers_list: bool,
     /// Whether its loader would load the agent, and its Rust is new enough for that.
     pub takes_agent: bool,
 }
