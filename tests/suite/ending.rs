@@ -321,27 +321,32 @@ mod by_a_signal {
 
     #[test]
     fn the_listing_ends_with_the_run() {
-        let patient = "[package.metadata.partest]\nlist-timeout = \"1h\"\n";
-        let till = "[[test]]\nname = \"till\"\nharness = false\n";
-        let package = Package::shop(&format!("{patient}{till}"), "");
-        package.write(
-            "tests/till.rs",
-            r#"
-            fn main() {
-                assert!(std::env::args().any(|word| word == "--list" || word == "terse"));
-                let log = std::path::PathBuf::from(std::env::var_os("FIXTURE_LOG").unwrap());
-                std::fs::write(log.join("half"), format!("{}\n", std::process::id())).unwrap();
-                std::fs::rename(log.join("half"), log.join("lists")).unwrap();
-                loop { std::thread::park() }
-            }
-        "#,
-        );
-        let run = package.partest().start();
+        let run = lists_for_ever().partest().start();
         let pid = run.await_log("lists").concat();
         run.send(Signal::INT);
         has_ended(&pid);
         run.wait().exits(130);
     }
+}
+
+/// A test binary that never ends to list its tests.
+fn lists_for_ever() -> Package {
+    let patient = "[package.metadata.partest]\nlist-timeout = \"1h\"\n";
+    let till = "[[test]]\nname = \"till\"\nharness = false\n";
+    let package = Package::shop(&format!("{patient}{till}"), "");
+    package.write(
+        "tests/till.rs",
+        r#"
+        fn main() {
+            assert!(std::env::args().any(|word| word == "--list" || word == "terse"));
+            let log = std::path::PathBuf::from(std::env::var_os("FIXTURE_LOG").unwrap());
+            std::fs::write(log.join("half"), format!("{}\n", std::process::id())).unwrap();
+            std::fs::rename(log.join("half"), log.join("lists")).unwrap();
+            loop { std::thread::park() }
+        }
+    "#,
+    );
+    package
 }
 
 /// The processes of a run that are no workers.
@@ -454,6 +459,26 @@ mod by_a_kill {
             }
             run.wait();
             has_ended(&pid);
+        }
+    }
+
+    #[test]
+    fn while_tests_are_listed_ends_the_list() {
+        let package = lists_for_ever();
+        let kills: [fn(&Running, &Family); 3] = [
+            |_, family| send(&family.runner, Signal::KILL),
+            |_, family| send(&family.guard, Signal::KILL),
+            |run, _| run.send(Signal::KILL),
+        ];
+        for kill in kills {
+            let run = package.partest().own_group().start();
+            let pid = run.await_log("lists").concat();
+            let family = family(&run);
+            kill(&run, &family);
+            run.wait();
+            for pid in [&pid, &family.guard, &family.runner] {
+                has_ended(pid);
+            }
         }
     }
 
