@@ -28,6 +28,10 @@ const LIST_ARGUMENTS: [&[&str]; 3] = [
     &["--list"],
 ];
 
+/// The arguments by which libtest says in one list which tests are ignored; they are unstable. No test
+/// runs in that process, so that no other sees the variable that allows them.
+const AT_ONCE: [&str; 4] = ["--list", "--format", "json", "-Zunstable-options"];
+
 /// The name of the only test of a binary that runs as one test.
 const WHOLE: &str = "main";
 
@@ -92,6 +96,22 @@ impl Lister<'_> {
     }
 
     fn list_libtest(&self) -> Result<Found, ListFailure> {
+        // A runner may be anything, and may pass on variables or not.
+        if self.binary.runner.is_empty() {
+            match self.call(&AT_ONCE, &[("RUSTC_BOOTSTRAP", "1")]) {
+                Ok(text) => {
+                    if let Some(tests) = libtest::list::parse_json_list(&text) {
+                        let test = |(name, is_ignored)| Test { name, is_ignored };
+                        let tests = tests.into_iter().map(test).collect();
+                        return Ok(Found::listed(Dispatch::Batches, tests));
+                    }
+                }
+                Err(Refusal::Answered(_)) => {}
+                Err(Refusal::Silent(answer) | Refusal::NotStarted(answer)) => {
+                    return Err(self.failure(answer));
+                }
+            }
+        }
         match self.both(LIST_ARGUMENTS[0]) {
             Ok((all, ignored)) => {
                 let tests = merge(all, ignored);
@@ -209,8 +229,13 @@ impl Lister<'_> {
     }
 
     fn ask(&self, words: &[&str]) -> Result<Vec<String>, Refusal> {
+        self.call(words, &[]).map(|text| libtest::list::parse_list(&text))
+    }
+
+    /// What the binary prints, if it succeeds.
+    fn call(&self, words: &[&str], variables: &[(&str, &str)]) -> Result<String, Refusal> {
         let mut command = self.binary.command();
-        command.args(words);
+        command.args(words).envs(variables.iter().copied());
         let program = self.binary.short_path().display().to_string();
         let runner = self.binary.runner.iter().map(|word| word.to_string_lossy().into_owned());
         let program = runner.chain([program]).collect::<Vec<_>>().join(" ");
@@ -233,7 +258,7 @@ impl Lister<'_> {
         };
         let ended = || answer(ListEnd::Exited(exit_status::describe(status)), &said);
         match status.code() {
-            Some(0) => Ok(libtest::list::parse_list(&String::from_utf8_lossy(&printed.stdout))),
+            Some(0) => Ok(String::from_utf8_lossy(&printed.stdout).into_owned()),
             Some(_) => Err(Refusal::Answered(ended())),
             None => Err(Refusal::Silent(ended())),
         }

@@ -14,6 +14,42 @@ fn a_list_is_read_around_chatter() {
     assert_eq!(parse_list(text), ["a::b", "with: colon", "r#fn", "bench", "b"]);
 }
 
+/// As libtest 1.95 writes it, unescaped reasons and all.
+#[test]
+fn a_list_in_json_is_read_whole_or_not_at_all() {
+    let line = |name: &str, rest: &str| {
+        format!(
+            "{{ \"type\": \"test\", \"event\": \"discovered\", \"name\": \"{name}\", {rest} }}\n"
+        )
+    };
+    let end = |total: usize, ignored: usize| {
+        format!(
+            "{{ \"type\": \"suite\", \"event\": \"completed\", \"tests\": {total}, \
+             \"benchmarks\": 0, \"total\": {total}, \"ignored\": {ignored} }}\n"
+        )
+    };
+    let begin = "hello\n{ \"type\": \"suite\", \"event\": \"discovery\" }\n";
+    let place = "\"source_path\": \"a.rs\", \"start_line\": 1";
+    let runs = line("a::b", &format!("\"ignore\": false, \"ignore_message\": \"\", {place}"));
+    let told = "\"ignore\": true, \"ignore_message\": \"because \"x\" \\ and\nmore\", ";
+    let ignored = line("größe_\\\"", &format!("{told}{place}"));
+    let tests = Some(vec![("a::b".to_owned(), false), ("größe_\"".to_owned(), true)]);
+    let other = line("c", "\"ignore\": null, \"ignore_message\": \"\"");
+    let table = [
+        (format!("{begin}{runs}{ignored}{}", end(2, 1)), tests),
+        (format!("{begin}{}", end(0, 0)), Some(Vec::new())),
+        (format!("{begin}{runs}{ignored}"), None),
+        (format!("{begin}{runs}{}", end(2, 1)), None),
+        (format!("{begin}{runs}{ignored}{}", end(2, 0)), None),
+        (format!("{begin}{other}{}", end(1, 0)), None),
+        ("a::b: test\n".to_owned(), None),
+        (String::new(), None),
+    ];
+    for (text, expected) in table {
+        assert_eq!(parse_json_list(&text), expected, "{text}");
+    }
+}
+
 fn read_all(names: &[&str], chunks: &[&[u8]]) -> Vec<(String, LogfileVerdict, Option<String>)> {
     let mut all = by_name(names);
     all.insert("not::handed_out".into(), names.len());
