@@ -134,6 +134,35 @@ mod tests {
     use crate::discovery::statics::Statics;
     use crate::discovery::test_list::Test;
 
+    /// What depends on nothing but the executable is asked once; what else a custom harness says, in
+    /// each run.
+    #[test]
+    fn of_a_custom_harness_only_the_way_to_list_it_is_kept() {
+        use KnownDispatch as Known;
+        let table = [
+            (Dispatch::Whole, false, Known::Whole),
+            (Dispatch::Whole, true, Known::Listed),
+            (Dispatch::OneByOne, true, Known::Listed),
+            (Dispatch::LoggedBatches, true, Known::LoggedBatches),
+        ];
+        let mut binary = Binary::example("web");
+        binary.harness = Harness::Custom;
+        for (dispatch, answers_list, expected) in table {
+            let statics = Statics::Unreadable("no".into());
+            let tests = vec![Test { name: "a".into(), is_ignored: false }];
+            let list = TestList { dispatch, tests, statics, answers_list, takes_agent: true };
+            let entry = Entry { identity: "id".into(), list };
+            let entries = || Entries::from([(binary.executable.clone(), entry)]);
+            let mut cache = InventoryCache { entries: entries(), ..InventoryCache::default() };
+            let known = cache.take(&binary, Some("id"));
+            assert!(known.list.is_none() && known.without_tests.is_some());
+            assert_eq!(known.dispatch, expected);
+            assert_eq!(cache.take(&binary, Some("id")).dispatch, Known::Unknown);
+        }
+        let mut cache = InventoryCache::default();
+        assert_eq!(cache.take(&binary, Some("id")).dispatch, Known::Unknown);
+    }
+
     /// A damaged file is reported or ignored; its entries never pass for those of other binaries.
     #[test]
     fn a_damaged_cache_costs_a_note_and_a_new_list() {

@@ -6,6 +6,7 @@ use std::io::Read;
 use std::ops::Range;
 use std::path::Path;
 
+use memchr::memmem::Finder;
 use object::read::{Object, ObjectSection, ObjectSymbol, ReadCache, ReadRef};
 use object::{SectionIndex, SectionKind, SymbolKind};
 use serde::{Deserialize, Serialize};
@@ -73,10 +74,11 @@ fn symbols(executable: &Path, crates: &HashSet<String>) -> Result<Vec<Symbol>, S
         object::File::parse(Source { file: &cache, names }).map_err(|error| error.to_string())?;
     let writable: HashSet<SectionIndex> =
         object.sections().filter(is_writable).map(|section| section.index()).collect();
+    let words = Words::new();
     let symbol = |symbol: object::Symbol<'_, '_, Source<'_>>| {
         let name = symbol.name().ok()?;
         match symbol.kind() {
-            SymbolKind::Text => Some(function(name, crates)),
+            SymbolKind::Text => Some(function(name, crates, &words)),
             SymbolKind::Data | SymbolKind::Unknown
                 if symbol.section_index().is_some_and(|index| writable.contains(&index)) =>
             {
@@ -144,15 +146,33 @@ fn variable(name: &str, kind: SymbolKind) -> Option<Symbol> {
     }
 }
 
+/// Parts of the names of functions that are looked for in each of tens of thousands.
+struct Words {
+    barrier: Finder<'static>,
+    thread_id: Finder<'static>,
+    arguments: [Finder<'static>; 2],
+}
+
+impl Words {
+    fn new() -> Words {
+        Words {
+            barrier: Finder::new("7Barrier4wait"),
+            thread_id: Finder::new("ThreadId"),
+            arguments: ["3std3env4args", "3std3env7args_os"].map(Finder::new),
+        }
+    }
+}
+
 /// Nearly all functions belong to other crates, and demangling them would be most of the work. One
 /// whose path does not begin with a crate (of an implementation, or an instance of a generic
 /// function) never encloses a static by name.
-fn function(name: &str, crates: &HashSet<String>) -> Symbol {
-    if name.contains("7Barrier4wait") {
+fn function(name: &str, crates: &HashSet<String>, words: &Words) -> Symbol {
+    let has = |word: &Finder<'_>| word.find(name.as_bytes()).is_some();
+    if has(&words.barrier) {
         Symbol::Barrier
-    } else if ["ThreadId", "Debug", "fmt"].iter().all(|word| name.contains(word)) {
+    } else if has(&words.thread_id) && ["Debug", "fmt"].iter().all(|word| name.contains(word)) {
         Symbol::ThreadIdAsText
-    } else if name.contains("3std3env4args") || name.contains("3std3env7args_os") {
+    } else if words.arguments.iter().any(has) {
         Symbol::Arguments
     } else if first_crate(name).is_some_and(|name| crates.contains(name)) {
         Symbol::Function(demangle(name))
