@@ -3,9 +3,12 @@
 #![cfg(all(target_os = "linux", target_env = "gnu"))]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
 use std::path::Path;
 
-use crate::fixture::{self, Call, Package, Ran, await_that, directory, is_alive, partest, text};
+use crate::fixture::{
+    self, Call, Package, Ran, await_that, directory, is_alive, partest, partest_in, text,
+};
 use serde_json::Value;
 use wildmatch::WildMatch;
 
@@ -164,20 +167,40 @@ fn ran(way: &str) -> Ran {
     partest(FIXTURE).json().args(way).run()
 }
 
-/// The fixture with more in its manifest.
-fn copy(metadata: &str) -> Package {
-    let copied =
-        ["Cargo.toml", "src/lib.rs", "src/panics.rs", "src/processes.rs", "src/threads.rs"];
-    let read = |path: &str| std::fs::read_to_string(directory(FIXTURE).join(path)).unwrap();
-    let texts = copied.map(|path| (path, read(path)));
-    let package = Package::new(&texts.each_ref().map(|(path, text)| (*path, text.as_str())));
-    package.write("Cargo.toml", &(read("Cargo.toml") + metadata));
-    package
+/// The files of the fixture, with more in its manifest.
+fn files(metadata: &str) -> [(&'static str, String); 5] {
+    let paths = ["Cargo.toml", "src/lib.rs", "src/panics.rs", "src/processes.rs", "src/threads.rs"];
+    let mut files =
+        paths.map(|path| (path, std::fs::read_to_string(directory(FIXTURE).join(path)).unwrap()));
+    files[0].1.push_str(metadata);
+    files
 }
 
-/// Four tests of each process run at once, as threads.
-fn side_by_side() -> Package {
-    copy("[package.metadata.partest]\nthreads = 4\n")
+/// The fixture with more in its manifest.
+fn copy(metadata: &str) -> Package {
+    Package::new(&files(metadata).each_ref().map(|(path, text)| (*path, text.as_str())))
+}
+
+/// Four tests of each process run at once, as threads. This copy stands at one place, so that it is
+/// built once for all tests that run it: a build takes longer than a run.
+fn side_by_side() -> Call {
+    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("leaks-side-by-side");
+    for (path, text) in files("[package.metadata.partest]\nthreads = 4\n") {
+        lay_out(&place.join(path), &text);
+    }
+    partest_in(&place)
+}
+
+/// What stands there already is left as it is, since cargo goes by times; else it is replaced at
+/// once, since tests beside this one read it.
+fn lay_out(path: &Path, text: &str) {
+    if std::fs::read_to_string(path).ok().as_deref() != Some(text) {
+        let directory = path.parent().unwrap();
+        std::fs::create_dir_all(directory).unwrap();
+        let mut file = tempfile::NamedTempFile::new_in(directory).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        file.persist(path).unwrap();
+    }
 }
 
 mod recall_and_precision {
@@ -216,12 +239,12 @@ mod recall_and_precision {
 
     #[test]
     fn side_by_side_in_one_process() {
-        are_one_in(side_by_side().partest().json().args("-j4 --policy unit").run());
+        are_one_in(side_by_side().json().args("-j4 --policy unit").run());
     }
 
     #[test]
     fn all_modules_side_by_side_in_one_process() {
-        are_one_in(side_by_side().partest().json().args("-j4 --no-partition").run());
+        are_one_in(side_by_side().json().args("-j4 --no-partition").run());
     }
 
     #[test]
@@ -245,7 +268,7 @@ mod recall_and_precision {
     #[test]
     fn side_by_side_is_meant() {
         let plan = |way: &str| {
-            let call = side_by_side().partest().args("plan --message-format json").args(way);
+            let call = side_by_side().args("plan --message-format json").args(way);
             let plan = call.run().exits(0);
             let batches = plan.events().into_iter().filter(|line| line["event"] == "batch");
             batches.map(|batch| batch["threads"].clone()).collect::<Vec<_>>()
@@ -276,10 +299,9 @@ mod for_ordinary_users {
 
     #[test]
     fn also_side_by_side_in_one_process() {
-        let package = side_by_side();
-        package.partest().args("--no-run").run().exits(0);
+        side_by_side().args("--no-run").run().exits(0);
         for way in ["-j4 --policy unit", "-j4 --no-partition"] {
-            let ran = by_one_of_them(package.partest().json().args(way));
+            let ran = by_one_of_them(side_by_side().json().args(way));
             is_exactly(&ran, &labelled());
             nothing_lives(&ran);
         }
@@ -530,7 +552,7 @@ mod actions {
 
     #[test]
     fn a_denied_panic_is_a_failure() {
-        let side_by_side = side_by_side().partest().json().args("-j4 --policy unit --leaks deny");
+        let side_by_side = side_by_side().json().args("-j4 --policy unit --leaks deny");
         for ran in [ran("--leaks deny -j2"), side_by_side.run()] {
             let ran = ran.exits(100);
             is_exactly(&ran, &labelled());
