@@ -86,6 +86,10 @@ fn a_test_that_waits_for_its_turn_has_not_begun() {
         #[test] fn b_waits() {}
         #[test] fn c_comes_later() {}",
     );
+    // Both binaries are there when the first test begins: it would have both slots before.
+    let manifest = std::fs::read_to_string(package.path("Cargo.toml")).unwrap();
+    let not_early = "[package.metadata.partest]\nearly = false\n";
+    package.write("Cargo.toml", &format!("{manifest}\n{not_early}"));
     let ran = package.partest().json().args("-j2").run().exits(100);
     is_by_the_agent(&ran);
     assert_eq!(ran.ids("aborted"), ["unit::a_crashes"], "{ran}");
