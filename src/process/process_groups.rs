@@ -15,11 +15,7 @@ use super::no_build_process::BuildProcess;
 /// The process groups of all that the run has started and that live now, so that the
 /// coordinator can reach them.
 #[derive(Debug, Default)]
-pub struct ProcessGroups {
-    living: Mutex<Living>,
-    /// Whether a guard ends them all when this process is killed.
-    is_guarded: bool,
-}
+pub struct ProcessGroups(Mutex<Living>);
 
 #[derive(Debug, Default)]
 struct Living {
@@ -55,16 +51,6 @@ enum AfterStacks {
 }
 
 impl ProcessGroups {
-    #[cfg(unix)]
-    pub fn new(is_guarded: bool) -> ProcessGroups {
-        ProcessGroups { is_guarded, ..ProcessGroups::default() }
-    }
-
-    #[cfg(unix)]
-    pub(super) fn are_guarded(&self) -> bool {
-        self.is_guarded
-    }
-
     pub(super) fn insert(&self, pid: u32, role: Role) {
         let mut living = self.lock();
         living.pids.insert(pid, role);
@@ -77,7 +63,7 @@ impl ProcessGroups {
     }
 
     fn lock(&self) -> MutexGuard<'_, Living> {
-        self.living.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Must happen before the process is reaped: after that its number may be another's.

@@ -25,7 +25,7 @@ impl<'g> Supervised<'g> {
     /// Starts the command in a process group of its own, with empty input, and bound to die
     /// with us.
     ///
-    /// Without a guard it must be called from a thread that lives as long as the run: on Linux the parent's
+    /// Must be called from a thread that lives as long as the run: on Linux the parent's
     /// death signal fires when the *thread* that started the process ends.
     pub fn spawn(
         mut command: Command,
@@ -35,10 +35,9 @@ impl<'g> Supervised<'g> {
     ) -> io::Result<Self> {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.process_group(0);
-        // The agent or the guard sees to it; without anything to do before exec, std starts the
-        // process by `posix_spawn`, which copies nothing of ours.
-        let has_agent = wire.as_ref().is_some_and(|w| w.worker_end == WorkerEnd::Stdin);
-        let dies_with_us = has_agent || groups.are_guarded();
+        // The agent sees to it; without anything to do before exec, std starts the process by
+        // `posix_spawn`, which copies nothing of ours.
+        let dies_with_us = wire.as_ref().is_some_and(|w| w.worker_end == WorkerEnd::Stdin);
         let is_harness = wire.as_ref().is_some_and(ChannelPipe::is_harness_log);
         let (reader, log_path) = match wire {
             Some(ChannelPipe { reader, worker: Some(worker), worker_end: WorkerEnd::Stdin }) => {

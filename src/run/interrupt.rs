@@ -151,12 +151,8 @@ impl Interrupts {
     pub fn catch(lines: RunnerPipes, show: fn(&Notice)) -> std::io::Result<Arc<Interrupts>> {
         crate::process::platform::survive_file_size_limit()?;
         let mut signals = crate::process::platform::Signals::catch(lines.signals)?;
-        let interrupts = Arc::new(Interrupts {
-            groups: ProcessGroups::new(lines.guard.is_there()),
-            guard: lines.guard,
-            show: Some(show),
-            ..Interrupts::default()
-        });
+        let interrupts =
+            Arc::new(Interrupts { guard: lines.guard, show: Some(show), ..Interrupts::default() });
         let noted = interrupts.clone();
         std::thread::Builder::new().name("signals".into()).spawn(move || {
             while let Ok(wish) = signals.next() {
