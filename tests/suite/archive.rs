@@ -266,7 +266,7 @@ fn an_archive_that_cannot_be_finished_is_not_there(package: &Package) {
     for signal in [Signal::INT, Signal::TERM, Signal::KILL] {
         let writing = package.partest().args("archive --file out/suite.tar.zst").json().start();
         let pid = writing.pid().as_raw_pid();
-        await_that("the file that is being written", || has_open_file_in(pid, &out));
+        await_that("the file that is being written", || is_writing_in(pid, &out));
         writing.send(signal);
         let ran = writing.wait();
         assert!(ran.code() == Some(130) || ran.ended_by() == Some(9), "{ran}");
@@ -277,11 +277,14 @@ fn an_archive_that_cannot_be_finished_is_not_there(package: &Package) {
     }
 }
 
-/// Also one without a name.
-fn has_open_file_in(pid: i32, directory: &Path) -> bool {
+/// Into a file that may have no name. One that stays empty shows at the start, before the process
+/// listens to signals, that the archive can be written.
+fn is_writing_in(pid: i32, directory: &Path) -> bool {
     let open = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten();
-    let open = open.filter_map(|open| fs::read_link(open.ok()?.path()).ok());
-    open.into_iter().any(|open| open.parent() == Some(directory))
+    open.filter_map(|open| Some(open.ok()?.path())).any(|open| {
+        let is_in = fs::read_link(&open).is_ok_and(|file| file.parent() == Some(directory));
+        is_in && fs::metadata(&open).is_ok_and(|file| file.len() > 0)
+    })
 }
 
 fn send(pid: &str, signal: Signal) {

@@ -121,7 +121,8 @@ fn note() {
     use std::io::Write;
     let log = std::env::var("FIXTURE_LOG").unwrap() + "/pids";
     let file = std::fs::OpenOptions::new().append(true).create(true).open(log);
-    writeln!(file.unwrap(), "{}", std::process::id()).unwrap();
+    // In one call, since others write there at the same time.
+    file.unwrap().write_all(format!("{}\n", std::process::id()).as_bytes()).unwrap();
 }
 #[test] fn a() { note() }
 #[test] fn b() { note() }

@@ -282,7 +282,8 @@ const LOGS: &str = r##"
         let log = std::env::var_os("FIXTURE_LOG").unwrap();
         let log = std::path::Path::new(&log).join(name);
         let mut log = std::fs::File::options().create(true).append(true).open(log).unwrap();
-        writeln!(log, "{}", std::process::id()).unwrap();
+        // In one call, since others write there at the same time.
+        log.write_all(format!("{}\n", std::process::id()).as_bytes()).unwrap();
     }
     fn run(name: &str) -> bool {
         note(name);

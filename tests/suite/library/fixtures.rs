@@ -9,7 +9,8 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 fn note(name: &str) {
     let path = std::path::Path::new(&std::env::var_os("FIXTURE_LOG").unwrap()).join(name);
     let mut log = std::fs::OpenOptions::new().append(true).create(true).open(path).unwrap();
-    writeln!(log, "{}", std::process::id()).unwrap();
+    // In one call, since others write there at the same time.
+    log.write_all(format!("{}\n", std::process::id()).as_bytes()).unwrap();
 }
 
 partest::fixture! {
