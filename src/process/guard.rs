@@ -53,6 +53,8 @@ const ORDER: Duration = Duration::from_millis(1500);
 const PATIENCE_FOR_STOP: Duration = Duration::from_secs(1);
 
 /// Messages of the runner to the guard.
+/// Followed by the PID of a process that the build left running on purpose.
+const SPARE: u8 = b's';
 const TESTS_BEGIN: u8 = b'b';
 const END_ALL: u8 = b'e';
 /// Followed by what the terminal was set to before.
@@ -73,7 +75,17 @@ pub struct GuardPipe(Option<Arc<OwnedFd>>);
 impl GuardPipe {
     /// Says that tests are about to start: orphans that exist now were left by the build, on
     /// purpose.
+    ///
+    /// Looked for here and not by the guard, which may read this when orphans of tests exist too.
     pub fn tests_started(&self) {
+        if self.0.is_none() {
+            return;
+        }
+        let guard = rustix::process::getppid().map_or(0, Pid::as_raw_pid);
+        let children = procfs::children_of(&guard.to_string());
+        for orphan in children.into_iter().filter(|pid| *pid != std::process::id()) {
+            self.tell(&[&[SPARE][..], &orphan.to_ne_bytes()].concat());
+        }
         self.tell(&[TESTS_BEGIN]);
     }
 
@@ -319,9 +331,17 @@ impl Guard {
         let mut told = [0];
         match rustix::io::read(runner, &mut told) {
             Ok(0) => return false,
+            Ok(_) if told[0] == SPARE => {
+                // Both were written at once.
+                let mut pid = [0; 4];
+                if rustix::io::read(runner, &mut pid) == Ok(pid.len()) {
+                    self.spared.get_or_insert_default().push(u32::from_ne_bytes(pid));
+                }
+            }
+            // Only here children are reaped, so that no PID meant another process until now.
             Ok(_) if told[0] == TESTS_BEGIN => {
+                self.spared.get_or_insert_default();
                 self.reap();
-                self.spared = Some(self.children());
             }
             Ok(_) if told[0] == KEYS_BEGIN => {
                 // Both were written at once.

@@ -322,14 +322,14 @@ mod by_a_signal {
     #[test]
     fn the_listing_ends_with_the_run() {
         let run = lists_for_ever().partest().start();
-        let pid = run.await_log("lists").concat();
+        let pids = run.await_log("lists");
         run.send(Signal::INT);
-        has_ended(&pid);
+        pids.iter().for_each(|pid| has_ended(pid));
         run.wait().exits(130);
     }
 }
 
-/// A test binary that never ends to list its tests.
+/// A test binary that never ends to list its tests, and has started a process.
 fn lists_for_ever() -> Package {
     let patient = "[package.metadata.partest]\nlist-timeout = \"1h\"\n";
     let till = "[[test]]\nname = \"till\"\nharness = false\n";
@@ -340,7 +340,9 @@ fn lists_for_ever() -> Package {
         fn main() {
             assert!(std::env::args().any(|word| word == "--list" || word == "terse"));
             let log = std::path::PathBuf::from(std::env::var_os("FIXTURE_LOG").unwrap());
-            std::fs::write(log.join("half"), format!("{}\n", std::process::id())).unwrap();
+            let child = std::process::Command::new("sleep").arg("600").spawn().unwrap();
+            let pids = format!("{}\n{}\n", std::process::id(), child.id());
+            std::fs::write(log.join("half"), pids).unwrap();
             std::fs::rename(log.join("half"), log.join("lists")).unwrap();
             loop { std::thread::park() }
         }
@@ -472,14 +474,30 @@ mod by_a_kill {
         ];
         for kill in kills {
             let run = package.partest().own_group().start();
-            let pid = run.await_log("lists").concat();
+            let pids = run.await_log("lists");
             let family = family(&run);
             kill(&run, &family);
             run.wait();
-            for pid in [&pid, &family.guard, &family.runner] {
-                has_ended(pid);
-            }
+            pids.iter().chain([&family.guard, &family.runner]).for_each(|pid| has_ended(pid));
         }
+    }
+
+    /// The guard reads that tests begin when there already are orphans of theirs.
+    #[test]
+    fn of_the_runner_that_the_guard_hears_late_ends_the_list_too() {
+        let package = lists_for_ever();
+        builds(&package, "echo >$0.half; mv $0.half $0; until [ -e $0.go ]; do sleep 0.01; done");
+        let run = package.partest().own_group().start();
+        run.await_log("build");
+        let family = family(&run);
+        send(&family.guard, Signal::STOP);
+        std::fs::write(run.log_directory().join("build.go"), "").unwrap();
+        let pids = run.await_log("lists");
+        send(&family.runner, Signal::KILL);
+        await_that("the end of the runner", || !is_alive(&family.runner));
+        send(&family.guard, Signal::CONT);
+        run.wait();
+        pids.iter().chain([&family.guard]).for_each(|pid| has_ended(pid));
     }
 
     #[test]
