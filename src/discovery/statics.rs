@@ -9,6 +9,7 @@ use std::path::Path;
 use memchr::memmem::Finder;
 use object::read::{Object, ObjectSection, ObjectSymbol, ReadCache, ReadRef};
 use object::{SectionIndex, SectionKind, SymbolKind};
+use rustc_hash::FxHashSet;
 use serde::{Deserialize, Serialize};
 
 use crate::cargo::link_inputs::{LinkInputs, is_rust_symbol};
@@ -40,54 +41,82 @@ pub enum Statics {
 /// `.data.rel.ro` is read-only by then. A `thread_local!` is not shared, since libtest gives every
 /// test a thread of its own.
 pub fn read(executable: &Path, link_inputs: &LinkInputs) -> Statics {
-    match symbols(executable, &link_inputs.crates) {
-        Ok(found) if found.is_empty() => Statics::Unreadable("it has no symbols".into()),
+    match Symbols::read(executable, &link_inputs.crates) {
+        Ok(found) if found.is_empty => Statics::Unreadable("it has no symbols".into()),
         Ok(found) => Statics::Known {
-            has_barrier: found.contains(&Symbol::Barrier),
+            has_barrier: found.words.barrier,
             statics: statics(&found, link_inputs),
         },
         Err(why) => Statics::Unreadable(why),
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Symbol {
-    Function(String),
-    Writable(String),
-    /// A writable variable with an unmangled name.
-    Unmangled(String),
-    /// `Barrier::wait`
-    Barrier,
-    /// `ThreadId` as text, which is unique within one process only.
-    ThreadIdAsText,
-    /// `std::env::args`
-    Arguments,
-    /// Something of another crate.
-    Foreign,
+/// What a symbol table says.
+#[derive(Debug, Default)]
+struct Symbols {
+    is_empty: bool,
+    words: FoundWords,
+    /// The functions of the user's crates, mangled: there are thousands, and seldom a static whose
+    /// module they tell.
+    functions: Vec<String>,
+    /// The writable variables.
+    writable: Vec<String>,
+    /// Writable variables with unmangled names.
+    unmangled: HashSet<String>,
 }
 
-fn symbols(executable: &Path, crates: &HashSet<String>) -> Result<Vec<Symbol>, String> {
-    let file = File::open(executable).map_err(|error| error.to_string())?;
-    let cache = ReadCache::new(file);
-    let names = names(&cache);
-    let object =
-        object::File::parse(Source { file: &cache, names }).map_err(|error| error.to_string())?;
-    let writable: HashSet<SectionIndex> =
-        object.sections().filter(is_writable).map(|section| section.index()).collect();
-    let words = Words::new();
-    let symbol = |symbol: object::Symbol<'_, '_, Source<'_>>| {
-        let name = symbol.name().ok()?;
-        match symbol.kind() {
-            SymbolKind::Text => Some(function(name, crates, &words)),
-            SymbolKind::Data | SymbolKind::Unknown
-                if symbol.section_index().is_some_and(|index| writable.contains(&index)) =>
-            {
-                variable(name, symbol.kind())
+impl Symbols {
+    fn read(executable: &Path, crates: &HashSet<String>) -> Result<Symbols, String> {
+        let file = File::open(executable).map_err(|error| error.to_string())?;
+        let cache = ReadCache::new(file);
+        let names = names(&cache);
+        let object = object::File::parse(Source { file: &cache, names })
+            .map_err(|error| error.to_string())?;
+        let writable: HashSet<SectionIndex> =
+            object.sections().filter(is_writable).map(|section| section.index()).collect();
+        // Asked for each of tens of thousands of names.
+        let crates: FxHashSet<&[u8]> = crates.iter().map(|name| name.as_bytes()).collect();
+        let words = Words::new();
+        let mut found = Symbols { is_empty: true, ..Symbols::default() };
+        names.into_iter().for_each(|names| found.words.look(names.bytes, &words));
+        for symbol in object.symbols() {
+            let Ok(name) = symbol.name_bytes() else { continue };
+            if names.is_none() {
+                found.words.look(name, &words);
             }
-            _ => None,
+            match symbol.kind() {
+                SymbolKind::Text => found.add_function(name, &crates),
+                kind @ (SymbolKind::Data | SymbolKind::Unknown)
+                    if symbol.section_index().is_some_and(|at| writable.contains(&at)) =>
+                {
+                    found.add_variable(name, kind);
+                }
+                _ => {}
+            }
         }
-    };
-    Ok(object.symbols().filter_map(symbol).collect())
+        Ok(found)
+    }
+
+    /// Nearly all functions belong to other crates. One whose path does not begin with a crate (of
+    /// an implementation, or an instance of a generic function) never encloses a static by name.
+    fn add_function(&mut self, name: &[u8], crates: &FxHashSet<&[u8]>) {
+        self.is_empty = false;
+        if first_crate(name).is_some_and(|name| crates.contains(name)) {
+            self.functions.extend(std::str::from_utf8(name).map(str::to_owned));
+        }
+    }
+
+    /// A writable variable. An unmangled symbol without a type is a linker's marker.
+    fn add_variable(&mut self, name: &[u8], kind: SymbolKind) {
+        let Ok(name) = std::str::from_utf8(name) else { return };
+        if is_rust_symbol(name) {
+            self.is_empty = false;
+            self.writable.push(demangle(name));
+        } else if kind == SymbolKind::Data {
+            self.is_empty = false;
+            self.unmangled.insert(name.to_owned());
+        }
+    }
 }
 
 /// An executable that is read on demand, except for the names of symbols, which are read at once:
@@ -138,15 +167,7 @@ fn names(file: &ReadCache<File>) -> Option<Names<'_>> {
     Some(Names { start, bytes: file.read_bytes_at(start, size).ok()? })
 }
 
-/// A writable variable. An unmangled symbol without a type is a linker's marker.
-fn variable(name: &str, kind: SymbolKind) -> Option<Symbol> {
-    match is_rust_symbol(name) {
-        true => Some(Symbol::Writable(demangle(name))),
-        false => (kind == SymbolKind::Data).then(|| Symbol::Unmangled(name.to_owned())),
-    }
-}
-
-/// Parts of the names of functions that are looked for in each of tens of thousands.
+/// Parts of the names of functions.
 struct Words {
     barrier: Finder<'static>,
     thread_id: Finder<'static>,
@@ -163,42 +184,57 @@ impl Words {
     }
 }
 
-/// Nearly all functions belong to other crates, and demangling them would be most of the work. One
-/// whose path does not begin with a crate (of an implementation, or an instance of a generic
-/// function) never encloses a static by name.
-fn function(name: &str, crates: &HashSet<String>, words: &Words) -> Symbol {
-    let has = |word: &Finder<'_>| word.find(name.as_bytes()).is_some();
-    if has(&words.barrier) {
-        Symbol::Barrier
-    } else if has(&words.thread_id) && ["Debug", "fmt"].iter().all(|word| name.contains(word)) {
-        Symbol::ThreadIdAsText
-    } else if words.arguments.iter().any(has) {
-        Symbol::Arguments
-    } else if first_crate(name).is_some_and(|name| crates.contains(name)) {
-        Symbol::Function(demangle(name))
-    } else {
-        Symbol::Foreign
+/// Which of the words are in names.
+#[derive(Debug, Default)]
+struct FoundWords {
+    /// `Barrier::wait`
+    barrier: bool,
+    /// `ThreadId` as text, which is unique within one process only.
+    thread_id_as_text: bool,
+    /// `std::env::args`
+    arguments: bool,
+}
+
+impl FoundWords {
+    /// Looks for them in one name, or in many with zero bytes between them.
+    fn look(&mut self, names: &[u8], words: &Words) {
+        let has = |word: &Finder<'_>| word.find(names).is_some();
+        self.barrier |= has(&words.barrier);
+        self.arguments |= words.arguments.iter().any(has);
+        self.thread_id_as_text |= words.thread_id.find_iter(names).any(|at| {
+            let name = name_around(names, at);
+            ["Debug", "fmt"]
+                .iter()
+                .all(|word| memchr::memmem::find(name, word.as_bytes()).is_some())
+        });
     }
+}
+
+/// The name that a place is in.
+fn name_around(names: &[u8], at: usize) -> &[u8] {
+    let start = memchr::memrchr(0, &names[..at]).map_or(0, |end| end + 1);
+    let end = memchr::memchr(0, &names[at..]).map_or(names.len(), |length| at + length);
+    &names[start..end]
 }
 
 /// The crate that a mangled path begins with: `_ZN3web…` and `_RNvNtCs1234_3web…`; none if it
 /// begins otherwise, such as that of an implementation.
-fn first_crate(mangled: &str) -> Option<&str> {
-    let rest = match mangled.strip_prefix("_ZN") {
-        Some(rest) => rest,
-        None => {
-            let path = mangled.strip_prefix("_R")?;
-            let root = path.trim_start_matches(['N', 'v', 't']).strip_prefix("Cs")?;
-            &root[root.find('_')? + 1..]
+fn first_crate(mangled: &[u8]) -> Option<&[u8]> {
+    let is_v0 = mangled.starts_with(b"_R");
+    let rest = match is_v0 {
+        false => mangled.strip_prefix(b"_ZN")?,
+        true => {
+            let kinds = mangled[2..].iter().take_while(|byte| b"Nvt".contains(byte)).count();
+            let path = mangled[2 + kinds..].strip_prefix(b"Cs")?;
+            &path[memchr::memchr(b'_', path)? + 1..]
         }
     };
-    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-    let length: usize = rest[..digits].parse().ok()?;
+    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let length: usize = std::str::from_utf8(&rest[..digits]).ok()?.parse().ok()?;
     let name = &rest[digits..];
     // The v0 mangling puts a `_` before an identifier that begins with a digit or `_`.
-    let name =
-        if mangled.starts_with("_R") { name.strip_prefix('_').unwrap_or(name) } else { name };
-    name.get(..length).filter(|name| !name.starts_with("_$"))
+    let name = if is_v0 { name.strip_prefix(b"_").unwrap_or(name) } else { name };
+    name.get(..length).filter(|name| !name.starts_with(b"_$"))
 }
 
 pub(super) fn is_writable<'data>(section: &impl ObjectSection<'data>) -> bool {
@@ -212,32 +248,23 @@ pub(super) fn demangle(name: &str) -> String {
     format!("{:#}", rustc_demangle::demangle(name))
 }
 
-fn statics(symbols: &[Symbol], link_inputs: &LinkInputs) -> Vec<Static> {
+fn statics(symbols: &Symbols, link_inputs: &LinkInputs) -> Vec<Static> {
     let crates = &link_inputs.crates;
-    let functions: HashSet<&str> = symbols
-        .iter()
-        .filter_map(|symbol| match symbol {
-            Symbol::Function(path) => Some(path.as_str()),
-            _ => None,
-        })
-        .collect();
-    let mut statics: Vec<Static> = symbols
-        .iter()
-        .filter_map(|symbol| match symbol {
-            Symbol::Writable(path) => Some(path),
-            _ => None,
-        })
-        .filter(|path| crate_of(path).is_some_and(|name| crates.contains(name)))
-        .filter(|path| !is_known_harmless(path))
+    let is_own = |path: &&String| {
+        crate_of(path).is_some_and(|name| crates.contains(name)) && !is_known_harmless(path)
+    };
+    let own: Vec<&String> = symbols.writable.iter().filter(is_own).collect();
+    let functions: HashSet<String> = match own.is_empty() {
+        true => HashSet::new(),
+        false => symbols.functions.iter().map(|name| demangle(name)).collect(),
+    };
+    let mut statics: Vec<Static> = own
+        .into_iter()
         .map(|path| Static { module: module_of(path, &functions), path: path.clone() })
         .collect();
-    let unmangled = symbols.iter().filter_map(|symbol| match symbol {
-        Symbol::Unmangled(name) => Some(name.clone()),
-        _ => None,
-    });
-    let own = link_inputs.own_symbols(unmangled.collect());
+    let own = link_inputs.own_symbols(symbols.unmangled.clone());
     statics.extend(own.into_iter().map(|path| Static { path, module: String::new() }));
-    if symbols.contains(&Symbol::ThreadIdAsText) {
+    if symbols.words.thread_id_as_text {
         // The counter behind `ThreadId` is a static, too, and names made from it are unique within
         // one process only.
         let (module, path) = ("std::thread::id", "std::thread::id::ThreadId::new::COUNTER");
@@ -260,7 +287,7 @@ pub(super) fn crate_of(path: &str) -> Option<&str> {
 /// symbol table.
 ///
 /// The path of a static in a method has no module; the crate is used instead.
-fn module_of(path: &str, functions: &HashSet<&str>) -> String {
+fn module_of(path: &str, functions: &HashSet<String>) -> String {
     if path.starts_with('<') || path.contains('<') {
         return crate_of(path).unwrap_or_default().to_owned();
     }
@@ -298,39 +325,42 @@ pub fn has_loader(executable: &Path) -> bool {
 
 /// Whether a function reads the arguments of the process; assumed if there are no symbols.
 pub(super) fn reads_arguments(executable: &Path) -> bool {
-    let Ok(symbols) = symbols(executable, &HashSet::new()) else { return true };
-    symbols.is_empty() || symbols.contains(&Symbol::Arguments)
+    let symbols = Symbols::read(executable, &HashSet::new());
+    symbols.map_or(true, |symbols| symbols.is_empty || symbols.words.arguments)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn found(symbols: &[Symbol]) -> Vec<(String, String)> {
+    fn found(symbols: &Symbols) -> Vec<(String, String)> {
         let found = statics(symbols, &LinkInputs::of(&["web"]));
         found.into_iter().map(|found| (found.path, found.module)).collect()
     }
 
     #[test]
     fn the_module_of_a_static_encloses_its_functions() {
-        let function = |path: &str| Symbol::Function(path.into());
-        let writable = |path: &str| Symbol::Writable(path.into());
-        let symbols = [
-            function("web::db::tests::reads"),
-            function("web::db::tests::next"),
-            writable("web::ROOT"),
-            writable("web::db::tests::reads::SEEN"),
-            writable("web::db::tests::next::{{closure}}::COUNT"),
-            writable("web::pool::POOL"),
-            writable("<web::pool::Pool as core::ops::drop::Drop>::drop::DROPS"),
-            writable("std::io::STDOUT"),
-            writable("web::log::__CALLSITE"),
-            writable("web::log::__CALLSITE::META"),
-            writable("web::file::META"),
-            Symbol::Unmangled("counter".into()),
-            Symbol::Unmangled("completed.0".into()),
-            Symbol::Unmangled("stdout@GLIBC_2.2.5".into()),
-        ];
+        let text = |names: &[&str]| -> Vec<String> {
+            names.iter().map(|name| (*name).to_owned()).collect()
+        };
+        let symbols = Symbols {
+            functions: text(&["web::db::tests::reads", "web::db::tests::next"]),
+            writable: text(&[
+                "web::ROOT",
+                "web::db::tests::reads::SEEN",
+                "web::db::tests::next::{{closure}}::COUNT",
+                "web::pool::POOL",
+                "<web::pool::Pool as core::ops::drop::Drop>::drop::DROPS",
+                "std::io::STDOUT",
+                "web::log::__CALLSITE",
+                "web::log::__CALLSITE::META",
+                "web::file::META",
+            ]),
+            unmangled: text(&["counter", "completed.0", "stdout@GLIBC_2.2.5"])
+                .into_iter()
+                .collect(),
+            ..Symbols::default()
+        };
         let expected = [
             ("<web::pool::Pool as core::ops::drop::Drop>::drop::DROPS", "web"),
             ("counter", ""),
@@ -357,13 +387,32 @@ mod tests {
             ("_ZN999web", None),
         ];
         for (mangled, expected) in table {
-            assert_eq!(first_crate(mangled), expected, "{mangled}");
+            let found = first_crate(mangled.as_bytes());
+            assert_eq!(found, expected.map(str::as_bytes), "{mangled}");
         }
     }
 
     #[test]
+    fn words_are_found_in_the_names_that_have_them() {
+        let found = |names: &str| {
+            let mut found = FoundWords::default();
+            found.look(names.as_bytes(), &Words::new());
+            [found.barrier, found.thread_id_as_text, found.arguments]
+        };
+        assert_eq!(found("_ZN3std4sync7Barrier4wait17hE"), [true, false, false]);
+        assert_eq!(
+            found("main\0_ZN3std3env8args_os17hE\0_ZN3std3env4args17hE\0"),
+            [false, false, true]
+        );
+        assert_eq!(found("_RNvXs_ThreadId_5Debug3fmt"), [false, true, false]);
+        assert_eq!(found("main\0_RNvXs_ThreadId_5Debug3fmt\0"), [false, true, false]);
+        assert_eq!(found("ThreadId\0Debug3fmt\0ThreadId\0fmt\0"), [false, false, false]);
+    }
+
+    #[test]
     fn thread_ids_as_text_count_as_a_static() {
-        assert_eq!(found(&[Symbol::ThreadIdAsText])[0].1, "std::thread::id");
+        let words = FoundWords { thread_id_as_text: true, ..FoundWords::default() };
+        assert_eq!(found(&Symbols { words, ..Symbols::default() })[0].1, "std::thread::id");
     }
 
     #[test]
