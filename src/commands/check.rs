@@ -51,6 +51,6 @@ pub fn fail_on_errors(diagnostics: &[Diagnostic]) -> Result<()> {
     if mistakes.is_empty() {
         return Ok(());
     }
-    let count = messages::count(mistakes.len(), "configuration error");
+    let count = messages::count(mistakes.len(), "previous error");
     Err(Error::Metadata { text: format!("aborting due to {count}"), mistakes })
 }

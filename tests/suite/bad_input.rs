@@ -89,7 +89,7 @@ error: unknown value `on-error` for `recycle`
    |                                                   ^^^^^^^^^^
    |
    = help: expected one of: on-failure, on-leak
-error: aborting due to 10 configuration errors
+error: aborting due to 10 previous errors
 "#;
 
     #[test]
@@ -155,7 +155,7 @@ error: leaks of kind `socket` are not supported yet
   |                                                     ^^^^^^
   |
   = help: remove it; supported kinds: thread, process, panic, pool
-error: aborting due to 2 configuration errors
+error: aborting due to 2 previous errors
 ";
 
     #[test]

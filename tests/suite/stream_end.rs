@@ -65,7 +65,7 @@ fn mistakes_in_the_metadata_are_told_with_their_places() {
     for task in ["", "plan", "list"] {
         let ran = partest("wrong_keys").args(task).json().run().exits(2);
         let end = only(&ran, "usage-error");
-        assert_eq!(end["reason"], "aborting due to 10 configuration errors", "{ran}");
+        assert_eq!(end["reason"], "aborting due to 10 previous errors", "{ran}");
         assert_eq!(end["exit-code"], 2, "{ran}");
         let errors = end["errors"].as_array().unwrap();
         assert_eq!(errors.len(), 10, "{ran}");

@@ -17,7 +17,7 @@ use crate::report::bisection::BisectionReport;
 use crate::report::warnings;
 
 /// How often a set runs where it depends on time whether tests meet.
-const TIMES_BESIDE: usize = 5;
+const TIMES_WHERE_TIMED: usize = 5;
 
 /// How often what was found is confirmed where a failure may come and go.
 const TIMES_AFTER: usize = 3;
@@ -93,10 +93,10 @@ impl Repeat {
     fn times(self, company: Company, purpose: Purpose) -> usize {
         let is_timed = matches!(company, Company::Beside | Company::Declared);
         match (self, purpose) {
-            (Repeat::ThenConfirm(_), Purpose::Confirm) if is_timed => TIMES_BESIDE,
+            (Repeat::ThenConfirm(_), Purpose::Confirm) if is_timed => TIMES_WHERE_TIMED,
             (Repeat::ThenConfirm(_), Purpose::Confirm) => TIMES_AFTER,
             (Repeat::Times(times) | Repeat::ThenConfirm(times), _) => times,
-            (Repeat::AsNeeded, _) if is_timed => TIMES_BESIDE,
+            (Repeat::AsNeeded, _) if is_timed => TIMES_WHERE_TIMED,
             (Repeat::AsNeeded, _) => 1,
         }
     }

@@ -13,7 +13,7 @@ use crate::plan::group::{Group, Isolation};
 use crate::report::diagnosis::DiagnosisReport;
 
 /// How often a set of others runs with a test that fails only at times.
-const TIMES_BESIDE: usize = 3;
+const TIMES_WHERE_FLAKY: usize = 3;
 
 /// How often a failure has to come back, and a success, where that can be a matter of luck.
 const TIMES_AGAIN: usize = 2;
@@ -77,7 +77,7 @@ impl Naming<'_, '_> {
     fn name_others(&mut self, test: TestId, dependence: &mut Dependence) -> Result<()> {
         let repeat = match dependence {
             Dependence::Brittle { .. } | Dependence::Victim { .. } => 1,
-            Dependence::Race { met: None, .. } => TIMES_BESIDE,
+            Dependence::Race { met: None, .. } => TIMES_WHERE_FLAKY,
             _ => return Ok(()),
         };
         let progress = self.report.begin_search(test);
