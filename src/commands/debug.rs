@@ -12,7 +12,6 @@ use crate::cli::debug_args::Prefix;
 use crate::config::policy::{FixtureName, Rules};
 use crate::discovery::filter::Choice;
 use crate::discovery::listing::Listing;
-use crate::discovery::test_list::Dispatch;
 use crate::error::{Error, Exit, Result};
 use crate::fixture::handover::Values;
 use crate::fixture::kept::KeptFixtures;
@@ -136,11 +135,8 @@ fn command(
     let mut command = Command::new(program);
     command.args(&prefix.args).arg(own.get_program()).args(own.get_args());
     let selection = arguments::parts(listing, &[test]).into_iter().flat_map(|(_, words)| words);
-    match listing.dispatch {
-        Dispatch::Whole => {}
-        _ => {
-            command.args(["--test-threads", "1", "--nocapture"]).args(selection);
-        }
+    if !listing.dispatch.is_whole() {
+        command.args(["--test-threads", "1", "--nocapture"]).args(selection);
     }
     let variables = own.get_envs().filter_map(|(name, value)| Some((name, value?)));
     command.envs(variables).envs(&rules.env).envs(values);

@@ -76,8 +76,7 @@ pub fn take(
             Ok(tests) => {
                 let statics = Statics::Known { statics: Vec::new(), has_barrier: false };
                 let dispatch = Dispatch::Doctests;
-                let (answers_list, takes_agent) = (true, false);
-                let list = TestList { dispatch, tests, statics, answers_list, takes_agent };
+                let list = TestList { dispatch, tests, statics, takes_agent: false };
                 Ok(Listing::new(binary, None, list))
             }
             Err(answer) => Err(failure(binary.full_name(), answer)),

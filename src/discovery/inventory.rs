@@ -121,6 +121,6 @@ fn list(
         Some(_) => rayon::join(look, ask),
         None => (look(), ask()),
     };
-    let Found { dispatch, tests, answers_list, remark } = found?;
-    Ok((TestList { dispatch, tests, statics, answers_list, takes_agent }, remark))
+    let Found { dispatch, tests, remark } = found?;
+    Ok((TestList { dispatch, tests, statics, takes_agent }, remark))
 }

@@ -18,7 +18,7 @@ use crate::state::{self, Stored};
 const FILE: &str = "inventory.json";
 
 /// The version of the file's format. To be raised whenever the format or its meaning changes.
-const FORMAT: u32 = 9;
+const FORMAT: u32 = 10;
 
 /// The test list of one executable; that of a custom harness without its tests.
 #[derive(Debug, Serialize, Deserialize)]
@@ -95,9 +95,11 @@ impl InventoryCache {
         let dispatch = match &list {
             _ if self.one_by_one.has(&binary.executable, identity) => KnownDispatch::OneByOne,
             None => KnownDispatch::Unknown,
-            Some(list) if !list.answers_list => KnownDispatch::Whole,
-            Some(list) if list.dispatch == Dispatch::LoggedBatches => KnownDispatch::LoggedBatches,
-            Some(_) => KnownDispatch::Listed,
+            Some(list) => match list.dispatch {
+                Dispatch::Whole => KnownDispatch::Whole,
+                Dispatch::LoggedBatches => KnownDispatch::LoggedBatches,
+                _ => KnownDispatch::Listed,
+            },
         };
         match binary.harness == Harness::Custom && !self.is_archived {
             true => Known { list: None, without_tests: list, dispatch },
@@ -140,17 +142,17 @@ mod tests {
     fn of_a_custom_harness_only_the_way_to_list_it_is_kept() {
         use KnownDispatch as Known;
         let table = [
-            (Dispatch::Whole, false, Known::Whole),
-            (Dispatch::Whole, true, Known::Listed),
-            (Dispatch::OneByOne, true, Known::Listed),
-            (Dispatch::LoggedBatches, true, Known::LoggedBatches),
+            (Dispatch::Whole, Known::Whole),
+            (Dispatch::Unlisted, Known::Listed),
+            (Dispatch::OneByOne, Known::Listed),
+            (Dispatch::LoggedBatches, Known::LoggedBatches),
         ];
         let mut binary = Binary::example("web");
         binary.harness = Harness::Custom;
-        for (dispatch, answers_list, expected) in table {
+        for (dispatch, expected) in table {
             let statics = Statics::Unreadable("no".into());
             let tests = vec![Test { name: "a".into(), is_ignored: false }];
-            let list = TestList { dispatch, tests, statics, answers_list, takes_agent: true };
+            let list = TestList { dispatch, tests, statics, takes_agent: true };
             let entry = Entry { identity: "id".into(), list };
             let entries = || Entries::from([(binary.executable.clone(), entry)]);
             let mut cache = InventoryCache { entries: entries(), ..InventoryCache::default() };
@@ -170,7 +172,7 @@ mod tests {
         let path = dir.path().join(FILE);
         let tests = vec![Test { name: "a: b".into(), is_ignored: true }];
         let (dispatch, statics) = (Dispatch::Batches, Statics::Unreadable("no".into()));
-        let list = TestList { dispatch, tests, statics, answers_list: true, takes_agent: true };
+        let list = TestList { dispatch, tests, statics, takes_agent: true };
         let entry = Entry { identity: "id".into(), list };
         state::write(&path, FORMAT, Entries::from([(PathBuf::from("/bin"), entry)])).unwrap();
         let mut warnings = Vec::new();

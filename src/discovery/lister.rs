@@ -49,20 +49,18 @@ pub struct Lister<'l> {
 pub struct Found {
     pub dispatch: Dispatch,
     pub tests: Vec<Test>,
-    /// Whether the harness seems to answer `--list`, by its executable.
-    pub answers_list: bool,
     /// Why one that seems to runs as one test.
     pub remark: Option<UnlistableHarness>,
 }
 
 impl Found {
     fn listed(dispatch: Dispatch, tests: Vec<Test>) -> Found {
-        Found { dispatch, tests, answers_list: true, remark: None }
+        Found { dispatch, tests, remark: None }
     }
 
-    fn whole(answers_list: bool, remark: Option<UnlistableHarness>) -> Found {
+    fn whole(dispatch: Dispatch, remark: Option<UnlistableHarness>) -> Found {
         let main = Test { name: WHOLE.into(), is_ignored: false };
-        Found { dispatch: Dispatch::Whole, tests: vec![main], answers_list, remark }
+        Found { dispatch, tests: vec![main], remark }
     }
 }
 
@@ -82,7 +80,7 @@ impl Lister<'_> {
         match self.binary.harness {
             Harness::Libtest => self.list_libtest(),
             // A harness that ignores its arguments would run all of its tests instead.
-            Harness::Custom if !self.answers_list() => Ok(Found::whole(false, None)),
+            Harness::Custom if !self.answers_list() => Ok(Found::whole(Dispatch::Whole, None)),
             Harness::Custom => self.list_custom(),
         }
     }
@@ -146,7 +144,8 @@ impl Lister<'_> {
             }
         }
         let binary = self.binary.full_name();
-        Ok(Found::whole(true, cause.map(|cause| UnlistableHarness { binary, cause })))
+        let remark = cause.map(|cause| UnlistableHarness { binary, cause });
+        Ok(Found::whole(Dispatch::Unlisted, remark))
     }
 
     fn failure(&self, answer: ListAttempt) -> ListFailure {

@@ -18,16 +18,15 @@ pub struct Listing {
     pub statics: Statics,
     /// Of the executable and its runner when it was listed; none where it could not be read.
     pub(super) identity: Option<String>,
-    answers_list: bool,
     takes_agent: bool,
     by_name: OnceLock<HashMap<String, usize>>,
 }
 
 impl Listing {
     pub fn new(binary: Binary, identity: Option<String>, list: TestList) -> Listing {
-        let TestList { dispatch, tests, statics, answers_list, takes_agent } = list;
+        let TestList { dispatch, tests, statics, takes_agent } = list;
         let by_name = OnceLock::new();
-        Listing { binary, dispatch, tests, statics, identity, answers_list, takes_agent, by_name }
+        Listing { binary, dispatch, tests, statics, identity, takes_agent, by_name }
     }
 
     #[cfg(test)]
@@ -37,8 +36,7 @@ impl Listing {
         tests: Vec<Test>,
         statics: Statics,
     ) -> Listing {
-        let (answers_list, takes_agent) = (true, false);
-        Listing::new(binary, None, TestList { dispatch, tests, statics, answers_list, takes_agent })
+        Listing::new(binary, None, TestList { dispatch, tests, statics, takes_agent: false })
     }
 
     /// Whether the agent can be loaded into it. Not with a runner, which may be anything.
@@ -52,7 +50,6 @@ impl Listing {
             dispatch: self.dispatch,
             tests: self.tests.clone(),
             statics: self.statics.clone(),
-            answers_list: self.answers_list,
             takes_agent: self.takes_agent,
         }
     }

@@ -14,8 +14,11 @@ pub enum Dispatch {
     LoggedBatches,
     /// A process for each test, whose exit code is its verdict.
     OneByOne,
-    /// The binary is one test, run without arguments.
+    /// The binary is one test, run without arguments: by its executable, it does not answer
+    /// `--list`.
     Whole,
+    /// The binary is one test as well: it does not list and choose tests as libtest does.
+    Unlisted,
     /// rustdoc, which compiles the doctests of a package and runs them by a libtest of its own.
     Doctests,
 }
@@ -35,6 +38,13 @@ pub enum KnownDispatch {
     OneByOne,
 }
 
+impl Dispatch {
+    /// Whether the binary is one test, which has no name that the binary would know.
+    pub fn is_whole(self) -> bool {
+        matches!(self, Dispatch::Whole | Dispatch::Unlisted)
+    }
+}
+
 /// A test as its harness lists it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Test {
@@ -50,8 +60,6 @@ pub struct TestList {
     #[serde(with = "names")]
     pub tests: Vec<Test>,
     pub statics: Statics,
-    /// Whether the harness seems to answer `--list`, by its executable.
-    pub answers_list: bool,
     /// Whether its loader would load the agent, and its Rust is new enough for that.
     pub takes_agent: bool,
 }

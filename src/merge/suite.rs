@@ -85,7 +85,6 @@ fn listing(package: String, kind: &str, prefix: String, found: StreamBinary) -> 
         dispatch,
         tests: tests.into_iter().map(test).collect(),
         statics: Statics::Known { statics: Vec::new(), has_barrier: false },
-        answers_list: true,
         takes_agent: false,
     };
     Listing::new(binary, None, list)

@@ -176,6 +176,9 @@ fn heading(paint: Paint, listing: &Listing) -> String {
         Dispatch::OneByOne => ", a process for each test: its harness is its own",
         Dispatch::Doctests => ", compiled and run by rustdoc",
         Dispatch::Whole => ", runs as one test: its harness takes no arguments",
+        Dispatch::Unlisted => {
+            ", runs as one test: its harness does not list and choose tests as libtest does"
+        }
     };
     format!("{} ({} of {}{how})\n", paint.strong(&binary.name), binary.kind, binary.package_name)
 }

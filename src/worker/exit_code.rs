@@ -75,7 +75,7 @@ fn start<'r>(
     let number = context.state.next_worker();
     let mut command = listing.binary.command();
     prepare(&mut command, job, context.config.run_id, number);
-    if listing.dispatch != Dispatch::Whole {
+    if !listing.dispatch.is_whole() {
         command.args(libtest::select::select_one(&listed.name, listed.is_ignored));
     }
     let process = Supervised::spawn(command, None, context.services.groups, job.role())?;
@@ -195,7 +195,7 @@ fn by_exit_code(
 ) -> (Outcome, Option<Reason>) {
     let described = || Some(Reason::WorkerEnded(WorkerEnd::Died(exit_status::describe(status))));
     let is_libtest = listing.dispatch == Dispatch::Batches;
-    let is_named = listing.dispatch != Dispatch::Whole;
+    let is_named = !listing.dispatch.is_whole();
     match status.code() {
         Some(0) if is_named && report.may_have_run_nothing && !is_known() => {
             (Outcome::Missing, Some(Reason::NotRun))

@@ -220,6 +220,12 @@ fn a_harness_that_runs_as_a_whole_though_it_lists_says_why() {
     }
     assert!(ran.stderr.contains("  | error: unexpected argument `--format`\n"), "{ran}");
     assert_eq!(ran.stderr.matches("runs as one test").count(), table.len(), "{ran}");
+    let plan = package().partest().args("plan --all-targets").run().exits(0);
+    let why = "its harness does not list and choose tests as libtest does";
+    assert_eq!(plan.stdout.matches(why).count(), table.len(), "{plan}");
+    let why = "its harness takes no arguments";
+    let others = HARNESSES.iter().filter(|(.., has_names)| !has_names).count() - table.len();
+    assert_eq!(plan.stdout.matches(why).count(), others, "{plan}");
 }
 
 #[test]

@@ -5,7 +5,6 @@ use crate::config::keys::Kind;
 use crate::config::policy::{Rules, Why, covers};
 use crate::discovery::listing::Listing;
 use crate::discovery::statics::{Static, Statics};
-use crate::discovery::test_list::Dispatch;
 
 /// The node whose tests must share a process, and why; no node for tests that may be spread.
 pub(super) fn kept_together(
@@ -67,7 +66,7 @@ pub(super) fn bound_nodes(listing: &Listing) -> Vec<BoundNode> {
     let root = &listing.binary.name;
     let statics = match &listing.statics {
         // A binary that cannot list its tests cannot be split anyway.
-        _ if listing.dispatch == Dispatch::Whole => return Vec::new(),
+        _ if listing.dispatch.is_whole() => return Vec::new(),
         Statics::Known { statics, .. } => statics,
         Statics::Unreadable(why) => {
             let why = format!("its statics cannot be read ({why})");

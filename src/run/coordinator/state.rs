@@ -249,7 +249,7 @@ pub(super) fn protocol(listing: &Listing, context: &Context<'_>) -> Protocol {
         Dispatch::Batches => Protocol::LogFile,
         Dispatch::LoggedBatches => Protocol::HarnessLog,
         Dispatch::Doctests => Protocol::Doctests,
-        Dispatch::OneByOne | Dispatch::Whole => Protocol::ExitCode,
+        Dispatch::OneByOne | Dispatch::Whole | Dispatch::Unlisted => Protocol::ExitCode,
     }
 }
 
