@@ -520,7 +520,8 @@ mod by_a_pause {
     use super::*;
     use std::time::Duration;
 
-    const TIMEOUT: Duration = Duration::from_secs(3);
+    /// Long enough that a busy machine has stopped the run by then.
+    const TIMEOUT: Duration = Duration::from_secs(6);
 
     /// For a run that is stopped no time passes: a test that it holds up for longer than its
     /// timeout has not timed out.
@@ -532,8 +533,8 @@ mod by_a_pause {
         let worker = run.await_log("stays").concat();
         let (runner, own) = (family(&run).runner, run.pid().to_string());
         send(&run, Signal::TSTP);
-        for pid in [&worker, &runner, &own] {
-            await_that(&format!("{pid} stopped"), || is_stopped(pid));
+        for (what, pid) in [("worker", &worker), ("runner", &runner), ("launcher", &own)] {
+            await_that(&format!("the {what} {pid} is stopped"), || is_stopped(pid));
         }
         std::thread::sleep(TIMEOUT);
         std::fs::write(run.log_directory().join("go"), "").unwrap();

@@ -288,7 +288,7 @@ fn what_a_child_prints_is_the_output_of_the_only_test_in_the_process() {
 #[test]
 fn what_children_print_is_beside_the_tests_that_share_a_process() {
     let package = shop("", PIPES);
-    let ran = package.partest().args("-j1 fails passes").json().run().exits(100);
+    let ran = package.partest().args("-j1 --policy unit fails passes").json().run().exits(100);
     let events = ran.events();
     let outputs: Vec<_> = events.iter().filter(|event| event["event"] == "worker-output").collect();
     let [output] = outputs[..] else { panic!("one of them; {ran}") };
@@ -299,7 +299,7 @@ fn what_children_print_is_beside_the_tests_that_share_a_process() {
     }
     assert!(!text(&ran.test("shop::fails")["output"]).contains("of C"), "{ran}");
 
-    let ran = package.partest().args("-j1 fails passes").run().exits(100);
+    let ran = package.partest().args("-j1 --policy unit fails passes").run().exits(100);
     let heading = "\noutput of worker 0, of one of: shop::fails, shop::passes\n  | ";
     assert!(ran.stdout.contains(heading), "{ran}");
     assert!(ran.stdout.contains("  | err of fails\n"), "{ran}");
@@ -308,7 +308,7 @@ fn what_children_print_is_beside_the_tests_that_share_a_process() {
 #[test]
 fn tests_that_pass_together_have_no_such_block() {
     let package = shop("", &PIPES.replace("panic!(\"on purpose\");", ""));
-    let ran = package.partest().args("-j1 fails passes").json().run().exits(0);
+    let ran = package.partest().args("-j1 --policy unit fails passes").json().run().exits(0);
     assert!(ran.events().iter().all(|event| event["event"] != "worker-output"), "{ran}");
 }
 
