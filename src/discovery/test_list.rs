@@ -23,6 +23,13 @@ pub enum Dispatch {
     Doctests,
 }
 
+impl Dispatch {
+    /// Whether the binary is one test, which has no name that the binary would know.
+    pub fn is_whole(self) -> bool {
+        matches!(self, Dispatch::Whole | Dispatch::Unlisted)
+    }
+}
+
 /// What earlier runs have found out about how a custom harness runs its tests.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum KnownDispatch {
@@ -36,13 +43,6 @@ pub enum KnownDispatch {
     LoggedBatches,
     /// Did not run all tests of a batch, whatever it has listed.
     OneByOne,
-}
-
-impl Dispatch {
-    /// Whether the binary is one test, which has no name that the binary would know.
-    pub fn is_whole(self) -> bool {
-        matches!(self, Dispatch::Whole | Dispatch::Unlisted)
-    }
 }
 
 /// A test as its harness lists it.

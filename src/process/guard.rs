@@ -52,9 +52,11 @@ const ORDER: Duration = Duration::from_millis(1500);
 /// How long the launcher waits for the runner to stop, which stops its workers first.
 const PATIENCE_FOR_STOP: Duration = Duration::from_secs(1);
 
-/// Messages of the runner to the guard.
+// Messages of the runner to the guard.
+
 /// Followed by the PID of a process that the build left running on purpose.
 const SPARE: u8 = b's';
+/// All of those were named.
 const TESTS_BEGIN: u8 = b'b';
 const END_ALL: u8 = b'e';
 /// Followed by what the terminal was set to before.
@@ -251,6 +253,8 @@ struct Guard {
     runner: Pid,
     /// The user's process group, which contains cargo and the whole build.
     group: Pid,
+    /// What the runner has named so far of `spared`.
+    named: Vec<u32>,
     /// What the build left running on purpose; none before the tests have started.
     spared: Option<Vec<u32>>,
     /// The exit status of the runner.
@@ -277,6 +281,7 @@ impl Guard {
         Guard {
             runner,
             group,
+            named: Vec::new(),
             spared: None,
             ended: None,
             until: None,
@@ -335,12 +340,12 @@ impl Guard {
                 // Both were written at once.
                 let mut pid = [0; 4];
                 if rustix::io::read(runner, &mut pid) == Ok(pid.len()) {
-                    self.spared.get_or_insert_default().push(u32::from_ne_bytes(pid));
+                    self.named.push(u32::from_ne_bytes(pid));
                 }
             }
             // Only here children are reaped, so that no PID meant another process until now.
             Ok(_) if told[0] == TESTS_BEGIN => {
-                self.spared.get_or_insert_default();
+                self.spared = Some(std::mem::take(&mut self.named));
                 self.reap();
             }
             Ok(_) if told[0] == KEYS_BEGIN => {
@@ -415,5 +420,36 @@ impl Guard {
                 getpgid(pid).is_ok_and(|group| group == self.group)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A runner that is killed before it has named all of them spares none by name.
+    #[test]
+    fn nothing_is_spared_by_name_before_all_are_named() {
+        let (from_runner, to_guard) = pipe_with(PipeFlags::CLOEXEC).unwrap();
+        let mut guard = Guard {
+            runner: getpid(),
+            group: getpgrp(),
+            named: Vec::new(),
+            spared: None,
+            ended: None,
+            until: None,
+            ends_all: false,
+            line_mode: None,
+            scratch: None,
+        };
+        for pid in [7_u32, 8] {
+            rustix::io::write(&to_guard, &[&[SPARE][..], &pid.to_ne_bytes()].concat()).unwrap();
+            assert!(guard.listen(&from_runner));
+            assert_eq!(guard.spared, None);
+        }
+        assert_eq!(guard.named, [7, 8]);
+        drop(to_guard);
+        assert!(!guard.listen(&from_runner));
+        assert_eq!(guard.spared, None);
     }
 }
