@@ -42,7 +42,7 @@ pub enum Statics {
 /// test a thread of its own.
 pub fn read(executable: &Path, link_inputs: &LinkInputs) -> Statics {
     match Symbols::read(executable, &link_inputs.crates) {
-        Ok(found) if found.is_empty => Statics::Unreadable("it has no symbols".into()),
+        Ok(found) if found.is_empty() => Statics::Unreadable("it has no symbols".into()),
         Ok(found) => Statics::Known {
             has_barrier: found.words.barrier,
             statics: statics(&found, link_inputs),
@@ -54,8 +54,9 @@ pub fn read(executable: &Path, link_inputs: &LinkInputs) -> Statics {
 /// What a symbol table says.
 #[derive(Debug, Default)]
 struct Symbols {
-    is_empty: bool,
     words: FoundWords,
+    /// Whether there are any, the user's or not.
+    has_functions: bool,
     /// The functions of the user's crates, mangled: there are thousands, and seldom a static whose
     /// module they tell.
     functions: Vec<String>,
@@ -77,7 +78,7 @@ impl Symbols {
         // Asked for each of tens of thousands of names.
         let crates: FxHashSet<&[u8]> = crates.iter().map(|name| name.as_bytes()).collect();
         let words = Words::new();
-        let mut found = Symbols { is_empty: true, ..Symbols::default() };
+        let mut found = Symbols::default();
         names.into_iter().for_each(|names| found.words.look(names.bytes, &words));
         for symbol in object.symbols() {
             let Ok(name) = symbol.name_bytes() else { continue };
@@ -97,10 +98,15 @@ impl Symbols {
         Ok(found)
     }
 
+    /// Whether it says nothing, as after `strip`.
+    fn is_empty(&self) -> bool {
+        !self.has_functions && self.writable.is_empty() && self.unmangled.is_empty()
+    }
+
     /// Nearly all functions belong to other crates. One whose path does not begin with a crate (of
     /// an implementation, or an instance of a generic function) never encloses a static by name.
     fn add_function(&mut self, name: &[u8], crates: &FxHashSet<&[u8]>) {
-        self.is_empty = false;
+        self.has_functions = true;
         if first_crate(name).is_some_and(|name| crates.contains(name)) {
             self.functions.extend(std::str::from_utf8(name).map(str::to_owned));
         }
@@ -110,10 +116,8 @@ impl Symbols {
     fn add_variable(&mut self, name: &[u8], kind: SymbolKind) {
         let Ok(name) = std::str::from_utf8(name) else { return };
         if is_rust_symbol(name) {
-            self.is_empty = false;
             self.writable.push(demangle(name));
         } else if kind == SymbolKind::Data {
-            self.is_empty = false;
             self.unmangled.insert(name.to_owned());
         }
     }
@@ -326,7 +330,7 @@ pub fn has_loader(executable: &Path) -> bool {
 /// Whether a function reads the arguments of the process; assumed if there are no symbols.
 pub(super) fn reads_arguments(executable: &Path) -> bool {
     let symbols = Symbols::read(executable, &HashSet::new());
-    symbols.map_or(true, |symbols| symbols.is_empty || symbols.words.arguments)
+    symbols.map_or(true, |symbols| symbols.is_empty() || symbols.words.arguments)
 }
 
 #[cfg(test)]
