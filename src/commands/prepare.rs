@@ -79,12 +79,20 @@ impl Preparation {
 pub enum BuildState {
     /// cargo has finished. The watch continues until the tests are listed.
     Finished(StallWatch),
-    /// Tests of finished binaries run while cargo builds the others.
+    /// Tests of finished binaries run while cargo builds the others, or has yet to exit.
     Ongoing(Box<OngoingBuild>),
 }
 
 impl BuildState {
-    /// Checks the metadata against the listed tests, unless cargo still builds some of them.
+    /// Whether cargo may still be compiling.
+    fn is_compiling(&self) -> bool {
+        match self {
+            BuildState::Finished(_) => false,
+            BuildState::Ongoing(ongoing_build) => ongoing_build.is_compiling(),
+        }
+    }
+
+    /// Checks the metadata against the listed tests, unless some of them are still to come.
     pub fn finish_listing(
         self,
         settings: &Settings,
@@ -92,7 +100,13 @@ impl BuildState {
         inventory: &Inventory,
     ) -> Result<Option<Box<OngoingBuild>>> {
         match self {
-            BuildState::Ongoing(ongoing_build) => Ok(Some(ongoing_build)),
+            BuildState::Ongoing(mut ongoing_build) => {
+                if !ongoing_build.may_add_tests() {
+                    ongoing_build.print_diagnostics();
+                    check_paths(settings, policy, inventory)?;
+                }
+                Ok(Some(ongoing_build))
+            }
             BuildState::Finished(watch) => {
                 drop(watch);
                 check_paths(settings, policy, inventory).map(|()| None)
@@ -132,12 +146,19 @@ pub fn build(
             }
             finished
         }
-        BuildProgress::TestsReady => {
+        progress @ (BuildProgress::TestsReady | BuildProgress::Built) => {
             let Loaded { toolchain, declared, lists, history, diagnostics } = loaded;
             let toolchain = toolchain??;
             let declared = declared?;
             let binaries = output.binaries(&declared.workspace, &toolchain, settings)?;
             let link_inputs = output.link_inputs(&toolchain);
+            let is_built = progress == BuildProgress::Built;
+            let doctest_packages = is_built.then(|| {
+                let Declared { workspace, filtersets, .. } = &declared;
+                let built = output.packages_with_doctests(workspace);
+                doctests::packages(settings, workspace, filtersets, built)
+            });
+            let times = if is_built { times.built() } else { times };
             tests_started(interrupts);
             let mut ongoing_build = OngoingBuild::new(
                 (cargo, messages, output),
@@ -145,6 +166,7 @@ pub fn build(
                 watch,
                 interrupts.clone(),
                 diagnostics,
+                doctest_packages,
             );
             ongoing_build.group = group;
             let build_state = BuildState::Ongoing(Box::new(ongoing_build));
@@ -367,8 +389,8 @@ pub fn take_inventory(
     let began = clock::now();
     let what = messages::count(prepared.binaries.len(), "binary");
     // While cargo builds, it draws its own progress bar.
-    let is_built = matches!(prepared.build_state, BuildState::Finished(_));
-    let spinner = is_built.then(|| Spinner::start(settings, "Listing", what));
+    let is_compiling = prepared.build_state.is_compiling();
+    let spinner = (!is_compiling).then(|| Spinner::start(settings, "Listing", what));
     let mut lists = std::mem::take(&mut prepared.lists);
     let mut inventory = inventory::take(
         std::mem::take(&mut prepared.binaries),

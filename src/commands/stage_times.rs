@@ -20,7 +20,7 @@ impl StageTimes {
         StageTimes { build: clock::now(), built: None, listed: None }
     }
 
-    /// cargo has exited.
+    /// cargo has built everything.
     pub fn built(self) -> StageTimes {
         StageTimes { built: Some(clock::now()), ..self }
     }

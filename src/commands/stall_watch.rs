@@ -25,17 +25,17 @@ fn usual(stage: Stage) -> Duration {
     }
 }
 
-/// Watches until it is dropped.
+/// Watches until it is ended or dropped.
 pub struct StallWatch {
-    _until_dropped: Option<Sender<()>>,
+    until_ended: Option<Sender<()>>,
 }
 
 impl StallWatch {
     pub fn start(settings: &Settings, interrupts: &Arc<Interrupts>) -> StallWatch {
         if settings.verbosity == Verbosity::Quiet {
-            return StallWatch { _until_dropped: None };
+            return StallWatch { until_ended: None };
         }
-        let (until_dropped, ends) = channel::<()>();
+        let (until_ended, ends) = channel::<()>();
         let interrupts = interrupts.clone();
         let look = move || {
             let mut backoff = Backoff::default();
@@ -53,7 +53,11 @@ impl StallWatch {
         };
         // The run does not depend on it.
         let _ = std::thread::Builder::new().name("stall watch".into()).spawn(look);
-        StallWatch { _until_dropped: Some(until_dropped) }
+        StallWatch { until_ended: Some(until_ended) }
+    }
+
+    pub fn end(&mut self) {
+        self.until_ended = None;
     }
 }
 
