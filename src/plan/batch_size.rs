@@ -109,6 +109,7 @@ impl Plan {
             is_alone,
             has_failed,
             is_unknown,
+            is_unknown_whole: is_unknown && group.is_whole,
         }
     }
 
@@ -251,6 +252,7 @@ impl Plan {
             candidate.is_alone,
             place,
             candidate.has_failed,
+            candidate.is_unknown_whole,
             candidate.is_unknown,
             candidate.work,
             last,

@@ -68,6 +68,11 @@ impl CpuLoad {
         self.seen.add(running, share);
     }
 
+    /// Whether some tests were never measured before this run.
+    pub fn has_unknown(&self) -> bool {
+        self.unknown > 0
+    }
+
     /// How many tests this run has measured.
     pub fn measured(&self) -> usize {
         self.took.0

@@ -21,6 +21,9 @@ pub struct Resize {
     pub slot: usize,
 }
 
+/// A batch that lasts this many times as long as its fair share of what is left delays the end.
+const BEHIND: f64 = 1.1;
+
 /// By how many cores too many the running tests may want: loads change from moment to moment.
 const CROWDED: f64 = 0.5;
 
@@ -75,18 +78,46 @@ impl Plan {
         }
     }
 
+    /// Whether a running batch needs a free slot more than one that could start in it.
+    pub(super) fn is_any_behind(&self) -> bool {
+        let fair_share = self.fair_share_of_rest();
+        let needs_more = |batch: &Batch| self.is_behind(batch, batch.threads, fair_share);
+        self.running.values().any(|batch| needs_more(batch) && self.may_grow(batch))
+    }
+
+    /// Whether a running batch with so many threads would end after all the others. Where tests were
+    /// never measured, nobody knows: another batch may have the longest.
+    fn is_behind(&self, batch: &Batch, threads: usize, fair_share: Duration) -> bool {
+        !self.groups[batch.group].cpu_load.has_unknown()
+            && self.progress.get(&batch.id).is_some_and(|progress| {
+                let share = progress.work / threads.max(1) as u32;
+                share > fair_share.mul_f64(BEHIND)
+            })
+    }
+
+    /// What each slot has to do until the end if all do the same.
+    fn fair_share_of_rest(&self) -> Duration {
+        let running: Duration = self.progress.values().map(|progress| progress.work).sum();
+        (running + self.remaining) / self.slot_count as u32
+    }
+
+    fn may_grow(&self, batch: &Batch) -> bool {
+        let left = self.progress.get(&batch.id).map_or(0, |progress| progress.left);
+        left > batch.threads
+            && batch.most_threads.is_some_and(|most| batch.threads < most)
+            && self.more_at_once(&self.groups[batch.group].group) > 0
+            && self.fits(self.groups[batch.group].load())
+    }
+
     /// Gives a free slot to the batch with the most work left for each of its threads. To be called
     /// when no batch can start.
     pub fn widen(&mut self) -> Option<Resize> {
         let slot = *self.free.first()?;
         let share = |batch: &Batch| {
             let progress = self.progress.get(&batch.id)?;
-            let may_grow = progress.left > batch.threads
-                && batch.most_threads.is_some_and(|most| batch.threads < most)
-                && self.more_at_once(&self.groups[batch.group].group) > 0
-                && self.fits(self.groups[batch.group].load());
             // Unknown work counts by the number of tests.
-            may_grow.then(|| (progress.work / batch.threads as u32, progress.left, batch.id))
+            let share = (progress.work / batch.threads as u32, progress.left, batch.id);
+            self.may_grow(batch).then_some(share)
         };
         let (.., id) = self.running.values().filter_map(share).max()?;
         let batch = self.running.get_mut(&id)?;
@@ -114,6 +145,9 @@ impl Plan {
         let (id, slot) = (batch.id, *batch.slots.last()?);
         let freed = self.groups[batch.group].load();
         let is_crowded = self.load > self.capacity + CROWDED;
+        if !is_crowded && self.is_behind(batch, batch.threads - 1, self.fair_share_of_rest()) {
+            return None;
+        }
         if !is_crowded && !(0..self.groups.len()).any(|at| self.could_start(at, slot, freed)) {
             return None;
         }

@@ -54,6 +54,8 @@ pub struct Group {
     /// The reason for this policy, for people.
     pub why: String,
     pub tests: Vec<GroupTest>,
+    /// Whether its only test is a whole binary.
+    pub is_whole: bool,
     /// How many tests the binary has in all: the cost of libtest's filters grows with it.
     pub tests_in_binary: usize,
     /// Whether a worker can run several tests at once.

@@ -305,6 +305,7 @@ fn new_group(
         has_explicit_policy: rules.kind != Kind::Auto,
         why,
         tests: Vec::new(),
+        is_whole: listing.dispatch.is_whole(),
         tests_in_binary: listing.tests.len(),
         can_thread: matches!(listing.dispatch, Dispatch::Batches | Dispatch::Doctests),
         threads: rules.threads,

@@ -130,7 +130,7 @@ impl Plan {
     pub fn next(&mut self) -> Option<Batch> {
         self.choose_solo();
         let is_busy_alone = self.solo.is_some() && !self.running.is_empty();
-        if self.free.is_empty() || is_busy_alone || !self.has_cores() {
+        if self.free.is_empty() || is_busy_alone || !self.has_cores() || self.is_any_behind() {
             return None;
         }
         self.waiting = self.groups.iter().filter(|state| state.has_work()).count();

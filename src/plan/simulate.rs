@@ -24,8 +24,15 @@ struct Running {
     threads: usize,
     /// Tests that have not started, with their durations.
     waiting: VecDeque<(TestId, Duration)>,
-    /// Tests that run, with their ends.
-    active: Vec<(Duration, TestId)>,
+    active: Vec<Active>,
+}
+
+/// A test that runs.
+#[derive(Clone, Copy)]
+struct Active {
+    test: TestId,
+    began: Duration,
+    ends: Duration,
 }
 
 impl Running {
@@ -33,7 +40,7 @@ impl Running {
         while self.active.len() < self.threads
             && let Some((test, took)) = self.waiting.pop_front()
         {
-            self.active.push((now + took, test));
+            self.active.push(Active { test, began: now, ends: now + took });
         }
     }
 }
@@ -41,16 +48,23 @@ impl Running {
 /// Simulates a plan in which every test takes as long as expected.
 pub fn simulate(plan: Plan) -> Vec<Step> {
     let expected = |plan: &Plan, group: usize, test: &GroupTest| plan.groups[group].expected(test);
-    play(plan, &expected)
+    play(plan, &expected, None)
 }
 
-/// Simulates a plan in which every test takes as long as `took` says.
+/// Simulates a plan in which every test takes as long as `took` says, which the plan learns as it
+/// would in a run.
 #[cfg(test)]
 pub fn simulate_with(plan: Plan, took: impl Fn(TestId) -> Duration) -> Vec<Step> {
-    play(plan, &|_, _, test| took(test.id))
+    play(plan, &|_, _, test| took(test.id), Some(Duration::from_millis(50)))
 }
 
-fn play(mut plan: Plan, took: &dyn Fn(&Plan, usize, &GroupTest) -> Duration) -> Vec<Step> {
+/// Running tests are measured at this interval, if there is one.
+fn play(
+    mut plan: Plan,
+    took: &dyn Fn(&Plan, usize, &GroupTest) -> Duration,
+    interval: Option<Duration>,
+) -> Vec<Step> {
+    let mut measured = Duration::ZERO;
     let mut steps: Vec<Step> = Vec::new();
     let mut running: HashMap<usize, Running> = HashMap::new();
     let mut now = Duration::ZERO;
@@ -82,14 +96,28 @@ fn play(mut plan: Plan, took: &dyn Fn(&Plan, usize, &GroupTest) -> Duration) -> 
         }
         let next = running
             .iter()
-            .flat_map(|(id, batch)| batch.active.iter().map(|(end, test)| (*end, *id, *test)));
-        let Some((end, id, test)) = next.min() else { return steps };
-        now = end;
+            .flat_map(|(id, batch)| batch.active.iter().map(|active| (active.ends, *id, *active)))
+            .min_by_key(|(ends, id, active)| (*ends, *id, active.test));
+        let Some((ends, id, Active { test, began, .. })) = next else { return steps };
+        if let Some(interval) = interval.filter(|interval| measured + *interval < ends) {
+            let since = measured;
+            measured += interval;
+            now = now.max(measured);
+            for (id, batch) in &running {
+                let ran = |active: &Active| measured.saturating_sub(active.began.max(since));
+                plan.observe(*id, batch.active.iter().map(ran).sum(), 1.0);
+            }
+            continue;
+        }
+        now = ends;
         let Some(batch) = running.get_mut(&id) else { continue };
-        batch.active.retain(|(_, active)| *active != test);
+        batch.active.retain(|active| active.test != test);
         batch.start_tests(now);
         plan.test_finished(id, test);
         steps[batch.step].ends = now;
+        if interval.is_some() {
+            plan.learn(steps[batch.step].batch.group, now - began, Some(1.0));
+        }
         let (is_narrow, is_over) = (batch.active.len() <= batch.threads, batch.active.is_empty());
         if is_narrow && plan.narrowing().is_some_and(|resize| resize.batch == id) {
             plan.narrowed(id);

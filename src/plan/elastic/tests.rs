@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::*;
-use crate::plan::schedule::tests::{Chance, any_suite, group, lower_bound};
+use crate::plan::schedule::tests::{Chance, any_suite, group, lower_bound, uneven_suite};
 use crate::plan::simulate::simulate_with;
 
 fn unit(listing: usize, tests: usize) -> Group {
@@ -51,6 +51,23 @@ fn a_wide_batch_gives_a_slot_to_one_that_could_start() {
     assert_eq!((plan.widen(), plan.narrow()), (None, None));
     plan.finished(0);
     assert_eq!(threads(plan.widen()), Some((1, 2)));
+}
+
+#[test]
+fn a_batch_that_would_end_last_gets_a_slot_before_another_starts() {
+    let known = |listing, tests| group(listing, Isolation::Unit, &vec![Some(100); tests]);
+    let mut plan = Plan::new(vec![known(0, 4), known(1, 3), known(2, 1)], 2, None);
+    assert_eq!(start(&mut plan), ["0/1", "1/1"]);
+    // Earlier than expected.
+    plan.finished(1);
+    assert!(start(&mut plan).is_empty(), "0.4 s are left of one batch, and 0.1 s of the rest");
+    assert_eq!(threads(plan.widen()), Some((0, 2)));
+    assert_eq!(plan.narrow(), None, "or it would be given back at once");
+    let tests: Vec<TestId> = plan.group(0).tests.iter().map(|test| test.id).collect();
+    tests.iter().take(3).for_each(|test| plan.test_finished(0, *test));
+    assert_eq!(threads(plan.narrow()), Some((0, 1)));
+    plan.narrowed(0);
+    assert_eq!(start(&mut plan), ["2/1"]);
 }
 
 #[test]
@@ -162,7 +179,11 @@ fn slots_are_held_once_whatever_grows_and_shrinks() {
 }
 
 /// Simulated ends as multiples of the lower bound: mean and worst.
-fn ratios(seed: u64, is_known: bool) -> (f64, f64) {
+fn ratios(
+    seed: u64,
+    any_suite: impl Fn(&mut Chance) -> Vec<Group>,
+    is_known: bool,
+) -> (f64, f64) {
     let mut chance = Chance(seed);
     let ratio = |_| {
         let (groups, slots) = (any_suite(&mut chance), 2 + chance.below(7) as usize);
@@ -186,9 +207,12 @@ fn ratios(seed: u64, is_known: bool) -> (f64, f64) {
 
 #[test]
 fn suites_end_close_to_the_earliest_time_possible_known_or_not() {
-    let (known, unknown) = (ratios(1, true), ratios(1, false));
+    let (known, unknown) = (ratios(1, any_suite, true), ratios(1, any_suite, false));
     println!("known: mean {:.3}, worst {:.3}", known.0, known.1);
     println!("unknown: mean {:.3}, worst {:.3}", unknown.0, unknown.1);
+    let uneven = (ratios(1, uneven_suite, true), ratios(1, uneven_suite, false));
+    println!("uneven, known: mean {:.3}, worst {:.3}", uneven.0.0, uneven.0.1);
+    println!("uneven, unknown: mean {:.3}, worst {:.3}", uneven.1.0, uneven.1.1);
     assert!(known.0 <= 1.03, "{known:?}");
     assert!(unknown.0 <= 1.15, "{unknown:?}");
 }

@@ -29,6 +29,7 @@ pub fn group(listing: usize, isolation: Isolation, expected_ms: &[Option<u64>]) 
         isolation,
         why: String::new(),
         tests: expected_ms.iter().enumerate().map(test).collect(),
+        is_whole: false,
         tests_in_binary: expected_ms.len(),
         can_thread: true,
         threads: Threads::Auto,
@@ -186,6 +187,18 @@ fn unknown_comes_before_known_and_long_before_short() {
     ];
     let mut plan = Plan::new(groups, 4, Some(1));
     assert_eq!(startable(&mut plan), ["2*1/1", "1*1/1", "3*1/1", "0*1/1"]);
+}
+
+#[test]
+fn a_binary_that_runs_as_one_unmeasured_test_comes_before_single_tests() {
+    let mut whole = group(1, Isolation::Split, &unknown(1));
+    (whole.is_whole, whole.can_thread) = (true, false);
+    let small = group(0, Isolation::Unit, &unknown(2));
+    let mut plan = Plan::new(vec![small.clone(), whole.clone()], 1, None);
+    assert_eq!(startable(&mut plan)[0], "1*1/1");
+    whole.tests[0].expected = Some(Duration::from_millis(1));
+    let mut plan = Plan::new(vec![small, whole], 1, None);
+    assert_eq!(startable(&mut plan)[0], "0*2/1");
 }
 
 #[test]
@@ -711,6 +724,25 @@ pub fn any_suite(chance: &mut Chance) -> Vec<Group> {
             Some(1 + chance.below(scale))
         };
         let tests: Vec<Option<u64>> = (0..count).map(duration).collect();
+        let isolation = if chance.below(2) == 0 { Isolation::Unit } else { Isolation::Split };
+        group(at, isolation, &tests)
+    };
+    (0..groups).map(any_group).collect()
+}
+
+/// A suite as they often are: most groups have trivial tests, and a few have most of the work.
+pub fn uneven_suite(chance: &mut Chance) -> Vec<Group> {
+    let groups = 10 + chance.below(21) as usize;
+    let any_group = |at| {
+        let count = 1 + chance.below(20) as usize;
+        let scale = [1, 2, 4, 10, 20, 500][chance.below(6) as usize];
+        // One of them may take much longer than all others.
+        let long = [None, Some((chance.below(count as u64), 1000))][chance.below(4) as usize / 3];
+        let duration = |test| {
+            let scale = long.filter(|(at, _)| *at == test).map_or(scale, |(_, scale)| scale);
+            Some(1 + chance.below(scale))
+        };
+        let tests: Vec<Option<u64>> = (0..count as u64).map(duration).collect();
         let isolation = if chance.below(2) == 0 { Isolation::Unit } else { Isolation::Split };
         group(at, isolation, &tests)
     };
