@@ -162,6 +162,10 @@ impl Plan {
             let count = tests.div_ceil(SHUFFLED_BATCHES * self.slot_count);
             return count.max(FEWEST_UNKNOWN).min(all);
         }
+        if state.coalesces && state.group.is_elastic() && state.cpu_load.is_guess() {
+            // Its process can be widened as soon as more is known.
+            return all;
+        }
         let others_wait = self.others_wait(at);
         let is_alone = !others_wait && self.free.len() == self.slot_count && self.slot_count > 1;
         if is_alone && state.group.can_thread && self.cost_of_names(state, all / 2) > PROCESS_COST {

@@ -31,17 +31,9 @@ impl Plan {
     /// The most tests of a group that a batch of this many may run at once while it goes on; none
     /// if that cannot change.
     pub(super) fn most_threads(&self, group: &Group, count: usize) -> Option<usize> {
-        let is_alone = group.exclusive || group.isolation == Isolation::PerTest;
-        let is_by_slot = group.fixtures.iter().flatten().any(|need| need.scope == Scope::Slot);
-        let is_elastic = group.can_thread
-            && group.threads == Threads::Auto
-            && group.slots <= 1
-            && group.recycle == Recycle::Never
-            && !is_alone
-            && !is_by_slot;
         let most = count.min(self.slot_count).min(self.thread_cap);
         let most = most.min(group.at_once.unwrap_or(usize::MAX));
-        Some(most).filter(|most| is_elastic && *most > 1)
+        Some(most).filter(|most| group.is_elastic() && *most > 1)
     }
 
     pub(super) fn begin(&mut self, batch: &Batch) {

@@ -60,6 +60,8 @@ pub struct Group {
     pub tests_in_binary: usize,
     /// Whether a worker can run several tests at once.
     pub can_thread: bool,
+    /// Whether the agent can change the number of tests that run at once while a worker runs.
+    pub can_resize: bool,
     pub threads: Threads,
     /// The least number of threads with `threads = "auto"`, as far as there are slots.
     pub least_threads: usize,
@@ -97,6 +99,19 @@ impl Group {
 
     pub fn has(&self, id: TestId) -> bool {
         self.find(id).is_some()
+    }
+
+    /// Whether the number of tests that run at once may change while a worker runs.
+    pub(super) fn is_elastic(&self) -> bool {
+        let is_alone = self.exclusive || self.isolation == Isolation::PerTest;
+        let is_by_slot = self.fixtures.iter().flatten().any(|need| need.scope == Scope::Slot);
+        self.can_thread
+            && self.can_resize
+            && self.threads == Threads::Auto
+            && self.slots <= 1
+            && self.recycle == Recycle::Never
+            && !is_alone
+            && !is_by_slot
     }
 
     /// Less work than this is not worth another process, unless the user has asked for it.

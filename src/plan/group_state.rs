@@ -33,7 +33,11 @@ impl GroupState {
         let cpu_load = CpuLoad::of(&pending);
         let coalesces = !group.has_explicit_policy
             && group.isolation != Isolation::PerTest
-            && group.known_work().is_some_and(|work| group.can_thread || work < group.short());
+            && match group.known_work() {
+                Some(work) => group.can_thread || work < group.short(),
+                // Nobody knows whether they are short, but such a process can be widened.
+                None => group.is_elastic(),
+            };
         let mut state = GroupState {
             group: Arc::new(group),
             pending,

@@ -53,6 +53,8 @@ pub fn group(
             group_listing(index, listing, &chosen, policy, history, &mut grouped);
             for group in &mut grouped.groups[own..] {
                 (group.at_once, group.shuffle) = (settings.tests_at_once, settings.shuffle);
+                // It needs the agent.
+                group.can_resize = settings.agent && listing.takes_agent();
             }
             tell_apart(listing, &mut grouped.groups[own..]);
             match settings.may_overcommit {
@@ -308,6 +310,7 @@ fn new_group(
         is_whole: listing.dispatch.is_whole(),
         tests_in_binary: listing.tests.len(),
         can_thread: matches!(listing.dispatch, Dispatch::Batches | Dispatch::Doctests),
+        can_resize: false,
         threads: rules.threads,
         // Tests that wait for each other under `cargo test` have to run at the same time here too.
         least_threads: match (rules.kind, &listing.statics) {

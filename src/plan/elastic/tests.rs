@@ -193,6 +193,7 @@ fn ratios(
             of_group.and_then(|group| group.find(test)?.expected).unwrap_or_default()
         };
         let mut planned = groups.clone();
+        planned.iter_mut().for_each(|group| group.has_explicit_policy = chance.below(2) == 0);
         if !is_known {
             planned.iter_mut().flat_map(|group| &mut group.tests).for_each(|t| t.expected = None);
         }

@@ -32,6 +32,7 @@ pub fn group(listing: usize, isolation: Isolation, expected_ms: &[Option<u64>]) 
         is_whole: false,
         tests_in_binary: expected_ms.len(),
         can_thread: true,
+        can_resize: true,
         threads: Threads::Auto,
         least_threads: 1,
         at_once: None,
@@ -109,7 +110,9 @@ fn what_nobody_has_asked_for_stays_together_while_it_is_short() {
     assert_eq!(first(vec![unasked(&known(12, 8))]), ["0*12/2"]);
     assert_eq!(first(vec![unasked(&known(12, 15))]), ["0*12/2"], "what is left is short");
     assert_eq!(first(vec![unasked(&known(12, 50))]), ["0*6/1", "0*2/1"]);
-    assert_eq!(first(vec![unasked(&unknown(12))]).len(), 2, "nobody knows that it is short");
+    assert_eq!(first(vec![unasked(&unknown(12))]), ["0*12/2"], "short or not, it can be widened");
+    let fixed = Group { can_resize: false, ..unasked(&unknown(12)) };
+    assert_eq!(first(vec![fixed]).len(), 2, "nobody knows that it is short");
     let by_exit_code = Group { can_thread: false, ..unasked(&known(12, 8)) };
     assert_eq!(first(vec![by_exit_code]).len(), 2, "one process would run them one by one");
     let shorter = Group { can_thread: false, ..unasked(&known(12, 4)) };
