@@ -160,6 +160,11 @@ impl CargoProcess {
         self.process.as_ref().and_then(BuildProcess::subreaper)
     }
 
+    /// What the build has left running until now.
+    pub fn left_running(&self) -> Vec<u32> {
+        self.process.as_ref().map(BuildProcess::left_running).unwrap_or_default()
+    }
+
     /// The error of a build that has failed.
     pub fn failure(&self) -> Error {
         Error::Build { errors: self.errors.as_ref().map(BuildErrors::last).unwrap_or_default() }
@@ -178,6 +183,7 @@ impl CargoProcess {
     fn wait_beside_tests(&mut self, interrupts: &Interrupts) -> io::Result<ExitStatus> {
         let mut cargo = self.process.take().ok_or(io::ErrorKind::NotFound)?;
         let status = cargo.wait();
+        interrupts.guard.build_ended(&cargo.left_running());
         interrupts.groups.hold_build(cargo);
         status
     }

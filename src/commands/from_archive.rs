@@ -113,7 +113,7 @@ pub fn prepare(
     contents.messages.into_iter().for_each(|message| output.take(message));
     let binaries = output.binaries(workspace, &toolchain, settings)?;
     let link_inputs = output.link_inputs(&toolchain);
-    prepare::tests_started(interrupts);
+    prepare::tests_started(interrupts, &[]);
     if settings.task == Task::Run {
         interrupts.watch_terminal();
     }

@@ -159,7 +159,7 @@ pub fn build(
                 doctests::packages(settings, workspace, filtersets, built)
             });
             let times = if is_built { times.built() } else { times };
-            tests_started(interrupts);
+            tests_started(interrupts, &cargo.left_running());
             let mut ongoing_build = OngoingBuild::new(
                 (cargo, messages, output),
                 toolchain,
@@ -217,7 +217,7 @@ fn finish(
     let Declared { workspace, policy, filtersets } = &declared;
     let binaries = output.binaries(workspace, &toolchain, settings)?;
     let link_inputs = output.link_inputs(&toolchain);
-    tests_started(interrupts);
+    tests_started(interrupts, &[]);
     let built = output.packages_with_doctests(workspace);
     let mut doctest_packages = doctests::packages(settings, workspace, filtersets, built);
     let record = take_record(&mut output, &toolchain, &mut doctest_packages);
@@ -307,10 +307,10 @@ impl Loaded {
     }
 }
 
-/// From now on, orphans that are adopted belong to tests.
-pub fn tests_started(interrupts: &Interrupts) {
+/// From now on, orphans that are adopted belong to tests. These are below the build's subreaper.
+pub fn tests_started(interrupts: &Interrupts, of_build: &[u32]) {
     platform::become_subreaper();
-    interrupts.guard.tests_started();
+    interrupts.guard.tests_started(of_build);
 }
 
 /// The result of a thread that ran beside the build.

@@ -8,8 +8,7 @@ use super::batch_progress::Progress;
 use super::fixtures::Readiness;
 use super::group::{Batch, Group, Isolation};
 use super::schedule::Plan;
-use crate::config::fixtures::Scope;
-use crate::config::keys::{Recycle, Threads};
+use crate::config::keys::Threads;
 use crate::model::test::TestId;
 
 /// A change of the number of tests of a batch that run at once.

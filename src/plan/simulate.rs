@@ -48,23 +48,21 @@ impl Running {
 /// Simulates a plan in which every test takes as long as expected.
 pub fn simulate(plan: Plan) -> Vec<Step> {
     let expected = |plan: &Plan, group: usize, test: &GroupTest| plan.groups[group].expected(test);
-    play(plan, &expected, None)
+    play(plan, &expected, false)
 }
 
 /// Simulates a plan in which every test takes as long as `took` says, which the plan learns as it
 /// would in a run.
 #[cfg(test)]
 pub fn simulate_with(plan: Plan, took: impl Fn(TestId) -> Duration) -> Vec<Step> {
-    play(plan, &|_, _, test| took(test.id), Some(Duration::from_millis(50)))
+    play(plan, &|_, _, test| took(test.id), true)
 }
 
-/// Running tests are measured at this interval, if there is one.
 fn play(
     mut plan: Plan,
     took: &dyn Fn(&Plan, usize, &GroupTest) -> Duration,
-    interval: Option<Duration>,
+    learns: bool,
 ) -> Vec<Step> {
-    let mut measured = Duration::ZERO;
     let mut steps: Vec<Step> = Vec::new();
     let mut running: HashMap<usize, Running> = HashMap::new();
     let mut now = Duration::ZERO;
@@ -96,26 +94,16 @@ fn play(
         }
         let next = running
             .iter()
-            .flat_map(|(id, batch)| batch.active.iter().map(|active| (active.ends, *id, *active)))
-            .min_by_key(|(ends, id, active)| (*ends, *id, active.test));
-        let Some((ends, id, Active { test, began, .. })) = next else { return steps };
-        if let Some(interval) = interval.filter(|interval| measured + *interval < ends) {
-            let since = measured;
-            measured += interval;
-            now = now.max(measured);
-            for (id, batch) in &running {
-                let ran = |active: &Active| measured.saturating_sub(active.began.max(since));
-                plan.observe(*id, batch.active.iter().map(ran).sum(), 1.0);
-            }
-            continue;
-        }
+            .flat_map(|(id, batch)| batch.active.iter().map(|active| (*id, *active)))
+            .min_by_key(|(id, active)| (active.ends, *id, active.test));
+        let Some((id, Active { test, began, ends })) = next else { return steps };
         now = ends;
         let Some(batch) = running.get_mut(&id) else { continue };
         batch.active.retain(|active| active.test != test);
         batch.start_tests(now);
         plan.test_finished(id, test);
         steps[batch.step].ends = now;
-        if interval.is_some() {
+        if learns {
             plan.learn(steps[batch.step].batch.group, now - began, Some(1.0));
         }
         let (is_narrow, is_over) = (batch.active.len() <= batch.threads, batch.active.is_empty());

@@ -13,6 +13,7 @@ use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::pipe::{PipeFlags, pipe_with};
 
+use super::procfs;
 use super::syscalls::SignalMask;
 
 /// Its own process name, so that a `pkill` of the command's name does not hit it.
@@ -73,6 +74,14 @@ impl BuildProcess {
     /// The PID of the subreaper, if there is one.
     pub fn subreaper(&self) -> Option<u32> {
         self.line.is_some().then(|| self.child.id())
+    }
+
+    /// What the build has left running until now: the subreaper's children but the build.
+    pub fn left_running(&self) -> Vec<u32> {
+        let children = self.subreaper().map(|pid| procfs::children_of(&pid.to_string()));
+        let mut left = children.unwrap_or_default();
+        left.retain(|pid| *pid != self.build);
+        left
     }
 
     /// Waits until the build exits.

@@ -54,10 +54,10 @@ const PATIENCE_FOR_STOP: Duration = Duration::from_secs(1);
 
 // Messages of the runner to the guard.
 
-/// Followed by the PID of a process that the build left running on purpose.
+/// Followed by a process that the build left running on purpose.
 const SPARE: u8 = b's';
-/// All of those were named.
-const TESTS_BEGIN: u8 = b'b';
+/// All of those that there are now were named.
+const ALL_NAMED: u8 = b'a';
 const END_ALL: u8 = b'e';
 /// Followed by what the terminal was set to before.
 const KEYS_BEGIN: u8 = b'k';
@@ -75,20 +75,31 @@ pub struct RunnerPipes {
 pub struct GuardPipe(Option<Arc<OwnedFd>>);
 
 impl GuardPipe {
-    /// Says that tests are about to start: orphans that exist now were left by the build, on
-    /// purpose.
+    /// Says that tests are about to start: what the build left running until now stays, on purpose.
+    /// That are the orphans of the run, and these below the build's subreaper.
     ///
     /// Looked for here and not by the guard, which may read this when orphans of tests exist too.
-    pub fn tests_started(&self) {
+    pub fn tests_started(&self, of_build: &[u32]) {
         if self.0.is_none() {
             return;
         }
         let guard = rustix::process::getppid().map_or(0, Pid::as_raw_pid);
-        let children = procfs::children_of(&guard.to_string());
-        for orphan in children.into_iter().filter(|pid| *pid != std::process::id()) {
-            self.tell(&[&[SPARE][..], &orphan.to_ne_bytes()].concat());
+        let mut left = procfs::children_of(&guard.to_string());
+        left.retain(|pid| *pid != std::process::id());
+        left.extend(of_build);
+        self.spare(&left);
+    }
+
+    /// Says that cargo has exited while tests run, and which processes it left below its subreaper.
+    pub fn build_ended(&self, of_build: &[u32]) {
+        self.spare(of_build);
+    }
+
+    fn spare(&self, left: &[u32]) {
+        for spared in left.iter().filter_map(|pid| Spared::of(*pid)) {
+            self.tell(&spared.to_message());
         }
-        self.tell(&[TESTS_BEGIN]);
+        self.tell(&[ALL_NAMED]);
     }
 
     /// Has the guard kill all that is left of the run, however the runner exits.
@@ -118,6 +129,32 @@ impl GuardPipe {
             // If the guard is gone the launcher exits as well, and the runner notices that.
             let _ = rustix::io::write(guard, what);
         }
+    }
+}
+
+/// A process that the build left running on purpose. Its PID may be another's later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Spared {
+    pid: u32,
+    started: procfs::Ticks,
+}
+
+impl Spared {
+    /// The size of its message behind the first byte.
+    const BYTES: usize = 12;
+
+    fn of(pid: u32) -> Option<Spared> {
+        Some(Spared { pid, started: procfs::start_time(pid)? })
+    }
+
+    fn to_message(self) -> Vec<u8> {
+        [&[SPARE][..], &self.pid.to_ne_bytes(), &self.started.to_ne_bytes()].concat()
+    }
+
+    fn from_bytes(bytes: [u8; Spared::BYTES]) -> Spared {
+        let [a, b, c, d, started @ ..] = bytes;
+        let pid = u32::from_ne_bytes([a, b, c, d]);
+        Spared { pid, started: procfs::Ticks::from_ne_bytes(started) }
     }
 }
 
@@ -254,9 +291,9 @@ struct Guard {
     /// The user's process group, which contains cargo and the whole build.
     group: Pid,
     /// What the runner has named so far of `spared`.
-    named: Vec<u32>,
+    named: Vec<Spared>,
     /// What the build left running on purpose; none before the tests have started.
-    spared: Option<Vec<u32>>,
+    spared: Option<Vec<Spared>>,
     /// The exit status of the runner.
     ended: Option<WaitStatus>,
     /// When the runner is killed, because the launcher is gone.
@@ -338,14 +375,13 @@ impl Guard {
             Ok(0) => return false,
             Ok(_) if told[0] == SPARE => {
                 // Both were written at once.
-                let mut pid = [0; 4];
-                if rustix::io::read(runner, &mut pid) == Ok(pid.len()) {
-                    self.named.push(u32::from_ne_bytes(pid));
+                let mut spared = [0; Spared::BYTES];
+                if rustix::io::read(runner, &mut spared) == Ok(spared.len()) {
+                    self.named.push(Spared::from_bytes(spared));
                 }
             }
-            // Only here children are reaped, so that no PID meant another process until now.
-            Ok(_) if told[0] == TESTS_BEGIN => {
-                self.spared = Some(std::mem::take(&mut self.named));
+            Ok(_) if told[0] == ALL_NAMED => {
+                self.spared.get_or_insert_default().append(&mut self.named);
                 self.reap();
             }
             Ok(_) if told[0] == KEYS_BEGIN => {
@@ -384,9 +420,6 @@ impl Guard {
             if pid == self.runner {
                 self.ended = Some(status);
             }
-            self.spared.iter_mut().for_each(|spared| {
-                spared.retain(|spared| i32::try_from(*spared) != Ok(pid.as_raw_pid()));
-            });
         }
     }
 
@@ -414,7 +447,7 @@ impl Guard {
     /// group. What they leave running on purpose leaves that group.
     fn is_of_run(&self, child: u32) -> bool {
         match &self.spared {
-            Some(spared) => !spared.contains(&child),
+            Some(spared) => Spared::of(child).is_none_or(|child| !spared.contains(&child)),
             None => {
                 let pid = i32::try_from(child).ok().and_then(Pid::from_raw);
                 getpgid(pid).is_ok_and(|group| group == self.group)
@@ -442,12 +475,13 @@ mod tests {
             line_mode: None,
             scratch: None,
         };
-        for pid in [7_u32, 8] {
-            rustix::io::write(&to_guard, &[&[SPARE][..], &pid.to_ne_bytes()].concat()).unwrap();
+        let processes = [7, 8].map(|pid| Spared { pid, started: 1 << 40 });
+        for spared in processes {
+            rustix::io::write(&to_guard, &spared.to_message()).unwrap();
             assert!(guard.listen(&from_runner));
             assert_eq!(guard.spared, None);
         }
-        assert_eq!(guard.named, [7, 8]);
+        assert_eq!(guard.named, processes);
         drop(to_guard);
         assert!(!guard.listen(&from_runner));
         assert_eq!(guard.spared, None);

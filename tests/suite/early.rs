@@ -260,3 +260,68 @@ fn what_the_build_leaves_running_stays_and_what_a_test_leaves_ends() {
     assert!(testers.iter().all(|(is_alive, _)| !is_alive), "{testers:?} {ran}");
     assert_eq!(ran.test("shop::tests::runs")["leaks"][0]["kind"], "process", "{ran}");
 }
+
+/// A cargo that does this after it has built everything, and before it exits.
+fn with_a_slow_end(package: &Package, end: &str) -> Call {
+    let script =
+        format!("#!/bin/sh\ncargo \"$@\" || exit\ncase \"$*\" in test*--no-run*) {end};; esac\n");
+    package.write("slow-cargo", &script);
+    let path = package.path("slow-cargo");
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&path, executable).unwrap();
+    package.partest().env("CARGO", path)
+}
+
+/// A minute at most, and fails then.
+const UNTIL_A_TEST_RUNS: &str = "for i in $(seq 6000); do [ -e \"$FIXTURE_LOG/runs\" ] && break; \
+    sleep 0.01; done; [ -e \"$FIXTURE_LOG/runs\" ] || exit 99";
+
+fn library(test: &str) -> String {
+    format!("{MEETS} #[test] fn runs() {{ leave(\"runs\"); {test} }}")
+}
+
+#[test]
+fn tests_run_while_cargo_has_built_everything_and_has_yet_to_exit() {
+    let package = Package::shop("", &library(""));
+    for _first_and_later in 0..2 {
+        let ran = with_a_slow_end(&package, UNTIL_A_TEST_RUNS).json().run().exits(0);
+        assert_eq!(ran.ids("passed"), ["shop::runs"], "{ran}");
+        let stages: Vec<_> = ran.events().iter().filter_map(|e| e.get("stage").cloned()).collect();
+        assert_eq!(stages, ["building", "listing"], "{ran}");
+    }
+}
+
+#[test]
+fn warnings_about_the_metadata_are_told_before_the_number_of_tests() {
+    let package = Package::shop(
+        "[package.metadata.partest.modules]\n\"shop::nowhere\" = \"unit\"\n",
+        &library(""),
+    );
+    let ran = with_a_slow_end(&package, UNTIL_A_TEST_RUNS).run().exits(0);
+    let place = |words: &str| ran.stderr.find(words).unwrap_or_else(|| panic!("{words}: {ran}"));
+    assert!(place("Finished `test`") < place("matches no test"), "{ran}");
+    assert!(place("matches no test") < place("Running 1 test"), "{ran}");
+}
+
+#[test]
+fn a_cargo_that_fails_after_it_has_built_everything_is_a_failed_build() {
+    let package = Package::shop("", &library(""));
+    let end = format!("{UNTIL_A_TEST_RUNS}; exit 7");
+    let ran = with_a_slow_end(&package, &end).json().run().exits(101);
+    assert_eq!(ran.events()[0]["event"], "build-failed", "{ran}");
+}
+
+#[test]
+fn ctrl_c_while_cargo_exits_leaves_the_verdicts_and_ends_both() {
+    let package = Package::shop("", &library("loop { std::thread::park() }"));
+    let end = "echo $$ > \"$FIXTURE_LOG/half2\"; mv \"$FIXTURE_LOG/half2\" \"$FIXTURE_LOG/cargo\"; \
+        while :; do sleep 1; done";
+    let run = with_a_slow_end(&package, end).json().start();
+    let pids = [run.await_log("cargo"), run.await_log("runs")];
+    run.send(Signal::INT);
+    let ran = run.wait().exits(130);
+    assert_eq!(ran.ids("interrupted"), ["shop::runs"], "{ran}");
+    for pid in pids {
+        await_that("its end", || !is_alive(&pid.concat()));
+    }
+}

@@ -502,7 +502,18 @@ mod by_a_kill {
 
     #[test]
     fn spares_what_the_build_left_running_by_design() {
+        spares_a_server_of_the_build("");
+    }
+
+    #[test]
+    fn spares_it_also_where_tests_begin_when_cargo_has_exited() {
+        spares_a_server_of_the_build("[package.metadata.partest]\nearly = false\n");
+    }
+
+    fn spares_a_server_of_the_build(declared: &str) {
         let package = stays("");
+        let manifest = std::fs::read_to_string(package.path("Cargo.toml")).unwrap();
+        package.write("Cargo.toml", &(manifest + declared));
         let server = "setsid sh -c 'sleep 600 & echo $! >$0.half; mv $0.half $0' $0";
         builds(&package, &format!("{server} </dev/null >/dev/null 2>&1"));
         let run = package.partest().start();

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::*;
+use crate::config::fixtures::Scope;
+use crate::config::keys::Recycle;
 use crate::plan::schedule::tests::{Chance, any_suite, group, lower_bound, uneven_suite};
 use crate::plan::simulate::simulate_with;
 
@@ -179,11 +181,7 @@ fn slots_are_held_once_whatever_grows_and_shrinks() {
 }
 
 /// Simulated ends as multiples of the lower bound: mean and worst.
-fn ratios(
-    seed: u64,
-    any_suite: impl Fn(&mut Chance) -> Vec<Group>,
-    is_known: bool,
-) -> (f64, f64) {
+fn ratios(seed: u64, any_suite: impl Fn(&mut Chance) -> Vec<Group>, is_known: bool) -> (f64, f64) {
     let mut chance = Chance(seed);
     let ratio = |_| {
         let (groups, slots) = (any_suite(&mut chance), 2 + chance.below(7) as usize);
