@@ -37,6 +37,7 @@ fn package() -> Package {
         ("rust/Cargo.toml", MANIFEST),
         ("rust/src/lib.rs", TESTS),
     ])
+    .with_debug_info()
 }
 
 fn partest(package: &Package) -> Call {

@@ -206,7 +206,7 @@ mod by_a_signal {
     #[test]
     fn the_stacks_of_what_ran_are_shown() {
         for signal in [Signal::INT, Signal::HUP] {
-            let (run, _) = started(&stays(NOTES_INT));
+            let (run, _) = started(&stays(NOTES_INT).with_debug_info());
             run.send(signal);
             if signal == Signal::INT {
                 // It gets the signal after it has told where it is, and is ended by a second one.

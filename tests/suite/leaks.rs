@@ -179,6 +179,7 @@ fn files(metadata: &str) -> [(&'static str, String); 5] {
 /// The fixture with more in its manifest.
 fn copy(metadata: &str) -> Package {
     Package::new(&files(metadata).each_ref().map(|(path, text)| (*path, text.as_str())))
+        .with_debug_info()
 }
 
 /// Four tests of each process run at once, as threads. This copy stands at one place, so that it is
@@ -517,7 +518,7 @@ mod tests {
 
     #[test]
     fn tests_see_their_own() {
-        let package = Package::shop("", READS_AND_CHANGES_IT);
+        let package = Package::shop("", READS_AND_CHANGES_IT).with_debug_info();
         let call = |expected| package.partest().json().args("-j2").env("EXPECTED", expected);
         if can_fix_addresses() {
             is_undisturbed(call("0"));
@@ -711,7 +712,13 @@ mod linger {
 
     fn with(linger: &str) -> Ran {
         let key = format!("[package.metadata.partest]\nlinger = \"{linger}\"\n");
-        Package::shop(&key, ENDS_LATER).partest().json().args("-j1 --policy unit").run().exits(0)
+        Package::shop(&key, ENDS_LATER)
+            .with_debug_info()
+            .partest()
+            .json()
+            .args("-j1 --policy unit")
+            .run()
+            .exits(0)
     }
 
     #[test]
@@ -754,7 +761,12 @@ mod linger {
             }
         "#;
         let key = "[package.metadata.partest]\nlinger = \"10ms\"\n";
-        let ran = Package::shop(key, library).partest().json().args("-j1 --policy unit").run();
+        let ran = Package::shop(key, library)
+            .with_debug_info()
+            .partest()
+            .json()
+            .args("-j1 --policy unit")
+            .run();
         let leaks = ran.test("shop::a_starts_it")["leaks"].clone();
         assert_eq!(leaks.as_array().map(Vec::len), Some(1), "{ran}");
         let detail = text(&leaks[0]["detail"]);
@@ -778,7 +790,12 @@ mod linger {
             "static CAT: Mutex<Option<std::process::Child>> = Mutex::new(None);\n#[test] fn a_",
         );
         let key = "[package.metadata.partest]\nlinger = \"10ms\"\n";
-        let ran = Package::shop(key, &library).partest().json().args("-j1 --policy unit").run();
+        let ran = Package::shop(key, &library)
+            .with_debug_info()
+            .partest()
+            .json()
+            .args("-j1 --policy unit")
+            .run();
         let leak = &ran.test("shop::tests::a_starts_it")["leaks"][0];
         assert_eq!((&leak["kind"], &leak["what"]), (&"process".into(), &"cat".into()), "{ran}");
         let detail = text(&leak["detail"]);
@@ -791,7 +808,7 @@ mod linger {
     fn a_run_ends_before_a_long_linger_that_nobody_needs() {
         let library = "#[test]\nfn passes() { assert!(std::process::Command::new(\"true\").status().unwrap().success()) }";
         let key = "[package.metadata.partest]\nlinger = \"1h\"\n";
-        Package::shop(key, library).partest().json().run().exits(0);
+        Package::shop(key, library).with_debug_info().partest().json().run().exits(0);
     }
 }
 
@@ -943,7 +960,12 @@ fn opens() {
 "#;
 
     fn shop(metadata: &str, flags: &str) -> Ran {
-        Package::shop(metadata, SHOP).partest().args("-j1 --policy unit").args(flags).run()
+        Package::shop(metadata, SHOP)
+            .with_debug_info()
+            .partest()
+            .args("-j1 --policy unit")
+            .args(flags)
+            .run()
     }
 
     const WARNED: &str = "\
@@ -1098,7 +1120,7 @@ fn main() {
     #[test]
     fn a_harness_of_its_own_leaves_its_own() {
         let manifest = "[[test]]\nname = \"own\"\nharness = false\n";
-        let package = Package::shop(manifest, "");
+        let package = Package::shop(manifest, "").with_debug_info();
         package.write("tests/own.rs", OWN_HARNESS);
         for flags in ["", "--no-agent", "-j1"] {
             let call = package.partest().json().args(flags);
@@ -1136,7 +1158,8 @@ fn the_place_is_the_innermost_of_the_workspace() {
         ("src/lib.rs", tests),
         ("vendor/steam/Cargo.toml", dependency),
         ("vendor/steam/src/lib.rs", starts),
-    ]);
+    ])
+    .with_debug_info();
     let ran = package.partest().args("-j1 left").json().run().exits(0);
     assert_eq!(ran.test("shop::tests::left")["leaks"][0]["where"], "src/lib.rs:7", "{ran}");
 }
@@ -1153,7 +1176,7 @@ static JOBS: std::sync::LazyLock<std::sync::mpsc::Sender<()>> = std::sync::LazyL
 #[test] fn b() { JOBS.send(()).unwrap() }
 #[test] fn c() { JOBS.send(()).unwrap() }
 ";
-    let package = Package::shop("", library);
+    let package = Package::shop("", library).with_debug_info();
     for threads in [1, 3] {
         let way = format!("-j3 --policy unit -- --test-threads={threads}");
         let ran = package.partest().json().args(&way).run().exits(0);
@@ -1192,7 +1215,8 @@ fn b_leaves_none() {
     BARRIER.wait();
 }
 "#;
-    let package = Package::shop("[package.metadata.partest]\nthreads = 2\n", library);
+    let package =
+        Package::shop("[package.metadata.partest]\nthreads = 2\n", library).with_debug_info();
     let ran = package.partest().json().args("-j2 --policy unit").run().exits(0);
     let leaks = |test: &str| ran.test(test)["leaks"].as_array().unwrap().len();
     assert_eq!((leaks("shop::a_leaves_one"), leaks("shop::b_leaves_none")), (1, 0), "{ran}");
@@ -1310,7 +1334,7 @@ fn starts_threads() {
 #[test]
 #[ignore = "measures, and asserts nothing"]
 fn price_of_a_thread() {
-    let package = Package::shop("", STARTS_THREADS);
+    let package = Package::shop("", STARTS_THREADS).with_debug_info();
     let medians = |way: &str| -> [i64; 2] {
         let ran = package.partest().args("-j1").args(way).run().exits(0);
         let numbers = ran.log("medians").into_iter().map(|line| line.parse().unwrap());

@@ -150,7 +150,7 @@ fn failures_of_threads_are_told_with_message_and_place() {
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[test]
 fn the_runner_charges_late_panics_and_sees_no_others() {
-    let shop = shop(EXAMPLES);
+    let shop = shop(EXAMPLES).with_debug_info();
     let ran = shop.partest().args("-j2").json().run().exits(100);
     let mut panics = Vec::new();
     let mut places = Vec::new();

@@ -40,7 +40,7 @@ start = ["false"]
 
 #[test]
 fn it_has_counts_failures_flaky_tests_leaks_and_the_slowest() {
-    let package = Package::shop(KEYS, TESTS);
+    let package = Package::shop(KEYS, TESTS).with_debug_info();
     let ran = package.partest().args("--markdown new/m.md --junit new/j.xml").run().exits(100);
     let text = std::fs::read_to_string(package.path("new/m.md")).unwrap();
     let last = ran.stdout.lines().last().unwrap();

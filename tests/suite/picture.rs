@@ -74,7 +74,7 @@ struct Run {
 fn run() -> &'static Run {
     static RUN: OnceLock<Run> = OnceLock::new();
     RUN.get_or_init(|| {
-        let package = Package::shop(KEYS, TESTS);
+        let package = Package::shop(KEYS, TESTS).with_debug_info();
         let ran = package.partest().json().args("-j3").run().exits(100);
         let read = |path: &str| std::fs::read_to_string(package.path(path)).unwrap();
         let left: Vec<_> = std::fs::read_dir(package.path("out")).unwrap().collect();

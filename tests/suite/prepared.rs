@@ -232,7 +232,7 @@ fn what_a_forked_worker_leaves_is_its_tests() {
         log("child", &child.id().to_string());
         std::thread::Builder::new().name("stays".into()).spawn(|| loop { std::thread::park() }).unwrap();
     "#;
-    let ran = shop(leaves).partest().args("--isolate -j1").json().run().exits(0);
+    let ran = shop(leaves).with_debug_info().partest().args("--isolate -j1").json().run().exits(0);
     assert_eq!(origins(&ran).len(), 1, "{ran}");
     for test in TESTS {
         let leaks = ran.test(&format!("shop::tests::{test}"))["leaks"].clone();

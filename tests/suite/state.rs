@@ -28,7 +28,8 @@ fn changes(ran: &Ran) -> BTreeMap<String, BTreeSet<String>> {
 fn package() -> &'static Package {
     static PACKAGE: OnceLock<Package> = OnceLock::new();
     PACKAGE.get_or_init(|| {
-        let package = Package::shop("[dependencies]\ntill = { path = \"till\" }\n", LIBRARY);
+        let package = Package::shop("[dependencies]\ntill = { path = \"till\" }\n", LIBRARY)
+            .with_debug_info();
         package.write("till/Cargo.toml", "[package]\nname = \"till\"\nedition = \"2024\"\n");
         package.write(
             "till/src/lib.rs",

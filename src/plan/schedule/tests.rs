@@ -760,23 +760,6 @@ pub fn lower_bound(groups: &[Group], slots: usize) -> Duration {
 }
 
 #[test]
-fn plans_of_known_suites_end_close_to_the_earliest_time_possible() {
-    let mut chance = Chance(1);
-    let mut ratios: Vec<f64> = (0..1000)
-        .map(|_| {
-            let (groups, slots) = (any_suite(&mut chance), 2 + chance.below(7) as usize);
-            let bound = lower_bound(&groups, slots);
-            let ends = simulate(Plan::new(groups, slots, None)).iter().map(|s| s.ends).max();
-            ends.unwrap().as_secs_f64() / bound.as_secs_f64()
-        })
-        .collect();
-    ratios.sort_by(f64::total_cmp);
-    let mean = ratios.iter().sum::<f64>() / ratios.len() as f64;
-    println!("mean {mean:.3}, median {:.3}, worst {:.3}", ratios[500], ratios[999]);
-    assert!(mean <= 1.05, "{mean}");
-}
-
-#[test]
 fn a_seed_decides_which_batches_start_and_in_which_order() {
     let isolations = [Isolation::Unit, Isolation::Split, Isolation::PerTest];
     let groups = |shuffle: Option<u64>| {

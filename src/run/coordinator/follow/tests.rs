@@ -4,6 +4,7 @@
 //! Small plans are played through in every way that deviates from a run without trouble in no
 //! more than a few places; larger ones by property (`PROPTEST_CASES` says how often).
 
+mod cost;
 mod suspects;
 mod waits;
 
