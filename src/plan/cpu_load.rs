@@ -8,6 +8,13 @@ use super::group::GroupTest;
 /// groups matter then: work is proportional to the number of tests.
 pub(super) const ASSUMED: Duration = Duration::from_millis(1);
 
+/// The CPU load of a test that is so short that its slot mostly waits for the next one. (Not in
+/// proportion: beside others it takes longer, and the estimate would oscillate between runs.)
+pub(super) fn load_if_trivial(took: Duration) -> Option<f64> {
+    const TRIVIAL: Duration = Duration::from_micros(100);
+    (took < TRIVIAL).then_some(0.25)
+}
+
 /// The CPU load of a group: that of its running tests, once it has been measured. Until then tests
 /// that were never measured are assumed to be like others of the group, or to keep a core busy.
 #[derive(Debug, Default)]
@@ -56,7 +63,7 @@ impl CpuLoad {
     pub fn learn(&mut self, took: Duration, load: Option<f64>) {
         self.took.0 += 1;
         self.took.1 += took.as_secs_f64();
-        if let Some(load) = load {
+        if let Some(load) = load.or(load_if_trivial(took)) {
             self.learnt.add(took, load);
         }
     }

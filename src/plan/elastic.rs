@@ -89,7 +89,7 @@ impl Plan {
     /// What each slot has to do until the end if all do the same.
     fn fair_share_of_rest(&self) -> Duration {
         let running: Duration = self.progress.values().map(|progress| progress.work).sum();
-        (running + self.remaining) / self.slot_count as u32
+        (running + self.remaining).div_f64(self.served_slots)
     }
 
     fn may_grow(&self, batch: &Batch) -> bool {
@@ -101,7 +101,7 @@ impl Plan {
     }
 
     /// Gives a free slot to the batch with the most work left for each of its threads. To be called
-    /// when no batch can start.
+    /// when no batch can start; then one may that waited for this.
     pub fn widen(&mut self) -> Option<Resize> {
         let slot = *self.free.first()?;
         let share = |batch: &Batch| {

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use self::coalesce::{coalesce, tell_apart};
 use self::kept_together::{BoundNode, bound_nodes, kept_together, module_of};
+use super::cpu_load::load_if_trivial;
 use super::history::{History, Record};
 use crate::cli::settings::Settings;
 use crate::config::keys::{Kind, Locks, Recycle, Threads};
@@ -175,11 +176,9 @@ fn hand_over(dispatch: Dispatch) -> Duration {
 }
 
 /// The CPU load of a test. One that was never measured is assumed to keep a core busy, unless it is
-/// so short that its slot mostly waits for the next one. (Not in proportion: beside others it takes
-/// longer, and the estimate would oscillate between runs.)
+/// trivial.
 fn load(past: Record) -> f64 {
-    const TRIVIAL: Duration = Duration::from_micros(100);
-    past.load.unwrap_or(if past.took < TRIVIAL { 0.25 } else { 1.0 })
+    past.load.or(load_if_trivial(past.took)).unwrap_or(1.0)
 }
 
 /// Assigns the tests of one binary to groups.

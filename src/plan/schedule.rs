@@ -19,6 +19,10 @@ use super::group_state::GroupState;
 use super::locks::HeldLocks;
 use crate::model::test::TestId;
 
+/// How many cores too many may be wanted: a process with trivial tests, most of whose time is spent
+/// between them, shall not keep another from a whole core.
+const TOLERATED: f64 = 0.26;
+
 #[derive(Debug)]
 pub struct Plan {
     pub(super) groups: Vec<GroupState>,
@@ -40,7 +44,9 @@ pub struct Plan {
     pub(super) solo: Option<usize>,
     pub(super) loads: HashMap<usize, f64>,
     next_batch: usize,
-    /// The work of one slot if all slots were equally busy.
+    /// How many slots the cores can serve.
+    pub(super) served_slots: f64,
+    /// The work of one slot if all of those were equally busy.
     pub(super) fair_share: Duration,
     /// The work of each group at the start.
     work: Vec<Duration>,
@@ -72,6 +78,7 @@ impl Plan {
             load: 0.0,
             learns: false,
             loads: HashMap::new(),
+            served_slots: 1.0,
             fair_share: Duration::ZERO,
             work: Vec::new(),
             remaining: Duration::ZERO,
@@ -95,14 +102,13 @@ impl Plan {
         self.update_fair_share();
     }
 
-    /// Updates the fair share: the work of one slot, if as many slots are filled as the cores can
-    /// serve.
     fn update_fair_share(&mut self) {
         let busy = self.groups.iter().zip(&self.work);
         let busy: f64 = busy.map(|(state, work)| work.as_secs_f64() * state.cpu_load.mean()).sum();
         let work: Duration = self.work.iter().sum();
-        let fillable = self.capacity * work.as_secs_f64() / busy.max(1e-9);
-        self.fair_share = work.div_f64(fillable.min(self.slot_count as f64).max(1.0));
+        let served = self.capacity * work.as_secs_f64() / busy.max(1e-9);
+        self.served_slots = served.min(self.slot_count as f64).max(1.0);
+        self.fair_share = work.div_f64(self.served_slots);
     }
 
     pub fn group(&self, index: usize) -> &Arc<Group> {
@@ -163,7 +169,7 @@ impl Plan {
     }
 
     pub(super) fn fits(&self, load: f64) -> bool {
-        self.load + load <= self.capacity + 0.01
+        self.load + load <= self.capacity + TOLERATED
     }
 
     /// Takes the duration of a test, and its load if it is known: unmeasured tests of its group are

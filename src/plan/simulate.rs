@@ -89,7 +89,11 @@ fn play(
             }
             None => {}
         }
-        while let Some(resize) = plan.widen().or_else(|| plan.narrow()) {
+        if let Some(resize) = plan.widen() {
+            resized(&mut running, resize, now);
+            continue;
+        }
+        if let Some(resize) = plan.narrow() {
             resized(&mut running, resize, now);
         }
         let next = running

@@ -180,12 +180,10 @@ fn slots_are_held_once_whatever_grows_and_shrinks() {
     }
 }
 
+type AnySuite = fn(&mut Chance) -> Vec<Group>;
+
 /// Simulated ends as multiples of the lower bound: mean and worst.
-fn ratios(
-    count: usize,
-    any_suite: impl Fn(&mut Chance) -> Vec<Group>,
-    is_known: bool,
-) -> (f64, f64) {
+fn ratios(count: usize, any_suite: AnySuite, is_known: bool) -> (f64, f64) {
     let mut chance = Chance(1);
     let ratio = |_| {
         let (groups, slots) = (any_suite(&mut chance), 2 + chance.below(7) as usize);
@@ -210,7 +208,7 @@ fn ratios(
 
 #[test]
 fn suites_end_close_to_the_earliest_time_possible_known_or_not() {
-    let table: [(&str, usize, fn(&mut Chance) -> Vec<Group>, [f64; 2]); 2] = [
+    let table: [(&str, usize, AnySuite, [f64; 2]); 2] = [
         ("all groups alike", 1000, any_suite, [1.03, 1.15]),
         ("most of the work in a few groups", 250, uneven_suite, [1.05, 1.2]),
     ];
@@ -258,6 +256,16 @@ fn tests_that_begin_to_compute_give_up_what_they_had_while_they_waited() {
         assert_eq!(plan.widen(), None, "it would be taken back at once");
     }
     assert_eq!(threads, 2);
+}
+
+#[test]
+fn trivial_tests_keep_no_other_from_a_core() {
+    let slots = crate::plan::group::Slots { count: 8, cores: Some(2), likely: 2 };
+    let mut plan = Plan::new(vec![unit(0, 100), unit(1, 100)], slots, None);
+    assert_eq!(start(&mut plan), ["0/1", "1/1"]);
+    assert_eq!(plan.widen(), None, "each is assumed to keep a core busy");
+    plan.learn(0, Duration::from_micros(10), None);
+    assert_eq!(threads(plan.widen()), Some((1, 2)));
 }
 
 #[test]

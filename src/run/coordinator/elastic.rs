@@ -19,14 +19,19 @@ impl Run<'_> {
         permits.map(Arc::new)
     }
 
-    /// Gives idle slots to running batches, and takes them back for others. Returns whether more
-    /// may start because of that: a batch in a slot that has become free, or its fixtures.
-    pub(super) fn resize_batches(&mut self) -> bool {
+    /// Gives an idle slot to a running batch. Returns whether one got it; others that waited for it
+    /// to be served may start now.
+    pub(super) fn widen_batch(&mut self) -> bool {
+        let resize = if self.phase.is_stopped() { None } else { self.plan.widen() };
+        resize.into_iter().for_each(|resize| self.resize(resize));
+        resize.is_some()
+    }
+
+    /// Takes a slot of a running batch back for others. Returns whether more may start because of
+    /// that: a batch in a slot that has become free, or its fixtures.
+    pub(super) fn narrow_batch(&mut self) -> bool {
         if self.phase.is_stopped() {
             return false;
-        }
-        while let Some(resize) = self.plan.widen() {
-            self.resize(resize);
         }
         if let Some(resize) = self.plan.narrow() {
             self.resize(resize);

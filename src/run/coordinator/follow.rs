@@ -117,7 +117,10 @@ impl<'r> Run<'r> {
         // A batch that is to give up a slot usually does so when one of its tests has ended.
         self.finish_narrowing();
         self.start_planned(starter);
-        if self.resize_batches() {
+        while self.widen_batch() {
+            self.start_planned(starter);
+        }
+        if self.narrow_batch() {
             self.start_planned(starter);
         }
     }
