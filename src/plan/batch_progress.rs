@@ -2,11 +2,39 @@
 
 use std::time::Duration;
 
+use super::group::GroupTest;
+
 /// How far a running batch has come.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Progress {
     /// Tests that have not finished.
     pub(super) left: usize,
-    /// Their expected work.
-    pub(super) work: Duration,
+    /// The expected duration of those that were measured before.
+    known: Duration,
+    /// How many of them never were.
+    unknown: usize,
+}
+
+impl Progress {
+    pub(super) fn of(tests: &[GroupTest]) -> Progress {
+        Progress {
+            left: tests.len(),
+            known: tests.iter().filter_map(|test| test.expected).sum(),
+            unknown: tests.iter().filter(|test| test.expected.is_none()).count(),
+        }
+    }
+
+    /// One of the tests has finished.
+    pub(super) fn finish(&mut self, test: &GroupTest) {
+        self.left = self.left.saturating_sub(1);
+        match test.expected {
+            Some(expected) => self.known = self.known.saturating_sub(expected),
+            None => self.unknown = self.unknown.saturating_sub(1),
+        }
+    }
+
+    /// The work that is left, where tests that were never measured take this long.
+    pub(super) fn work(&self, assumed: Duration) -> Duration {
+        self.known + assumed * u32::try_from(self.unknown).unwrap_or(u32::MAX)
+    }
 }

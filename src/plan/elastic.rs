@@ -37,8 +37,7 @@ impl Plan {
 
     pub(super) fn begin(&mut self, batch: &Batch) {
         let tests = self.tests_of(batch.group, &batch.tests);
-        let work = self.groups[batch.group].work(&tests);
-        self.progress.insert(batch.id, Progress { left: tests.len(), work });
+        self.progress.insert(batch.id, Progress::of(&tests));
     }
 
     /// The number of threads of a batch cannot be changed.
@@ -51,11 +50,9 @@ impl Plan {
     /// A test of a running batch has finished.
     pub fn test_finished(&mut self, batch: usize, test: TestId) {
         let Some(group) = self.running.get(&batch).map(|batch| batch.group) else { return };
-        let state = &self.groups[group];
-        let expected = state.group.find(test).map(|test| state.expected(test));
-        if let Some(progress) = self.progress.get_mut(&batch) {
-            progress.left = progress.left.saturating_sub(1);
-            progress.work = progress.work.saturating_sub(expected.unwrap_or_default());
+        let test = self.groups[group].group.find(test);
+        if let Some((progress, test)) = self.progress.get_mut(&batch).zip(test) {
+            progress.finish(test);
         }
     }
 
@@ -80,16 +77,19 @@ impl Plan {
     /// never measured, nobody knows: another batch may have the longest.
     fn is_behind(&self, batch: &Batch, threads: usize, fair_share: Duration) -> bool {
         !self.groups[batch.group].cpu_load.has_unknown()
-            && self.progress.get(&batch.id).is_some_and(|progress| {
-                let share = progress.work / threads.max(1) as u32;
-                share > fair_share.mul_f64(BEHIND)
-            })
+            && self.work_left(batch) / threads.max(1) as u32 > fair_share.mul_f64(BEHIND)
     }
 
     /// What each slot has to do until the end if all do the same.
     fn fair_share_of_rest(&self) -> Duration {
-        let running: Duration = self.progress.values().map(|progress| progress.work).sum();
+        let running: Duration = self.running.values().map(|batch| self.work_left(batch)).sum();
         (running + self.remaining).div_f64(self.served_slots)
+    }
+
+    /// The work that is left of a running batch.
+    fn work_left(&self, batch: &Batch) -> Duration {
+        let assumed = self.groups[batch.group].assumed;
+        self.progress.get(&batch.id).map(|progress| progress.work(assumed)).unwrap_or_default()
     }
 
     fn may_grow(&self, batch: &Batch) -> bool {
@@ -105,9 +105,9 @@ impl Plan {
     pub fn widen(&mut self) -> Option<Resize> {
         let slot = *self.free.first()?;
         let share = |batch: &Batch| {
-            let progress = self.progress.get(&batch.id)?;
+            let left = self.progress.get(&batch.id)?.left;
             // Unknown work counts by the number of tests.
-            let share = (progress.work / batch.threads as u32, progress.left, batch.id);
+            let share = (self.work_left(batch) / batch.threads as u32, left, batch.id);
             self.may_grow(batch).then_some(share)
         };
         let (.., id) = self.running.values().filter_map(share).max()?;
@@ -127,10 +127,8 @@ impl Plan {
         if self.narrowing.is_some() {
             return None;
         }
-        let widest = |batch: &&Batch| {
-            let work = self.progress.get(&batch.id).map(|progress| progress.work);
-            (batch.threads, std::cmp::Reverse(work), batch.id)
-        };
+        let widest =
+            |batch: &&Batch| (batch.threads, std::cmp::Reverse(self.work_left(batch)), batch.id);
         let is_elastic = |batch: &&Batch| batch.threads > 1 && batch.most_threads.is_some();
         let batch = self.running.values().filter(is_elastic).max_by_key(widest)?;
         let (id, slot) = (batch.id, *batch.slots.last()?);
