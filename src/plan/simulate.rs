@@ -77,17 +77,8 @@ fn play(
             running.insert(batch.id, begun);
             steps.push(Step { batch, starts: now, ends: now });
         }
-        // The time that fixtures take to start and stop is unknown.
-        match plan.next_fixture() {
-            Some(FixtureStep::Start(instance)) => {
-                plan.fixture_is_up(instance);
-                continue;
-            }
-            Some(FixtureStep::Stop(instance)) => {
-                plan.fixture_is_down(instance);
-                continue;
-            }
-            None => {}
+        if set_up_or_tear_down(&mut plan) {
+            continue;
         }
         if let Some(resize) = plan.widen() {
             resized(&mut running, resize, now);
@@ -119,6 +110,16 @@ fn play(
             plan.finished(id);
         }
     }
+}
+
+/// Starts or stops the next fixture, and says whether there is one. How long that takes is unknown.
+fn set_up_or_tear_down(plan: &mut Plan) -> bool {
+    match plan.next_fixture() {
+        Some(FixtureStep::Start(instance)) => plan.fixture_is_up(instance),
+        Some(FixtureStep::Stop(instance)) => plan.fixture_is_down(instance),
+        None => return false,
+    }
+    true
 }
 
 fn resized(running: &mut HashMap<usize, Running>, resize: Resize, now: Duration) {
