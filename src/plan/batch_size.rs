@@ -109,7 +109,6 @@ impl Plan {
             is_alone,
             has_failed,
             is_unknown,
-            is_unknown_whole: is_unknown && group.is_whole,
         }
     }
 
@@ -256,7 +255,8 @@ impl Plan {
             candidate.is_alone,
             place,
             candidate.has_failed,
-            candidate.is_unknown_whole,
+            // A whole binary may take as long as all tests of another.
+            candidate.is_unknown && group.is_whole,
             candidate.is_unknown,
             candidate.work,
             last,

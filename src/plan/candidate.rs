@@ -18,8 +18,6 @@ pub struct Candidate {
     /// Whether one of its tests failed when it ran last: the user waits for its result.
     pub has_failed: bool,
     pub is_unknown: bool,
-    /// Whether it is a whole binary that was never measured: as much as all tests of another.
-    pub is_unknown_whole: bool,
 }
 
 /// What a worker costs before its first test: the start of the process, and libtest's own setup

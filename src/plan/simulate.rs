@@ -48,21 +48,17 @@ impl Running {
 /// Simulates a plan in which every test takes as long as expected.
 pub fn simulate(plan: Plan) -> Vec<Step> {
     let expected = |plan: &Plan, group: usize, test: &GroupTest| plan.groups[group].expected(test);
-    play(plan, &expected, false)
+    play(plan, &expected)
 }
 
-/// Simulates a plan in which every test takes as long as `took` says, which the plan learns as it
-/// would in a run.
+/// Simulates a plan in which every test takes as long as `took` says.
 #[cfg(test)]
 pub fn simulate_with(plan: Plan, took: impl Fn(TestId) -> Duration) -> Vec<Step> {
-    play(plan, &|_, _, test| took(test.id), true)
+    play(plan, &|_, _, test| took(test.id))
 }
 
-fn play(
-    mut plan: Plan,
-    took: &dyn Fn(&Plan, usize, &GroupTest) -> Duration,
-    learns: bool,
-) -> Vec<Step> {
+/// The plan learns as it would in a run.
+fn play(mut plan: Plan, took: &dyn Fn(&Plan, usize, &GroupTest) -> Duration) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
     let mut running: HashMap<usize, Running> = HashMap::new();
     let mut now = Duration::ZERO;
@@ -98,9 +94,7 @@ fn play(
         batch.start_tests(now);
         plan.test_finished(id, test);
         steps[batch.step].ends = now;
-        if learns {
-            plan.learn(steps[batch.step].batch.group, now - began, Some(1.0));
-        }
+        plan.learn(steps[batch.step].batch.group, now - began, None);
         let (is_narrow, is_over) = (batch.active.len() <= batch.threads, batch.active.is_empty());
         if is_narrow && plan.narrowing().is_some_and(|resize| resize.batch == id) {
             plan.narrowed(id);

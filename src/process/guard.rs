@@ -306,15 +306,19 @@ struct Guard {
 }
 
 impl Guard {
+    /// The guard of this runner, which this process becomes.
     fn new(runner: Pid, scratch: Option<&Path>) -> Guard {
-        let group = getpgrp();
+        let guard = Guard::of(runner, getpgrp(), scratch);
         SignalMask::full().block();
         let _ = rustix::thread::set_name(NAME);
         // None of the three fails in a new process. Without them the guard would find less, and the
         // run would be the same.
         let _ = setpgid(None, None);
         let _ = set_child_subreaper(Some(getpid()));
-        let scratch = scratch.map(Path::to_owned);
+        guard
+    }
+
+    fn of(runner: Pid, group: Pid, scratch: Option<&Path>) -> Guard {
         Guard {
             runner,
             group,
@@ -324,7 +328,7 @@ impl Guard {
             until: None,
             ends_all: false,
             line_mode: None,
-            scratch,
+            scratch: scratch.map(Path::to_owned),
         }
     }
 
@@ -382,7 +386,6 @@ impl Guard {
             }
             Ok(_) if told[0] == ALL_NAMED => {
                 self.spared.get_or_insert_default().append(&mut self.named);
-                self.reap();
             }
             Ok(_) if told[0] == KEYS_BEGIN => {
                 // Both were written at once.
@@ -464,17 +467,7 @@ mod tests {
     #[test]
     fn nothing_is_spared_by_name_before_all_are_named() {
         let (from_runner, to_guard) = pipe_with(PipeFlags::CLOEXEC).unwrap();
-        let mut guard = Guard {
-            runner: getpid(),
-            group: getpgrp(),
-            named: Vec::new(),
-            spared: None,
-            ended: None,
-            until: None,
-            ends_all: false,
-            line_mode: None,
-            scratch: None,
-        };
+        let mut guard = Guard::of(getpid(), getpgrp(), None);
         let processes = [7, 8].map(|pid| Spared { pid, started: 1 << 40 });
         for spared in processes {
             rustix::io::write(&to_guard, &spared.to_message()).unwrap();
