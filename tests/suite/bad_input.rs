@@ -368,7 +368,8 @@ mod the_command_line {
 
     #[test]
     fn where_there_is_no_cargo_the_error_says_what_to_do() {
-        let ran = partest("passes").env("PATH", "/nowhere").run().exits(1);
+        let call = partest("passes").without_cargos_variable().env("PATH", "/nowhere");
+        let ran = call.run().exits(1);
         let told = "; install Rust, or add the directory of `cargo` to PATH\n";
         assert!(ran.stderr.starts_with("error: cannot start `cargo`: "), "{ran}");
         assert!(ran.stderr.ends_with(told), "{ran}");
@@ -477,7 +478,9 @@ mod state {
         let mut names: Vec<String> =
             files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
-        assert_eq!(names, ["history.json", "inventory.json"]);
+        // What cargo says of the packages is there from the first run on in which nothing changed.
+        let always: Vec<&String> = names.iter().filter(|n| !n.starts_with("metadata-")).collect();
+        assert_eq!(always, ["history.json", "inventory.json"]);
         for name in names {
             let text = std::fs::read_to_string(package.path("target/partest").join(&name)).unwrap();
             let read = serde_json::from_str::<serde_json::Value>(&text);

@@ -98,20 +98,32 @@ FORCED = { value = "by the configuration", force = true }
 NOT_FORCED = "by the configuration"
 "#;
 
-/// A proc-macro's tests need rustc's own libraries; the configuration has variables, too.
-#[test]
-fn proc_macros_and_configured_variables_are_as_under_cargo_test() {
-    let package = Package::new(&[
+/// Its tests need rustc's own libraries.
+fn macros(config: &str) -> Package {
+    Package::new(&[
         (
             "Cargo.toml",
             "[package]\nname = \"macros\"\nedition = \"2024\"\n[lib]\nproc-macro = true\n[workspace]\n",
         ),
         ("src/lib.rs", RECORDER),
-        (".cargo/config.toml", CONFIG),
-    ]);
+        (".cargo/config.toml", config),
+    ])
+}
+
+#[test]
+fn proc_macros_and_configured_variables_are_as_under_cargo_test() {
+    let package = macros(CONFIG);
     let with = |call: Call| call.env("FORCED", "by the user").env("NOT_FORCED", "by the user");
     let (theirs, ours) = (package.cargo().args("test"), package.cargo().args("partest"));
     compare(with(theirs), with(ours), &["macros.env"]);
+}
+
+/// A shell that starts `cargo-partest` does not say which cargo there is.
+#[test]
+fn whoever_starts_it_finds_the_same_toolchain() {
+    let package = macros("");
+    let (by_cargo, by_a_shell) = (package.partest(), package.partest().without_cargos_variable());
+    compare(by_cargo, by_a_shell, &["macros.env"]);
 }
 
 /// rusty-fork, and with it proptest's `fork`, start the test again with the arguments that

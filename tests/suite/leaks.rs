@@ -3,11 +3,10 @@
 #![cfg(all(target_os = "linux", target_env = "gnu"))]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write;
 use std::path::Path;
 
 use crate::fixture::{
-    self, Call, Package, Ran, await_that, directory, is_alive, partest, partest_in, text,
+    self, Call, Package, Ran, await_that, directory, is_alive, laid_out, partest, partest_in, text,
 };
 use serde_json::Value;
 use wildmatch::WildMatch;
@@ -182,26 +181,11 @@ fn copy(metadata: &str) -> Package {
         .with_debug_info()
 }
 
-/// Four tests of each process run at once, as threads. This copy stands at one place, so that it is
-/// built once for all tests that run it: a build takes longer than a run.
+/// Four tests of each process run at once, as threads.
 fn side_by_side() -> Call {
-    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("leaks-side-by-side");
-    for (path, text) in files("[package.metadata.partest]\nthreads = 4\n") {
-        lay_out(&place.join(path), &text);
-    }
-    partest_in(&place)
-}
-
-/// What stands there already is left as it is, since cargo goes by times; else it is replaced at
-/// once, since tests beside this one read it.
-fn lay_out(path: &Path, text: &str) {
-    if std::fs::read_to_string(path).ok().as_deref() != Some(text) {
-        let directory = path.parent().unwrap();
-        std::fs::create_dir_all(directory).unwrap();
-        let mut file = tempfile::NamedTempFile::new_in(directory).unwrap();
-        file.write_all(text.as_bytes()).unwrap();
-        file.persist(path).unwrap();
-    }
+    let files = files("[package.metadata.partest]\nthreads = 4\n");
+    let files = files.each_ref().map(|(path, text)| (*path, text.as_str()));
+    partest_in(&laid_out("leaks-side-by-side", &files))
 }
 
 mod recall_and_precision {

@@ -3,19 +3,34 @@
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::net::TcpListener;
+use std::path::PathBuf;
 
-use crate::fixture::{Package, Ran, await_that, text};
+use crate::fixture::{Package, Ran, SHOP, await_that, cargo_in, laid_out, partest_in, text};
 
 /// The rows T1 to T18 of `tl.testing.thread`.
 const EXAMPLES: &str = include_str!("library/examples.rs");
 const FIXTURES: &str = include_str!("library/fixtures.rs");
 
-/// A package whose tests use the library.
-fn shop(library: &str) -> Package {
+/// What the manifest of a package needs whose tests use the library.
+fn dependency() -> String {
     let here = env!("CARGO_MANIFEST_DIR");
-    let dependency =
-        format!("{{ package = \"cargo-partest\", path = {here:?}, default-features = false }}");
-    Package::shop(&format!("[dev-dependencies]\npartest = {dependency}\n"), library)
+    format!(
+        "[dev-dependencies]\n\
+         partest = {{ package = \"cargo-partest\", path = {here:?}, default-features = false }}\n"
+    )
+}
+
+/// Where a package with this library stands whose tests use ours.
+fn place(name: &str, library: &str) -> PathBuf {
+    laid_out(name, &[("Cargo.toml", &(SHOP.to_owned() + &dependency())), ("src/lib.rs", library)])
+}
+
+fn examples() -> PathBuf {
+    place("library-examples", EXAMPLES)
+}
+
+fn fixtures() -> PathBuf {
+    place("library-fixtures", FIXTURES)
 }
 
 /// The tests of a source, without those that only a fixture's starter runs, and those that have
@@ -55,15 +70,15 @@ fn comes_out_as_its_names_say(ran: &Ran, source: &str) {
 
 #[test]
 fn the_examples_come_out_the_same_whoever_runs_them() {
-    let shop = shop(EXAMPLES);
+    let shop = examples();
     for threads in ["1", "8"] {
-        let ran = shop.cargo().args("test -- --test-threads").arg(threads).run().exits(101);
+        let ran = cargo_in(&shop).args("test -- --test-threads").arg(threads).run().exits(101);
         comes_out_as_its_names_say(&ran, EXAMPLES);
     }
     let (all, fail) = names(EXAMPLES);
     let fail: Vec<String> = fail.iter().map(|name| format!("shop::{name}")).collect();
     for flags in ["-j2", "-j1 --no-agent", "-j4 --isolate"] {
-        let ran = shop.partest().args(flags).json().run().exits(100);
+        let ran = partest_in(&shop).args(flags).json().run().exits(100);
         assert_eq!(ran.ids("failed"), fail, "{ran}");
         assert_eq!(ran.ids("passed").len(), all - fail.len(), "{ran}");
     }
@@ -72,7 +87,7 @@ fn the_examples_come_out_the_same_whoever_runs_them() {
 /// T9 and T10: what a guard prints, and when, by its very words.
 #[test]
 fn threads_left_behind_are_reported_although_the_tests_pass() {
-    let call = shop(EXAMPLES).cargo().args("test sample_test -- --test-threads=1");
+    let call = cargo_in(&examples()).args("test sample_test -- --test-threads=1");
     let ran = call.run().exits(0);
     let (_, output) = ran.stdout.split_once("running 6 tests\n").unwrap();
     let (output, _) = output.split_once("\ntest result: ok. 6 passed").unwrap();
@@ -112,7 +127,7 @@ fn without_tids(text: &str) -> String {
 /// T4, T5, T13 and T14: what failures say.
 #[test]
 fn failures_of_threads_are_told_with_message_and_place() {
-    let call = shop(EXAMPLES).cargo().args("test _fails -- --test-threads=1");
+    let call = cargo_in(&examples()).args("test _fails -- --test-threads=1");
     let ran = call.run().exits(101);
     let output = |name: &str| {
         let (_, rest) = ran.stdout.split_once(&format!("---- {name} stdout ----\n")).unwrap();
@@ -150,8 +165,7 @@ fn failures_of_threads_are_told_with_message_and_place() {
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[test]
 fn the_runner_charges_late_panics_and_sees_no_others() {
-    let shop = shop(EXAMPLES).with_debug_info();
-    let ran = shop.partest().args("-j2").json().run().exits(100);
+    let ran = partest_in(&examples()).args("-j2").json().run().exits(100);
     let mut panics = Vec::new();
     let mut places = Vec::new();
     for test in ran.tests() {
@@ -185,9 +199,7 @@ fn under_the_agent_threads_of_std_are_counted_beside_other_tests() {
     };
     let policy = "[package.metadata.partest.modules]\nshop = { policy = \"unit\", threads = 8 }\n";
     let library: String = (0..8).map(test).collect();
-    let shop = shop(&library);
-    let manifest = std::fs::read_to_string(shop.path("Cargo.toml")).unwrap();
-    shop.write("Cargo.toml", &(manifest + policy));
+    let shop = Package::shop(&(dependency() + policy), &library);
     let ran = shop.partest().args("-j8").json().run().exits(0);
     let workers: BTreeSet<u64> =
         ran.tests().iter().filter_map(|test| test["worker"].as_u64()).collect();
@@ -196,7 +208,7 @@ fn under_the_agent_threads_of_std_are_counted_beside_other_tests() {
 
 #[test]
 fn a_fixture_is_set_up_once_for_a_test_binary_and_taken_down_after_it() {
-    let ran = shop(FIXTURES).cargo().args("test -- --test-threads=4").run().exits(101);
+    let ran = cargo_in(&fixtures()).args("test -- --test-threads=4").run().exits(101);
     comes_out_as_its_names_say(&ran, FIXTURES);
     assert_eq!((ran.log("set-ups").len(), ran.log("users").len()), (1, 2), "{ran}");
     let its_process = |log: &str| !ran.log("users").contains(&ran.log(log)[0]);
@@ -219,7 +231,7 @@ fn a_fixture_that_the_runner_has_started_is_not_started_again() {
         }
     };
     std::thread::spawn(serve);
-    let call = shop(FIXTURES).cargo().args("test users").env("SERVER_NAME", "the server");
+    let call = cargo_in(&fixtures()).args("test users").env("SERVER_NAME", "the server");
     let call = call.env("PARTEST_FIXTURES", "clock,server").env("SERVER_ADDR", address);
     let ran = call.run().exits(0);
     assert_eq!((ran.log("set-ups").len(), ran.log("users").len()), (0, 2), "{ran}");
@@ -228,9 +240,9 @@ fn a_fixture_that_the_runner_has_started_is_not_started_again() {
 /// The contract with the runner, from the fixture's side.
 #[test]
 fn a_fixture_says_when_it_is_ready_and_stops_with_its_input() {
-    let shop = shop(FIXTURES);
-    let call = shop.cargo().args("test -- --exact server --ignored --test-threads=1");
-    let values = shop.path("values");
+    let call = cargo_in(&fixtures()).args("test -- --exact server --ignored --test-threads=1");
+    let directory = tempfile::tempdir().unwrap();
+    let values = directory.path().join("values");
     let ran = call.env("PARTEST_FIXTURE", "server").env("PARTEST_ENV", &values).run().exits(0);
     assert!(ran.stdout.lines().any(|line| line == "PARTEST_READY"), "{ran}");
     let values = std::fs::read_to_string(values).unwrap();
@@ -241,7 +253,7 @@ fn a_fixture_says_when_it_is_ready_and_stops_with_its_input() {
 
 #[test]
 fn a_fixture_that_is_started_by_hand_does_not_wait() {
-    let call = shop(FIXTURES).cargo().args("test server -- --ignored");
+    let call = cargo_in(&fixtures()).args("test server -- --ignored");
     let ran = call.run().exits(0);
     assert_eq!(ran.log("tear-downs").len(), 1, "{ran}");
 }

@@ -170,13 +170,14 @@ fn tick(may_end: &AtomicBool) {
     }
 }
 
+/// The last test by its name, since it takes a core until its process ends.
 #[test]
-fn spins_left() {
+fn wastes_a_core_left() {
     thread::spawn(|| spin(&AtomicBool::new(false))); // left: unnamed
 }
 
 #[test]
-fn spins_harmless() {
+fn wastes_a_core_harmless() {
     let may_end = Arc::new(AtomicBool::new(false));
     let seen = may_end.clone();
     let spinning = thread::spawn(move || spin(&seen));
