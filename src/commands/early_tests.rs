@@ -200,12 +200,27 @@ impl Drop for CargoProcess {
     }
 }
 
-/// A build that is still going on when the first tests run.
+/// How far cargo is, and the packages whose doctests are to be listed, which are known once
+/// everything is built.
+pub enum CargoStage {
+    Compiling(CargoProcess),
+    /// Everything is built.
+    Exiting(CargoProcess, Vec<usize>),
+    Exited(Vec<usize>),
+}
+
+impl CargoStage {
+    fn subreaper(&self) -> Option<u32> {
+        match self {
+            CargoStage::Compiling(cargo) | CargoStage::Exiting(cargo, _) => cargo.subreaper(),
+            CargoStage::Exited(_) => None,
+        }
+    }
+}
+
+/// A build that is still going on when the first tests run, or only has doctests still to be listed.
 pub struct OngoingBuild {
-    /// None if it has finished, and only doctests are still to be listed.
-    cargo: Option<CargoProcess>,
-    /// Whether cargo has built everything, so that only doctests are still to be listed.
-    is_built: bool,
+    cargo: CargoStage,
     messages: Receiver<CargoMessage>,
     output: BuildOutput,
     toolchain: Toolchain,
@@ -214,103 +229,87 @@ pub struct OngoingBuild {
     watch: StallWatch,
     /// The build's group in the log of a CI system.
     pub group: Option<LogGroup>,
+    /// Printed when cargo has exited, so that they do not mix with its progress bar.
+    pub pending_diagnostics: Vec<String>,
     interrupts: Arc<Interrupts>,
-    /// Printed when cargo has finished, so that they do not mix with its progress bar.
-    pending_diagnostics: Vec<String>,
-    /// The packages whose doctests are to be listed, known once everything is built.
-    doctest_packages: Vec<usize>,
 }
 
 impl OngoingBuild {
-    /// Lets tests run beside the build from now on. Once everything is built, the packages with
-    /// doctests are known.
+    /// Lets tests run beside the build from now on.
     pub fn new(
-        (cargo, messages, output): (CargoProcess, Receiver<CargoMessage>, BuildOutput),
-        toolchain: Toolchain,
-        watch: StallWatch,
-        interrupts: Arc<Interrupts>,
-        pending_diagnostics: Vec<String>,
-        doctest_packages: Option<Vec<usize>>,
-    ) -> OngoingBuild {
-        interrupts.groups.exempt(cargo.subreaper().into_iter().collect());
-        interrupts.set_tests_beside_build(doctest_packages.is_none());
-        let lists = InventoryCache::default();
-        OngoingBuild {
-            cargo: Some(cargo),
-            is_built: doctest_packages.is_some(),
-            messages,
-            output,
-            toolchain,
-            lists,
-            watch,
-            group: None,
-            interrupts,
-            pending_diagnostics,
-            doctest_packages: doctest_packages.unwrap_or_default(),
-        }
-    }
-
-    /// cargo has finished, and the doctests of these packages are listed beside the first tests.
-    pub fn of_doctests(
-        doctest_packages: Vec<usize>,
+        cargo: CargoStage,
         (messages, output): (Receiver<CargoMessage>, BuildOutput),
         toolchain: Toolchain,
         watch: StallWatch,
         interrupts: Arc<Interrupts>,
     ) -> OngoingBuild {
+        interrupts.groups.exempt(cargo.subreaper().into_iter().collect());
+        interrupts.set_tests_beside_build(matches!(cargo, CargoStage::Compiling(_)));
         OngoingBuild {
-            cargo: None,
-            is_built: true,
+            cargo,
             messages,
             output,
             toolchain,
             lists: InventoryCache::default(),
             watch,
-            interrupts,
-            pending_diagnostics: Vec::new(),
             group: None,
-            doctest_packages,
+            pending_diagnostics: Vec::new(),
+            interrupts,
         }
     }
 
     /// Whether cargo may still be compiling.
     pub fn is_compiling(&self) -> bool {
-        !self.is_built
+        matches!(self.cargo, CargoStage::Compiling(_))
     }
 
     /// Whether tests may still be added to those that are listed.
     pub fn may_add_tests(&self) -> bool {
-        !self.is_built || !self.doctest_packages.is_empty()
+        match &self.cargo {
+            CargoStage::Compiling(_) => true,
+            CargoStage::Exiting(_, doctest_packages) | CargoStage::Exited(doctest_packages) => {
+                !doctest_packages.is_empty()
+            }
+        }
     }
 
     /// Adds binaries to the inventory as cargo finishes them, and notifies the coordinator. The last
     /// message is always `Built`, also after an error.
     pub fn follow(mut self, project: Project<'_>, inbox: &Sender<Message>) {
-        let was_compiling = self.is_compiling();
-        let cargo = self.cargo.take();
-        let end = cargo.map_or(Ok(()), |cargo| self.follow_cargo(cargo, project, inbox));
+        let (may_add_tests, was_compiling) = (self.may_add_tests(), self.is_compiling());
+        let end = match std::mem::replace(&mut self.cargo, CargoStage::Exited(Vec::new())) {
+            CargoStage::Exited(doctest_packages) => Ok(doctest_packages),
+            CargoStage::Exiting(cargo, doctest_packages) => {
+                self.follow_cargo(cargo, Some(doctest_packages), project, inbox)
+            }
+            CargoStage::Compiling(cargo) => self.follow_cargo(cargo, None, project, inbox),
+        };
         // An interrupt of what follows leaves the verdicts that there are.
         let is_built = end.is_ok() && !(was_compiling && self.interrupts.is_interrupted());
-        if is_built {
-            self.list_doctests(project, inbox);
-            let mut warnings = Vec::new();
-            std::mem::take(&mut self.lists).save(&project.inventory.listings, &mut warnings);
-            let all = project.inventory.listings.len();
-            // The coordinator still receives messages, as in `list`.
-            let _ = inbox.send(Message::Listed { listings: all..all, warnings });
-        }
-        let end = self.finish(end, project, is_built);
+        let end = end.map(|doctest_packages| {
+            if is_built {
+                self.list_doctests(&doctest_packages, project, inbox);
+                self.save_lists(project, inbox);
+            }
+        });
+        let end = match !is_built && self.interrupts.is_interrupted() {
+            true => Err(Error::Interrupted),
+            false => end,
+        };
+        let end = self.finish(end, project, may_add_tests);
         // The coordinator receives messages until `Built` has arrived.
         let _ = inbox.send(Message::Built(end));
     }
 
-    /// Lists what cargo builds until it has finished. An error ends it.
+    /// Lists what cargo builds until it has exited, and returns the packages whose doctests are to be
+    /// listed: those that were known before, or else those of everything that was built.
     fn follow_cargo(
         &mut self,
         mut cargo: CargoProcess,
+        doctest_packages: Option<Vec<usize>>,
         project: Project<'_>,
         inbox: &Sender<Message>,
-    ) -> Result<()> {
+    ) -> Result<Vec<usize>> {
         let Project { settings, workspace, filtersets, .. } = project;
         while wait(&self.messages, &mut self.output, Some(workspace), &settings.cargo)
             != BuildProgress::Finished
@@ -320,15 +319,15 @@ impl OngoingBuild {
         let status = cargo.wait_beside_tests(&self.interrupts);
         self.interrupts.set_build(None);
         // An interrupt ends cargo too.
-        let is_ended = self.is_built && self.interrupts.is_interrupted();
+        let is_ended = doctest_packages.is_some() && self.interrupts.is_interrupted();
         if !is_ended && !status.is_ok_and(|status| status.success()) {
             return Err(cargo.failure());
         }
-        if !self.is_built {
+        self.list(project, inbox)?;
+        Ok(doctest_packages.unwrap_or_else(|| {
             let built = self.output.packages_with_doctests(workspace);
-            self.doctest_packages = doctests::packages(settings, workspace, filtersets, built);
-        }
-        self.list(project, inbox)
+            doctests::packages(settings, workspace, filtersets, built)
+        }))
     }
 
     fn list(&mut self, project: Project<'_>, inbox: &Sender<Message>) -> Result<()> {
@@ -353,10 +352,10 @@ impl OngoingBuild {
         Ok(())
     }
 
-    fn list_doctests(&self, project: Project<'_>, inbox: &Sender<Message>) {
+    fn list_doctests(&self, packages: &[usize], project: Project<'_>, inbox: &Sender<Message>) {
         let Project { settings, workspace, policy, inventory, .. } = project;
         let groups = &self.interrupts.groups;
-        let found = doctests::take(&self.doctest_packages, settings, workspace, policy, groups);
+        let found = doctests::take(packages, settings, workspace, policy, groups);
         let first = inventory.listings.len();
         found.listings.into_iter().for_each(|listing| inventory.listings.push(listing));
         // A run that has been interrupted has ended rustdoc.
@@ -366,24 +365,32 @@ impl OngoingBuild {
         let _ = inbox.send(Message::Listed { listings: first..inventory.listings.len(), warnings });
     }
 
+    fn save_lists(&mut self, project: Project<'_>, inbox: &Sender<Message>) {
+        let mut warnings = Vec::new();
+        std::mem::take(&mut self.lists).save(&project.inventory.listings, &mut warnings);
+        let all = project.inventory.listings.len();
+        // The coordinator still receives messages, as in `list`.
+        let _ = inbox.send(Message::Listed { listings: all..all, warnings });
+    }
+
     /// Prints the diagnostics that have waited for the end of cargo's progress bar.
     pub fn print_diagnostics(&mut self) {
         self.pending_diagnostics.drain(..).for_each(|line| write_line(&line));
     }
 
-    fn finish(mut self, end: Result<()>, project: Project<'_>, is_built: bool) -> Result<()> {
+    /// `may_add_tests` is whether the metadata has yet to be checked against all tests.
+    fn finish(mut self, end: Result<()>, project: Project<'_>, may_add_tests: bool) -> Result<()> {
         if let Some(group) = self.group.take().filter(|_| end.is_err()) {
             group.fail();
         }
         self.interrupts.set_build(None);
         self.watch.end();
         self.interrupts.set_tests_beside_build(false);
-        if self.interrupts.is_interrupted() && !is_built {
-            return Err(Error::Interrupted);
+        if !matches!(end, Err(Error::Interrupted)) {
+            self.print_diagnostics();
         }
-        self.print_diagnostics();
         end?;
-        if self.may_add_tests() {
+        if may_add_tests {
             check::check_paths(project.settings, project.policy, project.inventory)?;
         }
         self.interrupts.watch_terminal();

@@ -8,7 +8,7 @@ use cargo_metadata::Message as CargoMessage;
 
 use super::build_record::BuildRecord;
 use super::check::{check_paths, fail_on_errors};
-use super::early_tests::{self, BuildProgress, CargoProcess, OngoingBuild};
+use super::early_tests::{self, BuildProgress, CargoProcess, CargoStage, OngoingBuild};
 use super::output_paths;
 use super::stage_times::StageTimes;
 use super::stall_watch::StallWatch;
@@ -152,22 +152,19 @@ pub fn build(
             let declared = declared?;
             let binaries = output.binaries(&declared.workspace, &toolchain, settings)?;
             let link_inputs = output.link_inputs(&toolchain);
-            let is_built = progress == BuildProgress::Built;
-            let doctest_packages = is_built.then(|| {
-                let Declared { workspace, filtersets, .. } = &declared;
-                let built = output.packages_with_doctests(workspace);
-                doctests::packages(settings, workspace, filtersets, built)
-            });
-            let times = if is_built { times.built() } else { times };
             tests_started(interrupts, &cargo.left_running());
-            let mut ongoing_build = OngoingBuild::new(
-                (cargo, messages, output),
-                toolchain,
-                watch,
-                interrupts.clone(),
-                diagnostics,
-                doctest_packages,
-            );
+            let (stage, times) = match progress {
+                BuildProgress::Built => {
+                    let Declared { workspace, filtersets, .. } = &declared;
+                    let built = output.packages_with_doctests(workspace);
+                    let packages = doctests::packages(settings, workspace, filtersets, built);
+                    (CargoStage::Exiting(cargo, packages), times.built())
+                }
+                _ => (CargoStage::Compiling(cargo), times),
+            };
+            let (from_cargo, to_end) = ((messages, output), interrupts.clone());
+            let mut ongoing_build = OngoingBuild::new(stage, from_cargo, toolchain, watch, to_end);
+            ongoing_build.pending_diagnostics = diagnostics;
             ongoing_build.group = group;
             let build_state = BuildState::Ongoing(Box::new(ongoing_build));
             let known = Preparation::without_binaries(declared, history, build_state, times);
@@ -225,9 +222,9 @@ fn finish(
     let may_grow = early_tests::may_grow(settings) && policy.early();
     let build_state = match may_grow && !doctest_packages.is_empty() {
         true => {
-            let packages = std::mem::take(&mut doctest_packages);
+            let stage = CargoStage::Exited(std::mem::take(&mut doctest_packages));
             let (from_cargo, to_end) = ((messages, output), interrupts.clone());
-            let listing = OngoingBuild::of_doctests(packages, from_cargo, toolchain, watch, to_end);
+            let listing = OngoingBuild::new(stage, from_cargo, toolchain, watch, to_end);
             BuildState::Ongoing(Box::new(listing))
         }
         false => {
