@@ -54,8 +54,9 @@ impl Person {
 
     /// The same with any package, and a window of so many rows and columns.
     fn runs_in(package: Package, script: &str, (ws_row, ws_col): (u16, u16)) -> Person {
+        let package = package.with_debug_info();
         // What is typed during the build may be for cargo.
-        package.cargo().args("test --no-run").run().exits(0);
+        package.partest().args("--no-run").run().exits(0);
         let master =
             openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&master).unwrap();
@@ -69,11 +70,12 @@ impl Person {
         let mut shell = Command::new("sh");
         shell.args(["-c", script, PROGRAM]).stdin(side()).stdout(side()).stderr(side());
         shell
+            .env_clear()
+            .envs(package.partest().variables())
             .env("PLACE", package.path(""))
             .env("TERM", "xterm")
             .env("CARGO_TERM_COLOR", "never")
-            .env_remove("CI");
-        shell.env("CARGO_TARGET_DIR", package.path("target")).current_dir(package.path(""));
+            .current_dir(package.path(""));
         let take = || {
             rustix::process::setsid()?;
             rustix::process::ioctl_tiocsctty(std::io::stdin())?;
