@@ -30,6 +30,9 @@ const SHUFFLED_BATCHES: usize = 4;
 /// The least load that is assumed, since small loads cannot be measured exactly.
 const LEAST_LOAD: f64 = 0.05;
 
+/// A group whose tests use less of a core than this mostly waits.
+const WAITS_BELOW: f64 = 0.7;
+
 impl Plan {
     /// The next batch of this group, or none if it may not start now.
     pub(super) fn candidate(&self, at: usize) -> Option<Candidate> {
@@ -161,8 +164,11 @@ impl Plan {
             let count = tests.div_ceil(SHUFFLED_BATCHES * self.slot_count);
             return count.max(FEWEST_UNKNOWN).min(all);
         }
-        if state.coalesces && state.group.is_elastic() && state.cpu_load.is_guess() {
-            // Its process can be widened as soon as more is known.
+        // Its process can be widened as soon as more is known, or as long as its tests wait. What seems
+        // to wait may also wait for what each process does once, such as reading debug information
+        // for its first backtrace: in more processes, all of them would do that.
+        let is_guess_or_waits = state.cpu_load.is_guess() || state.load() < WAITS_BELOW;
+        if state.coalesces && state.group.is_elastic() && is_guess_or_waits {
             return all;
         }
         let others_wait = self.others_wait(at);

@@ -238,6 +238,22 @@ fn running_tests_that_wait_make_room_before_any_has_finished() {
     assert_eq!(widest, 6);
 }
 
+/// They may wait for what their process does once: more processes would all do it.
+#[test]
+fn tests_that_nobody_asked_to_split_stay_in_one_process_while_they_wait() {
+    let slots = || crate::plan::group::Slots { count: 8, cores: Some(2), likely: 8 };
+    let first_batch = |load: f64, has_explicit_policy: bool| {
+        let mut tests = group(0, Isolation::Split, &[Some(1000); 40]);
+        tests.tests.iter_mut().for_each(|test| test.load = load);
+        tests.has_explicit_policy = has_explicit_policy;
+        let batch = Plan::new(vec![tests], slots(), None).next().unwrap();
+        (batch.tests.len(), batch.threads)
+    };
+    assert_eq!(first_batch(0.01, false), (40, 8));
+    assert!(first_batch(1.0, false).0 < 40, "tests that compute are spread, the longest first");
+    assert!(first_batch(0.01, true).0 < 40, "the policy says that they may be split");
+}
+
 #[test]
 fn tests_that_begin_to_compute_give_up_what_they_had_while_they_waited() {
     let slots = crate::plan::group::Slots { count: 8, cores: Some(2), likely: 2 };
