@@ -2,8 +2,6 @@
 
 #![cfg(target_os = "linux")]
 
-use std::os::unix::fs::PermissionsExt;
-
 use crate::fixture::{Call, Package, Ran};
 
 const MANIFEST: &str = "[package]\nname = \"shop\"\nedition = \"2024\"\n[workspace]\n\
@@ -181,9 +179,7 @@ fn buildkite_gets_groups_and_by_its_agent_an_annotation() {
     let package = package();
     let agent =
         "#!/bin/sh\nfor word; do printf '%s\\n' \"$word\"; done >\"$FIXTURE_LOG/annotation\"\n";
-    package.write("bin/buildkite-agent", agent);
-    let executable = std::fs::Permissions::from_mode(0o755);
-    std::fs::set_permissions(package.path("bin/buildkite-agent"), executable).unwrap();
+    package.write_script("bin/buildkite-agent", agent);
     let path = format!("{}:{}", package.path("bin").display(), std::env::var("PATH").unwrap());
     let buildkite = || partest(&package).env("BUILDKITE", "true").env("BUILDKITE_JOB_ID", "7");
     let ran = buildkite().env("PATH", &path).run().exits(100);

@@ -338,10 +338,7 @@ fn a_package_without_examples_is_not_asked_for_doctests() {
         /// A price.\npub fn price() -> u32 { 7 }\n#[test] fn opens() {}\n";
     let package = Package::shop("", library);
     let script = "#!/bin/sh\necho \"$*\" >> \"$FIXTURE_LOG/calls\"\nexec cargo \"$@\"\n";
-    package.write("counting-cargo", script);
-    let path = package.path("counting-cargo");
-    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(&path, executable).unwrap();
+    let path = package.write_script("counting-cargo", script);
     let tests_of =
         |ran: &Ran| ran.log("calls").iter().filter(|call| call.starts_with("test")).count();
     let ran = package.partest().env("CARGO", &path).run().exits(0);
@@ -371,10 +368,7 @@ fn an_interrupt_while_doctests_are_listed_leaves_the_verdicts_of_the_others() {
     let script = "#!/bin/sh\ncase \"$*\" in *--test*) ;; *) exec rustdoc \"$@\" ;; esac\n\
         echo $$ > \"$FIXTURE_LOG/listed\"\nmv \"$FIXTURE_LOG/listed\" \"$FIXTURE_LOG/lists\"\n\
         exec sleep 1000\n";
-    package.write("slow-rustdoc", script);
-    let path = package.path("slow-rustdoc");
-    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(&path, executable).unwrap();
+    let path = package.write_script("slow-rustdoc", script);
     let run = package.partest().json().env("RUSTDOC", &path).start();
     let lister = run.await_log("lists").concat();
     run.await_log("stays");

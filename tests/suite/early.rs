@@ -265,10 +265,7 @@ fn what_the_build_leaves_running_stays_and_what_a_test_leaves_ends() {
 fn with_a_slow_end(package: &Package, end: &str) -> Call {
     let script =
         format!("#!/bin/sh\ncargo \"$@\" || exit\ncase \"$*\" in test*--no-run*) {end};; esac\n");
-    package.write("slow-cargo", &script);
-    let path = package.path("slow-cargo");
-    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(&path, executable).unwrap();
+    let path = package.write_script("slow-cargo", &script);
     package.partest().env("CARGO", path)
 }
 

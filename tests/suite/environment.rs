@@ -148,13 +148,6 @@ fn tests_that_start_themselves_again_find_arguments_that_libtest_takes() {
     assert!(ran.stdout.contains("1 passed in "), "{ran}");
 }
 
-fn write_script(package: &Package, path: &str, text: &str) {
-    use std::os::unix::fs::PermissionsExt;
-    package.write(path, text);
-    let executable = std::fs::Permissions::from_mode(0o755);
-    std::fs::set_permissions(package.path(path), executable).unwrap();
-}
-
 /// A library that writes its surroundings down, configured by a file that includes another, and
 /// with files that only the command line names.
 fn configured() -> Package {
@@ -181,7 +174,7 @@ fn configured() -> Package {
     ];
     files.iter().for_each(|(path, text)| package.write(path, text));
     let runner = "#!/bin/sh\nexport RUNNER=\"$1\"; shift; exec \"$@\"\n";
-    write_script(&package, "named/runner.sh", runner);
+    package.write_script("named/runner.sh", runner);
     package
 }
 
@@ -228,7 +221,7 @@ fn what_the_command_line_configures_is_as_under_cargo_test() {
 fn a_target_may_be_named_in_every_way_and_a_compilers_wrapper_is_no_compiler() {
     const HOST: &str = "x86_64-unknown-linux-gnu";
     let package = configured();
-    write_script(&package, "wrapper.sh", "#!/bin/sh\nexec \"$@\"\n");
+    package.write_script("wrapper.sh", "#!/bin/sh\nexec \"$@\"\n");
     let (by_flag, by_value) =
         (format!("--target {HOST}"), format!("--config build.target=\"{HOST}\""));
     let all = ["--release", "--target host-tuple", &by_flag, &by_value];

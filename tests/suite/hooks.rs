@@ -234,10 +234,8 @@ fn lefthook_runs_what_the_page_says() {
 fn the_script_for_cargo_husky_decides_about_the_commit() {
     let scratch = Scratch::new();
     // The build script of cargo-husky copies it there, and makes it executable.
-    let hook = scratch.0.path(".git/hooks/pre-commit");
-    scratch.0.write(".git/hooks/pre-commit", &from_the_page(".cargo-husky/hooks/pre-commit"));
-    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(hook, executable).unwrap();
+    let hook = from_the_page(".cargo-husky/hooks/pre-commit");
+    scratch.0.write_script(".git/hooks/pre-commit", &hook);
     let plain = scratch.command(Command::new("true"), &[]);
     decides(&scratch, &plain);
 }

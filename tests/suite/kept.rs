@@ -2,8 +2,6 @@
 
 #![cfg(unix)]
 
-use std::os::unix::fs::PermissionsExt;
-
 use crate::fixture::{Call, Package, Ran};
 
 /// Tells which of cargo's commands was called, and calls it.
@@ -28,7 +26,7 @@ const MANIFEST: &str = "[package]\nname = \"shop\"\nversion = \"0.1.0\"\nedition
 fn shop() -> Package {
     let package = Package::new(&[("Cargo.toml", MANIFEST), ("src/lib.rs", LIBRARY)]);
     add_member(&package, "scales", "");
-    install(&package, "bin/cargo");
+    package.write_script("bin/cargo", CARGO);
     package
 }
 
@@ -36,12 +34,6 @@ fn add_member(package: &Package, name: &str, library: &str) {
     let manifest = format!("[package]\nname = \"{name}\"\nedition = \"2024\"\n");
     package.write(&format!("crates/{name}/Cargo.toml"), &manifest);
     package.write(&format!("crates/{name}/src/lib.rs"), library);
-}
-
-fn install(package: &Package, path: &str) {
-    package.write(path, CARGO);
-    let permissions = std::fs::Permissions::from_mode(0o755);
-    std::fs::set_permissions(package.path(path), permissions).unwrap();
 }
 
 fn call(package: &Package) -> Call {
@@ -132,7 +124,7 @@ fn changed_configuration_and_variables_hold_at_once() {
 fn another_cargo_is_asked_at_once() {
     let package = shop();
     until_known(&package);
-    install(&package, "other/cargo");
+    package.write_script("other/cargo", CARGO);
     let ran = call(&package).env("CARGO", package.path("other/cargo")).run().exits(0);
     assert!(asks(&ran), "another path; {ran}");
     until_known(&package);

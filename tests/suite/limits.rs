@@ -3,7 +3,6 @@
 
 #![cfg(target_os = "linux")]
 
-use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use crate::fixture::{Call, Package, Ran};
@@ -50,10 +49,8 @@ fn processes_of_ours() -> usize {
 /// cargo and rustc need more than we do, and are not who is tried here.
 fn cargo_without_a_limit(package: &Package) -> std::path::PathBuf {
     let most = getrlimit(Resource::Nproc).maximum.map_or(30_000, |most| most.min(30_000));
-    package.write("cargo.sh", &format!("#!/bin/sh\nexec prlimit --nproc={most}: cargo \"$@\"\n"));
-    let script = package.path("cargo.sh");
-    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
-    script
+    let script = format!("#!/bin/sh\nexec prlimit --nproc={most}: cargo \"$@\"\n");
+    package.write_script("cargo.sh", &script)
 }
 
 #[track_caller]

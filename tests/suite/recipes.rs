@@ -9,7 +9,6 @@ mod cluster;
 
 use std::collections::BTreeSet;
 use std::io::{Seek, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -152,9 +151,7 @@ fn buildkite() {
     let mut engine =
         Engine::new(&[("CI", "true"), ("BUILDKITE", "true"), ("BUILDKITE_BUILD_ID", "1")]);
     // The machines have its agent, which takes annotations.
-    let agent = engine.package.path("bin/buildkite-agent");
-    engine.package.write("bin/buildkite-agent", "#!/bin/sh\n");
-    std::fs::set_permissions(&agent, PermissionsExt::from_mode(0o755)).unwrap();
+    let agent = engine.package.write_script("bin/buildkite-agent", "#!/bin/sh\n");
     let programs = [Path::new(PROGRAM).parent().unwrap(), agent.parent().unwrap()];
     engine.variables.push(("PATH", path_with(&programs).into_string().unwrap()));
     let [shard, join] = commands("Buildkite", ".buildkite/pipeline.yml");

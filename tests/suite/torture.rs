@@ -164,9 +164,7 @@ mod surroundings {
             let script = format!(
                 "#!/bin/sh\nexec unshare -m sh -c 'mount -t proc proc /proc; exec {name} \"$@\"' {name} \"$@\"\n"
             );
-            package.write(name, &script);
-            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-            std::fs::set_permissions(package.path(name), mode).unwrap();
+            package.write_script(name, &script);
         }
         package.cargo().args("test --no-run").run().exits(0);
         for way in ["-j2", "-j2 --no-agent", "-j8 --isolate"] {
@@ -337,10 +335,7 @@ mod binaries {
         package.write("answer", &lines);
         let answer = package.path("answer").display().to_string();
         let script = format!("#!/bin/sh\n[ $1 = test ] && exec cat {answer}\nexec cargo \"$@\"\n");
-        package.write("cargo.sh", &script);
-        let cargo = package.path("cargo.sh");
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-        std::fs::set_permissions(&cargo, mode).unwrap();
+        let cargo = package.write_script("cargo.sh", &script);
         (package, cargo)
     }
 
