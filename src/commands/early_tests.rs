@@ -284,18 +284,15 @@ impl OngoingBuild {
             }
             CargoStage::Compiling(cargo) => self.follow_cargo(cargo, None, project, inbox),
         };
-        // An interrupt of what follows leaves the verdicts that there are.
-        let is_built = end.is_ok() && !(was_compiling && self.interrupts.is_interrupted());
-        let end = end.map(|doctest_packages| {
-            if is_built {
-                self.list_doctests(&doctest_packages, project, inbox);
-                self.save_lists(project, inbox);
+        let end = end.and_then(|doctest_packages| {
+            if was_compiling && self.interrupts.is_interrupted() {
+                return Err(Error::Interrupted);
             }
+            // An interrupt from now on leaves the verdicts that there are.
+            self.list_doctests(&doctest_packages, project, inbox);
+            self.save_lists(project, inbox);
+            Ok(())
         });
-        let end = match !is_built && self.interrupts.is_interrupted() {
-            true => Err(Error::Interrupted),
-            false => end,
-        };
         let end = self.finish(end, project, may_add_tests);
         // The coordinator receives messages until `Built` has arrived.
         let _ = inbox.send(Message::Built(end));
@@ -380,15 +377,19 @@ impl OngoingBuild {
 
     /// `may_add_tests` is whether the metadata has yet to be checked against all tests.
     fn finish(mut self, end: Result<()>, project: Project<'_>, may_add_tests: bool) -> Result<()> {
+        // What an interrupt has ended has no error of its own.
+        let is_interrupted = self.interrupts.is_interrupted();
+        let end = end.map_err(|error| if is_interrupted { Error::Interrupted } else { error });
         if let Some(group) = self.group.take().filter(|_| end.is_err()) {
             group.fail();
         }
         self.interrupts.set_build(None);
         self.watch.end();
         self.interrupts.set_tests_beside_build(false);
-        if !matches!(end, Err(Error::Interrupted)) {
-            self.print_diagnostics();
+        if matches!(end, Err(Error::Interrupted)) {
+            return end;
         }
+        self.print_diagnostics();
         end?;
         if may_add_tests {
             check::check_paths(project.settings, project.policy, project.inventory)?;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::candidate::{Candidate, PROCESS_COST};
+use super::cpu_load::mostly_waits;
 use super::group::{Group, Isolation};
 use super::group_state::GroupState;
 use super::schedule::Plan;
@@ -29,9 +30,6 @@ const SHUFFLED_BATCHES: usize = 4;
 
 /// The least load that is assumed, since small loads cannot be measured exactly.
 const LEAST_LOAD: f64 = 0.05;
-
-/// A group whose tests use less of a core than this mostly waits.
-const WAITS_BELOW: f64 = 0.7;
 
 impl Plan {
     /// The next batch of this group, or none if it may not start now.
@@ -167,7 +165,7 @@ impl Plan {
         // Its process can be widened as soon as more is known, or as long as its tests wait. What seems
         // to wait may also wait for what each process does once, such as reading debug information
         // for its first backtrace: in more processes, all of them would do that.
-        let is_guess_or_waits = state.cpu_load.is_guess() || state.load() < WAITS_BELOW;
+        let is_guess_or_waits = state.cpu_load.is_guess() || mostly_waits(state.load());
         if state.coalesces && state.group.is_elastic() && is_guess_or_waits {
             return all;
         }

@@ -15,6 +15,12 @@ pub(super) fn load_if_trivial(took: Duration) -> Option<f64> {
     (took < TRIVIAL).then_some(0.25)
 }
 
+/// Whether tests with this mean load leave cores to others.
+pub(super) fn mostly_waits(load: f64) -> bool {
+    const FILLED: f64 = 0.7;
+    load < FILLED
+}
+
 /// The CPU load of a group: that of its running tests, once it has been measured. Until then tests
 /// that were never measured are assumed to be like others of the group, or to keep a core busy.
 #[derive(Debug, Default)]

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use self::coalesce::{coalesce, tell_apart};
 use self::kept_together::{BoundNode, bound_nodes, kept_together, module_of};
-use super::cpu_load::load_if_trivial;
+use super::cpu_load::{load_if_trivial, mostly_waits};
 use super::history::{History, Record};
 use crate::cli::settings::Settings;
 use crate::config::keys::{Kind, Locks, Recycle, Threads};
@@ -79,7 +79,6 @@ pub fn slots(
     overcommit: usize,
 ) -> Slots {
     const LONG: f64 = 0.05;
-    const FILLED: f64 = 0.7;
     let tests = || groups.iter().flat_map(|group| &group.tests);
     let known = tests().filter_map(|test| Some((test.expected?.as_secs_f64(), test.load)));
     let (time, busy) =
@@ -88,7 +87,7 @@ pub fn slots(
     let count = settings.most_slots(overcommit);
     if count == cores {
         cores.into()
-    } else if time > LONG && busy < FILLED * time {
+    } else if time > LONG && mostly_waits(busy / time) {
         Slots { count, cores: Some(cores), likely: count }
     } else if more_to_come || tests().any(|test| test.expected.is_none()) {
         Slots { count, cores: Some(cores), likely: cores }
