@@ -18,6 +18,11 @@ impl GuardPipe {
 
     #[cfg(unix)]
     pub fn kill_all(&self) {}
+
+    #[cfg(unix)]
+    pub fn is_there(&self) -> bool {
+        false
+    }
 }
 
 pub fn start_guard(_: Option<&std::path::Path>) -> RunnerPipes {

@@ -15,7 +15,11 @@ use super::no_build_process::BuildProcess;
 /// The process groups of all that the run has started and that live now, so that the
 /// coordinator can reach them.
 #[derive(Debug, Default)]
-pub struct ProcessGroups(Mutex<Living>);
+pub struct ProcessGroups {
+    living: Mutex<Living>,
+    #[cfg(unix)]
+    is_guarded: bool,
+}
 
 #[derive(Debug, Default)]
 struct Living {
@@ -51,6 +55,19 @@ enum AfterStacks {
 }
 
 impl ProcessGroups {
+    /// `is_guarded` is whether a guard ends all of them if the run is killed.
+    #[cfg(unix)]
+    pub fn new(is_guarded: bool) -> ProcessGroups {
+        ProcessGroups { is_guarded, ..ProcessGroups::default() }
+    }
+
+    /// Whether the guard is enough to end a process of this role. It may be killed together with the
+    /// run: then a list soon ends by itself, and tests might not.
+    #[cfg(unix)]
+    pub(super) fn is_left_to_guard(&self, role: Role) -> bool {
+        self.is_guarded && role == Role::Lister
+    }
+
     pub(super) fn insert(&self, pid: u32, role: Role) {
         let mut living = self.lock();
         living.pids.insert(pid, role);
@@ -63,7 +80,7 @@ impl ProcessGroups {
     }
 
     fn lock(&self) -> MutexGuard<'_, Living> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.living.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Must happen before the process is reaped: after that its number may be another's.

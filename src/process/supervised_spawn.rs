@@ -35,9 +35,10 @@ impl<'g> Supervised<'g> {
     ) -> io::Result<Self> {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.process_group(0);
-        // The agent sees to it; without anything to do before exec, std starts the process by
-        // `posix_spawn`, which copies nothing of ours.
-        let dies_with_us = wire.as_ref().is_some_and(|w| w.worker_end == WorkerEnd::Stdin);
+        // The guard or the agent sees to it; without anything to do before exec, std starts the
+        // process by `posix_spawn`, which copies nothing of ours.
+        let dies_with_us = groups.is_left_to_guard(role)
+            || wire.as_ref().is_some_and(|w| w.worker_end == WorkerEnd::Stdin);
         let is_harness = wire.as_ref().is_some_and(ChannelPipe::is_harness_log);
         let (reader, log_path) = match wire {
             Some(ChannelPipe { reader, worker: Some(worker), worker_end: WorkerEnd::Stdin }) => {

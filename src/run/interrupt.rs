@@ -151,8 +151,9 @@ impl Interrupts {
     pub fn catch(lines: RunnerPipes, show: fn(&Notice)) -> std::io::Result<Arc<Interrupts>> {
         crate::process::platform::survive_file_size_limit()?;
         let mut signals = crate::process::platform::Signals::catch(lines.signals)?;
-        let interrupts =
-            Arc::new(Interrupts { guard: lines.guard, show: Some(show), ..Interrupts::default() });
+        let groups = ProcessGroups::new(lines.guard.is_there());
+        let (guard, show) = (lines.guard, Some(show));
+        let interrupts = Arc::new(Interrupts { groups, guard, show, ..Interrupts::default() });
         let noted = interrupts.clone();
         std::thread::Builder::new().name("signals".into()).spawn(move || {
             while let Ok(wish) = signals.next() {
