@@ -142,14 +142,13 @@ fn run(settings: &mut Settings, from: Option<Extraction>, lines: RunnerPipes) ->
     if let Task::Fixtures(what @ (FixtureTask::List | FixtureTask::Stop(_))) = &settings.task {
         return commands::fixtures::run_without_build(what, settings, &interrupts);
     }
-    let pool = make_pool(settings.slots)?;
     let mut prepared = prepare(settings, from.as_ref(), &interrupts, &mut warnings)?;
     let settings = &*settings;
     if settings.task == Task::BuildOnly {
         return Ok(finish_build(settings, prepared.binaries.len()));
     }
-    let inventory = take_inventory(settings, &mut prepared, &pool, &interrupts, &mut warnings)?;
-    let Preparation { declared, history, build_state, times, record, .. } = prepared;
+    let inventory = take_inventory(settings, &mut prepared, &interrupts, &mut warnings)?;
+    let Preparation { declared, pool, history, build_state, times, record, .. } = prepared;
     let Declared { workspace, policy, filtersets } = declared;
     let ongoing_build = build_state.finish_listing(settings, &policy, &inventory)?;
     let project = Project {
@@ -189,22 +188,19 @@ fn run(settings: &mut Settings, from: Option<Extraction>, lines: RunnerPipes) ->
         _ => {
             let before = BeforeTests { times, warnings, shard };
             let session = Session { project, choices, grouped, slots, history, ongoing_build };
-            run_tests(session, before, pool, &interrupts)
+            run_tests(session, before, &pool, &interrupts)
         }
     }
 }
 
-/// Runs the tests, on as many threads as there are slots.
 fn run_tests(
     session: Session<'_>,
     before: BeforeTests,
-    pool: rayon::ThreadPool,
+    pool: &rayon::ThreadPool,
     interrupts: &Interrupts,
 ) -> Result<Exit> {
     let Project { settings, inventory, .. } = session.project;
-    let slots = session.slots.count;
-    let pool = if slots > settings.slots { make_pool(slots)? } else { pool };
-    let summary = commands::run::run(session, before, &pool, interrupts)?;
+    let summary = commands::run::run(session, before, pool, interrupts)?;
     let near = || commands::test_name::tip(&settings.filter, inventory);
     Ok(commands::exit::exit_code(settings, &summary, near))
 }
@@ -227,14 +223,4 @@ fn prepare(
 fn finish_build(settings: &Settings, binaries: usize) -> Exit {
     report::json::end_stream(settings.format, &StreamEnd::BuildFinished { binaries });
     Exit::Success
-}
-
-/// Creates the threads that supervise workers. They have to outlive the run, because workers are
-/// killed when the thread that started them exits.
-fn make_pool(slots: usize) -> Result<rayon::ThreadPool> {
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(slots)
-        .thread_name(|slot| format!("slot {slot}"))
-        .build()
-        .map_err(|source| Error::Pool { slots, source })
 }

@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
 use cargo_metadata::{Message as CargoMessage, Target, TargetKind};
+use rayon::ThreadPoolBuilder;
 
 use super::check;
 use super::project::Project;
@@ -21,13 +22,15 @@ use crate::cli::settings::Settings;
 use crate::cli::task::Task;
 use crate::config::policy::Policy;
 use crate::discovery::doctests;
-use crate::discovery::inventory;
+use crate::discovery::inventory::{self, Candidate, Listers};
 use crate::discovery::inventory_cache::InventoryCache;
 use crate::error::{Error, Result};
 use crate::model::warning::Warning;
 use crate::process::platform::{self, BuildProcess};
 use crate::process::stderr::write_line;
 use crate::report::ci::log_group::LogGroup;
+use crate::report::messages;
+use crate::report::spinner::Spinner;
 use crate::run::interrupt::Interrupts;
 use crate::worker::agent_file::AgentFile;
 use crate::worker::inbox::Message;
@@ -160,6 +163,11 @@ impl CargoProcess {
         self.process.as_ref().and_then(BuildProcess::subreaper)
     }
 
+    /// Lets tests go first, since everything is built.
+    pub fn go_behind_tests(&self) {
+        self.process.iter().for_each(BuildProcess::go_behind_tests);
+    }
+
     /// What the build has left running until now.
     pub fn left_running(&self) -> Vec<u32> {
         self.process.as_ref().map(BuildProcess::left_running).unwrap_or_default()
@@ -218,84 +226,112 @@ impl CargoStage {
     }
 }
 
-/// A build that is still going on when the first tests run, or only has doctests still to be listed.
-pub struct OngoingBuild {
-    cargo: CargoStage,
-    messages: Receiver<CargoMessage>,
-    output: BuildOutput,
-    toolchain: Toolchain,
-    /// The lists of earlier runs, which also take those of this one.
-    pub lists: InventoryCache,
-    watch: StallWatch,
+/// What comes from cargo.
+pub struct FromCargo {
+    pub stage: CargoStage,
+    pub messages: Receiver<CargoMessage>,
+    pub output: BuildOutput,
+    pub toolchain: Toolchain,
+}
+
+/// What the user is told beside the tests.
+pub struct Told {
+    pub watch: StallWatch,
     /// The build's group in the log of a CI system.
     pub group: Option<LogGroup>,
     /// Printed when cargo has exited, so that they do not mix with its progress bar.
-    pub pending_diagnostics: Vec<String>,
+    pub diagnostics: Vec<String>,
+}
+
+/// A build that is still going on when the first tests run, or of which only binaries or doctests are
+/// still to be listed.
+pub struct OngoingBuild {
+    from_cargo: FromCargo,
+    unlisted: Vec<Candidate>,
+    /// The lists of earlier runs, which also take those of this one.
+    lists: InventoryCache,
+    told: Told,
     interrupts: Arc<Interrupts>,
 }
 
 impl OngoingBuild {
-    /// Lets tests run beside the build from now on.
+    /// Lets tests run beside the build from now on, and beside the listing of those binaries that are
+    /// `unlisted`.
     pub fn new(
-        cargo: CargoStage,
-        (messages, output): (Receiver<CargoMessage>, BuildOutput),
-        toolchain: Toolchain,
-        watch: StallWatch,
+        from_cargo: FromCargo,
+        (unlisted, lists): (Vec<Candidate>, InventoryCache),
+        told: Told,
         interrupts: Arc<Interrupts>,
     ) -> OngoingBuild {
-        interrupts.groups.exempt(cargo.subreaper().into_iter().collect());
-        interrupts.set_tests_beside_build(matches!(cargo, CargoStage::Compiling(_)));
-        OngoingBuild {
-            cargo,
-            messages,
-            output,
-            toolchain,
-            lists: InventoryCache::default(),
-            watch,
-            group: None,
-            pending_diagnostics: Vec::new(),
-            interrupts,
-        }
+        interrupts.groups.exempt(from_cargo.stage.subreaper().into_iter().collect());
+        let build = OngoingBuild { from_cargo, unlisted, lists, told, interrupts };
+        build.interrupts.set_tests_beside_build(build.may_add_binaries());
+        build
     }
 
     /// Whether cargo may still be compiling.
     pub fn is_compiling(&self) -> bool {
-        matches!(self.cargo, CargoStage::Compiling(_))
+        matches!(self.from_cargo.stage, CargoStage::Compiling(_))
+    }
+
+    /// Whether binaries are still to be listed.
+    pub fn may_add_binaries(&self) -> bool {
+        self.is_compiling() || !self.unlisted.is_empty()
     }
 
     /// Whether tests may still be added to those that are listed.
     pub fn may_add_tests(&self) -> bool {
-        match &self.cargo {
-            CargoStage::Compiling(_) => true,
+        let has_doctests = match &self.from_cargo.stage {
+            CargoStage::Compiling(_) => false,
             CargoStage::Exiting(_, doctest_packages) | CargoStage::Exited(doctest_packages) => {
                 !doctest_packages.is_empty()
             }
-        }
+        };
+        self.may_add_binaries() || has_doctests
     }
 
-    /// Adds binaries to the inventory as cargo finishes them, and notifies the coordinator. The last
-    /// message is always `Built`, also after an error.
+    /// Adds binaries to the inventory as they are listed, those that are unlisted and those that cargo
+    /// finishes, and notifies the coordinator. The last message is always `Built`, also after an error.
     pub fn follow(mut self, project: Project<'_>, inbox: &Sender<Message>) {
-        let (may_add_tests, was_compiling) = (self.may_add_tests(), self.is_compiling());
-        let end = match std::mem::replace(&mut self.cargo, CargoStage::Exited(Vec::new())) {
-            CargoStage::Exited(doctest_packages) => Ok(doctest_packages),
-            CargoStage::Exiting(cargo, doctest_packages) => {
-                self.follow_cargo(cargo, Some(doctest_packages), project, inbox)
-            }
-            CargoStage::Compiling(cargo) => self.follow_cargo(cargo, None, project, inbox),
-        };
-        let end = end.and_then(|doctest_packages| {
-            if was_compiling && self.interrupts.is_interrupted() {
-                return Err(Error::Interrupted);
-            }
-            // An interrupt from now on leaves the verdicts that there are.
-            self.list_doctests(&doctest_packages, project, inbox);
-            self.save_lists(project, inbox);
-            Ok(())
-        });
+        let may_add_tests = self.may_add_tests();
+        let end = self.list_all(project, inbox);
         let end = self.finish(end, project, may_add_tests);
         // The coordinator receives messages until `Built` has arrived.
         let _ = inbox.send(Message::Built(end));
+    }
+
+    fn list_all(&mut self, project: Project<'_>, inbox: &Sender<Message>) -> Result<()> {
+        let was_compiling = self.is_compiling();
+        let unlisted = std::mem::take(&mut self.unlisted);
+        if !unlisted.is_empty() {
+            let what = messages::count(unlisted.len(), "binary");
+            // While cargo compiles, it draws its own progress bar.
+            let spinner =
+                (!was_compiling).then(|| Spinner::start(project.settings, "Listing", what));
+            self.list(unlisted, project, inbox);
+            drop(spinner);
+            self.fail_if_interrupted()?;
+            self.interrupts.set_tests_beside_build(was_compiling);
+        }
+        let stage = &mut self.from_cargo.stage;
+        let doctest_packages = match std::mem::replace(stage, CargoStage::Exited(Vec::new())) {
+            CargoStage::Exited(doctest_packages) => doctest_packages,
+            CargoStage::Exiting(cargo, doctest_packages) => {
+                self.follow_cargo(cargo, Some(doctest_packages), project, inbox)?
+            }
+            CargoStage::Compiling(cargo) => self.follow_cargo(cargo, None, project, inbox)?,
+        };
+        if was_compiling {
+            self.fail_if_interrupted()?;
+        }
+        // An interrupt from now on leaves the verdicts that there are.
+        self.list_doctests(&doctest_packages, project, inbox);
+        self.save_lists(project, inbox);
+        Ok(())
+    }
+
+    fn fail_if_interrupted(&self) -> Result<()> {
+        if self.interrupts.is_interrupted() { Err(Error::Interrupted) } else { Ok(()) }
     }
 
     /// Lists what cargo builds until it has exited, and returns the packages whose doctests are to be
@@ -308,10 +344,12 @@ impl OngoingBuild {
         inbox: &Sender<Message>,
     ) -> Result<Vec<usize>> {
         let Project { settings, workspace, filtersets, .. } = project;
-        while wait(&self.messages, &mut self.output, Some(workspace), &settings.cargo)
-            != BuildProgress::Finished
-        {
-            self.list(project, inbox)?;
+        loop {
+            let FromCargo { messages, output, .. } = &mut self.from_cargo;
+            match wait(messages, output, Some(workspace), &settings.cargo) {
+                BuildProgress::Finished => break,
+                _ => self.list_built(project, inbox)?,
+            }
         }
         let status = cargo.wait_beside_tests(&self.interrupts);
         self.interrupts.set_build(None);
@@ -320,33 +358,40 @@ impl OngoingBuild {
         if !is_ended && !status.is_ok_and(|status| status.success()) {
             return Err(cargo.failure());
         }
-        self.list(project, inbox)?;
+        self.list_built(project, inbox)?;
         Ok(doctest_packages.unwrap_or_else(|| {
-            let built = self.output.packages_with_doctests(workspace);
+            let built = self.from_cargo.output.packages_with_doctests(workspace);
             doctests::packages(settings, workspace, filtersets, built)
         }))
     }
 
-    fn list(&mut self, project: Project<'_>, inbox: &Sender<Message>) -> Result<()> {
-        let binaries =
-            self.output.binaries(project.workspace, &self.toolchain, project.settings)?;
-        if binaries.is_empty() {
-            return Ok(());
-        }
-        let first = project.inventory.listings.len();
-        let link_inputs = self.output.link_inputs(&self.toolchain);
-        let groups = &self.interrupts.groups;
-        let lists = &mut self.lists;
-        let chosen = (project.policy, project.filtersets);
-        let found = inventory::take(binaries, chosen, &link_inputs, lists, None, groups);
-        let warnings = found.warnings().collect();
-        for listing in found.listings {
-            project.inventory.listings.push(listing);
-        }
-        let listings = first..project.inventory.listings.len();
-        // The coordinator receives messages until `Built` has arrived.
-        let _ = inbox.send(Message::Listed { listings, warnings });
+    /// Lists what cargo has built since the last time.
+    fn list_built(&mut self, project: Project<'_>, inbox: &Sender<Message>) -> Result<()> {
+        let FromCargo { output, toolchain, .. } = &mut self.from_cargo;
+        let binaries = output.binaries(project.workspace, toolchain, project.settings)?;
+        let candidates = inventory::look_up(binaries, &mut self.lists);
+        self.list(candidates, project, inbox);
         Ok(())
+    }
+
+    fn list(&self, candidates: Vec<Candidate>, project: Project<'_>, inbox: &Sender<Message>) {
+        let Project { settings, policy, filtersets, inventory, .. } = project;
+        let FromCargo { output, toolchain, .. } = &self.from_cargo;
+        let link_inputs = &output.link_inputs(toolchain);
+        let groups = &self.interrupts.groups;
+        let listers = Listers { policy, filtersets, link_inputs, groups };
+        // Not those of the run, which may all wait for tests. Each waits for a binary half of its time.
+        let threads = settings.slots.saturating_mul(2).min(candidates.len());
+        let pool = (threads > 1).then(|| ThreadPoolBuilder::new().num_threads(threads).build());
+        let pool = pool.and_then(|pool| pool.ok());
+        inventory::list(candidates, listers, pool.as_ref(), |found| {
+            let first = inventory.listings.len();
+            let warnings = found.warnings().collect();
+            found.listings.into_iter().for_each(|listing| inventory.listings.push(listing));
+            let listings = first..inventory.listings.len();
+            // The coordinator receives messages until `Built` has arrived.
+            let _ = inbox.send(Message::Listed { listings, warnings });
+        });
     }
 
     fn list_doctests(&self, packages: &[usize], project: Project<'_>, inbox: &Sender<Message>) {
@@ -372,7 +417,7 @@ impl OngoingBuild {
 
     /// Prints the diagnostics that have waited for the end of cargo's progress bar.
     pub fn print_diagnostics(&mut self) {
-        self.pending_diagnostics.drain(..).for_each(|line| write_line(&line));
+        self.told.diagnostics.drain(..).for_each(|line| write_line(&line));
     }
 
     /// `may_add_tests` is whether the metadata has yet to be checked against all tests.
@@ -380,11 +425,11 @@ impl OngoingBuild {
         // What an interrupt has ended has no error of its own.
         let is_interrupted = self.interrupts.is_interrupted();
         let end = end.map_err(|error| if is_interrupted { Error::Interrupted } else { error });
-        if let Some(group) = self.group.take().filter(|_| end.is_err()) {
+        if let Some(group) = self.told.group.take().filter(|_| end.is_err()) {
             group.fail();
         }
         self.interrupts.set_build(None);
-        self.watch.end();
+        self.told.watch.end();
         self.interrupts.set_tests_beside_build(false);
         if matches!(end, Err(Error::Interrupted)) {
             return end;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::prepare::{self, BuildState, Preparation};
+use super::slot_pool;
 use super::stage_times::StageTimes;
 use super::stall_watch::StallWatch;
 use crate::archive::contents::Contents;
@@ -19,6 +20,7 @@ use crate::cli::cargo_config::Variable;
 use crate::cli::metadata_args::MetadataCommand;
 use crate::cli::settings::Settings;
 use crate::cli::task::Task;
+use crate::discovery::inventory;
 use crate::discovery::inventory_cache::InventoryCache;
 use crate::error::{Error, Result};
 use crate::model::left_out_doctests::LeftOutDoctests;
@@ -126,9 +128,11 @@ pub fn prepare(
         let left_out = LeftOutDoctests::new(contents.doctests);
         warnings.extend(left_out.map(Warning::DoctestsNotArchived));
     }
-    let lists = InventoryCache::archived(contents.lists);
+    let mut lists = InventoryCache::archived(contents.lists);
+    let binaries = inventory::look_up(binaries, &mut lists);
+    let pool = slot_pool::make(settings, &declared.policy)?;
     let build_state = BuildState::Finished(StallWatch::start(settings, interrupts));
-    let known = Preparation::without_binaries(declared, history, build_state, times.built());
+    let known = Preparation::without_binaries(declared, history, pool, build_state, times.built());
     Ok(Preparation { binaries, link_inputs, lists, ..known })
 }
 

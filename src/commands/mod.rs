@@ -24,6 +24,7 @@ pub mod recorder;
 pub mod run;
 pub mod setup;
 pub mod shard;
+mod slot_pool;
 mod stage_times;
 pub mod stall_watch;
 pub mod test_name;

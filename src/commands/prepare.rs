@@ -5,11 +5,15 @@ use std::sync::mpsc::Receiver;
 use std::thread::{Builder, ScopedJoinHandle};
 
 use cargo_metadata::Message as CargoMessage;
+use rayon::ThreadPool;
 
 use super::build_record::BuildRecord;
 use super::check::{check_paths, fail_on_errors};
-use super::early_tests::{self, BuildProgress, CargoProcess, CargoStage, OngoingBuild};
+use super::early_tests::{
+    self, BuildProgress, CargoProcess, CargoStage, FromCargo, OngoingBuild, Told,
+};
 use super::output_paths;
+use super::slot_pool;
 use super::stage_times::StageTimes;
 use super::stall_watch::StallWatch;
 use crate::cargo::binary::Binary;
@@ -24,14 +28,14 @@ use crate::cli::task::Task;
 use crate::config::diagnostic::{Diagnostic, Severity};
 use crate::config::policy::Policy;
 use crate::discovery::doctests;
-use crate::discovery::inventory::{self, Inventory};
+use crate::discovery::inventory::{self, Candidate, Inventory, Listers};
 use crate::discovery::inventory_cache::InventoryCache;
 use crate::error::{Error, Result};
 use crate::filterset::filters::Filtersets;
 use crate::model::warning::Warning;
 use crate::plan::history::History;
+use crate::process::platform;
 use crate::process::stderr::write_line;
-use crate::process::{clock, platform};
 use crate::report::ci::log_group::{LogGroup, Part};
 use crate::report::messages;
 use crate::report::spinner::Spinner;
@@ -41,7 +45,10 @@ use crate::sharing::learnt::LearntLocks;
 /// All that is known when the first binaries can be listed.
 pub struct Preparation {
     pub declared: Declared,
-    pub binaries: Vec<Binary>,
+    /// The threads that supervise workers.
+    pub pool: ThreadPool,
+    /// The binaries that are listed before the first test.
+    pub binaries: Vec<Candidate>,
     /// The packages that may have doctests, once cargo has finished.
     pub doctest_packages: Vec<usize>,
     pub link_inputs: LinkInputs,
@@ -58,11 +65,13 @@ impl Preparation {
     pub fn without_binaries(
         declared: Declared,
         history: History,
+        pool: ThreadPool,
         build_state: BuildState,
         times: StageTimes,
     ) -> Preparation {
         Preparation {
             declared,
+            pool,
             binaries: Vec::new(),
             doctest_packages: Vec::new(),
             link_inputs: LinkInputs::default(),
@@ -84,14 +93,6 @@ pub enum BuildState {
 }
 
 impl BuildState {
-    /// Whether cargo may still be compiling.
-    fn is_compiling(&self) -> bool {
-        match self {
-            BuildState::Finished(_) => false,
-            BuildState::Ongoing(ongoing_build) => ongoing_build.is_compiling(),
-        }
-    }
-
     /// Checks the metadata against the listed tests, unless some of them are still to come.
     pub fn finish_listing(
         self,
@@ -147,11 +148,15 @@ pub fn build(
             finished
         }
         progress @ (BuildProgress::TestsReady | BuildProgress::Built) => {
-            let Loaded { toolchain, declared, lists, history, diagnostics } = loaded;
+            if progress == BuildProgress::Built {
+                cargo.go_behind_tests();
+            }
+            let Loaded { toolchain, declared, pool, mut lists, history, diagnostics } = loaded;
             let toolchain = toolchain??;
             let declared = declared?;
+            let pool = pool?;
             let binaries = output.binaries(&declared.workspace, &toolchain, settings)?;
-            let link_inputs = output.link_inputs(&toolchain);
+            let (binaries, unlisted) = known_and_unknown(binaries, &mut lists);
             tests_started(interrupts, &cargo.left_running());
             let (stage, times) = match progress {
                 BuildProgress::Built => {
@@ -162,13 +167,13 @@ pub fn build(
                 }
                 _ => (CargoStage::Compiling(cargo), times),
             };
-            let (from_cargo, to_end) = ((messages, output), interrupts.clone());
-            let mut ongoing_build = OngoingBuild::new(stage, from_cargo, toolchain, watch, to_end);
-            ongoing_build.pending_diagnostics = diagnostics;
-            ongoing_build.group = group;
+            let from_cargo = FromCargo { stage, messages, output, toolchain };
+            let told = Told { watch, group, diagnostics };
+            let ongoing_build =
+                OngoingBuild::new(from_cargo, (unlisted, lists), told, interrupts.clone());
             let build_state = BuildState::Ongoing(Box::new(ongoing_build));
-            let known = Preparation::without_binaries(declared, history, build_state, times);
-            Ok(Preparation { binaries, link_inputs, lists, ..known })
+            let known = Preparation::without_binaries(declared, history, pool, build_state, times);
+            Ok(Preparation { binaries, ..known })
         }
     }
 }
@@ -181,9 +186,10 @@ fn without_build(
 ) -> Result<Preparation> {
     let declared = declared_alone(settings, warnings)?;
     let history = History::load(&declared.workspace.state_dir, warnings);
+    let pool = slot_pool::make(settings, &declared.policy)?;
     let build_state = BuildState::Finished(StallWatch::start(settings, interrupts));
     let times = StageTimes::begin().built();
-    Ok(Preparation::without_binaries(declared, history, build_state, times))
+    Ok(Preparation::without_binaries(declared, history, pool, build_state, times))
 }
 
 /// Waits for cargo, where no test has started before.
@@ -194,7 +200,7 @@ fn finish(
     (watch, times): (StallWatch, StageTimes),
     interrupts: &Arc<Interrupts>,
 ) -> Result<Preparation> {
-    let Loaded { toolchain, declared, lists, history, diagnostics } = loaded;
+    let Loaded { toolchain, declared, pool, mut lists, history, diagnostics } = loaded;
     let status = cargo.wait();
     let times = times.built();
     interrupts.set_build(None);
@@ -209,6 +215,7 @@ fn finish(
         return Err(cargo.failure());
     }
     let mut declared = declared?;
+    let pool = pool?;
     let toolchain = toolchain?;
     output.read_packages(&mut declared.workspace, &settings.cargo)?;
     let Declared { workspace, policy, filtersets } = &declared;
@@ -219,23 +226,31 @@ fn finish(
     let mut doctest_packages = doctests::packages(settings, workspace, filtersets, built);
     let record = take_record(&mut output, &toolchain, &mut doctest_packages);
     // Fixtures and exclusive tests are scheduled for all tests together.
-    let may_grow = early_tests::may_grow(settings) && policy.early();
-    let build_state = match may_grow && !doctest_packages.is_empty() {
-        true => {
-            let stage = CargoStage::Exited(std::mem::take(&mut doctest_packages));
-            let (from_cargo, to_end) = ((messages, output), interrupts.clone());
-            let listing = OngoingBuild::new(stage, from_cargo, toolchain, watch, to_end);
-            BuildState::Ongoing(Box::new(listing))
-        }
-        false => {
-            if settings.task == Task::Run {
-                interrupts.watch_terminal();
-            }
-            BuildState::Finished(watch)
-        }
-    };
-    let known = Preparation::without_binaries(declared, history, build_state, times);
+    if early_tests::may_grow(settings) && policy.early() {
+        let (binaries, unlisted) = known_and_unknown(binaries, &mut lists);
+        let stage = CargoStage::Exited(doctest_packages);
+        let from_cargo = FromCargo { stage, messages, output, toolchain };
+        let told = Told { watch, group: None, diagnostics: Vec::new() };
+        let listing = OngoingBuild::new(from_cargo, (unlisted, lists), told, interrupts.clone());
+        let build_state = BuildState::Ongoing(Box::new(listing));
+        let known = Preparation::without_binaries(declared, history, pool, build_state, times);
+        return Ok(Preparation { binaries, ..known });
+    }
+    if settings.task == Task::Run {
+        interrupts.watch_terminal();
+    }
+    let binaries = inventory::look_up(binaries, &mut lists);
+    let build_state = BuildState::Finished(watch);
+    let known = Preparation::without_binaries(declared, history, pool, build_state, times);
     Ok(Preparation { binaries, doctest_packages, link_inputs, lists, record, ..known })
+}
+
+/// The binaries whose tests are known, which run while the others are listed.
+fn known_and_unknown(
+    binaries: Vec<Binary>,
+    lists: &mut InventoryCache,
+) -> (Vec<Candidate>, Vec<Candidate>) {
+    inventory::look_up(binaries, lists).into_iter().partition(Candidate::is_known)
 }
 
 /// What is to be archived, where that is the task: without doctests.
@@ -255,6 +270,7 @@ struct Loaded {
     /// The outer error is that of the thread.
     toolchain: Result<Result<Toolchain>>,
     declared: Result<Declared>,
+    pool: Result<ThreadPool>,
     lists: InventoryCache,
     history: History,
     /// Diagnostics on the metadata, rendered.
@@ -289,7 +305,11 @@ impl Loaded {
         });
         let render = |diagnostic: &Diagnostic| diagnostic.render(settings.color.stderr);
         let diagnostics = diagnostics.iter().map(render).collect();
-        Loaded { toolchain, declared, lists, history, diagnostics }
+        let pool = match &declared {
+            Ok(Declared { policy, .. }) => slot_pool::make(settings, policy),
+            Err(_) => slot_pool::make_of(1),
+        };
+        Loaded { toolchain, declared, pool, lists, history, diagnostics }
     }
 
     /// The workspace, if its tests may run while cargo still builds.
@@ -379,36 +399,33 @@ fn declared_in(
 pub fn take_inventory(
     settings: &Settings,
     prepared: &mut Preparation,
-    pool: &rayon::ThreadPool,
     interrupts: &Interrupts,
     warnings: &mut Vec<Warning>,
 ) -> Result<Inventory> {
-    let began = clock::now();
+    prepared.times.begin_listing();
+    let is_ongoing = matches!(prepared.build_state, BuildState::Ongoing(_));
+    // Otherwise those that take time are listed beside the tests.
     let what = messages::count(prepared.binaries.len(), "binary");
-    // While cargo builds, it draws its own progress bar.
-    let is_compiling = prepared.build_state.is_compiling();
-    let spinner = (!is_compiling).then(|| Spinner::start(settings, "Listing", what));
-    let mut lists = std::mem::take(&mut prepared.lists);
-    let mut inventory = inventory::take(
-        std::mem::take(&mut prepared.binaries),
-        (&prepared.declared.policy, &prepared.declared.filtersets),
-        &prepared.link_inputs,
-        &mut lists,
-        Some(pool),
-        &interrupts.groups,
-    );
-    let Preparation { declared: Declared { workspace, policy, .. }, doctest_packages, .. } =
-        &*prepared;
+    let spinner = (!is_ongoing).then(|| Spinner::start(settings, "Listing", what));
+    let binaries = std::mem::take(&mut prepared.binaries);
+    let Preparation { declared, pool, link_inputs, doctest_packages, .. } = &*prepared;
+    let Declared { workspace, policy, filtersets } = declared;
     let groups = &interrupts.groups;
+    let listers = Listers { policy, filtersets, link_inputs, groups };
+    let mut inventory = Inventory::default();
+    inventory::list(binaries, listers, Some(pool), |found| inventory.add(found));
     let doctests = doctests::take(doctest_packages, settings, workspace, policy, groups);
     doctests.listings.into_iter().for_each(|listing| inventory.listings.push(listing));
     inventory.failures.extend(doctests.failures);
     drop(spinner);
-    match &mut prepared.build_state {
-        BuildState::Finished(_) => lists.save(&inventory.listings, warnings),
-        BuildState::Ongoing(ongoing_build) => ongoing_build.lists = lists,
+    match &prepared.build_state {
+        BuildState::Finished(_) => {
+            std::mem::take(&mut prepared.lists).save(&inventory.listings, warnings);
+            prepared.times.end_listing();
+        }
+        BuildState::Ongoing(build) if build.may_add_binaries() => {}
+        BuildState::Ongoing(_) => prepared.times.end_listing(),
     }
-    prepared.times.note_listed(began);
     warnings.extend(inventory.warnings());
     fail_if_interrupted(interrupts)?;
     Ok(inventory)

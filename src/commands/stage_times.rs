@@ -11,13 +11,15 @@ pub struct StageTimes {
     build: Instant,
     /// None as long as cargo builds beside the tests.
     built: Option<Instant>,
-    listed: Option<(Instant, Instant)>,
+    listing: Option<Instant>,
+    /// None as long as binaries are listed beside the tests.
+    listed: Option<Instant>,
 }
 
 impl StageTimes {
     /// cargo is about to be started.
     pub fn begin() -> StageTimes {
-        StageTimes { build: clock::now(), built: None, listed: None }
+        StageTimes { build: clock::now(), built: None, listing: None, listed: None }
     }
 
     /// cargo has built everything.
@@ -25,20 +27,26 @@ impl StageTimes {
         StageTimes { built: Some(clock::now()), ..self }
     }
 
-    /// What was built until then has been listed since.
-    pub fn note_listed(&mut self, began: Instant) {
-        self.listed = Some((began, clock::now()));
+    /// What was built is about to be listed.
+    pub fn begin_listing(&mut self) {
+        self.listing = Some(clock::now());
     }
 
-    /// The stages until now, when the last binary has been listed. Those that went on beside the
-    /// tests are one.
+    /// All that was built has been listed.
+    pub fn end_listing(&mut self) {
+        self.listed = Some(clock::now());
+    }
+
+    /// The stages until now, when the last binary has been listed. Both are one where cargo went on
+    /// building beside the tests.
     pub fn spans(self) -> impl Iterator<Item = StageSpan> {
-        let (built, listed) = match self.built {
-            Some(built) => (built, self.listed),
-            None => (clock::now(), None),
-        };
-        let build = StageSpan { stage: Stage::Building, began: self.build, ended: built };
-        let list = listed.map(|(began, ended)| StageSpan { stage: Stage::Listing, began, ended });
+        let now = clock::now();
+        let ended = self.built.unwrap_or(now);
+        let build = StageSpan { stage: Stage::Building, began: self.build, ended };
+        let list = self.listing.filter(|_| self.built.is_some()).map(|began| {
+            let ended = self.listed.unwrap_or(now);
+            StageSpan { stage: Stage::Listing, began, ended }
+        });
         [build].into_iter().chain(list)
     }
 }

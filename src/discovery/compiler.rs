@@ -1,9 +1,8 @@
 //! The version of Rust that a test binary was built with, from the binary itself.
 
-use std::fs::File;
-use std::path::Path;
+use object::read::{Object, ObjectSection};
 
-use object::read::{Object, ObjectSection, ReadCache};
+use super::file_parts::FileParts;
 
 /// The oldest Rust that the agent supports. Before 1.85 it misses panics that nothing observes (seen
 /// with 1.80); before 1.73 a binary does not record its compiler; before 1.68 the standard library
@@ -12,16 +11,14 @@ const OLDEST_FOR_AGENT: (u32, u32) = (1, 85);
 
 /// Whether the agent supports this binary: all of it, including the standard library, was compiled
 /// by a new enough Rust.
-pub fn suits_agent(executable: &Path) -> bool {
-    comment(executable).is_some_and(|comment| is_new_enough(&comment))
+pub fn suits_agent(executable: &FileParts) -> bool {
+    comment(executable).is_some_and(is_new_enough)
 }
 
 /// The `.comment` section, which `strip` keeps.
-fn comment(executable: &Path) -> Option<Vec<u8>> {
-    let cache = ReadCache::new(File::open(executable).ok()?);
-    let object = object::File::parse(&cache).ok()?;
-    let section = object.section_by_name(".comment")?;
-    section.data().ok().map(<[u8]>::to_vec)
+fn comment(executable: &FileParts) -> Option<&[u8]> {
+    let object = object::File::parse(executable).ok()?;
+    object.section_by_name(".comment")?.data().ok()
 }
 
 /// A zero-terminated line for each compiler: `rustc version 1.95.0 (59807616e 2026-04-14)`.
@@ -64,12 +61,16 @@ mod tests {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     #[test]
     fn this_binary_records_its_compiler() {
-        assert!(suits_agent(&std::env::current_exe().unwrap()));
+        let executable = std::env::current_exe().unwrap();
+        assert!(suits_agent(&FileParts::open(&executable).unwrap()));
     }
 
     #[test]
     fn files_that_are_no_executables_record_nothing() {
-        assert!(!suits_agent(Path::new("/nowhere")));
-        assert!(!suits_agent(Path::new("/")));
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for content in ["", "no executable"] {
+            std::fs::write(file.path(), content).unwrap();
+            assert!(!suits_agent(&FileParts::open(file.path()).unwrap()));
+        }
     }
 }

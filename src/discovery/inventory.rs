@@ -1,12 +1,15 @@
 //! Every test of every binary, and what the symbol tables say about them.
 
-use rayon::prelude::*;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
 use super::binary_facts::is_excluded;
+use super::file_parts::FileParts;
 use super::inventory_cache::{InventoryCache, Known};
 use super::lister::{Found, Lister};
 use super::listing::{Listing, Listings};
-use super::test_list::TestList;
+use super::statics::Statics;
+use super::test_list::{KnownDispatch, TestList};
 use super::{compiler, statics};
 use crate::cargo::binary::Binary;
 use crate::cargo::link_inputs::LinkInputs;
@@ -28,6 +31,12 @@ pub struct Inventory {
 }
 
 impl Inventory {
+    pub fn add(&mut self, other: Inventory) {
+        other.listings.into_iter().for_each(|listing| self.listings.push(listing));
+        self.failures.extend(other.failures);
+        self.remarks.extend(other.remarks);
+    }
+
     /// The problems in listing, as notes for the user.
     pub fn warnings(&self) -> impl Iterator<Item = Warning> {
         let remarks = self.remarks.iter().cloned().map(Warning::RunsAsOneTest);
@@ -35,61 +44,108 @@ impl Inventory {
     }
 }
 
-/// Lists all binaries, side by side where there is a `pool`, except those whose lists are cached. One
-/// that cannot be listed is left out if no expression can choose its tests.
-pub fn take(
-    binaries: Vec<Binary>,
-    (policy, filtersets): (&Policy, &Filtersets),
-    link_inputs: &LinkInputs,
-    cache: &mut InventoryCache,
-    pool: Option<&rayon::ThreadPool>,
-    groups: &ProcessGroups,
-) -> Inventory {
-    let mut with_known = |binary: Binary| {
+/// A binary to list, and what earlier runs have found out about it.
+pub struct Candidate {
+    binary: Binary,
+    identity: Option<String>,
+    known: Known,
+}
+
+impl Candidate {
+    /// Whether its tests are known without starting it.
+    pub fn is_known(&self) -> bool {
+        self.known.list.is_some() || self.known.dispatch == KnownDispatch::Whole
+    }
+}
+
+/// Takes out what is known about these binaries.
+pub fn look_up(binaries: Vec<Binary>, cache: &mut InventoryCache) -> Vec<Candidate> {
+    let look_up = |binary: Binary| {
         let identity = identity(&binary);
         let known = cache.take(&binary, identity.as_deref());
-        (binary, identity, known)
+        Candidate { binary, identity, known }
     };
-    let binaries: Vec<_> = binaries.into_iter().map(&mut with_known).collect();
-    let is_all_cached = binaries.iter().all(|(_, _, known)| known.list.is_some());
-    let list_one = |(binary, identity, known): (Binary, Option<String>, Known)| {
-        let is_new = known.list.is_none() && known.without_tests.is_none();
-        let is_excluded = is_excluded(&binary, filtersets);
+    binaries.into_iter().map(look_up).collect()
+}
+
+/// How binaries are listed.
+#[derive(Clone, Copy)]
+pub struct Listers<'l> {
+    pub policy: &'l Policy,
+    pub filtersets: &'l Filtersets,
+    pub link_inputs: &'l LinkInputs,
+    pub groups: &'l ProcessGroups,
+}
+
+/// Lists binaries, several at once where there is a `pool`, and passes on each as soon as it and all
+/// before it are listed. One that cannot be listed is left out if no expression can choose its tests.
+pub fn list(
+    candidates: Vec<Candidate>,
+    listers: Listers<'_>,
+    pool: Option<&rayon::ThreadPool>,
+    mut take: impl FnMut(Inventory) + Send,
+) {
+    // Where nothing is to be listed, waking other threads would take longer than all of this.
+    let Some(pool) = pool.filter(|_| !candidates.iter().all(Candidate::is_known)) else {
+        candidates.into_iter().for_each(|candidate| take(listers.list(candidate)));
+        return;
+    };
+    let in_order = Mutex::new(InOrder { next: 0, early: BTreeMap::new(), take });
+    pool.scope_fifo(|scope| {
+        for (place, candidate) in candidates.into_iter().enumerate() {
+            let in_order = &in_order;
+            scope.spawn_fifo(move |_| {
+                let listed = listers.list(candidate);
+                in_order.lock().unwrap_or_else(PoisonError::into_inner).put(place, listed);
+            });
+        }
+    });
+}
+
+/// Passes on what comes in any order.
+struct InOrder<T, F> {
+    /// The place of what is passed on next.
+    next: usize,
+    /// What has come before its turn.
+    early: BTreeMap<usize, T>,
+    take: F,
+}
+
+impl<T, F: FnMut(T)> InOrder<T, F> {
+    fn put(&mut self, place: usize, it: T) {
+        self.early.insert(place, it);
+        while let Some(it) = self.early.remove(&self.next) {
+            self.next += 1;
+            (self.take)(it);
+        }
+    }
+}
+
+impl Listers<'_> {
+    /// What is found in one binary.
+    fn list(self, candidate: Candidate) -> Inventory {
+        let Candidate { binary, identity, known } = candidate;
+        let is_excluded = is_excluded(&binary, self.filtersets);
         let listed = match known.list {
             Some(list) => Ok((list, None)),
             None => {
-                let limit = policy.list_timeout(binary.package);
+                let (limit, groups) = (self.policy.list_timeout(binary.package), self.groups);
                 let lister = Lister { binary: &binary, limit, groups, known: known.dispatch };
-                list(lister, known.without_tests, link_inputs)
+                list_unknown(lister, known.without_tests, self.link_inputs)
             }
         };
+        let mut found = Inventory::default();
         match listed {
-            // Nobody wants to know.
-            Err(_) if is_excluded => None,
-            listed => Some(
-                listed.map(|(list, remark)| (Listing::new(binary, identity, list), remark, is_new)),
-            ),
-        }
-    };
-    // Where nothing is to be listed, waking other threads would take longer than all of this.
-    let listed: Vec<_> = match pool.filter(|_| !is_all_cached) {
-        None => binaries.into_iter().filter_map(list_one).collect(),
-        Some(pool) => pool.install(|| binaries.into_par_iter().filter_map(list_one).collect()),
-    };
-    let mut inventory = Inventory::default();
-    for result in listed {
-        match result {
-            Ok((listing, remark, is_new)) => {
-                inventory.remarks.extend(remark);
-                if is_new {
-                    cache.note_new(&listing);
-                }
-                inventory.listings.push(listing);
+            Ok((list, remark)) => {
+                found.remarks.extend(remark);
+                found.listings.push(Listing::new(binary, identity, list));
             }
-            Err(failure) => inventory.failures.push(failure),
+            // Nobody wants to know.
+            Err(_) if is_excluded => {}
+            Err(failure) => found.failures.push(failure),
         }
+        found
     }
-    inventory
 }
 
 /// The identity of the executable, and the command line of its runner.
@@ -98,7 +154,7 @@ fn identity(binary: &Binary) -> Option<String> {
 }
 
 /// Lists a binary, of which all but the tests may be known.
-fn list(
+fn list_unknown(
     lister: Lister<'_>,
     known: Option<TestList>,
     link_inputs: &LinkInputs,
@@ -111,16 +167,35 @@ fn list(
             // a test target.
             let mut link_inputs = link_inputs.clone();
             link_inputs.crates.insert(lister.binary.name.clone());
-            let takes_agent = statics::has_loader(executable) && compiler::suits_agent(executable);
-            (statics::read(executable, &link_inputs), takes_agent)
+            match FileParts::open(executable) {
+                Ok(executable) => {
+                    let takes_agent =
+                        statics::has_loader(&executable) && compiler::suits_agent(&executable);
+                    (statics::read(&executable, &link_inputs), takes_agent)
+                }
+                Err(why) => (Statics::Unreadable(why.to_string()), false),
+            }
         }
     };
-    let ask = || lister.list();
-    // In a pool the binary lists its tests in the meantime.
-    let ((statics, takes_agent), found) = match rayon::current_thread_index() {
-        Some(_) => rayon::join(look, ask),
-        None => (look(), ask()),
-    };
+    let (found, seen) = lister.list(look);
+    let unread = || (Statics::Unreadable("it runs as one test".into()), false);
+    let (statics, takes_agent) = seen.unwrap_or_else(unread);
     let Found { dispatch, tests, remark } = found?;
     Ok((TestList { dispatch, tests, statics, takes_agent }, remark))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_in_any_order_is_passed_on_in_its_own() {
+        for order in [[0, 1, 2, 3], [3, 2, 1, 0], [1, 0, 3, 2], [2, 0, 3, 1]] {
+            let mut taken = Vec::new();
+            let take = |place| taken.push(place);
+            let mut in_order = InOrder { next: 0, early: BTreeMap::new(), take };
+            order.into_iter().for_each(|place| in_order.put(place, place));
+            assert_eq!(taken, [0, 1, 2, 3], "{order:?}");
+        }
+    }
 }

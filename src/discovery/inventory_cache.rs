@@ -60,7 +60,7 @@ pub struct InventoryCache {
     entries: Entries,
     /// Whether the executables cannot have changed since: those of an archive.
     is_archived: bool,
-    /// Whether the run has found out something about a binary that was not known.
+    /// Whether nothing was known about a binary of this run.
     is_outdated: bool,
     one_by_one: OneByOne,
 }
@@ -101,15 +101,12 @@ impl InventoryCache {
                 _ => KnownDispatch::Listed,
             },
         };
+        // Whatever this run finds out about it will be new.
+        self.is_outdated |= list.is_none() && identity.is_some();
         match binary.harness == Harness::Custom && !self.is_archived {
             true => Known { list: None, without_tests: list, dispatch },
             false => Known { list, without_tests: None, dispatch },
         }
-    }
-
-    /// Says that something new was found out about a binary.
-    pub(super) fn note_new(&mut self, listing: &Listing) {
-        self.is_outdated |= listing.identity.is_some();
     }
 
     /// Writes the file if there is anything new.

@@ -5,7 +5,8 @@
 //! as one test.
 
 use std::collections::HashSet;
-use std::time::Duration;
+use std::io;
+use std::time::{Duration, Instant};
 
 use super::list_protocol;
 use super::test_list::{Dispatch, KnownDispatch, Test};
@@ -16,6 +17,7 @@ use crate::model::listing::{
 };
 use crate::process::event::Role;
 use crate::process::passed_file::PassedFile;
+use crate::process::platform::Supervised;
 use crate::process::process_groups::ProcessGroups;
 use crate::process::{clock, command, exit_status};
 
@@ -74,14 +76,37 @@ enum Refusal {
     NotStarted(ListAttempt),
 }
 
-impl Lister<'_> {
-    /// Fails if the binary cannot be started; for libtest also if it does not list its tests.
-    pub fn list(&self) -> Result<Found, ListFailure> {
+/// A call of the binary that has been started.
+struct Call<'l> {
+    /// The command as people would type it.
+    command: String,
+    until: Instant,
+    process: io::Result<Supervised<'l>>,
+}
+
+impl<'l> Lister<'l> {
+    /// Lists the tests, and does something else meanwhile unless there is nothing to ask for. Fails if
+    /// the binary cannot be started; for libtest also if it does not list its tests.
+    pub fn list<T>(
+        &self,
+        meanwhile: impl FnOnce() -> T,
+    ) -> (Result<Found, ListFailure>, Option<T>) {
         match self.binary.harness {
-            Harness::Libtest => self.list_libtest(),
+            Harness::Libtest => {
+                // A runner may be anything, and may pass on variables or not.
+                let at_once = self.binary.runner.is_empty();
+                let at_once = at_once.then(|| self.start(&AT_ONCE, &[("RUSTC_BOOTSTRAP", "1")]));
+                let done = meanwhile();
+                (self.list_libtest(at_once), Some(done))
+            }
             // A harness that ignores its arguments would run all of its tests instead.
-            Harness::Custom if !self.answers_list() => Ok(Found::whole(Dispatch::Whole, None)),
-            Harness::Custom => self.list_custom(),
+            Harness::Custom if !self.answers_list() => {
+                (Ok(Found::whole(Dispatch::Whole, None)), None)
+            }
+            Harness::Custom => {
+                let done = meanwhile();
+                (self.list_custom(), Some(done))
+            }
         }
     }
 
@@ -93,21 +118,20 @@ impl Lister<'_> {
         }
     }
 
-    fn list_libtest(&self) -> Result<Found, ListFailure> {
-        // A runner may be anything, and may pass on variables or not.
-        if self.binary.runner.is_empty() {
-            match self.call(&AT_ONCE, &[("RUSTC_BOOTSTRAP", "1")]) {
-                Ok(text) => {
-                    if let Some(tests) = libtest::list::parse_json_list(&text) {
-                        let test = |(name, is_ignored)| Test { name, is_ignored };
-                        let tests = tests.into_iter().map(test).collect();
-                        return Ok(Found::listed(Dispatch::Batches, tests));
-                    }
+    /// The tests by the list that has been asked for, if there is one and it says all; otherwise by
+    /// two.
+    fn list_libtest(&self, at_once: Option<Call<'_>>) -> Result<Found, ListFailure> {
+        match at_once.map(|call| self.finish(call)) {
+            None | Some(Err(Refusal::Answered(_))) => {}
+            Some(Ok(text)) => {
+                if let Some(tests) = libtest::list::parse_json_list(&text) {
+                    let test = |(name, is_ignored)| Test { name, is_ignored };
+                    let tests = tests.into_iter().map(test).collect();
+                    return Ok(Found::listed(Dispatch::Batches, tests));
                 }
-                Err(Refusal::Answered(_)) => {}
-                Err(Refusal::Silent(answer) | Refusal::NotStarted(answer)) => {
-                    return Err(self.failure(answer));
-                }
+            }
+            Some(Err(Refusal::Silent(answer) | Refusal::NotStarted(answer))) => {
+                return Err(self.failure(answer));
             }
         }
         match self.both(LIST_ARGUMENTS[0]) {
@@ -228,22 +252,29 @@ impl Lister<'_> {
     }
 
     fn ask(&self, words: &[&str]) -> Result<Vec<String>, Refusal> {
-        self.call(words, &[]).map(|text| libtest::list::parse_list(&text))
+        self.finish(self.start(words, &[])).map(|text| libtest::list::parse_list(&text))
     }
 
-    /// What the binary prints, if it succeeds.
-    fn call(&self, words: &[&str], variables: &[(&str, &str)]) -> Result<String, Refusal> {
+    fn start(&self, words: &[&str], variables: &[(&str, &str)]) -> Call<'l> {
         let mut command = self.binary.command();
         command.args(words).envs(variables.iter().copied());
         let program = self.binary.short_path().display().to_string();
         let runner = self.binary.runner.iter().map(|word| word.to_string_lossy().into_owned());
         let program = runner.chain([program]).collect::<Vec<_>>().join(" ");
+        let until = clock::within(self.limit);
+        let process = Supervised::spawn(command, None, self.groups, Role::Lister);
+        Call { command: format!("{program} {}", words.join(" ")), until, process }
+    }
+
+    /// What the binary prints, if it succeeds.
+    fn finish(&self, call: Call<'_>) -> Result<String, Refusal> {
+        let Call { command, until, process } = call;
         let answer = |end: ListEnd, printed: &[u8]| ListAttempt {
             end,
-            command: format!("{program} {}", words.join(" ")),
+            command: command.clone(),
             printed: String::from_utf8_lossy(printed).into_owned(),
         };
-        let printed = command::run(command, self.groups, Role::Lister, clock::within(self.limit));
+        let printed = process.and_then(|process| command::finish(process, until));
         let printed = printed.map_err(|error| {
             let why = match self.binary.runner.first() {
                 Some(runner) => format!("target runner `{}`: {error}", runner.to_string_lossy()),

@@ -5,6 +5,7 @@ pub mod compiler;
 mod doc_comments;
 mod doctest_lister;
 pub mod doctests;
+mod file_parts;
 pub mod filter;
 pub mod inventory;
 pub mod inventory_cache;

@@ -1,17 +1,14 @@
 //! The writable statics of a test binary: state that tests share, and `auto` keeps in one process.
 
 use std::collections::HashSet;
-use std::fs::File;
-use std::io::Read;
-use std::ops::Range;
-use std::path::Path;
 
 use memchr::memmem::Finder;
-use object::read::{Object, ObjectSection, ObjectSymbol, ReadCache, ReadRef};
+use object::read::{Object, ObjectSection, ObjectSymbol, ReadRef};
 use object::{SectionIndex, SectionKind, SymbolKind};
 use rustc_hash::FxHashSet;
 use serde::{Deserialize, Serialize};
 
+use super::file_parts::FileParts;
 use crate::cargo::link_inputs::{LinkInputs, is_rust_symbol};
 
 /// A writable static of the user's code.
@@ -40,8 +37,9 @@ pub enum Statics {
 /// Only sections that are writable after start-up count: a table of constant pointers in
 /// `.data.rel.ro` is read-only by then. A `thread_local!` is not shared, since libtest gives every
 /// test a thread of its own.
-pub fn read(executable: &Path, link_inputs: &LinkInputs) -> Statics {
-    match Symbols::read(executable, &link_inputs.crates) {
+pub fn read(executable: &FileParts, link_inputs: &LinkInputs) -> Statics {
+    let words = Words::of_statics();
+    match Symbols::read(executable, &link_inputs.crates, &words) {
         Ok(found) if found.is_empty() => Statics::Unreadable("it has no symbols".into()),
         Ok(found) => Statics::Known {
             has_barrier: found.words.barrier,
@@ -53,37 +51,38 @@ pub fn read(executable: &Path, link_inputs: &LinkInputs) -> Statics {
 
 /// What a symbol table says.
 #[derive(Debug, Default)]
-struct Symbols {
+struct Symbols<'f> {
     words: FoundWords,
     /// Whether there are any, the user's or not.
     has_functions: bool,
     /// The functions of the user's crates, mangled: there are thousands, and seldom a static whose
     /// module they tell.
-    functions: Vec<String>,
+    functions: Vec<&'f [u8]>,
     /// The writable variables.
     writable: Vec<String>,
     /// Writable variables with unmangled names.
     unmangled: HashSet<String>,
 }
 
-impl Symbols {
-    fn read(executable: &Path, crates: &HashSet<String>) -> Result<Symbols, String> {
-        let file = File::open(executable).map_err(|error| error.to_string())?;
-        let cache = ReadCache::new(file);
-        let names = names(&cache);
-        let object = object::File::parse(Source { file: &cache, names })
-            .map_err(|error| error.to_string())?;
+impl<'f> Symbols<'f> {
+    fn read(
+        executable: &'f FileParts,
+        crates: &HashSet<String>,
+        words: &Words,
+    ) -> Result<Symbols<'f>, String> {
+        // Searched as a whole, and then read one by one.
+        let names = executable.symbol_names();
+        let object = object::File::parse(executable).map_err(|error| error.to_string())?;
         let writable: HashSet<SectionIndex> =
             object.sections().filter(is_writable).map(|section| section.index()).collect();
         // Asked for each of tens of thousands of names.
         let crates: FxHashSet<&[u8]> = crates.iter().map(|name| name.as_bytes()).collect();
-        let words = Words::new();
         let mut found = Symbols::default();
-        names.into_iter().for_each(|names| found.words.look(names.bytes, &words));
+        names.into_iter().for_each(|names| found.words.look(names, words));
         for symbol in object.symbols() {
             let Ok(name) = symbol.name_bytes() else { continue };
             if names.is_none() {
-                found.words.look(name, &words);
+                found.words.look(name, words);
             }
             match symbol.kind() {
                 SymbolKind::Text => found.add_function(name, &crates),
@@ -105,10 +104,10 @@ impl Symbols {
 
     /// Nearly all functions belong to other crates. One whose path does not begin with a crate (of
     /// an implementation, or an instance of a generic function) never encloses a static by name.
-    fn add_function(&mut self, name: &[u8], crates: &FxHashSet<&[u8]>) {
+    fn add_function(&mut self, name: &'f [u8], crates: &FxHashSet<&[u8]>) {
         self.has_functions = true;
         if first_crate(name).is_some_and(|name| crates.contains(name)) {
-            self.functions.extend(std::str::from_utf8(name).map(str::to_owned));
+            self.functions.push(name);
         }
     }
 
@@ -123,68 +122,26 @@ impl Symbols {
     }
 }
 
-/// An executable that is read on demand, except for the names of symbols, which are read at once:
-/// each by itself would cost two system calls.
-#[derive(Debug, Clone, Copy)]
-struct Source<'f> {
-    file: &'f ReadCache<File>,
-    names: Option<Names<'f>>,
-}
-
-/// The bytes of all names, and their offset in the file.
-#[derive(Debug, Clone, Copy)]
-struct Names<'f> {
-    start: u64,
-    bytes: &'f [u8],
-}
-
-impl<'f> Names<'f> {
-    /// The bytes from an offset in the file to the next `delimiter`; none if they are not all here.
-    fn until(self, from: u64, delimiter: u8) -> Option<&'f [u8]> {
-        let from = usize::try_from(from.checked_sub(self.start)?).ok()?;
-        let bytes = self.bytes.get(from..)?;
-        bytes.get(..memchr::memchr(delimiter, bytes)?)
-    }
-}
-
-impl<'f> ReadRef<'f> for Source<'f> {
-    fn len(self) -> Result<u64, ()> {
-        self.file.len()
-    }
-
-    fn read_bytes_at(self, offset: u64, size: u64) -> Result<&'f [u8], ()> {
-        self.file.read_bytes_at(offset, size)
-    }
-
-    fn read_bytes_at_until(self, range: Range<u64>, delimiter: u8) -> Result<&'f [u8], ()> {
-        match self.names.and_then(|names| names.until(range.start, delimiter)) {
-            Some(found) => Ok(found),
-            None => self.file.read_bytes_at_until(range, delimiter),
-        }
-    }
-}
-
-/// The names of the symbols of an ELF file.
-fn names(file: &ReadCache<File>) -> Option<Names<'_>> {
-    let object = object::File::parse(file).ok()?;
-    let (start, size) = object.section_by_name(".strtab")?.file_range()?;
-    Some(Names { start, bytes: file.read_bytes_at(start, size).ok()? })
-}
-
-/// Parts of the names of functions.
+/// Parts of the names of functions, none of which is looked for in vain: there are megabytes of names.
+#[derive(Default)]
 struct Words {
-    barrier: Finder<'static>,
-    thread_id: Finder<'static>,
-    arguments: [Finder<'static>; 2],
+    barrier: Option<Finder<'static>>,
+    thread_id: Option<Finder<'static>>,
+    arguments: Vec<Finder<'static>>,
 }
 
 impl Words {
-    fn new() -> Words {
+    fn of_statics() -> Words {
         Words {
-            barrier: Finder::new("7Barrier4wait"),
-            thread_id: Finder::new("ThreadId"),
-            arguments: ["3std3env4args", "3std3env7args_os"].map(Finder::new),
+            barrier: Some(Finder::new("7Barrier4wait")),
+            thread_id: Some(Finder::new("ThreadId")),
+            arguments: Vec::new(),
         }
+    }
+
+    fn of_arguments() -> Words {
+        let arguments = ["3std3env4args", "3std3env7args_os"].map(Finder::new).into();
+        Words { arguments, ..Words::default() }
     }
 }
 
@@ -203,14 +160,15 @@ impl FoundWords {
     /// Looks for them in one name, or in many with zero bytes between them.
     fn look(&mut self, names: &[u8], words: &Words) {
         let has = |word: &Finder<'_>| word.find(names).is_some();
-        self.barrier |= has(&words.barrier);
+        self.barrier |= words.barrier.as_ref().is_some_and(has);
         self.arguments |= words.arguments.iter().any(has);
-        self.thread_id_as_text |= words.thread_id.find_iter(names).any(|at| {
+        let is_text = |at: usize| {
             let name = name_around(names, at);
-            ["Debug", "fmt"]
-                .iter()
-                .all(|word| memchr::memmem::find(name, word.as_bytes()).is_some())
-        });
+            let has = |word: &str| memchr::memmem::find(name, word.as_bytes()).is_some();
+            ["Debug", "fmt"].into_iter().all(has)
+        };
+        let thread_ids = words.thread_id.iter().flat_map(|word| word.find_iter(names));
+        self.thread_id_as_text |= thread_ids.into_iter().any(is_text);
     }
 }
 
@@ -252,7 +210,7 @@ pub(super) fn demangle(name: &str) -> String {
     format!("{:#}", rustc_demangle::demangle(name))
 }
 
-fn statics(symbols: &Symbols, link_inputs: &LinkInputs) -> Vec<Static> {
+fn statics(symbols: &Symbols<'_>, link_inputs: &LinkInputs) -> Vec<Static> {
     let crates = &link_inputs.crates;
     let is_own = |path: &&String| {
         crate_of(path).is_some_and(|name| crates.contains(name)) && !is_known_harmless(path)
@@ -260,7 +218,10 @@ fn statics(symbols: &Symbols, link_inputs: &LinkInputs) -> Vec<Static> {
     let own: Vec<&String> = symbols.writable.iter().filter(is_own).collect();
     let functions: HashSet<String> = match own.is_empty() {
         true => HashSet::new(),
-        false => symbols.functions.iter().map(|name| demangle(name)).collect(),
+        false => {
+            let names = symbols.functions.iter().filter_map(|name| std::str::from_utf8(name).ok());
+            names.map(demangle).collect()
+        }
     };
     let mut statics: Vec<Static> = own
         .into_iter()
@@ -319,17 +280,16 @@ pub(super) fn is_known_harmless(path: &str) -> bool {
 /// static executables, nor for those of another libc.
 ///
 /// Reads only the beginning of the file, where linkers put the loader's name.
-pub fn has_loader(executable: &Path) -> bool {
+pub fn has_loader(executable: &FileParts) -> bool {
     const WHERE_NAMES_ARE: u64 = 16 * 1024;
-    let mut beginning = Vec::new();
-    let read = File::open(executable)
-        .and_then(|file| file.take(WHERE_NAMES_ARE).read_to_end(&mut beginning));
-    read.is_ok() && memchr::memmem::find(&beginning, b"/ld-linux-").is_some()
+    let length = executable.len().unwrap_or_default().min(WHERE_NAMES_ARE);
+    let beginning = executable.read_bytes_at(0, length).unwrap_or_default();
+    memchr::memmem::find(beginning, b"/ld-linux-").is_some()
 }
 
 /// Whether a function reads the arguments of the process; assumed if there are no symbols.
-pub(super) fn reads_arguments(executable: &Path) -> bool {
-    let symbols = Symbols::read(executable, &HashSet::new());
+pub(super) fn reads_arguments(executable: &FileParts) -> bool {
+    let symbols = Symbols::read(executable, &HashSet::new(), &Words::of_arguments());
     symbols.map_or(true, |symbols| symbols.is_empty() || symbols.words.arguments)
 }
 
@@ -337,7 +297,7 @@ pub(super) fn reads_arguments(executable: &Path) -> bool {
 mod tests {
     use super::*;
 
-    fn found(symbols: &Symbols) -> Vec<(String, String)> {
+    fn found(symbols: &Symbols<'_>) -> Vec<(String, String)> {
         let found = statics(symbols, &LinkInputs::of(&["web"]));
         found.into_iter().map(|found| (found.path, found.module)).collect()
     }
@@ -348,7 +308,7 @@ mod tests {
             names.iter().map(|name| (*name).to_owned()).collect()
         };
         let symbols = Symbols {
-            functions: text(&["web::db::tests::reads", "web::db::tests::next"]),
+            functions: vec![b"web::db::tests::reads", b"web::db::tests::next"],
             writable: text(&[
                 "web::ROOT",
                 "web::db::tests::reads::SEEN",
@@ -400,7 +360,9 @@ mod tests {
     fn words_are_found_in_the_names_that_have_them() {
         let found = |names: &str| {
             let mut found = FoundWords::default();
-            found.look(names.as_bytes(), &Words::new());
+            [Words::of_statics(), Words::of_arguments()]
+                .iter()
+                .for_each(|words| found.look(names.as_bytes(), words));
             [found.barrier, found.thread_id_as_text, found.arguments]
         };
         assert_eq!(found("_ZN3std4sync7Barrier4wait17hE"), [true, false, false]);
@@ -423,7 +385,7 @@ mod tests {
     fn a_file_that_is_no_executable_is_unreadable() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "no object").unwrap();
-        let statics = read(file.path(), &LinkInputs::default());
+        let statics = read(&FileParts::open(file.path()).unwrap(), &LinkInputs::default());
         assert!(matches!(statics, Statics::Unreadable(_)), "{statics:?}");
     }
 }

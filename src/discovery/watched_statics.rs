@@ -1,12 +1,12 @@
 //! The writable statics of a test binary with their addresses, for a run that watches them.
 
 use std::collections::HashSet;
-use std::fs::File;
 use std::path::Path;
 
-use object::read::{Object, ObjectSection, ObjectSymbol, ReadCache};
+use object::read::{Object, ObjectSection, ObjectSymbol};
 use object::{SectionIndex, SymbolKind};
 
+use super::file_parts::FileParts;
 use super::statics::{Statics, crate_of, demangle, is_known_harmless, is_writable};
 use crate::cargo::link_inputs::is_rust_symbol;
 
@@ -55,9 +55,10 @@ pub fn read(executable: &Path, statics: &Statics) -> Vec<WatchedStatic> {
         Statics::Known { statics, .. } => statics.iter().map(|known| &*known.path).collect(),
         Statics::Unreadable(_) => HashSet::new(),
     };
-    let Ok(file) = File::open(executable) else { return Vec::new() };
-    let cache = ReadCache::new(file);
-    let Ok(object) = object::File::parse(&cache) else { return Vec::new() };
+    let Ok(file) = FileParts::open(executable) else { return Vec::new() };
+    // Read at once, and then one by one.
+    let _ = file.symbol_names();
+    let Ok(object) = object::File::parse(&file) else { return Vec::new() };
     let writable: HashSet<SectionIndex> =
         object.sections().filter(is_writable).map(|section| section.index()).collect();
     let watched = |symbol: object::Symbol<'_, '_, _>| {

@@ -24,7 +24,11 @@ pub fn run(
     role: Role,
     until: Instant,
 ) -> io::Result<CommandOutput> {
-    let mut child = Supervised::spawn(command, None, groups, role)?;
+    finish(Supervised::spawn(command, None, groups, role)?, until)
+}
+
+/// Waits until a command that was started without a channel exits, or kills it at the deadline.
+pub fn finish(mut child: Supervised<'_>, until: Instant) -> io::Result<CommandOutput> {
     let (mut stdout, mut stderr, mut buffer) = (Vec::new(), Vec::new(), Vec::new());
     let mut is_late = false;
     loop {

@@ -35,6 +35,8 @@ impl BuildProcess {
         Vec::new()
     }
 
+    pub fn go_behind_tests(&self) {}
+
     pub fn wait(&mut self) -> io::Result<ExitStatus> {
         self.0.wait()
     }
