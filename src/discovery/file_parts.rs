@@ -43,10 +43,15 @@ impl FileParts {
         Ok(FileParts { file, len, parts: boxcar::Vec::new() })
     }
 
-    /// The names of all symbols, with a zero byte behind each; none if it is no ELF file.
-    pub fn symbol_names(&self) -> Option<&[u8]> {
-        let object = object::File::parse(self).ok()?;
-        let (start, size) = object.section_by_name(".strtab")?.file_range()?;
+    /// The names of all symbols, each with a zero byte behind it, read at once; none if it is no ELF
+    /// file of 64 bits.
+    pub fn symbol_names<'f>(
+        &'f self,
+        object: &object::File<'f, &'f FileParts>,
+    ) -> Option<&'f [u8]> {
+        let object::File::Elf64(elf) = object else { return None };
+        let names = object.section_by_index(elf.elf_symbol_table().string_section());
+        let (start, size) = names.ok()?.file_range()?;
         self.read_bytes_at(start, size).ok()
     }
 

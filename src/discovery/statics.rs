@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use memchr::memmem::Finder;
+use object::read::elf::Sym;
 use object::read::{Object, ObjectSection, ObjectSymbol, ReadRef};
 use object::{SectionIndex, SectionKind, SymbolKind};
 use rustc_hash::FxHashSet;
@@ -64,37 +65,62 @@ struct Symbols<'f> {
     unmangled: HashSet<String>,
 }
 
+/// Which symbols are wanted.
+struct Wanted<'c> {
+    /// The names of the user's crates.
+    crates: FxHashSet<&'c [u8]>,
+    writable: FxHashSet<SectionIndex>,
+}
+
+fn until_zero(bytes: &[u8]) -> &[u8] {
+    memchr::memchr(0, bytes).map_or(bytes, |end| &bytes[..end])
+}
+
 impl<'f> Symbols<'f> {
     fn read(
         executable: &'f FileParts,
         crates: &HashSet<String>,
         words: &Words,
     ) -> Result<Symbols<'f>, String> {
-        // Searched as a whole, and then read one by one.
-        let names = executable.symbol_names();
         let object = object::File::parse(executable).map_err(|error| error.to_string())?;
-        let writable: HashSet<SectionIndex> =
-            object.sections().filter(is_writable).map(|section| section.index()).collect();
-        // Asked for each of tens of thousands of names.
-        let crates: FxHashSet<&[u8]> = crates.iter().map(|name| name.as_bytes()).collect();
+        let wanted = Wanted {
+            crates: crates.iter().map(|name| name.as_bytes()).collect(),
+            writable: object.sections().filter(is_writable).map(|it| it.index()).collect(),
+        };
         let mut found = Symbols::default();
-        names.into_iter().for_each(|names| found.words.look(names, words));
-        for symbol in object.symbols() {
-            let Ok(name) = symbol.name_bytes() else { continue };
-            if names.is_none() {
-                found.words.look(name, words);
-            }
-            match symbol.kind() {
-                SymbolKind::Text => found.add_function(name, &crates),
-                kind @ (SymbolKind::Data | SymbolKind::Unknown)
-                    if symbol.section_index().is_some_and(|at| writable.contains(&at)) =>
-                {
-                    found.add_variable(name, kind);
+        // Of tens of thousands of names, only those that are wanted are read to their ends.
+        match (&object, executable.symbol_names(&object)) {
+            (object::File::Elf64(object), Some(names)) => {
+                found.words.look(names, words);
+                for symbol in object.symbols() {
+                    let start = symbol.elf_symbol().st_name(object.endian());
+                    let from = usize::try_from(start).ok().and_then(|start| names.get(start..));
+                    found.add(&symbol, from.unwrap_or_default(), &wanted);
                 }
-                _ => {}
+            }
+            _ => {
+                for symbol in object.symbols() {
+                    let Ok(name) = symbol.name_bytes() else { continue };
+                    found.words.look(name, words);
+                    found.add(&symbol, name, &wanted);
+                }
             }
         }
         Ok(found)
+    }
+
+    /// A symbol whose name is what comes before the first zero byte.
+    fn add<'d>(&mut self, symbol: &impl ObjectSymbol<'d>, name: &'f [u8], wanted: &Wanted<'_>) {
+        let is_writable = |at| wanted.writable.contains(&at);
+        match symbol.kind() {
+            SymbolKind::Text => self.add_function(name, &wanted.crates),
+            kind @ (SymbolKind::Data | SymbolKind::Unknown)
+                if symbol.section_index().is_some_and(is_writable) =>
+            {
+                self.add_variable(until_zero(name), kind);
+            }
+            _ => {}
+        }
     }
 
     /// Whether it says nothing, as after `strip`.
@@ -107,7 +133,7 @@ impl<'f> Symbols<'f> {
     fn add_function(&mut self, name: &'f [u8], crates: &FxHashSet<&[u8]>) {
         self.has_functions = true;
         if first_crate(name).is_some_and(|name| crates.contains(name)) {
-            self.functions.push(name);
+            self.functions.push(until_zero(name));
         }
     }
 

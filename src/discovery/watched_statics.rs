@@ -56,9 +56,9 @@ pub fn read(executable: &Path, statics: &Statics) -> Vec<WatchedStatic> {
         Statics::Unreadable(_) => HashSet::new(),
     };
     let Ok(file) = FileParts::open(executable) else { return Vec::new() };
-    // Read at once, and then one by one.
-    let _ = file.symbol_names();
     let Ok(object) = object::File::parse(&file) else { return Vec::new() };
+    // Each by itself would be read from the file.
+    let _ = file.symbol_names(&object);
     let writable: HashSet<SectionIndex> =
         object.sections().filter(is_writable).map(|section| section.index()).collect();
     let watched = |symbol: object::Symbol<'_, '_, _>| {
