@@ -380,8 +380,8 @@ impl OngoingBuild {
         let link_inputs = &output.link_inputs(toolchain);
         let groups = &self.interrupts.groups;
         let listers = Listers { policy, filtersets, link_inputs, groups };
-        // Not those of the run, which may all wait for tests. Each waits for a binary half of its time.
-        let threads = settings.slots.saturating_mul(2).min(candidates.len());
+        // Not those of the run, which may all wait for tests.
+        let threads = settings.slots.min(candidates.len());
         let pool = (threads > 1).then(|| ThreadPoolBuilder::new().num_threads(threads).build());
         let pool = pool.and_then(|pool| pool.ok());
         inventory::list(candidates, listers, pool.as_ref(), |found| {

@@ -322,3 +322,81 @@ fn ctrl_c_while_cargo_exits_leaves_the_verdicts_and_ends_both() {
         await_that("its end", || !is_alive(&pid.concat()));
     }
 }
+
+mod beside_lists {
+    use super::*;
+
+    /// `shop`, and a test binary that does this before it says that it has the test `late`.
+    fn package(declared: &str, test: &str, lists: &str) -> Package {
+        let till = "[[test]]\nname = \"till\"\nharness = false\n";
+        let package = Package::shop(&format!("{declared}{till}"), &library(test));
+        let main = format!(
+            "{MEETS} fn main() {{ let has = |known: &str| std::env::args().any(|word| word == known); \
+             if has(\"--list\") && has(\"terse\") {{ {lists}; \
+             if !has(\"--ignored\") {{ println!(\"late: test\") }} }} }}"
+        );
+        package.write("tests/till.rs", &main);
+        package
+    }
+
+    #[test]
+    fn tests_run_and_the_report_is_as_ever() {
+        let package = package("", "", "await_file(\"runs\")");
+        for _first_and_later in 0..2 {
+            let ran = package.partest().json().run().exits(0);
+            assert_eq!(ran.ids("passed"), ["shop::runs", "till::late"], "{ran}");
+            let events = ran.events();
+            assert_eq!(events[0]["event"], "run-started", "{ran}");
+            assert_eq!((&events[0]["tests"], &events[0]["binaries"]), (&2.into(), &2.into()));
+            // Only `building` if cargo was slow to tell of one binary after the other.
+            let last = events.iter().rfind(|event| event.get("stage").is_some()).unwrap();
+            let of_shop = events.iter().filter(|event| event["event"] == "worker-ended");
+            let began =
+                of_shop.filter_map(|event| event["began"].as_f64()).fold(f64::MAX, f64::min);
+            assert!(last["ended"].as_f64().unwrap() > began, "{ran}");
+        }
+        let ran = package.partest().run().exits(0);
+        assert!(ran.stderr.contains("Running 2 tests of 2 binaries"), "{ran}");
+    }
+
+    #[test]
+    fn none_does_where_somebody_has_said_so() {
+        let listed = "std::thread::sleep(std::time::Duration::from_millis(300)); leave(\"listed\")";
+        let off = "[package.metadata.partest]\nearly = false\n";
+        let package = package(off, "assert!(path(\"listed\").exists())", listed);
+        let ran = package.partest().json().run().exits(0);
+        assert_eq!(ran.ids("passed").len(), 2, "{ran}");
+    }
+
+    /// Which tests there are is not known.
+    #[test]
+    fn ctrl_c_ends_the_list_and_the_tests() {
+        let for_ever = "loop { std::thread::park() }";
+        let package = package("", for_ever, &format!("leave(\"lists\"); {for_ever}"));
+        let run = package.partest().json().start();
+        let pids = [run.await_log("lists"), run.await_log("runs")];
+        run.send_until_stderr(Signal::USR1, "till");
+        run.send(Signal::INT);
+        let ran = run.wait().exits(130);
+        assert_eq!(ran.events()[0]["event"], "interrupted", "{ran}");
+        for pid in pids {
+            await_that("its end", || !is_alive(&pid.concat()));
+        }
+    }
+
+    #[test]
+    fn with_fail_fast_those_that_are_listed_later_are_counted_and_do_not_run() {
+        // Until its process has been reaped, and so its failure has ended the run.
+        let listed = "await_file(\"runs\"); let pid = std::fs::read_to_string(path(\"runs\")).unwrap(); \
+            while std::path::Path::new(\"/proc\").join(pid.trim()).exists() \
+            { std::thread::sleep(std::time::Duration::from_millis(1)) }";
+        let package = package("", "panic!()", listed);
+        let ran = package.partest().json().args("--fail-fast").run().exits(100);
+        assert_eq!(ran.ids("failed"), ["shop::runs"], "{ran}");
+        assert_eq!(
+            ran.tests().len() as u64 + ran.finished()["not-run"].as_u64().unwrap(),
+            2,
+            "{ran}"
+        );
+    }
+}
