@@ -384,7 +384,7 @@ impl OngoingBuild {
         let threads = settings.slots.min(candidates.len());
         let pool = (threads > 1).then(|| ThreadPoolBuilder::new().num_threads(threads).build());
         let pool = pool.and_then(|pool| pool.ok());
-        inventory::list(candidates, listers, pool.as_ref(), |found| {
+        inventory::list(candidates, listers, pool.as_ref(), |_, found| {
             let first = inventory.listings.len();
             let warnings = found.warnings().collect();
             found.listings.into_iter().for_each(|listing| inventory.listings.push(listing));

@@ -1,5 +1,6 @@
 //! Everything before the first test: the build, the configuration, and the inventory.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::thread::{Builder, ScopedJoinHandle};
@@ -412,8 +413,10 @@ pub fn take_inventory(
     let Declared { workspace, policy, filtersets } = declared;
     let groups = &interrupts.groups;
     let listers = Listers { policy, filtersets, link_inputs, groups };
+    let mut found = BTreeMap::new();
+    inventory::list(binaries, listers, Some(pool), |index, one| drop(found.insert(index, one)));
     let mut inventory = Inventory::default();
-    inventory::list(binaries, listers, Some(pool), |found| inventory.add(found));
+    found.into_values().for_each(|found| inventory.add(found));
     let doctests = doctests::take(doctest_packages, settings, workspace, policy, groups);
     doctests.listings.into_iter().for_each(|listing| inventory.listings.push(listing));
     inventory.failures.extend(doctests.failures);

@@ -1,6 +1,5 @@
 //! Every test of every binary, and what the symbol tables say about them.
 
-use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use super::binary_facts::is_excluded;
@@ -11,7 +10,7 @@ use super::listing::{Listing, Listings};
 use super::statics::Statics;
 use super::test_list::{KnownDispatch, TestList};
 use super::{compiler, statics};
-use crate::cargo::binary::Binary;
+use crate::cargo::binary::{Binary, Harness};
 use crate::cargo::link_inputs::LinkInputs;
 use crate::config::policy::Policy;
 use crate::filterset::filters::Filtersets;
@@ -77,48 +76,34 @@ pub struct Listers<'l> {
     pub groups: &'l ProcessGroups,
 }
 
-/// Lists binaries, several at once where there is a `pool`, and passes on each as soon as it and all
-/// before it are listed. One that cannot be listed is left out if no expression can choose its tests.
+/// Lists binaries, several at once where there is a `pool`, and passes on each with its index as soon
+/// as it is listed, in any order. One that cannot be listed is left out if no expression can choose
+/// its tests.
 pub fn list(
     candidates: Vec<Candidate>,
     listers: Listers<'_>,
     pool: Option<&rayon::ThreadPool>,
-    mut take: impl FnMut(Inventory) + Send,
+    mut take: impl FnMut(usize, Inventory) + Send,
 ) {
     // Where nothing is to be listed, waking other threads would take longer than all of this.
-    let Some(pool) = pool.filter(|_| !candidates.iter().all(Candidate::is_known)) else {
-        candidates.into_iter().for_each(|candidate| take(listers.list(candidate)));
+    let pool = pool.filter(|_| !candidates.iter().all(Candidate::is_known));
+    let mut candidates: Vec<_> = candidates.into_iter().enumerate().collect();
+    let Some(pool) = pool else {
+        let list = |(index, candidate)| take(index, listers.list(candidate));
+        candidates.into_iter().for_each(list);
         return;
     };
-    let in_order = Mutex::new(InOrder { next: 0, early: BTreeMap::new(), take });
+    // Either they run as one test, which should start first, or it takes several calls to list them.
+    candidates.sort_by_key(|(_, candidate)| candidate.binary.harness != Harness::Custom);
+    let take = &Mutex::new(take);
     pool.scope_fifo(|scope| {
-        for (place, candidate) in candidates.into_iter().enumerate() {
-            let in_order = &in_order;
+        for (index, candidate) in candidates {
             scope.spawn_fifo(move |_| {
                 let listed = listers.list(candidate);
-                in_order.lock().unwrap_or_else(PoisonError::into_inner).put(place, listed);
+                take.lock().unwrap_or_else(PoisonError::into_inner)(index, listed);
             });
         }
     });
-}
-
-/// Passes on what comes in any order.
-struct InOrder<T, F> {
-    /// The place of what is passed on next.
-    next: usize,
-    /// What has come before its turn.
-    early: BTreeMap<usize, T>,
-    take: F,
-}
-
-impl<T, F: FnMut(T)> InOrder<T, F> {
-    fn put(&mut self, place: usize, it: T) {
-        self.early.insert(place, it);
-        while let Some(it) = self.early.remove(&self.next) {
-            self.next += 1;
-            (self.take)(it);
-        }
-    }
 }
 
 impl Listers<'_> {
@@ -182,20 +167,4 @@ fn list_unknown(
     let (statics, takes_agent) = seen.unwrap_or_else(unread);
     let Found { dispatch, tests, remark } = found?;
     Ok((TestList { dispatch, tests, statics, takes_agent }, remark))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_comes_in_any_order_is_passed_on_in_its_own() {
-        for order in [[0, 1, 2, 3], [3, 2, 1, 0], [1, 0, 3, 2], [2, 0, 3, 1]] {
-            let mut taken = Vec::new();
-            let take = |place| taken.push(place);
-            let mut in_order = InOrder { next: 0, early: BTreeMap::new(), take };
-            order.into_iter().for_each(|place| in_order.put(place, place));
-            assert_eq!(taken, [0, 1, 2, 3], "{order:?}");
-        }
-    }
 }
