@@ -1,39 +1,23 @@
-//! Early tests, which run while cargo still builds other test binaries: when they may start, and how
-//! binaries are added to the run as cargo finishes them.
+//! Early tests, which run while cargo still builds other test binaries: when they may start.
 
 use std::io;
 use std::process::ExitStatus;
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use cargo_metadata::{Message as CargoMessage, Target, TargetKind};
-use rayon::ThreadPoolBuilder;
 
-use super::check;
-use super::project::Project;
-use super::stall_watch::StallWatch;
 use crate::cargo::build_output::BuildOutput;
 use crate::cargo::errors::BuildErrors;
-use crate::cargo::toolchain::Toolchain;
 use crate::cargo::workspace::{Package, Workspace};
 use crate::cli::args::CargoArgs;
 use crate::cli::settings::Settings;
 use crate::cli::task::Task;
 use crate::config::policy::Policy;
-use crate::discovery::doctests;
-use crate::discovery::inventory::{self, Candidate, Listers};
-use crate::discovery::inventory_cache::InventoryCache;
-use crate::error::{Error, Result};
-use crate::model::warning::Warning;
+use crate::error::Error;
 use crate::process::platform::{self, BuildProcess};
-use crate::process::stderr::write_line;
-use crate::report::ci::log_group::LogGroup;
-use crate::report::messages;
-use crate::report::spinner::Spinner;
 use crate::run::interrupt::Interrupts;
 use crate::worker::agent_file::AgentFile;
-use crate::worker::inbox::Message;
 
 /// cargo reports all fresh artifacts within a few milliseconds. When it is silent for this long, it
 /// is compiling.
@@ -188,7 +172,7 @@ impl CargoProcess {
 
     /// Waits for cargo while tests run. Processes that it left running are released after those of
     /// the tests have been killed.
-    fn wait_beside_tests(&mut self, interrupts: &Interrupts) -> io::Result<ExitStatus> {
+    pub fn wait_beside_tests(&mut self, interrupts: &Interrupts) -> io::Result<ExitStatus> {
         let mut cargo = self.process.take().ok_or(io::ErrorKind::NotFound)?;
         let status = cargo.wait();
         interrupts.guard.build_ended(&cargo.left_running());
@@ -205,241 +189,5 @@ impl Drop for CargoProcess {
             let _ = cargo.wait();
             cargo.release();
         }
-    }
-}
-
-/// How far cargo is, and the packages whose doctests are to be listed, which are known once
-/// everything is built.
-pub enum CargoStage {
-    Compiling(CargoProcess),
-    /// Everything is built.
-    Exiting(CargoProcess, Vec<usize>),
-    Exited(Vec<usize>),
-}
-
-impl CargoStage {
-    fn subreaper(&self) -> Option<u32> {
-        match self {
-            CargoStage::Compiling(cargo) | CargoStage::Exiting(cargo, _) => cargo.subreaper(),
-            CargoStage::Exited(_) => None,
-        }
-    }
-}
-
-/// What comes from cargo.
-pub struct FromCargo {
-    pub stage: CargoStage,
-    pub messages: Receiver<CargoMessage>,
-    pub output: BuildOutput,
-    pub toolchain: Toolchain,
-}
-
-/// What the user is told beside the tests.
-pub struct Told {
-    pub watch: StallWatch,
-    /// The build's group in the log of a CI system.
-    pub group: Option<LogGroup>,
-    /// Printed when cargo has exited, so that they do not mix with its progress bar.
-    pub diagnostics: Vec<String>,
-}
-
-/// A build that is still going on when the first tests run, or of which only binaries or doctests are
-/// still to be listed.
-pub struct OngoingBuild {
-    from_cargo: FromCargo,
-    unlisted: Vec<Candidate>,
-    /// The lists of earlier runs, which also take those of this one.
-    lists: InventoryCache,
-    told: Told,
-    interrupts: Arc<Interrupts>,
-}
-
-impl OngoingBuild {
-    /// Lets tests run beside the build from now on, and beside the listing of those binaries that are
-    /// `unlisted`.
-    pub fn new(
-        from_cargo: FromCargo,
-        (unlisted, lists): (Vec<Candidate>, InventoryCache),
-        told: Told,
-        interrupts: Arc<Interrupts>,
-    ) -> OngoingBuild {
-        interrupts.groups.exempt(from_cargo.stage.subreaper().into_iter().collect());
-        let build = OngoingBuild { from_cargo, unlisted, lists, told, interrupts };
-        build.interrupts.set_tests_beside_build(build.may_add_binaries());
-        build
-    }
-
-    /// Whether cargo may still be compiling.
-    pub fn is_compiling(&self) -> bool {
-        matches!(self.from_cargo.stage, CargoStage::Compiling(_))
-    }
-
-    /// Whether binaries are still to be listed.
-    pub fn may_add_binaries(&self) -> bool {
-        self.is_compiling() || !self.unlisted.is_empty()
-    }
-
-    /// Whether tests may still be added to those that are listed.
-    pub fn may_add_tests(&self) -> bool {
-        let has_doctests = match &self.from_cargo.stage {
-            CargoStage::Compiling(_) => false,
-            CargoStage::Exiting(_, doctest_packages) | CargoStage::Exited(doctest_packages) => {
-                !doctest_packages.is_empty()
-            }
-        };
-        self.may_add_binaries() || has_doctests
-    }
-
-    /// Adds binaries to the inventory as they are listed, those that are unlisted and those that cargo
-    /// finishes, and notifies the coordinator. The last message is always `Built`, also after an error.
-    pub fn follow(mut self, project: Project<'_>, inbox: &Sender<Message>) {
-        let may_add_tests = self.may_add_tests();
-        let end = self.list_all(project, inbox);
-        let end = self.finish(end, project, may_add_tests);
-        // The coordinator receives messages until `Built` has arrived.
-        let _ = inbox.send(Message::Built(end));
-    }
-
-    fn list_all(&mut self, project: Project<'_>, inbox: &Sender<Message>) -> Result<()> {
-        let was_compiling = self.is_compiling();
-        let unlisted = std::mem::take(&mut self.unlisted);
-        if !unlisted.is_empty() {
-            let what = messages::count(unlisted.len(), "binary");
-            // While cargo compiles, it draws its own progress bar.
-            let spinner =
-                (!was_compiling).then(|| Spinner::start(project.settings, "Listing", what));
-            self.list(unlisted, project, inbox);
-            drop(spinner);
-            self.fail_if_interrupted()?;
-            self.interrupts.set_tests_beside_build(was_compiling);
-        }
-        let stage = &mut self.from_cargo.stage;
-        let doctest_packages = match std::mem::replace(stage, CargoStage::Exited(Vec::new())) {
-            CargoStage::Exited(doctest_packages) => doctest_packages,
-            CargoStage::Exiting(cargo, doctest_packages) => {
-                self.follow_cargo(cargo, Some(doctest_packages), project, inbox)?
-            }
-            CargoStage::Compiling(cargo) => self.follow_cargo(cargo, None, project, inbox)?,
-        };
-        if was_compiling {
-            self.fail_if_interrupted()?;
-        }
-        // An interrupt from now on leaves the verdicts that there are.
-        self.list_doctests(&doctest_packages, project, inbox);
-        self.save_lists(project, inbox);
-        Ok(())
-    }
-
-    fn fail_if_interrupted(&self) -> Result<()> {
-        if self.interrupts.is_interrupted() { Err(Error::Interrupted) } else { Ok(()) }
-    }
-
-    /// Lists what cargo builds until it has exited, and returns the packages whose doctests are to be
-    /// listed: those that were known before, or else those of everything that was built.
-    fn follow_cargo(
-        &mut self,
-        mut cargo: CargoProcess,
-        doctest_packages: Option<Vec<usize>>,
-        project: Project<'_>,
-        inbox: &Sender<Message>,
-    ) -> Result<Vec<usize>> {
-        let Project { settings, workspace, filtersets, .. } = project;
-        loop {
-            let FromCargo { messages, output, .. } = &mut self.from_cargo;
-            match wait(messages, output, Some(workspace), &settings.cargo) {
-                BuildProgress::Finished => break,
-                _ => self.list_built(project, inbox)?,
-            }
-        }
-        let status = cargo.wait_beside_tests(&self.interrupts);
-        self.interrupts.set_build(None);
-        // An interrupt ends cargo too.
-        let is_ended = doctest_packages.is_some() && self.interrupts.is_interrupted();
-        if !is_ended && !status.is_ok_and(|status| status.success()) {
-            return Err(cargo.failure());
-        }
-        self.list_built(project, inbox)?;
-        Ok(doctest_packages.unwrap_or_else(|| {
-            let built = self.from_cargo.output.packages_with_doctests(workspace);
-            doctests::packages(settings, workspace, filtersets, built)
-        }))
-    }
-
-    /// Lists what cargo has built since the last time.
-    fn list_built(&mut self, project: Project<'_>, inbox: &Sender<Message>) -> Result<()> {
-        let FromCargo { output, toolchain, .. } = &mut self.from_cargo;
-        let binaries = output.binaries(project.workspace, toolchain, project.settings)?;
-        let candidates = inventory::look_up(binaries, &mut self.lists);
-        self.list(candidates, project, inbox);
-        Ok(())
-    }
-
-    fn list(&self, candidates: Vec<Candidate>, project: Project<'_>, inbox: &Sender<Message>) {
-        let Project { settings, policy, filtersets, inventory, .. } = project;
-        let FromCargo { output, toolchain, .. } = &self.from_cargo;
-        let link_inputs = &output.link_inputs(toolchain);
-        let groups = &self.interrupts.groups;
-        let listers = Listers { policy, filtersets, link_inputs, groups };
-        // Not those of the run, which may all wait for tests.
-        let threads = settings.slots.min(candidates.len());
-        let pool = (threads > 1).then(|| ThreadPoolBuilder::new().num_threads(threads).build());
-        let pool = pool.and_then(|pool| pool.ok());
-        inventory::list(candidates, listers, pool.as_ref(), |_, found| {
-            let first = inventory.listings.len();
-            let warnings = found.warnings().collect();
-            found.listings.into_iter().for_each(|listing| inventory.listings.push(listing));
-            let listings = first..inventory.listings.len();
-            // The coordinator receives messages until `Built` has arrived.
-            let _ = inbox.send(Message::Listed { listings, warnings });
-        });
-    }
-
-    fn list_doctests(&self, packages: &[usize], project: Project<'_>, inbox: &Sender<Message>) {
-        let Project { settings, workspace, policy, inventory, .. } = project;
-        let groups = &self.interrupts.groups;
-        let found = doctests::take(packages, settings, workspace, policy, groups);
-        let first = inventory.listings.len();
-        found.listings.into_iter().for_each(|listing| inventory.listings.push(listing));
-        // A run that has been interrupted has ended rustdoc.
-        let failures = found.failures.into_iter().filter(|_| !self.interrupts.is_interrupted());
-        let warnings = failures.map(Warning::ListFailed).collect();
-        // The coordinator receives messages until `Built` has arrived.
-        let _ = inbox.send(Message::Listed { listings: first..inventory.listings.len(), warnings });
-    }
-
-    fn save_lists(&mut self, project: Project<'_>, inbox: &Sender<Message>) {
-        let mut warnings = Vec::new();
-        std::mem::take(&mut self.lists).save(&project.inventory.listings, &mut warnings);
-        let all = project.inventory.listings.len();
-        // The coordinator still receives messages, as in `list`.
-        let _ = inbox.send(Message::Listed { listings: all..all, warnings });
-    }
-
-    /// Prints the diagnostics that have waited for the end of cargo's progress bar.
-    pub fn print_diagnostics(&mut self) {
-        self.told.diagnostics.drain(..).for_each(|line| write_line(&line));
-    }
-
-    /// `may_add_tests` is whether the metadata has yet to be checked against all tests.
-    fn finish(mut self, end: Result<()>, project: Project<'_>, may_add_tests: bool) -> Result<()> {
-        // What an interrupt has ended has no error of its own.
-        let is_interrupted = self.interrupts.is_interrupted();
-        let end = end.map_err(|error| if is_interrupted { Error::Interrupted } else { error });
-        if let Some(group) = self.told.group.take().filter(|_| end.is_err()) {
-            group.fail();
-        }
-        self.interrupts.set_build(None);
-        self.told.watch.end();
-        self.interrupts.set_tests_beside_build(false);
-        if matches!(end, Err(Error::Interrupted)) {
-            return end;
-        }
-        self.print_diagnostics();
-        end?;
-        if may_add_tests {
-            check::check_paths(project.settings, project.policy, project.inventory)?;
-        }
-        self.interrupts.watch_terminal();
-        Ok(())
     }
 }

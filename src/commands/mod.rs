@@ -16,6 +16,7 @@ pub mod from_archive;
 pub mod leftovers;
 pub mod merge;
 pub mod metadata;
+pub mod ongoing_build;
 pub mod output_paths;
 pub mod overview;
 pub mod prepare;

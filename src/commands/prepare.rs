@@ -10,9 +10,8 @@ use rayon::ThreadPool;
 
 use super::build_record::BuildRecord;
 use super::check::{check_paths, fail_on_errors};
-use super::early_tests::{
-    self, BuildProgress, CargoProcess, CargoStage, FromCargo, OngoingBuild, Told,
-};
+use super::early_tests::{self, BuildProgress, CargoProcess};
+use super::ongoing_build::{CargoStage, FromCargo, OngoingBuild, Told};
 use super::output_paths;
 use super::slot_pool;
 use super::stage_times::StageTimes;
@@ -155,7 +154,7 @@ pub fn build(
             let Loaded { toolchain, declared, pool, mut lists, history, diagnostics } = loaded;
             let toolchain = toolchain??;
             let declared = declared?;
-            let pool = pool?;
+            let pool = pool.unwrap_or_else(|| slot_pool::make(settings, &declared.policy))?;
             let binaries = output.binaries(&declared.workspace, &toolchain, settings)?;
             let (binaries, unlisted) = known_and_unknown(binaries, &mut lists);
             tests_started(interrupts, &cargo.left_running());
@@ -216,7 +215,7 @@ fn finish(
         return Err(cargo.failure());
     }
     let mut declared = declared?;
-    let pool = pool?;
+    let pool = pool.unwrap_or_else(|| slot_pool::make(settings, &declared.policy))?;
     let toolchain = toolchain?;
     output.read_packages(&mut declared.workspace, &settings.cargo)?;
     let Declared { workspace, policy, filtersets } = &declared;
@@ -271,7 +270,8 @@ struct Loaded {
     /// The outer error is that of the thread.
     toolchain: Result<Result<Toolchain>>,
     declared: Result<Declared>,
-    pool: Result<ThreadPool>,
+    /// None without a policy, which says how many threads there are.
+    pool: Option<Result<ThreadPool>>,
     lists: InventoryCache,
     history: History,
     /// Diagnostics on the metadata, rendered.
@@ -306,10 +306,9 @@ impl Loaded {
         });
         let render = |diagnostic: &Diagnostic| diagnostic.render(settings.color.stderr);
         let diagnostics = diagnostics.iter().map(render).collect();
-        let pool = match &declared {
-            Ok(Declared { policy, .. }) => slot_pool::make(settings, policy),
-            Err(_) => slot_pool::make_of(1),
-        };
+        let pool =
+            declared.as_ref().map(|Declared { policy, .. }| slot_pool::make(settings, policy));
+        let pool = pool.ok();
         Loaded { toolchain, declared, pool, lists, history, diagnostics }
     }
 

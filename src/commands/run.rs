@@ -5,8 +5,8 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::ci_annotation;
-use super::early_tests::OngoingBuild;
 use super::leftovers::Leftovers;
+use super::ongoing_build::OngoingBuild;
 use super::project::Project;
 use super::recorder::{BeforeTests, Recorder};
 use super::shard;

@@ -11,10 +11,7 @@ use crate::error::{Error, Result};
 ///
 /// To be called while cargo builds: threads that have just been started take time from others.
 pub fn make(settings: &Settings, policy: &Policy) -> Result<ThreadPool> {
-    make_of(settings.most_slots(policy.overcommit()))
-}
-
-pub fn make_of(slots: usize) -> Result<ThreadPool> {
+    let slots = settings.most_slots(policy.overcommit());
     ThreadPoolBuilder::new()
         .num_threads(slots)
         .thread_name(|slot| format!("slot {slot}"))

@@ -280,9 +280,11 @@ fn library(test: &str) -> String {
 #[test]
 fn tests_run_while_cargo_has_built_everything_and_has_yet_to_exit() {
     let package = Package::shop("", &library(""));
+    let end = format!("{UNTIL_A_TEST_RUNS}; nice >\"$FIXTURE_LOG/nice\"");
     for _first_and_later in 0..2 {
-        let ran = with_a_slow_end(&package, UNTIL_A_TEST_RUNS).json().run().exits(0);
+        let ran = with_a_slow_end(&package, &end).json().run().exits(0);
         assert_eq!(ran.ids("passed"), ["shop::runs"], "{ran}");
+        assert!(ran.log("nice").concat().parse::<i32>().unwrap() >= 10, "behind tests: {ran}");
         let stages: Vec<_> = ran.events().iter().filter_map(|e| e.get("stage").cloned()).collect();
         assert_eq!(stages, ["building", "listing"], "{ran}");
     }
