@@ -13,8 +13,10 @@ use super::project::Project;
 use super::stall_watch::StallWatch;
 use crate::cargo::build_output::BuildOutput;
 use crate::cargo::toolchain::Toolchain;
+use crate::cli::settings::Settings;
+use crate::config::policy::Policy;
 use crate::discovery::doctests;
-use crate::discovery::inventory::{self, Candidate, Listers};
+use crate::discovery::inventory::{self, Candidate, Inventory, Listers};
 use crate::discovery::inventory_cache::InventoryCache;
 use crate::error::{Error, Result};
 use crate::model::warning::Warning;
@@ -68,6 +70,8 @@ pub struct OngoingBuild {
     /// The lists of earlier runs, which also take those of this one.
     lists: InventoryCache,
     told: Told,
+    /// Whether the metadata has been checked against the tests.
+    is_checked: bool,
     interrupts: Arc<Interrupts>,
 }
 
@@ -81,7 +85,8 @@ impl OngoingBuild {
         interrupts: Arc<Interrupts>,
     ) -> OngoingBuild {
         interrupts.groups.exempt(from_cargo.stage.subreaper().into_iter().collect());
-        let build = OngoingBuild { from_cargo, unlisted, lists, told, interrupts };
+        let is_checked = false;
+        let build = OngoingBuild { from_cargo, unlisted, lists, told, is_checked, interrupts };
         build.interrupts.set_tests_beside_build(build.may_add_binaries());
         build
     }
@@ -110,9 +115,8 @@ impl OngoingBuild {
     /// Adds binaries to the inventory as they are listed, those that are unlisted and those that cargo
     /// finishes, and notifies the coordinator. The last message is always `Built`, also after an error.
     pub fn follow(mut self, project: Project<'_>, inbox: &Sender<Message>) {
-        let may_add_tests = self.may_add_tests();
         let end = self.list_all(project, inbox);
-        let end = self.finish(end, project, may_add_tests);
+        let end = self.finish(end, project);
         // The coordinator receives messages until `Built` has arrived.
         let _ = inbox.send(Message::Built(end));
     }
@@ -233,13 +237,24 @@ impl OngoingBuild {
         let _ = inbox.send(Message::Listed { listings: all..all, warnings });
     }
 
+    /// Prints the diagnostics on the metadata, and checks it against all tests, which are listed.
+    pub fn check(
+        &mut self,
+        settings: &Settings,
+        policy: &Policy,
+        inventory: &Inventory,
+    ) -> Result<()> {
+        self.print_diagnostics();
+        self.is_checked = true;
+        check::check_paths(settings, policy, inventory)
+    }
+
     /// Prints the diagnostics that have waited for the end of cargo's progress bar.
-    pub fn print_diagnostics(&mut self) {
+    fn print_diagnostics(&mut self) {
         self.told.diagnostics.drain(..).for_each(|line| write_line(&line));
     }
 
-    /// `may_add_tests` is whether the metadata has yet to be checked against all tests.
-    fn finish(mut self, end: Result<()>, project: Project<'_>, may_add_tests: bool) -> Result<()> {
+    fn finish(mut self, end: Result<()>, project: Project<'_>) -> Result<()> {
         // What an interrupt has ended has no error of its own.
         let is_interrupted = self.interrupts.is_interrupted();
         let end = end.map_err(|error| if is_interrupted { Error::Interrupted } else { error });
@@ -254,8 +269,8 @@ impl OngoingBuild {
         }
         self.print_diagnostics();
         end?;
-        if may_add_tests {
-            check::check_paths(project.settings, project.policy, project.inventory)?;
+        if !self.is_checked {
+            self.check(project.settings, project.policy, project.inventory)?;
         }
         self.interrupts.watch_terminal();
         Ok(())

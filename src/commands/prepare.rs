@@ -103,8 +103,7 @@ impl BuildState {
         match self {
             BuildState::Ongoing(mut ongoing_build) => {
                 if !ongoing_build.may_add_tests() {
-                    ongoing_build.print_diagnostics();
-                    check_paths(settings, policy, inventory)?;
+                    ongoing_build.check(settings, policy, inventory)?;
                 }
                 Ok(Some(ongoing_build))
             }
