@@ -147,11 +147,6 @@ impl CargoProcess {
         self.process.as_ref().and_then(BuildProcess::subreaper)
     }
 
-    /// Lets tests go first, since everything is built.
-    pub fn go_behind_tests(&self) {
-        self.process.iter().for_each(BuildProcess::go_behind_tests);
-    }
-
     /// What the build has left running until now.
     pub fn left_running(&self) -> Vec<u32> {
         self.process.as_ref().map(BuildProcess::left_running).unwrap_or_default()

@@ -147,9 +147,6 @@ pub fn build(
             finished
         }
         progress @ (BuildProgress::TestsReady | BuildProgress::Built) => {
-            if progress == BuildProgress::Built {
-                cargo.go_behind_tests();
-            }
             let Loaded { toolchain, declared, pool, mut lists, history, diagnostics } = loaded;
             let toolchain = toolchain??;
             let declared = declared?;

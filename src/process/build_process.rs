@@ -12,7 +12,6 @@ use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus};
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{Pid, setpriority_process};
 
 use super::procfs;
 use super::syscalls::SignalMask;
@@ -22,10 +21,6 @@ const NAME: &std::ffi::CStr = c"partest-build";
 
 /// Where the kernel cannot close a range of descriptors, none above this one is closed.
 const MOST_DESCRIPTORS: RawFd = 1 << 16;
-
-/// The nice value of a build that tidies up: a tenth of the weight of a test, so that it also ends
-/// where tests take all cores for long.
-const BEHIND_TESTS: i32 = 10;
 
 /// A build, and the subreaper above it.
 #[derive(Debug)]
@@ -87,15 +82,6 @@ impl BuildProcess {
         let mut left = children.unwrap_or_default();
         left.retain(|pid| *pid != self.build);
         left
-    }
-
-    /// Lets tests go first from now on. Everything is built, and nobody waits for what cargo still
-    /// tidies up, unless a test wants its lock.
-    pub fn go_behind_tests(&self) {
-        if let Some(build) = i32::try_from(self.build).ok().and_then(Pid::from_raw) {
-            // Without it, tests start a little later.
-            let _ = setpriority_process(Some(build), BEHIND_TESTS);
-        }
     }
 
     /// Waits until the build exits.

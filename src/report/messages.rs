@@ -110,6 +110,11 @@ pub fn so_far(ended: u64, left: u64) -> String {
     format!("{ended} of {} finished, {left} left", count_of_tests(ended + left))
 }
 
+/// Where it is not known yet how many tests there are.
+pub fn so_far_of_unknown(ended: usize) -> String {
+    format!("{} finished; not all are listed yet", count(ended, "test"))
+}
+
 fn count_of_tests(tests: u64) -> String {
     count(usize::try_from(tests).unwrap_or(usize::MAX), "test")
 }

@@ -290,8 +290,11 @@ impl Progress {
         const LINES: usize = 20;
         let held: usize = slots.iter().map(|runs| runs.held).sum();
         let finished = self.live.finished() + held;
-        let left = self.live.tests.saturating_sub(finished);
-        let so_far = messages::so_far(finished as u64, left as u64);
+        let so_far = match self.live.tests {
+            // The report begins when all are listed.
+            0 => messages::so_far_of_unknown(finished),
+            tests => messages::so_far(finished as u64, tests.saturating_sub(finished) as u64),
+        };
         self.line(&status(self.paint, "So far", &so_far));
         for runs in slots.iter().take(LINES) {
             let test = |(test, took): &(TestId, Duration)| {

@@ -280,11 +280,9 @@ fn library(test: &str) -> String {
 #[test]
 fn tests_run_while_cargo_has_built_everything_and_has_yet_to_exit() {
     let package = Package::shop("", &library(""));
-    let end = format!("{UNTIL_A_TEST_RUNS}; nice >\"$FIXTURE_LOG/nice\"");
     for _first_and_later in 0..2 {
-        let ran = with_a_slow_end(&package, &end).json().run().exits(0);
+        let ran = with_a_slow_end(&package, UNTIL_A_TEST_RUNS).json().run().exits(0);
         assert_eq!(ran.ids("passed"), ["shop::runs"], "{ran}");
-        assert!(ran.log("nice").concat().parse::<i32>().unwrap() >= 10, "behind tests: {ran}");
         let stages: Vec<_> = ran.events().iter().filter_map(|e| e.get("stage").cloned()).collect();
         assert_eq!(stages, ["building", "listing"], "{ran}");
     }
@@ -377,7 +375,7 @@ mod beside_lists {
         let package = package("", for_ever, &format!("leave(\"lists\"); {for_ever}"));
         let run = package.partest().json().start();
         let pids = [run.await_log("lists"), run.await_log("runs")];
-        run.send_until_stderr(Signal::USR1, "till");
+        run.send_until_stderr(Signal::USR1, "0 tests finished; not all are listed yet");
         run.send(Signal::INT);
         let ran = run.wait().exits(130);
         assert_eq!(ran.events()[0]["event"], "interrupted", "{ran}");
