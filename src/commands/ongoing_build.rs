@@ -115,10 +115,16 @@ impl OngoingBuild {
     /// Adds binaries to the inventory as they are listed, those that are unlisted and those that cargo
     /// finishes, and notifies the coordinator. The last message is always `Built`, also after an error.
     pub fn follow(mut self, project: Project<'_>, inbox: &Sender<Message>) {
+        let interrupts = self.interrupts.clone();
         let end = self.list_all(project, inbox);
         let end = self.finish(end, project);
+        let is_built = end.is_ok();
         // The coordinator receives messages until `Built` has arrived.
         let _ = inbox.send(Message::Built(end));
+        if is_built {
+            // What is typed is answered when the report has begun.
+            interrupts.watch_terminal();
+        }
     }
 
     /// Lists what is unlisted, what cargo still builds, and the doctests.
@@ -272,7 +278,6 @@ impl OngoingBuild {
         if !self.is_checked {
             self.check(project.settings, project.policy, project.inventory)?;
         }
-        self.interrupts.watch_terminal();
         Ok(())
     }
 }
