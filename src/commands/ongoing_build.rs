@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 
 use cargo_metadata::Message as CargoMessage;
-use rayon::ThreadPoolBuilder;
 
 use super::check;
 use super::early_tests::{BuildProgress, CargoProcess, wait};
@@ -138,7 +137,7 @@ impl OngoingBuild {
                 (!was_compiling).then(|| Spinner::start(project.settings, "Listing", what));
             self.list(unlisted, project, inbox);
             drop(spinner);
-            self.fail_if_interrupted()?;
+            self.interrupts.fail_if_interrupted()?;
             self.interrupts.set_tests_beside_build(was_compiling);
         }
         let stage = &mut self.from_cargo.stage;
@@ -150,16 +149,12 @@ impl OngoingBuild {
             CargoStage::Compiling(cargo) => self.follow_cargo(cargo, None, project, inbox)?,
         };
         if was_compiling {
-            self.fail_if_interrupted()?;
+            self.interrupts.fail_if_interrupted()?;
         }
         // An interrupt from now on leaves the verdicts that there are.
         self.list_doctests(&doctest_packages, project, inbox);
         self.save_lists(project, inbox);
         Ok(())
-    }
-
-    fn fail_if_interrupted(&self) -> Result<()> {
-        if self.interrupts.is_interrupted() { Err(Error::Interrupted) } else { Ok(()) }
     }
 
     /// Lists what cargo builds until it has exited, and returns the packages whose doctests are to be
@@ -208,15 +203,9 @@ impl OngoingBuild {
         let link_inputs = &output.link_inputs(toolchain);
         let groups = &self.interrupts.groups;
         let listers = Listers { policy, filtersets, link_inputs, groups };
-        // Not those of the run, which may all wait for tests.
-        let threads = settings.slots.min(candidates.len());
-        let pool = (threads > 1).then(|| ThreadPoolBuilder::new().num_threads(threads).build());
-        let pool = pool.and_then(|pool| pool.ok());
-        inventory::list(candidates, listers, pool.as_ref(), |_, found| {
-            let first = inventory.listings.len();
+        inventory::list(candidates, listers, settings.slots, |_, found| {
             let warnings = found.warnings().collect();
-            found.listings.into_iter().for_each(|listing| inventory.listings.push(listing));
-            let listings = first..inventory.listings.len();
+            let listings = inventory.listings.append(found.listings);
             // The coordinator receives messages until `Built` has arrived.
             let _ = inbox.send(Message::Listed { listings, warnings });
         });
@@ -226,13 +215,12 @@ impl OngoingBuild {
         let Project { settings, workspace, policy, inventory, .. } = project;
         let groups = &self.interrupts.groups;
         let found = doctests::take(packages, settings, workspace, policy, groups);
-        let first = inventory.listings.len();
-        found.listings.into_iter().for_each(|listing| inventory.listings.push(listing));
+        let listings = inventory.listings.append(found.listings);
         // A run that has been interrupted has ended rustdoc.
         let failures = found.failures.into_iter().filter(|_| !self.interrupts.is_interrupted());
         let warnings = failures.map(Warning::ListFailed).collect();
         // The coordinator receives messages until `Built` has arrived.
-        let _ = inbox.send(Message::Listed { listings: first..inventory.listings.len(), warnings });
+        let _ = inbox.send(Message::Listed { listings, warnings });
     }
 
     fn save_lists(&mut self, project: Project<'_>, inbox: &Sender<Message>) {

@@ -200,7 +200,7 @@ fn finish(
     let status = cargo.wait();
     let times = times.built();
     interrupts.set_build(None);
-    fail_if_interrupted(interrupts)?;
+    interrupts.fail_if_interrupted()?;
     // Printed only now, so that these lines do not mix with cargo's.
     diagnostics.iter().for_each(|diagnostic| write_line(diagnostic));
     if let Err(error @ Error::Metadata { .. }) = declared {
@@ -404,16 +404,18 @@ pub fn take_inventory(
     let what = messages::count(prepared.binaries.len(), "binary");
     let spinner = (!is_ongoing).then(|| Spinner::start(settings, "Listing", what));
     let binaries = std::mem::take(&mut prepared.binaries);
-    let Preparation { declared, pool, link_inputs, doctest_packages, .. } = &*prepared;
+    let Preparation { declared, link_inputs, doctest_packages, .. } = &*prepared;
     let Declared { workspace, policy, filtersets } = declared;
     let groups = &interrupts.groups;
     let listers = Listers { policy, filtersets, link_inputs, groups };
     let mut found = BTreeMap::new();
-    inventory::list(binaries, listers, Some(pool), |index, one| drop(found.insert(index, one)));
+    inventory::list(binaries, listers, settings.slots, |index, one| {
+        found.insert(index, one);
+    });
     let mut inventory = Inventory::default();
     found.into_values().for_each(|found| inventory.add(found));
     let doctests = doctests::take(doctest_packages, settings, workspace, policy, groups);
-    doctests.listings.into_iter().for_each(|listing| inventory.listings.push(listing));
+    inventory.listings.append(doctests.listings);
     inventory.failures.extend(doctests.failures);
     drop(spinner);
     match &prepared.build_state {
@@ -425,10 +427,6 @@ pub fn take_inventory(
         BuildState::Ongoing(_) => prepared.times.end_listing(),
     }
     warnings.extend(inventory.warnings());
-    fail_if_interrupted(interrupts)?;
+    interrupts.fail_if_interrupted()?;
     Ok(inventory)
-}
-
-fn fail_if_interrupted(interrupts: &Interrupts) -> Result<()> {
-    if interrupts.is_interrupted() { Err(Error::Interrupted) } else { Ok(()) }
 }

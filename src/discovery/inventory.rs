@@ -2,6 +2,8 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use rayon::ThreadPoolBuilder;
+
 use super::binary_facts::is_excluded;
 use super::file_parts::FileParts;
 use super::inventory_cache::{InventoryCache, Known};
@@ -31,7 +33,7 @@ pub struct Inventory {
 
 impl Inventory {
     pub fn add(&mut self, other: Inventory) {
-        other.listings.into_iter().for_each(|listing| self.listings.push(listing));
+        self.listings.append(other.listings);
         self.failures.extend(other.failures);
         self.remarks.extend(other.remarks);
     }
@@ -76,19 +78,23 @@ pub struct Listers<'l> {
     pub groups: &'l ProcessGroups,
 }
 
-/// Lists binaries, several at once where there is a `pool`, and passes on each with its index as soon
-/// as it is listed, in any order. One that cannot be listed is left out if no expression can choose
-/// its tests.
+/// Lists binaries, as many at once as there are `threads`, and passes on each with its index as soon as
+/// it is listed, in any order. One that cannot be listed is left out if no expression can choose its
+/// tests.
+///
+/// The threads are not those of the run, which may all wait for tests.
 pub fn list(
     candidates: Vec<Candidate>,
     listers: Listers<'_>,
-    pool: Option<&rayon::ThreadPool>,
+    threads: usize,
     mut take: impl FnMut(usize, Inventory) + Send,
 ) {
     // Where nothing is to be listed, waking other threads would take longer than all of this.
-    let pool = pool.filter(|_| !candidates.iter().all(Candidate::is_known));
+    let unknown = candidates.iter().filter(|candidate| !candidate.is_known()).count();
+    let threads = threads.min(unknown);
+    let pool = (threads > 1).then(|| ThreadPoolBuilder::new().num_threads(threads).build());
     let mut candidates: Vec<_> = candidates.into_iter().enumerate().collect();
-    let Some(pool) = pool else {
+    let Some(Ok(pool)) = pool else {
         let list = |(index, candidate)| take(index, listers.list(candidate));
         candidates.into_iter().for_each(list);
         return;

@@ -1,7 +1,7 @@
 //! A test binary with its tests.
 
 use std::collections::HashMap;
-use std::ops::Index;
+use std::ops::{Index, Range};
 use std::sync::OnceLock;
 
 use super::statics::Statics;
@@ -87,6 +87,13 @@ impl Listings {
     /// Adds a listing at the end.
     pub fn push(&self, listing: Listing) {
         self.0.push(listing);
+    }
+
+    /// Adds listings at the end, and returns their indices. Not from two threads at once.
+    pub fn append(&self, listings: impl IntoIterator<Item = Listing>) -> Range<usize> {
+        let first = self.len();
+        listings.into_iter().for_each(|listing| self.push(listing));
+        first..self.len()
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::error::{Error, Result};
 use crate::model::event::Stage;
 
 #[cfg(unix)]
@@ -69,6 +70,10 @@ pub struct Interrupts {
 impl Interrupts {
     pub fn is_interrupted(&self) -> bool {
         self.count.load(Ordering::SeqCst) > 0
+    }
+
+    pub fn fail_if_interrupted(&self) -> Result<()> {
+        if self.is_interrupted() { Err(Error::Interrupted) } else { Ok(()) }
     }
 
     /// What the next test waits for.
