@@ -14,6 +14,7 @@ pub mod exit;
 pub mod fixtures;
 pub mod from_archive;
 pub mod leftovers;
+mod list_queue;
 pub mod merge;
 pub mod metadata;
 pub mod ongoing_build;

@@ -8,6 +8,7 @@ use cargo_metadata::Message as CargoMessage;
 
 use super::check;
 use super::early_tests::{BuildProgress, CargoProcess, wait};
+use super::list_queue::{self, ListJobs, ListQueue};
 use super::project::Project;
 use super::stall_watch::StallWatch;
 use crate::cargo::build_output::BuildOutput;
@@ -15,7 +16,7 @@ use crate::cargo::toolchain::Toolchain;
 use crate::cli::settings::Settings;
 use crate::config::policy::Policy;
 use crate::discovery::doctests;
-use crate::discovery::inventory::{self, Candidate, Inventory, Listers};
+use crate::discovery::inventory::{self, Candidate, Inventory};
 use crate::discovery::inventory_cache::InventoryCache;
 use crate::error::{Error, Result};
 use crate::model::warning::Warning;
@@ -23,7 +24,7 @@ use crate::process::stderr::write_line;
 use crate::report::ci::log_group::LogGroup;
 use crate::report::messages;
 use crate::report::spinner::Spinner;
-use crate::run::interrupt::Interrupts;
+use crate::run::interrupt::{Interrupts, TestsMeanwhile};
 use crate::worker::inbox::Message;
 
 /// How far cargo is, and the packages whose doctests are to be listed, which are known once
@@ -86,7 +87,12 @@ impl OngoingBuild {
         interrupts.groups.exempt(from_cargo.stage.subreaper().into_iter().collect());
         let is_checked = false;
         let build = OngoingBuild { from_cargo, unlisted, lists, told, is_checked, interrupts };
-        build.interrupts.set_tests_beside_build(build.may_add_binaries());
+        let tests = match (build.is_compiling(), build.unlisted.is_empty()) {
+            (true, _) => TestsMeanwhile::WhileBuilding,
+            (false, false) => TestsMeanwhile::WhileListing,
+            (false, true) => TestsMeanwhile::None,
+        };
+        build.interrupts.set_tests_meanwhile(tests);
         build
     }
 
@@ -128,87 +134,75 @@ impl OngoingBuild {
 
     /// Lists what is unlisted, what cargo still builds, and the doctests.
     fn list_all(&mut self, project: Project<'_>, inbox: &Sender<Message>) -> Result<()> {
-        let was_compiling = self.is_compiling();
+        let interrupts = self.interrupts.clone();
         let unlisted = std::mem::take(&mut self.unlisted);
-        if !unlisted.is_empty() {
-            let what = messages::count(unlisted.len(), "binary");
-            // While cargo compiles, it draws its own progress bar.
-            let spinner =
-                (!was_compiling).then(|| Spinner::start(project.settings, "Listing", what));
-            self.list(unlisted, project, inbox);
-            drop(spinner);
-            self.interrupts.fail_if_interrupted()?;
-            self.interrupts.set_tests_beside_build(was_compiling);
-        }
-        let stage = &mut self.from_cargo.stage;
-        let doctest_packages = match std::mem::replace(stage, CargoStage::Exited(Vec::new())) {
-            CargoStage::Exited(doctest_packages) => doctest_packages,
-            CargoStage::Exiting(cargo, doctest_packages) => {
-                self.follow_cargo(cargo, Some(doctest_packages), project, inbox)?
-            }
-            CargoStage::Compiling(cargo) => self.follow_cargo(cargo, None, project, inbox)?,
-        };
-        if was_compiling {
-            self.interrupts.fail_if_interrupted()?;
-        }
-        // An interrupt from now on leaves the verdicts that there are.
+        // While cargo compiles, it draws its own progress bar.
+        let is_shown = !unlisted.is_empty() && !self.is_compiling();
+        let what = || messages::count(unlisted.len(), "binary");
+        let spinner = is_shown.then(|| Spinner::start(project.settings, "Listing", what()));
+        let jobs = ListJobs::new(project, &interrupts, inbox);
+        let doctest_packages = list_queue::follow(&jobs, |queue| {
+            self.add(unlisted, queue)?;
+            self.follow_cargo(project, queue)
+        })?;
+        drop(spinner);
+        // An interrupt from now on finds all binaries listed.
+        interrupts.set_tests_meanwhile(TestsMeanwhile::None);
         self.list_doctests(&doctest_packages, project, inbox);
         self.save_lists(project, inbox);
         Ok(())
+    }
+
+    fn add(&self, candidates: Vec<Candidate>, queue: &ListQueue<'_, '_>) -> Result<()> {
+        let FromCargo { output, toolchain, .. } = &self.from_cargo;
+        queue.add(candidates, output.link_inputs(toolchain))
     }
 
     /// Lists what cargo builds until it has exited, and returns the packages whose doctests are to be
     /// listed: those that were known before, or else those of everything that was built.
     fn follow_cargo(
         &mut self,
-        mut cargo: CargoProcess,
-        doctest_packages: Option<Vec<usize>>,
         project: Project<'_>,
-        inbox: &Sender<Message>,
+        queue: &ListQueue<'_, '_>,
     ) -> Result<Vec<usize>> {
         let Project { settings, workspace, filtersets, .. } = project;
+        let stage = &mut self.from_cargo.stage;
+        let (mut cargo, known) = match std::mem::replace(stage, CargoStage::Exited(Vec::new())) {
+            CargoStage::Exited(doctest_packages) => return Ok(doctest_packages),
+            CargoStage::Exiting(cargo, doctest_packages) => (cargo, Some(doctest_packages)),
+            CargoStage::Compiling(cargo) => (cargo, None),
+        };
         loop {
             let FromCargo { messages, output, .. } = &mut self.from_cargo;
             match wait(messages, output, Some(workspace), &settings.cargo) {
                 BuildProgress::Finished => break,
-                _ => self.list_built(project, inbox)?,
+                _ => self.list_built(project, queue)?,
             }
         }
         let status = cargo.wait_beside_tests(&self.interrupts);
         self.interrupts.set_build(None);
         // An interrupt ends cargo too.
-        let is_ended = doctest_packages.is_some() && self.interrupts.is_interrupted();
+        let is_ended = known.is_some() && self.interrupts.is_interrupted();
         if !is_ended && !status.is_ok_and(|status| status.success()) {
             return Err(cargo.failure());
         }
-        self.list_built(project, inbox)?;
-        Ok(doctest_packages.unwrap_or_else(|| {
-            let built = self.from_cargo.output.packages_with_doctests(workspace);
-            doctests::packages(settings, workspace, filtersets, built)
-        }))
+        if let Some(doctest_packages) = known {
+            return Ok(doctest_packages);
+        }
+        // The build has succeeded, unless an interrupt has come before.
+        self.interrupts.set_tests_meanwhile(TestsMeanwhile::WhileListing);
+        self.interrupts.fail_if_interrupted()?;
+        self.list_built(project, queue)?;
+        let built = self.from_cargo.output.packages_with_doctests(workspace);
+        Ok(doctests::packages(settings, workspace, filtersets, built))
     }
 
     /// Lists what cargo has built since the last time.
-    fn list_built(&mut self, project: Project<'_>, inbox: &Sender<Message>) -> Result<()> {
+    fn list_built(&mut self, project: Project<'_>, queue: &ListQueue<'_, '_>) -> Result<()> {
         let FromCargo { output, toolchain, .. } = &mut self.from_cargo;
         let binaries = output.binaries(project.workspace, toolchain, project.settings)?;
         let candidates = inventory::look_up(binaries, &mut self.lists);
-        self.list(candidates, project, inbox);
-        Ok(())
-    }
-
-    fn list(&self, candidates: Vec<Candidate>, project: Project<'_>, inbox: &Sender<Message>) {
-        let Project { settings, policy, filtersets, inventory, .. } = project;
-        let FromCargo { output, toolchain, .. } = &self.from_cargo;
-        let link_inputs = &output.link_inputs(toolchain);
-        let groups = &self.interrupts.groups;
-        let listers = Listers { policy, filtersets, link_inputs, groups };
-        inventory::list(candidates, listers, settings.slots, |_, found| {
-            let warnings = found.warnings().collect();
-            let listings = inventory.listings.append(found.listings);
-            // The coordinator receives messages until `Built` has arrived.
-            let _ = inbox.send(Message::Listed { listings, warnings });
-        });
+        if candidates.is_empty() { Ok(()) } else { self.add(candidates, queue) }
     }
 
     fn list_doctests(&self, packages: &[usize], project: Project<'_>, inbox: &Sender<Message>) {
@@ -257,13 +251,14 @@ impl OngoingBuild {
         }
         self.interrupts.set_build(None);
         self.told.watch.end();
-        self.interrupts.set_tests_beside_build(false);
+        self.interrupts.set_tests_meanwhile(TestsMeanwhile::None);
         if matches!(end, Err(Error::Interrupted)) {
             return end;
         }
         self.print_diagnostics();
         end?;
-        if !self.is_checked {
+        // Not against a part of the tests.
+        if !self.is_checked && !is_interrupted {
             self.check(project.settings, project.policy, project.inventory)?;
         }
         Ok(())

@@ -98,7 +98,7 @@ impl<'s, 'r> Recorder<'s, 'r> {
     fn report(&mut self, event: Event) -> bool {
         match (&mut self.waiting, event) {
             // A status request is answered at once.
-            (None, event) | (Some(_), event @ Event::Status(_)) => self.reports.show(&event),
+            (None, event) | (Some(_), event @ Event::Status { .. }) => self.reports.show(&event),
             (Some(_), Event::Tick(_)) => true,
             (Some(waiting), event) => {
                 waiting.push(event);

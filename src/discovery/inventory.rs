@@ -16,7 +16,7 @@ use crate::cargo::binary::{Binary, Harness};
 use crate::cargo::link_inputs::LinkInputs;
 use crate::config::policy::Policy;
 use crate::filterset::filters::Filtersets;
-use crate::model::listing::{ListFailure, UnlistableHarness};
+use crate::model::listing::{BinaryName, ListFailure, UnlistableHarness};
 use crate::model::warning::Warning;
 use crate::process::process_groups::ProcessGroups;
 use crate::state;
@@ -57,6 +57,17 @@ impl Candidate {
     pub fn is_known(&self) -> bool {
         self.known.list.is_some() || self.known.dispatch == KnownDispatch::Whole
     }
+
+    /// Its name in messages.
+    pub fn full_name(&self) -> BinaryName {
+        self.binary.full_name()
+    }
+
+    /// Where it belongs among others that are to be listed: custom harnesses come first. Either they
+    /// run as one test, which should start early, or it takes several calls to list them.
+    pub fn priority(&self) -> impl Ord + use<> {
+        self.binary.harness != Harness::Custom
+    }
 }
 
 /// Takes out what is known about these binaries.
@@ -79,8 +90,7 @@ pub struct Listers<'l> {
 }
 
 /// Lists binaries, as many at once as there are `threads`, and passes on each with its index as soon as
-/// it is listed, in any order. One that cannot be listed is left out if no expression can choose its
-/// tests.
+/// it is listed, in any order.
 ///
 /// The threads are not those of the run, which may all wait for tests.
 pub fn list(
@@ -99,8 +109,7 @@ pub fn list(
         candidates.into_iter().for_each(list);
         return;
     };
-    // Either they run as one test, which should start first, or it takes several calls to list them.
-    candidates.sort_by_key(|(_, candidate)| candidate.binary.harness != Harness::Custom);
+    candidates.sort_by_key(|(_, candidate)| candidate.priority());
     let take = &Mutex::new(take);
     pool.scope_fifo(|scope| {
         for (index, candidate) in candidates {
@@ -113,8 +122,9 @@ pub fn list(
 }
 
 impl Listers<'_> {
-    /// What is found in one binary.
-    fn list(self, candidate: Candidate) -> Inventory {
+    /// What is found in one binary. One that cannot be listed is left out if no expression can choose
+    /// its tests.
+    pub fn list(self, candidate: Candidate) -> Inventory {
         let Candidate { binary, identity, known } = candidate;
         let is_excluded = is_excluded(&binary, self.filtersets);
         let listed = match known.list {

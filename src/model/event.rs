@@ -92,7 +92,11 @@ pub enum Event {
     /// From the next run on, tests are kept apart because of what they did in this one.
     LocksLearnt(Vec<LearntLock>),
     /// The user asked what is running.
-    Status(Vec<SlotStatus>),
+    Status {
+        slots: Vec<SlotStatus>,
+        /// How many tests have finished, as long as not all are listed and no report has begun.
+        finished_early: Option<usize>,
+    },
     /// The user asked what can be typed.
     Help,
     /// The stacks of the threads of one worker, which the user asked for.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::left_out_doctests::LeftOutDoctests;
-use super::listing::{ListFailure, UnlistableHarness};
+use super::listing::{BinaryName, ListFailure, UnlistableHarness};
 use super::protocol::Protocol;
 
 /// Something went other than planned, or needs attention. report/messages has the wording.
@@ -24,6 +24,10 @@ pub enum Warning {
         why: String,
     },
     ListFailed(ListFailure),
+    /// The run was interrupted before these were listed, so that nobody knows which tests they have.
+    InterruptedWhileListing {
+        binaries: Vec<BinaryName>,
+    },
     /// A custom harness that accepts `--list` still runs as one test.
     RunsAsOneTest(UnlistableHarness),
     /// A binary's tests did not report through this protocol; the run falls back to the next one.

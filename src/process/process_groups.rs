@@ -30,8 +30,17 @@ struct Living {
     #[cfg_attr(not(unix), allow(dead_code))]
     asked_for_stacks: HashMap<u32, AfterStacks>,
     order: Order,
+    /// Whether nothing is listed any more.
+    is_listing_over: bool,
     spared: Vec<u32>,
     kept: Option<BuildProcess>,
+}
+
+impl Living {
+    fn listers(&self) -> impl Iterator<Item = u32> {
+        let listers = self.pids.iter().filter(|(_, role)| **role == Role::Lister);
+        listers.map(|(pid, _)| *pid)
+    }
 }
 
 /// What all of them were told, and whoever is born just then has not heard.
@@ -73,6 +82,7 @@ impl ProcessGroups {
         living.pids.insert(pid, role);
         #[cfg(unix)]
         match living.order {
+            _ if living.is_listing_over && role == Role::Lister => kill::kill_group(pid),
             Order::Live => {}
             Order::Stop => kill::stop_group(pid),
             Order::Die => kill::kill_group(pid),
@@ -125,9 +135,19 @@ impl ProcessGroups {
 
     /// Those that list tests now.
     pub fn listers(&self) -> Vec<u32> {
-        let living = self.lock();
-        let listers = living.pids.iter().filter(|(_, role)| **role == Role::Lister);
-        listers.map(|(pid, _)| *pid).collect()
+        self.lock().listers().collect()
+    }
+
+    /// From now on nothing is listed: what lists tests has nothing to clean up, and is killed.
+    pub fn end_listing(&self) {
+        let mut living = self.lock();
+        living.is_listing_over = true;
+        #[cfg(unix)]
+        living.listers().for_each(kill::kill_group);
+    }
+
+    pub fn is_listing_over(&self) -> bool {
+        self.lock().is_listing_over
     }
 
     /// This worker reports the stacks of its threads when it gets this signal.

@@ -222,6 +222,7 @@ impl Document for Markdown<'_> {
             Event::LeftBehind { by, leaks } => self.leaks.add(&by.into(), leaks),
             Event::Warning(
                 warning @ (Warning::ListFailed(_)
+                | Warning::InterruptedWhileListing { .. }
                 | Warning::RunTimedOut { .. }
                 | Warning::TooManyCrashes { .. }
                 | Warning::InternalError { .. }),

@@ -10,6 +10,7 @@ use crate::model::duration::{brief, seconds};
 use crate::model::event::Stage;
 use crate::model::fixture::StopFailure;
 use crate::model::leak::Leak;
+use crate::model::listing::BinaryName;
 use crate::model::lost_output::LostOutput;
 use crate::model::outcome::{Flakiness, Outcome};
 use crate::model::output_file::{self, OutputFile};
@@ -20,7 +21,7 @@ use crate::model::summary::Summary;
 use crate::model::verdict::Verdict;
 use crate::model::warning::Warning;
 use crate::process::procfs::ProcessInfo;
-use crate::run::interrupt::{Notice, NoticeKind};
+use crate::run::interrupt::{Notice, NoticeKind, TestsMeanwhile};
 
 /// `1 test`, `2 tests`.
 pub fn count(number: usize, thing: &str) -> String {
@@ -49,21 +50,24 @@ pub fn in_brackets(took: Duration) -> String {
 
 /// The answer to a question or an interrupt that arrives before all tests are listed.
 pub fn notice(notice: &Notice) -> String {
-    let Notice { kind, stage, at_work, tests_running } = notice;
+    let Notice { kind, stage, at_work, tests } = notice;
     let at_work = behind_a_colon(at_work);
-    match (kind, tests_running) {
-        (NoticeKind::Status, false) => match stage {
+    match (kind, tests) {
+        (NoticeKind::Status, TestsMeanwhile::None) => match stage {
             Stage::Building => format!("no test is running yet: cargo is building{at_work}"),
             Stage::Listing => format!("no test is running yet: listing tests{at_work}"),
         },
-        (NoticeKind::Status, true) => match stage {
+        (NoticeKind::Status, _) => match stage {
             Stage::Building => format!("cargo is still building{at_work}"),
             Stage::Listing => format!("still listing tests{at_work}"),
         },
-        (NoticeKind::Interrupt, false) => {
+        (NoticeKind::Interrupt, TestsMeanwhile::None) => {
             format!("interrupted {}, before the first test{at_work}", during(*stage))
         }
-        (NoticeKind::Interrupt, true) => format!(
+        (NoticeKind::Interrupt, TestsMeanwhile::WhileListing) => {
+            format!("interrupted {}{at_work}", during(*stage))
+        }
+        (NoticeKind::Interrupt, TestsMeanwhile::WhileBuilding) => format!(
             "interrupted {}{at_work}; results of tests that already ran are not reported",
             during(*stage)
         ),
@@ -235,6 +239,13 @@ pub fn warning(warning: &Warning) -> String {
             path.display()
         ),
         Warning::ListFailed(failure) => failure.to_string(),
+        Warning::InterruptedWhileListing { binaries } => {
+            let names: Vec<String> = binaries.iter().map(BinaryName::to_string).collect();
+            format!(
+                "the run was interrupted before the tests of {} were listed; they were not run and are not counted",
+                list(&names)
+            )
+        }
         Warning::RunsAsOneTest(whole) => whole.to_string(),
         Warning::ProtocolFailed { binary, protocol: Protocol::Agent } => format!(
             "the agent was not loaded into `{binary}` or stopped responding; its tests run without it and are not checked for leaks"

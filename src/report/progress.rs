@@ -114,7 +114,7 @@ impl Progress {
             Event::Output { bytes } => self.pass_through(bytes),
             Event::Warning(warning) => self.warning(warning),
             Event::Help => messages::KEYS.iter().for_each(|line| self.line(line)),
-            Event::Status(slots) => self.status(slots, view),
+            Event::Status { slots, finished_early } => self.status(slots, *finished_early, view),
             Event::Stacks(text) => self.line(printable(text).trim_end()),
             Event::Paused(paused) => self.paused(*paused),
             Event::Stopping => {
@@ -285,15 +285,17 @@ impl Progress {
     }
 
     /// Also with `--quiet`: the user has asked for it.
-    fn status(&mut self, slots: &[SlotStatus], view: &View<'_>) {
+    fn status(&mut self, slots: &[SlotStatus], finished_early: Option<usize>, view: &View<'_>) {
         /// More slots than this do not fit a screen.
         const LINES: usize = 20;
         let held: usize = slots.iter().map(|runs| runs.held).sum();
-        let finished = self.live.finished() + held;
-        let so_far = match self.live.tests {
-            // The report begins when all are listed.
-            0 => messages::so_far_of_unknown(finished),
-            tests => messages::so_far(finished as u64, tests.saturating_sub(finished) as u64),
+        let finished = finished_early.unwrap_or(self.live.finished()) + held;
+        let so_far = match finished_early {
+            Some(_) => messages::so_far_of_unknown(finished),
+            None => {
+                let left = self.live.tests.saturating_sub(finished);
+                messages::so_far(finished as u64, left as u64)
+            }
         };
         self.line(&status(self.paint, "So far", &so_far));
         for runs in slots.iter().take(LINES) {
@@ -329,6 +331,7 @@ fn is_error(warning: &Warning) -> bool {
     matches!(
         warning,
         Warning::ListFailed(_)
+            | Warning::InterruptedWhileListing { .. }
             | Warning::TooManyCrashes { .. }
             | Warning::RunTimedOut { .. }
             | Warning::InternalError { .. }

@@ -1,7 +1,7 @@
 //! Interrupts. The first one lets running tests finish, the second one kills them, and the third one
 //! exits at once.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -27,8 +27,19 @@ pub struct Notice {
     pub stage: Stage,
     /// The processes that the run is waiting for.
     pub at_work: Vec<ProcessInfo>,
-    /// Whether tests are running meanwhile.
-    pub tests_running: bool,
+    pub tests: TestsMeanwhile,
+}
+
+/// Whether tests run while others are still being built or listed.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub enum TestsMeanwhile {
+    /// Either none runs yet, or all are known.
+    #[default]
+    None,
+    /// Their results count however the run ends.
+    WhileListing,
+    /// Their results count if the build succeeds.
+    WhileBuilding,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,8 +66,7 @@ pub struct Interrupts {
     /// this process only.
     build: AtomicU32,
     listener: Mutex<Listener>,
-    /// Whether tests run while others are still being built or listed.
-    tests_beside_build: AtomicBool,
+    tests_meanwhile: Mutex<TestsMeanwhile>,
     /// The process groups that the run has started.
     pub groups: ProcessGroups,
     pub guard: GuardPipe,
@@ -111,9 +121,13 @@ impl Interrupts {
         }
     }
 
-    /// Whether tests run while others are still being built or listed.
-    pub fn set_tests_beside_build(&self, beside: bool) {
-        self.tests_beside_build.store(beside, Ordering::SeqCst);
+    /// An interrupt has either come before this, or is answered by what is set here.
+    pub fn set_tests_meanwhile(&self, tests: TestsMeanwhile) {
+        *self.tests_meanwhile() = tests;
+    }
+
+    fn tests_meanwhile(&self) -> MutexGuard<'_, TestsMeanwhile> {
+        self.tests_meanwhile.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// From now on, what is typed at the terminal is read. Not before: while cargo builds, the
@@ -203,9 +217,11 @@ impl Interrupts {
             key_mode::end();
             std::process::exit(crate::error::Exit::Interrupted as i32);
         }
-        let grows = self.tests_beside_build.load(Ordering::SeqCst);
-        if !self.is_interrupted() && (grows || !self.has_listener()) {
-            self.notify(NoticeKind::Interrupt, grows);
+        // Until it is counted, what the answer says about the results stays true.
+        let tests = self.tests_meanwhile();
+        let is_growing = *tests != TestsMeanwhile::None;
+        if !self.is_interrupted() && (is_growing || !self.has_listener()) {
+            self.notify(NoticeKind::Interrupt, *tests);
         }
         self.shut_down(Message::Signal(signal));
     }
@@ -216,7 +232,7 @@ impl Interrupts {
         if let Some(build) = self.build() {
             crate::process::platform::terminate_tree(build);
         }
-        // Binaries that are only being listed have nothing to clean up.
+        self.groups.end_listing();
         if !self.send_or_keep(message) {
             self.groups.kill_all();
         }
@@ -284,14 +300,15 @@ impl Interrupts {
 
     fn report_status(&self) {
         let is_heard = self.send(Message::WhatRuns);
-        if !is_heard || self.tests_beside_build.load(Ordering::SeqCst) {
-            self.notify(NoticeKind::Status, is_heard);
+        let tests = *self.tests_meanwhile();
+        if !is_heard || tests != TestsMeanwhile::None {
+            self.notify(NoticeKind::Status, tests);
         }
     }
 
-    fn notify(&self, kind: NoticeKind, tests_running: bool) {
+    fn notify(&self, kind: NoticeKind, tests: TestsMeanwhile) {
         let (stage, at_work) = (self.stage(), self.at_work());
-        self.show.inspect(|show| show(&Notice { kind, stage, at_work, tests_running }));
+        self.show.inspect(|show| show(&Notice { kind, stage, at_work, tests }));
     }
 
     /// Whether the coordinator runs, and with it tests.

@@ -14,8 +14,9 @@ fn path(name: &str) -> std::path::PathBuf {
 
 #[allow(dead_code)]
 fn leave(name: &str) {
-    std::fs::write(path("half"), format!("{}\n", std::process::id())).unwrap();
-    std::fs::rename(path("half"), path(name)).unwrap();
+    let half = path(&format!("half-{name}"));
+    std::fs::write(&half, format!("{}\n", std::process::id())).unwrap();
+    std::fs::rename(half, path(name)).unwrap();
 }
 
 #[allow(dead_code)]
@@ -326,24 +327,28 @@ fn ctrl_c_while_cargo_exits_leaves_the_verdicts_and_ends_both() {
 mod beside_lists {
     use super::*;
 
+    const TILL: &str = "[[test]]\nname = \"till\"\nharness = false\n";
+
     /// `shop`, and a test binary that does this before it says that it has the test `late`.
     fn package(declared: &str, test: &str, lists: &str) -> Package {
-        let till = "[[test]]\nname = \"till\"\nharness = false\n";
-        let package = Package::shop(&format!("{declared}{till}"), &library(test));
-        let main = format!(
+        let package = Package::shop(&format!("{declared}{TILL}"), &library(test));
+        package.write("tests/till.rs", &till(lists));
+        package
+    }
+
+    fn till(lists: &str) -> String {
+        format!(
             "{MEETS} fn main() {{ let has = |known: &str| std::env::args().any(|word| word == known); \
              if has(\"--list\") && has(\"terse\") {{ {lists}; \
              if !has(\"--ignored\") {{ println!(\"late: test\") }} }} }}"
-        );
-        package.write("tests/till.rs", &main);
-        package
+        )
     }
 
     #[test]
     fn tests_run_and_the_report_is_as_ever() {
         let package = package("", "", "await_file(\"runs\")");
         for _first_and_later in 0..2 {
-            let ran = package.partest().json().run().exits(0);
+            let ran = package.partest().json().args("-j2").run().exits(0);
             assert_eq!(ran.ids("passed"), ["shop::runs", "till::late"], "{ran}");
             let events = ran.events();
             assert_eq!(events[0]["event"], "run-started", "{ran}");
@@ -368,20 +373,55 @@ mod beside_lists {
         assert_eq!(ran.ids("passed").len(), 2, "{ran}");
     }
 
-    /// Which tests there are is not known.
     #[test]
-    fn ctrl_c_ends_the_list_and_the_tests() {
+    fn ctrl_c_ends_the_list_and_leaves_the_verdicts() {
         let for_ever = "loop { std::thread::park() }";
-        let package = package("", for_ever, &format!("leave(\"lists\"); {for_ever}"));
-        let run = package.partest().json().start();
+        let tests = format!("{for_ever} }} #[test] fn a_passes() {{");
+        let package = package("", &tests, &format!("leave(\"lists\"); {for_ever}"));
+        let run = package.partest().json().args("-j2").start();
         let pids = [run.await_log("lists"), run.await_log("runs")];
-        run.send_until_stderr(Signal::USR1, "0 tests finished; not all are listed yet");
+        run.send_until_stderr(Signal::USR1, "1 test finished; not all are listed yet");
         run.send(Signal::INT);
         let ran = run.wait().exits(130);
-        assert_eq!(ran.events()[0]["event"], "interrupted", "{ran}");
+        assert!(ran.stderr.contains("interrupted while tests were being listed: `"), "{ran}");
+        assert!(!ran.stderr.contains("not reported"), "{ran}");
+        assert_eq!(ran.events()[0]["event"], "run-started", "{ran}");
+        assert_eq!(ran.ids("interrupted"), ["shop::runs"], "{ran}");
+        assert_eq!(ran.ids("passed"), ["shop::a_passes"], "{ran}");
+        let what = "before the tests of `till` (test of shop) were listed";
+        assert!(ran.stderr.contains(what), "{ran}");
         for pid in pids {
             await_that("its end", || !is_alive(&pid.concat()));
         }
+    }
+
+    /// `till` of the member `shop` is listed while `slow` is compiled.
+    fn beside_a_build(compiled: &'static str, lists: &str) -> Package {
+        let declared = "[package.metadata.partest]\nlist-timeout = \"1h\"\n";
+        let declared = format!("{declared}{TILL}").leak();
+        let package = Workspace { compiled, declared, tests: "" }.package();
+        package.write("shop/tests/till.rs", &till(lists));
+        package
+    }
+
+    #[test]
+    fn one_that_takes_long_holds_up_none_that_is_built_later() {
+        let package =
+            beside_a_build("await_file(\"lists\")", "leave(\"lists\"); await_file(\"runs\")");
+        let test = format!("{MEETS} #[test] fn runs() {{ leave(\"runs\") }}");
+        package.write("slow/src/lib.rs", &format!("slow_step::compile!();\n{test}"));
+        let ran = partest(&package).json().args("-j2").run().exits(0);
+        assert_eq!(ran.ids("passed"), ["slow::runs", "till::late"], "{ran}");
+    }
+
+    #[test]
+    fn it_ends_when_the_build_has_failed() {
+        let fails = "await_file(\"lists\"); panic!(\"on purpose\")";
+        let package = beside_a_build(fails, "leave(\"lists\"); loop { std::thread::park() }");
+        let ran = partest(&package).json().run().exits(101);
+        assert_eq!(ran.events()[0]["event"], "build-failed", "{ran}");
+        let pid = ran.log("lists").concat();
+        await_that("its end", || !is_alive(&pid));
     }
 
     #[test]

@@ -25,6 +25,9 @@ fn await_that(what: &str, mut holds: impl FnMut() -> bool) {
 
 const MANIFEST: &str = "[package]\nname = \"shop\"\nversion = \"0.1.0\"\nedition = \"2024\"\n";
 
+/// All binaries are known before the first test: otherwise the first one could have all slots.
+const NOT_EARLY: &str = "[package.metadata.partest]\nearly = false\n";
+
 /// The unit starts with one thread, since another binary runs beside it: `library` is its only
 /// test. `unit` is what the unit's tests do.
 fn beside_another(library: &str, unit: &str) -> Package {
@@ -32,7 +35,7 @@ fn beside_another(library: &str, unit: &str) -> Package {
         std::sync::atomic::AtomicUsize::new(0);\n\
         use std::sync::atomic::Ordering::SeqCst;\n";
     Package::new(&[
-        ("Cargo.toml", MANIFEST),
+        ("Cargo.toml", &format!("{MANIFEST}{NOT_EARLY}")),
         ("src/lib.rs", &format!("#[cfg(test)] mod tests {{ {MEETS}\n{library} }}")),
         ("tests/unit.rs", &format!("{MEETS}{kept_together}{unit}")),
     ])
@@ -86,10 +89,6 @@ fn a_test_that_waits_for_its_turn_has_not_begun() {
         #[test] fn b_waits() {}
         #[test] fn c_comes_later() {}",
     );
-    // Both binaries are there when the first test begins: it would have both slots before.
-    let manifest = std::fs::read_to_string(package.path("Cargo.toml")).unwrap();
-    let not_early = "[package.metadata.partest]\nearly = false\n";
-    package.write("Cargo.toml", &format!("{manifest}\n{not_early}"));
     let ran = package.partest().json().args("-j2").run().exits(100);
     is_by_the_agent(&ran);
     assert_eq!(ran.ids("aborted"), ["unit::a_crashes"], "{ran}");
@@ -197,9 +196,7 @@ fn one_waits(manifest: &str) -> Package {
         #[test] fn b_waits() {{ HERE.fetch_add(1, SeqCst); leave(\"b\") }}"
     );
     let package = beside_another(&library, &unit);
-    package.write("Cargo.toml", &format!("{MANIFEST}{manifest}"));
-    // Beside a build, the unit could begin before the other binary is known, with both slots.
-    package.partest().args("--no-run").run().exits(0);
+    package.write("Cargo.toml", &format!("{MANIFEST}{NOT_EARLY}{manifest}"));
     package
 }
 

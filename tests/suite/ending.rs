@@ -28,9 +28,10 @@ mod tests {
         std::path::PathBuf::from(std::env::var_os("FIXTURE_LOG").unwrap()).join(name)
     }
     fn log(name: &str) {
-        std::fs::write(place("half"), format!("{}\n", std::process::id())).unwrap();
+        let half = place(&format!("half-{name}"));
+        std::fs::write(&half, format!("{}\n", std::process::id())).unwrap();
         // Whole, or not there at all.
-        std::fs::rename(place("half"), place(name)).unwrap();
+        std::fs::rename(half, place(name)).unwrap();
     }
     #[allow(dead_code)]
     static ASKED: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);

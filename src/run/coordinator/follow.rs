@@ -166,7 +166,10 @@ impl<'r> Run<'r> {
         match message {
             Message::Signal(signal) => self.interrupt(signal),
             Message::Orphaned => self.orphaned(),
-            Message::WhatRuns => self.emit(Event::Status(self.context.state.active.now())),
+            Message::WhatRuns => {
+                let slots = self.context.state.active.now();
+                self.emit_status(slots);
+            }
             Message::Typed(command) => self.typed(command),
             Message::Stacks(text) => self.emit(Event::Stacks(text)),
 
