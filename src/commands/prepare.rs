@@ -398,7 +398,6 @@ pub fn take_inventory(
     interrupts: &Interrupts,
     warnings: &mut Vec<Warning>,
 ) -> Result<Inventory> {
-    prepared.times.begin_listing();
     let is_ongoing = matches!(prepared.build_state, BuildState::Ongoing(_));
     // Otherwise those that take time are listed beside the tests.
     let what = messages::count(prepared.binaries.len(), "binary");

@@ -9,9 +9,8 @@ use crate::process::clock;
 #[derive(Debug, Clone, Copy)]
 pub struct StageTimes {
     build: Instant,
-    /// None as long as cargo builds beside the tests.
+    /// When listing began; none as long as cargo builds beside the tests.
     built: Option<Instant>,
-    listing: Option<Instant>,
     /// None as long as binaries are listed beside the tests.
     listed: Option<Instant>,
 }
@@ -19,17 +18,12 @@ pub struct StageTimes {
 impl StageTimes {
     /// cargo is about to be started.
     pub fn begin() -> StageTimes {
-        StageTimes { build: clock::now(), built: None, listing: None, listed: None }
+        StageTimes { build: clock::now(), built: None, listed: None }
     }
 
     /// cargo has built everything.
     pub fn built(self) -> StageTimes {
         StageTimes { built: Some(clock::now()), ..self }
-    }
-
-    /// What was built is about to be listed.
-    pub fn begin_listing(&mut self) {
-        self.listing = Some(clock::now());
     }
 
     /// All that was built has been listed.
@@ -43,7 +37,7 @@ impl StageTimes {
         let now = clock::now();
         let ended = self.built.unwrap_or(now);
         let build = StageSpan { stage: Stage::Building, began: self.build, ended };
-        let list = self.listing.filter(|_| self.built.is_some()).map(|began| {
+        let list = self.built.map(|began| {
             let ended = self.listed.unwrap_or(now);
             StageSpan { stage: Stage::Listing, began, ended }
         });

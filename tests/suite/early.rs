@@ -395,6 +395,19 @@ mod beside_lists {
         }
     }
 
+    /// It belongs to no test that runs meanwhile.
+    #[test]
+    fn what_it_leaves_running_ends_and_is_no_leak_of_a_test() {
+        let lists = format!("{{ {} }} leave(\"lists\")", daemon("daemon", "setsid"));
+        let test = "await_file(\"lists\")";
+        let package = package("", test, &format!("await_file(\"runs\"); {lists}"));
+        let ran = package.partest().json().args("-j2").run().exits(0);
+        assert_eq!(ran.ids("passed"), ["shop::runs", "till::late"], "{ran}");
+        assert_eq!(ran.test("shop::runs")["leaks"], serde_json::json!([]), "{ran}");
+        let pid = ran.log("daemon").concat();
+        await_that("its end", || !is_alive(&pid));
+    }
+
     /// `till` of the member `shop` is listed while `slow` is compiled.
     fn beside_a_build(compiled: &'static str, lists: &str) -> Package {
         let declared = "[package.metadata.partest]\nlist-timeout = \"1h\"\n";
