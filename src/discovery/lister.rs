@@ -196,7 +196,7 @@ impl<'l> Lister<'l> {
         ignored: Vec<String>,
     ) -> Result<Found, Option<UnlistableCause>> {
         let is_same = is_same(&all, &ignored);
-        let tests = merge(all.clone(), ignored);
+        let mut tests = merge(all.clone(), ignored);
         // A harness that lists nothing may still do something when it is run.
         let first = tests.first().ok_or(None)?;
         // Taking all of them for ignored would run none.
@@ -208,11 +208,13 @@ impl<'l> Lister<'l> {
         if !is_known && !self.is_listed(words, first) {
             return Err(Some(UnlistableCause::UnknownName(first.name.clone())));
         }
-        let dispatch = match is_known || (may_run_batches && self.runs_batches(&all)) {
-            true => Dispatch::LoggedBatches,
-            false => Dispatch::OneByOne,
-        };
-        Ok(Found::listed(dispatch, tests))
+        let runs_batches = is_known || (may_run_batches && self.runs_batches(&all));
+        if !runs_batches {
+            return Ok(Found::listed(Dispatch::OneByOne, tests));
+        }
+        // Such as files in no order. Batches of those that begin alike have shorter command lines.
+        tests.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(Found::listed(Dispatch::LoggedBatches, tests))
     }
 
     /// Whether many tests of a custom harness could run in one process, if it has the arguments
@@ -226,18 +228,30 @@ impl<'l> Lister<'l> {
     }
 
     /// Whether a custom harness leaves out tests by `--skip` and writes a log, one test at a time:
-    /// it is asked to write its list that way.
+    /// it is asked to write its list that way. Of many tests it writes only a few, since it may take
+    /// its time for each.
     fn runs_batches(&self, all: &[String]) -> bool {
-        let [first, others @ ..] = all else { return false };
+        const LISTED: usize = 8;
+        /// More of them might fit on no command line.
+        const MOST_WORDS: usize = 1000;
+        let mut names: Vec<&str> = all.iter().map(String::as_str).collect();
+        names.sort_unstable();
+        let few = names.split_at(names.len().saturating_sub(LISTED).max(1));
         let Ok(mut log) = PassedFile::new("partest-list") else { return false };
         let Some(path) = log.path().to_str().map(str::to_owned) else { return false };
-        let words = [
-            LIST_ARGUMENTS[0],
-            &["--test-threads", "1", "--logfile", &path],
-            &["--exact", "--skip", first],
-        ];
-        let listed = self.ask(&words.concat()).ok().and_then(|_| log.read().ok());
-        listed.is_some_and(|list| libtest::list::parse_list(&list) == others)
+        let log_words = ["--test-threads", "1", "--logfile", &path];
+        let mut skip = libtest::select::skip(few.1, few.0);
+        let mut chosen = few.1;
+        if skip.len() > MOST_WORDS {
+            skip = libtest::select::skip(&names[1..], &names[..1]);
+            chosen = &names[1..];
+        }
+        let skip: Vec<&str> = skip.iter().map(String::as_str).collect();
+        let words = [LIST_ARGUMENTS[0], &log_words, &skip].concat();
+        let listed = self.ask(&words).ok().and_then(|_| log.read().ok());
+        let mut listed = libtest::list::parse_list(&listed.unwrap_or_default());
+        listed.sort_unstable();
+        listed == chosen
     }
 
     /// Whether the binary can list this test alone, with any of the arguments, and so would run it.

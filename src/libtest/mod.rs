@@ -7,5 +7,6 @@ pub mod logfile;
 pub mod report;
 pub mod select;
 pub mod shuffle;
+mod skip_patterns;
 #[cfg(test)]
 pub mod tests;

@@ -1,5 +1,7 @@
 //! The arguments that choose tests.
 
+use super::skip_patterns;
+
 /// How a batch is named on the command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Selection {
@@ -45,7 +47,7 @@ pub fn select(tests: &[Listed<'_>]) -> Selection {
 
 /// The same for a harness that knows one filter only: several tests are chosen by leaving out the
 /// others.
-pub fn select_by_skipping(tests: &[Listed<'_>]) -> Selection {
+pub fn select_by_skipping<'a>(tests: &[Listed<'a>]) -> Selection {
     let (mut args, chosen, others) = divided(tests);
     if let [one] = &*chosen {
         return Selection { args: select_one(one.name, one.is_ignored) };
@@ -53,9 +55,25 @@ pub fn select_by_skipping(tests: &[Listed<'_>]) -> Selection {
     match module_filter(&chosen, &others) {
         _ if others.is_empty() => {}
         Some(filter) => args.push(filter),
-        None => args.extend(without(&others)),
+        None => {
+            let names = |tests: &[&Listed<'a>]| tests.iter().map(|test| test.name).collect();
+            let (chosen, others): (Vec<&str>, Vec<&str>) = (names(&chosen), names(&others));
+            args.extend(skip(&chosen, &others));
+        }
     }
     Selection { args }
+}
+
+/// The arguments by which a harness leaves out the `others`, in the form that costs it least.
+pub fn skip(chosen: &[&str], others: &[&str]) -> Vec<String> {
+    let (mut args, skipped) = match skip_patterns::find(chosen, others) {
+        Some(patterns) => (Vec::new(), patterns),
+        None => {
+            (vec!["--exact".to_owned()], others.iter().map(|name| (*name).to_owned()).collect())
+        }
+    };
+    args.extend(skipped.into_iter().flat_map(|word| ["--skip".to_owned(), word]));
+    args
 }
 
 /// The names of all tests that libtest has before it with the arguments of `select`, in its order:

@@ -180,8 +180,10 @@ impl Plan {
         let slots = self.slot_count.min(room + self.running.len());
         let target = self.remaining.mul_f64(share as f64 / (2 * slots) as f64);
         let mut count = self.take_until(state, target);
-        if self.capacity.is_finite() && state.cpu_load.is_guess() && all >= FEWEST_TO_TRY {
-            // A few first, to find out whether they compute or wait.
+        let is_guess = state.cpu_load.is_guess() && state.group.can_thread;
+        if self.capacity.is_finite() && is_guess && all >= FEWEST_TO_TRY {
+            // A few first, to find out whether they compute or wait. Under a harness of its own, nobody
+            // would know.
             count = count.min(FEWEST_UNKNOWN.max(all / 16));
         }
         let rest = state.work(&state.pending[..all - count]);

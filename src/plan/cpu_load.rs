@@ -8,7 +8,8 @@ use super::group::GroupTest;
 /// groups matter then: work is proportional to the number of tests.
 pub(super) const ASSUMED: Duration = Duration::from_millis(1);
 
-/// The CPU load of a test that is so short that its slot mostly waits for the next one. (Not in
+/// The CPU load of a test that is so short that its slot mostly waits for the next one, which libtest
+/// starts in another thread. (Not in
 /// proportion: beside others it takes longer, and the estimate would oscillate between runs.)
 pub(super) fn load_if_trivial(took: Duration) -> Option<f64> {
     const TRIVIAL: Duration = Duration::from_micros(100);
@@ -69,7 +70,7 @@ impl CpuLoad {
     pub fn learn(&mut self, took: Duration, load: Option<f64>) {
         self.took.0 += 1;
         self.took.1 += took.as_secs_f64();
-        if let Some(load) = load.or(load_if_trivial(took)) {
+        if let Some(load) = load {
             self.learnt.add(took, load);
         }
     }

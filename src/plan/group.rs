@@ -119,7 +119,7 @@ impl Group {
         match self.can_thread {
             true => SHORT,
             // Two processes would take half the time of one that runs its tests in turn.
-            false => SHORT / 2,
+            false => SHORT / 4,
         }
     }
 

@@ -153,7 +153,7 @@ fn group_listing(
         placing.grouped.groups[place].tests.push(GroupTest {
             id: TestId { listing: index, test },
             expected: past.map(|past| past.took + hand_over(listing.dispatch)),
-            load: past.map_or(1.0, load),
+            load: past.map_or(1.0, |past| load(past, listing.dispatch)),
             failed: past.is_some_and(|past| past.failed),
             timeout: rules.timeout,
             slow: rules.slow,
@@ -176,8 +176,14 @@ fn hand_over(dispatch: Dispatch) -> Duration {
 
 /// The CPU load of a test. One that was never measured is assumed to keep a core busy, unless it is
 /// trivial.
-fn load(past: Record) -> f64 {
-    past.load.or(load_if_trivial(past.took)).unwrap_or(1.0)
+fn load(past: Record, dispatch: Dispatch) -> f64 {
+    let trivial = load_if_trivial(past.took).filter(|_| can_thread(dispatch));
+    past.load.or(trivial).unwrap_or(1.0)
+}
+
+/// Whether tests run at once in one process.
+fn can_thread(dispatch: Dispatch) -> bool {
+    matches!(dispatch, Dispatch::Batches | Dispatch::Doctests)
 }
 
 /// Assigns the tests of one binary to groups.
@@ -307,7 +313,7 @@ fn new_group(
         tests: Vec::new(),
         is_whole: listing.dispatch.is_whole(),
         tests_in_binary: listing.tests.len(),
-        can_thread: matches!(listing.dispatch, Dispatch::Batches | Dispatch::Doctests),
+        can_thread: can_thread(listing.dispatch),
         can_resize: false,
         threads: rules.threads,
         // Tests that wait for each other under `cargo test` have to run at the same time here too.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::batch_progress::Progress;
 use super::candidate::Candidate;
-use super::cpu_load::ASSUMED;
+use super::cpu_load::{ASSUMED, load_if_trivial};
 use super::fixtures::{FixtureStates, FixtureStep, Readiness};
 use super::group::{Batch, Group, GroupTest, Instance, Slots};
 use super::group_state::GroupState;
@@ -179,7 +179,8 @@ impl Plan {
             return;
         }
         let state = &mut self.groups[group];
-        state.cpu_load.learn(took, load);
+        let trivial = load_if_trivial(took).filter(|_| state.group.can_thread);
+        state.cpu_load.learn(took, load.or(trivial));
         if let Some(mean) = state.cpu_load.new_mean() {
             self.remaining = self.remaining.saturating_sub(state.waiting_work());
             state.assumed = mean;

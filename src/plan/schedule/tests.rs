@@ -115,7 +115,7 @@ fn what_nobody_has_asked_for_stays_together_while_it_is_short() {
     assert_eq!(first(vec![fixed]).len(), 2, "nobody knows that it is short");
     let by_exit_code = Group { can_thread: false, ..unasked(&known(12, 8)) };
     assert_eq!(first(vec![by_exit_code]).len(), 2, "one process would run them one by one");
-    let shorter = Group { can_thread: false, ..unasked(&known(12, 4)) };
+    let shorter = Group { can_thread: false, ..unasked(&known(12, 2)) };
     assert_eq!(first(vec![shorter]), ["0*12/1"], "a second process would take as long as that");
 }
 
