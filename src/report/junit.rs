@@ -32,7 +32,8 @@ pub struct Junit<'r> {
     /// Selected tests that the run ended before.
     not_run: Vec<TestId>,
     /// Binaries whose tests are not known.
-    not_listed: Vec<ListFailure>,
+    /// Binaries without tests, with the only case that they have.
+    not_listed: Vec<(BinaryName, TestCaseStatus)>,
     /// By listing: the output of workers that may be any of their tests'.
     worker_output: BTreeMap<usize, Vec<u8>>,
 }
@@ -82,7 +83,7 @@ impl<'r> Junit<'r> {
             }
             report.add_test_suite(suite);
         }
-        report.add_test_suites(self.not_listed.iter().map(not_listed_suite));
+        report.add_test_suites(self.not_listed.drain(..).map(not_listed_suite));
         for (name, leaks) in std::mem::take(&mut self.stray_leaks) {
             let mut suite = TestSuite::new(name);
             suite.set_system_err(leaks.iter().map(leak_text).collect::<String>());
@@ -111,7 +112,13 @@ impl Document for Junit<'_> {
         match event {
             Event::TestFinished { test, verdict } => self.cases.push((*test, case(verdict))),
             Event::NotRun { test } => self.not_run.push(*test),
-            Event::Warning(Warning::ListFailed(failure)) => self.not_listed.push(failure.clone()),
+            Event::Warning(Warning::ListFailed(failure)) => {
+                self.not_listed.push((failure.binary.clone(), list_failure(failure)));
+            }
+            Event::Warning(Warning::InterruptedWhileListing { binaries }) => {
+                let status = |binary: &BinaryName| (binary.clone(), list_interrupted());
+                self.not_listed.extend(binaries.iter().map(status));
+            }
             Event::LeftBehind { by: LeakedBy::Test(test), leaks } => {
                 self.late_leaks.entry(*test).or_default().extend(leaks.iter().cloned());
             }
@@ -230,11 +237,21 @@ fn skipped(reason: &str) -> TestCaseStatus {
     status
 }
 
-fn not_listed_suite(failure: &ListFailure) -> TestSuite {
-    let BinaryName { name, kind, package } = &failure.binary;
+fn list_failure(failure: &ListFailure) -> TestCaseStatus {
     let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
     status.set_type("not-listed");
     status.set_message(clean(failure.to_string().as_bytes()));
+    status
+}
+
+fn list_interrupted() -> TestCaseStatus {
+    let mut status = skipped("not listed: the run was interrupted before");
+    status.set_type("not-listed");
+    status
+}
+
+fn not_listed_suite((binary, status): (BinaryName, TestCaseStatus)) -> TestSuite {
+    let BinaryName { name, kind, package } = &binary;
     let mut case = TestCase::new("list of tests", status);
     case.set_classname(name.as_str());
     let mut suite = TestSuite::new(name.as_str());

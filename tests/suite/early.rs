@@ -378,7 +378,7 @@ mod beside_lists {
         let for_ever = "loop { std::thread::park() }";
         let tests = format!("{for_ever} }} #[test] fn a_passes() {{");
         let package = package("", &tests, &format!("leave(\"lists\"); {for_ever}"));
-        let run = package.partest().json().args("-j2").start();
+        let run = package.partest().json().args("-j2 --junit junit.xml").start();
         let pids = [run.await_log("lists"), run.await_log("runs")];
         run.send_until_stderr(Signal::USR1, "1 test finished; not all are listed yet");
         run.send(Signal::INT);
@@ -390,6 +390,8 @@ mod beside_lists {
         assert_eq!(ran.ids("passed"), ["shop::a_passes"], "{ran}");
         let what = "before the tests of `till` (test of shop) were listed";
         assert!(ran.stderr.contains(what), "{ran}");
+        let junit = std::fs::read_to_string(package.path("junit.xml")).unwrap();
+        assert!(junit.contains("not listed: the run was interrupted before"), "{junit}");
         for pid in pids {
             await_that("its end", || !is_alive(&pid.concat()));
         }
