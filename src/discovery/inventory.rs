@@ -1,6 +1,7 @@
 //! Every test of every binary, and what the symbol tables say about them.
 
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use rayon::ThreadPoolBuilder;
 
@@ -128,18 +129,21 @@ impl Listers<'_> {
         let Candidate { binary, identity, known } = candidate;
         let is_excluded = is_excluded(&binary, self.filtersets);
         let listed = match known.list {
-            Some(list) => Ok((list, None)),
+            Some(list) => Ok((Listing::new(binary, identity, list), None)),
             None => {
                 let (limit, groups) = (self.policy.list_timeout(binary.package), self.groups);
                 let lister = Lister { binary: &binary, limit, groups, known: known.dispatch };
-                list_unknown(lister, known.without_tests, self.link_inputs)
+                let listed = list_unknown(lister, known.without_tests, self.link_inputs);
+                listed.map(|(list, remark, took)| {
+                    (Listing::new(binary, identity, list).taken_in(took), remark)
+                })
             }
         };
         let mut found = Inventory::default();
         match listed {
-            Ok((list, remark)) => {
+            Ok((listing, remark)) => {
                 found.remarks.extend(remark);
-                found.listings.push(Listing::new(binary, identity, list));
+                found.listings.push(listing);
             }
             // Nobody wants to know.
             Err(_) if is_excluded => {}
@@ -154,12 +158,12 @@ fn identity(binary: &Binary) -> Option<String> {
     Some(format!("{}:{:?}", state::identity(&binary.executable)?, binary.runner))
 }
 
-/// Lists a binary, of which all but the tests may be known.
+/// Lists a binary, of which all but the tests may be known. With the time that a custom harness took.
 fn list_unknown(
     lister: Lister<'_>,
     known: Option<TestList>,
     link_inputs: &LinkInputs,
-) -> Result<(TestList, Option<UnlistableHarness>), ListFailure> {
+) -> Result<(TestList, Option<UnlistableHarness>, Option<Duration>), ListFailure> {
     let executable = &lister.binary.executable;
     let look = || match known {
         Some(TestList { statics, takes_agent, .. }) => (statics, takes_agent),
@@ -181,6 +185,6 @@ fn list_unknown(
     let (found, seen) = lister.list(look);
     let unread = || (Statics::Unreadable("it runs as one test".into()), false);
     let (statics, takes_agent) = seen.unwrap_or_else(unread);
-    let Found { dispatch, tests, remark } = found?;
-    Ok((TestList { dispatch, tests, statics, takes_agent }, remark))
+    let Found { dispatch, tests, remark, took } = found?;
+    Ok((TestList { dispatch, tests, statics, takes_agent }, remark, took))
 }

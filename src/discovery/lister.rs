@@ -53,16 +53,19 @@ pub struct Found {
     pub tests: Vec<Test>,
     /// Why one that seems to runs as one test.
     pub remark: Option<UnlistableHarness>,
+    /// How long a custom harness took to list its tests: a process that runs some of them has to find
+    /// all of them too.
+    pub took: Option<Duration>,
 }
 
 impl Found {
     fn listed(dispatch: Dispatch, tests: Vec<Test>) -> Found {
-        Found { dispatch, tests, remark: None }
+        Found { dispatch, tests, remark: None, took: None }
     }
 
     fn whole(dispatch: Dispatch, remark: Option<UnlistableHarness>) -> Found {
         let main = Test { name: WHOLE.into(), is_ignored: false };
-        Found { dispatch, tests: vec![main], remark }
+        Found { dispatch, tests: vec![main], remark, took: None }
     }
 }
 
@@ -149,8 +152,9 @@ impl<'l> Lister<'l> {
         // The output for libtest's own arguments explains most.
         let mut cause: Option<UnlistableCause> = None;
         for words in LIST_ARGUMENTS {
+            let began = clock::now();
             match self.both(words) {
-                Ok((all, ignored)) => match self.listed(words, all, ignored) {
+                Ok((all, ignored)) => match self.listed(words, all, ignored, clock::since(began)) {
                     Ok(found) => return Ok(found),
                     Err(other) => {
                         cause = other.or(cause);
@@ -194,6 +198,7 @@ impl<'l> Lister<'l> {
         words: &[&str],
         all: Vec<String>,
         ignored: Vec<String>,
+        took: Duration,
     ) -> Result<Found, Option<UnlistableCause>> {
         let is_same = is_same(&all, &ignored);
         let mut tests = merge(all.clone(), ignored);
@@ -214,7 +219,7 @@ impl<'l> Lister<'l> {
         }
         // Such as files in no order. Batches of those that begin alike have shorter command lines.
         tests.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(Found::listed(Dispatch::LoggedBatches, tests))
+        Ok(Found { took: Some(took), ..Found::listed(Dispatch::LoggedBatches, tests) })
     }
 
     /// Whether many tests of a custom harness could run in one process, if it has the arguments

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::ops::{Index, Range};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use super::statics::Statics;
 use super::test_list::{Dispatch, Test, TestList};
@@ -18,6 +19,8 @@ pub struct Listing {
     pub statics: Statics,
     /// Of the executable and its runner when it was listed; none where it could not be read.
     pub(super) identity: Option<String>,
+    /// How long the list of a custom harness took, if it runs many tests in a process.
+    pub took: Option<Duration>,
     takes_agent: bool,
     by_name: OnceLock<HashMap<String, usize>>,
 }
@@ -26,7 +29,13 @@ impl Listing {
     pub fn new(binary: Binary, identity: Option<String>, list: TestList) -> Listing {
         let TestList { dispatch, tests, statics, takes_agent } = list;
         let by_name = OnceLock::new();
-        Listing { binary, dispatch, tests, statics, identity, takes_agent, by_name }
+        let took = None;
+        Listing { binary, dispatch, tests, statics, identity, took, takes_agent, by_name }
+    }
+
+    pub fn taken_in(mut self, took: Option<Duration>) -> Listing {
+        self.took = took;
+        self
     }
 
     #[cfg(test)]

@@ -220,8 +220,11 @@ impl Plan {
     }
 
     fn take_until(&self, state: &GroupState, target: Duration) -> usize {
-        let least =
-            if state.coalesces { state.group.short() } else { PROCESS_COST * LEAST_WORK_FACTOR };
+        let least = if state.coalesces {
+            state.group.short()
+        } else {
+            state.group.process_cost * LEAST_WORK_FACTOR
+        };
         let (mut work, mut count) = (Duration::ZERO, 0);
         for test in state.pending.iter().rev() {
             let fewest = if test.expected.is_none() { FEWEST_UNKNOWN } else { 1 };
@@ -236,7 +239,7 @@ impl Plan {
 
     /// Whether filtering by name costs little compared to running the tests.
     fn splitting_pays(&self, state: &GroupState, count: usize) -> bool {
-        let price = PROCESS_COST + self.cost_of_names(state, count);
+        let price = state.group.process_cost + self.cost_of_names(state, count);
         state.work(state.next(count)) >= price * LEAST_WORK_FACTOR
     }
 

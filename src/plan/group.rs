@@ -58,6 +58,8 @@ pub struct Group {
     pub is_whole: bool,
     /// How many tests the binary has in all: the cost of libtest's filters grows with it.
     pub tests_in_binary: usize,
+    /// What a worker costs before its first test.
+    pub process_cost: Duration,
     /// Whether a worker can run several tests at once.
     pub can_thread: bool,
     /// Whether the agent can change the number of tests that run at once while a worker runs.
@@ -119,7 +121,7 @@ impl Group {
         match self.can_thread {
             true => SHORT,
             // Two processes would take half the time of one that runs its tests in turn.
-            false => SHORT / 4,
+            false => (SHORT / 4).max(self.process_cost * 2),
         }
     }
 

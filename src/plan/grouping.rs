@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use self::coalesce::{coalesce, tell_apart};
 use self::kept_together::{BoundNode, bound_nodes, kept_together, module_of};
+use super::candidate::PROCESS_COST;
 use super::cpu_load::{load_if_trivial, mostly_waits};
 use super::history::{History, Record};
 use crate::cli::settings::Settings;
@@ -313,6 +314,7 @@ fn new_group(
         tests: Vec::new(),
         is_whole: listing.dispatch.is_whole(),
         tests_in_binary: listing.tests.len(),
+        process_cost: listing.took.unwrap_or_default().max(PROCESS_COST),
         can_thread: can_thread(listing.dispatch),
         can_resize: false,
         threads: rules.threads,

@@ -8,6 +8,7 @@ use super::*;
 use crate::config::fixtures::Scope;
 use crate::config::keys::{Locks, Recycle, RetryKeys, Threads};
 use crate::model::test::TestId;
+use crate::plan::candidate::PROCESS_COST;
 use crate::plan::group::{Isolation, Need};
 use crate::plan::simulate::{Step, simulate};
 
@@ -31,6 +32,7 @@ pub fn group(listing: usize, isolation: Isolation, expected_ms: &[Option<u64>]) 
         tests: expected_ms.iter().enumerate().map(test).collect(),
         is_whole: false,
         tests_in_binary: expected_ms.len(),
+        process_cost: PROCESS_COST,
         can_thread: true,
         can_resize: true,
         threads: Threads::Auto,
@@ -117,6 +119,30 @@ fn what_nobody_has_asked_for_stays_together_while_it_is_short() {
     assert_eq!(first(vec![by_exit_code]).len(), 2, "one process would run them one by one");
     let shorter = Group { can_thread: false, ..unasked(&known(12, 2)) };
     assert_eq!(first(vec![shorter]), ["0*12/1"], "a second process would take as long as that");
+}
+
+/// Such as that of a harness that reads a directory before it runs a part of the tests.
+#[test]
+fn costly_processes_are_few() {
+    let processes = |process_cost: u64| {
+        let one_by_one = Group {
+            can_thread: false,
+            process_cost: Duration::from_millis(process_cost),
+            ..group(0, Isolation::Split, &known(1_000, 1))
+        };
+        let mut plan = Plan::new(vec![one_by_one], 2, None);
+        let mut processes = 0;
+        for at in 0.. {
+            processes += startable(&mut plan).len();
+            if at == processes {
+                return processes;
+            }
+            plan.finished(at);
+        }
+        unreachable!()
+    };
+    let (cheap, costly) = (processes(2), processes(20));
+    assert!(costly < cheap && (2..=4).contains(&costly), "{cheap} and {costly}");
 }
 
 /// A process that cannot be widened later takes no more than half of what may be long.
