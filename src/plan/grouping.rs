@@ -182,6 +182,14 @@ fn load(past: Record, dispatch: Dispatch) -> f64 {
     past.load.or(trivial).unwrap_or(1.0)
 }
 
+/// What a process costs before its first test, if listing all of them took so long.
+fn process_cost(took: Option<Duration>) -> Duration {
+    /// A list that took longer may have waited for a compiler. Long tests shall not share a process
+    /// for that.
+    const MOST: Duration = Duration::from_millis(100);
+    took.unwrap_or_default().clamp(PROCESS_COST, MOST)
+}
+
 /// Whether tests run at once in one process.
 fn can_thread(dispatch: Dispatch) -> bool {
     matches!(dispatch, Dispatch::Batches | Dispatch::Doctests)
@@ -314,7 +322,7 @@ fn new_group(
         tests: Vec::new(),
         is_whole: listing.dispatch.is_whole(),
         tests_in_binary: listing.tests.len(),
-        process_cost: listing.took.unwrap_or_default().max(PROCESS_COST),
+        process_cost: process_cost(listing.took),
         can_thread: can_thread(listing.dispatch),
         can_resize: false,
         threads: rules.threads,
