@@ -10,7 +10,7 @@ use super::test_list::{Dispatch, Test, TestList};
 use crate::cargo::binary::Binary;
 use crate::libtest::doctest;
 
-/// One binary with its tests, in the order in which libtest runs them.
+/// One binary with its tests, in the order in which libtest runs them; by name for a harness that logs.
 #[derive(Debug)]
 pub struct Listing {
     pub binary: Binary,

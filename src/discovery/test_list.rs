@@ -56,7 +56,7 @@ pub struct Test {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct TestList {
     pub dispatch: Dispatch,
-    /// In the order in which libtest runs them.
+    /// In the order in which libtest runs them; by name for a harness that logs.
     #[serde(with = "names")]
     pub tests: Vec<Test>,
     pub statics: Statics,
