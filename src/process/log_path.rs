@@ -9,7 +9,11 @@
 //! the worker inherits the descriptor, and nothing is checked.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+#[cfg(target_os = "linux")]
+use std::time::Duration;
 
+#[cfg(target_os = "linux")]
+use super::open_watch::OpenWatch;
 use super::procfs;
 
 /// The start of the header of libtest's report, `running 3 tests`, after which tests run.
@@ -66,8 +70,7 @@ impl LogPath {
 /// Blocks a worker between opening its log and its first test.
 #[cfg(target_os = "linux")]
 pub struct StdoutGate {
-    /// An inotify instance that watches for the log being opened.
-    openings: OwnedFd,
+    openings: OpenWatch,
     /// How many bytes in the worker's stdout are ours.
     filled: usize,
 }
@@ -78,26 +81,20 @@ impl StdoutGate {
     /// a harness that may print before it opens its log. None if the system is out of inotify
     /// instances.
     pub fn new(log_path: &LogPath, stdout: Option<&std::io::PipeWriter>) -> Option<StdoutGate> {
-        use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
-        let openings = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).ok()?;
         let path = format!("/proc/self/fd/{}", log_path.descriptor());
-        inotify::add_watch(&openings, path, WatchFlags::OPEN).ok()?;
-        let Some(stdout) = stdout else { return Some(StdoutGate { openings, filled: 0 }) };
-        let size = rustix::pipe::fcntl_getpipe_size(stdout).ok()?;
-        let filled = rustix::io::write(stdout, &vec![0; size]).ok()?;
-        Some(StdoutGate { openings, filled })
+        let mut gate = StdoutGate { openings: OpenWatch::new(path.as_ref())?, filled: 0 };
+        if let Some(stdout) = stdout {
+            let size = rustix::pipe::fcntl_getpipe_size(stdout).ok()?;
+            gate.filled = rustix::io::write(stdout, &vec![0; size]).ok()?;
+        }
+        Some(gate)
     }
 
     /// Waits until the log is opened, and returns whether it is. Not for long: a process may exit
     /// before that, or print something and wait until it is read.
     pub fn wait(&self, process: Option<&OwnedFd>) -> bool {
-        use rustix::event::{PollFd, PollFlags, Timespec, poll};
-        const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 250_000_000 };
-        let mut fds = vec![PollFd::new(&self.openings, PollFlags::IN)];
-        fds.extend(process.map(|process| PollFd::new(process, PollFlags::IN)));
-        // After an interruption by a signal it counts as not opened.
-        let _ = poll(&mut fds, Some(&PATIENCE));
-        fds[0].revents().contains(PollFlags::IN)
+        const PATIENCE: Duration = Duration::from_millis(250);
+        self.openings.wait(process, PATIENCE)
     }
 
     /// Unblocks the worker; `stdout` is our end of the pipe.

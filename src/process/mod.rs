@@ -47,6 +47,8 @@ pub mod no_permits;
 pub mod no_use_log;
 #[cfg(not(target_os = "linux"))]
 pub mod no_watch_list;
+#[cfg(target_os = "linux")]
+pub mod open_watch;
 pub mod passed_file;
 #[cfg(target_os = "linux")]
 pub mod permits;
