@@ -18,7 +18,7 @@ use crate::state::{self, Stored};
 const FILE: &str = "inventory.json";
 
 /// The version of the file's format. To be raised whenever the format or its meaning changes.
-const FORMAT: u32 = 10;
+const FORMAT: u32 = 11;
 
 /// The test list of one executable; that of a custom harness without its tests.
 #[derive(Debug, Serialize, Deserialize)]
@@ -98,6 +98,7 @@ impl InventoryCache {
             Some(list) => match list.dispatch {
                 Dispatch::Whole => KnownDispatch::Whole,
                 Dispatch::LoggedBatches => KnownDispatch::LoggedBatches,
+                Dispatch::MimicBatches => KnownDispatch::MimicBatches,
                 _ => KnownDispatch::Listed,
             },
         };
@@ -143,6 +144,7 @@ mod tests {
             (Dispatch::Unlisted, Known::Listed),
             (Dispatch::OneByOne, Known::Listed),
             (Dispatch::LoggedBatches, Known::LoggedBatches),
+            (Dispatch::MimicBatches, Known::MimicBatches),
         ];
         let mut binary = Binary::example("web");
         binary.harness = Harness::Custom;

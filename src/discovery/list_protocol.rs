@@ -16,25 +16,57 @@ const WORD: &[u8] = b"terse";
 /// Before the word, it is a part of `intersect`, which every binary with Unicode tables contains.
 const OTHER_BEGINNING: &[u8] = b"in";
 
-/// Whether the binary seems to support `--list --format terse`.
-pub fn answers_list(executable: &Path) -> bool {
-    let Ok(executable) = FileParts::open(executable) else { return false };
-    has_constant(&executable) && statics::reads_arguments(&executable)
+/// In the paths of source files that panics of `libtest-mimic` would print.
+const MIMIC: &[u8] = b"libtest-mimic-";
+
+/// What a custom harness seems to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListSupport {
+    /// It does not read `--list --format terse`.
+    None,
+    /// It reads these arguments.
+    Arguments,
+    /// It is built on `libtest-mimic`.
+    Mimic,
 }
 
-/// Whether the word is among the constants; of a file whose format is not known, anywhere.
-fn has_constant(executable: &FileParts) -> bool {
+/// Whether the binary seems to support `--list --format terse`, and whose arguments it reads.
+pub fn list_support(executable: &Path) -> ListSupport {
+    let Ok(executable) = FileParts::open(executable) else { return ListSupport::None };
+    match support_by_constants(&executable) {
+        ListSupport::Arguments | ListSupport::Mimic if !statics::reads_arguments(&executable) => {
+            ListSupport::None
+        }
+        support => support,
+    }
+}
+
+/// Looks among the constants; in a file whose format is not known, anywhere.
+fn support_by_constants(executable: &FileParts) -> ListSupport {
     let Ok(object) = object::File::parse(executable) else {
         let all = executable.len().and_then(|length| executable.read_bytes_at(0, length));
-        return all.is_ok_and(has_word);
+        return support_by(all.ok());
     };
     let is_constant =
         |kind| matches!(kind, SectionKind::ReadOnlyData | SectionKind::ReadOnlyString);
     let constants = object.sections().filter(|section| is_constant(section.kind()));
-    constants.filter_map(|section| section.data().ok()).any(has_word)
+    support_by(constants.filter_map(|section| section.data().ok()))
 }
 
-fn has_word(bytes: &[u8]) -> bool {
+fn support_by<'c>(constants: impl IntoIterator<Item = &'c [u8]>) -> ListSupport {
+    let (mut has_word, mut is_mimic) = (false, false);
+    for bytes in constants {
+        has_word = has_word || contains_word(bytes);
+        is_mimic = is_mimic || memchr::memmem::find(bytes, MIMIC).is_some();
+    }
+    match (has_word, is_mimic) {
+        (false, _) => ListSupport::None,
+        (true, false) => ListSupport::Arguments,
+        (true, true) => ListSupport::Mimic,
+    }
+}
+
+fn contains_word(bytes: &[u8]) -> bool {
     let mut found = memchr::memmem::find_iter(bytes, WORD);
     found.any(|at| !bytes[..at].ends_with(OTHER_BEGINNING))
 }
@@ -57,22 +89,28 @@ mod tests {
             (b"", false),
         ];
         for (bytes, expected) in table {
-            assert_eq!(has_word(bytes), expected, "{}", bytes.escape_ascii());
+            assert_eq!(contains_word(bytes), expected, "{}", bytes.escape_ascii());
         }
     }
 
     #[test]
     fn a_file_of_an_unknown_format_is_searched_as_a_whole() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        for (content, expected) in [("MZ ... terse ...", true), ("MZ ... intersect", false)] {
+        let table = [
+            ("MZ ... terse ...", ListSupport::Arguments),
+            ("MZ ... libtest-mimic-0.8.2/src/lib.rs ... terse ...", ListSupport::Mimic),
+            ("MZ ... libtest-mimic-0.8.2/src/lib.rs ... intersect", ListSupport::None),
+            ("MZ ... intersect", ListSupport::None),
+        ];
+        for (content, expected) in table {
             std::fs::write(file.path(), content).unwrap();
-            assert_eq!(answers_list(file.path()), expected, "{content}");
+            assert_eq!(list_support(file.path()), expected, "{content}");
         }
     }
 
     #[test]
     fn what_cannot_be_read_answers_nothing() {
-        assert!(!answers_list(Path::new("/nowhere")));
-        assert!(!answers_list(Path::new("/")));
+        assert_eq!(list_support(Path::new("/nowhere")), ListSupport::None);
+        assert_eq!(list_support(Path::new("/")), ListSupport::None);
     }
 }

@@ -8,10 +8,10 @@ use std::collections::HashSet;
 use std::io;
 use std::time::{Duration, Instant};
 
-use super::list_protocol;
+use super::list_protocol::{self, ListSupport};
 use super::test_list::{Dispatch, KnownDispatch, Test};
 use crate::cargo::binary::{Binary, Harness};
-use crate::libtest;
+use crate::libtest::{self, mimic};
 use crate::model::listing::{
     ListAttempt, ListEnd, ListFailure, UnlistableCause, UnlistableHarness,
 };
@@ -29,6 +29,9 @@ const LIST_ARGUMENTS: [&[&str]; 3] = [
     // divan accepts `--format` from nextest only.
     &["--list"],
 ];
+
+/// The same for a harness that is built on `libtest-mimic`.
+const MIMIC_ARGUMENTS: &[&str] = &["--list", "--format", "terse", mimic::COLOR[0], mimic::COLOR[1]];
 
 /// The arguments by which libtest says in one list which tests are ignored; they are unstable. No test
 /// runs in that process, so that no other sees the variable that allows them.
@@ -63,6 +66,13 @@ impl Found {
         Found { dispatch, tests, remark: None, took: None }
     }
 
+    /// `took` is how long the harness took to list them.
+    fn logged(dispatch: Dispatch, mut tests: Vec<Test>, took: Duration) -> Found {
+        // Such as files in no order. Batches of those that begin alike have shorter command lines.
+        tests.sort_by(|a, b| a.name.cmp(&b.name));
+        Found { took: Some(took), ..Found::listed(dispatch, tests) }
+    }
+
     fn whole(dispatch: Dispatch, remark: Option<UnlistableHarness>) -> Found {
         let main = Test { name: WHOLE.into(), is_ignored: false };
         Found { dispatch, tests: vec![main], remark, took: None }
@@ -87,6 +97,23 @@ struct Call<'l> {
     process: io::Result<Supervised<'l>>,
 }
 
+/// The calls that list all tests, and the ignored ones.
+struct ListCalls<'l> {
+    words: &'static [&'static str],
+    began: Instant,
+    all: Call<'l>,
+    /// None if it is to start when the first one has ended.
+    ignored: Option<Call<'l>>,
+}
+
+/// What both calls have printed.
+struct Lists {
+    all: Vec<String>,
+    ignored: Vec<String>,
+    /// How long the binary took for the first one.
+    took: Duration,
+}
+
 impl<'l> Lister<'l> {
     /// Lists the tests, and does something else meanwhile unless there is nothing to ask for. Fails if
     /// the binary cannot be started; for libtest also if it does not list its tests.
@@ -102,22 +129,27 @@ impl<'l> Lister<'l> {
                 let done = meanwhile();
                 (self.list_libtest(at_once), Some(done))
             }
-            // A harness that ignores its arguments would run all of its tests instead.
-            Harness::Custom if !self.answers_list() => {
-                (Ok(Found::whole(Dispatch::Whole, None)), None)
-            }
-            Harness::Custom => {
-                let done = meanwhile();
-                (self.list_custom(), Some(done))
-            }
+            Harness::Custom => match self.list_support() {
+                // It would run all of its tests instead.
+                ListSupport::None => (Ok(Found::whole(Dispatch::Whole, None)), None),
+                support => {
+                    let mut calls = attempts(support).map(|words| self.start_both(words));
+                    let first = calls.next();
+                    let done = meanwhile();
+                    (self.list_custom(first.into_iter().chain(calls)), Some(done))
+                }
+            },
         }
     }
 
-    fn answers_list(&self) -> bool {
+    fn list_support(&self) -> ListSupport {
         match self.known {
-            KnownDispatch::Unknown => list_protocol::answers_list(&self.binary.executable),
-            KnownDispatch::Whole => false,
-            _ => true,
+            KnownDispatch::Unknown => list_protocol::list_support(&self.binary.executable),
+            KnownDispatch::Whole => ListSupport::None,
+            KnownDispatch::MimicBatches => ListSupport::Mimic,
+            KnownDispatch::Listed | KnownDispatch::OneByOne | KnownDispatch::LoggedBatches => {
+                ListSupport::Arguments
+            }
         }
     }
 
@@ -137,8 +169,8 @@ impl<'l> Lister<'l> {
                 return Err(self.failure(answer));
             }
         }
-        match self.both(LIST_ARGUMENTS[0]) {
-            Ok((all, ignored)) => {
+        match self.finish_both(self.start_both(LIST_ARGUMENTS[0])) {
+            Ok(Lists { all, ignored, .. }) => {
                 let tests = merge(all, ignored);
                 Ok(Found::listed(Dispatch::Batches, tests))
             }
@@ -148,19 +180,24 @@ impl<'l> Lister<'l> {
         }
     }
 
-    fn list_custom(&self) -> Result<Found, ListFailure> {
+    /// The tests by the first of these attempts that gives a list.
+    fn list_custom<'c>(
+        &self,
+        attempts: impl Iterator<Item = ListCalls<'c>>,
+    ) -> Result<Found, ListFailure> {
         // The output for libtest's own arguments explains most.
         let mut cause: Option<UnlistableCause> = None;
-        for words in LIST_ARGUMENTS {
-            let began = clock::now();
-            match self.both(words) {
-                Ok((all, ignored)) => match self.listed(words, all, ignored, clock::since(began)) {
+        for calls in attempts {
+            let words = calls.words;
+            match self.finish_both(calls) {
+                Ok(lists) => match self.listed(words, lists) {
                     Ok(found) => return Ok(found),
                     Err(other) => {
                         cause = other.or(cause);
                         break;
                     }
                 },
+                Err(Refusal::Answered(_)) if words == MIMIC_ARGUMENTS => {}
                 Err(Refusal::Answered(answer)) => {
                     cause.get_or_insert(UnlistableCause::NoList(answer));
                 }
@@ -184,42 +221,62 @@ impl<'l> Lister<'l> {
         }
     }
 
-    /// All tests, and the ignored ones. Not at the same time, since the binary may write files.
-    fn both(&self, words: &[&str]) -> Result<(Vec<String>, Vec<String>), Refusal> {
-        let all = self.ask(words)?;
-        let ignored = self.ask(&[words, &["--ignored"]].concat())?;
-        Ok((all, ignored))
+    /// Starts to list all tests, and the ignored ones: at the same time only if the harness is known,
+    /// since another one may write files.
+    fn start_both(&self, words: &'static [&'static str]) -> ListCalls<'l> {
+        let all = self.start(words, &[]);
+        let ignored = (words == MIMIC_ARGUMENTS).then(|| self.start_ignored(words));
+        ListCalls { words, began: clock::now(), all, ignored }
+    }
+
+    fn start_ignored(&self, words: &[&str]) -> Call<'l> {
+        self.start(&[words, &["--ignored"]].concat(), &[])
+    }
+
+    fn finish_both(&self, calls: ListCalls<'l>) -> Result<Lists, Refusal> {
+        let ListCalls { words, began, all, ignored } = calls;
+        let all = self.finish_list(all)?;
+        let took = clock::since(began);
+        let ignored = ignored.unwrap_or_else(|| self.start_ignored(words));
+        Ok(Lists { all, ignored: self.finish_list(ignored)?, took })
     }
 
     /// The listed tests if each of them can be run by its name, or else why not, if that is worth
     /// reporting.
     fn listed(
         &self,
-        words: &[&str],
-        all: Vec<String>,
-        ignored: Vec<String>,
-        took: Duration,
+        words: &'static [&'static str],
+        lists: Lists,
     ) -> Result<Found, Option<UnlistableCause>> {
+        let Lists { all, ignored, took } = lists;
         let is_same = is_same(&all, &ignored);
-        let mut tests = merge(all.clone(), ignored);
+        let tests = merge(all.clone(), ignored);
         // A harness that lists nothing may still do something when it is run.
         let first = tests.first().ok_or(None)?;
         // Taking all of them for ignored would run none.
         if is_same {
             return Err(Some(UnlistableCause::IgnoresIgnored));
         }
-        let may_run_batches = words == LIST_ARGUMENTS[0] && self.may_run_batches(&all);
-        let is_known = may_run_batches && self.known == KnownDispatch::LoggedBatches;
-        if !is_known && !self.is_listed(words, first) {
+        let is_mimic = words == MIMIC_ARGUMENTS;
+        let may_run_batches =
+            (is_mimic || words == LIST_ARGUMENTS[0]) && self.may_run_batches(&all);
+        let (batches, known) = match is_mimic {
+            true => (Dispatch::MimicBatches, KnownDispatch::MimicBatches),
+            false => (Dispatch::LoggedBatches, KnownDispatch::LoggedBatches),
+        };
+        if may_run_batches && self.known == known {
+            return Ok(Found::logged(batches, tests, took));
+        }
+        let call = self.start_one(words, first);
+        let runs_batches = || may_run_batches && self.runs_batches(words, &all);
+        let meanwhile = is_mimic.then(runs_batches);
+        if !self.lists_one(call, first) {
             return Err(Some(UnlistableCause::UnknownName(first.name.clone())));
         }
-        let runs_batches = is_known || (may_run_batches && self.runs_batches(&all));
-        if !runs_batches {
-            return Ok(Found::listed(Dispatch::OneByOne, tests));
+        if meanwhile.unwrap_or_else(runs_batches) {
+            return Ok(Found::logged(batches, tests, took));
         }
-        // Such as files in no order. Batches of those that begin alike have shorter command lines.
-        tests.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(Found { took: Some(took), ..Found::listed(Dispatch::LoggedBatches, tests) })
+        Ok(Found::listed(Dispatch::OneByOne, tests))
     }
 
     /// Whether many tests of a custom harness could run in one process, if it has the arguments
@@ -235,7 +292,7 @@ impl<'l> Lister<'l> {
     /// Whether a custom harness leaves out tests by `--skip` and writes a log, one test at a time:
     /// it is asked to write its list that way. Of many tests it writes only a few, since it may take
     /// its time for each.
-    fn runs_batches(&self, all: &[String]) -> bool {
+    fn runs_batches(&self, words: &[&str], all: &[String]) -> bool {
         const LISTED: usize = 8;
         /// More of them might fit on no command line.
         const MOST_WORDS: usize = 1000;
@@ -252,8 +309,9 @@ impl<'l> Lister<'l> {
             chosen = &names[1..];
         }
         let skip: Vec<&str> = skip.iter().map(String::as_str).collect();
-        let words = [LIST_ARGUMENTS[0], &log_words, &skip].concat();
-        let listed = self.ask(&words).ok().and_then(|_| log.read().ok());
+        let words = [words, &log_words, &skip].concat();
+        let listed = self.finish_list(self.start(&words, &[])).ok();
+        let listed = listed.and_then(|_| log.read().ok());
         let mut listed = libtest::list::parse_list(&listed.unwrap_or_default());
         listed.sort_unstable();
         listed == chosen
@@ -261,17 +319,21 @@ impl<'l> Lister<'l> {
 
     /// Whether the binary can list this test alone, with any of the arguments, and so would run it.
     pub fn knows(&self, test: &Test) -> bool {
-        LIST_ARGUMENTS.iter().any(|words| self.is_listed(words, test))
+        LIST_ARGUMENTS.iter().any(|words| self.lists_one(self.start_one(words, test), test))
     }
 
-    fn is_listed(&self, words: &[&str], test: &Test) -> bool {
+    fn start_one(&self, words: &[&str], test: &Test) -> Call<'l> {
         let choice = libtest::select::select_one(&test.name, test.is_ignored);
         let choice: Vec<&str> = choice.iter().map(String::as_str).collect();
-        self.ask(&[words, &choice].concat()).is_ok_and(|listed| listed.contains(&test.name))
+        self.start(&[words, &choice].concat(), &[])
     }
 
-    fn ask(&self, words: &[&str]) -> Result<Vec<String>, Refusal> {
-        self.finish(self.start(words, &[])).map(|text| libtest::list::parse_list(&text))
+    fn lists_one(&self, call: Call<'_>, test: &Test) -> bool {
+        self.finish_list(call).is_ok_and(|listed| listed.contains(&test.name))
+    }
+
+    fn finish_list(&self, call: Call<'_>) -> Result<Vec<String>, Refusal> {
+        self.finish(call).map(|text| libtest::list::parse_list(&text))
     }
 
     fn start(&self, words: &[&str], variables: &[(&str, &str)]) -> Call<'l> {
@@ -312,6 +374,12 @@ impl<'l> Lister<'l> {
             None => Err(Refusal::Silent(ended())),
         }
     }
+}
+
+/// What a custom harness is called with until it lists its tests.
+fn attempts(support: ListSupport) -> impl Iterator<Item = &'static [&'static str]> {
+    let of_mimic = (support == ListSupport::Mimic).then_some(MIMIC_ARGUMENTS);
+    of_mimic.into_iter().chain(LIST_ARGUMENTS)
 }
 
 /// Whether no two tests have the same name, with or without their kind.

@@ -12,6 +12,8 @@ pub enum Dispatch {
     /// A custom harness that leaves out tests by `--skip`, and writes a `--logfile`: many tests in
     /// a process, one after another.
     LoggedBatches,
+    /// The same, of a harness that is built on `libtest-mimic`.
+    MimicBatches,
     /// A process for each test, whose exit code is its verdict.
     OneByOne,
     /// The binary is one test, run without arguments: by its executable, it does not answer
@@ -41,6 +43,8 @@ pub enum KnownDispatch {
     Listed,
     /// Leaves out tests by `--skip`, and writes a log.
     LoggedBatches,
+    /// The same, and is built on `libtest-mimic`.
+    MimicBatches,
     /// Did not run all tests of a batch, whatever it has listed.
     OneByOne,
 }

@@ -4,6 +4,7 @@
 pub mod doctest;
 pub mod list;
 pub mod logfile;
+pub mod mimic;
 pub mod report;
 pub mod select;
 pub mod shuffle;

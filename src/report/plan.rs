@@ -170,7 +170,7 @@ fn heading(paint: Paint, listing: &Listing) -> String {
     let binary = &listing.binary;
     let how = match listing.dispatch {
         Dispatch::Batches => "",
-        Dispatch::LoggedBatches => {
+        Dispatch::LoggedBatches | Dispatch::MimicBatches => {
             ", one test after another in each process: its harness is its own"
         }
         Dispatch::OneByOne => ", a process for each test: its harness is its own",

@@ -470,6 +470,33 @@ fn a_harness_that_logs_is_asked_for_its_tests_only_in_a_later_run() {
     assert!(processes(&ran).len() < 15, "{ran}");
 }
 
+/// One that is built on `libtest-mimic` takes colors out of all that it prints, unless they are always
+/// on. Another one may only look like that, and take no such argument.
+#[test]
+fn a_harness_that_looks_for_colors_is_told_to_leave_them() {
+    const CALLED: &str = "note(\"called\", 0); words.next();";
+    const KEEPS: &str = r#""--color" => { assert_eq!(words.next().unwrap(), "always"); note("keeps", 0) }
+        "libtest-mimic-0.8.2/src/lib.rs" => unreachable!(),
+        "--list""#;
+    let package = logs();
+    let called = LOGS.replace("words.next();\n", CALLED);
+    package.write("tests/logs.rs", &called.replace("\"--list\"", KEEPS));
+    for lists in [4, 2] {
+        let ran = package.partest().json().run().exits(0);
+        assert_eq!(ran.verdicts(), logged(&[]), "{ran}");
+        assert_eq!(ran.log("asked").len(), lists, "{ran}");
+        assert_eq!(ran.log("keeps").len(), ran.log("called").len(), "{ran}");
+        assert!(ran.log("called").len() < 15, "{ran}");
+    }
+    package
+        .write("tests/logs.rs", &called.replace("\"--list\"", &KEEPS.replace("--color", "--dye")));
+    for _ in 0..2 {
+        let ran = package.partest().json().run().exits(0);
+        assert_eq!(ran.verdicts(), logged(&[]), "{ran}");
+        assert!(ran.log("keeps").is_empty() && processes(&ran).len() < 15, "{ran}");
+    }
+}
+
 #[test]
 fn who_ends_a_process_of_a_harness_that_logs_or_hangs_in_it_costs_one_test() {
     let package = logs();

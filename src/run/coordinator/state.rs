@@ -247,7 +247,7 @@ pub(super) fn protocol(listing: &Listing, context: &Context<'_>) -> Protocol {
             Protocol::Agent
         }
         Dispatch::Batches => Protocol::LogFile,
-        Dispatch::LoggedBatches => Protocol::HarnessLog,
+        Dispatch::LoggedBatches | Dispatch::MimicBatches => Protocol::HarnessLog,
         Dispatch::Doctests => Protocol::Doctests,
         Dispatch::OneByOne | Dispatch::Whole | Dispatch::Unlisted => Protocol::ExitCode,
     }

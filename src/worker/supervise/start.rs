@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use crate::config::keys::Recycle;
 use crate::discovery::listing::Listing;
+use crate::discovery::test_list::Dispatch;
+use crate::libtest::mimic;
 use crate::model::protocol::Protocol;
 use crate::model::test::TestId;
 use crate::process::platform::{self, ChannelPipe, Supervised};
@@ -38,6 +40,9 @@ pub(super) fn command(
         }
         None => job.batch.threads,
     };
+    if listing.dispatch == Dispatch::MimicBatches {
+        command.args(mimic::COLOR);
+    }
     let mut args = vec!["--test-threads".to_owned(), threads.to_string()];
     args.extend(libtest_arguments(job, context).into_iter().map(str::to_owned));
     args.extend_from_slice(selection);
