@@ -178,7 +178,11 @@ impl Plan {
         let room = self.room(at);
         let share = if others_wait { 1 } else { room };
         let slots = self.slot_count.min(room + self.running.len());
-        let target = self.remaining.mul_f64(share as f64 / (2 * slots) as f64);
+        // Half of a fair share, since nobody knows better; of a harness whose tests are all measured, each
+        // process less is a gain.
+        let is_measured = state.pending.last().is_some_and(|next| next.expected.is_some());
+        let parts = if is_measured && !state.group.can_thread { slots } else { 2 * slots };
+        let target = self.remaining.mul_f64(share as f64 / parts as f64);
         let mut count = self.take_until(state, target);
         let is_guess = state.cpu_load.is_guess() && state.group.can_thread;
         if self.capacity.is_finite() && is_guess && all >= FEWEST_TO_TRY {
