@@ -37,7 +37,7 @@ pub fn select(tests: &[Listed<'_>]) -> Selection {
     if let Some(filter) = module_filter(&chosen, &others) {
         args.push(filter);
     } else if others.len() < chosen.len() {
-        args.extend(without(&others));
+        args.extend(without(others.iter().map(|test| test.name)));
     } else {
         args.push("--exact".into());
         args.extend(chosen.iter().map(|test| test.name.to_owned()));
@@ -66,14 +66,10 @@ pub fn select_by_skipping<'a>(tests: &[Listed<'a>]) -> Selection {
 
 /// The arguments by which a harness leaves out the `others`, in the form that costs it least.
 pub fn skip(chosen: &[&str], others: &[&str]) -> Vec<String> {
-    let (mut args, skipped) = match skip_patterns::find(chosen, others) {
-        Some(patterns) => (Vec::new(), patterns),
-        None => {
-            (vec!["--exact".to_owned()], others.iter().map(|name| (*name).to_owned()).collect())
-        }
-    };
-    args.extend(skipped.into_iter().flat_map(|word| ["--skip".to_owned(), word]));
-    args
+    match skip_patterns::find(chosen, others) {
+        Some(patterns) => patterns.iter().flat_map(|word| skip_word(word)).collect(),
+        None => without(others.iter().copied()).collect(),
+    }
 }
 
 /// The names of all tests that libtest has before it with the arguments of `select`, in its order:
@@ -91,9 +87,13 @@ pub fn left_by_filters<'a>(tests: &[Listed<'a>]) -> Vec<&'a str> {
     tests.iter().filter(is_in).filter(is_left).map(|test| test.name).collect()
 }
 
-fn without<'a>(others: &'a [&Listed<'_>]) -> impl Iterator<Item = String> + 'a {
-    let skip = |test: &&Listed<'_>| ["--skip".to_owned(), test.name.to_owned()];
-    ["--exact".to_owned()].into_iter().chain(others.iter().flat_map(skip))
+/// Leaves out tests by their whole names.
+fn without<'n>(names: impl Iterator<Item = &'n str>) -> impl Iterator<Item = String> {
+    ["--exact".to_owned()].into_iter().chain(names.flat_map(skip_word))
+}
+
+fn skip_word(word: &str) -> [String; 2] {
+    ["--skip".to_owned(), word.to_owned()]
 }
 
 /// The arguments that say which tests there are, the chosen ones, and the others.

@@ -56,31 +56,27 @@ fn common_bytes(one: &str, other: &str) -> usize {
 mod tests {
     use super::*;
 
-    fn found(chosen: &[&str], others: &[&str]) -> Option<Vec<String>> {
-        find(chosen, others)
-    }
-
     #[test]
     fn names_that_begin_alike_have_one_pattern() {
         let files: Vec<String> = (0..100).map(|at| format!("files/{at:02}")).collect();
         let files: Vec<&str> = files.iter().map(String::as_str).collect();
         let (first, second) = files.split_at(50);
         let tens = |from: usize| (from..from + 5).map(|ten| format!("files/{ten}")).collect();
-        assert_eq!(found(first, second), Some(tens(5)));
-        assert_eq!(found(second, first), Some(tens(0)));
+        assert_eq!(find(first, second), Some(tens(5)));
+        assert_eq!(find(second, first), Some(tens(0)));
         let in_no_order: Vec<&str> = first.iter().rev().copied().collect();
-        assert_eq!(found(second, &in_no_order), Some(tens(0)));
-        assert_eq!(found(&[], first), Some(vec!["f".to_owned()]));
+        assert_eq!(find(second, &in_no_order), Some(tens(0)));
+        assert_eq!(find(&[], first), Some(vec!["f".to_owned()]));
     }
 
     #[test]
     fn there_may_be_none_or_too_many() {
         let few = ["a/1", "a/2", "a/3", "a/4"];
-        assert_eq!(found(&["b"], &few), Some(vec!["a".to_owned()]));
-        assert_eq!(found(&["a/10"], &few), None, "`a/1` stands in a chosen name");
-        assert_eq!(found(&["a/"], &few), None, "one for each");
-        assert_eq!(found(&["xa", "b"], &few), Some(vec!["a/".to_owned()]));
-        assert_eq!(found(&["b"], &["-a", "-b", "-c", "-d"]), None, "they look like flags");
-        assert_eq!(found(&["é"], &["è", "è1", "è2", "è3"]), Some(vec!["è".to_owned()]));
+        assert_eq!(find(&["b"], &few), Some(vec!["a".to_owned()]));
+        assert_eq!(find(&["a/10"], &few), None, "`a/1` stands in a chosen name");
+        assert_eq!(find(&["a/"], &few), None, "one for each");
+        assert_eq!(find(&["xa", "b"], &few), Some(vec!["a/".to_owned()]));
+        assert_eq!(find(&["b"], &["-a", "-b", "-c", "-d"]), None, "they look like flags");
+        assert_eq!(find(&["é"], &["è", "è1", "è2", "è3"]), Some(vec!["è".to_owned()]));
     }
 }

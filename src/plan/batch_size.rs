@@ -178,10 +178,12 @@ impl Plan {
         let room = self.room(at);
         let share = if others_wait { 1 } else { room };
         let slots = self.slot_count.min(room + self.running.len());
-        // Half of a fair share, since nobody knows better; of a harness whose tests are all measured, each
-        // process less is a gain.
-        let is_measured = state.pending.last().is_some_and(|next| next.expected.is_some());
-        let parts = if is_measured && !state.group.can_thread { slots } else { 2 * slots };
+        // Half of a fair share, since estimates are wrong; where each process costs time, a whole one as
+        // soon as there is something to estimate by.
+        let is_known = state.pending.last().is_some_and(|next| next.expected.is_some());
+        let is_measured = is_known || state.cpu_load.measured() >= FEWEST_TO_TRY;
+        let is_costly = state.group.process_cost > PROCESS_COST;
+        let parts = if is_measured && is_costly { slots } else { 2 * slots };
         let target = self.remaining.mul_f64(share as f64 / parts as f64);
         let mut count = self.take_until(state, target);
         let is_guess = state.cpu_load.is_guess() && state.group.can_thread;

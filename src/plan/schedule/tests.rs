@@ -141,8 +141,19 @@ fn costly_processes_are_few() {
         }
         unreachable!()
     };
-    let (cheap, costly) = (processes(2), processes(20));
-    assert!(costly < cheap && (2..=4).contains(&costly), "{cheap} and {costly}");
+    let (cheap, dearer, costly) = (processes(2), processes(4), processes(20));
+    assert!(dearer < cheap && dearer <= 8, "{dearer} and {cheap}");
+    assert!((2..=4).contains(&costly), "{costly}");
+    let unknown = Group {
+        can_thread: false,
+        process_cost: Duration::from_millis(4),
+        ..group(0, Isolation::Split, &unknown(1_000))
+    };
+    let mut plan = Plan::new(vec![unknown], 2, None);
+    assert_eq!(startable(&mut plan), ["0*500/1", "0*125/1"], "they may be of any length");
+    (0..64).for_each(|_| plan.learn(0, Duration::from_millis(1), None));
+    plan.finished(1);
+    assert_eq!(startable(&mut plan), ["0*188/1"]);
 }
 
 /// A process that cannot be widened later takes no more than half of what may be long.
