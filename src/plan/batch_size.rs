@@ -28,6 +28,10 @@ const FEWEST_TO_TRY: usize = 4 * FEWEST_UNKNOWN;
 /// that the same seed makes the same batches.
 const SHUFFLED_BATCHES: usize = 4;
 
+/// What a batch takes of a fair share: the rest of it lets slots end together whose tests were not as
+/// long as they had been.
+const MOST_OF_A_SHARE: f64 = 0.75;
+
 /// The least load that is assumed, since small loads cannot be measured exactly.
 const LEAST_LOAD: f64 = 0.05;
 
@@ -175,17 +179,7 @@ impl Plan {
             // Threads of one process balance many tests better than any plan.
             return all;
         }
-        let room = self.room(at);
-        let share = if others_wait { 1 } else { room };
-        let slots = self.slot_count.min(room + self.running.len());
-        // Half of a fair share, since estimates are wrong; where each process costs time, a whole one as
-        // soon as there is something to estimate by.
-        let is_known = state.pending.last().is_some_and(|next| next.expected.is_some());
-        let is_measured = is_known || state.cpu_load.measured() >= FEWEST_TO_TRY;
-        let is_costly = state.group.process_cost > PROCESS_COST;
-        let parts = if is_measured && is_costly { slots } else { 2 * slots };
-        let target = self.remaining.mul_f64(share as f64 / parts as f64);
-        let mut count = self.take_until(state, target);
+        let mut count = self.take_until(state, self.target(at, others_wait, is_alone));
         let is_guess = state.cpu_load.is_guess() && state.group.can_thread;
         if self.capacity.is_finite() && is_guess && all >= FEWEST_TO_TRY {
             // A few first, to find out whether they compute or wait. Under a harness of its own, nobody
@@ -206,6 +200,25 @@ impl Plan {
         } else {
             count
         }
+    }
+
+    /// How much work the next batch of a split group should have.
+    fn target(&self, at: usize, others_wait: bool, is_alone: bool) -> Duration {
+        let state = &self.groups[at];
+        let runs_in_turn = !state.group.can_thread;
+        let is_known = state.pending.last().is_some_and(|next| next.expected.is_some());
+        let is_measured = is_known || state.cpu_load.measured() >= FEWEST_TO_TRY;
+        if is_measured && state.group.process_cost > PROCESS_COST {
+            // Each process costs time, and there is something to estimate by.
+            let share = self.fair_share_of_rest();
+            return if is_alone { share } else { share.mul_f64(MOST_OF_A_SHARE) };
+        }
+        let room = self.room(at);
+        let slots = self.slot_count.min(room + self.running.len());
+        let share = if others_wait || runs_in_turn { 1 } else { room };
+        let fair = self.remaining.mul_f64(share as f64 / slots as f64);
+        // Estimates are wrong. The first of several that run in turn has the most time.
+        if is_alone && runs_in_turn { fair } else { fair / 2 }
     }
 
     /// How many tests may be given to one process although they may be slower than those before

@@ -81,7 +81,7 @@ impl Plan {
     }
 
     /// What each slot has to do until the end if all do the same.
-    fn fair_share_of_rest(&self) -> Duration {
+    pub(super) fn fair_share_of_rest(&self) -> Duration {
         let running: Duration = self.running.values().map(|batch| self.work_left(batch)).sum();
         (running + self.remaining).div_f64(self.served_slots)
     }
