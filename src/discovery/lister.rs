@@ -192,6 +192,8 @@ impl<'l> Lister<'l> {
             match self.finish_both(calls) {
                 Ok(lists) => match self.listed(words, lists) {
                     Ok(found) => return Ok(found),
+                    // It may be another one that looks like it, or two calls were in each other's way.
+                    Err(_) if words == MIMIC_ARGUMENTS => {}
                     Err(other) => {
                         cause = other.or(cause);
                         break;
@@ -271,10 +273,7 @@ impl<'l> Lister<'l> {
         let call = self.start_one(words, first);
         let runs_batches = || may_run_batches && self.runs_batches(words, &all);
         let meanwhile = is_mimic.then(runs_batches);
-        // Once more by itself, if both have got in each other's way.
-        let is_listed = self.lists_one(call, first)
-            || is_mimic && self.lists_one(self.start_one(words, first), first);
-        if !is_listed {
+        if !self.lists_one(call, first) {
             return Err(Some(UnlistableCause::UnknownName(first.name.clone())));
         }
         if meanwhile.unwrap_or_else(runs_batches) {

@@ -488,12 +488,26 @@ fn a_harness_that_looks_for_colors_is_told_to_leave_them() {
         assert_eq!(ran.log("keeps").len(), ran.log("called").len(), "{ran}");
         assert!(ran.log("called").len() < 15, "{ran}");
     }
-    package
-        .write("tests/logs.rs", &called.replace("\"--list\"", &KEEPS.replace("--color", "--dye")));
-    for _ in 0..2 {
-        let ran = package.partest().json().run().exits(0);
-        assert_eq!(ran.verdicts(), logged(&[]), "{ran}");
-        assert!(ran.log("keeps").is_empty() && processes(&ran).len() < 15, "{ran}");
+    let refuses = called.replace("\"--list\"", &KEEPS.replace("--color", "--dye"));
+    let paints = called.replace("\"--list\"", &KEEPS.replace("note(", "paints = true; note("));
+    let paints = paints.replace(
+        "let mut failed",
+        "let name_of = |name: &str| match paints {
+            true => format!(\"\\x1b[1m{name}\"),
+            false => name.to_owned(),
+        };
+        let mut failed",
+    );
+    let paints = paints.replace("let (mut lists", "let mut paints = false; let (mut lists");
+    let paints = paints.replace("\"{name}: test\"", "\"{}: test\", name_of(name)");
+    for (looks_like_it, keeps) in [(refuses, 0), (paints, 4)] {
+        package.write("tests/logs.rs", &looks_like_it);
+        for keeps in [keeps, 0] {
+            let ran = package.partest().json().run().exits(0);
+            assert_eq!(ran.verdicts(), logged(&[]), "{ran}");
+            assert_eq!(ran.log("keeps").len(), keeps, "{ran}");
+            assert!(processes(&ran).len() < 15, "{ran}");
+        }
     }
 }
 
