@@ -128,7 +128,7 @@ SHAPES = [
     Shape("mimic", "1,000 files under libtest-mimic", harness("libtest-mimic", "0.8", MIMIC)),
     Shape(
         "mimic-computes",
-        "the same, each of which is checked for 0.5 ms",
+        "the same, each of which computes for 0.5 ms",
         harness("libtest-mimic", "0.8", MIMIC_COMPUTES),
     ),
     Shape("datatest", "1,000 files under datatest-stable", harness("datatest-stable", "0.3", DATATEST)),

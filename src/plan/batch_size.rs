@@ -206,8 +206,7 @@ impl Plan {
     fn target(&self, at: usize, others_wait: bool, is_alone: bool) -> Duration {
         let state = &self.groups[at];
         let runs_in_turn = !state.group.can_thread;
-        let is_known = state.pending.last().is_some_and(|next| next.expected.is_some());
-        let is_measured = is_known || state.cpu_load.measured() >= FEWEST_TO_TRY;
+        let is_measured = !state.has_unknown() || state.cpu_load.measured() >= FEWEST_TO_TRY;
         if is_measured && state.group.process_cost > PROCESS_COST {
             // Each process costs time, and there is something to estimate by.
             let share = self.fair_share_of_rest();
@@ -227,8 +226,7 @@ impl Plan {
     fn most_of_unknown(&self, at: usize) -> usize {
         let state = &self.groups[at];
         let GroupState { group, pending, .. } = state;
-        let is_unknown = pending.last().is_some_and(|test| test.expected.is_none());
-        let is_one_by_one = is_unknown && self.most_threads(group, usize::MAX).is_none();
+        let is_one_by_one = state.has_unknown() && self.most_threads(group, usize::MAX).is_none();
         let is_short = !group.has_explicit_policy
             && state.cpu_load.measured() >= FEWEST_TO_TRY
             && state.work(pending) < group.short();

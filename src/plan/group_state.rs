@@ -105,6 +105,12 @@ impl GroupState {
         self.group.fixtures.iter().flatten().any(|need| need.fixture == fixture)
     }
 
+    /// Whether any test that waits was never measured. They may stand behind some that were and that
+    /// failed.
+    pub(super) fn has_unknown(&self) -> bool {
+        self.pending.iter().any(|test| test.expected.is_none())
+    }
+
     /// Whether any test could start now.
     pub(super) fn has_work(&self) -> bool {
         !self.pending.is_empty() || !self.alone.is_empty()

@@ -164,6 +164,15 @@ fn tests_that_run_in_turn_are_shared_by_all_slots() {
     assert_eq!(startable(&mut plan), expected);
     let mut plan = in_turn(&unknown(1_000), 8);
     assert_eq!(startable(&mut plan)[..2], ["0*125/1", "0*55/1"], "they may be of any length");
+    let tests = [known(600, 1), unknown(400)].concat();
+    let mut many_failed = Group {
+        can_thread: false,
+        process_cost: Duration::from_millis(4),
+        ..group(0, Isolation::Split, &tests)
+    };
+    many_failed.tests[..600].iter_mut().for_each(|test| test.failed = true);
+    let mut plan = Plan::new(vec![many_failed], 2, None);
+    assert_eq!(startable(&mut plan), ["0*500/1", "0*125/1"], "those after them are not known");
     let mut plan = in_turn(&unknown(1_000), 2);
     assert_eq!(startable(&mut plan), ["0*500/1", "0*125/1"]);
     (0..64).for_each(|_| plan.learn(0, Duration::from_millis(1), None));
