@@ -189,9 +189,10 @@ impl OngoingBuild {
         if let Some(doctest_packages) = known {
             return Ok(doctest_packages);
         }
-        // The build has succeeded, unless an interrupt has come before.
-        self.interrupts.set_tests_meanwhile(TestsMeanwhile::WhileListing);
-        self.interrupts.fail_if_interrupted()?;
+        // Who has interrupted the build was told that its results are not reported.
+        if self.interrupts.set_tests_meanwhile(TestsMeanwhile::WhileListing) {
+            return Err(Error::Interrupted);
+        }
         self.list_built(project, queue)?;
         let built = self.from_cargo.output.packages_with_doctests(workspace);
         Ok(doctests::packages(settings, workspace, filtersets, built))

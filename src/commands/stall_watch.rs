@@ -10,7 +10,7 @@ use crate::model::event::Stage;
 use crate::process::clock;
 use crate::process::procfs::ProcessInfo;
 use crate::process::stderr::write_line_over_progress;
-use crate::report::messages;
+use crate::report::stage_messages;
 use crate::run::interrupt::Interrupts;
 
 /// How often the processes are checked.
@@ -46,7 +46,7 @@ impl StallWatch {
                     let at_work: Vec<_> =
                         interrupts.at_work().into_iter().filter(is_long).collect();
                     if !at_work.is_empty() {
-                        write_line_over_progress(&messages::holds_up(stage, &at_work));
+                        write_line_over_progress(&stage_messages::holds_up(stage, &at_work));
                     }
                 }
             }

@@ -28,6 +28,7 @@ pub mod screen;
 pub mod shard;
 pub mod sharing_messages;
 pub mod spinner;
+pub mod stage_messages;
 pub mod status_line;
 pub mod text;
 pub mod view;

@@ -11,6 +11,7 @@ use super::libtest_json::LibtestJson;
 use super::messages;
 use super::progress::Progress;
 use super::report_file::ReportFile;
+use super::stage_messages;
 use super::text::{Paint, print, unless_closed};
 use super::view::View;
 use crate::cli::output_args::MessageFormat;
@@ -126,5 +127,5 @@ impl<'r> Reports<'r> {
 
 /// Prints a notice, which is no event of a run.
 pub fn show_notice(notice: &Notice) {
-    write_line_over_progress(&messages::notice(notice));
+    write_line_over_progress(&stage_messages::notice(notice));
 }

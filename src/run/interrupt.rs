@@ -121,9 +121,12 @@ impl Interrupts {
         }
     }
 
-    /// An interrupt has either come before this, or is answered by what is set here.
-    pub fn set_tests_meanwhile(&self, tests: TestsMeanwhile) {
-        *self.tests_meanwhile() = tests;
+    /// An interrupt has either come before this, or is answered by what is set here. Returns whether
+    /// one has come before.
+    pub fn set_tests_meanwhile(&self, tests: TestsMeanwhile) -> bool {
+        let mut meanwhile = self.tests_meanwhile();
+        *meanwhile = tests;
+        self.is_interrupted()
     }
 
     fn tests_meanwhile(&self) -> MutexGuard<'_, TestsMeanwhile> {

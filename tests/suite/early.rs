@@ -381,6 +381,8 @@ mod beside_lists {
         let run = package.partest().json().args("-j2 --junit junit.xml").start();
         let pids = [run.await_log("lists"), run.await_log("runs")];
         run.send_until_stderr(Signal::USR1, "1 test finished; not all are listed yet");
+        // Not while cargo has yet to exit: what runs until then counts only if the build succeeds.
+        run.send_until_stderr(Signal::USR1, "still listing tests: `");
         run.send(Signal::INT);
         let ran = run.wait().exits(130);
         assert!(ran.stderr.contains("interrupted while tests were being listed: `"), "{ran}");
@@ -436,6 +438,20 @@ mod beside_lists {
         let ran = partest(&package).json().run().exits(101);
         assert_eq!(ran.events()[0]["event"], "build-failed", "{ran}");
         let pid = ran.log("lists").concat();
+        await_that("its end", || !is_alive(&pid));
+    }
+
+    #[test]
+    fn beside_a_build_it_is_told_and_ctrl_c_ends_both() {
+        let for_ever = "loop { std::thread::park() }";
+        let package = beside_a_build(for_ever, &format!("leave(\"lists\"); {for_ever}"));
+        let run = partest(&package).json().start();
+        let pid = run.await_log("lists").concat();
+        run.send_until_stderr(Signal::USR1, "cargo is still building; also listing tests: `");
+        run.send(Signal::INT);
+        let ran = run.wait().exits(130);
+        let told = "interrupted while cargo was building and tests were being listed: `";
+        assert!(ran.stderr.contains(told) && ran.stderr.contains("not reported"), "{ran}");
         await_that("its end", || !is_alive(&pid));
     }
 
