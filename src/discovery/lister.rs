@@ -21,17 +21,41 @@ use crate::process::platform::Supervised;
 use crate::process::process_groups::ProcessGroups;
 use crate::process::{clock, command, exit_status};
 
-/// The arguments that list the tests, in the order in which they are tried.
-const LIST_ARGUMENTS: [&[&str]; 3] = [
-    &["--list", "--format", "terse"],
-    // In `libtest2`, `--format` is unstable.
-    &["--list", "--format", "terse", "-Zunstable-options"],
-    // divan accepts `--format` from nextest only.
-    &["--list"],
-];
+/// What a custom harness is asked with for its tests, in the order in which that is tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Attempt {
+    /// As `libtest-mimic` is asked.
+    Mimic,
+    Libtest,
+    /// In `libtest2`, `--format` is unstable.
+    Unstable,
+    /// divan accepts `--format` from nextest only.
+    Plain,
+}
 
-/// The same for a harness that is built on `libtest-mimic`.
-const MIMIC_ARGUMENTS: &[&str] = &["--list", "--format", "terse", mimic::COLOR[0], mimic::COLOR[1]];
+impl Attempt {
+    const ANY: [Attempt; 3] = [Attempt::Libtest, Attempt::Unstable, Attempt::Plain];
+
+    fn words(self) -> &'static [&'static str] {
+        match self {
+            Attempt::Mimic => {
+                const { &["--list", "--format", "terse", mimic::COLOR[0], mimic::COLOR[1]] }
+            }
+            Attempt::Libtest => &["--list", "--format", "terse"],
+            Attempt::Unstable => &["--list", "--format", "terse", "-Zunstable-options"],
+            Attempt::Plain => &["--list"],
+        }
+    }
+
+    /// How a harness that answers it runs many tests in a process, if it can do that.
+    fn batches(self) -> Option<(Dispatch, KnownDispatch)> {
+        match self {
+            Attempt::Mimic => Some((Dispatch::MimicBatches, KnownDispatch::MimicBatches)),
+            Attempt::Libtest => Some((Dispatch::LoggedBatches, KnownDispatch::LoggedBatches)),
+            Attempt::Unstable | Attempt::Plain => None,
+        }
+    }
+}
 
 /// The arguments by which libtest says in one list which tests are ignored; they are unstable. No test
 /// runs in that process, so that no other sees the variable that allows them.
@@ -99,7 +123,7 @@ struct Call<'l> {
 
 /// The calls that list all tests, and the ignored ones.
 struct ListCalls<'l> {
-    words: &'static [&'static str],
+    attempt: Attempt,
     began: Instant,
     all: Call<'l>,
     /// None if it is to start when the first one has ended.
@@ -133,7 +157,7 @@ impl<'l> Lister<'l> {
                 // It would run all of its tests instead.
                 ListSupport::None => (Ok(Found::whole(Dispatch::Whole, None)), None),
                 support => {
-                    let mut calls = attempts(support).map(|words| self.start_both(words));
+                    let mut calls = attempts(support).map(|attempt| self.start_both(attempt));
                     let first = calls.next();
                     let done = meanwhile();
                     (self.list_custom(first.into_iter().chain(calls)), Some(done))
@@ -169,7 +193,7 @@ impl<'l> Lister<'l> {
                 return Err(self.failure(answer));
             }
         }
-        match self.finish_both(self.start_both(LIST_ARGUMENTS[0])) {
+        match self.finish_both(self.start_both(Attempt::Libtest)) {
             Ok(Lists { all, ignored, .. }) => {
                 let tests = merge(all, ignored);
                 Ok(Found::listed(Dispatch::Batches, tests))
@@ -188,18 +212,18 @@ impl<'l> Lister<'l> {
         // The output for libtest's own arguments explains most.
         let mut cause: Option<UnlistableCause> = None;
         for calls in attempts {
-            let words = calls.words;
+            let attempt = calls.attempt;
             match self.finish_both(calls) {
-                Ok(lists) => match self.listed(words, lists) {
+                Ok(lists) => match self.listed(attempt, lists) {
                     Ok(found) => return Ok(found),
                     // It may be another one that looks like it, or two calls were in each other's way.
-                    Err(_) if words == MIMIC_ARGUMENTS => {}
+                    Err(_) if attempt == Attempt::Mimic => {}
                     Err(other) => {
                         cause = other.or(cause);
                         break;
                     }
                 },
-                Err(Refusal::Answered(_)) if words == MIMIC_ARGUMENTS => {}
+                Err(Refusal::Answered(_)) if attempt == Attempt::Mimic => {}
                 Err(Refusal::Answered(answer)) => {
                     cause.get_or_insert(UnlistableCause::NoList(answer));
                 }
@@ -225,32 +249,28 @@ impl<'l> Lister<'l> {
 
     /// Starts to list all tests, and the ignored ones: at the same time only if the harness is known,
     /// since another one may write files.
-    fn start_both(&self, words: &'static [&'static str]) -> ListCalls<'l> {
+    fn start_both(&self, attempt: Attempt) -> ListCalls<'l> {
         let began = clock::now();
-        let all = self.start(words, &[]);
-        let ignored = (words == MIMIC_ARGUMENTS).then(|| self.start_ignored(words));
-        ListCalls { words, began, all, ignored }
+        let all = self.start(attempt.words(), &[]);
+        let ignored = (attempt == Attempt::Mimic).then(|| self.start_ignored(attempt));
+        ListCalls { attempt, began, all, ignored }
     }
 
-    fn start_ignored(&self, words: &[&str]) -> Call<'l> {
-        self.start(&[words, &["--ignored"]].concat(), &[])
+    fn start_ignored(&self, attempt: Attempt) -> Call<'l> {
+        self.start(&[attempt.words(), &["--ignored"]].concat(), &[])
     }
 
     fn finish_both(&self, calls: ListCalls<'l>) -> Result<Lists, Refusal> {
-        let ListCalls { words, began, all, ignored } = calls;
+        let ListCalls { attempt, began, all, ignored } = calls;
         let all = self.finish_list(all)?;
         let took = clock::since(began);
-        let ignored = ignored.unwrap_or_else(|| self.start_ignored(words));
+        let ignored = ignored.unwrap_or_else(|| self.start_ignored(attempt));
         Ok(Lists { all, ignored: self.finish_list(ignored)?, took })
     }
 
     /// The listed tests if each of them can be run by its name, or else why not, if that is worth
     /// reporting.
-    fn listed(
-        &self,
-        words: &'static [&'static str],
-        lists: Lists,
-    ) -> Result<Found, Option<UnlistableCause>> {
+    fn listed(&self, attempt: Attempt, lists: Lists) -> Result<Found, Option<UnlistableCause>> {
         let Lists { all, ignored, took } = lists;
         let is_same = is_same(&all, &ignored);
         let tests = merge(all.clone(), ignored);
@@ -260,26 +280,20 @@ impl<'l> Lister<'l> {
         if is_same {
             return Err(Some(UnlistableCause::IgnoresIgnored));
         }
-        let is_mimic = words == MIMIC_ARGUMENTS;
-        let may_run_batches =
-            (is_mimic || words == LIST_ARGUMENTS[0]) && self.may_run_batches(&all);
-        let (batches, known) = match is_mimic {
-            true => (Dispatch::MimicBatches, KnownDispatch::MimicBatches),
-            false => (Dispatch::LoggedBatches, KnownDispatch::LoggedBatches),
-        };
-        if may_run_batches && self.known == known {
-            return Ok(Found::logged(batches, tests, took));
+        let batches = attempt.batches().filter(|_| self.may_run_batches(&all));
+        if let Some((dispatch, _)) = batches.filter(|(_, known)| self.known == *known) {
+            return Ok(Found::logged(dispatch, tests, took));
         }
-        let call = self.start_one(words, first);
-        let runs_batches = || may_run_batches && self.runs_batches(words, &all);
-        let meanwhile = is_mimic.then(runs_batches);
+        let call = self.start_one(attempt, first);
+        let runs_batches = || batches.filter(|_| self.runs_batches(attempt, &all));
+        let meanwhile = (attempt == Attempt::Mimic).then(runs_batches);
         if !self.lists_one(call, first) {
             return Err(Some(UnlistableCause::UnknownName(first.name.clone())));
         }
-        if meanwhile.unwrap_or_else(runs_batches) {
-            return Ok(Found::logged(batches, tests, took));
+        match meanwhile.unwrap_or_else(runs_batches) {
+            Some((dispatch, _)) => Ok(Found::logged(dispatch, tests, took)),
+            None => Ok(Found::listed(Dispatch::OneByOne, tests)),
         }
-        Ok(Found::listed(Dispatch::OneByOne, tests))
     }
 
     /// Whether many tests of a custom harness could run in one process, if it has the arguments
@@ -295,7 +309,7 @@ impl<'l> Lister<'l> {
     /// Whether a custom harness leaves out tests by `--skip` and writes a log, one test at a time:
     /// it is asked to write its list that way. Of many tests it writes only a few, since it may take
     /// its time for each.
-    fn runs_batches(&self, words: &[&str], all: &[String]) -> bool {
+    fn runs_batches(&self, attempt: Attempt, all: &[String]) -> bool {
         const LISTED: usize = 8;
         /// More of them might fit on no command line.
         const MOST_WORDS: usize = 1000;
@@ -312,7 +326,7 @@ impl<'l> Lister<'l> {
             chosen = &names[1..];
         }
         let skip: Vec<&str> = skip.iter().map(String::as_str).collect();
-        let words = [words, &log_words, &skip].concat();
+        let words = [attempt.words(), &log_words, &skip].concat();
         let listed = self.finish_list(self.start(&words, &[])).ok();
         let listed = listed.and_then(|_| log.read().ok());
         let mut listed = libtest::list::parse_list(&listed.unwrap_or_default());
@@ -322,13 +336,14 @@ impl<'l> Lister<'l> {
 
     /// Whether the binary can list this test alone, with any of the arguments, and so would run it.
     pub fn knows(&self, test: &Test) -> bool {
-        LIST_ARGUMENTS.iter().any(|words| self.lists_one(self.start_one(words, test), test))
+        let mut attempts = Attempt::ANY.into_iter();
+        attempts.any(|attempt| self.lists_one(self.start_one(attempt, test), test))
     }
 
-    fn start_one(&self, words: &[&str], test: &Test) -> Call<'l> {
+    fn start_one(&self, attempt: Attempt, test: &Test) -> Call<'l> {
         let choice = libtest::select::select_one(&test.name, test.is_ignored);
         let choice: Vec<&str> = choice.iter().map(String::as_str).collect();
-        self.start(&[words, &choice].concat(), &[])
+        self.start(&[attempt.words(), &choice].concat(), &[])
     }
 
     fn lists_one(&self, call: Call<'_>, test: &Test) -> bool {
@@ -380,9 +395,9 @@ impl<'l> Lister<'l> {
 }
 
 /// What a custom harness is called with until it lists its tests.
-fn attempts(support: ListSupport) -> impl Iterator<Item = &'static [&'static str]> {
-    let of_mimic = (support == ListSupport::Mimic).then_some(MIMIC_ARGUMENTS);
-    of_mimic.into_iter().chain(LIST_ARGUMENTS)
+fn attempts(support: ListSupport) -> impl Iterator<Item = Attempt> {
+    let of_mimic = (support == ListSupport::Mimic).then_some(Attempt::Mimic);
+    of_mimic.into_iter().chain(Attempt::ANY)
 }
 
 /// Whether no two tests have the same name, with or without their kind.
