@@ -1,7 +1,6 @@
 //! Every test of every binary, and what the symbol tables say about them.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use rayon::ThreadPoolBuilder;
 
@@ -11,7 +10,7 @@ use super::inventory_cache::{InventoryCache, Known};
 use super::lister::{Found, Lister};
 use super::listing::{Listing, Listings};
 use super::statics::Statics;
-use super::test_list::{KnownDispatch, TestList};
+use super::test_list::{HarnessList, KnownDispatch, TestList};
 use super::{compiler, statics};
 use crate::cargo::binary::{Binary, Harness};
 use crate::cargo::link_inputs::LinkInputs;
@@ -134,8 +133,8 @@ impl Listers<'_> {
                 let (limit, groups) = (self.policy.list_timeout(binary.package), self.groups);
                 let lister = Lister { binary: &binary, limit, groups, known: known.dispatch };
                 let listed = list_unknown(lister, known.without_tests, self.link_inputs);
-                listed.map(|(list, remark, took)| {
-                    (Listing::new(binary, identity, list).taken_in(took), remark)
+                listed.map(|(list, remark, harness)| {
+                    (Listing::new(binary, identity, list).of_harness(harness), remark)
                 })
             }
         };
@@ -158,12 +157,12 @@ fn identity(binary: &Binary) -> Option<String> {
     Some(format!("{}:{:?}", state::identity(&binary.executable)?, binary.runner))
 }
 
-/// Lists a binary, of which all but the tests may be known. With the time that a custom harness took.
+/// Lists a binary, of which all but the tests may be known.
 fn list_unknown(
     lister: Lister<'_>,
     known: Option<TestList>,
     link_inputs: &LinkInputs,
-) -> Result<(TestList, Option<UnlistableHarness>, Option<Duration>), ListFailure> {
+) -> Result<(TestList, Option<UnlistableHarness>, Option<HarnessList>), ListFailure> {
     let executable = &lister.binary.executable;
     let look = || match known {
         Some(TestList { statics, takes_agent, .. }) => (statics, takes_agent),
@@ -185,6 +184,6 @@ fn list_unknown(
     let (found, seen) = lister.list(look);
     let unread = || (Statics::Unreadable("it runs as one test".into()), false);
     let (statics, takes_agent) = seen.unwrap_or_else(unread);
-    let Found { dispatch, tests, remark, took } = found?;
-    Ok((TestList { dispatch, tests, statics, takes_agent }, remark, took))
+    let Found { dispatch, tests, remark, harness } = found?;
+    Ok((TestList { dispatch, tests, statics, takes_agent }, remark, harness))
 }

@@ -9,7 +9,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use super::list_protocol::{self, ListSupport};
-use super::test_list::{Dispatch, KnownDispatch, Test};
+use super::test_list::{Dispatch, HarnessList, KnownDispatch, Test};
 use crate::cargo::binary::{Binary, Harness};
 use crate::libtest::{self, mimic};
 use crate::model::listing::{
@@ -80,26 +80,27 @@ pub struct Found {
     pub tests: Vec<Test>,
     /// Why one that seems to runs as one test.
     pub remark: Option<UnlistableHarness>,
-    /// How long a custom harness took to list its tests: a process that runs some of them has to find
-    /// all of them too.
-    pub took: Option<Duration>,
+    /// Of a custom harness that runs many tests in a process.
+    pub harness: Option<HarnessList>,
 }
 
 impl Found {
     fn listed(dispatch: Dispatch, tests: Vec<Test>) -> Found {
-        Found { dispatch, tests, remark: None, took: None }
+        Found { dispatch, tests, remark: None, harness: None }
     }
 
     /// `took` is how long the harness took to list them.
-    fn logged(dispatch: Dispatch, mut tests: Vec<Test>, took: Duration) -> Found {
+    fn logged(dispatch: Dispatch, tests: Vec<Test>, took: Duration) -> Found {
         // Such as files in no order. Batches of those that begin alike have shorter command lines.
-        tests.sort_by(|a, b| a.name.cmp(&b.name));
-        Found { took: Some(took), ..Found::listed(dispatch, tests) }
+        let mut tests: Vec<(usize, Test)> = tests.into_iter().enumerate().collect();
+        tests.sort_by(|(_, a), (_, b)| a.name.cmp(&b.name));
+        let (places, tests) = tests.into_iter().unzip();
+        Found { harness: Some(HarnessList { took, places }), ..Found::listed(dispatch, tests) }
     }
 
     fn whole(dispatch: Dispatch, remark: Option<UnlistableHarness>) -> Found {
         let main = Test { name: WHOLE.into(), is_ignored: false };
-        Found { dispatch, tests: vec![main], remark, took: None }
+        Found { dispatch, tests: vec![main], remark, harness: None }
     }
 }
 

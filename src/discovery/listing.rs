@@ -3,10 +3,9 @@
 use std::collections::HashMap;
 use std::ops::{Index, Range};
 use std::sync::OnceLock;
-use std::time::Duration;
 
 use super::statics::Statics;
-use super::test_list::{Dispatch, Test, TestList};
+use super::test_list::{Dispatch, HarnessList, Test, TestList};
 use crate::cargo::binary::Binary;
 use crate::libtest::doctest;
 
@@ -19,8 +18,8 @@ pub struct Listing {
     pub statics: Statics,
     /// Of the executable and its runner when it was listed; none where it could not be read.
     pub(super) identity: Option<String>,
-    /// How long the list of a custom harness took, if it runs many tests in a process.
-    pub took: Option<Duration>,
+    /// Of a custom harness that runs many tests in a process.
+    pub harness: Option<HarnessList>,
     takes_agent: bool,
     by_name: OnceLock<HashMap<String, usize>>,
 }
@@ -29,12 +28,13 @@ impl Listing {
     pub fn new(binary: Binary, identity: Option<String>, list: TestList) -> Listing {
         let TestList { dispatch, tests, statics, takes_agent } = list;
         let by_name = OnceLock::new();
-        let took = None;
-        Listing { binary, dispatch, tests, statics, identity, took, takes_agent, by_name }
+        let harness = None;
+        Listing { binary, dispatch, tests, statics, identity, harness, takes_agent, by_name }
     }
 
-    pub fn taken_in(mut self, took: Option<Duration>) -> Listing {
-        self.took = took;
+    /// This listing of a custom harness.
+    pub fn of_harness(mut self, harness: Option<HarnessList>) -> Listing {
+        self.harness = harness;
         self
     }
 

@@ -1,5 +1,7 @@
 //! The tests of one executable.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::statics::Statics;
@@ -54,6 +56,15 @@ pub enum KnownDispatch {
 pub struct Test {
     pub name: String,
     pub is_ignored: bool,
+}
+
+/// What the list of a custom harness that runs many tests in a process has told besides the tests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HarnessList {
+    /// How long it took: a process that runs some of the tests has to find all of them too.
+    pub took: Duration,
+    /// The place of each test in the list, in which the harness begins its tests.
+    pub places: Vec<usize>,
 }
 
 /// What is known about an executable before any of its tests run.

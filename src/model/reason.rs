@@ -25,6 +25,12 @@ pub enum Reason {
         in_company(.others)
     )]
     PassesAlone { end: WorkerEnd, others: usize },
+    /// The same, and all of them pass one after another. It need not have begun.
+    #[error(
+        "{end} in a process that ran it and {} several at a time; all pass one after another, so one of them depends on running beside others",
+        in_company(.others)
+    )]
+    PassesInTurn { end: WorkerEnd, others: usize },
     #[error("{0}: its process died after its last test had passed")]
     DiedAfterPass(String),
     #[error("{0}: its process did not end after its last test had passed")]

@@ -137,6 +137,10 @@ impl Plan {
         }
         match group.threads {
             Threads::Exactly(threads) => threads.min(most),
+            // What is saved would not be worth what is not known then.
+            Threads::Auto if group.hides_starts && group.is_known_to_be_short() => {
+                group.least_threads.clamp(1, most)
+            }
             Threads::Auto => {
                 let shares = work.as_secs_f64() / self.fair_share.as_secs_f64().max(1e-9);
                 // A little over the fair share is still one share.

@@ -62,6 +62,8 @@ pub struct Group {
     pub process_cost: Duration,
     /// Whether a worker can run several tests at once.
     pub can_thread: bool,
+    /// Whether it is then only known which tests have ended: its harness is its own.
+    pub hides_starts: bool,
     /// Whether the agent can change the number of tests that run at once while a worker runs.
     pub can_resize: bool,
     pub threads: Threads,
@@ -86,6 +88,11 @@ impl Group {
     /// The seed for the order within a process: with one thread, that of the list is promised.
     pub fn seed_in_process(&self) -> Option<u64> {
         self.shuffle.filter(|_| self.threads != Threads::Exactly(1))
+    }
+
+    /// Whether libtest runs several of its tests at once, in the order of the list.
+    pub fn is_threaded_by_libtest(&self) -> bool {
+        self.can_thread && !self.hides_starts
     }
 
     /// A group's tests are sorted by their ids.
@@ -128,6 +135,10 @@ impl Group {
     /// The total duration of its tests, if all were measured and none failed when it ran last.
     pub fn known_work(&self) -> Option<Duration> {
         self.tests.iter().map(|test| test.expected.filter(|_| !test.failed)).sum()
+    }
+
+    pub(super) fn is_known_to_be_short(&self) -> bool {
+        self.known_work().is_some_and(|work| work < self.short())
     }
 
     pub fn timeout(&self, id: TestId) -> Option<Duration> {

@@ -56,7 +56,8 @@ pub fn group(
             for group in &mut grouped.groups[own..] {
                 (group.at_once, group.shuffle) = (settings.tests_at_once, settings.shuffle);
                 // It needs the agent.
-                group.can_resize = settings.agent && listing.takes_agent();
+                let is_libtest = listing.dispatch == Dispatch::Batches;
+                group.can_resize = settings.agent && is_libtest && listing.takes_agent();
             }
             tell_apart(listing, &mut grouped.groups[own..]);
             match settings.may_overcommit {
@@ -313,6 +314,9 @@ fn new_group(
         None if rules.isolate => Isolation::PerTest,
         None => Isolation::Split,
     };
+    // Tests of a unit cannot be shared by processes. Otherwise each of those runs one test after
+    // another, so that it is always known which one.
+    let hides_starts = isolation == Isolation::Unit && listing.dispatch == Dispatch::MimicBatches;
     Group {
         listing: index,
         node: listing.binary.node_id(kept_together.as_ref().unwrap_or(&listing.binary.name)),
@@ -322,8 +326,9 @@ fn new_group(
         tests: Vec::new(),
         is_whole: listing.dispatch.is_whole(),
         tests_in_binary: listing.tests.len(),
-        process_cost: process_cost(listing.took),
-        can_thread: can_thread(listing.dispatch),
+        process_cost: process_cost(listing.harness.as_ref().map(|list| list.took)),
+        can_thread: can_thread(listing.dispatch) || hides_starts,
+        hides_starts,
         can_resize: false,
         threads: rules.threads,
         // Tests that wait for each other under `cargo test` have to run at the same time here too.

@@ -17,6 +17,7 @@ use super::fixtures::{FixtureStates, FixtureStep, Readiness};
 use super::group::{Batch, Group, GroupTest, Instance, Slots};
 use super::group_state::GroupState;
 use super::locks::HeldLocks;
+use crate::config::keys::Threads;
 use crate::model::test::TestId;
 
 /// How many cores too many may be wanted: a process with trivial tests, most of whose time is spent
@@ -255,6 +256,11 @@ impl Plan {
         self.remaining += state.work(&tests);
         state.pending.extend(tests);
         state.sort();
+    }
+
+    /// From now on, a process of this group runs one test after another.
+    pub fn run_in_turn(&mut self, group: usize) {
+        Arc::make_mut(&mut self.groups[group].group).threads = Threads::Exactly(1);
     }
 
     /// Requeues tests so that each runs alone, such as suspects of a crash.

@@ -13,7 +13,20 @@ pub(super) struct Flight {
 
 impl Flight {
     pub(super) fn new(tests: usize, threads: usize) -> Flight {
-        Flight { waiting: (0..tests).collect(), running: Vec::new(), threads: threads.max(1) }
+        Flight::in_order(0..tests, threads)
+    }
+
+    pub(super) fn in_order(tests: impl IntoIterator<Item = usize>, threads: usize) -> Flight {
+        let waiting = tests.into_iter().collect();
+        Flight { waiting, running: Vec::new(), threads: threads.max(1) }
+    }
+
+    pub(super) fn runs(&self, test: usize) -> bool {
+        self.running.contains(&test)
+    }
+
+    pub(super) fn running(&self) -> impl Iterator<Item = usize> {
+        self.running.iter().copied()
     }
 
     /// Notes an end; returns the tests that begin with it.

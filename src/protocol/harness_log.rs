@@ -1,5 +1,6 @@
-//! The log of a custom harness that runs one test after another: `libtest-mimic` and those that are
-//! built on it write every event as a line of JSON to their `--logfile`.
+//! The log of a custom harness: `libtest-mimic` and those that are built on it write every event as
+//! a line of JSON to their `--logfile`. With several threads, the beginning of a test stands there
+//! when it has ended.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use crate::process::clock;
 use crate::process::event::Stream;
 use crate::process::inspector::Inspector;
 use crate::protocol::channel::{Channel, ChannelEvent, ChannelSummary, FinishedTest, ResultStatus};
+use crate::protocol::harness_starts::{AssumedStarts, Starts};
 use crate::protocol::libtest_event::Line;
 
 /// What is kept of a line. A longer one makes the log useless.
@@ -25,6 +27,8 @@ pub struct HarnessLogChannel<'n> {
     names: Names<'n>,
     /// The beginning of a line.
     line: Vec<u8>,
+    starts: Starts,
+    /// The test whose beginning was logged last, until its end is.
     running: Option<usize>,
     ended: FxHashSet<usize>,
     began: bool,
@@ -32,7 +36,8 @@ pub struct HarnessLogChannel<'n> {
     is_complete: bool,
     /// Whether it has said what cannot be. Nothing of what follows is believed.
     is_wrong: bool,
-    /// What was printed since the test that runs has started.
+    /// What was printed since the test that runs has started; if several run at once, since the
+    /// process has.
     printed: TruncatedOutput,
     /// What was printed last: if it has ended meanwhile, the next one may have printed that.
     recent: Vec<u8>,
@@ -72,6 +77,7 @@ impl<'n> HarnessLogChannel<'n> {
         HarnessLogChannel {
             names,
             line: Vec::new(),
+            starts: Starts::Logged,
             running: None,
             ended: FxHashSet::default(),
             began: false,
@@ -84,6 +90,14 @@ impl<'n> HarnessLogChannel<'n> {
             orphans: Orphans::new(linger),
             output_files: None,
         }
+    }
+
+    /// It runs so many tests at once. `order` is that of the list, none if it is not known.
+    pub fn at_once(mut self, threads: usize, order: Option<Vec<usize>>) -> Self {
+        if threads > 1 {
+            self.starts = Starts::Assumed(AssumedStarts::new(order, threads));
+        }
+        self
     }
 
     /// What is too much to be kept goes there.
@@ -117,14 +131,23 @@ impl<'n> HarnessLogChannel<'n> {
         failed: &mut Vec<(usize, String)>,
     ) -> Option<()> {
         match (&*line.kind, &*line.event) {
-            ("suite", "started") => self.began = true,
+            ("suite", "started") => {
+                let is_first = !std::mem::replace(&mut self.began, true);
+                if let Starts::Assumed(starts) = &mut self.starts
+                    && is_first
+                {
+                    starts.begin(heard);
+                }
+            }
             ("suite", "ok" | "failed") => self.is_complete = true,
             ("test", "started") => {
                 let Some(test) = self.names.handed_out(&line.name) else { return Some(()) };
                 let is_next = self.running.is_none() && !self.ended.contains(&test);
                 self.running = is_next.then_some(test);
                 self.running?;
-                heard.push(ChannelEvent::TestStarted(test));
+                if let Starts::Logged = self.starts {
+                    heard.push(ChannelEvent::TestStarted(test));
+                }
             }
             ("test", event) => {
                 let outcome = outcome(event)?;
@@ -138,7 +161,10 @@ impl<'n> HarnessLogChannel<'n> {
                 if outcome == Outcome::Failed {
                     failed.push((test, line.stdout.clone().unwrap_or_default()));
                 }
-                heard.push(ended(test, outcome));
+                match &mut self.starts {
+                    Starts::Logged => heard.push(ChannelEvent::TestFinished(ended(test, outcome))),
+                    Starts::Assumed(starts) => starts.end(ended(test, outcome), heard),
+                }
             }
             // Benchmarks are measured without a start.
             ("bench", _) => return None,
@@ -147,8 +173,13 @@ impl<'n> HarnessLogChannel<'n> {
         Some(())
     }
 
-    /// `before` ran before these tests have failed. All of them may have printed what came last.
+    /// `before` ran before these tests have failed. All of them may have printed what came last. If
+    /// several run at once, nobody knows which of them has printed what.
     fn share_output(&mut self, before: Option<usize>, failed: Vec<(usize, String)>) {
+        if let Starts::Assumed(_) = self.starts {
+            let message = |(test, message): (usize, String)| (test, message.into_bytes().into());
+            return self.outputs.extend(failed.into_iter().map(message));
+        }
         for (test, message) in failed {
             let mut output = Output::from(self.recent.clone());
             if before == Some(test) {
@@ -202,7 +233,8 @@ impl Channel for HarnessLogChannel<'_> {
         self.printed.push(&std::mem::take(&mut self.recent));
         let mut rest = self.take_printed();
         let mut outputs = std::mem::take(&mut self.outputs);
-        if let Some(running) = self.running {
+        let running = self.running.filter(|_| matches!(self.starts, Starts::Logged));
+        if let Some(running) = running {
             outputs.insert(running, std::mem::take(&mut rest));
         }
         let (orphan_pids, unattributed) = self.orphans.into_findings().into_iter().unzip();
@@ -210,7 +242,7 @@ impl Channel for HarnessLogChannel<'_> {
             began: self.began,
             ended: self.is_complete,
             outputs,
-            captured: self.running.into_iter().collect(),
+            captured: running.into_iter().collect(),
             rest,
             was_lost: self.is_wrong,
             unattributed,
@@ -239,8 +271,8 @@ fn outcome(event: &str) -> Option<Outcome> {
     }
 }
 
-fn ended(test: usize, outcome: Outcome) -> ChannelEvent {
-    ChannelEvent::TestFinished(FinishedTest {
+pub(super) fn ended(test: usize, outcome: Outcome) -> FinishedTest {
+    FinishedTest {
         test,
         outcome,
         took: None,
@@ -250,7 +282,7 @@ fn ended(test: usize, outcome: Outcome) -> ChannelEvent {
         output: None,
         status: ResultStatus::Final,
         neighbors: Vec::new(),
-    })
+    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ pub mod channel;
 pub mod doctests;
 mod flight;
 pub mod harness_log;
+mod harness_starts;
 pub mod libtest_event;
 pub mod logfile;
 pub mod long_line;

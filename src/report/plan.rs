@@ -127,7 +127,7 @@ fn human_plan(
         if own.is_empty() {
             continue;
         }
-        text.push_str(&heading(paint, listing));
+        text.push_str(&heading(paint, listing, &own));
         let labels: Vec<String> = own.iter().map(|group| label(listing, group, &own)).collect();
         let width = labels.iter().map(|label| label.chars().count()).max().unwrap_or(0);
         for (group, label) in own.iter().zip(&labels) {
@@ -166,12 +166,19 @@ fn expected_bottleneck(
     Some((found, total))
 }
 
-fn heading(paint: Paint, listing: &Listing) -> String {
+fn heading(paint: Paint, listing: &Listing, groups: &[&Group]) -> String {
     let binary = &listing.binary;
     let how = match listing.dispatch {
         Dispatch::Batches => "",
         Dispatch::LoggedBatches | Dispatch::MimicBatches => {
-            ", one test after another in each process: its harness is its own"
+            let units = groups.iter().filter(|group| group.can_thread).count();
+            match units {
+                0 => ", one test after another in each process: its harness is its own",
+                all if all == groups.len() => ", in threads of its own harness",
+                _ => {
+                    ", one test after another in each process but a unit's: its harness is its own"
+                }
+            }
         }
         Dispatch::OneByOne => ", a process for each test: its harness is its own",
         Dispatch::Doctests => ", compiled and run by rustdoc",

@@ -25,16 +25,25 @@ struct Account {
     suspect_of: Option<usize>,
 }
 
-/// A worker that crashed or hung while several tests ran. Each of these is run again alone.
+/// A worker that crashed or hung while several tests ran. These are run again.
 #[derive(Debug)]
 struct Death {
     end: WorkerEnd,
     worker: Option<u64>,
     output: ProcessOutput,
     suspects: Vec<TestId>,
-    /// The verdicts of suspects that have run alone without a crash.
+    rerun: Rerun,
+    /// The verdicts of suspects that have run again without a crash.
     cleared: Vec<(TestId, Verdict)>,
     has_culprit: bool,
+}
+
+/// How the suspects of a crash are run again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rerun {
+    Alone,
+    /// One after another in a process: they are all that may have run, and there may be many.
+    InTurn,
 }
 
 impl Ledger {
@@ -148,8 +157,9 @@ impl Ledger {
 
     /// Whether this test has to run alone, to find out whether it caused a crash.
     pub fn is_suspect(&self, test: TestId) -> bool {
-        self.account(test)
-            .is_some_and(|account| account.suspect_of.is_some() && !account.has_verdict)
+        let open = self.account(test).filter(|account| !account.has_verdict);
+        let suspect_of = open.and_then(|account| account.suspect_of);
+        suspect_of.is_some_and(|death| self.deaths[death].rerun == Rerun::Alone)
     }
 
     /// Records a crash with several suspects.
@@ -159,6 +169,7 @@ impl Ledger {
         end: WorkerEnd,
         worker: Option<u64>,
         output: ProcessOutput,
+        rerun: Rerun,
     ) {
         let death = self.deaths.len();
         for test in suspects {
@@ -168,7 +179,7 @@ impl Ledger {
         }
         let suspects = suspects.to_vec();
         let (cleared, has_culprit) = (Vec::new(), false);
-        self.deaths.push(Death { end, worker, output, suspects, cleared, has_culprit });
+        self.deaths.push(Death { end, worker, output, suspects, rerun, cleared, has_culprit });
     }
 
     fn clear(&mut self, death: usize, test: TestId, verdict: Verdict) -> Vec<(TestId, Verdict)> {
@@ -176,7 +187,8 @@ impl Ledger {
         death.suspects.retain(|suspect| *suspect != test);
         death.has_culprit |= !verdict.outcome.is_success();
         death.cleared.push((test, verdict));
-        if !death.suspects.is_empty() {
+        // With a culprit, the others need not wait for each other.
+        if !death.suspects.is_empty() && !death.has_culprit {
             return Vec::new();
         }
         let mut cleared = std::mem::take(&mut death.cleared);
@@ -204,14 +216,18 @@ impl Ledger {
     }
 }
 
-/// A process crashed, and each of its tests passes alone: a pass would hide the crash, so all of
-/// them get it as their verdict.
+/// A process crashed, and each of its tests passes alone, or after the others: a pass would hide the
+/// crash, so all of them get it as their verdict.
 fn blame_all(death: &Death, cleared: &mut [(TestId, Verdict)]) {
     let others = cleared.len() - 1;
     for (test, verdict) in cleared {
         let printed = death.output.of(*test);
         verdict.outcome = death.end.outcome();
-        verdict.reason = Some(Reason::PassesAlone { end: death.end.clone(), others });
+        let end = death.end.clone();
+        verdict.reason = Some(match death.rerun {
+            Rerun::Alone => Reason::PassesAlone { end, others },
+            Rerun::InTurn => Reason::PassesInTurn { end, others },
+        });
         verdict.worker = death.worker;
         verdict.output = printed.output;
         verdict.output_lost = printed.lost;
@@ -258,10 +274,27 @@ mod tests {
             WorkerEnd::Died("SIGABRT".into()),
             None,
             ProcessOutput::default(),
+            Rerun::Alone,
         );
         assert_eq!(outcomes(ledger.record(id(0), verdict(Outcome::Passed))), []);
         let judged = outcomes(ledger.record(id(1), verdict(Outcome::Aborted)));
         assert_eq!(judged, [(0, Outcome::Passed), (1, Outcome::Aborted)]);
+    }
+
+    /// Those that have passed until then, and those that come later.
+    #[test]
+    fn with_a_culprit_the_others_wait_for_nobody() {
+        let died = || WorkerEnd::Died("SIGABRT".into());
+        let mut ledger = opened(4);
+        let all = [0, 1, 2, 3].map(id);
+        ledger.note_death(&all, died(), None, ProcessOutput::default(), Rerun::InTurn);
+        assert!(!ledger.is_suspect(id(0)), "it need not run alone");
+        assert_eq!(outcomes(ledger.record(id(2), verdict(Outcome::Passed))), []);
+        let judged = outcomes(ledger.record(id(1), verdict(Outcome::Aborted)));
+        assert_eq!(judged, [(2, Outcome::Passed), (1, Outcome::Aborted)]);
+        let judged = outcomes(ledger.record(id(0), verdict(Outcome::Passed)));
+        assert_eq!(judged, [(0, Outcome::Passed)]);
+        assert_eq!(ledger.without_verdict(), [id(3)]);
     }
 
     #[test]
@@ -272,6 +305,7 @@ mod tests {
             WorkerEnd::Died("SIGABRT".into()),
             None,
             ProcessOutput::default(),
+            Rerun::Alone,
         );
         ledger.record(id(1), verdict(Outcome::Passed));
         let judged = ledger.record(id(0), verdict(Outcome::Passed));

@@ -1,6 +1,8 @@
 //! Harnesses of one's own: what `cargo test` runs is run here too, each test by its name where the
 //! harness can do that, and judged by exit codes.
 
+mod threads;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::fixture::{self, Package, Ran};

@@ -42,7 +42,7 @@ impl Candidates<'_> {
             tests.into_iter().filter(|other| *other != self.test).collect()
         };
         let (mut sets, all) = (Vec::new(), self.groups.iter().flat_map(ids).collect());
-        if own.can_thread {
+        if own.is_threaded_by_libtest() {
             let declared = match own.isolation {
                 Isolation::PerTest => Vec::new(),
                 Isolation::Unit | Isolation::Split => before(&ids(own)),

@@ -122,7 +122,7 @@ fn shared_things(tried: &Tried, declared: &[Group]) -> Vec<SharedThing> {
 
 /// Whether several tests of the group may run at once in one process.
 pub fn meet(group: &Group) -> bool {
-    group.can_thread
+    group.is_threaded_by_libtest()
         && group.isolation != Isolation::PerTest
         && group.threads == Threads::Auto
         && group.tests.len() > 1
@@ -153,7 +153,7 @@ fn together(groups: &[Group], shuffle: Option<u64>) -> Vec<Group> {
     let mut joined: BTreeMap<_, Group> = BTreeMap::new();
     for group in groups {
         let Group { listing, env, fixtures, .. } = group;
-        if group.isolation == Isolation::PerTest || !group.can_thread {
+        if group.isolation == Isolation::PerTest || !group.is_threaded_by_libtest() {
             continue;
         }
         let fixtures: Vec<Vec<usize>> =

@@ -235,7 +235,7 @@ impl Examined<'_> {
         let is_unit = |group: &&Group| {
             group.isolation == Isolation::Unit
                 && group.tests.len() > 1
-                && group.can_thread
+                && group.is_threaded_by_libtest()
                 && self.is_whole(group)
                 // Every process would compile them all again.
                 && !self.project.inventory.listings[group.listing].is_doctests()

@@ -34,6 +34,7 @@ pub fn group(listing: usize, isolation: Isolation, expected_ms: &[Option<u64>]) 
         tests_in_binary: expected_ms.len(),
         process_cost: PROCESS_COST,
         can_thread: true,
+        hides_starts: false,
         can_resize: true,
         threads: Threads::Auto,
         least_threads: 1,

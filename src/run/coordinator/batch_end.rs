@@ -14,6 +14,7 @@ use crate::model::verdict::Verdict;
 use crate::model::warning::Warning;
 use crate::plan::group::{Batch, Isolation};
 use crate::process::clock;
+use crate::run::ledger::Rerun;
 use crate::worker::inbox::{BatchEnd, EndCause, LateLeaks, Overdue};
 
 /// After so many crashes that other tests caused, a test runs alone.
@@ -35,6 +36,12 @@ impl Run<'_> {
         let running: Vec<TestId> = rest.running.iter().map(|(test, _)| *test).collect();
         if fixture_is_lost.load(Ordering::Relaxed) {
             return self.fixture_was_lost(&batch, rest);
+        }
+        if protocol == Protocol::HarnessLog
+            && batch.threads > 1
+            && self.may_run_in_turn(&rest.cause)
+        {
+            return self.run_in_turn(&batch, rest);
         }
         match &rest.cause {
             EndCause::Done => self.missing(&[running, rest.not_begun.clone()].concat(), &rest),
@@ -91,13 +98,52 @@ impl Run<'_> {
         how: String,
         mut rest: BatchEnd,
     ) {
-        self.crashes += 1;
         self.blame(batch, running, WorkerEnd::Died(how.clone()), &mut rest);
         self.note_fresh_process(batch, &rest.not_begun, &how);
         self.requeue_or_give_up(batch, rest.not_begun, Requeued::WorkerDied(how));
+        self.count_crash();
+    }
+
+    fn count_crash(&mut self) {
+        self.crashes += 1;
         if self.crashes == self.context.config.max_crashes {
             self.emit(Event::Warning(Warning::TooManyCrashes { workers: self.crashes }));
             self.stop();
+        }
+    }
+
+    fn may_run_in_turn(&self, cause: &EndCause) -> bool {
+        let is_failure =
+            matches!(cause, EndCause::Died(_) | EndCause::TimedOut(_) | EndCause::NoChannel);
+        is_failure && !self.is_cut_short() && !self.phase.is_stopped()
+    }
+
+    /// A harness that ran several tests at once came to an end of which it is not known whose it is,
+    /// since it only told which tests have ended. The others run again one after another. If that
+    /// goes well, all of them have failed.
+    fn run_in_turn(&mut self, batch: &Batch, rest: BatchEnd) {
+        let BatchEnd { cause, running, not_begun, worker, output, .. } = rest;
+        let running: Vec<TestId> = running.into_iter().map(|(test, _)| test).collect();
+        running.iter().for_each(|test| self.ledger.undo_start(*test));
+        let open = [running, not_begun].concat();
+        let end = match cause {
+            EndCause::Died(how) => Some((how.clone(), WorkerEnd::Died(how))),
+            EndCause::TimedOut(Overdue { timeout, .. }) => {
+                Some(("a test timed out".to_owned(), WorkerEnd::TimedOut(timeout)))
+            }
+            _ => None,
+        };
+        self.plan.run_in_turn(batch.group);
+        if let Some((why, end)) = end {
+            self.note_fresh_process(batch, &open, &why);
+            let is_crash = matches!(end, WorkerEnd::Died(_));
+            self.ledger.note_death(&open, end, worker, output, Rerun::InTurn);
+            self.requeue(batch, open);
+            if is_crash {
+                self.count_crash();
+            }
+        } else {
+            self.requeue(batch, open);
         }
     }
 
@@ -141,7 +187,7 @@ impl Run<'_> {
             }
             suspects => {
                 let output = std::mem::take(&mut rest.output);
-                self.ledger.note_death(suspects, end, rest.worker, output);
+                self.ledger.note_death(suspects, end, rest.worker, output, Rerun::Alone);
                 self.plan.requeue_alone(batch.group, suspects);
             }
         }

@@ -197,6 +197,7 @@ pub(super) fn channel<'r>(
             let tests_of_binary = tests.iter().map(|id| id.test);
             let linger = longest_linger(job, tests);
             let log = HarnessLogChannel::new(listing.by_name(), tests_of_binary, captures, linger);
+            let log = log.at_once(job.batch.threads, order(listing, tests));
             Box::new(log.with_output_files(context.services.output_files.clone()))
         }
         Protocol::Doctests => {
@@ -213,6 +214,14 @@ pub(super) fn channel<'r>(
             )
         }
     }
+}
+
+/// These tests in the order in which a custom harness begins them, if that is known.
+fn order(listing: &Listing, tests: &[TestId]) -> Option<Vec<usize>> {
+    let places = &listing.harness.as_ref()?.places;
+    let mut order: Vec<usize> = (0..tests.len()).collect();
+    order.sort_unstable_by_key(|at| places[tests[*at].test]);
+    Some(order)
 }
 
 fn longest_linger(job: &Job, tests: &[TestId]) -> Duration {
