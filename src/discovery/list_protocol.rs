@@ -16,8 +16,11 @@ const WORD: &[u8] = b"terse";
 /// Before the word, it is a part of `intersect`, which every binary with Unicode tables contains.
 const OTHER_BEGINNING: &[u8] = b"in";
 
-/// In the paths of source files that panics of `libtest-mimic` would print.
+/// In the paths of source files that panics of `libtest-mimic` would print, before its version.
 const MIMIC: &[u8] = b"libtest-mimic-";
+
+/// The first version that can log as JSON: major and minor.
+const FIRST_MIMIC: (u32, u32) = (0, 7);
 
 /// What a custom harness seems to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +29,7 @@ pub enum ListSupport {
     None,
     /// It reads these arguments.
     Arguments,
-    /// It is built on `libtest-mimic`.
+    /// It is built on a `libtest-mimic` that runs many tests in a process and logs them.
     Mimic,
 }
 
@@ -57,7 +60,7 @@ fn support_by<'c>(constants: impl IntoIterator<Item = &'c [u8]>) -> ListSupport 
     let (mut has_word, mut is_mimic) = (false, false);
     for bytes in constants {
         has_word = has_word || contains_word(bytes);
-        is_mimic = is_mimic || memchr::memmem::find(bytes, MIMIC).is_some();
+        is_mimic = is_mimic || contains_mimic(bytes);
     }
     match (has_word, is_mimic) {
         (false, _) => ListSupport::None,
@@ -69,6 +72,20 @@ fn support_by<'c>(constants: impl IntoIterator<Item = &'c [u8]>) -> ListSupport 
 fn contains_word(bytes: &[u8]) -> bool {
     let mut found = memchr::memmem::find_iter(bytes, WORD);
     found.any(|at| !bytes[..at].ends_with(OTHER_BEGINNING))
+}
+
+fn contains_mimic(bytes: &[u8]) -> bool {
+    let mut found = memchr::memmem::find_iter(bytes, MIMIC);
+    found.any(|at| version(&bytes[at + MIMIC.len()..]).is_some_and(|it| it >= FIRST_MIMIC))
+}
+
+/// Major and minor of a version that the bytes begin with, such as `0.8.2/src/lib.rs`.
+fn version(bytes: &[u8]) -> Option<(u32, u32)> {
+    const LONGEST: usize = 16;
+    let beginning = &bytes[..bytes.len().min(LONGEST)];
+    let mut numbers = beginning.utf8_chunks().next()?.valid().split('.');
+    let mut number = || numbers.next()?.parse().ok();
+    Some((number()?, number()?))
 }
 
 #[cfg(test)]
@@ -99,6 +116,10 @@ mod tests {
         let table = [
             ("MZ ... terse ...", ListSupport::Arguments),
             ("MZ ... libtest-mimic-0.8.2/src/lib.rs ... terse ...", ListSupport::Mimic),
+            ("MZ ... libtest-mimic-0.7.0-x/src/lib.rs ... terse ...", ListSupport::Mimic),
+            ("MZ ... libtest-mimic-1.0.0/src/lib.rs ... terse ...", ListSupport::Mimic),
+            ("MZ ... libtest-mimic-0.6.1/src/lib.rs ... terse ...", ListSupport::Arguments),
+            ("MZ ... libtest-mimic-17b0/ab3/src/lib.rs ... terse ...", ListSupport::Arguments),
             ("MZ ... libtest-mimic-0.8.2/src/lib.rs ... intersect", ListSupport::None),
             ("MZ ... intersect", ListSupport::None),
         ];
