@@ -101,7 +101,7 @@ impl Plan {
         let load = self.groups[at].load() * threads as f64;
         let width = threads.max(group.slots).min(self.slot_count);
         let next = self.groups[at].next(count.min(self.groups[at].pending.len()));
-        let is_unknown = next.last().is_some_and(|test| test.expected.is_none());
+        let is_unknown = next.iter().any(|test| test.expected.is_none());
         let has_failed = next.iter().any(|test| test.failed);
         Candidate {
             group: at,
@@ -170,6 +170,10 @@ impl Plan {
             let count = tests.div_ceil(SHUFFLED_BATCHES * self.slot_count);
             return count.max(FEWEST_UNKNOWN).min(all);
         }
+        if self.slot_count == 1 {
+            // Nobody would take the rest.
+            return all;
+        }
         // Its process can be widened as soon as more is known, or as long as its tests wait. What seems
         // to wait may also wait for what each process does once, such as reading debug information
         // for its first backtrace: in more processes, all of them would do that.
@@ -177,13 +181,12 @@ impl Plan {
         if state.coalesces && state.group.is_elastic() && is_guess_or_waits {
             return all;
         }
-        let others_wait = self.others_wait(at);
-        let is_alone = !others_wait && self.free.len() == self.slot_count && self.slot_count > 1;
+        let is_alone = self.is_alone(at);
         if is_alone && state.group.can_thread && self.cost_of_names(state, all / 2) > PROCESS_COST {
             // Threads of one process balance many tests better than any plan.
             return all;
         }
-        let mut count = self.take_until(state, self.target(at, others_wait, is_alone));
+        let mut count = self.take_until(state, self.target(at));
         let is_guess = state.cpu_load.is_guess() && state.group.can_thread;
         if self.capacity.is_finite() && is_guess && all >= FEWEST_TO_TRY {
             // A few first, to find out whether they compute or wait. Under a harness of its own, nobody
@@ -206,9 +209,15 @@ impl Plan {
         }
     }
 
+    /// Whether no other group runs or waits.
+    fn is_alone(&self, at: usize) -> bool {
+        !self.others_wait(at) && self.free.len() == self.slot_count
+    }
+
     /// How much work the next batch of a split group should have.
-    fn target(&self, at: usize, others_wait: bool, is_alone: bool) -> Duration {
+    fn target(&self, at: usize) -> Duration {
         let state = &self.groups[at];
+        let is_alone = self.is_alone(at);
         let runs_in_turn = !state.group.can_thread;
         let is_measured = !state.has_unknown() || state.cpu_load.measured() >= FEWEST_TO_TRY;
         if is_measured && state.group.process_cost > PROCESS_COST {
@@ -218,7 +227,7 @@ impl Plan {
         }
         let room = self.room(at);
         let slots = self.slot_count.min(room + self.running.len());
-        let share = if others_wait || runs_in_turn { 1 } else { room };
+        let share = if self.others_wait(at) || runs_in_turn { 1 } else { room };
         let fair = self.remaining.mul_f64(share as f64 / slots as f64);
         // Estimates are wrong. The first of several that run in turn has the most time.
         if is_alone && runs_in_turn { fair } else { fair / 2 }

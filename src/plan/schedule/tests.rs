@@ -102,6 +102,46 @@ fn few_splittable_tests_are_spread_over_two_processes_at_least() {
     }
 }
 
+#[test]
+fn with_one_slot_a_second_process_would_serve_nobody() {
+    for can_thread in [false, true] {
+        for tests in [unknown(1_000), known(1_000, 1), known(1_000, 100)] {
+            let split = Group { can_thread, ..group(0, Isolation::Split, &tests) };
+            assert_eq!(startable(&mut Plan::new(vec![split], 1, None)), ["0*1000/1"]);
+        }
+    }
+}
+
+/// Such as those of a harness whose log names a test only when it has ended.
+#[test]
+fn a_unit_that_hides_what_runs_has_threads_unless_it_is_known_to_be_short() {
+    let first = |tests: &[Option<u64>], threads: Threads, least_threads: usize| {
+        let hidden = Group {
+            hides_starts: true,
+            can_resize: false,
+            threads,
+            least_threads,
+            ..group(0, Isolation::Unit, tests)
+        };
+        let mut plan = Plan::new(vec![hidden], 4, None);
+        let batch = startable(&mut plan);
+        plan.run_in_turn(0);
+        plan.finished(0);
+        plan.requeue(0, &[TestId { listing: 0, test: 1 }, TestId { listing: 0, test: 2 }]);
+        assert_eq!(startable(&mut plan), ["0*2/1"], "one after another");
+        batch.concat()
+    };
+    assert_eq!(first(&unknown(12), Threads::Auto, 1), "0*12/4");
+    assert_eq!(first(&known(12, 10), Threads::Auto, 1), "0*12/4");
+    assert_eq!(first(&known(12, 8), Threads::Auto, 1), "0*12/1", "less than 100 ms");
+    assert_eq!(
+        first(&known(12, 8), Threads::Auto, usize::MAX),
+        "0*12/4",
+        "they wait for each other"
+    );
+    assert_eq!(first(&known(12, 8), Threads::Exactly(3), 1), "0*12/3");
+}
+
 /// What tests set up without saying so is set up again in every process.
 #[test]
 fn what_nobody_has_asked_for_stays_together_while_it_is_short() {
