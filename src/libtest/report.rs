@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::mimic;
 use crate::model::output::{Output, TruncatedOutput};
 use crate::model::output_file::OutputFiles;
 
@@ -186,7 +187,11 @@ pub fn failure_reason(output: &str) -> Option<String> {
     });
     let returned = || {
         let line = output.lines().find(|line| line.starts_with("Error: "))?;
-        Some(format!("returned {line}"))
+        Some(match mimic::panic_message(line) {
+            Some("") => "panicked".to_owned(),
+            Some(message) => format!("panicked: {message}"),
+            None => format!("returned {line}"),
+        })
     };
     let note = || {
         let line = output.lines().find_map(|line| line.strip_prefix("note: "))?;

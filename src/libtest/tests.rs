@@ -347,6 +347,8 @@ fn the_reason_is_the_place_of_the_panic() {
         ),
         ("thread 'a' (812) panicked at src/lib.rs:1:2:\n", Some("panicked at src/lib.rs:1:2")),
         ("Error: \"bad\"\n", Some("returned Error: \"bad\"")),
+        ("Error: \"test panicked: bad\"\n", Some("panicked: bad")),
+        ("Error: \"test panicked\"\n", Some("panicked")),
         (
             "note: test did not panic as expected at a.rs:1:1\n",
             Some("test did not panic as expected at a.rs:1:1"),

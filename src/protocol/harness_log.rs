@@ -180,6 +180,7 @@ impl<'n> HarnessLogChannel<'n> {
             let message = |(test, message): (usize, String)| (test, message.into_bytes().into());
             return self.outputs.extend(failed.into_iter().map(message));
         }
+        let is_taken = !failed.is_empty();
         for (test, message) in failed {
             let mut output = Output::from(self.recent.clone());
             if before == Some(test) {
@@ -192,7 +193,10 @@ impl<'n> HarnessLogChannel<'n> {
         if self.running != before {
             self.take_printed();
         }
-        self.printed.push(&std::mem::take(&mut self.recent));
+        let recent = std::mem::take(&mut self.recent);
+        if self.running.is_some() || !is_taken {
+            self.printed.push(&recent);
+        }
     }
 
     fn take_printed(&mut self) -> Output {
@@ -388,5 +392,15 @@ mod tests {
             let output = |test| String::from_utf8_lossy(&output(test)).into_owned();
             assert_eq!((&*output(0), &*output(1)), (of_a, of_b), "{parts:?}");
         }
+    }
+
+    #[test]
+    fn what_a_failure_has_printed_is_not_left_for_others() {
+        let by_name = by_name();
+        let mut channel = channel(&by_name);
+        feed(&mut channel, &[&event("a", "started"), "1", &event("a", "failed"), "2"]);
+        assert_eq!(&*channel.outputs[&0], b"1");
+        channel.printed.push(&std::mem::take(&mut channel.recent));
+        assert_eq!(&*channel.take_printed(), b"2", "such as when its threads are joined");
     }
 }

@@ -1,5 +1,6 @@
 //! What a failed test has printed, taken apart, so that the report says nothing twice.
 
+use crate::libtest::mimic;
 use crate::model::printable::printable;
 use crate::report::human::assertion::Assertion;
 use crate::report::human::panic_message::{self, PanicMessage};
@@ -41,6 +42,10 @@ impl<'o> FailureOutput<'o> {
         let rest = panic.as_ref().map_or(output, |panic| panic.after);
         // An error that was returned came after every panic that the test had caught.
         if let (rest, Some(returned)) = split_returned(rest) {
+            if mimic::panic_message(returned).is_some() {
+                let before = &output[..output.len() - returned.len()];
+                return FailureOutput::of(before, test, place);
+            }
             let before = &output[..output.len() - returned.len()];
             let before = if panic.is_some() { before } else { rest };
             let printed = lines(before).collect();
@@ -145,6 +150,19 @@ mod tests {
         let parts = FailureOutput::of(output, "t", None);
         assert_eq!((parts.panic, parts.returned), (None, Some("Error: no")));
         assert_eq!(parts.printed.len(), 3);
+    }
+
+    /// The reason of the verdict says so too.
+    #[test]
+    fn what_libtest_mimic_says_of_a_panic_is_no_error_that_was_returned() {
+        let panic =
+            "one\nthread 'main' panicked at a.rs:1:2:\nboom\nnote: run with `RUST_BACKTRACE=1`\n";
+        let output = format!("{panic}Error: \"test panicked: boom\"\n");
+        let parts = FailureOutput::of(&output, "t", Some("a.rs:1:2"));
+        assert_eq!((parts.panic.unwrap().message, parts.returned), ("boom", None));
+        assert_eq!(parts.printed, ["one"]);
+        let parts = FailureOutput::of("Error: \"test panicked: boom\"\n", "t", None);
+        assert_eq!(parts, FailureOutput::default());
     }
 
     #[test]
