@@ -96,11 +96,12 @@ impl Plan {
     fn sized(&self, at: usize, count: usize, work: Duration, is_alone: bool) -> Candidate {
         let group = &self.groups[at].group;
         let is_rest = count == self.groups[at].pending.len();
-        let threads = self.threads(at, count, work, is_rest);
+        let next = self.groups[at].next(count.min(self.groups[at].pending.len()));
+        let longest = next.iter().filter_map(|test| test.expected).max().unwrap_or_default();
+        let threads = self.threads(at, count, work, longest, is_rest);
         let most_threads = self.most_threads(group, count).filter(|_| !is_alone);
         let load = self.groups[at].load() * threads as f64;
         let width = threads.max(group.slots).min(self.slot_count);
-        let next = self.groups[at].next(count.min(self.groups[at].pending.len()));
         let is_unknown = next.iter().any(|test| test.expected.is_none());
         let has_failed = next.iter().any(|test| test.failed);
         Candidate {
@@ -117,9 +118,16 @@ impl Plan {
         }
     }
 
-    /// The number of threads of a batch: enough to bring its work below the fair share, and all the
-    /// slots that neither another group nor the rest of this one could use.
-    fn threads(&self, at: usize, count: usize, work: Duration, is_rest: bool) -> usize {
+    /// The number of threads of a batch: enough to bring its work below the fair share, or to its
+    /// longest test, and all the slots that neither another group nor the rest of this one could use.
+    fn threads(
+        &self,
+        at: usize,
+        count: usize,
+        work: Duration,
+        longest: Duration,
+        is_rest: bool,
+    ) -> usize {
         let group = &self.groups[at].group;
         let most = count.min(self.slot_count).min(self.thread_cap);
         let most = most.min(self.more_at_once(group)).max(1);
@@ -142,7 +150,8 @@ impl Plan {
                 group.least_threads.clamp(1, most)
             }
             Threads::Auto => {
-                let shares = work.as_secs_f64() / self.fair_share.as_secs_f64().max(1e-9);
+                let share = self.fair_share.max(longest);
+                let shares = work.as_secs_f64() / share.as_secs_f64().max(1e-9);
                 // A little over the fair share is still one share.
                 let needed = if shares.is_finite() { (shares - 0.1).ceil() as usize } else { 1 };
                 let idle = if is_rest && !self.others_wait(at) { self.free.len() } else { 0 };

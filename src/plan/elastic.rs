@@ -73,11 +73,13 @@ impl Plan {
         self.running.values().any(|batch| needs_more(batch) && self.may_grow(batch))
     }
 
-    /// Whether a running batch with so many threads would end after all the others. Where tests were
-    /// never measured, nobody knows: another batch may have the longest.
+    /// Whether a running batch with so many threads would end after all the others, and earlier with
+    /// one more. Where tests were never measured, nobody knows: another batch may have the longest.
     fn is_behind(&self, batch: &Batch, threads: usize, fair_share: Duration) -> bool {
+        let longest = self.progress.get(&batch.id).map(Progress::longest).unwrap_or_default();
         !self.groups[batch.group].cpu_load.has_unknown()
-            && self.work_left(batch) / threads.max(1) as u32 > fair_share.mul_f64(BEHIND)
+            && self.work_left(batch) / threads.max(1) as u32
+                > fair_share.max(longest).mul_f64(BEHIND)
     }
 
     /// What each slot has to do until the end if all do the same.

@@ -72,6 +72,31 @@ fn a_batch_that_would_end_last_gets_a_slot_before_another_starts() {
     assert_eq!(start(&mut plan), ["2/1"]);
 }
 
+/// One more thread would not make its longest test any shorter.
+#[test]
+fn a_batch_with_one_long_test_keeps_no_slot_from_others() {
+    let long = |rest: u64| group(0, Isolation::Unit, &[Some(rest), Some(100), Some(rest)]);
+    let short = || group(1, Isolation::Unit, &[Some(10), Some(10)]);
+    let mut plan = Plan::new(vec![long(1), short()], 2, None);
+    assert_eq!(start(&mut plan), ["0/1", "1/1"]);
+    plan.finished(1);
+    assert_eq!(threads(plan.widen()), Some((0, 2)), "nobody else wants it");
+    plan.add(vec![short()]);
+    assert!(start(&mut plan).is_empty());
+    assert_eq!(threads(plan.narrow()), Some((0, 1)));
+    // All of them are needed for 240 ms of work, as long as two tests of 70 ms are among it.
+    let mut plan = Plan::new(vec![long(70), short()], 2, None);
+    assert_eq!(start(&mut plan), ["0/2"]);
+    let tests: Vec<TestId> = plan.group(0).tests.iter().map(|test| test.id).collect();
+    assert_eq!(plan.narrow(), None);
+    plan.test_finished(0, tests[0]);
+    assert_eq!(plan.narrow(), None, "170 ms are left of it, and 20 ms of the rest");
+    plan.test_finished(0, tests[2]);
+    assert_eq!(threads(plan.narrow()), Some((0, 1)), "one test is left");
+    plan.narrowed(0);
+    assert_eq!(start(&mut plan), ["1/1"]);
+}
+
 #[test]
 fn a_batch_that_ends_before_it_gives_a_slot_up_gives_up_all() {
     let mut plan = Plan::new(vec![unit(0, 10)], 2, None);
