@@ -91,7 +91,7 @@ fn main() -> ExitCode {
     }
     let words = cli::command_line::words(std::env::args_os());
     let typed = cli::command_line::parse(&words);
-    let (color, format) = (typed.output.color, typed.output.message_format);
+    let (color, format) = (typed.options.output.color, typed.options.output.message_format);
     let (mut settings, extraction) = match begin(typed, &words) {
         Ok(begun) => begun,
         Err(error) => return report_error(&error, cli::settings::color(color), format),
@@ -118,7 +118,7 @@ fn main() -> ExitCode {
 fn begin(typed: Args, words: &[OsString]) -> Result<(Settings, Option<Extraction>)> {
     let archive = commands::from_archive::open(&typed)?;
     let args = commands::defaults::add(typed, words, archive.as_ref())?;
-    let cargo_config = CargoConfig::load(&args.cargo);
+    let cargo_config = CargoConfig::load(&args.options.cargo);
     let settings = Settings::new(args, cargo_config);
     commands::output_paths::check(&settings)?;
     let make_room = |archive| commands::from_archive::make_room(archive, &settings);

@@ -57,6 +57,13 @@ pub struct Args {
     #[command(subcommand)]
     pub command: Option<Command>,
     #[command(flatten)]
+    pub options: Options,
+}
+
+/// All but the command.
+#[derive(Debug, ClapArgs)]
+pub struct Options {
+    #[command(flatten)]
     pub selection: TestSelection,
     #[command(flatten)]
     pub choosing: FilterArgs,

@@ -6,9 +6,9 @@ use std::io::Write;
 
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Command, CommandFactory, Error, Parser};
+use clap::{Args as _, Command, CommandFactory, Error, FromArgMatches, Parser, Subcommand};
 
-use super::args::{self, Args, CargoArgs};
+use super::args::{self, Args, CargoArgs, Options};
 use super::hints::{self, Side};
 use super::libtest_args::LibtestArgs;
 use super::output_args::MessageFormat;
@@ -41,18 +41,38 @@ pub fn parse(words: &[OsString]) -> Args {
         print_reference();
     }
     let is_json = asks_for_json(words);
-    let parsed = Args::try_parse_from(words).and_then(|args| match format_of_runs(&args) {
+    let parsed = parse_quickly(words).map_or_else(|| Args::try_parse_from(words), Ok);
+    let parsed = parsed.and_then(|args| match format_of_runs(&args) {
         Some(message) => Err(Args::command().error(ErrorKind::ArgumentConflict, message)),
         None => Ok(args),
     });
     parsed.unwrap_or_else(|error| exit(error, Typed::Before, is_json))
 }
 
+/// Parses words without a command, which is what most people type; none if there may be one, or if
+/// there is something to tell. clap copies all options into each command, which takes longer than
+/// all the rest.
+fn parse_quickly(words: &[OsString]) -> Option<Args> {
+    let is_command = |word: &str| word == "help" || args::Command::has_subcommand(word);
+    let mut before = words.iter().skip(1).take_while(|word| *word != "--");
+    if before.any(|word| word.to_str().is_none_or(is_command)) {
+        return None;
+    }
+    let matches = options_command().try_get_matches_from(words).ok()?;
+    let options = Options::from_arg_matches(&matches).ok()?;
+    Some(Args { command: None, options })
+}
+
+/// A command with all options, and no commands below it.
+pub fn options_command() -> Command {
+    Options::augment_args(Command::new("cargo partest"))
+}
+
 /// What is wrong if the format of a run is asked of a command that runs nothing.
 fn format_of_runs(args: &Args) -> Option<&'static str> {
     let is_run =
         matches!(args.command, None | Some(args::Command::Run(_) | args::Command::Merge(_)));
-    (args.output.message_format.is_of_runs() && !is_run)
+    (args.options.output.message_format.is_of_runs() && !is_run)
         .then_some("libtest's JSON is a format of runs: use `--message-format json` here")
 }
 
@@ -78,7 +98,7 @@ pub fn parse_libtest(words: &[String], format: MessageFormat) -> LibtestArgs {
 /// The flags of cargo in these words, which a run has written; none if they are of another version.
 pub fn cargo_args(words: &[String]) -> Option<CargoArgs> {
     let words = ["cargo-partest"].into_iter().chain(words.iter().map(String::as_str));
-    Args::try_parse_from(words).ok().map(|args| args.cargo)
+    Args::try_parse_from(words).ok().map(|args| args.options.cargo)
 }
 
 fn exit(mut error: Error, typed: Typed, is_json: bool) -> ! {
@@ -201,9 +221,8 @@ pub fn tip_for_filter(filter: &str) -> Option<String> {
     if let Some((_, answer)) = hints::COMMANDS.iter().find(|(command, _)| *command == filter) {
         return Some((*answer).to_owned());
     }
-    let mut command = Args::command();
-    command.build();
-    let known = command.get_subcommands().map(Command::get_name);
+    let command = Args::command();
+    let known = command.get_subcommands().map(Command::get_name).chain(["help"]);
     nearest(filter, known).map(|near| format!("did you mean the command `{near}`?"))
 }
 

@@ -10,7 +10,8 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Args as _, Command, CommandFactory, ValueEnum};
 
-use super::args::{self, Args, CargoArgs};
+use super::args::{self, CargoArgs};
+use super::command_line::options_command;
 use super::libtest_args::LibtestArgs;
 use super::output_args::MessageFormat;
 use crate::config::flag_defaults::{FlagDefault, FlagDefaults};
@@ -54,7 +55,7 @@ struct Halves {
 }
 
 static HALVES: LazyLock<Halves> = LazyLock::new(|| {
-    let (mut own, mut libtest) = (Args::command(), LibtestArgs::command());
+    let (mut own, mut libtest) = (options_command(), LibtestArgs::command());
     own.build();
     libtest.build();
     Halves { own, libtest }
@@ -265,7 +266,7 @@ mod tests {
             config.flags
         });
         let words: Vec<OsString> = typed.split(' ').map(Into::into).collect();
-        let command = Args::try_parse_from(&words).unwrap().command;
+        let command = args::Args::try_parse_from(&words).unwrap().command;
         let tables = [&profile, &top];
         let words = with_defaults(&words, command.as_ref(), &tables, Path::new("/shop"));
         words.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")

@@ -73,8 +73,8 @@ impl TestFilter {
 pub struct Settings {
     pub task: Task,
     pub filter: TestFilter,
-    /// What to type instead if the filter matches no test: a command may have been meant.
-    pub filter_tip: Option<String>,
+    /// Whether a command was typed; otherwise the first filter may have been meant as one.
+    pub has_command: bool,
     /// The seed of the order of tests, if it is random.
     pub shuffle: Option<u64>,
     pub slots: usize,
@@ -158,9 +158,10 @@ impl Settings {
     }
 
     pub fn new(args: Args, cargo_config: CargoConfig) -> Settings {
-        let filter_tip = filter_tip(&args);
+        let Args { command, options: args } = args;
+        let has_command = command.is_some();
         let run = run_task(args.debugging, args.running.no_run);
-        let (task, selection) = task(args.command, args.selection, run);
+        let (task, selection) = task(command, args.selection, run);
         let libtest = command_line::parse_libtest(&selection.libtest, args.output.message_format);
         let nested = std::env::var_os("PARTEST_RUN_ID").is_some();
         let variable = |name| cargo_config.variable(name)?.into_string().ok();
@@ -214,17 +215,12 @@ impl Settings {
             nested,
             run_id: new_run_id(),
             filter: TestFilter::new(selection.filters, libtest, args.choosing),
-            filter_tip,
+            has_command,
         }
     }
 }
 
 /// What to type instead of the first filter, if it may have been meant as a command.
-fn filter_tip(args: &Args) -> Option<String> {
-    let first = args.selection.filters.first().filter(|_| args.command.is_none());
-    first.and_then(|filter| command_line::tip_for_filter(filter))
-}
-
 /// How many threads libtest was to have.
 struct TestThreads {
     /// By its flag, or by its variable.

@@ -25,10 +25,10 @@ pub fn add(typed: Args, words: &[OsString], archive: Option<&Archive>) -> Result
     if matches!(typed.command, Some(Command::Merge(_) | Command::Setup(_))) {
         return Ok(typed);
     }
-    let profile = typed.profile.choice();
+    let profile = typed.options.profile.choice();
     let root = match archive {
         Some(archive) => archive.root_manifest(),
-        None => root_manifest::mentioning(NAME, typed.cargo.manifest_path.as_deref()),
+        None => root_manifest::mentioning(NAME, typed.options.cargo.manifest_path.as_deref()),
     };
     let Some((path, text)) = root else {
         return match profile {
@@ -77,7 +77,7 @@ fn unknown(choice: &ProfileChoice, config: &Config, typed: &Args) -> Error {
     let help = suggestion(name, &known);
     let Some((At { place, .. }, _)) = place else { return Error::usage(title) };
     let diagnostic = Diagnostic::error(place.clone(), title).help(help);
-    let color = settings::color(typed.output.color);
+    let color = settings::color(typed.options.output.color);
     write_line(&diagnostic.render(color.stderr));
     let text = "aborting because there is no such profile".to_owned();
     Error::Metadata { text, mistakes: vec![diagnostic.mistake()] }

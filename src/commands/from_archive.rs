@@ -32,8 +32,8 @@ use crate::sharing::learnt::LearntLocks;
 
 /// Opens the archive that the command line names, if it names one.
 pub fn open(args: &Args) -> Result<Option<Archive>> {
-    let from = &args.archive;
-    if matches!(args.command, Some(Command::Archive(_))) && args.cargo.doctests.doc {
+    let from = &args.options.archive;
+    if matches!(args.command, Some(Command::Archive(_))) && args.options.cargo.doctests.doc {
         return Err(Error::usage(
             "`--doc`: doctests are not in archives, because rustdoc compiles them when they run"
                 .to_owned(),
@@ -70,15 +70,15 @@ pub fn open(args: &Args) -> Result<Option<Archive>> {
 
 /// Fails if there is a flag that has no meaning for tests from an archive.
 fn refuse_other_flags(args: &Args) -> Result<()> {
-    if args.running.keep_fixtures {
+    if args.options.running.keep_fixtures {
         return Err(Error::usage(
             "`--keep-fixtures` and `--archive` exclude each other: fixtures of an archive end with the run, before its files are removed".to_owned(),
         ));
     }
-    let changed = args.changed.changed.as_ref().map(|_| "--changed".to_owned());
-    let no_run = args.running.no_run.then(|| "--no-run".to_owned());
-    let baseline = args.running.write_baseline.then(|| "--write-baseline".to_owned());
-    let of_build = command::flags_of_build(&args.cargo).into_iter().next();
+    let changed = args.options.changed.changed.as_ref().map(|_| "--changed".to_owned());
+    let no_run = args.options.running.no_run.then(|| "--no-run".to_owned());
+    let baseline = args.options.running.write_baseline.then(|| "--write-baseline".to_owned());
+    let of_build = command::flags_of_build(&args.options.cargo).into_iter().next();
     match of_build.or(changed).or(no_run).or(baseline) {
         Some(flag) => Err(Error::usage(format!(
             "`{flag}` and `--archive` exclude each other: what is in the archive was decided by `cargo partest archive`; choose among its tests with filters"

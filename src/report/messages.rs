@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use crate::cli::command_line;
 use crate::cli::settings::{Settings, TestFilter};
 use crate::error::Error;
 use crate::model::bottleneck::{Bottleneck, BottleneckKind};
@@ -348,13 +349,15 @@ pub fn no_test_matched(settings: &Settings, tip: Option<&str>) -> String {
     let names = filters.iter().map(|filter| format!("`{filter}`"));
     let expressions = filtersets.iter().map(|expr| format!("`{}`", expr.trim()));
     let shows = tip.unwrap_or("`cargo partest list` shows what there is");
+    let first = filters.first().filter(|_| !settings.has_command);
+    let is_command = || first.and_then(|filter| command_line::tip_for_filter(filter));
     match (filters.as_slice(), filtersets.as_slice()) {
         ([], []) => format!("no test to run: {shows}"),
         ([name], []) if *exact => format!("no test is named `{name}` (`--exact`): {shows}"),
         _ => format!(
             "no test matches {}: {}",
             list(&names.chain(expressions).collect::<Vec<_>>()),
-            settings.filter_tip.as_deref().unwrap_or(shows)
+            is_command().as_deref().unwrap_or(shows)
         ),
     }
 }

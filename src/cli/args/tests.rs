@@ -36,7 +36,7 @@ fn jobs_take_numbers_words_and_no_junk() {
 fn flags_are_accepted_before_and_after_the_command() {
     for words in [&["-j2", "plan", "db"][..], &["plan", "-j2", "db"], &["plan", "db", "-j2"]] {
         let args = parse_words(words).unwrap();
-        assert_eq!(args.running.jobs, Some(Jobs::Exactly(2)), "{words:?}");
+        assert_eq!(args.options.running.jobs, Some(Jobs::Exactly(2)), "{words:?}");
         assert!(
             matches!(&args.command, Some(Command::Plan(s)) if s.filters == ["db"]),
             "{words:?}"
@@ -53,8 +53,8 @@ fn an_unknown_flag_suggests_the_nearest_one() {
 #[test]
 fn arguments_after_the_dashes_are_libtests() {
     let args = parse_words(&["a", "--", "--skip", "b", "--test-threads=3", "c"]).unwrap();
-    let libtest = LibtestArgs::try_parse_from(&args.selection.libtest).unwrap();
-    assert_eq!(args.selection.filters, ["a"]);
+    let libtest = LibtestArgs::try_parse_from(&args.options.selection.libtest).unwrap();
+    assert_eq!(args.options.selection.filters, ["a"]);
     assert_eq!((libtest.skip, libtest.filters), (vec!["b".into()], vec!["c".to_string()]));
     assert_eq!(libtest.test_threads.map(|n| n.get()), Some(3));
 }

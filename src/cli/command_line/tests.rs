@@ -195,3 +195,33 @@ fn a_filter_near_a_command_has_a_tip() {
         assert_eq!(tip_for_filter(filter).as_deref(), expected, "{filter}");
     }
 }
+
+/// What is parsed quickly means the same; what may be a command, or is wrong, is not.
+#[test]
+fn words_without_a_command_are_parsed_as_with_one() {
+    let quick = [
+        "",
+        "-j2",
+        "-p shop --test till db::",
+        "--no-fail-fast --timeout 2s a b",
+        "--message-format json -- --skip run --exact",
+        "--partition 1/2 --all",
+    ];
+    for words in quick {
+        let words = words_of(words);
+        let parsed = parse_quickly(&words).expect("no command is among them");
+        let expected = Args::try_parse_from(&words).unwrap();
+        assert_eq!(format!("{parsed:?}"), format!("{expected:?}"), "{words:?}");
+    }
+    let all = Args::command();
+    let commands: Vec<&str> = all.get_subcommands().map(Command::get_name).collect();
+    assert!(commands.len() > 15, "{commands:?}");
+    for word in commands.into_iter().chain(["help", "-h", "-V", "--no-such-flag"]) {
+        assert!(parse_quickly(&words_of(word)).is_none(), "{word}");
+        assert!(parse_quickly(&words_of(&format!("-j2 {word}"))).is_none(), "{word}");
+    }
+}
+
+fn words_of(words: &str) -> Vec<OsString> {
+    ["cargo-partest"].into_iter().chain(words.split_whitespace()).map(OsString::from).collect()
+}
