@@ -157,8 +157,7 @@ impl Settings {
         if self.may_overcommit { self.slots.saturating_mul(overcommit) } else { self.slots }
     }
 
-    pub fn new(args: Args, cargo_config: CargoConfig) -> Settings {
-        let Args { command, options: args } = args;
+    pub fn new(Args { command, options: args }: Args, cargo_config: CargoConfig) -> Settings {
         let has_command = command.is_some();
         let run = run_task(args.debugging, args.running.no_run);
         let (task, selection) = task(command, args.selection, run);

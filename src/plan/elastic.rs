@@ -76,10 +76,19 @@ impl Plan {
     /// Whether a running batch with so many threads would end after all the others, and earlier with
     /// one more. Where tests were never measured, nobody knows: another batch may have the longest.
     fn is_behind(&self, batch: &Batch, threads: usize, fair_share: Duration) -> bool {
-        let longest = self.progress.get(&batch.id).map(Progress::longest).unwrap_or_default();
         !self.groups[batch.group].cpu_load.has_unknown()
-            && self.work_left(batch) / threads.max(1) as u32
-                > fair_share.max(longest).mul_f64(BEHIND)
+            && self.takes_longer(batch, threads, fair_share)
+    }
+
+    /// Whether a running batch with so many threads takes longer than that, and than its longest test.
+    fn takes_longer(&self, batch: &Batch, threads: usize, most: Duration) -> bool {
+        let longest = self.progress.get(&batch.id).map(Progress::longest).unwrap_or_default();
+        self.work_left(batch) / threads.max(1) as u32 > most.max(longest).mul_f64(BEHIND)
+    }
+
+    /// Whether a running batch has more threads than tests.
+    fn has_idle_thread(&self, batch: &Batch) -> bool {
+        self.progress.get(&batch.id).is_some_and(|progress| progress.left < batch.threads)
     }
 
     /// What each slot has to do until the end if all do the same.
@@ -102,14 +111,17 @@ impl Plan {
             && self.fits(self.groups[batch.group].load())
     }
 
-    /// Gives a free slot to the batch with the most work left for each of its threads. To be called
-    /// when no batch can start; then one may that waited for this.
+    /// Gives a free slot to the batch with the most work left for each of its threads, at first to
+    /// one that takes longer than its longest test. To be called when no batch can start; then one may
+    /// that waited for this.
     pub fn widen(&mut self) -> Option<Resize> {
         let slot = *self.free.first()?;
         let share = |batch: &Batch| {
             let left = self.progress.get(&batch.id)?.left;
+            let is_shortened = self.takes_longer(batch, batch.threads, Duration::ZERO);
+            let work = self.work_left(batch) / batch.threads as u32;
             // Unknown work counts by the number of tests.
-            let share = (self.work_left(batch) / batch.threads as u32, left, batch.id);
+            let share = (is_shortened, work, left, batch.id);
             self.may_grow(batch).then_some(share)
         };
         let (.., id) = self.running.values().filter_map(share).max()?;
@@ -122,24 +134,26 @@ impl Plan {
         Some(resize)
     }
 
-    /// Takes a thread from a batch with several, if another batch could start in its slot, or the
-    /// running tests want more cores than there are. The slot is free once `narrowed` is called. To
-    /// be called when no batch can start.
+    /// Takes a thread from a batch with several, if it is idle, if another batch could start in its
+    /// slot, or if the running tests want more cores than there are. The slot is free once `narrowed`
+    /// is called. To be called when no batch can start.
     pub fn narrow(&mut self) -> Option<Resize> {
         if self.narrowing.is_some() {
             return None;
         }
-        let widest =
-            |batch: &&Batch| (batch.threads, std::cmp::Reverse(self.work_left(batch)), batch.id);
+        let widest = |batch: &&Batch| {
+            let work = std::cmp::Reverse(self.work_left(batch));
+            (self.has_idle_thread(batch), batch.threads, work, batch.id)
+        };
         let is_elastic = |batch: &&Batch| batch.threads > 1 && batch.most_threads.is_some();
         let batch = self.running.values().filter(is_elastic).max_by_key(widest)?;
         let (id, slot) = (batch.id, *batch.slots.last()?);
         let freed = self.groups[batch.group].load();
-        let is_crowded = self.load > self.capacity + CROWDED;
-        if !is_crowded && self.is_behind(batch, batch.threads - 1, self.fair_share_of_rest()) {
+        let is_needless = self.has_idle_thread(batch) || self.load > self.capacity + CROWDED;
+        if !is_needless && self.is_behind(batch, batch.threads - 1, self.fair_share_of_rest()) {
             return None;
         }
-        if !is_crowded && !(0..self.groups.len()).any(|at| self.could_start(at, slot, freed)) {
+        if !is_needless && !(0..self.groups.len()).any(|at| self.could_start(at, slot, freed)) {
             return None;
         }
         let batch = self.running.get_mut(&id)?;

@@ -98,6 +98,27 @@ fn a_batch_with_one_long_test_keeps_no_slot_from_others() {
 }
 
 #[test]
+fn a_slot_goes_to_who_would_end_earlier_with_it_and_is_not_kept_idle() {
+    let long = group(0, Isolation::Unit, &[Some(1), Some(1_000), Some(1)]);
+    let many = group(1, Isolation::Unit, &[Some(80); 7]);
+    let short = group(2, Isolation::Unit, &[Some(1)]);
+    let mut plan = Plan::new(vec![long, many, short], 3, None);
+    assert_eq!(start(&mut plan), ["0/1", "1/1", "2/1"]);
+    plan.finished(2);
+    assert_eq!(threads(plan.widen()), Some((1, 2)));
+    // One that has more threads than tests left gives them up.
+    let mut plan = Plan::new(vec![Group::clone(plan.group(0))], 2, None);
+    assert_eq!(start(&mut plan), ["0/2"]);
+    let tests: Vec<TestId> = plan.group(0).tests.iter().map(|test| test.id).collect();
+    plan.test_finished(0, tests[0]);
+    assert_eq!(plan.narrow(), None);
+    plan.test_finished(0, tests[2]);
+    assert_eq!(threads(plan.narrow()), Some((0, 1)), "though nothing else could start");
+    plan.narrowed(0);
+    assert_eq!(plan.widen(), None);
+}
+
+#[test]
 fn a_batch_that_ends_before_it_gives_a_slot_up_gives_up_all() {
     let mut plan = Plan::new(vec![unit(0, 10)], 2, None);
     start(&mut plan);

@@ -116,11 +116,16 @@ impl<'r> Run<'r> {
         self.retry_due_tests();
         // A batch that is to give up a slot usually does so when one of its tests has ended.
         self.finish_narrowing();
+        self.fill_slots(starter);
+        if self.narrow_batch() {
+            self.fill_slots(starter);
+        }
+    }
+
+    /// Starts all that may start, and gives what is still free to running batches.
+    fn fill_slots(&mut self, starter: &Starter<'_>) {
         self.start_planned(starter);
         while self.widen_batch() {
-            self.start_planned(starter);
-        }
-        if self.narrow_batch() {
             self.start_planned(starter);
         }
     }
