@@ -219,7 +219,6 @@ impl Settings {
     }
 }
 
-/// What to type instead of the first filter, if it may have been meant as a command.
 /// How many threads libtest was to have.
 struct TestThreads {
     /// By its flag, or by its variable.
