@@ -177,6 +177,7 @@ impl<'n> HarnessLogChannel<'n> {
     /// several run at once, nobody knows which of them has printed what.
     fn share_output(&mut self, before: Option<usize>, failed: Vec<(usize, String)>) {
         if let Starts::Assumed(_) = self.starts {
+            self.printed.push(&std::mem::take(&mut self.recent));
             let message = |(test, message): (usize, String)| (test, message.into_bytes().into());
             return self.outputs.extend(failed.into_iter().map(message));
         }
