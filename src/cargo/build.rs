@@ -5,8 +5,8 @@ use std::sync::mpsc::{Receiver, channel};
 
 use cargo_metadata::Message;
 
+use super::build_stderr::BuildStderr;
 use super::command;
-use super::errors::BuildErrors;
 use super::rustdoc;
 use crate::cli::settings::Settings;
 use crate::error::{Error, Result};
@@ -17,8 +17,8 @@ pub struct Build {
     pub cargo: BuildProcess,
     /// Disconnected when cargo has closed its output, which it does when it exits.
     pub messages: Receiver<Message>,
-    /// Of a build whose stderr is a pipe.
-    pub errors: Option<BuildErrors>,
+    /// None if the build writes to ours.
+    pub stderr: Option<BuildStderr>,
 }
 
 impl Build {
@@ -30,6 +30,8 @@ impl Build {
             let stand_in = rustdoc::stand_in(&mut command, &settings.cargo_config);
             stand_in.map_err(|source| Error::Start { program: "rustdoc".into(), source })?;
         }
+        let is_piped = command::is_stderr_piped(settings);
+        let stderr = is_piped.then(|| BuildStderr::pipe(&mut command)).transpose()?;
         let program = command.get_program().to_string_lossy().into_owned();
         let started = match beside_tests {
             true => BuildProcess::spawn(command),
@@ -45,15 +47,14 @@ impl Build {
             messages.map_while(|message| sender.send(message).ok()).for_each(drop);
         };
         let reader = std::thread::Builder::new().name("cargo".into()).spawn(read);
-        let errors = cargo.stderr().map(BuildErrors::follow).transpose();
-        match reader.map_err(Error::Thread).and(errors) {
-            Ok(errors) => Ok(Build { cargo, messages: receiver, errors }),
+        match reader {
+            Ok(_) => Ok(Build { cargo, messages: receiver, stderr }),
             Err(error) => {
                 platform::terminate_tree(cargo.id());
                 // It has been killed; its status says nothing new.
                 let _ = cargo.wait();
                 cargo.release();
-                Err(error)
+                Err(Error::Thread(error))
             }
         }
     }

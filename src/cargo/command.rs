@@ -49,12 +49,16 @@ pub fn build(settings: &Settings) -> Command {
         .args(output_flags(settings))
         .into_command();
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
-    if settings.format == MessageFormat::Json {
-        // The stream has to say why a build failed.
-        command.stderr(Stdio::piped());
+    if is_stderr_piped(settings) {
         command.envs(progress_variables());
     }
     command
+}
+
+/// Whether what the build writes to stderr goes through this process: the stream of events has to say
+/// why a build failed, and lines are kept whole where no terminal is.
+pub fn is_stderr_piped(settings: &Settings) -> bool {
+    settings.format == MessageFormat::Json || !std::io::stderr().is_terminal()
 }
 
 /// `cargo test --doc` for the packages that the user has selected. What `build` has built is fresh.

@@ -3,10 +3,10 @@
 pub mod binary;
 pub mod build;
 pub mod build_output;
+pub mod build_stderr;
 pub mod cache_input;
 pub mod command;
 pub mod environment;
-pub mod errors;
 pub mod filtersets;
 pub mod link_inputs;
 pub mod metadata_cache;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use cargo_metadata::{Message as CargoMessage, Target, TargetKind};
 
 use crate::cargo::build_output::BuildOutput;
-use crate::cargo::errors::BuildErrors;
+use crate::cargo::build_stderr::BuildStderr;
 use crate::cargo::workspace::{Package, Workspace};
 use crate::cli::args::CargoArgs;
 use crate::cli::settings::Settings;
@@ -16,6 +16,7 @@ use crate::cli::task::Task;
 use crate::config::policy::Policy;
 use crate::error::Error;
 use crate::process::platform::{self, BuildProcess};
+use crate::process::stderr::clear_progress;
 use crate::run::interrupt::Interrupts;
 use crate::worker::agent_file::AgentFile;
 
@@ -134,12 +135,12 @@ pub fn wait(
 /// The cargo process, killed on drop.
 pub struct CargoProcess {
     process: Option<BuildProcess>,
-    errors: Option<BuildErrors>,
+    stderr: Option<BuildStderr>,
 }
 
 impl CargoProcess {
-    pub fn new(cargo: BuildProcess, errors: Option<BuildErrors>) -> CargoProcess {
-        CargoProcess { process: Some(cargo), errors }
+    pub fn new(cargo: BuildProcess, stderr: Option<BuildStderr>) -> CargoProcess {
+        CargoProcess { process: Some(cargo), stderr }
     }
 
     /// The child process that adopts what cargo leaves running.
@@ -154,7 +155,8 @@ impl CargoProcess {
 
     /// The error of a build that has failed.
     pub fn failure(&self) -> Error {
-        Error::Build { errors: self.errors.as_ref().map(BuildErrors::last).unwrap_or_default() }
+        let stderr = self.stderr.as_ref();
+        Error::Build { errors: stderr.map(BuildStderr::last_errors).unwrap_or_default() }
     }
 
     /// Waits for cargo before any test has started. Processes that it left running are not ours.
@@ -162,7 +164,18 @@ impl CargoProcess {
         let mut cargo = self.process.take().ok_or(io::ErrorKind::NotFound)?;
         let status = cargo.wait();
         cargo.release();
+        self.finish_stderr();
+        if status.as_ref().is_ok_and(|status| status.code().is_none()) {
+            // It was ended, perhaps within a line of progress.
+            clear_progress();
+        }
         status
+    }
+
+    fn finish_stderr(&mut self) {
+        if let Some(stderr) = &mut self.stderr {
+            stderr.finish();
+        }
     }
 
     /// Waits for cargo while tests run. Processes that it left running are released after those of
@@ -170,6 +183,7 @@ impl CargoProcess {
     pub fn wait_beside_tests(&mut self, interrupts: &Interrupts) -> io::Result<ExitStatus> {
         let mut cargo = self.process.take().ok_or(io::ErrorKind::NotFound)?;
         let status = cargo.wait();
+        self.finish_stderr();
         interrupts.guard.build_ended(&cargo.left_running());
         interrupts.groups.hold_build(cargo);
         status
@@ -178,11 +192,10 @@ impl CargoProcess {
 
 impl Drop for CargoProcess {
     fn drop(&mut self) {
-        if let Some(mut cargo) = self.process.take() {
+        if let Some(cargo) = &self.process {
             platform::terminate_tree(cargo.id());
             // The build was cancelled, so its exit status does not matter.
-            let _ = cargo.wait();
-            cargo.release();
+            let _ = self.wait();
         }
     }
 }

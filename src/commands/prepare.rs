@@ -128,11 +128,11 @@ pub fn build(
     }
     let group = LogGroup::begin(settings, Part::Build);
     let times = StageTimes::begin();
-    let Build { cargo, messages, errors } =
+    let Build { cargo, messages, stderr } =
         Build::start(settings, early_tests::is_wanted(settings))?;
     let pid = cargo.id();
     interrupts.set_build(Some(pid));
-    let cargo = CargoProcess::new(cargo, errors);
+    let cargo = CargoProcess::new(cargo, stderr);
     let watch = StallWatch::start(settings, interrupts);
     let loaded = Loaded::beside_build(settings, pid, warnings);
     let early = loaded.workspace_for_early_tests(settings, &cargo);

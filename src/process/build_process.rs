@@ -8,7 +8,7 @@
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus};
+use std::process::{Child, ChildStdout, Command, ExitStatus};
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -59,11 +59,6 @@ impl BuildProcess {
         let stdout = child.stdout.take();
         let build = child.id();
         Ok((BuildProcess { child, build, line: None }, stdout))
-    }
-
-    /// Its stderr, if that is a pipe and has not been taken before.
-    pub fn stderr(&mut self) -> Option<ChildStderr> {
-        self.child.stderr.take()
     }
 
     /// The PID of the build.

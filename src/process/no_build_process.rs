@@ -1,7 +1,7 @@
 //! A build without a subreaper, as on every system but Linux: no tests run beside it.
 
 use std::io;
-use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus};
+use std::process::{Child, ChildStdout, Command, ExitStatus};
 
 #[derive(Debug)]
 pub struct BuildProcess(Child);
@@ -17,10 +17,6 @@ impl BuildProcess {
         command: Command,
     ) -> io::Result<(BuildProcess, Option<ChildStdout>)> {
         BuildProcess::spawn(command)
-    }
-
-    pub fn stderr(&mut self) -> Option<ChildStderr> {
-        self.0.stderr.take()
     }
 
     pub fn id(&self) -> u32 {

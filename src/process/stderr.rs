@@ -16,7 +16,16 @@ pub fn is_dumb_terminal() -> bool {
 
 /// The same where somebody, such as cargo, may be drawing a line of progress in the same place.
 pub fn write_line_over_progress(line: &str) {
+    write_line(&format!("{}{}", clear(), printable(line.as_bytes())));
+}
+
+/// Clears what a process that was ended has left of a line of progress.
+pub fn clear_progress() {
+    let _ = io::stderr().write_all(clear().as_bytes());
+}
+
+/// What clears the line of progress on a terminal.
+fn clear() -> &'static str {
     let is_drawn = io::stderr().is_terminal() && !is_dumb_terminal();
-    let clear = if is_drawn { "\r\u{1b}[J" } else { "" };
-    write_line(&format!("{clear}{}", printable(line.as_bytes())));
+    if is_drawn { "\r\u{1b}[J" } else { "" }
 }

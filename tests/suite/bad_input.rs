@@ -6,6 +6,8 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
+use rustix::process::Signal;
+
 use crate::fixture::{self, Package, Ran, cargo, partest};
 
 /// stderr without the lines of progress, which depend on what had to be built.
@@ -227,6 +229,31 @@ mod the_build {
         let error = "error[E0308]: mismatched types\n --> src/lib.rs:7:5\n";
         assert_eq!(ran.stderr.matches(error).count(), 1, "{ran}");
         assert!(ran.stderr.contains("error: could not compile `does_not_build`"), "{ran}");
+    }
+
+    /// A build that is ended within a line of progress, which cargo writes piece by piece.
+    const HALF_A_LINE: &str = "#!/bin/sh
+case \"$1\" in test) printf '   Compi' >&2; echo >\"$FIXTURE_LOG/builds\"; exec sleep 600;; esac
+until [ -e \"$FIXTURE_LOG/builds\" ]; do sleep 0.01; done
+exec cargo \"$@\"
+";
+
+    #[test]
+    fn what_ends_it_within_a_line_is_told_on_a_line_of_its_own() {
+        let begun = "   Compi\n";
+        let wrong = Package::shop("[package.metadata.partest]\ntreads = 2\n", PASSING);
+        let cargo = wrong.write_script("half-a-line", HALF_A_LINE);
+        let ran = wrong.partest().env("CARGO", &cargo).run().exits(2);
+        assert!(ran.stderr.starts_with(&format!("{begun}error: unknown key `treads`\n")), "{ran}");
+
+        let package = Package::shop("", PASSING);
+        let cargo = package.write_script("half-a-line", HALF_A_LINE);
+        let builds = package.partest().env("CARGO", &cargo).start();
+        builds.await_log("builds");
+        builds.send(Signal::INT);
+        let ran = builds.wait().exits(130);
+        assert!(ran.stderr.lines().any(|line| line == begun.trim_end()), "{ran}");
+        assert!(ran.stderr.lines().any(|line| line.starts_with("interrupted")), "{ran}");
     }
 
     #[test]

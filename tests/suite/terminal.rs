@@ -273,6 +273,25 @@ fn nothing_is_left_of_the_lines_that_were_drawn_in_a_larger_window() {
 
 /// Also where it is told to show progress or colours only by being a terminal.
 #[test]
+fn nothing_is_left_of_the_progress_bar_of_a_build_that_is_ended() {
+    let package = Package::shop("[package.metadata.partest]\n", STAYS);
+    let cargo = "#!/bin/sh
+case \"$1\" in test) printf '  Building [=> ] 1/2' >&2; echo > begun; exec sleep 600;; esac
+until [ -e begun ]; do sleep 0.01; done
+exec cargo \"$@\"
+";
+    package.write_script("half-a-line", cargo);
+    let script = "echo 'treads = 2' >> Cargo.toml; \
+        CARGO=$PLACE/half-a-line \"$0\" partest; echo \"code $?\"";
+    let person = Person::runs_in(package, script, (24, 80));
+    person.sees("code 2");
+    let mut emulator = emulator(24, 80);
+    emulator.process(&person.ends_with_bytes().1);
+    let screen = emulator.screen().contents();
+    assert!(screen.starts_with("error: unknown key `treads`\n"), "{screen}");
+}
+
+#[test]
 fn a_dumb_terminal_gets_plain_text() {
     for term in ["dumb", "xterm"] {
         let script =
