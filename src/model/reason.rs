@@ -25,9 +25,9 @@ pub enum Reason {
         in_company(.others)
     )]
     PassesAlone { end: WorkerEnd, others: usize },
-    /// The same, and all of them pass one after another. It need not have begun.
+    /// The same, and none of them ends it one after another. It need not have begun.
     #[error(
-        "{end} in a process that ran it and {} several at a time; all pass one after another, so one of them depends on running beside others",
+        "{end} in a process that ran it and {} several at a time; it passes where they run one after another, so one of them depends on running beside others",
         in_company(.others)
     )]
     PassesInTurn { end: WorkerEnd, others: usize },

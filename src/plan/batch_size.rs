@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::candidate::{Candidate, PROCESS_COST};
 use super::cpu_load::mostly_waits;
-use super::group::{Group, Isolation};
+use super::group::{Group, Isolation, Threading};
 use super::group_state::GroupState;
 use super::schedule::Plan;
 use super::shuffle::number;
@@ -134,7 +134,7 @@ impl Plan {
         let room = if self.capacity.is_finite() { self.room(at) } else { most };
         // An exclusive test is alone in its process too.
         let is_alone = group.exclusive || group.isolation == Isolation::PerTest;
-        if !group.can_thread || is_alone || group.recycle == Recycle::OnFailure {
+        if !group.can_thread() || is_alone || group.recycle == Recycle::OnFailure {
             return 1;
         }
         // A fixture with the scope of a slot serves one test at a time, unless the policy says
@@ -146,7 +146,9 @@ impl Plan {
         match group.threads {
             Threads::Exactly(threads) => threads.min(most),
             // What is saved would not be worth what is not known then.
-            Threads::Auto if group.hides_starts && group.is_known_to_be_short() => {
+            Threads::Auto
+                if group.threading == Threading::HiddenStarts && group.is_known_to_be_short() =>
+            {
                 group.least_threads.clamp(1, most)
             }
             Threads::Auto => {
@@ -191,12 +193,13 @@ impl Plan {
             return all;
         }
         let is_alone = self.is_alone(at);
-        if is_alone && state.group.can_thread && self.cost_of_names(state, all / 2) > PROCESS_COST {
+        if is_alone && state.group.can_thread() && self.cost_of_names(state, all / 2) > PROCESS_COST
+        {
             // Threads of one process balance many tests better than any plan.
             return all;
         }
         let mut count = self.take_until(state, self.target(at));
-        let is_guess = state.cpu_load.is_guess() && state.group.can_thread;
+        let is_guess = state.cpu_load.is_guess() && state.group.can_thread();
         if self.capacity.is_finite() && is_guess && all >= FEWEST_TO_TRY {
             // A few first, to find out whether they compute or wait. Under a harness of its own, nobody
             // would know.
@@ -227,7 +230,7 @@ impl Plan {
     fn target(&self, at: usize) -> Duration {
         let state = &self.groups[at];
         let is_alone = self.is_alone(at);
-        let runs_in_turn = !state.group.can_thread;
+        let runs_in_turn = !state.group.can_thread();
         let is_measured = !state.has_unknown() || state.cpu_load.measured() >= FEWEST_TO_TRY;
         if is_measured && state.group.process_cost > PROCESS_COST {
             // Each process costs time, and there is something to estimate by.

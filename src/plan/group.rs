@@ -41,6 +41,17 @@ pub enum Isolation {
     PerTest,
 }
 
+/// Whether a process can run several tests at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Threading {
+    /// It runs them one after another, or is one test.
+    InTurn,
+    /// Those of libtest and rustdoc can.
+    Threads,
+    /// It can, and then it is only known which tests have ended: its harness is its own.
+    HiddenStarts,
+}
+
 /// Tests of one binary that are dispatched by the same rules.
 #[derive(Debug, Clone)]
 pub struct Group {
@@ -60,10 +71,7 @@ pub struct Group {
     pub tests_in_binary: usize,
     /// What a worker costs before its first test.
     pub process_cost: Duration,
-    /// Whether a worker can run several tests at once.
-    pub can_thread: bool,
-    /// Whether it is then only known which tests have ended: its harness is its own.
-    pub hides_starts: bool,
+    pub threading: Threading,
     /// Whether the agent can change the number of tests that run at once while a worker runs.
     pub can_resize: bool,
     pub threads: Threads,
@@ -90,9 +98,14 @@ impl Group {
         self.shuffle.filter(|_| self.threads != Threads::Exactly(1))
     }
 
+    /// Whether a process can run several of its tests at once.
+    pub fn can_thread(&self) -> bool {
+        self.threading != Threading::InTurn
+    }
+
     /// Whether libtest runs several of its tests at once, in the order of the list.
     pub fn is_threaded_by_libtest(&self) -> bool {
-        self.can_thread && !self.hides_starts
+        self.threading == Threading::Threads
     }
 
     /// A group's tests are sorted by their ids.
@@ -114,7 +127,7 @@ impl Group {
     pub(super) fn is_elastic(&self) -> bool {
         let is_alone = self.exclusive || self.isolation == Isolation::PerTest;
         let is_by_slot = self.fixtures.iter().flatten().any(|need| need.scope == Scope::Slot);
-        self.can_thread
+        self.can_thread()
             && self.can_resize
             && self.threads == Threads::Auto
             && self.slots <= 1
@@ -125,7 +138,7 @@ impl Group {
 
     /// Less work than this is not worth another process, unless the user has asked for it.
     pub(super) fn short(&self) -> Duration {
-        match self.can_thread {
+        match self.can_thread() {
             true => SHORT,
             // Two processes would take half the time of one that runs its tests in turn.
             false => (SHORT / 4).max(self.process_cost * 2),

@@ -37,7 +37,7 @@ impl GroupState {
         let coalesces = !group.has_explicit_policy
             && group.isolation != Isolation::PerTest
             && match group.known_work() {
-                Some(work) => group.can_thread || work < group.short(),
+                Some(work) => group.can_thread() || work < group.short(),
                 // Nobody knows whether they are short, but such a process can be widened.
                 None => group.is_elastic(),
             };

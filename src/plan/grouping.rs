@@ -23,7 +23,7 @@ use crate::discovery::listing::Listing;
 use crate::discovery::statics::Statics;
 use crate::discovery::test_list::Dispatch;
 use crate::model::test::TestId;
-use crate::plan::group::{Group, GroupTest, Isolation, Need, Slots};
+use crate::plan::group::{Group, GroupTest, Isolation, Need, Slots, Threading};
 
 /// The groups of the selected tests.
 #[derive(Debug, Default)]
@@ -179,7 +179,8 @@ fn hand_over(dispatch: Dispatch) -> Duration {
 /// The CPU load of a test. One that was never measured is assumed to keep a core busy, unless it is
 /// trivial.
 fn load(past: Record, dispatch: Dispatch) -> f64 {
-    let trivial = load_if_trivial(past.took).filter(|_| can_thread(dispatch));
+    let trivial = load_if_trivial(past.took)
+        .filter(|_| threading(dispatch, Isolation::Split) != Threading::InTurn);
     past.load.or(trivial).unwrap_or(1.0)
 }
 
@@ -191,9 +192,14 @@ fn process_cost(took: Option<Duration>) -> Duration {
     took.unwrap_or_default().clamp(PROCESS_COST, MOST)
 }
 
-/// Whether tests run at once in one process.
-fn can_thread(dispatch: Dispatch) -> bool {
-    matches!(dispatch, Dispatch::Batches | Dispatch::Doctests)
+fn threading(dispatch: Dispatch, isolation: Isolation) -> Threading {
+    match (dispatch, isolation) {
+        (Dispatch::Batches | Dispatch::Doctests, _) => Threading::Threads,
+        // Tests of a unit cannot be shared by processes. Otherwise each of those runs one test after
+        // another, so that it is always known which one.
+        (Dispatch::MimicBatches, Isolation::Unit) => Threading::HiddenStarts,
+        _ => Threading::InTurn,
+    }
 }
 
 /// Assigns the tests of one binary to groups.
@@ -314,9 +320,6 @@ fn new_group(
         None if rules.isolate => Isolation::PerTest,
         None => Isolation::Split,
     };
-    // Tests of a unit cannot be shared by processes. Otherwise each of those runs one test after
-    // another, so that it is always known which one.
-    let hides_starts = isolation == Isolation::Unit && listing.dispatch == Dispatch::MimicBatches;
     Group {
         listing: index,
         node: listing.binary.node_id(kept_together.as_ref().unwrap_or(&listing.binary.name)),
@@ -327,8 +330,7 @@ fn new_group(
         is_whole: listing.dispatch.is_whole(),
         tests_in_binary: listing.tests.len(),
         process_cost: process_cost(listing.harness.as_ref().map(|list| list.took)),
-        can_thread: can_thread(listing.dispatch) || hides_starts,
-        hides_starts,
+        threading: threading(listing.dispatch, isolation),
         can_resize: false,
         threads: rules.threads,
         // Tests that wait for each other under `cargo test` have to run at the same time here too.

@@ -180,7 +180,7 @@ impl Plan {
             return;
         }
         let state = &mut self.groups[group];
-        let trivial = load_if_trivial(took).filter(|_| state.group.can_thread);
+        let trivial = load_if_trivial(took).filter(|_| state.group.can_thread());
         state.cpu_load.learn(took, load.or(trivial));
         if let Some(mean) = state.cpu_load.new_mean() {
             self.remaining = self.remaining.saturating_sub(state.waiting_work());

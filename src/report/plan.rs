@@ -171,7 +171,7 @@ fn heading(paint: Paint, listing: &Listing, groups: &[&Group]) -> String {
     let how = match listing.dispatch {
         Dispatch::Batches => "",
         Dispatch::LoggedBatches | Dispatch::MimicBatches => {
-            let units = groups.iter().filter(|group| group.can_thread).count();
+            let units = groups.iter().filter(|group| group.can_thread()).count();
             match units {
                 0 => ", one test after another in each process: its harness is its own",
                 all if all == groups.len() => ", in threads of its own harness",

@@ -1,5 +1,6 @@
 //! The ledger of a run: every test that was started gets exactly one verdict.
 
+use crate::model::outcome::Outcome;
 use crate::model::reason::{Reason, WorkerEnd};
 use crate::model::test::TestId;
 use crate::model::test_output::ProcessOutput;
@@ -31,9 +32,12 @@ struct Death {
     end: WorkerEnd,
     worker: Option<u64>,
     output: ProcessOutput,
+    /// How many tests ran.
+    ran: usize,
+    /// Those of them that have not run again.
     suspects: Vec<TestId>,
     rerun: Rerun,
-    /// The verdicts of suspects that have run again without a crash.
+    /// The passes of suspects that have run again.
     cleared: Vec<(TestId, Verdict)>,
     has_culprit: bool,
 }
@@ -138,8 +142,7 @@ impl Ledger {
         }
         let suspect_of = account.suspect_of?;
         let death = &self.deaths[suspect_of];
-        let ran = death.suspects.len() + death.cleared.len();
-        let reason = Reason::WorkerEndedBeside { end: death.end.clone(), tests: ran };
+        let reason = Reason::WorkerEndedBeside { end: death.end.clone(), tests: death.ran };
         let verdict = Verdict::without_run(death.end.outcome(), Some(reason));
         let printed = death.output.of(test);
         let (worker, output, output_lost) = (death.worker, printed.output, printed.lost);
@@ -177,25 +180,40 @@ impl Ledger {
                 account.suspect_of = Some(death);
             }
         }
-        let suspects = suspects.to_vec();
-        let (cleared, has_culprit) = (Vec::new(), false);
-        self.deaths.push(Death { end, worker, output, suspects, rerun, cleared, has_culprit });
+        self.deaths.push(Death {
+            end,
+            worker,
+            output,
+            ran: suspects.len(),
+            suspects: suspects.to_vec(),
+            rerun,
+            cleared: Vec::new(),
+            has_culprit: false,
+        });
     }
 
     fn clear(&mut self, death: usize, test: TestId, verdict: Verdict) -> Vec<(TestId, Verdict)> {
         let death = &mut self.deaths[death];
         death.suspects.retain(|suspect| *suspect != test);
-        death.has_culprit |= !verdict.outcome.is_success();
-        death.cleared.push((test, verdict));
+        let mut judged = Vec::new();
+        match verdict.outcome {
+            Outcome::Passed | Outcome::Ignored => death.cleared.push((test, verdict)),
+            // A failure is told as it is, but ends no process.
+            Outcome::Failed => judged.push((test, verdict)),
+            _ => {
+                death.has_culprit = true;
+                judged.push((test, verdict));
+            }
+        }
         // With a culprit, the others need not wait for each other.
-        if !death.suspects.is_empty() && !death.has_culprit {
-            return Vec::new();
+        if death.suspects.is_empty() || death.has_culprit {
+            let mut cleared = std::mem::take(&mut death.cleared);
+            if !death.has_culprit {
+                blame_all(death, &mut cleared);
+            }
+            judged.extend(cleared);
         }
-        let mut cleared = std::mem::take(&mut death.cleared);
-        if !death.has_culprit {
-            blame_all(death, &mut cleared);
-        }
-        cleared
+        judged
     }
 
     /// Tests that were expected and have no verdict.
@@ -216,10 +234,10 @@ impl Ledger {
     }
 }
 
-/// A process crashed, and each of its tests passes alone, or after the others: a pass would hide the
-/// crash, so all of them get it as their verdict.
+/// A process crashed, and none of its tests does so alone, or after the others: a pass would hide the
+/// crash, so all that have passed get it as their verdict.
 fn blame_all(death: &Death, cleared: &mut [(TestId, Verdict)]) {
-    let others = cleared.len() - 1;
+    let others = death.ran - 1;
     for (test, verdict) in cleared {
         let printed = death.output.of(*test);
         verdict.outcome = death.end.outcome();
@@ -237,7 +255,6 @@ fn blame_all(death: &Death, cleared: &mut [(TestId, Verdict)]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::outcome::Outcome;
 
     fn id(test: usize) -> TestId {
         TestId { listing: 0, test }
@@ -278,7 +295,25 @@ mod tests {
         );
         assert_eq!(outcomes(ledger.record(id(0), verdict(Outcome::Passed))), []);
         let judged = outcomes(ledger.record(id(1), verdict(Outcome::Aborted)));
-        assert_eq!(judged, [(0, Outcome::Passed), (1, Outcome::Aborted)]);
+        assert_eq!(judged, [(1, Outcome::Aborted), (0, Outcome::Passed)]);
+    }
+
+    #[test]
+    fn a_test_that_only_fails_is_no_culprit_in_whatever_order_they_run() {
+        for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+            let mut ledger = opened(3);
+            let died = WorkerEnd::Died("SIGABRT".into());
+            let printed = ProcessOutput::default();
+            ledger.note_death(&[0, 1, 2].map(id), died, None, printed, Rerun::InTurn);
+            let outcome = |test| if test == 1 { Outcome::Failed } else { Outcome::Passed };
+            let judged =
+                order.map(|test| outcomes(ledger.record(id(test), verdict(outcome(test)))));
+            let mut judged: Vec<(usize, Outcome)> = judged.concat();
+            judged.sort_unstable();
+            let expected = [(0, Outcome::Aborted), (1, Outcome::Failed), (2, Outcome::Aborted)];
+            assert_eq!(judged, expected, "{order:?}");
+            assert_eq!(ledger.without_verdict(), []);
+        }
     }
 
     /// Those that have passed until then, and those that come later.
@@ -291,7 +326,7 @@ mod tests {
         assert!(!ledger.is_suspect(id(0)), "it need not run alone");
         assert_eq!(outcomes(ledger.record(id(2), verdict(Outcome::Passed))), []);
         let judged = outcomes(ledger.record(id(1), verdict(Outcome::Aborted)));
-        assert_eq!(judged, [(2, Outcome::Passed), (1, Outcome::Aborted)]);
+        assert_eq!(judged, [(1, Outcome::Aborted), (2, Outcome::Passed)]);
         let judged = outcomes(ledger.record(id(0), verdict(Outcome::Passed)));
         assert_eq!(judged, [(0, Outcome::Passed)]);
         assert_eq!(ledger.without_verdict(), [id(3)]);

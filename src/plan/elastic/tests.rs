@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::*;
 use crate::config::fixtures::Scope;
 use crate::config::keys::Recycle;
+use crate::plan::group::Threading;
 use crate::plan::schedule::tests::{Chance, any_suite, group, lower_bound, uneven_suite};
 use crate::plan::simulate::simulate_with;
 
@@ -153,7 +154,7 @@ fn promises_about_threads_and_slots_are_kept() {
         |group| group.threads = Threads::Exactly(1),
         |group| group.slots = 2,
         |group| group.exclusive = true,
-        |group| group.can_thread = false,
+        |group| group.threading = Threading::InTurn,
         |group| group.recycle = Recycle::OnFailure,
         |group| group.at_once = Some(1),
     ];

@@ -30,7 +30,7 @@ pub(super) fn coalesce(groups: &mut Vec<Group>, first: usize) {
         };
         if group.isolation == Isolation::Unit {
             (other.isolation, other.why) = (Isolation::Unit, group.why);
-            (other.can_thread, other.hides_starts) = (group.can_thread, group.hides_starts);
+            other.threading = group.threading;
         }
         other.node = common(&other.node, &group.node);
         other.tests.append(&mut group.tests);

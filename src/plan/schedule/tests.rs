@@ -9,7 +9,7 @@ use crate::config::fixtures::Scope;
 use crate::config::keys::{Locks, Recycle, RetryKeys, Threads};
 use crate::model::test::TestId;
 use crate::plan::candidate::PROCESS_COST;
-use crate::plan::group::{Isolation, Need};
+use crate::plan::group::{Isolation, Need, Threading};
 use crate::plan::simulate::{Step, simulate};
 
 pub fn group(listing: usize, isolation: Isolation, expected_ms: &[Option<u64>]) -> Group {
@@ -33,8 +33,7 @@ pub fn group(listing: usize, isolation: Isolation, expected_ms: &[Option<u64>]) 
         is_whole: false,
         tests_in_binary: expected_ms.len(),
         process_cost: PROCESS_COST,
-        can_thread: true,
-        hides_starts: false,
+        threading: Threading::Threads,
         can_resize: true,
         threads: Threads::Auto,
         least_threads: 1,
@@ -104,9 +103,9 @@ fn few_splittable_tests_are_spread_over_two_processes_at_least() {
 
 #[test]
 fn with_one_slot_a_second_process_would_serve_nobody() {
-    for can_thread in [false, true] {
+    for threading in [Threading::InTurn, Threading::Threads] {
         for tests in [unknown(1_000), known(1_000, 1), known(1_000, 100)] {
-            let split = Group { can_thread, ..group(0, Isolation::Split, &tests) };
+            let split = Group { threading, ..group(0, Isolation::Split, &tests) };
             assert_eq!(startable(&mut Plan::new(vec![split], 1, None)), ["0*1000/1"]);
         }
     }
@@ -117,7 +116,7 @@ fn with_one_slot_a_second_process_would_serve_nobody() {
 fn a_unit_that_hides_what_runs_has_threads_unless_it_is_known_to_be_short() {
     let first = |tests: &[Option<u64>], threads: Threads, least_threads: usize| {
         let hidden = Group {
-            hides_starts: true,
+            threading: Threading::HiddenStarts,
             can_resize: false,
             threads,
             least_threads,
@@ -156,9 +155,9 @@ fn what_nobody_has_asked_for_stays_together_while_it_is_short() {
     assert_eq!(first(vec![unasked(&unknown(12))]), ["0*12/2"], "short or not, it can be widened");
     let fixed = Group { can_resize: false, ..unasked(&unknown(12)) };
     assert_eq!(first(vec![fixed]).len(), 2, "nobody knows that it is short");
-    let by_exit_code = Group { can_thread: false, ..unasked(&known(12, 8)) };
+    let by_exit_code = Group { threading: Threading::InTurn, ..unasked(&known(12, 8)) };
     assert_eq!(first(vec![by_exit_code]).len(), 2, "one process would run them one by one");
-    let shorter = Group { can_thread: false, ..unasked(&known(12, 2)) };
+    let shorter = Group { threading: Threading::InTurn, ..unasked(&known(12, 2)) };
     assert_eq!(first(vec![shorter]), ["0*12/1"], "a second process would take as long as that");
 }
 
@@ -167,7 +166,7 @@ fn what_nobody_has_asked_for_stays_together_while_it_is_short() {
 fn costly_processes_are_few() {
     let processes = |process_cost: u64| {
         let one_by_one = Group {
-            can_thread: false,
+            threading: Threading::InTurn,
             process_cost: Duration::from_millis(process_cost),
             ..group(0, Isolation::Split, &known(1_000, 1))
         };
@@ -192,7 +191,7 @@ fn costly_processes_are_few() {
 fn tests_that_run_in_turn_are_shared_by_all_slots() {
     let in_turn = |tests: &[Option<u64>], slots: usize| {
         let group = Group {
-            can_thread: false,
+            threading: Threading::InTurn,
             process_cost: Duration::from_millis(4),
             ..group(0, Isolation::Split, tests)
         };
@@ -207,7 +206,7 @@ fn tests_that_run_in_turn_are_shared_by_all_slots() {
     assert_eq!(startable(&mut plan)[..2], ["0*125/1", "0*55/1"], "they may be of any length");
     let tests = [known(600, 1), unknown(400)].concat();
     let mut many_failed = Group {
-        can_thread: false,
+        threading: Threading::InTurn,
         process_cost: Duration::from_millis(4),
         ..group(0, Isolation::Split, &tests)
     };
@@ -227,7 +226,7 @@ fn unmeasured_tests_that_run_in_turn_are_halved_until_they_are_known_to_be_short
     let tests = unknown(1_000);
     let unasked = Group {
         has_explicit_policy: false,
-        can_thread: false,
+        threading: Threading::InTurn,
         ..group(0, Isolation::Split, &tests)
     };
     let table = [(Duration::from_micros(20), "0*375/1"), (Duration::from_millis(1), "0*94/1")];
@@ -297,7 +296,7 @@ fn unknown_comes_before_known_and_long_before_short() {
 #[test]
 fn a_binary_that_runs_as_one_unmeasured_test_comes_before_single_tests() {
     let mut whole = group(1, Isolation::Split, &unknown(1));
-    (whole.is_whole, whole.can_thread) = (true, false);
+    (whole.is_whole, whole.threading) = (true, Threading::InTurn);
     let small = group(0, Isolation::Unit, &unknown(2));
     let mut plan = Plan::new(vec![small.clone(), whole.clone()], 1, None);
     assert_eq!(startable(&mut plan)[0], "1*1/1");
@@ -896,9 +895,9 @@ fn a_seed_decides_which_batches_start_and_in_which_order() {
 
 #[test]
 fn quick_tests_go_in_few_processes_once_the_first_are_known() {
-    let sizes = |can_thread: bool, took: Duration| {
+    let sizes = |threading: Threading, took: Duration| {
         let mut many = group(0, Isolation::Split, &unknown(1000));
-        many.can_thread = can_thread;
+        many.threading = threading;
         let other = group(1, Isolation::Unit, &known(1, 100_000));
         let mut plan = Plan::new(vec![many, other], 2, None);
         let mut sizes = Vec::new();
@@ -912,7 +911,11 @@ fn quick_tests_go_in_few_processes_once_the_first_are_known() {
         sizes
     };
     let quick = Duration::from_micros(20);
-    assert_eq!(sizes(true, quick), [251, 749]);
-    assert_eq!(sizes(false, quick), [251, 375, 187, 94, 47, 32, 14], "the rest may be slower");
-    assert!(sizes(false, Duration::from_secs(1)).len() > 8);
+    assert_eq!(sizes(Threading::Threads, quick), [251, 749]);
+    assert_eq!(
+        sizes(Threading::InTurn, quick),
+        [251, 375, 187, 94, 47, 32, 14],
+        "the rest may be slower"
+    );
+    assert!(sizes(Threading::InTurn, Duration::from_secs(1)).len() > 8);
 }
