@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::candidate::{Candidate, PROCESS_COST};
 use super::cpu_load::mostly_waits;
-use super::group::{Group, Isolation, Threading};
+use super::group::{Group, GroupTest, Isolation, Threading};
 use super::group_state::GroupState;
 use super::schedule::Plan;
 use super::shuffle::number;
@@ -80,30 +80,33 @@ impl Plan {
             _ => usize::MAX,
         };
         if let Some(suspect) = state.alone.first() {
-            return self.sized(at, 1, state.expected(suspect), true);
+            return self.sized(at, std::slice::from_ref(suspect), true);
         }
-        let whole = state.pending.len().min(limit);
-        match state.group.isolation {
-            Isolation::PerTest => self.sized(at, 1, state.work(state.next(1)), false),
-            Isolation::Unit => self.sized(at, whole, state.work(state.next(whole)), false),
-            Isolation::Split => {
-                let count = self.split_size(at).min(self.most_of_unknown(at)).min(limit);
-                self.sized(at, count, state.work(state.next(count)), false)
-            }
-        }
+        let count = match state.group.isolation {
+            Isolation::PerTest => 1,
+            Isolation::Unit => state.pending.len().min(limit),
+            Isolation::Split => self.split_size(at).min(self.most_of_unknown(at)).min(limit),
+        };
+        self.sized(at, state.next(count), false)
     }
 
-    fn sized(&self, at: usize, count: usize, work: Duration, is_alone: bool) -> Candidate {
-        let group = &self.groups[at].group;
-        let is_rest = count == self.groups[at].pending.len();
-        let next = self.groups[at].next(count.min(self.groups[at].pending.len()));
-        let longest = next.iter().filter_map(|test| test.expected).max().unwrap_or_default();
+    fn sized(&self, at: usize, tests: &[GroupTest], is_alone: bool) -> Candidate {
+        let state = &self.groups[at];
+        let group = &state.group;
+        let count = tests.len();
+        let (mut work, mut longest) = (Duration::ZERO, Duration::ZERO);
+        let (mut has_failed, mut is_unknown) = (false, false);
+        for test in tests {
+            work += state.expected(test);
+            longest = longest.max(test.expected.unwrap_or_default());
+            has_failed |= test.failed;
+            is_unknown |= test.expected.is_none();
+        }
+        let is_rest = count == state.pending.len();
         let threads = self.threads(at, count, work, longest, is_rest);
         let most_threads = self.most_threads(group, count).filter(|_| !is_alone);
-        let load = self.groups[at].load() * threads as f64;
+        let load = state.load() * threads as f64;
         let width = threads.max(group.slots).min(self.slot_count);
-        let is_unknown = next.iter().any(|test| test.expected.is_none());
-        let has_failed = next.iter().any(|test| test.failed);
         Candidate {
             group: at,
             count,
