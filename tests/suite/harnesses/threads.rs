@@ -223,9 +223,13 @@ fn tests_of_a_unit_run_at_once_and_know_how_long_they_took() {
 #[test]
 fn short_ones_run_one_after_another_once_that_is_known() {
     let package = package();
-    first_run(&package, "", "as listed").run().exits(0);
-    let ran = package.partest().json().args("-j2").run().exits(0);
-    assert_eq!((ran.verdicts(), threads(&ran)), (verdicts(&[]), vec!["1".into()]), "{ran}");
+    await_that("a run of which it is known", || {
+        // On a busy machine, even these may take long.
+        first_run(&package, "", "as listed").run().exits(0);
+        let ran = package.partest().json().args("-j2").run().exits(0);
+        assert_eq!(ran.verdicts(), verdicts(&[]), "{ran}");
+        threads(&ran) == ["1"]
+    });
 }
 
 #[test]
