@@ -43,6 +43,11 @@ impl Outcome {
         matches!(self, Outcome::Failed | Outcome::TimedOut | Outcome::Aborted)
     }
 
+    /// Whether the test took its process with it.
+    pub fn ends_process(self) -> bool {
+        matches!(self, Outcome::TimedOut | Outcome::Aborted)
+    }
+
     pub fn is_success(self) -> bool {
         matches!(self, Outcome::Passed | Outcome::Ignored)
     }

@@ -39,6 +39,7 @@ struct Death {
     rerun: Rerun,
     /// The passes of suspects that have run again.
     cleared: Vec<(TestId, Verdict)>,
+    /// Whether a suspect has ended its process again, in any of its attempts.
     has_culprit: bool,
 }
 
@@ -105,10 +106,11 @@ impl Ledger {
         let account = self.account_mut(test).filter(|account| !account.has_verdict);
         match account {
             Some(account) if account.failed.len() < most => {
+                let ends_process = failure.outcome.ends_process();
                 account.failed.push(failure);
                 let (failures, suspect_of) = (account.failed.len(), account.suspect_of);
                 if let Some(death) = suspect_of {
-                    self.deaths[death].has_culprit = true;
+                    self.deaths[death].has_culprit |= ends_process;
                 }
                 Some(failures)
             }
@@ -194,16 +196,18 @@ impl Ledger {
 
     fn clear(&mut self, death: usize, test: TestId, verdict: Verdict) -> Vec<(TestId, Verdict)> {
         let death = &mut self.deaths[death];
-        death.suspects.retain(|suspect| *suspect != test);
+        // It is still open whether an interrupted one explains the crash: the others wait for
+        // `release`.
+        if verdict.outcome != Outcome::Interrupted {
+            death.suspects.retain(|suspect| *suspect != test);
+        }
+        death.has_culprit |= verdict.outcome.ends_process();
         let mut judged = Vec::new();
-        match verdict.outcome {
-            Outcome::Passed | Outcome::Ignored => death.cleared.push((test, verdict)),
+        if verdict.outcome.is_success() {
+            death.cleared.push((test, verdict));
+        } else {
             // A failure is told as it is, but ends no process.
-            Outcome::Failed => judged.push((test, verdict)),
-            _ => {
-                death.has_culprit = true;
-                judged.push((test, verdict));
-            }
+            judged.push((test, verdict));
         }
         // With a culprit, the others need not wait for each other.
         if death.suspects.is_empty() || death.has_culprit {
@@ -298,21 +302,84 @@ mod tests {
         assert_eq!(judged, [(1, Outcome::Aborted), (0, Outcome::Passed)]);
     }
 
+    fn attempt(outcome: Outcome) -> Attempt {
+        Attempt {
+            outcome,
+            ended: None,
+            worker: None,
+            took: None,
+            reason: None,
+            output: Vec::new().into(),
+            output_lost: None,
+            beside: 0,
+        }
+    }
+
+    /// What the ledger says of suspects of a SIGABRT, whose attempts end like this, in this order.
+    fn judge(attempts: &[(usize, Outcome)]) -> Vec<(usize, Outcome)> {
+        let tests = attempts.iter().map(|(test, _)| test + 1).max().unwrap_or_default();
+        let mut ledger = opened(tests);
+        let suspects: Vec<TestId> = (0..tests).map(id).collect();
+        let died = WorkerEnd::Died("SIGABRT".into());
+        ledger.note_death(&suspects, died, None, ProcessOutput::default(), Rerun::InTurn);
+        let mut judged = Vec::new();
+        for (at, (test, outcome)) in attempts.iter().enumerate() {
+            let is_last = attempts[at + 1..].iter().all(|(other, _)| other != test);
+            if is_last {
+                judged.extend(outcomes(ledger.record(id(*test), verdict(*outcome))));
+            } else {
+                assert!(ledger.note_failure(id(*test), attempt(*outcome), 9).is_some());
+            }
+        }
+        judged.extend(outcomes(ledger.release()));
+        judged.sort_unstable();
+        assert_eq!(ledger.without_verdict(), []);
+        judged
+    }
+
     #[test]
-    fn a_test_that_only_fails_is_no_culprit_in_whatever_order_they_run() {
-        for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
-            let mut ledger = opened(3);
-            let died = WorkerEnd::Died("SIGABRT".into());
-            let printed = ProcessOutput::default();
-            ledger.note_death(&[0, 1, 2].map(id), died, None, printed, Rerun::InTurn);
-            let outcome = |test| if test == 1 { Outcome::Failed } else { Outcome::Passed };
-            let judged =
-                order.map(|test| outcomes(ledger.record(id(test), verdict(outcome(test)))));
-            let mut judged: Vec<(usize, Outcome)> = judged.concat();
-            judged.sort_unstable();
-            let expected = [(0, Outcome::Aborted), (1, Outcome::Failed), (2, Outcome::Aborted)];
-            assert_eq!(judged, expected, "{order:?}");
-            assert_eq!(ledger.without_verdict(), []);
+    fn what_explains_a_crash_is_asked_of_every_attempt() {
+        use Outcome::{Aborted, Failed, Interrupted, Passed, TimedOut};
+        for ended in [Aborted, TimedOut] {
+            let judged = judge(&[(0, Passed), (1, ended), (2, Passed), (1, Passed)]);
+            assert_eq!(judged, [(0, Passed), (1, Passed), (2, Passed)], "it explains the crash");
+        }
+        let judged = judge(&[(0, Passed), (1, Failed), (2, Passed), (1, Passed)]);
+        assert_eq!(judged, [(0, Aborted), (1, Aborted), (2, Aborted)], "nothing does");
+        let judged = judge(&[(0, Passed), (1, Interrupted), (2, Passed)]);
+        assert_eq!(judged, [(0, Passed), (1, Interrupted), (2, Passed)], "it may have");
+    }
+
+    proptest::proptest! {
+        /// Only a test that ends its process again explains a crash. Otherwise nobody passes.
+        #[test]
+        fn a_crash_is_explained_or_nobody_passes_in_whatever_order_they_run(
+            ends in proptest::collection::vec(
+                (proptest::collection::vec(0..3_usize, 0..3), 0..5_usize), 2..5,
+            ),
+            picks in proptest::collection::vec(proptest::num::usize::ANY, 20),
+        ) {
+            use Outcome::{Aborted, Blocked, Failed, Passed, TimedOut};
+            let of = |test: usize| {
+                let (failed, last) = &ends[test];
+                let failed = failed.iter().map(|at| [Failed, Aborted, TimedOut][*at]);
+                let last = [Passed, Failed, Aborted, TimedOut, Blocked][*last];
+                failed.chain([last]).collect::<std::collections::VecDeque<Outcome>>()
+            };
+            let all: Vec<_> = (0..ends.len()).map(of).collect();
+            let is_explained = all.iter().flatten().any(|end| matches!(end, Aborted | TimedOut));
+            let mut left = all.clone();
+            let attempts: Vec<(usize, Outcome)> = picks.iter().map_while(|pick| {
+                let open = (0..left.len()).filter(|test| !left[*test].is_empty());
+                let open: Vec<usize> = open.collect();
+                let test = *open.get(pick.checked_rem(open.len())?)?;
+                Some((test, left[test].pop_front()?))
+            }).collect();
+            let expected = all.iter().enumerate().map(|(test, attempts)| {
+                let last = *attempts.back().expect("each has an attempt");
+                (test, if last == Passed && !is_explained { Aborted } else { last })
+            });
+            assert_eq!(judge(&attempts), expected.collect::<Vec<_>>(), "{attempts:?}");
         }
     }
 
