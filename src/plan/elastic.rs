@@ -171,6 +171,7 @@ impl Plan {
         }
         let slot = self.running.get_mut(&batch).and_then(|batch| batch.slots.pop());
         self.free.extend(slot);
+        self.update_load(batch);
     }
 
     /// The batch that is to give up a slot.
@@ -213,19 +214,25 @@ impl Plan {
 
     /// Another load of the group is known.
     pub(super) fn update_loads(&mut self, group: usize) {
-        let load = self.groups[group].load();
-        for batch in self.running.values().filter(|batch| batch.group == group) {
-            self.loads.insert(batch.id, load * batch.threads as f64);
-        }
+        let of_group = self.running.values().filter(|batch| batch.group == group);
+        let loads: Vec<(usize, f64)> =
+            of_group.map(|batch| (batch.id, self.load_of(batch))).collect();
+        self.loads.extend(loads);
         self.load = self.loads.values().sum();
     }
 
     fn update_load(&mut self, id: usize) {
         if let Some(batch) = self.running.get(&id) {
-            let load = self.groups[batch.group].load() * batch.threads as f64;
-            self.loads.insert(id, load);
+            self.loads.insert(id, self.load_of(batch));
             self.load = self.loads.values().sum();
         }
+    }
+
+    /// How many cores a running batch keeps busy. A test that already runs is not stopped when its
+    /// batch is to give up a slot.
+    fn load_of(&self, batch: &Batch) -> f64 {
+        let ending = usize::from(self.narrowing == Some(batch.id));
+        self.groups[batch.group].load() * (batch.threads + ending) as f64
     }
 }
 

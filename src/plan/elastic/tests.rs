@@ -321,6 +321,22 @@ fn tests_that_begin_to_compute_give_up_what_they_had_while_they_waited() {
     assert_eq!(threads, 2);
 }
 
+/// Otherwise a third test would compute on two cores.
+#[test]
+fn a_thread_that_is_to_be_given_up_keeps_its_core_until_its_test_ends() {
+    let slots = crate::plan::group::Slots { count: 8, cores: Some(2), likely: 2 };
+    let mut plan = Plan::new(vec![unit(0, 20)], slots, None);
+    assert_eq!(start(&mut plan), ["0/2"]);
+    plan.add(vec![unit(1, 1)]);
+    plan.observe(0, Duration::from_secs(1), 1.0);
+    assert!(start(&mut plan).is_empty(), "both cores are busy");
+    assert_eq!(threads(plan.narrow()), Some((0, 1)));
+    plan.observe(0, Duration::from_secs(1), 1.0);
+    assert!(start(&mut plan).is_empty(), "both tests still run");
+    plan.narrowed(0);
+    assert_eq!(start(&mut plan), ["1/1"]);
+}
+
 #[test]
 fn trivial_tests_keep_no_other_from_a_core() {
     let slots = crate::plan::group::Slots { count: 8, cores: Some(2), likely: 2 };
