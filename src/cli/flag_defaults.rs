@@ -145,7 +145,12 @@ pub fn with_defaults(
     let is_run = matches!(command, None | Some(Run(_)));
     let end = words.iter().position(|word| word == "--").unwrap_or(words.len());
     let (own, libtest) = (&words[..end], words.get(end + 1..).unwrap_or_default());
-    let mut decided = typed(&HALVES.own, own);
+    // Commands have flags and filters of their own. To a parser without commands, their names are
+    // filters; one with commands takes longer to build.
+    let mut decided = match command {
+        None => typed(&HALVES.own, own),
+        Some(_) => typed(&args::Args::command(), own),
+    };
     decided.extend(typed(&HALVES.libtest, libtest));
     let (mut own, mut behind) = (own.to_vec(), Vec::new());
     for table in tables {
@@ -279,6 +284,11 @@ mod tests {
             ("p plan db", "jobs = 2", "jobs = 4", "p plan db --jobs=4"),
             ("p -j1", "jobs = 2", "jobs = 4", "p -j1"),
             ("p plan -j1", "jobs = 2", "", "p plan -j1"),
+            ("p plan", "filters = [\"db::\"]", "", "p plan -- db::"),
+            ("p list web", "filters = [\"db::\"]", "", "p list web"),
+            ("p doctor --write -j1", "jobs = 2", "", "p doctor --write -j1"),
+            ("p -j4 doctor --write", "jobs = 2", "", "p -j4 doctor --write"),
+            ("p bisect db::a --repeat 3 -v", "verbose = 2", "", "p bisect db::a --repeat 3 -v"),
             ("p", "ordered = true", "ordered = false", "p"),
             ("p --no-fail-fast", "fail-fast = true", "", "p --no-fail-fast"),
             ("p -v", "quiet = true", "status-level = \"none\"", "p -v"),
