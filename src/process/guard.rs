@@ -27,6 +27,7 @@ use rustix::process::{
 };
 
 use super::line_mode::LineMode;
+use super::signal_disposition::ignores_hang_up;
 use super::syscalls::{ForkSide, ReceivedSignal, SignalMask, fork, see_children_end};
 use super::{clock, procfs, reap};
 
@@ -172,7 +173,9 @@ fn chain(scratch: Option<&Path>) -> io::Result<RunnerPipes> {
     let (signals, to_runner) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
     let (from_runner, to_guard) = pipe_with(PipeFlags::CLOEXEC)?;
     let (whom, to_tell_whom) = pipe_with(PipeFlags::CLOEXEC)?;
-    let waited = SignalMask::of(&WAITED);
+    let ignored = ignores_hang_up().then_some(libc::SIGHUP);
+    let waited = WAITED.into_iter().filter(|signal| Some(*signal) != ignored);
+    let waited = SignalMask::of(&waited.collect::<Vec<_>>());
     see_children_end();
     let former = waited.block();
     match fork() {

@@ -61,6 +61,8 @@ pub mod procfs;
 pub mod reap;
 pub mod scheduling;
 #[cfg(unix)]
+pub mod signal_disposition;
+#[cfg(unix)]
 pub mod signal_request;
 #[cfg(unix)]
 pub mod spawn;

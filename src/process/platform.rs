@@ -36,7 +36,9 @@ pub use super::portable::{
 #[cfg(unix)]
 pub use super::reap::{become_subreaper, has_exited, kill_and_reap, kill_orphans};
 #[cfg(unix)]
-pub use super::signal_request::{SignalRequest, Signals, stop_self, survive_file_size_limit};
+pub use super::signal_disposition::survive_file_size_limit;
+#[cfg(unix)]
+pub use super::signal_request::{SignalRequest, Signals, stop_self};
 #[cfg(unix)]
 pub use super::spawn::{limit_memory, spawn_detached};
 #[cfg(unix)]

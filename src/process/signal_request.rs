@@ -1,12 +1,11 @@
 //! The signals that a run listens to, each counted once whichever way it came.
 
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1};
 
 use super::event::ForwardedSignal;
+use super::signal_disposition::ignores_hang_up;
 
 const HEARD: [i32; 6] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGUSR1];
 
@@ -35,21 +34,10 @@ impl SignalRequest {
     }
 }
 
-/// From now on, a write past the limit on the size of files (`ulimit -f`) fails, instead of ending
-/// the process. Programs that are started have the signal as it was: what a handler is set for is
-/// reset when a process executes a program.
-pub fn survive_file_size_limit() -> io::Result<()> {
-    // SAFETY: nothing but the present action is asked for; all bytes of the struct may be zero.
-    let is_ignored = unsafe {
-        let mut present: libc::sigaction = std::mem::zeroed();
-        libc::sigaction(libc::SIGXFSZ, std::ptr::null(), &mut present);
-        present.sa_sigaction == libc::SIG_IGN
-    };
-    if !is_ignored {
-        // Nobody reads the flag: it is the handler that counts.
-        signal_hook::flag::register(libc::SIGXFSZ, Arc::<AtomicBool>::default())?;
-    }
-    Ok(())
+/// The signals that are requests.
+fn heard() -> impl Iterator<Item = i32> {
+    let ignored = ignores_hang_up().then_some(SIGHUP);
+    HEARD.into_iter().filter(move |signal| Some(*signal) != ignored)
 }
 
 /// Stops this process until somebody lets it go on, and leaves the terminal in line mode meanwhile.
@@ -71,7 +59,7 @@ pub struct Signals(signal_hook::iterator::Signals);
 #[cfg(not(target_os = "linux"))]
 impl Signals {
     pub fn catch(_lines: Option<std::os::fd::OwnedFd>) -> io::Result<Signals> {
-        signal_hook::iterator::Signals::new(HEARD).map(Signals)
+        signal_hook::iterator::Signals::new(heard()).map(Signals)
     }
 
     /// Waits for the next one.
@@ -99,7 +87,7 @@ mod twice {
 
     use super::super::syscalls::{ReceivedSignal, write_signals_to};
     use super::SignalRequest;
-    use super::{HEARD, io};
+    use super::{heard, io};
 
     /// `timeout` sends its signal twice, to the process and to the group, and means it once.
     /// Nobody who waits to see what the first one does is so quick.
@@ -117,7 +105,7 @@ mod twice {
         pub fn catch(forwarded: Option<OwnedFd>) -> io::Result<Signals> {
             let (direct, writer) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
             let writer = Arc::new(writer);
-            HEARD.iter().try_for_each(|signal| write_signals_to(*signal, &writer))?;
+            heard().try_for_each(|signal| write_signals_to(signal, &writer))?;
             Ok(Signals { direct, forwarded, tally: SignalCounter::default() })
         }
 

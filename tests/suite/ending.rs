@@ -97,7 +97,7 @@ mod by_a_signal {
 
     /// Starts, waits until the test that stays is there, and gives its process.
     fn started(package: &Package) -> (Running, String) {
-        let run = package.partest().json().start();
+        let run = package.partest().json().hearing_hang_ups().start();
         let pid = run.await_log("stays").concat();
         (run, pid)
     }
@@ -128,6 +128,25 @@ mod by_a_signal {
             is_told_to_the_end(&ran);
             has_ended(&pid);
         }
+    }
+
+    /// As under `cargo test`: the tests ignore it too.
+    #[test]
+    fn a_hang_up_is_no_reason_to_end_under_nohup() {
+        let package = stays(ENDS_ON_GO);
+        let nohup = std::process::Command::new("nohup");
+        let run = package.partest().json().under(nohup).own_group().start();
+        let pid = run.await_log("stays").concat();
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
+        assert_eq!(u64::from_str_radix(ignored.trim(), 16).unwrap() & 1, 1, "{status}");
+        run.send_to_group(Signal::HUP);
+        // What was sent before has arrived when this is answered.
+        run.send(Signal::USR1);
+        run.await_stderr("slot 0");
+        std::fs::write(run.log_directory().join("go"), "").unwrap();
+        let ran = run.wait().exits(0);
+        assert_eq!(ran.ids("passed").len(), 3, "{ran}");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
-use crate::fixture::{self, PROGRAM, Package, await_that};
+use crate::fixture::{self, PROGRAM, Package, await_that, hear_hang_ups};
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 
@@ -79,9 +79,9 @@ impl Person {
         let take = || {
             rustix::process::setsid()?;
             rustix::process::ioctl_tiocsctty(std::io::stdin())?;
-            Ok(())
+            hear_hang_ups()
         };
-        // SAFETY: these are two system calls.
+        // SAFETY: these are three system calls.
         unsafe { shell.pre_exec(take) };
         let shell = shell.spawn().unwrap();
         let mut master = File::from(master);
