@@ -3,6 +3,7 @@
 //! A sealed in-memory file, opened through our own descriptor: nothing is left behind, and nobody
 //! can replace it between writing and loading.
 
+use std::ffi::OsString;
 use std::process::Command;
 
 /// The shared object that `build.rs` compiled; empty for targets without an agent.
@@ -53,13 +54,20 @@ impl AgentFile {
         command.env("PARTEST_AGENT_FD", "0");
     }
 
-    /// Makes a process load the agent, before any libraries that the user preloads. The agent
-    /// removes its variables before any code of the tests runs.
+    /// Makes a process load the agent, before any libraries that the user preloads, here or for the
+    /// command. The agent removes its variables before any code of the tests runs.
     pub fn preload(&self, command: &mut Command) {
-        let preload = match std::env::var("LD_PRELOAD") {
-            Ok(others) if !others.is_empty() => format!("{}:{others}", self.path),
-            _ => self.path.clone(),
+        const PRELOAD: &str = "LD_PRELOAD";
+        let own = command.get_envs().find(|(name, _)| *name == PRELOAD);
+        let others = match own {
+            Some((_, others)) => others.map(ToOwned::to_owned),
+            None => std::env::var_os(PRELOAD),
         };
-        command.env("LD_PRELOAD", preload);
+        let mut preload = OsString::from(&self.path);
+        if let Some(others) = others.filter(|others| !others.is_empty()) {
+            preload.push(":");
+            preload.push(others);
+        }
+        command.env(PRELOAD, preload);
     }
 }

@@ -76,6 +76,31 @@ fn ours_are_four_and_say_where_a_test_runs() {
     }
 }
 
+/// It is the agent's variable too, which puts its own library first.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[test]
+fn libraries_that_the_project_preloads_are_loaded() {
+    let manifest = "[package.metadata.partest.modules]\n\
+        \"shop::a\" = { env = { LD_PRELOAD = \"libresolv.so.2\" } }\n";
+    let library = r#"
+mod a {
+    #[test]
+    fn is_loaded() {
+        assert_eq!(std::env::var("LD_PRELOAD").as_deref(), Ok("libresolv.so.2"));
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        assert!(maps.contains("libresolv.so.2"), "{maps}");
+    }
+    #[test]
+    fn is_here_too() { is_loaded() }
+}
+"#;
+    let package = Package::shop(manifest, library);
+    // With and without processes that are forked from one that is loaded already.
+    for words in ["", "--isolate", "--no-agent"] {
+        package.partest().args(words).run().exits(0);
+    }
+}
+
 const RECORDER: &str = r#"
 #[cfg(test)]
 mod tests {
