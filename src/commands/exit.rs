@@ -5,8 +5,6 @@ use crate::cli::settings::Settings;
 use crate::error::Exit;
 use crate::model::outcome::Outcome;
 use crate::model::summary::Summary;
-use crate::process::stderr::write_line;
-use crate::report::text::Paint;
 use crate::report::{changed_packages, messages, warnings};
 
 /// The exit code (docs/json-and-exit-codes.md) for the most severe problem of the run.
@@ -63,8 +61,7 @@ fn no_tests(settings: &Settings, near: impl FnOnce() -> Option<String>) -> Exit 
             Exit::Success
         }
         NoTests::Fail => {
-            let word = Paint(settings.color.stderr).bad("error");
-            write_line(&format!("{word}: {}", what()));
+            warnings::print_error(&what(), settings);
             Exit::NoTests
         }
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::cli::command_line;
 use crate::cli::settings::Settings;
 use crate::cli::task::Task;
-use crate::commands::exit;
+use crate::commands::{exit, run};
 use crate::error::{Error, Exit, Result};
 use crate::merge::join::{Joined, join};
 use crate::merge::replay;
@@ -48,7 +48,8 @@ pub fn run(settings: &mut Settings) -> Result<Exit> {
     summary.lacks_report = reports.lacks_file();
     reports.end()?;
     if let Some(path) = &settings.durations_file {
-        durations::update_file(path, replay::durations(&streams))?;
+        let saved = durations::update_file(path, replay::durations(&streams));
+        run::durations_saved(saved, settings, &mut summary);
     }
     Ok(exit::exit_code(settings, &summary, || None))
 }

@@ -8,6 +8,7 @@ use crate::cli::task::Task;
 use crate::config::policy::Policy;
 use crate::error::{Error, Result};
 use crate::model::report_kind::{REPORT_KINDS, ReportKind};
+use crate::plan::durations::Durations;
 use crate::process::draft::Draft;
 use crate::report::warnings;
 use crate::state;
@@ -15,6 +16,10 @@ use crate::state;
 /// Fails if a file that a flag names cannot be written, or if two flags name the same one.
 pub fn check(settings: &Settings) -> Result<()> {
     warn_of_no_report(settings);
+    // It is updated when all tests have run, and what is in it must not be lost.
+    if let Some(path) = updated_durations(settings) {
+        Durations::load(path)?;
+    }
     let mut named: BTreeMap<&Path, &str> = BTreeMap::new();
     for (flag, path) in paths(settings) {
         can_be_written(path).map_err(|why| wrong(&format!("{flag} {}", path.display()), &why))?;
@@ -72,14 +77,19 @@ fn paths(settings: &Settings) -> Vec<(&'static str, &Path)> {
         Task::Run | Task::Merge(_) => {
             let path = |(flag, kind)| Some((flag, settings.reports.path(kind)?.as_path()));
             paths.extend(REPORT_FLAGS.into_iter().filter_map(path));
-            // A shard only reads it.
-            let durations = settings.durations_file.as_deref().filter(|_| settings.shard.is_none());
-            paths.extend(durations.map(|path| ("--durations-file", path)));
+            paths.extend(updated_durations(settings).map(|path| ("--durations-file", path)));
         }
         Task::Archive(path) => paths.push(("--file", path)),
         _ => {}
     }
     paths
+}
+
+/// The file of durations, if it is to be updated. A shard only reads it.
+fn updated_durations(settings: &Settings) -> Option<&Path> {
+    let is_updated =
+        matches!(settings.task, Task::Run | Task::Merge(_)) && settings.shard.is_none();
+    settings.durations_file.as_deref().filter(|_| is_updated)
 }
 
 /// Whether what is there already is replaced, rather than written to, as a pipe is.

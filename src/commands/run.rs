@@ -31,6 +31,7 @@ use crate::plan::grouping::{self, Grouped};
 use crate::plan::history::{History, Measurements};
 use crate::plan::schedule::Plan;
 use crate::report::reports::Reports;
+use crate::report::warnings;
 use crate::run::coordinator::state::{Growth, Run, Subscriptions};
 use crate::run::interrupt::Interrupts;
 use crate::worker::context::Context;
@@ -96,9 +97,18 @@ pub fn run(
     reports.end()?;
     // A shard that wrote the file would give the others another plan.
     if let Some(path) = settings.durations_file.as_ref().filter(|_| settings.shard.is_none()) {
-        shard::save_durations(project, path, &passed)?;
+        let saved = shard::save_durations(project, path, &passed);
+        durations_saved(saved, settings, &mut summary);
     }
     Ok(summary)
+}
+
+/// Reports that the durations could not be saved. The verdicts count for more.
+pub fn durations_saved(saved: Result<()>, settings: &Settings, summary: &mut Summary) {
+    if let Err(error) = saved {
+        warnings::print_error(&error.to_string(), settings);
+        summary.lacks_report = true;
+    }
 }
 
 /// Whether tests run in an extracted archive that has no files besides the manifests.

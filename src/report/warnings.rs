@@ -1,4 +1,4 @@
-//! Warnings that are printed at once, outside of a report.
+//! Warnings and errors that are printed at once, outside of a report.
 
 use super::messages;
 use super::text::Paint;
@@ -11,6 +11,12 @@ pub fn print_all(warnings: &[Warning], settings: &Settings) {
     for warning in warnings {
         print(&messages::warning(warning), settings);
     }
+}
+
+/// Prints an error that does not end the command.
+pub fn print_error(text: &str, settings: &Settings) {
+    let word = Paint(settings.color.stderr).bad("error");
+    write_line(&format!("{word}: {text}"));
 }
 
 /// Prints one line, without regard to `--quiet`.

@@ -172,8 +172,25 @@ fn a_file_of_durations_balances_the_work_and_a_long_unit_is_named() {
     let after = std::fs::read_to_string(package.path("durations.toml")).unwrap();
     assert!(after.contains("[\"shop/lib/shop\"]\n") && !after.contains("= 60.0"), "{after}");
     package.write("durations.toml", "nonsense");
-    let ran = package.partest().args(words).run().exits(2);
-    assert!(ran.stderr.contains("`durations.toml` is no file of durations: "), "{ran}");
+    for words in [words, "--durations-file durations.toml"] {
+        let ran = package.partest().args(words).run().exits(2);
+        assert!(ran.stderr.contains("`durations.toml` is no file of durations: "), "{ran}");
+        assert!(!ran.stderr.contains("Running"), "it is known before any test runs; {ran}");
+    }
+}
+
+#[test]
+fn durations_that_cannot_be_saved_hide_no_verdict() {
+    let library = "#[test] fn spoils() { std::fs::write(\"durations.toml\", \"nonsense\").unwrap() }\n\
+        #[test] fn fails() { assert!(std::env::var_os(\"PASS\").is_some()) }\n";
+    let package = Package::shop("", library);
+    let call = || package.partest().args("--durations-file durations.toml");
+    let error = "error: `durations.toml` is no file of durations: ";
+    let ran = call().run().exits(100);
+    assert!(ran.stderr.contains(error) && ran.stdout.contains("1 failed"), "{ran}");
+    std::fs::remove_file(package.path("durations.toml")).unwrap();
+    let ran = call().env("PASS", "1").run().exits(1);
+    assert!(ran.stderr.contains(error) && ran.stdout.contains("2 passed"), "{ran}");
 }
 
 #[test]
