@@ -20,6 +20,8 @@ pub struct LongLine {
     /// What the bytes do not have, once that is something.
     pub shortened: Shortened,
     reader: Option<TextReader>,
+    /// How long it was when it was shortened, doubled.
+    shortened_at: usize,
 }
 
 /// What was left out of a line.
@@ -36,9 +38,11 @@ impl LongLine {
         if let Some(reader) = &mut self.reader {
             reader.read(bytes, &mut self.shortened.file);
         }
-        if self.bytes.len() > 4 * LONGEST {
+        if self.bytes.len() > self.shortened_at.max(4 * LONGEST) {
             self.begin_file(output_files);
             self.shortened.left_out += shorten(&mut self.bytes);
+            // Where nothing can be cut, it is not tried again for each piece.
+            self.shortened_at = 2 * self.bytes.len();
         }
     }
 
@@ -57,7 +61,12 @@ impl LongLine {
 /// no escape and no letter of several bytes is torn. Returns how much it was.
 fn shorten(line: &mut Vec<u8>) -> usize {
     // The longest escape is `\u001b`.
-    let is_whole = |at: &usize| line[at - 6..at + 6].iter().all(|b| b.is_ascii() && *b != b'\\');
+    let is_whole = |at: &usize| {
+        let (before, next) = (&line[at - 6..*at], line[*at]);
+        let is_within_letter = next & 0xc0 == 0x80;
+        let begins_escape = next == b'\\' && before[5] != b'\\';
+        !is_within_letter && (begins_escape || !before.contains(&b'\\'))
+    };
     let middle = LONGEST..line.len() - LONGEST;
     let (Some(from), Some(to)) =
         (middle.clone().find(is_whole), middle.clone().rev().find(is_whole))
@@ -128,7 +137,7 @@ mod tests {
         #![proptest_config(ProptestConfig { cases: 6, ..ProptestConfig::default() })]
         #[test]
         fn the_text_of_a_line_is_in_the_file_as_it_was_printed(
-            piece in "(?s:.{1,40})[a-zé\"\\\\\u{1b}\n\r\t ]{1,40}[a-z ]{16}",
+            piece in "(?s:.{1,40})[a-zé\"\\\\\u{1b}\n\r\t ]{1,40}",
             cuts in prop::collection::vec(0_usize..6 * LONGEST, 0..40),
         ) {
             let dir = tempfile::tempdir().unwrap();
@@ -145,6 +154,24 @@ mod tests {
             file.keep("all");
             let found = std::fs::read_to_string(file.path().unwrap()).unwrap();
             prop_assert!(found == printed);
+            prop_assert!(serde_json::from_slice::<serde_json::Value>(&long.bytes).is_ok());
+        }
+    }
+
+    /// Nowhere are many letters together of which each is one byte.
+    #[test]
+    fn short_lines_and_other_alphabets_are_shortened_too() {
+        for piece in ["    255,\n", "\u{1b}", "жук", "\"\\\"", "\n"] {
+            let printed = piece.repeat(6 * LONGEST / piece.len());
+            let line = format!("{{ \"stdout\": {}", serde_json::to_string(&printed).unwrap());
+            let mut long = LongLine::default();
+            for chunk in line.as_bytes().chunks(60_000) {
+                long.push(chunk, None);
+                assert!(long.bytes.len() < 5 * LONGEST, "{piece:?}");
+            }
+            assert!(long.shortened.left_out > 0, "{piece:?}");
+            let whole = [&*long.bytes, b"}"].concat();
+            assert!(serde_json::from_slice::<serde_json::Value>(&whole).is_ok(), "{piece:?}");
         }
     }
 }
