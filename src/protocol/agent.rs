@@ -291,8 +291,13 @@ impl<'n> AgentChannel<'n> {
     }
 
     fn ends_process(&mut self, test: u32, cause: FatalCause) {
-        let test = self.tests.of_number(test);
-        self.fatal_events.extend(test.map(|test| FatalEvent { test, cause }));
+        let Some(test) = self.tests.of_number(test) else { return };
+        let event = FatalEvent { test, cause };
+        // A process may handle a signal as often as it likes: the last one comes last.
+        if matches!(cause, FatalCause::Signal(_)) {
+            self.fatal_events.retain(|earlier| *earlier != event);
+        }
+        self.fatal_events.push(event);
     }
 
     /// Notes on what other tests have done to the process, which may be why this one failed with
@@ -453,11 +458,14 @@ impl Channel for AgentChannel<'_> {
                 findings.insert(test, found);
             }
         }
+        // A signal may have been handled.
+        let is_exit = |event: &FatalEvent| matches!(event.cause, FatalCause::Exit(_));
+        let has_exited = self.fatal_events.iter().any(is_exit);
         let mut left = ChannelSummary {
             began: self.began && !self.is_broken,
             ended: self.ended,
             rest: self.rest.into_output(),
-            was_lost: self.is_broken || (!self.said_goodbye && self.fatal_events.is_empty()),
+            was_lost: self.is_broken || (!self.said_goodbye && !has_exited),
             findings,
             modules: self.modules,
             stacks: self.stacks,

@@ -304,14 +304,20 @@ fn ended_by_itself(status: ExitStatus, left: &ChannelSummary) -> bool {
     is_libtests && left.said_goodbye && culprit_of(status, left).is_none()
 }
 
-/// The test that did what the process ended with.
+/// The test that did what the process ended with: the first one that exited, since another exit
+/// waits for it, and the last one that was hit by a signal, since those before were handled.
 fn culprit_of(status: ExitStatus, left: &ChannelSummary) -> Option<usize> {
     let is_it = |culprit: &&FatalEvent| match culprit.cause {
         // The system keeps the lowest eight bits.
         FatalCause::Exit(code) => status.code() == Some(code & 0xff),
         FatalCause::Signal(signal) => exit_status::terminating_signal(status) == Some(signal),
     };
-    left.fatal_events.iter().find(is_it).map(|culprit| culprit.test)
+    let mut of_end = left.fatal_events.iter().filter(is_it);
+    let culprit = match status.code() {
+        Some(_) => of_end.next(),
+        None => of_end.next_back(),
+    };
+    culprit.map(|culprit| culprit.test)
 }
 
 /// libtest's words when it can no longer write to its `--logfile`: a test has closed
@@ -319,4 +325,27 @@ fn culprit_of(status: ExitStatus, left: &ChannelSummary) -> Option<usize> {
 fn has_lost_ledger(output: &[u8]) -> bool {
     const WORDS: &str = "error: io error when listing tests";
     String::from_utf8_lossy(output).contains(WORDS)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+
+    use super::*;
+
+    #[test]
+    fn signals_that_were_handled_make_no_culprit_and_a_later_exit_neither() {
+        let event = |test, cause| FatalEvent { test, cause };
+        let left = ChannelSummary {
+            fatal_events: vec![
+                event(0, FatalCause::Signal(11)),
+                event(1, FatalCause::Signal(11)),
+                event(2, FatalCause::Exit(3)),
+                event(3, FatalCause::Exit(3)),
+            ],
+            ..ChannelSummary::default()
+        };
+        let culprit = |status| culprit_of(ExitStatus::from_raw(status), &left);
+        assert_eq!([culprit(11), culprit(3 << 8), culprit(6)], [Some(1), Some(2), None]);
+    }
 }
