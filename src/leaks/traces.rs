@@ -21,6 +21,8 @@ pub struct Traces {
     started: BTreeMap<u32, Started>,
     /// Where each test has started processes.
     starts: FxHashMap<usize, Place>,
+    /// Whether processes were started while no test ran, or by none.
+    starts_outside_tests: bool,
     /// When each test ended.
     ended: FxHashMap<usize, Instant>,
     /// What came about threads before the news of their start: two threads may tell of one,
@@ -160,11 +162,10 @@ impl Traces {
                     thread.panics.retain(|panic| panic.number != number || by_std);
                 }
             }
-            Frame::ProcessStarted { process, test, stack, .. } => {
-                if let Some(test) = test_of(test) {
-                    self.process_started(process, test, stack, now);
-                }
-            }
+            Frame::ProcessStarted { process, test, stack, .. } => match test_of(test) {
+                Some(test) => self.process_started(process, test, stack, now),
+                None => self.starts_outside_tests = true,
+            },
             Frame::ProcessReaped { process } => self.process_ended(process, now),
             _ => {}
         }
@@ -393,8 +394,11 @@ impl Traces {
         kin.iter().find_map(|number| self.started.get(number))
     }
 
-    /// The test that has started processes, if no other has.
+    /// The test that has started processes, if nothing else has: a constructor may, too.
     pub fn only_starter(&self) -> Option<usize> {
+        if self.starts_outside_tests {
+            return None;
+        }
         let mut starters = self.starts.keys();
         let first = starters.next()?;
         starters.next().is_none().then_some(*first)

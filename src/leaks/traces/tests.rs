@@ -209,6 +209,8 @@ fn only_one_that_started_any_can_have_left_one() {
     let play = play.frame(process(9, 1)).frame(process(10, 1));
     assert_eq!(play.traces.only_starter(), Some(0));
     assert_eq!(play.frame(process(11, 2)).traces.only_starter(), None);
+    let with_a_constructor = Play::new().frame(process(9, 0)).frame(process(10, 1));
+    assert_eq!(with_a_constructor.traces.only_starter(), None, "it may have started any");
 }
 
 #[test]
