@@ -89,6 +89,9 @@ impl<'s, 'r> Recorder<'s, 'r> {
             self.outcomes.push((*test, verdict.outcome));
             self.comparison.note(self.project.inventory, *test, verdict);
         }
+        if let Event::LeftBehind { by, leaks } = &event {
+            self.comparison.note_left_behind(self.project.inventory, by, leaks);
+        }
         match event {
             Event::BuildFinished => self.announce(),
             event => self.report(event),

@@ -9,9 +9,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::{Deserialize, Serialize};
 use wildmatch::WildMatch;
 
+use crate::cargo::binary::Binary;
 use crate::discovery::inventory::Inventory;
+use crate::discovery::listing::Listing;
 use crate::error::{Error, Result};
-use crate::model::leak::LeakKind;
+use crate::model::event::LeakedBy;
+use crate::model::leak::{Leak, LeakKind};
 use crate::model::outcome::Outcome;
 use crate::model::test::TestId;
 use crate::model::verdict::Verdict;
@@ -121,18 +124,42 @@ impl Comparison {
             return;
         }
         let listing = &inventory.listings[test.listing];
-        let package = listing.binary.package_name.clone();
+        let package = &listing.binary.package_name;
         let id = listing.binary.id(&listing.tests[test.test].name);
-        self.leaks.extend(verdict.leaks.iter().map(|leak| Entry {
-            package: package.clone(),
-            test: id.clone(),
-            kind: leak.kind.as_str().to_owned(),
-            what: leak.what.clone(),
-        }));
+        self.add(package, &id, &verdict.leaks);
         if verdict.outcome == Outcome::Passed {
             let spellings = listing.binary.spellings(&id).into_iter();
             self.ran.extend(spellings.map(|id| (package.clone(), id)));
         }
+    }
+
+    /// Leaks that belong to no verdict. Those of a unit count as its own.
+    pub fn note_left_behind(&mut self, inventory: &Inventory, by: &LeakedBy, leaks: &[Leak]) {
+        match by {
+            LeakedBy::Test(test) => {
+                let Listing { binary, tests, .. } = &inventory.listings[test.listing];
+                self.add(&binary.package_name, &binary.id(&tests[test.test].name), leaks);
+            }
+            LeakedBy::Unit(node) => {
+                let is_its = |binary: &&Binary| {
+                    let rest = node.strip_prefix(&binary.prefix);
+                    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+                };
+                let binaries = inventory.listings.iter().map(|listing| &listing.binary);
+                let binary = binaries.filter(is_its).max_by_key(|binary| binary.prefix.len());
+                binary.iter().for_each(|binary| self.add(&binary.package_name, node, leaks));
+            }
+            LeakedBy::Run => {}
+        }
+    }
+
+    fn add(&mut self, package: &str, owner: &str, leaks: &[Leak]) {
+        self.leaks.extend(leaks.iter().map(|leak| Entry {
+            package: package.to_owned(),
+            test: owner.to_owned(),
+            kind: leak.kind.as_str().to_owned(),
+            what: leak.what.clone(),
+        }));
     }
 
     /// Writes the leaks of this run to the baseline, in place of those that it had of the same

@@ -142,6 +142,39 @@ fn a_baseline_holds_for_tests_of_its_package_only() {
     package.partest().args("--leaks deny").run().exits(102);
 }
 
+/// A process that a constructor has started is no test's own.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_baseline_holds_what_no_single_test_has_left() {
+    let package = two_apis("");
+    let library = r#"
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+    extern "C" fn start() {
+        let mut sleep = Command::new("sleep");
+        sleep.arg("600").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    }
+    #[used]
+    #[unsafe(link_section = ".init_array")]
+    static START: extern "C" fn() = start;
+    #[test]
+    fn starts_one_too() { assert!(Command::new("true").status().unwrap().success()) }
+    #[test]
+    fn starts_none() {}
+}
+"#;
+    package.write("beta/src/lib.rs", library);
+    let call = |words: &str| package.partest().args("--lib -p beta").args(words).run();
+    let ran = call("--leaks deny --message-format json").exits(102);
+    let left = ran.events().into_iter().find(|event| event["event"] == "left-behind").unwrap();
+    assert_eq!(left["unit"], "beta", "{ran}");
+    call("--write-baseline").exits(0);
+    let written = std::fs::read_to_string(package.path("partest-baseline.toml")).unwrap();
+    assert!(written.contains("package = \"beta\"\ntest = \"beta\"\n"), "{written}");
+    call("--leaks deny").exits(0);
+}
+
 /// Recording the leaks of some tests must not take the permission from others.
 #[test]
 #[cfg(target_os = "linux")]
