@@ -1,7 +1,7 @@
 //! All calls of cargo.
 
 use std::io::IsTerminal;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use cargo_metadata::{Metadata, MetadataCommand};
@@ -29,6 +29,26 @@ pub fn metadata(args: &CargoArgs, manifest_path: Option<&Path>) -> Result<Metada
         }
         other => Error::Cargo(format!("cargo metadata: {other}")),
     })
+}
+
+/// The manifest that cargo takes for a command in this folder, or that of the workspace it belongs to.
+pub fn located_manifest(manifest_path: Option<&Path>, of_workspace: bool) -> Result<PathBuf> {
+    let mut command =
+        escargot::Cargo::new().args(["locate-project", "--message-format", "plain"]).into_command();
+    command.args(of_workspace.then_some("--workspace"));
+    if let Some(path) = manifest_path {
+        command.arg("--manifest-path").arg(path);
+    }
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|source| Error::Start { program: "cargo".into(), source })?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
+    if output.status.success() {
+        return Ok(text(&output.stdout).into());
+    }
+    let why = text(&output.stderr);
+    Err(Error::Cargo(why.strip_prefix("error: ").unwrap_or(&why).into()))
 }
 
 /// `cargo test --no-run` with the user's flags, its JSON on a pipe, and its progress and

@@ -32,10 +32,15 @@ struct Scratch(Package);
 
 impl Scratch {
     fn new() -> Scratch {
+        Scratch::within(".")
+    }
+
+    /// With the workspace in this folder of the repository.
+    fn within(folder: &str) -> Scratch {
         let member = |name: &str| MANIFEST.replace("]\n", &format!("]\nname = \"{name}\"\n"));
-        let scratch = Scratch(Package::new(&[
+        let scratch = Scratch(Package::new(&[(".gitignore", "target\nCargo.lock\n")]));
+        for (path, text) in [
             ("Cargo.toml", "[workspace]\nresolver = \"3\"\nmembers = [\"one\", \"two\"]\n"),
-            (".gitignore", "target\nCargo.lock\n"),
             ("one/Cargo.toml", &member("one")),
             ("two/Cargo.toml", &member("two")),
             ("one/src/lib.rs", "#[test] fn of_one() {}\n"),
@@ -43,7 +48,9 @@ impl Scratch {
             ("one/tests/git.rs", CALLS_GIT),
             ("two/tests/gone.rs", "#[test] fn needs_a_file() { include_str!(\"data\"); }\n"),
             ("two/tests/data", ""),
-        ]));
+        ] {
+            scratch.0.write(&format!("{folder}/{path}"), text);
+        }
         scratch.git(&["init", "--quiet"]);
         scratch.git(&["add", "."]);
         scratch.git(&["commit", "--quiet", "-m", "first"]);
@@ -238,6 +245,26 @@ fn the_script_for_cargo_husky_decides_about_the_commit() {
     scratch.0.write_script(".git/hooks/pre-commit", &hook);
     let plain = scratch.command(Command::new("true"), &[]);
     decides(&scratch, &plain);
+}
+
+/// git starts a hook at the top of the working tree, where no manifest is.
+#[test]
+fn the_hook_of_a_workspace_below_the_top_decides_about_the_commit() {
+    let scratch = Scratch::within("my rust");
+    let folder = scratch.0.path("my rust");
+    let mut command = scratch.command(Command::new(PROGRAM), &["partest", "hook", "install"]);
+    command.current_dir(&folder);
+    done(command);
+    let plain = scratch.command(Command::new("true"), &[]);
+    scratch.0.write("my rust/one/src/lib.rs", "#[test] fn of_one() { assert!(true); }\n");
+    scratch.commit(&plain, &["-a"]).is(true, &["2 passed in "]).says_nothing_of(&["of_two"]);
+    scratch.0.write("my rust/one/src/lib.rs", RED);
+    scratch.commit(&plain, &["-a"]).is(false, &["FAILED one::of_one"]);
+    // What is without tests is committed without them.
+    scratch.git(&["checkout", "--quiet", "--force", "HEAD"]);
+    scratch.0.write("README.md", "one\n");
+    scratch.git(&["add", "README.md"]);
+    scratch.commit(&plain, &[]).is(true, &[]);
 }
 
 /// A commit is made if the tests pass, and none of them gets at its index.

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 fn partest(folder: &Path, words: &[&str]) -> (i32, String, String) {
     let mut command = Command::new(PROGRAM);
     command.arg("partest").args(words).current_dir(folder).env("NO_COLOR", "1");
-    command.env("GIT_CEILING_DIRECTORIES", folder.parent().unwrap());
+    command.env("GIT_CEILING_DIRECTORIES", std::env::temp_dir());
     for name in ["GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE", "CLICOLOR_FORCE"] {
         command.env_remove(name);
     }
@@ -26,6 +26,7 @@ fn repository() -> TempDir {
     let folder = TempDir::new().unwrap();
     let made = Command::new("git").args(["init", "--quiet"]).current_dir(&folder).status();
     assert!(made.unwrap().success());
+    std::fs::write(folder.path().join("Cargo.toml"), "[workspace]\n").unwrap();
     folder
 }
 
@@ -95,12 +96,76 @@ fn a_hook_of_somebody_else_stays() {
     let hook = folder.path().join(".git/hooks/pre-commit");
     std::fs::create_dir_all(hook.parent().unwrap()).unwrap();
     std::fs::write(&hook, "#!/bin/sh\nmake lint\n").unwrap();
-    for command in ["install", "uninstall"] {
-        let (code, _, stderr) = partest(folder.path(), &["hook", command]);
+    let below = folder.path().join("the rust");
+    std::fs::create_dir(&below).unwrap();
+    std::fs::write(below.join("Cargo.toml"), "[workspace]\n").unwrap();
+    for (from, command, end) in [
+        (
+            "",
+            "install",
+            "is; to run the tests from it, add this line: cargo partest --quiet --changed\n",
+        ),
+        ("the rust", "install", ": (cd './the rust' && cargo partest --quiet --changed)\n"),
+        ("the rust", "uninstall", "is another hook, and stays as it is\n"),
+    ] {
+        let (code, _, stderr) = partest(&folder.path().join(from), &["hook", command]);
         assert_eq!(code, 2);
-        assert!(stderr.contains("add this line: cargo partest --quiet --changed"), "{stderr}");
+        assert!(stderr.ends_with(end), "{stderr}");
         assert_eq!(std::fs::read_to_string(&hook).unwrap(), "#!/bin/sh\nmake lint\n");
     }
+}
+
+#[test]
+fn the_hook_of_an_earlier_version_is_replaced_and_removed() {
+    let folder = repository();
+    let hook = folder.path().join(".git/hooks/pre-commit");
+    let old = "#!/bin/sh\n# Installed by `cargo partest hook install`. To commit without it: git commit --no-verify\nexec cargo partest\n";
+    for (command, is_left) in [("install", true), ("uninstall", false)] {
+        std::fs::create_dir_all(hook.parent().unwrap()).unwrap();
+        std::fs::write(&hook, old).unwrap();
+        assert_eq!(partest(folder.path(), &["hook", command]).0, 0);
+        assert_eq!(hook.exists(), is_left);
+    }
+}
+
+#[test]
+fn the_hook_enters_the_workspace_from_wherever_it_is_installed() {
+    let folder = repository();
+    let write = |path: &str, text: &str| {
+        let path = folder.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    let package = "[package]\nname = \"web\"\nversion = \"0.1.0\"\nedition = \"2024\"\n";
+    std::fs::remove_file(folder.path().join("Cargo.toml")).unwrap();
+    write("it's $HOME/Cargo.toml", "[workspace]\nresolver = \"3\"\nmembers = [\"web\"]\n");
+    write("it's $HOME/web/Cargo.toml", package);
+    write("it's $HOME/web/src/lib.rs", "");
+    let named = ["hook", "install", "--manifest-path", "it's $HOME/web/Cargo.toml"];
+    for (from, words) in
+        [("it's $HOME", &named[..2]), ("it's $HOME/web", &named[..2]), ("", &named[..])]
+    {
+        let (code, _, stderr) = partest(&folder.path().join(from), words);
+        assert_eq!((code, &*stderr), (0, ""), "{from}");
+        let hook = folder.path().join(".git/hooks/pre-commit");
+        let text = std::fs::read_to_string(&hook).unwrap();
+        assert!(text.contains("\ncd './it'\\''s $HOME' || exit 1\nexec "), "{text}");
+        std::fs::remove_file(hook).unwrap();
+    }
+    // Such a hook would let no commit pass.
+    let (code, _, stderr) = partest(folder.path(), &["hook", "install"]);
+    assert_eq!(code, 101);
+    assert!(stderr.starts_with("error: could not find `Cargo.toml`"), "{stderr}");
+    assert!(!folder.path().join(".git/hooks/pre-commit").exists());
+    // A repository whose packages are members of a workspace around it.
+    write("Cargo.toml", "[workspace]\nresolver = \"3\"\nmembers = [\"sub/web\"]\n");
+    write("sub/web/Cargo.toml", package);
+    write("sub/web/src/lib.rs", "");
+    let sub = folder.path().join("sub");
+    assert!(Command::new("git").args(["init", "-q"]).current_dir(&sub).status().unwrap().success());
+    assert_eq!(partest(&sub.join("web"), &["hook", "install"]).0, 0);
+    let text = std::fs::read_to_string(sub.join(".git/hooks/pre-commit")).unwrap();
+    assert!(text.contains("\ncd ./web || exit 1\n"), "{text}");
 }
 
 #[test]

@@ -13,12 +13,10 @@ use crate::report::text;
 const PROGRAM: &str = "cargo-partest";
 
 pub fn run(command: &SetupCommand, settings: &Settings) -> Result<Exit> {
+    let manifest = settings.cargo.manifest_path.as_deref();
     let output = match command {
-        SetupCommand::Hook(args) => git_hook::run(args.command)?,
-        SetupCommand::Migrate(args) => {
-            let manifest = settings.cargo.manifest_path.as_deref();
-            nextest_config::migrated(args.file.as_deref(), manifest)?
-        }
+        SetupCommand::Hook(args) => git_hook::run(args.command, manifest)?,
+        SetupCommand::Migrate(args) => nextest_config::migrated(args.file.as_deref(), manifest)?,
         SetupCommand::SelfCheck => return self_check::run(settings),
         SetupCommand::Schema => format!("{:#}\n", metadata_schema::schema()),
         SetupCommand::Completions { shell } => {
