@@ -6,4 +6,5 @@ pub mod git_hook;
 pub mod metadata_schema;
 pub mod nextest_config;
 pub mod nextest_filter;
+pub mod nextest_time;
 pub mod self_check;

@@ -8,9 +8,9 @@ use std::time::Duration;
 use toml::{Table, Value};
 
 use super::nextest_filter::{Node, node_of};
+use super::nextest_time;
 use crate::config::hints;
 use crate::error::{Error, Result};
-use crate::model::duration;
 
 /// The profile that the others inherit from: here, the top of the table.
 const DEFAULT: &str = "default";
@@ -56,12 +56,11 @@ impl Section {
         self.keys.push((name.to_owned(), value.to_string()));
     }
 
-    /// A key for a duration, which nextest lets consist of several parts (`1m 30s`).
+    /// A key for a duration.
     fn time(&mut self, key: &str, name: &str, value: &Value) {
-        let parts = value.as_str().unwrap_or_default().split_whitespace().map(duration::parse);
-        match parts.sum::<Result<Duration, String>>() {
-            Ok(time) if !time.is_zero() => self.key(key, shown(time)),
-            _ => self.comment(name, value),
+        match time_of(value) {
+            Some(time) => self.key(key, shown(time)),
+            None => self.comment(name, value),
         }
     }
 
@@ -111,6 +110,11 @@ struct Profile {
     of_packages: Vec<(String, Nodes)>,
     /// Overrides that are no node: comments.
     others: Vec<String>,
+}
+
+/// A duration above 0, as all keys here want it.
+fn time_of(value: &Value) -> Option<Duration> {
+    nextest_time::parse(value.as_str()?).filter(|time| time.as_millis() > 0)
 }
 
 /// `"90s"`, `"250ms"`
@@ -364,11 +368,13 @@ fn slow_timeout(section: &mut Section, value: &Value) {
     };
     let Some(period) = table.get("period") else { return section.comment("slow-timeout", value) };
     section.time("slow", "period", period);
-    let times = table.get("terminate-after").and_then(Value::as_integer);
-    let times = times.and_then(|times| u32::try_from(times).ok());
-    let period = period.as_str().and_then(|period| duration::parse(period).ok());
-    if let (Some(times), Some(period)) = (times, period) {
-        section.key("timeout", shown(period.saturating_mul(times)));
+    if let Some(times) = table.get("terminate-after") {
+        let count = times.as_integer().and_then(|times| u32::try_from(times).ok());
+        let limit = time_of(period).zip(count).and_then(|(time, count)| time.checked_mul(count));
+        match limit.filter(|limit| !limit.is_zero()) {
+            Some(limit) => section.key("timeout", shown(limit)),
+            None => section.comment("terminate-after", times),
+        }
     }
     for (key, value) in table {
         if !matches!(key.as_str(), "period" | "terminate-after") {

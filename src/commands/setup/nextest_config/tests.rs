@@ -148,6 +148,31 @@ retries = 4
     assert!(text.contains("# nextest-version = \"0.9.50\": not needed"), "{text}");
 }
 
+/// What a test is slow after, and stopped after: as keys, or else as comments.
+#[test]
+fn the_time_limit_of_a_test_is_a_key_or_a_comment() {
+    let hint = "use `slow` for the time after which a test is reported, `timeout` for the time after which it is stopped";
+    let table = [
+        ("'1m 30s', terminate-after = 2", "slow = \"90s\"\ntimeout = \"180s\"\n".to_owned()),
+        ("'1m30s', terminate-after = 2", "slow = \"90s\"\ntimeout = \"180s\"\n".to_owned()),
+        ("'2 minutes', terminate-after = 1", "slow = \"120s\"\ntimeout = \"120s\"\n".to_owned()),
+        ("'1m30s'", "slow = \"90s\"\n".to_owned()),
+        (
+            "'1m30s', terminate-after = 0",
+            format!("slow = \"90s\"\n# terminate-after = 0: {hint}\n"),
+        ),
+        (
+            "'soon', terminate-after = 2",
+            format!("# period = \"soon\": {hint}\n# terminate-after = 2: {hint}\n"),
+        ),
+    ];
+    for (period, expected) in table {
+        let text =
+            migrated_text(&format!("profile.default.slow-timeout = {{ period = {period} }}"));
+        assert_eq!(text, format!("[workspace.metadata.partest]\n{expected}\n"), "{period}");
+    }
+}
+
 /// All sections together are metadata that this program accepts, those of packages by themselves.
 #[test]
 fn what_is_printed_is_accepted() {
