@@ -348,9 +348,12 @@ fn retries(section: &mut Section, value: &Value, profile: &Table) {
     match value {
         Value::Table(table) => {
             let known = ["count", "delay", "backoff"];
-            let parts =
-                known.iter().filter_map(|key| Some(format!("{key} = {}", table.get(*key)?)));
-            let parts: Vec<String> = parts.collect();
+            let part = |key: &&str| {
+                let value = table.get(*key)?;
+                let time = time_of(value).filter(|_| *key == "delay").map(shown);
+                Some(format!("{key} = {}", time.unwrap_or_else(|| value.to_string())))
+            };
+            let parts: Vec<String> = known.iter().filter_map(part).collect();
             section.key("retries", format!("{{ {}{flaky} }}", parts.join(", ")));
             for (key, value) in table.iter().filter(|(key, _)| !known.contains(&key.as_str())) {
                 section.comment(key, value);

@@ -17,7 +17,7 @@ database = { max-threads = 1 }
 network = { max-threads = 4 }
 
 [profile.default]
-retries = { backoff = "exponential", count = 3, delay = "1s", jitter = true, max-delay = "10s" }
+retries = { backoff = "exponential", count = 3, delay = "1m 1s", jitter = true, max-delay = "10s" }
 slow-timeout = { period = "30s", terminate-after = 4, grace-period = "5s" }
 default-filter = "not test(slow)"
 leak-timeout = { period = "500ms", result = "fail" }
@@ -89,7 +89,7 @@ default-filter = "not test(slow)"
 fail-fast = false
 linger = "500ms"
 leaks = "deny"
-retries = { count = 3, delay = "1s", backoff = "exponential" }
+retries = { count = 3, delay = "61s", backoff = "exponential" }
 slow = "30s"
 timeout = "120s"
 status-level = "all"
