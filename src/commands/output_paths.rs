@@ -16,10 +16,6 @@ use crate::state;
 /// Fails if a file that a flag names cannot be written, or if two flags name the same one.
 pub fn check(settings: &Settings) -> Result<()> {
     warn_of_no_report(settings);
-    // It is updated when all tests have run, and what is in it must not be lost.
-    if let Some(path) = updated_durations(settings) {
-        Durations::load(path)?;
-    }
     let mut named: BTreeMap<&Path, &str> = BTreeMap::new();
     for (flag, path) in paths(settings) {
         can_be_written(path).map_err(|why| wrong(&format!("{flag} {}", path.display()), &why))?;
@@ -30,7 +26,8 @@ pub fn check(settings: &Settings) -> Result<()> {
             )));
         }
     }
-    Ok(())
+    // It is updated when all tests have run, and what is in it must not be lost.
+    updated_durations(settings).map_or(Ok(None), Durations::load).map(drop)
 }
 
 /// The same for reports that the metadata declares, relative to this directory. A run that is started
