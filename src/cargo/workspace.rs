@@ -28,6 +28,8 @@ pub struct Workspace {
     root_source: Option<Arc<Source>>,
     /// The members, then the packages from outside of the workspace that were built.
     pub packages: Vec<Package>,
+    /// The members that cargo takes where no flag chooses any; none if it does not tell, as before 1.71.
+    pub default_members: Option<Vec<PackageId>>,
 }
 
 #[derive(Debug)]
@@ -43,12 +45,14 @@ impl Workspace {
         let args = &settings.cargo;
         let metadata = metadata_cache::metadata(settings, warnings)?;
         let packages = Package::all(&metadata)?;
+        let defaults = &metadata.workspace_default_members;
         Ok(Workspace {
             root_manifest: metadata.workspace_root.join("Cargo.toml").into(),
             state_dir: metadata_cache::state_dir(args, &metadata),
             is_temporary: false,
             root_source: None,
             packages,
+            default_members: defaults.is_available().then(|| defaults.to_vec()),
         })
     }
 
@@ -66,6 +70,7 @@ impl Workspace {
         };
         Workspace {
             packages: packages.iter().map(package).collect(),
+            default_members: None,
             root_source: Some(source(&root_manifest)),
             root_manifest,
             state_dir,

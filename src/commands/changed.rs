@@ -1,8 +1,9 @@
 //! `--changed`: narrows the run to packages with changes and to those that depend on them.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use cargo_metadata::PackageId;
 use toml::de::DeTable;
 use wildmatch::WildMatch;
 
@@ -65,9 +66,7 @@ fn candidates<'w>(workspace: &'w Workspace, settings: &Settings) -> Result<Vec<&
         match args.package.is_empty() {
             false => is_named(&args.package),
             true if is_named(&args.exclude) => false,
-            true => {
-                args.workspace || defaults.as_ref().is_none_or(|dirs| dirs.contains(package.dir()))
-            }
+            true => args.workspace || defaults.is_none_or(|ids| ids.contains(&package.cargo.id)),
         }
     };
     Ok(all.iter().filter(is_wanted).map(name).collect())
@@ -81,22 +80,13 @@ fn matches(spec: &str, package: &Package) -> bool {
         && package.cargo.version.to_string().starts_with(version)
 }
 
-/// The directories of the `default-members`, where the root manifest declares any.
-fn default_members(workspace: &Workspace) -> Option<BTreeSet<PathBuf>> {
-    let text = std::fs::read_to_string(&workspace.root_manifest).ok()?;
-    let document = DeTable::parse(&text).ok()?;
-    let table = document.get_ref().get("workspace")?.get_ref().as_table()?;
-    let members = table.get("default-members")?.get_ref().as_array()?;
-    let patterns = members.iter().filter_map(|member| member.get_ref().as_str());
-    let patterns: Vec<WildMatch> = patterns.map(WildMatch::new).collect();
-    let root = workspace.root();
-    let is_default = |dir: &&Path| {
-        let relative = dir.strip_prefix(root).unwrap_or(dir).to_string_lossy().replace('\\', "/");
-        let relative = if relative.is_empty() { "." } else { &relative };
-        patterns.iter().any(|pattern| pattern.matches(relative))
-    };
-    let dirs = workspace.packages.iter().map(Package::dir).filter(is_default);
-    Some(dirs.map(Path::to_owned).collect())
+/// The `default-members`, where the root manifest declares any. Only cargo knows which packages their
+/// paths and patterns name; without the key, it would name the root package alone.
+fn default_members(workspace: &Workspace) -> Option<&[PackageId]> {
+    let source = workspace.root_source().ok()?;
+    let document = DeTable::parse(&source.text).ok()?;
+    document.get_ref().get("workspace")?.get_ref().get("default-members")?;
+    workspace.default_members.as_deref()
 }
 
 fn show(

@@ -219,6 +219,40 @@ fn a_revision_stands_for_the_commit_where_the_branch_left_it() {
 }
 
 #[test]
+fn default_members_are_those_that_cargo_takes() {
+    let repository = Repository::new();
+    let member = "[package]\nname = \"nested\"\nversion = \"0.1.0\"\nedition = \"2024\"\n";
+    repository.0.write("rust/web/nested/Cargo.toml", member);
+    repository.0.write("rust/web/nested/src/lib.rs", "#[test] fn passes() {}\n");
+    let table = [
+        ("", "alone nested top web"),
+        ("default-members = [\"./web\"]", "web"),
+        ("default-members = [\"web/\", \"alone\"]", "alone web"),
+        // A wildcard stops at a directory's end.
+        ("default-members = [\"w*\"]", "web"),
+        ("default-members = [\"web/n*\", \"./t*/\"]", "nested top"),
+    ];
+    for (key, expected) in table {
+        let members = "members = [\"*\", \"web/nested\"]\nexclude = [\"target\", \"aside\"]";
+        let manifest = format!("[workspace]\nresolver = \"3\"\n{members}\n{key}\n");
+        repository.0.write("rust/Cargo.toml", &manifest);
+        repository.partest("--no-run --workspace").run().exits(0);
+        repository.commit();
+        for name in ["alone", "web", "web/nested"] {
+            repository.0.write(
+                &format!("rust/{name}/src/lib.rs"),
+                &format!("#[test] fn passes() {{}} // changed for {key}\n"),
+            );
+        }
+        // The second time, cargo's answer is known.
+        for _ in 0..2 {
+            let (tested, ran) = repository.tested("--changed");
+            assert_eq!(tested, expected, "{key}; {ran}");
+        }
+    }
+}
+
+#[test]
 fn a_submodule_counts_as_its_packages() {
     let library = Package::new(&[
         (
