@@ -9,6 +9,7 @@ use wildmatch::WildMatch;
 
 use crate::cargo::workspace::{Package, Workspace};
 use crate::changes::affected::Affected;
+use crate::changes::build_flags::Narrowed;
 use crate::changes::packages;
 use crate::changes::repository::Repository;
 use crate::cli::settings::{Settings, Verbosity};
@@ -31,11 +32,11 @@ pub fn narrow(settings: &mut Settings) -> Result<()> {
     let paths = Repository::of(workspace.root())?.changed_since(&rev)?;
     let affected = packages::read(&workspace, settings)?.affected_by(&paths);
     let candidates = candidates(&workspace, settings)?;
-    let chosen: Vec<String> = candidates
-        .iter()
-        .filter(|name| affected.has(name))
-        .map(|name| (*name).to_owned())
-        .collect();
+    let is_affected = |package: &&&cargo_metadata::Package| affected.has(&package.name);
+    let chosen = candidates.iter().filter(is_affected).copied().collect();
+    let mut narrowed = Narrowed { candidates, chosen };
+    narrowed.fit(&mut settings.cargo);
+    let chosen: Vec<String> = narrowed.chosen.iter().map(|p| p.name.to_string()).collect();
     if settings.verbosity != Verbosity::Quiet {
         show(&rev, &affected, &chosen, &workspace, settings);
     }
@@ -46,13 +47,15 @@ pub fn narrow(settings: &mut Settings) -> Result<()> {
     Ok(())
 }
 
-/// The names of the packages that may be tested: those that flags choose, or all that cargo would
-/// test in the workspace's root.
-fn candidates<'w>(workspace: &'w Workspace, settings: &Settings) -> Result<Vec<&'w str>> {
+/// The packages that may be tested: those that flags choose, or all that cargo would test in the
+/// workspace's root.
+fn candidates<'w>(
+    workspace: &'w Workspace,
+    settings: &Settings,
+) -> Result<Vec<&'w cargo_metadata::Package>> {
     let args = &settings.cargo;
     let all: Vec<&Package> = workspace.packages.iter().collect();
-    let name = |package: &&'w Package| package.cargo.name.as_str();
-    let names: Vec<&str> = all.iter().map(name).collect();
+    let names: Vec<&str> = all.iter().map(|package| package.cargo.name.as_str()).collect();
     let check = |spec: &&String| !all.iter().any(|package| matches(spec, package));
     if let Some(unknown) = args.package.iter().find(check) {
         return Err(Error::usage(format!(
@@ -69,7 +72,7 @@ fn candidates<'w>(workspace: &'w Workspace, settings: &Settings) -> Result<Vec<&
             true => args.workspace || defaults.is_none_or(|ids| ids.contains(&package.cargo.id)),
         }
     };
-    Ok(all.iter().filter(is_wanted).map(name).collect())
+    Ok(all.iter().filter(is_wanted).map(|package| &package.cargo).collect())
 }
 
 /// Whether a package is what `-p` names: by its name, a pattern of names, or name and version.

@@ -252,6 +252,69 @@ fn default_members_are_those_that_cargo_takes() {
     }
 }
 
+/// `web` has a target and a feature, and what it depends on has one too.
+fn with_features() -> Repository {
+    let repository = Repository::new();
+    let append = |path: &str, more: &str| {
+        let text = std::fs::read_to_string(repository.0.path(path)).unwrap();
+        repository.0.write(path, &format!("{text}{more}"));
+    };
+    append("rust/web/Cargo.toml", "[features]\npostgres = []\n");
+    append("rust/base/Cargo.toml", "[features]\nfast = []\n");
+    append("rust/web/src/lib.rs", "#[cfg(feature = \"postgres\")] #[test] fn stores() {}\n");
+    repository.0.write("rust/web/tests/api.rs", "#[test] fn answers() {}\n");
+    repository.commit();
+    repository
+}
+
+#[test]
+fn targets_and_features_of_packages_without_changes_do_not_fail_the_build() {
+    let repository = with_features();
+    let change = |name: &str| {
+        repository.reset();
+        repository.0.write(&format!("rust/{name}/src/new.rs"), "// changed\n");
+    };
+    change("alone");
+    let nothing = repository.partest("--changed --test api").env("RUSTC", "/nowhere/rustc");
+    let ran = nothing.run().exits(0);
+    assert!(ran.stderr.contains("since HEAD: no package"), "{ran}");
+    for words in [
+        "--changed --workspace --features web/postgres",
+        "--changed --features postgres,base/fast",
+        "--changed --lib --test a*",
+    ] {
+        let (tested, ran) = repository.tested(words);
+        assert_eq!(tested, "alone", "{words}; {ran}");
+    }
+    // Cargo takes no feature of what a package depends on by way of another one.
+    change("top");
+    let (tested, ran) = repository.tested("--changed --workspace --features base/fast");
+    assert_eq!(tested, "top", "{ran}");
+    // What has changed is built as without the flag.
+    change("web");
+    let ran = repository.partest("--changed --features web/postgres").json().run().exits(0);
+    assert!(ran.ids("passed").iter().any(|id| id == "web::stores"), "{ran}");
+    let (tested, ran) = repository.tested("--changed --test api");
+    assert_eq!(tested, "api", "{ran}");
+}
+
+#[test]
+fn targets_and_features_that_no_package_has_are_errors_with_changes_too() {
+    let repository = with_features();
+    repository.0.write("rust/alone/src/new.rs", "// changed\n");
+    for (words, name) in [
+        ("--changed --test pai", "pai"),
+        ("--changed --test api --test pai", "pai"),
+        ("--changed --features postgers", "postgers"),
+        ("--changed --features web/postgers", "web/postgers"),
+        // As without `--changed`, since `web` is not selected.
+        ("--changed -p alone --test api", "api"),
+    ] {
+        let ran = repository.partest(words).run().exits(101);
+        assert!(ran.stderr.contains(name), "{words}; {ran}");
+    }
+}
+
 #[test]
 fn a_submodule_counts_as_its_packages() {
     let library = Package::new(&[
