@@ -363,6 +363,14 @@ fn sum_up(group: &mut Group, rules: &Rules) {
         (Some(one), Some(other)) => Some(one.max(other)),
         (one, other) => one.or(other),
     };
+    // A node that wants its tests one after another has them so, whatever the others may do.
+    group.threads = match (group.threads, rules.threads) {
+        (Threads::Exactly(one), Threads::Exactly(other)) => Threads::Exactly(one.min(other)),
+        (Threads::Exactly(only), Threads::Auto) | (_, Threads::Exactly(only)) => {
+            Threads::Exactly(only)
+        }
+        (Threads::Auto, Threads::Auto) => Threads::Auto,
+    };
     group.locks.add(&rules.locks);
 }
 

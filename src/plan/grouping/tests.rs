@@ -48,6 +48,23 @@ fn groups(names: &[&str], statics: &[(&str, &str)], modules: &str) -> Vec<Group>
     group(&inventory, 0, &choices, &settings(), &policy, &history).groups
 }
 
+/// Whichever is listed first.
+#[test]
+fn a_unit_runs_as_few_tests_at_once_as_any_of_its_nodes_asks_for() {
+    let of_unit = |modules: &str| {
+        let modules = format!("\"web\" = \"unit\"\n{modules}");
+        let groups = groups(&["cache::a", "db::a", "db::b"], &[], &modules);
+        groups.iter().map(|group| (group.tests.len(), group.threads)).collect::<Vec<_>>()
+    };
+    for node in ["web::db", "web::cache"] {
+        let of_node = of_unit(&format!("\"{node}\" = {{ threads = 1 }}"));
+        assert_eq!(of_node, [(3, Threads::Exactly(1))], "{node}");
+    }
+    let of_both = of_unit("\"web::cache\" = { threads = 3 }\n\"web::db\" = { threads = 2 }");
+    assert_eq!(of_both, [(3, Threads::Exactly(2))]);
+    assert_eq!(of_unit(""), [(3, Threads::Auto)]);
+}
+
 #[test]
 fn tests_that_exclude_each_other_do_so_in_one_process_too() {
     let threads = |modules: &str| {
