@@ -18,6 +18,7 @@ struct Account {
     attempts: u32,
     failed: Vec<Attempt>,
     has_verdict: bool,
+    was_interrupted: bool,
     /// How often its whole batch came back without any result.
     fruitless: u32,
     /// How often its worker died because of another test.
@@ -92,6 +93,7 @@ impl Ledger {
             return Vec::new();
         }
         account.has_verdict = true;
+        account.was_interrupted = verdict.outcome == Outcome::Interrupted;
         verdict.attempt = account.attempts.max(1);
         verdict.failed_before = std::mem::take(&mut account.failed);
         match account.suspect_of {
@@ -151,9 +153,10 @@ impl Ledger {
         Some(Verdict { worker, output, output_lost, ..verdict })
     }
 
-    /// Whether a process was started for this test, and has brought a verdict.
+    /// Whether a process was started for this test, and has brought a verdict of its own.
     pub fn has_run(&self, test: TestId) -> bool {
-        self.account(test).is_some_and(|account| account.has_verdict && account.attempts > 0)
+        let has_run = |account: &Account| account.has_verdict && !account.was_interrupted;
+        self.account(test).is_some_and(|account| has_run(account) && account.attempts > 0)
     }
 
     pub fn has_verdict(&self, test: TestId) -> bool {

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 
 use super::state::Run;
+use crate::discovery::test_list::Test;
 use crate::model::event::Event;
 use crate::model::interference::{Interference, LearntLock, SharedThing, ThingUser};
 use crate::model::outcome::Outcome;
@@ -21,6 +22,10 @@ impl Run<'_> {
     /// Lets a test that has failed run again by itself, if a test of another process may have made
     /// it fail. Otherwise, and the second time, returns the verdict.
     pub(super) fn rerun_or_return(&mut self, test: TestId, verdict: Verdict) -> Option<Verdict> {
+        if verdict.outcome.is_failure() && self.suspects.is_one(test) {
+            // It fails by itself, too. A later attempt that passes proves nothing.
+            self.suspects.acquit(test);
+        }
         if !verdict.outcome.is_failure() || self.phase.is_stopped() || self.suspects.is_one(test) {
             return Some(verdict);
         }
@@ -115,14 +120,18 @@ impl Run<'_> {
             // It may only not have been selected.
             return false;
         }
-        let mut found = found.filter(|(at, _)| self.protocols[*at] == Protocol::Agent);
-        found.all(|(listing, of)| match &user.test {
-            Some(name) => {
-                let test = of.tests.iter().position(|test| test.name == *name);
-                test.is_none_or(|test| self.ledger.has_run(TestId { listing, test }))
-            }
-            None => (0..of.tests.len()).any(|test| self.ledger.has_run(TestId { listing, test })),
-        })
+        let mut found = found.filter(|(at, _)| self.protocols[*at] == Protocol::Agent).peekable();
+        // Nobody watches without the agent.
+        found.peek().is_some()
+            && found.all(|(listing, of)| match &user.test {
+                Some(name) => {
+                    let test = of.tests.iter().position(|test| test.name == *name);
+                    test.is_none_or(|test| self.ledger.has_run(TestId { listing, test }))
+                }
+                None => of.tests.iter().enumerate().all(|(test, Test { is_ignored, .. })| {
+                    *is_ignored || self.ledger.has_run(TestId { listing, test })
+                }),
+            })
     }
 
     /// Whether tests of a binary would have met, if they used anything: not if all that used

@@ -14,6 +14,9 @@ use crate::plan::group::Batch;
 use crate::process::event::ForwardedSignal;
 use crate::worker::inbox::BatchEnd;
 
+/// The signals by which a run that is cut short ends processes.
+const OF_OURS: [&str; 5] = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGKILL"];
+
 impl Run<'_> {
     /// From now on nothing new starts.
     pub(super) fn stop(&mut self) {
@@ -81,10 +84,17 @@ impl Run<'_> {
         }
     }
 
-    /// A process that is judged by its exit code did not get to its end, if the run was cut short
-    /// meanwhile: that it ended badly says nothing about its test.
+    /// How a process ended that did not get to its end since the run was cut short says nothing about
+    /// its tests: the one that it is judged by its exit code for, or the last one, which had passed.
     pub(super) fn unless_cut_short(&self, batch: usize, verdict: Verdict) -> Verdict {
         let protocol = self.running.get(&batch).map(|running| running.protocol);
+        let was_ended = match &verdict.reason {
+            Some(Reason::DiedAfterPass(how)) => OF_OURS.contains(&how.as_str()),
+            _ => false,
+        };
+        if was_ended && self.is_cut_short() {
+            return Verdict { outcome: Outcome::Passed, reason: None, ..verdict };
+        }
         let is_bad = matches!(verdict.outcome, Outcome::Failed | Outcome::Aborted);
         if !is_bad || !self.is_cut_short() || protocol != Some(Protocol::ExitCode) {
             return verdict;

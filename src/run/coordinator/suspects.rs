@@ -10,7 +10,8 @@ use crate::sharing::usage::Suspect;
 /// Tests that run again by themselves, and what may have made them fail.
 #[derive(Debug, Default)]
 pub(super) struct Suspects {
-    by_test: HashMap<TestId, Suspect>,
+    /// None if the test has failed by itself as well.
+    by_test: HashMap<TestId, Option<Suspect>>,
     /// What has made tests fail that passed by themselves.
     proven: Vec<(Thing, InterferenceKind)>,
 }
@@ -18,11 +19,16 @@ pub(super) struct Suspects {
 impl Suspects {
     /// A test runs again by itself because of this suspect.
     pub(super) fn add(&mut self, test: TestId, suspect: Suspect) {
-        self.by_test.insert(test, suspect);
+        self.by_test.insert(test, Some(suspect));
     }
 
     pub(super) fn of(&self, test: TestId) -> Option<&Suspect> {
-        self.by_test.get(&test)
+        self.by_test.get(&test)?.as_ref()
+    }
+
+    /// A test has failed by itself, too.
+    pub(super) fn acquit(&mut self, test: TestId) {
+        self.by_test.insert(test, None);
     }
 
     pub(super) fn is_one(&self, test: TestId) -> bool {
