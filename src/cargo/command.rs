@@ -192,9 +192,11 @@ fn output_flags(settings: &Settings) -> Vec<String> {
         (_, typed) => typed,
     };
     flags.each("--color", [color.as_str().to_owned()].iter());
-    flags.when("--quiet", settings.verbosity == Verbosity::Quiet);
+    let is_quiet = settings.verbosity == Verbosity::Quiet;
+    flags.when("--quiet", is_quiet);
     for _ in 0..settings.cargo_verbosity {
-        flags.when("--verbose", true);
+        // cargo accepts one of the two.
+        flags.when("--verbose", !is_quiet);
     }
     flags.0
 }

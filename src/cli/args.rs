@@ -153,7 +153,7 @@ pub struct TestSelection {
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Running")]
 pub struct RunArgs {
-    /// Number of slots (parallel processes) [default: CPUs]; 0: one per binary
+    /// Number of slots (parallel processes) [default: CPUs]; 0: whole binaries
     #[arg(
         short,
         long,
@@ -473,7 +473,7 @@ fn parse_jobs(text: &str) -> Result<Jobs, String> {
         Ok(jobs) if jobs > 0 => Ok(Jobs::Exactly(jobs.unsigned_abs())),
         Ok(jobs) => Ok(Jobs::CoresLess(jobs.unsigned_abs())),
         Err(_) => {
-            Err("expected a number of slots, `default`, or 0 for one process per binary".into())
+            Err("expected a number of slots, `default`, or 0 for one binary at a time".into())
         }
     }
 }

@@ -281,9 +281,14 @@ fn leak_action(typed: LeaksArg) -> LeakAction {
 }
 
 fn verbosity(output: &OutputArgs, quiet_libtest: bool) -> Verbosity {
-    if output.quiet || quiet_libtest || is_true("CARGO_TERM_QUIET") {
+    if output.quiet || quiet_libtest {
         Verbosity::Quiet
-    } else if output.verbose > 0 || is_true("CARGO_TERM_VERBOSE") {
+    } else if output.verbose > 0 {
+        Verbosity::Verbose
+    } else if is_true("CARGO_TERM_QUIET") {
+        // What is typed counts before variables, as in cargo.
+        Verbosity::Quiet
+    } else if is_true("CARGO_TERM_VERBOSE") {
         Verbosity::Verbose
     } else {
         Verbosity::Normal

@@ -16,6 +16,7 @@ use crate::fixture::handover::Values;
 use crate::fixture::kept::{Found, KeptFixtures, Record, Request, stop};
 use crate::fixture::task::Failure;
 use crate::model::fixture::FixtureInstance;
+use crate::model::printable::printable;
 use crate::process::process_groups::ProcessGroups;
 use crate::process::stderr::write_line;
 use crate::report::messages;
@@ -139,7 +140,7 @@ fn start(
                         "{}: fixture {instance} failed: {why}",
                         paint.bad("error")
                     ));
-                    write_line(String::from_utf8_lossy(&failure.output).trim_end());
+                    write_line(printable(&failure.output).trim_end());
                     return Ok(Exit::FixtureFailed);
                 }
                 Some(Found::Unwanted) => {

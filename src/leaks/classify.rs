@@ -1,6 +1,7 @@
 //! From findings to leaks: what a finding is called, where it began, and what the rules make
 //! of it.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -36,7 +37,7 @@ impl Symbolizer<'_> {
     }
 }
 
-/// The leaks that the rules do not hide, gravest first. `was_there` says whether a leak is an
+/// The leaks that the rules do not hide, gravest first; a pool is one, however many threads it has. `was_there` says whether a leak is an
 /// old one that the project's baseline lists.
 pub fn classify(
     findings: &[Finding],
@@ -47,6 +48,8 @@ pub fn classify(
     let leaks = findings.iter().filter_map(|finding| leak(finding, rules, names));
     let mut leaks: Vec<Leak> = leaks.filter(|leak| !was_there(leak.kind, &leak.what)).collect();
     leaks.sort_by_key(|leak| (std::cmp::Reverse(leak.action), leak.kind));
+    let mut pools = BTreeSet::new();
+    leaks.retain(|leak| leak.kind != LeakKind::Pool || pools.insert(leak.what.clone()));
     leaks
 }
 

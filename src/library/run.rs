@@ -33,7 +33,8 @@ pub fn run_id() -> Option<String> {
     env::var("PARTEST_RUN_ID").ok()
 }
 
-/// The slot that this process runs in: a number from 0 to one less than the run's `-j`.
+/// The slot that this process runs in: a number from 0 to one less than the run's `-j`; without
+/// `-j`, to one less than `overcommit` times the cores.
 ///
 /// No two workers that are alive at the same time have the same slot, so it is a safe way to
 /// share out ports, databases or directories. A slot is used again by later workers.

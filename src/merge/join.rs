@@ -75,7 +75,7 @@ fn is_complete(stream: &Stream) -> bool {
 fn check_kinship(complete: &[Stream], cut: &[Stream]) -> Result<(), Vec<String>> {
     let whole = complete.iter().filter(|stream| stream.shard.is_none());
     let whole: Vec<String> = whole
-        .map(|stream| format!("`{}` is a whole run, and no shard", stream.path.display()))
+        .map(|stream| format!("`{}` is a complete run, not a shard", stream.path.display()))
         .collect();
     let problems = if whole.is_empty() { strangers(complete.iter().chain(cut)) } else { whole };
     if problems.is_empty() { Ok(()) } else { Err(problems) }
@@ -153,7 +153,7 @@ fn twice(complete: &[Stream]) -> Vec<String> {
         let number = |stream: &Stream| stream.shard.as_ref().map(|shard| shard.shard);
         if number(one) == number(other) {
             let (name, one, other) = (one.name(), one.path.display(), other.path.display());
-            problems.push(format!("{name} is there twice: in `{one}` and `{other}`"));
+            problems.push(format!("{name} appears twice: in `{one}` and `{other}`"));
         }
     }
     if !problems.is_empty() {
@@ -190,7 +190,9 @@ fn strays(complete: &[Stream]) -> Vec<String> {
             .extend(strays.map(|(id, _)| format!("`{id}` in `{path}` does not belong to {name}")));
         let expected = planned.len() + shard.in_other_shards;
         if expected != all {
-            problems.push(format!("`{path}` tells of {expected} tests, and all shards have {all}"));
+            problems.push(format!(
+                "`{path}` reports {expected} tests in all, but the shards have {all}"
+            ));
         }
     }
     bounded(problems)

@@ -67,7 +67,7 @@ pub struct PhaseResult {
 /// How a test depends on others.
 #[derive(Debug, Clone)]
 pub enum Dependence {
-    /// It fails in every company.
+    /// It fails however it is run.
     Broken { reason: Option<String> },
     /// It fails alone, and passes with others: those on which it relies, if they were found.
     Brittle { reason: Option<String>, relies_on: Option<TestSet> },

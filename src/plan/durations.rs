@@ -58,7 +58,7 @@ impl Durations {
             Err(source) => return Err(Error::Read { path: path.to_owned(), source }),
         };
         Durations::read(&text).map(Some).map_err(|why| {
-            Error::usage(format!("`{}` is no file of durations: {why}", path.display()))
+            Error::usage(format!("`{}` is not a file of durations: {why}", path.display()))
         })
     }
 

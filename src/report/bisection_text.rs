@@ -70,8 +70,8 @@ fn with(set: &TestSet, id: &str, view: &View<'_>, lines: &mut Vec<String>) {
     let is_left = set.fails_since();
     if is_left {
         lines.push(format!(
-            "{id} fails by itself since others ran before it: they have left something outside of \
-             their process"
+            "{id} now fails by itself, too: tests that ran before it have left something behind, \
+             outside of their process"
         ));
         if set.others.is_empty() {
             lines.push("  none of them is known to have changed what it uses".to_owned());
@@ -91,7 +91,7 @@ fn with(set: &TestSet, id: &str, view: &View<'_>, lines: &mut Vec<String>) {
 
 fn others<'s>(set: &'s TestSet, view: &'s View<'_>) -> impl Iterator<Item = String> + 's {
     set.others.iter().map(|Other { test, thing }| match thing {
-        Some(thing) => format!("    {} (by way of {thing})", view.id(*test)),
+        Some(thing) => format!("    {} (through {thing})", view.id(*test)),
         None => format!("    {}", view.id(*test)),
     })
 }

@@ -64,7 +64,7 @@ pub fn diagnosis(found: &Diagnosis, has_written: bool, view: &View<'_>, paint: P
     let mut summary = Vec::new();
     if !found.splittable.is_empty() {
         let units = list(&found.splittable);
-        summary.push(format!("could be split, with no gain to speak of: {units}"));
+        summary.push(format!("could be split, but would hardly be faster: {units}"));
     }
     let is_faster = found.suggestions.iter().any(|suggestion| suggestion.gain.is_some());
     let is_all = !found.is_cut_short && !found.is_interrupted;
@@ -97,14 +97,14 @@ fn dependent(found: &Diagnosis) -> usize {
 fn dependence(test: TestId, of: &Dependence, view: &View<'_>, paint: Paint) -> Vec<String> {
     let id = view.painted_id(test, paint);
     let what = match of {
-        Dependence::Broken { .. } => "fails in every company",
+        Dependence::Broken { .. } => "fails however it is run",
         Dependence::Brittle { .. } => "fails alone, and passes with others (brittle)",
         Dependence::Victim { .. } => "passes alone, and fails after others (victim)",
         Dependence::Race { .. } => "passes alone, and fails while others run (race)",
         Dependence::Flaky { .. } => {
             "fails at times, and passes when it runs in the same way (flaky)"
         }
-        Dependence::Unknown { .. } => "fails, and was not run alone: the budget was over",
+        Dependence::Unknown { .. } => "fails; the time budget ran out before it could run alone",
     };
     let mut lines = vec![format!("{id} {what}")];
     lines.extend(of.reason().map(|reason| format!("  {reason}")));
@@ -116,7 +116,7 @@ fn dependence(test: TestId, of: &Dependence, view: &View<'_>, paint: Paint) -> V
                 _ => "after",
             };
             lines.extend(set.others.iter().map(|other| match &other.thing {
-                Some(thing) => format!("  {word} {} (by way of {thing})", view.id(other.test)),
+                Some(thing) => format!("  {word} {} (through {thing})", view.id(other.test)),
                 None => format!("  {word} {}", view.id(other.test)),
             }));
             if !set.is_smallest {
@@ -131,7 +131,7 @@ fn dependence(test: TestId, of: &Dependence, view: &View<'_>, paint: Paint) -> V
             Dependence::Broken { .. } | Dependence::Flaky { .. } | Dependence::Unknown { .. },
             None,
         ) => {}
-        (_, None) => lines.push("  it was not found out with which".to_owned()),
+        (_, None) => lines.push("  could not find out with which tests".to_owned()),
     }
     if of.is_kept_apart() {
         lines.push("  its policy keeps it apart from them: nothing to declare".to_owned());

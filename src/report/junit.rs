@@ -12,7 +12,7 @@ use super::human::panic_message;
 use super::messages;
 use super::view::View;
 use crate::cargo::binary::Binary;
-use crate::model::event::{Event, LeakedBy};
+use crate::model::event::{Event, FixtureEvent, LeakedBy};
 use crate::model::leak::Leak;
 use crate::model::listing::{BinaryName, ListFailure};
 use crate::model::outcome::Outcome;
@@ -127,6 +127,13 @@ impl Document for Junit<'_> {
             }
             Event::LeftBehind { by: LeakedBy::Run, leaks } => {
                 self.stray_leaks.push(("run".to_owned(), leaks.clone()));
+            }
+            Event::Fixture {
+                instance,
+                what: FixtureEvent::Failed { leaks, .. } | FixtureEvent::Stopped { leaks, .. },
+                ..
+            } if !leaks.is_empty() => {
+                self.stray_leaks.push((format!("fixture {instance}"), leaks.clone()));
             }
             Event::WorkerOutput { tests, output, .. } => {
                 let listing = tests.first().map(|test| test.listing);

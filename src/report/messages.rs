@@ -80,7 +80,7 @@ pub const KEYS: [&str; 5] = [
     "          h  show this list",
 ];
 
-pub const STOPPING: &str = "after the running tests (Ctrl-C kills them)";
+pub const STOPPING: &str = "once the running tests finish (Ctrl-C kills them)";
 
 pub fn paused(paused: bool) -> (&'static str, &'static str) {
     match paused {

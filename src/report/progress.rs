@@ -280,7 +280,8 @@ impl Progress {
             } else {
                 self.paint.warn("warning")
             };
-            self.line(&format!("{word}: {}", messages::warning(warning)));
+            let text = printable(messages::warning(warning).as_bytes());
+            self.line(&format!("{word}: {text}"));
         }
     }
 

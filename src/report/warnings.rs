@@ -3,13 +3,14 @@
 use super::messages;
 use super::text::Paint;
 use crate::cli::settings::Settings;
+use crate::model::printable::printable;
 use crate::model::warning::Warning;
 use crate::process::stderr::write_line;
 
 /// Prints what was noticed before there was a report, one line for each.
 pub fn print_all(warnings: &[Warning], settings: &Settings) {
     for warning in warnings {
-        print(&messages::warning(warning), settings);
+        print(&printable(messages::warning(warning).as_bytes()), settings);
     }
 }
 

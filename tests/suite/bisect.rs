@@ -180,8 +180,8 @@ fn the_smallest_set_is_found_and_shown_by_a_command() {
 
     let ran = package.partest().args("bisect -E test(two::) two::d_victim").run().exits(100);
     let expected = "shop::two::d_victim fails after 2 tests in one process:\n\
-        \x20   shop::two::a_first (by way of the static shop::FLAGS)\n\
-        \x20   shop::two::b_second (by way of the static shop::FLAGS)\n";
+        \x20   shop::two::a_first (through the static shop::FLAGS)\n\
+        \x20   shop::two::b_second (through the static shop::FLAGS)\n";
     assert!(ran.stdout.starts_with(expected), "{ran}");
     assert!(ran.stderr.contains("Tried after 3 tests in one process: failed\n"), "{ran}");
 

@@ -259,9 +259,9 @@ fn what_is_missing_or_twice_is_named() {
     files.are_refused(&["1", "3", "failed"], &["/failed` has no result: the build failed"]);
     files.are_refused(
         &["1", "2", "3", "again"],
-        &["shard 2/3 is there twice: in `", "/2` and `", "/again`"],
+        &["shard 2/3 appears twice: in `", "/2` and `", "/again`"],
     );
-    files.are_refused(&["1", "doubled", "3"], &["shard 2/3 is there twice"]);
+    files.are_refused(&["1", "doubled", "3"], &["shard 2/3 appears twice"]);
     files.are_refused(&["1", "2", "3", "log"], &["/log` is no result of `cargo partest"]);
     files.are_refused(&["1", "2", "nowhere"], &["cannot read `", "/nowhere`"]);
     // The machine of a shard died, and the shard was started again.
@@ -300,7 +300,7 @@ fn shards_of_other_plans_or_runs_are_named() {
         &["1", "of_two"],
         &["/of_two` are shards of different plans", "2 shards, plan"],
     );
-    files.are_refused(&["1", "2", "3", "whole"], &["/whole` is a whole run, and no shard"]);
+    files.are_refused(&["1", "2", "3", "whole"], &["/whole` is a complete run, not a shard"]);
     let runs = "are shards of different runs: CI_PIPELINE_ID=1 and CI_PIPELINE_ID=2";
     files.are_refused(&["p1", "p2", "p3"], &[runs]);
     files.merge(&["p1", "p4", "p3"]).run().exits(0);

@@ -43,7 +43,7 @@ fn all_works_here_but_a_terminal() {
     assert!(is_empty(folder.path()));
     let human = call(folder.path()).run().exits(0);
     assert!(human.stdout.contains("works    agent          it is loaded"), "{human}");
-    assert!(human.stdout.contains("missing  terminal       stderr is none"), "{human}");
+    assert!(human.stdout.contains("missing  terminal       stderr is not a terminal"), "{human}");
 }
 
 /// No agent is loaded into what a runner starts, which may be an emulator.

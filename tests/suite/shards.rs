@@ -174,7 +174,7 @@ fn a_file_of_durations_balances_the_work_and_a_long_unit_is_named() {
     package.write("durations.toml", "nonsense");
     for words in [words, "--durations-file durations.toml"] {
         let ran = package.partest().args(words).run().exits(2);
-        assert!(ran.stderr.contains("`durations.toml` is no file of durations: "), "{ran}");
+        assert!(ran.stderr.contains("`durations.toml` is not a file of durations: "), "{ran}");
         assert!(!ran.stderr.contains("Running"), "it is known before any test runs; {ran}");
     }
 }
@@ -185,7 +185,7 @@ fn durations_that_cannot_be_saved_hide_no_verdict() {
         #[test] fn fails() { assert!(std::env::var_os(\"PASS\").is_some()) }\n";
     let package = Package::shop("", library);
     let call = || package.partest().args("--durations-file durations.toml");
-    let error = "error: `durations.toml` is no file of durations: ";
+    let error = "error: `durations.toml` is not a file of durations: ";
     let ran = call().run().exits(100);
     assert!(ran.stderr.contains(error) && ran.stdout.contains("1 failed"), "{ran}");
     std::fs::remove_file(package.path("durations.toml")).unwrap();

@@ -201,8 +201,8 @@ fn seen_in(ran: &Ran) -> Vec<Check> {
         check(
             "terminal",
             std::io::stderr().is_terminal(),
-            "stderr is one: the screen shows what runs",
-            "stderr is none: progress is printed as lines",
+            "stderr is a terminal: the screen shows what runs",
+            "stderr is not a terminal: progress is printed as lines",
         ),
         cores(),
     ]

@@ -79,9 +79,17 @@ impl<'r> CiLog<'r> {
                 };
                 leaks.iter().for_each(|leak| self.leak(None, &owner, leak));
             }
-            Event::Fixture { instance, what: FixtureEvent::Failed { why, output, .. }, .. } => {
-                let message = format!("{why}\n{}", printable(output));
-                self.annotate(Level::Error, format!("fixture {instance} failed"), &message);
+            Event::Fixture { instance, what, .. } => {
+                let owner = format!("fixture {instance}");
+                if let FixtureEvent::Failed { why, output, .. } = what {
+                    let message = format!("{why}\n{}", printable(output));
+                    self.annotate(Level::Error, format!("{owner} failed"), &message);
+                }
+                if let FixtureEvent::Failed { leaks, .. } | FixtureEvent::Stopped { leaks, .. } =
+                    what
+                {
+                    leaks.iter().for_each(|leak| self.leak(None, &owner, leak));
+                }
             }
             Event::Warning(warning @ Warning::ListFailed(failure)) => {
                 let title = format!("cannot list the tests of {}", failure.binary);

@@ -181,6 +181,8 @@ impl<'r> Human<'r> {
         if !is_quiet {
             self.names_of_failures(&mut page);
             self.remarks(&mut page, summary);
+        } else if let Some(seed) = view.settings.shuffle.filter(|_| !summary.is_success()) {
+            page.line(&page.paint.faint(&messages::same_order(seed)));
         }
         self.last_line(&mut page, summary);
         page.into_text()

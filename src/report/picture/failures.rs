@@ -12,6 +12,7 @@ use crate::model::outcome::Outcome;
 use crate::model::printable::printable;
 use crate::model::test::TestId;
 use crate::model::verdict::Verdict;
+use crate::model::warning::Warning;
 use crate::report::human::failure;
 use crate::report::human::leak_list::{LeakList, Owner};
 use crate::report::human::page::Page;
@@ -35,6 +36,8 @@ const OPEN: usize = 3;
 pub struct Failures {
     verdicts: Vec<(TestId, Verdict)>,
     fixtures: Vec<(String, String, Vec<u8>)>,
+    /// What kept tests from running.
+    problems: Vec<String>,
     leaks: LeakList,
     left_out_leaks: usize,
     listed_leaks: usize,
@@ -62,6 +65,12 @@ impl Failures {
                 }
                 self.add_leaks(&Owner::Fixture(instance.to_string()), leaks);
             }
+            Event::Warning(
+                warning @ (Warning::ListFailed(_)
+                | Warning::InterruptedWhileListing { .. }
+                | Warning::TooManyCrashes { .. }
+                | Warning::InternalError { .. }),
+            ) => self.problems.push(messages::warning(warning)),
             _ => {}
         }
     }
@@ -84,6 +93,9 @@ impl Failures {
             rank(one).cmp(&rank(other)).then(view.compare(*a, *b))
         });
         let mut markup = String::new();
+        for problem in self.problems.iter().take(MOST) {
+            markup.push_str(&card("error", "", problem));
+        }
         for (name, why, output) in self.fixtures.iter().take(MOST) {
             markup.push_str(&fixture(name, why, output));
         }
@@ -136,12 +148,15 @@ fn without_library(leak: Leak) -> Leak {
 
 fn fixture(name: &str, why: &str, output: &[u8]) -> String {
     let end = &output[output.len().saturating_sub(LARGEST_BLOCK / 4)..];
-    let text = format!("{}\n\n{}", printable(why.as_bytes()), printable(end));
+    card("fixture", name, &format!("{why}\n\n{}", String::from_utf8_lossy(end)))
+}
+
+fn card(kind: &str, name: &str, text: &str) -> String {
     format!(
-        "<details class=\"card bad\" open><summary><span class=\"mark\">fixture</span> \
+        "<details class=\"card bad\" open><summary><span class=\"mark\">{kind}</span> \
          <code><b>{}</b></code></summary><pre>{}</pre></details>\n",
         escaped(name),
-        escaped(text.trim_end())
+        escaped(printable(text.as_bytes()).trim_end())
     )
 }
 

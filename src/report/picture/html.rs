@@ -102,6 +102,8 @@ fn section(id: &str, heading: &str, content: &str) -> String {
 /// `3 failed – shop`
 fn title(view: &View<'_>, summary: &Summary) -> String {
     let word = match bad(summary) {
+        0 if summary.interrupted => "interrupted".to_owned(),
+        0 if !summary.is_success() => "failed".to_owned(),
         0 if summary.total() == 0 => "no tests".to_owned(),
         0 => format!("{} passed", summary.count(Outcome::Passed)),
         bad => format!("{bad} failed"),
@@ -125,6 +127,8 @@ fn verdict(summary: &Summary) -> String {
         (summary.flaky, "flaky"),
         (summary.order_dependent, "order-dependent"),
         (summary.leaks, if summary.leaks == 1 { "leak" } else { "leaks" }),
+        (summary.denied_leaks, "denied"),
+        (summary.list_failures, "not-listed"),
         (summary.not_run, "not-run"),
         (summary.failed_fixtures, "failed fixtures"),
     ];
@@ -190,7 +194,7 @@ fn told(view: &View<'_>, bound: &Bound) -> String {
     {
         told.push_str(&format!(
             "<p>If its tests do not need one process, this lets them have several, and the run \
-             could be done in {}:</p>\n<pre class=\"advice\">[workspace.metadata.partest.modules]\n\
+             could be done in {}:</p>\n<pre class=\"advice\">[package.metadata.partest.modules]\n\
              &quot;{}&quot; = {{ policy = &quot;split&quot; }}</pre>\n",
             brief(then),
             escaped(node)

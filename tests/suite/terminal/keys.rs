@@ -110,7 +110,7 @@ fn q_finishes_what_runs_and_starts_no_more() {
         Person::runs_tests(&two, "\"$0\" partest -j1 -v -- --test-threads=1; echo \"code $?\"");
     person.awaits_the_test();
     person.types("q");
-    person.sees("Stopping after the running tests");
+    person.sees("Stopping once the running tests finish");
     person.lets_it_go();
     person.sees("interrupted: 1 passed, 1 not run in ");
     person.sees("code 130");
