@@ -17,14 +17,17 @@ fn dir_may_have_some(dir: &Path) -> bool {
     let Ok(entries) = std::fs::read_dir(dir) else { return false };
     entries.flatten().any(|entry| {
         let path = entry.path();
-        // Links are not followed, as they may form a cycle.
-        match entry.file_type() {
-            Ok(kind) if kind.is_dir() => !is_output(&path) && dir_may_have_some(&path),
-            Ok(kind) if kind.is_file() && path.extension().is_some_and(|e| e == "rs") => {
-                std::fs::read_to_string(&path).is_ok_and(|text| text_may_have_some(&text))
-            }
-            _ => false,
+        let kind = entry.file_type().ok();
+        // Links to folders may form a cycle, so they are not followed, and may lead to some.
+        if kind.is_some_and(|kind| kind.is_symlink()) && path.is_dir() {
+            return !is_output(&path);
         }
+        if kind.is_some_and(|kind| kind.is_dir()) {
+            return !is_output(&path) && dir_may_have_some(&path);
+        }
+        path.extension().is_some_and(|extension| extension == "rs")
+            && path.is_file()
+            && std::fs::read_to_string(&path).is_ok_and(|text| text_may_have_some(&text))
     })
 }
 
@@ -92,6 +95,9 @@ impl DocComment {
 
 /// What is written behind the fence of a block, if this is one.
 fn fence(text: &str) -> Option<&str> {
+    // It may stand in a quote, or behind the mark of a list.
+    let is_mark = |c: char| c.is_ascii_digit() || c.is_whitespace() || ">-*+.)".contains(c);
+    let text = text.trim_start_matches(is_mark);
     let is_fence = text.starts_with("```") || text.starts_with("~~~");
     is_fence.then(|| text.trim_start_matches(['`', '~']).trim())
 }
@@ -109,7 +115,27 @@ fn is_rust(words: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::text_may_have_some;
+    use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn what_links_lead_to_counts_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let [sources, other] = ["src", "other"].map(|name| dir.path().join(name));
+        for dir in [&sources, &other] {
+            std::fs::create_dir(dir).unwrap();
+        }
+        std::fs::write(other.join("docs.rs"), "/// ```\n/// x\n/// ```\nfn f() {}").unwrap();
+        let link = sources.join("lib.rs");
+        assert!(!dir_may_have_some(&sources));
+        std::os::unix::fs::symlink(other.join("nowhere.rs"), &link).unwrap();
+        assert!(!dir_may_have_some(&sources));
+        for to in [other.join("docs.rs"), other] {
+            std::fs::remove_file(&link).unwrap();
+            std::os::unix::fs::symlink(to, &link).unwrap();
+            assert!(dir_may_have_some(&sources));
+        }
+    }
 
     #[test]
     fn what_rustdoc_may_test_is_found_and_nothing_else() {
@@ -117,6 +143,9 @@ mod tests {
             ("/// ```\n/// x\n/// ```", true),
             ("    //! ```rust,no_run", true),
             ("/// - a list\n///   ~~~ ignore-wasm32", true),
+            ("/// > ```\n/// > x\n/// > ```", true),
+            ("/// - ```\n///   x\n///   ```", true),
+            ("/// 1. ```text\n///    x\n///    ```", false),
             ("/// ```text\n/// x\n/// ```", false),
             ("//! ```toml\n//! ```\n/// ```edition2024\n", true),
             ("/// ```text\n/// ```\n/// ```\n/// x\n/// ```", true),
