@@ -17,7 +17,6 @@ use crate::fixture::kept::{Found, KeptFixtures, Record, Request, stop};
 use crate::fixture::task::Failure;
 use crate::model::fixture::FixtureInstance;
 use crate::model::printable::printable;
-use crate::process::process_groups::ProcessGroups;
 use crate::process::stderr::write_line;
 use crate::report::messages;
 use crate::report::progress::status;
@@ -119,7 +118,7 @@ fn start(
 ) -> Result<Exit> {
     // Instances for further slots start during a run.
     let most = settings.most_slots(policy.overcommit());
-    let request = Request { slots: most, wants, groups: &ProcessGroups::default() };
+    let request = Request { slots: most, wants, must_die: &|| false };
     for (name, fixture) in names.iter().zip(fixtures) {
         let is_by_slot = policy.fixture(name).is_some_and(|keys| keys.scope == Scope::Slot);
         let slots = if is_by_slot { (0..settings.slots).map(Some).collect() } else { vec![None] };

@@ -30,6 +30,9 @@ struct Living {
     #[cfg_attr(not(unix), allow(dead_code))]
     asked_for_stacks: HashMap<u32, AfterStacks>,
     order: Order,
+    /// Whether all that runs tests was told to die. Fixtures were not: they take down what they have
+    /// set up when their tests are gone.
+    are_tests_killed: bool,
     /// Whether nothing is listed any more.
     is_listing_over: bool,
     spared: Vec<u32>,
@@ -83,6 +86,7 @@ impl ProcessGroups {
         #[cfg(unix)]
         match living.order {
             _ if living.is_listing_over && role == Role::Lister => kill::kill_group(pid),
+            _ if living.are_tests_killed && role != Role::Fixture => kill::kill_group(pid),
             Order::Live => {}
             Order::Stop => kill::stop_group(pid),
             Order::Die => kill::kill_group(pid),
@@ -245,9 +249,27 @@ impl ProcessGroups {
     #[cfg(not(unix))]
     pub fn kill_all(&self) {}
 
+    /// Kills all but fixtures and the commands that stop them.
+    #[cfg(unix)]
+    pub fn kill_tests(&self) {
+        let mut living = self.lock();
+        living.are_tests_killed = true;
+        let tests = living.pids.iter().filter(|(_, role)| **role != Role::Fixture);
+        tests.for_each(|(pid, _)| kill::kill_group(*pid));
+    }
+
+    #[cfg(not(unix))]
+    pub fn kill_tests(&self) {}
+
     /// Whether all of them were told to die, and whoever is not among them should too.
     pub fn is_killed(&self) -> bool {
         self.lock().order == Order::Die
+    }
+
+    /// The same of all that runs tests.
+    pub fn are_tests_killed(&self) -> bool {
+        let living = self.lock();
+        living.are_tests_killed || living.order == Order::Die
     }
 
     #[cfg(unix)]

@@ -173,7 +173,7 @@ fn end_leftovers(
     let rules = job.group.leak_rules(test);
     let mut orphans = Orphans::new(rules.map(|rules| rules.linger).unwrap_or_default());
     orphans.look_for_own(&look, clock::now());
-    while orphans.are_open() && !context.services.groups.is_killed() {
+    while orphans.are_open() && !context.services.groups.are_tests_killed() {
         std::thread::sleep(LOOK_AGAIN);
         orphans.look_for_own(&look, clock::now());
     }

@@ -431,7 +431,7 @@ impl<'r> Worker<'r> {
         self.door = None;
         self.channel.process_exited();
         self.look_for_leaks(messages);
-        while self.channel.has_pending() && !self.context.services.groups.is_killed() {
+        while self.channel.has_pending() && !self.context.services.groups.are_tests_killed() {
             std::thread::sleep(LOOK_AGAIN);
             self.look_for_leaks(messages);
         }

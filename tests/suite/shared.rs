@@ -32,6 +32,13 @@ mod api {
     #[test]
     fn waits() {
         ran("waits");
+        if is_set("STUBBORN") {
+            unsafe extern "C" {
+                fn signal(number: i32, handler: usize) -> usize;
+            }
+            // SIG_IGN
+            unsafe { signal(2, 1) };
+        }
         if is_set("STAY") {
             log("stays", &std::process::id().to_string());
             loop { std::thread::park() }
@@ -382,6 +389,40 @@ mod that_cannot_serve {
         has_ended(&ran.log("pid")[0]);
     }
 
+    const STOP: &str = ", stop = [\"sh\", \"-c\", 'echo server- $ID >> $FIXTURE_LOG/events']";
+    const STARTS: &str = "echo ID=7 >> $PARTEST_ENV; echo server+ >> $FIXTURE_LOG/events";
+
+    #[test]
+    fn what_a_start_command_has_set_up_is_taken_down_by_its_stop_command() {
+        let never = ", ready = { file = \"never\" }, timeout = \"200ms\"";
+        let cases = [
+            (STARTS.to_owned(), never, "not ready after 200ms"),
+            (format!("{STARTS}; sleep 1000"), never, "not ready after 200ms"),
+            (STARTS.to_owned(), ", ready = \"up\"", "ended with exit code 0 before it was ready"),
+            (format!("{STARTS}; exit 3"), "", "ended with exit code 3 before it was ready"),
+        ];
+        for (start, more, reason) in cases {
+            let ran = blocks(&served(&start, &(STOP.to_owned() + more)), reason);
+            assert_eq!(ran.log("events"), ["server+", "server- 7"], "{ran}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_ready_when_the_run_is_interrupted_is_taken_down_too() {
+        // It has gone into the background, or goes there when it was already told to stop.
+        let later = "until grep -q server- $FIXTURE_LOG/events; do sleep 0.05; done";
+        for (start, stops) in [(STARTS.to_owned(), 1), (format!("{STARTS}; {later}"), 2)] {
+            let more = ", ready = { file = \"never\" }, timeout = \"1h\"";
+            let run = api(&served(&start, &(STOP.to_owned() + more))).start();
+            run.await_log("events");
+            run.send(Signal::INT);
+            let ran = run.wait().exits(130);
+            let log = ran.log("events");
+            assert_eq!(log.iter().filter(|line| *line == "server- 7").count(), stops, "{ran}");
+            assert!(!ran.stderr.contains("warning: fixture"), "{ran}");
+        }
+    }
+
     #[test]
     fn one_that_says_nonsense_blocks_its_tests() {
         let script = script("server", "echo nonsense >> $PARTEST_ENV");
@@ -486,6 +527,29 @@ mod told_to_stop {
             run.send(signal);
             let ran = run.wait().exits(130);
             assert_eq!(events(&ran), ["server+", "ran", "server-"], "{ran}");
+        }
+    }
+
+    /// A test that does not end is killed after its five seconds; what the fixture needs to clean up
+    /// begins then.
+    #[test]
+    fn its_time_to_clean_up_is_not_that_of_the_tests() {
+        let takes = "cat >/dev/null; until [ -e $FIXTURE_LOG/goes ]; do sleep 0.05; done; \
+            echo server- >> $FIXTURE_LOG/events";
+        let begins = "echo server+ >> $FIXTURE_LOG/events";
+        let in_foreground =
+            served(&format!("{begins}; echo PARTEST_READY; {takes}"), ", stop = \"1h\"");
+        let stop = format!(", stop = [\"sh\", \"-c\", '''{takes}''']");
+        let in_background = served(begins, &stop);
+        for package in [in_foreground, in_background] {
+            let run = api(&package).env("STAY", "1").env("STUBBORN", "1").start();
+            let test = run.await_log("stays").concat();
+            run.send(Signal::INT);
+            has_ended(&test);
+            std::fs::write(run.log_directory().join("goes"), "").unwrap();
+            let ran = run.wait().exits(130);
+            assert_eq!(events(&ran), ["server+", "ran", "server-"], "{ran}");
+            assert!(!ran.stderr.contains("warning"), "{ran}");
         }
     }
 

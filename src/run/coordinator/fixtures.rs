@@ -34,7 +34,8 @@ impl Run<'_> {
         });
         match handle {
             Ok((handle, task)) => {
-                self.fixtures.insert(instance, RunningFixture { handle, values: Values::new() });
+                let fixture = RunningFixture { handle, values: Values::new(), is_ready: false };
+                self.fixtures.insert(instance, fixture);
                 (starter.fixture)(instance, task);
             }
             Err(why) => self.fixture_lost(instance, Failure::at_start(why)),
@@ -76,6 +77,7 @@ impl Run<'_> {
             FixtureUpdate::Ready { values, took } => {
                 if let Some(standing) = self.fixtures.get_mut(&instance) {
                     standing.values = values;
+                    standing.is_ready = true;
                 }
                 self.plan.fixture_is_up(instance);
                 self.emit_fixture(instance, FixtureEvent::Ready { took });

@@ -21,8 +21,10 @@ pub(super) enum Phase {
 pub(super) struct Deadlines {
     /// How long interrupted workers may take to report their stacks.
     stacks_until: Option<Instant>,
-    /// When what still runs is killed.
+    /// When the tests that still run are killed.
     kill_at: Option<Instant>,
+    /// Whether fixtures are killed with them: nobody will wait for these to stop.
+    kills_fixtures: bool,
 }
 
 impl Phase {
@@ -43,12 +45,23 @@ impl Phase {
         }
     }
 
-    /// Running processes are killed after this time, or earlier if that was set before.
+    /// Running tests are killed after this time, or earlier if that was set before.
     pub(super) fn kill_within(&mut self, grace: Duration) {
         if let Some(Deadlines { kill_at, .. }) = self.deadlines() {
             let at = clock::within(grace);
             *kill_at = Some(kill_at.map_or(at, |earlier| earlier.min(at)));
         }
+    }
+
+    /// Fixtures are killed together with the tests.
+    pub(super) fn kill_fixtures_too(&mut self) {
+        if let Some(deadlines) = self.deadlines() {
+            deadlines.kills_fixtures = true;
+        }
+    }
+
+    pub(super) fn kills_fixtures(&self) -> bool {
+        matches!(self, Phase::Stopping(Deadlines { kills_fixtures: true, .. }))
     }
 
     /// Workers may take so long to report their stacks.
@@ -61,7 +74,7 @@ impl Phase {
     /// The next deadline.
     pub(super) fn due(&self) -> Option<Instant> {
         match self {
-            Phase::Stopping(Deadlines { stacks_until, kill_at }) => {
+            Phase::Stopping(Deadlines { stacks_until, kill_at, .. }) => {
                 [*stacks_until, *kill_at].into_iter().flatten().min()
             }
             Phase::Running | Phase::Undone(_) => None,
@@ -74,7 +87,7 @@ impl Phase {
         deadlines.is_some_and(|it| it.stacks_until.take_if(|until| *until <= now).is_some())
     }
 
-    /// Whether what still runs has to be killed now; says so once.
+    /// Whether the tests that still run have to be killed now; says so once.
     pub(super) fn take_kill_deadline(&mut self, now: Instant) -> bool {
         self.deadlines().is_some_and(|it| it.kill_at.take_if(|at| *at <= now).is_some())
     }

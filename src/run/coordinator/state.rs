@@ -118,6 +118,7 @@ pub(super) struct RunningFixture {
     pub(super) handle: FixtureHandle,
     /// The variables that it passes to its tests.
     pub(super) values: Values,
+    pub(super) is_ready: bool,
 }
 
 /// The reason and output for verdicts of tests whose fixture is lost.

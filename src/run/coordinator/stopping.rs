@@ -63,6 +63,19 @@ impl Run<'_> {
         // Nobody reads the stacks.
         self.phase.await_stacks(Duration::ZERO);
         self.phase.kill_within(ORPHANS_GRACE);
+        self.phase.kill_fixtures_too();
+    }
+
+    /// The time of the tests is up. Fixtures that were ready have the time to stop that they declare;
+    /// one that is still starting has had as much as the tests.
+    pub(super) fn kill_tests(&mut self) {
+        if self.phase.kills_fixtures() {
+            return self.context.services.groups.kill_all();
+        }
+        self.context.services.groups.kill_tests();
+        for fixture in self.fixtures.values().filter(|fixture| !fixture.is_ready) {
+            fixture.handle.kill();
+        }
     }
 
     /// Records verdicts for tests that ran when the run was interrupted or timed out.

@@ -51,7 +51,7 @@ impl Run<'_> {
             self.context.services.groups.forward_without_stacks();
         }
         if self.phase.take_kill_deadline(now) {
-            self.context.services.groups.kill_all();
+            self.kill_tests();
         }
     }
 
