@@ -1,6 +1,6 @@
 //! Which processes of the run live now.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::event::{ForwardedSignal, Role};
@@ -33,6 +33,10 @@ struct Living {
     /// Whether all that runs tests was told to die. Fixtures were not: they take down what they have
     /// set up when their tests are gone.
     are_tests_killed: bool,
+    /// The signal that ends the tests, and the batches that were told to end: their processes that
+    /// are born later get it too.
+    forwarded: Option<ForwardedSignal>,
+    ended_batches: HashSet<usize>,
     /// Whether nothing is listed any more.
     is_listing_over: bool,
     spared: Vec<u32>,
@@ -43,6 +47,14 @@ impl Living {
     fn listers(&self) -> impl Iterator<Item = u32> {
         let listers = self.pids.iter().filter(|(_, role)| **role == Role::Lister);
         listers.map(|(pid, _)| *pid)
+    }
+
+    /// What a process of this role has missed because it was being started.
+    #[cfg(unix)]
+    fn signal_to_end(&self, role: Role) -> Option<ForwardedSignal> {
+        let Role::Worker { batch } = role else { return None };
+        let of_batch = self.ended_batches.contains(&batch).then_some(ForwardedSignal::Terminate);
+        self.forwarded.or(of_batch)
     }
 }
 
@@ -87,7 +99,9 @@ impl ProcessGroups {
         match living.order {
             _ if living.is_listing_over && role == Role::Lister => kill::kill_group(pid),
             _ if living.are_tests_killed && role != Role::Fixture => kill::kill_group(pid),
-            Order::Live => {}
+            Order::Live => {
+                living.signal_to_end(role).inspect(|signal| kill::signal_group(pid, *signal));
+            }
             Order::Stop => kill::stop_group(pid),
             Order::Die => kill::kill_group(pid),
         }
@@ -164,6 +178,7 @@ impl ProcessGroups {
     #[cfg(unix)]
     pub fn forward(&self, signal: ForwardedSignal) {
         let mut living = self.lock();
+        living.forwarded = Some(signal);
         let Living { pids, stacks_signals, asked_for_stacks, .. } = &mut *living;
         for (pid, _) in pids.iter().filter(|(_, role)| **role != Role::Fixture) {
             match stacks_signals.get(pid) {
@@ -213,7 +228,9 @@ impl ProcessGroups {
     /// Asks the worker of this batch to end.
     #[cfg(unix)]
     pub fn terminate_batch(&self, batch: usize) {
-        for (pid, role) in &self.lock().pids {
+        let mut living = self.lock();
+        living.ended_batches.insert(batch);
+        for (pid, role) in &living.pids {
             if *role == (Role::Worker { batch }) {
                 kill::signal_group(*pid, ForwardedSignal::Terminate);
             }
@@ -288,5 +305,45 @@ impl ProcessGroups {
             living.order = Order::Live;
         }
         living.pids.keys().for_each(|pid| kill::continue_group(*pid));
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::{Child, Command};
+
+    use super::*;
+
+    /// The signal that ends a process whose start is noted only now, or none.
+    fn ends_by(groups: &ProcessGroups, role: Role) -> Option<i32> {
+        use std::os::unix::process::CommandExt;
+        let mut command = Command::new("sleep");
+        let mut born: Child = command.arg("1000").process_group(0).spawn().unwrap();
+        groups.insert(born.id(), role);
+        groups.remove(born.id());
+        // What was sent before is not made up for by this.
+        kill::signal_group(born.id(), ForwardedSignal::Quit);
+        born.wait().unwrap().signal().filter(|signal| *signal != libc::SIGQUIT)
+    }
+
+    #[test]
+    fn a_worker_that_was_being_started_ends_as_the_others() {
+        let (first, second) = (Role::Worker { batch: 1 }, Role::Worker { batch: 2 });
+        let groups = ProcessGroups::default();
+        assert_eq!(ends_by(&groups, first), None);
+        groups.terminate_batch(1);
+        assert_eq!(ends_by(&groups, first), Some(libc::SIGTERM));
+        assert_eq!(ends_by(&groups, second), None);
+        groups.forward(ForwardedSignal::Interrupt);
+        assert_eq!(ends_by(&groups, second), Some(libc::SIGINT));
+        for other in [Role::Fixture, Role::Lister] {
+            assert_eq!(ends_by(&groups, other), None);
+        }
+        groups.kill_tests();
+        assert_eq!(ends_by(&groups, second), Some(libc::SIGKILL));
+        assert_eq!(ends_by(&groups, Role::Fixture), None, "it stops by itself");
+        groups.kill_all();
+        assert_eq!(ends_by(&groups, Role::Fixture), Some(libc::SIGKILL));
     }
 }

@@ -172,6 +172,16 @@ impl BatchEnd {
             left_behind: Vec::new(),
         }
     }
+
+    /// The end of a batch of which one process has come to this end, and then another to that one. Only
+    /// the last one can explain what happened to the tests that it ran.
+    pub fn followed_by(self, mut last: BatchEnd) -> BatchEnd {
+        last.not_begun.extend(self.running.into_iter().map(|(test, _)| test));
+        last.not_begun.extend(self.not_begun);
+        last.innocent.extend(self.innocent);
+        last.left_behind.splice(0..0, self.left_behind);
+        last
+    }
 }
 
 /// Runs the work of a thread. A panic ends the run, since the reports of the thread would be waited
@@ -196,5 +206,35 @@ pub fn send_all(inbox: &Sender<Message>, mut what: Vec<Message>) {
         0 => {}
         1 => what.drain(..).for_each(|what| send(inbox, what)),
         _ => send(inbox, Message::Several(what)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_process_of_a_batch_counts_in_its_end() {
+        let test = |test| TestId { listing: 0, test };
+        let left = |at| LateLeaks { test: Some(test(at)), leaks: Vec::new() };
+        let first = BatchEnd {
+            running: vec![(test(0), Duration::ZERO)],
+            not_begun: vec![test(1)],
+            left_behind: vec![left(2)],
+            ..BatchEnd::done()
+        };
+        let second = BatchEnd {
+            cause: EndCause::Died("SIGSEGV".to_owned()),
+            running: vec![(test(3), Duration::ZERO)],
+            left_behind: vec![left(4)],
+            ..BatchEnd::done()
+        };
+        let end = first.followed_by(second);
+        assert_eq!(end.cause, EndCause::Died("SIGSEGV".to_owned()));
+        // A crash of the second process is not one of a test of the first.
+        assert_eq!(end.running, [(test(3), Duration::ZERO)]);
+        assert_eq!(end.not_begun, [test(0), test(1)]);
+        let left: Vec<_> = end.left_behind.iter().map(|left| left.test).collect();
+        assert_eq!(left, [Some(test(2)), Some(test(4))]);
     }
 }

@@ -15,6 +15,7 @@ mod stacks;
 mod start;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
@@ -52,20 +53,27 @@ pub fn run_in_parts(job: &Job, context: &Context<'_>, inbox: &Sender<Message>) -
     let parts = parts(listing, &job.batch.tests);
     let mut parts = parts.into_iter();
     let mut rest = BatchEnd::done();
-    for (tests, args) in parts.by_ref() {
+    while rest.cause == EndCause::Done {
+        let Some((tests, args)) = parts.next() else { break };
         let start = || Worker::start(job, context, listing, tests.clone(), &args);
-        rest = match spawn_retry::start(job, context, start) {
+        let of_part = match spawn_retry::start(job, context, start) {
             Ok(worker) => worker.follow(inbox),
             Err(error) => {
                 BatchEnd { cause: spawn_retry::cause(&error), not_begun: tests, ..BatchEnd::done() }
             }
         };
-        if rest.cause != EndCause::Done || !rest.running.is_empty() || !rest.not_begun.is_empty() {
-            break;
+        rest = rest.followed_by(of_part);
+        if rest.cause == EndCause::Done && parts.len() > 0 && must_stop(job, context) {
+            rest.cause = EndCause::Stopped;
         }
     }
     rest.not_begun.extend(parts.flat_map(|(tests, _)| tests));
     rest
+}
+
+/// Whether no further process of the batch may start.
+fn must_stop(job: &Job, context: &Context<'_>) -> bool {
+    context.state.stopping.load(Ordering::Relaxed) || job.fixture_is_lost.load(Ordering::Relaxed)
 }
 
 struct Worker<'r> {
