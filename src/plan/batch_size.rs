@@ -9,7 +9,7 @@ use super::group_state::GroupState;
 use super::schedule::Plan;
 use super::shuffle::number;
 use crate::config::fixtures::Scope;
-use crate::config::keys::{Recycle, Threads};
+use crate::config::keys::Threads;
 
 /// What each name on the command line costs libtest for each test of the binary (0.03 to
 /// 0.05 ms a name at 10,000 tests).
@@ -75,10 +75,7 @@ impl Plan {
 
     fn size(&self, at: usize) -> Candidate {
         let state = &self.groups[at];
-        let limit = match state.group.recycle {
-            Recycle::After(tests) => tests,
-            _ => usize::MAX,
-        };
+        let limit = state.group.recycling.after.unwrap_or(usize::MAX);
         if let Some(suspect) = state.alone.first() {
             return self.sized(at, std::slice::from_ref(suspect), true);
         }
@@ -137,7 +134,7 @@ impl Plan {
         let room = if self.capacity.is_finite() { self.room(at) } else { most };
         // An exclusive test is alone in its process too.
         let is_alone = group.exclusive || group.isolation == Isolation::PerTest;
-        if !group.can_thread() || is_alone || group.recycle == Recycle::OnFailure {
+        if !group.can_thread() || is_alone || group.recycling.on_failure {
             return 1;
         }
         // A fixture with the scope of a slot serves one test at a time, unless the policy says

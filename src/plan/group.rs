@@ -86,10 +86,39 @@ pub struct Group {
     pub exclusive: bool,
     /// The memory limit of a worker, in bytes.
     pub memory: Option<u64>,
-    pub recycle: Recycle,
+    pub recycling: Recycling,
     pub env: BTreeMap<String, String>,
     /// The fixtures that must be up before its tests run, level by level.
     pub fixtures: Vec<Vec<Need>>,
+}
+
+/// When a worker of a group is replaced by a new process: what each of the nodes in it asks for holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Recycling {
+    /// After so many tests.
+    pub after: Option<usize>,
+    pub on_failure: bool,
+    pub on_leak: bool,
+}
+
+impl From<Recycle> for Recycling {
+    fn from(recycle: Recycle) -> Recycling {
+        let never = Recycling::default();
+        match recycle {
+            Recycle::Never => never,
+            Recycle::OnFailure => Recycling { on_failure: true, ..never },
+            Recycle::OnLeak => Recycling { on_leak: true, ..never },
+            Recycle::After(tests) => Recycling { after: Some(tests), ..never },
+        }
+    }
+}
+
+impl Recycling {
+    pub fn add(&mut self, other: Recycling) {
+        self.after = self.after.into_iter().chain(other.after).min();
+        self.on_failure |= other.on_failure;
+        self.on_leak |= other.on_leak;
+    }
 }
 
 impl Group {
@@ -131,7 +160,7 @@ impl Group {
             && self.can_resize
             && self.threads == Threads::Auto
             && self.slots <= 1
-            && self.recycle == Recycle::Never
+            && self.recycling == Recycling::default()
             && !is_alone
             && !is_by_slot
     }

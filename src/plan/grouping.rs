@@ -23,7 +23,7 @@ use crate::discovery::listing::Listing;
 use crate::discovery::statics::Statics;
 use crate::discovery::test_list::Dispatch;
 use crate::model::test::TestId;
-use crate::plan::group::{Group, GroupTest, Isolation, Need, Slots, Threading};
+use crate::plan::group::{Group, GroupTest, Isolation, Need, Recycling, Slots, Threading};
 
 /// The groups of the selected tests.
 #[derive(Debug, Default)]
@@ -344,10 +344,10 @@ fn new_group(
         locks: Locks::default(),
         exclusive: false,
         memory: None,
-        recycle: match listing.dispatch {
+        recycling: match listing.dispatch {
             // Each doctest has a process of its own.
-            Dispatch::Doctests => Recycle::Never,
-            _ => rules.recycle,
+            Dispatch::Doctests => Recycling::default(),
+            _ => rules.recycle.into(),
         },
         env: rules.env.clone(),
         fixtures: Vec::new(),
@@ -371,6 +371,7 @@ fn sum_up(group: &mut Group, rules: &Rules) {
         }
         (Threads::Auto, Threads::Auto) => Threads::Auto,
     };
+    group.recycling.add(rules.recycle.into());
     group.locks.add(&rules.locks);
 }
 

@@ -406,6 +406,12 @@ impl Channel for AgentChannel<'_> {
         heard
     }
 
+    fn lasting(&self, test: usize, look: &dyn Inspector) -> Vec<Finding> {
+        let has_lingered = |pid: &u32| self.traces.has_lingered(Subject::Process { pid: *pid });
+        let alive = |pid| Some(pid).filter(has_lingered).and_then(|pid| look.command_line(pid));
+        self.traces.lasting(test, clock::now(), alive)
+    }
+
     fn stacks_signal(&self) -> Option<i32> {
         self.asks_for_stacks
     }

@@ -140,6 +140,11 @@ pub trait Channel {
         Vec::new()
     }
 
+    /// What this test has left that has outlived its linger, whether or not it is still there.
+    fn lasting(&self, _test: usize, _look: &dyn Inspector) -> Vec<Finding> {
+        Vec::new()
+    }
+
     /// The signal that makes the worker tell where its threads are.
     fn stacks_signal(&self) -> Option<i32> {
         None

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::messages::{bottleneck, count, list as list_of};
 use super::shard::{self, ShardLine};
 use crate::cli::output_args::MessageFormat;
-use crate::config::keys::{Recycle, Threads};
+use crate::config::keys::Threads;
 use crate::config::policy::FixtureName;
 use crate::discovery::filter::Choice;
 use crate::discovery::listing::Listing;
@@ -18,7 +18,7 @@ use crate::model::duration::seconds;
 use crate::model::json_line::json_line;
 use crate::model::shard::ShardPlan;
 use crate::model::test::TestId;
-use crate::plan::group::{Group, GroupTest, Isolation};
+use crate::plan::group::{Group, GroupTest, Isolation, Recycling};
 use crate::plan::occupancy::Occupancy;
 use crate::plan::schedule::Plan;
 use crate::plan::simulate::{Step, simulate};
@@ -260,11 +260,15 @@ pub(super) fn asks(group: &Group) -> Vec<String> {
     if group.exclusive {
         asks.push("alone on the machine".into());
     }
-    match group.recycle {
-        Recycle::Never => {}
-        Recycle::OnFailure => asks.push("fresh process after a failure".into()),
-        Recycle::OnLeak => asks.push("fresh process after a leak".into()),
-        Recycle::After(tests) => asks.push(format!("fresh process after {}", count(tests, "test"))),
+    let Recycling { after, on_failure, on_leak } = group.recycling;
+    let when = [
+        after.map(|tests| count(tests, "test")),
+        on_failure.then(|| "a failure".into()),
+        on_leak.then(|| "a leak".into()),
+    ];
+    let when: Vec<String> = when.into_iter().flatten().collect();
+    if !when.is_empty() {
+        asks.push(format!("fresh process after {}", when.join(" or ")));
     }
     let timeouts = group.tests.iter().filter_map(|test| test.timeout);
     if let Some(timeout) = timeouts.min() {

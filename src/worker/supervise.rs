@@ -22,7 +22,6 @@ use std::time::{Duration, Instant};
 use super::active::ActiveWorker;
 use super::arguments::parts;
 use super::spawn_retry;
-use crate::config::keys::Recycle;
 use crate::discovery::listing::Listing;
 use crate::leaks::finding::Finding;
 use crate::libtest;
@@ -230,6 +229,7 @@ impl<'r> Worker<'r> {
         self.looked_at = Some(clock::now());
         let heard = self.channel.look(&self.look());
         self.handle(heard, messages);
+        self.recycle_after_leaks();
         self.release_process();
     }
 
@@ -368,7 +368,7 @@ impl<'r> Worker<'r> {
             }
         }
         if outcome == Outcome::Failed {
-            self.recycle(Recycle::OnFailure);
+            self.recycle(self.job.group.recycling.on_failure);
         }
     }
 
@@ -380,11 +380,25 @@ impl<'r> Worker<'r> {
     }
 
     /// Ends the process if the policy requires a fresh one now and tests are left.
-    fn recycle(&mut self, when: Recycle) {
+    fn recycle(&mut self, is_wanted: bool) {
         let may_recycle = self.ending.is_none() && self.ended < self.tests.len();
-        if self.job.group.recycle == when && may_recycle {
+        if is_wanted && may_recycle {
             self.end(EndCause::Recycled);
         }
+    }
+
+    /// What has outlived its linger is a leak, though how it ends is told only when it has ended.
+    fn recycle_after_leaks(&mut self) {
+        if !self.job.group.recycling.on_leak {
+            return;
+        }
+        let look = self.look();
+        let has_leaked = |test: &usize| {
+            let findings = self.channel.lasting(*test, &look);
+            !self.leaks_of(*test, &findings, self.channel.modules()).is_empty()
+        };
+        let has_leaked = self.unsettled.keys().any(has_leaked);
+        self.recycle(has_leaked);
     }
 
     fn result_is_final(&mut self, test: usize, findings: &[Finding], messages: &mut Vec<Message>) {
@@ -394,7 +408,7 @@ impl<'r> Worker<'r> {
         let has_leaks = !kept.verdict.leaks.is_empty();
         self.route(test, kept, messages);
         if has_leaks {
-            self.recycle(Recycle::OnLeak);
+            self.recycle(self.job.group.recycling.on_leak);
         }
     }
 

@@ -1348,3 +1348,53 @@ fn price_of_a_thread() {
         println!("{what}: {with:.1} µs with the agent, {without:.1} µs without: {price:+.1} µs");
     }
 }
+
+mod recycling {
+    use super::*;
+
+    const LIBRARY: &str = r#"
+#[cfg(test)]
+mod tests {
+    fn log(of: &str) -> std::path::PathBuf {
+        std::path::PathBuf::from(std::env::var_os("FIXTURE_LOG").unwrap()).join(of)
+    }
+    fn note(test: &str) {
+        std::fs::write(log(test), format!("{}\n", std::process::id())).unwrap();
+    }
+    /// In the process of this test, it lasts as long as that.
+    fn lasts_after(test: &str) {
+        let is_in_its_process = std::fs::read_to_string(log(test)).unwrap() == format!("{}\n", std::process::id());
+        while is_in_its_process { std::thread::park() }
+    }
+    #[test] fn a_leaves_a_thread() {
+        note("a");
+        std::thread::spawn(|| loop { std::thread::park() });
+    }
+    #[test] fn b_lasts() {
+        lasts_after("a");
+        note("b");
+    }
+    #[test] fn c_leaves_a_process() {
+        note("c");
+        std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+    }
+    #[test] fn d_lasts() {
+        lasts_after("c");
+        note("d");
+    }
+}
+"#;
+
+    #[test]
+    fn what_is_still_there_after_its_linger_is_enough_for_a_fresh_process() {
+        let unit =
+            "[package.metadata.partest]\npolicy = \"unit\"\nthreads = 1\nrecycle = \"on-leak\"\n";
+        let package = Package::shop(unit, LIBRARY);
+        let ran = package.partest().json().run().exits(0);
+        assert_eq!(ran.finished()["leaks"], 2, "{ran}");
+        let [a, b, c, d] = ["a", "b", "c", "d"].map(|test| ran.log(test));
+        assert!(a != b && b == c && c != d, "{a:?} {b:?} {c:?} {d:?} {ran}");
+        let plan = package.partest().args("plan").run().exits(0);
+        assert!(plan.stdout.contains("fresh process after a leak"), "{plan}");
+    }
+}

@@ -1,13 +1,13 @@
 //! Which tests can run with a test, and the groups of a trial.
 
-use crate::config::keys::{Locks, Recycle, Threads};
+use crate::config::keys::{Locks, Threads};
 use crate::discovery::inventory::Inventory;
 use crate::discovery::test_list::Dispatch;
 use crate::libtest::select::{self, Listed};
 use crate::libtest::shuffle;
 use crate::model::bisection::Company;
 use crate::model::test::TestId;
-use crate::plan::group::{Group, Isolation};
+use crate::plan::group::{Group, Isolation, Recycling};
 
 /// How many tests of a process run at once at the least, where they shall meet.
 const FEWEST_AT_ONCE: usize = 4;
@@ -135,7 +135,7 @@ impl Candidates<'_> {
             shuffle: None,
             locks: Locks::default(),
             exclusive: false,
-            recycle: Recycle::Never,
+            recycling: Recycling::default(),
             ..own.clone()
         };
         group.without_retries()

@@ -1,4 +1,5 @@
 use super::*;
+use crate::leaks::finding::Leftover;
 use crate::leaks::finding::{Finding, Subject};
 
 fn test_of(number: u32) -> Option<usize> {

@@ -155,7 +155,7 @@ fn promises_about_threads_and_slots_are_kept() {
         |group| group.slots = 2,
         |group| group.exclusive = true,
         |group| group.threading = Threading::InTurn,
-        |group| group.recycle = Recycle::OnFailure,
+        |group| group.recycling = Recycle::OnFailure.into(),
         |group| group.at_once = Some(1),
     ];
     for declare in declared {

@@ -40,7 +40,7 @@ pub(super) fn coalesce(groups: &mut Vec<Group>, first: usize) {
 
 /// Whether one process can run both.
 fn have_equal_needs(one: &Group, other: &Group) -> bool {
-    let needs = |g: &Group| (g.threads, g.least_threads, g.slots, g.memory, g.recycle);
+    let needs = |g: &Group| (g.threads, g.least_threads, g.slots, g.memory, g.recycling);
     needs(one) == needs(other) && one.env == other.env && one.fixtures == other.fixtures
 }
 

@@ -66,6 +66,21 @@ fn a_unit_runs_as_few_tests_at_once_as_any_of_its_nodes_asks_for() {
 }
 
 #[test]
+fn a_unit_is_recycled_whenever_one_of_its_nodes_asks_for_it() {
+    for (first, second) in [("cache", "db"), ("db", "cache")] {
+        let modules = format!(
+            "\"web\" = {{ policy = \"unit\", recycle = 9 }}\n\
+             \"web::{first}\" = {{ recycle = \"on-leak\" }}\n\
+             \"web::{second}\" = {{ recycle = 5 }}"
+        );
+        let groups = groups(&["cache::a", "db::a", "db::b"], &[], &modules);
+        let recycling: Vec<_> = groups.iter().map(|group| group.recycling).collect();
+        let expected = Recycling { after: Some(5), on_failure: false, on_leak: true };
+        assert_eq!(recycling, [expected], "{first}");
+    }
+}
+
+#[test]
 fn tests_that_exclude_each_other_do_so_in_one_process_too() {
     let threads = |modules: &str| {
         let groups = groups(&["db::a", "db::b"], &[], modules);

@@ -9,7 +9,7 @@ use crate::config::fixtures::Scope;
 use crate::config::keys::{Locks, Recycle, RetryKeys, Threads};
 use crate::model::test::TestId;
 use crate::plan::candidate::PROCESS_COST;
-use crate::plan::group::{Isolation, Need, Threading};
+use crate::plan::group::{Isolation, Need, Recycling, Threading};
 use crate::plan::simulate::{Step, simulate};
 
 pub fn group(listing: usize, isolation: Isolation, expected_ms: &[Option<u64>]) -> Group {
@@ -43,7 +43,7 @@ pub fn group(listing: usize, isolation: Isolation, expected_ms: &[Option<u64>]) 
         locks: Locks::default(),
         exclusive: false,
         memory: None,
-        recycle: Recycle::Never,
+        recycling: Recycling::default(),
         env: BTreeMap::new(),
         fixtures: Vec::new(),
     }
@@ -504,7 +504,7 @@ fn a_unit_that_lost_its_worker_never_runs_twice_at_once() {
 #[test]
 fn recycling_bounds_the_tests_of_a_process() {
     let mut unit = group(0, Isolation::Unit, &unknown(5));
-    unit.recycle = Recycle::After(2);
+    unit.recycling = Recycle::After(2).into();
     let steps = simulate(Plan::new(vec![unit], 4, None));
     let sizes: Vec<usize> = steps.iter().map(|step| step.batch.tests.len()).collect();
     assert_eq!(sizes, [2, 2, 1]);
@@ -582,7 +582,7 @@ fn any_group() -> impl Strategy<Value = Group> {
         )| {
             let mut group = loaded(group(0, isolation, &tests), load);
             group.has_explicit_policy = has_explicit_policy;
-            (group.threads, group.recycle, group.locks) = (threads, recycle, locks);
+            (group.threads, group.recycling, group.locks) = (threads, recycle.into(), locks);
             (group.slots, group.exclusive, group.fixtures) = (slots, exclusive, fixtures);
             group
         },
@@ -793,12 +793,12 @@ proptest! {
         groups in prop::collection::vec(any_group(), 1..8),
         slots in 1_usize..9,
     ) {
-        let units = groups.iter().filter(|g| g.isolation == Isolation::Unit && !matches!(g.recycle, Recycle::After(_)));
+        let units = groups.iter().filter(|g| g.isolation == Isolation::Unit && g.recycling.after.is_none());
         let units = units.count();
         let steps = simulate(Plan::new(groups.clone(), slots, None));
         let is_unit = |step: &&Step| {
             let group = &groups[step.batch.group];
-            group.isolation == Isolation::Unit && !matches!(group.recycle, Recycle::After(_))
+            group.isolation == Isolation::Unit && group.recycling.after.is_none()
         };
         prop_assert_eq!(steps.iter().filter(is_unit).count(), units);
     }

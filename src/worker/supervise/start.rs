@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::keys::Recycle;
 use crate::discovery::listing::Listing;
 use crate::discovery::test_list::Dispatch;
 use crate::libtest::mimic;
@@ -120,7 +119,7 @@ pub(super) fn forked(job: &Job, context: &Context<'_>) -> Option<Arc<platform::F
 pub(super) fn is_captured(job: &Job, context: &Context<'_>) -> bool {
     // rustdoc prints nothing of what its doctests print before they have ended.
     let is_always = job.protocol == Protocol::Doctests;
-    is_always || !context.config.nocapture && job.group.recycle != Recycle::OnFailure
+    is_always || !context.config.nocapture && !job.group.recycling.on_failure
 }
 
 /// What libtest is told about output. A custom harness may know none of it.

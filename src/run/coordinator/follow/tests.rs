@@ -785,7 +785,7 @@ fn any_group() -> impl Strategy<Value = Group> {
         move |(isolation, count, recycle, retries, fixtures, exclusive)| {
             let group = with_retries(group(0, isolation, &tests(count)), retries);
             let group = with_fixtures(group, levels[fixtures]);
-            Group { recycle, exclusive, ..group }
+            Group { recycling: recycle.into(), exclusive, ..group }
         },
     )
 }
