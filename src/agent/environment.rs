@@ -239,8 +239,8 @@ pub fn hide_arguments() {
     if from.is_null() || !WANTS_UNSTABLE.load(Relaxed) {
         return;
     }
-    // SAFETY: the list ends in null and is on the process's own stack, which is writable. There is
-    // only the main thread, which has read what it needs.
+    // SAFETY: the list ends in null and is on the process's own stack, which is writable. The main
+    // thread, which calls this, has read what it needs, and no test runs yet.
     unsafe {
         let mut to = from;
         let mut next = 0;

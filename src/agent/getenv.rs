@@ -8,9 +8,14 @@ use crate::{channel, environment, real, threads};
 /// Set once libtest reads its arguments.
 static READS_ARGUMENTS: AtomicBool = AtomicBool::new(false);
 
+/// Whether libtest has begun to read its arguments.
+pub fn reads_arguments() -> bool {
+    READS_ARGUMENTS.load(Relaxed)
+}
+
 /// Interposes libc's function, to answer three kinds of requests.
 ///
-/// While it reads its arguments, before there is a second thread, libtest asks for
+/// While it reads its arguments, before it creates a thread, libtest asks for
 /// `RUSTC_BOOTSTRAP`. It is told that the variable is set, but the variable is not in the
 /// environment, where tests that call cargo or rustc would see it.
 ///
@@ -73,5 +78,5 @@ unsafe fn answer_about_thread(name: *const c_char) -> Option<&'static CStr> {
 }
 
 fn is_asked_by_libtest() -> bool {
-    environment::wants_unstable() && !threads::any_created() && channel::is_open()
+    environment::wants_unstable() && channel::is_open() && threads::is_before_first_test()
 }

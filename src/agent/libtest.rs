@@ -49,9 +49,9 @@ pub fn take_started(creator: &Record, number: u32, birth: &mut Birth) -> Option<
     if !creator.is_main() || creator.test.load(Relaxed) != 0 {
         return None;
     }
-    watch::test_begins();
     let TestThread { test, missing } =
         events().begin_thread(number, &mut birth.queue, &mut Channel)?;
+    watch::test_begins();
     birth.missing = missing.unwrap_or(0);
     Some(test)
 }

@@ -12,7 +12,7 @@ use crate::records::{
     self, Birth, ENDED, JOINING, RELEASED, RETURNED, RUNS_TEST, Record, Routine, USED, WAITS,
 };
 use crate::{
-    environment, gate, libtest, panic_catch, signal_stacks, syscalls, test_mark, tls_symbol,
+    environment, gate, getenv, libtest, panic_catch, signal_stacks, syscalls, test_mark, tls_symbol,
 };
 
 unsafe extern "C" {
@@ -25,7 +25,9 @@ unsafe extern "C" {
 /// The key whose destructor reports the exit of a thread, also by `pthread_exit`. Rust's own
 /// thread-local destructors have run by then.
 static KEY: AtomicU32 = AtomicU32::new(u32::MAX);
-static ANY_CREATED: AtomicBool = AtomicBool::new(false);
+/// Whether the main thread has created a thread since libtest began to read its arguments: it has read
+/// them by then. A constructor may create threads before that.
+static HAS_READ_ARGUMENTS: AtomicBool = AtomicBool::new(false);
 
 pub fn prepare() -> bool {
     let mut key = 0;
@@ -35,9 +37,9 @@ pub fn prepare() -> bool {
     made
 }
 
-/// Whether the process has ever had a second thread.
-pub fn any_created() -> bool {
-    ANY_CREATED.load(Relaxed)
+/// Whether this is the main thread, and libtest in it has created no thread yet.
+pub fn is_before_first_test() -> bool {
+    records::current().is_some_and(Record::is_main) && !HAS_READ_ARGUMENTS.load(Relaxed)
 }
 
 /// # Safety
@@ -50,7 +52,8 @@ pub unsafe extern "C" fn pthread_create(
     argument: *mut c_void,
 ) -> c_int {
     let Some(create) = real::pthread_create() else { return real::ENOSYS };
-    if !ANY_CREATED.swap(true, Relaxed) && channel::is_open() {
+    if channel::is_open() && is_before_first_test() && getenv::reads_arguments() {
+        HAS_READ_ARGUMENTS.store(true, Relaxed);
         environment::hide_arguments();
     }
     let Some(record) = expect(attributes, start, argument) else {

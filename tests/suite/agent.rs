@@ -118,6 +118,33 @@ fn what_takes_the_channels_number_gets_no_frame() {
     assert_eq!(test["leaks"][0]["what"], "clerk", "{ran}");
 }
 
+/// It is there before libtest has read its arguments.
+#[test]
+fn a_thread_of_a_constructor_is_no_news_of_libtest() {
+    let ran = ran(
+        r#"
+        #[used]
+        #[unsafe(link_section = ".init_array")]
+        static BEFORE_MAIN: extern "C" fn() = {
+            extern "C" fn starts() {
+                std::thread::spawn(|| loop { std::thread::park() });
+            }
+            starts
+        };
+        #[test]
+        fn leaves_a_thread() {
+            assert!(std::env::args().all(|argument| argument != "--format"));
+            std::thread::Builder::new().name("clerk".into()).spawn(std::thread::park).unwrap();
+        }
+        "#,
+        "-j1",
+    );
+    let test = ran.test("shop::leaves_a_thread");
+    assert_eq!(test["outcome"], "passed", "{ran}");
+    assert_eq!(test["leaks"][0]["what"], "clerk", "{ran}");
+    assert!(!ran.stderr.contains("warning"), "{ran}");
+}
+
 /// Of the keys of C libraries, too, whose destructors come after the agent's own.
 #[test]
 fn a_test_is_over_when_the_destructors_of_its_keys_have_run() {
