@@ -225,6 +225,18 @@ pub fn wants_unstable() -> bool {
     WANTS_UNSTABLE.load(Relaxed)
 }
 
+/// Set once libtest reads its arguments.
+static READS_ARGUMENTS: AtomicBool = AtomicBool::new(false);
+
+pub fn note_reading() {
+    READS_ARGUMENTS.store(true, Relaxed);
+}
+
+/// Whether libtest has begun to read its arguments.
+pub fn reads_arguments() -> bool {
+    READS_ARGUMENTS.load(Relaxed)
+}
+
 /// What the runner adds to the arguments that `cargo test` would pass.
 const ADDED: [&CStr; 4] = [c"--format", c"json", c"-Zunstable-options", c"--report-time"];
 

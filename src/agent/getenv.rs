@@ -1,17 +1,8 @@
 //! Answers to questions that libtest and the library `partest` put to the environment.
 
 use core::ffi::{CStr, c_char};
-use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::{channel, environment, real, threads};
-
-/// Set once libtest reads its arguments.
-static READS_ARGUMENTS: AtomicBool = AtomicBool::new(false);
-
-/// Whether libtest has begun to read its arguments.
-pub fn reads_arguments() -> bool {
-    READS_ARGUMENTS.load(Relaxed)
-}
 
 /// Interposes libc's function, to answer three kinds of requests.
 ///
@@ -33,10 +24,10 @@ pub unsafe extern "C" fn getenv(name: *const c_char) -> *mut c_char {
         // SAFETY: the caller passes a string.
         let name = unsafe { CStr::from_ptr(name) };
         if name == c"RUSTC_BOOTSTRAP" {
-            READS_ARGUMENTS.store(true, Relaxed);
+            environment::note_reading();
             return c"1".as_ptr().cast_mut();
         }
-        if is_unused_by_cargo_test(name) && READS_ARGUMENTS.load(Relaxed) {
+        if is_unused_by_cargo_test(name) && environment::reads_arguments() {
             return core::ptr::null_mut();
         }
     }

@@ -12,11 +12,9 @@ use crate::{kinds, libtest};
 
 /// The files of descriptors 1 and 2 at the start. Constant after the constructor.
 static mut STREAMS: [Option<Identity>; 3] = [None; 3];
-/// Whether they still refer to these files, for all threads but the main one. A test that redirects
-/// them wants the output for itself.
-static IS_OURS: [AtomicBool; 3] = [const { AtomicBool::new(false) }; 3];
-/// The same for the main thread: a test that redirects them does not want libtest's results in its
-/// file. Only what the main thread does itself counts.
+/// Whether they still refer to these files as far as the main thread is concerned: a test that
+/// redirects them does not want libtest's results in its file. Only what the main thread does itself
+/// counts.
 static IS_OURS_FOR_MAIN: [AtomicBool; 3] = [const { AtomicBool::new(false) }; 3];
 
 pub fn prepare() {
@@ -27,18 +25,20 @@ pub fn prepare() {
     check_stream(2);
 }
 
-/// Checks whether a descriptor that was closed or replaced still is the stream from the runner.
+/// Checks whether a descriptor that the main thread has closed or replaced still is the stream from
+/// the runner.
 pub fn check_stream(descriptor: c_int) {
-    if let (1 | 2, false) = (descriptor, records::is_in_vfork()) {
-        let index = descriptor as usize;
-        // SAFETY: written once, before there were readers.
-        let given = unsafe { STREAMS[index] };
-        let is_ours = given.is_some() && syscalls::identity(descriptor) == given;
-        IS_OURS[index].store(is_ours, Relaxed);
-        if records::current().is_some_and(Record::is_main) {
-            IS_OURS_FOR_MAIN[index].store(is_ours, Relaxed);
-        }
+    let is_main = || records::current().is_some_and(Record::is_main);
+    if matches!(descriptor, 1 | 2) && !records::is_in_vfork() && is_main() {
+        IS_OURS_FOR_MAIN[descriptor as usize].store(is_ours(descriptor), Relaxed);
     }
+}
+
+/// Whether the descriptor is the stream from the runner now.
+fn is_ours(descriptor: c_int) -> bool {
+    // SAFETY: written once, before there were readers.
+    let given = unsafe { STREAMS[descriptor as usize] };
+    given.is_some() && syscalls::identity(descriptor) == given
 }
 
 /// The record of the running thread, if what it writes to `descriptor` is sent to the runner.
@@ -50,11 +50,12 @@ fn writer(descriptor: c_int) -> Option<&'static Record> {
     let record = records::current()?;
     // The main thread's errors (libtest's usage, a panic outside of tests) go to stderr.
     let is_ours = match (record.is_main(), descriptor) {
-        (true, 1) => &IS_OURS_FOR_MAIN,
-        (true, _) => return None,
-        (false, _) => &IS_OURS,
+        (true, 1) => IS_OURS_FOR_MAIN[1].load(Relaxed),
+        (true, _) => false,
+        // A test that redirects it wants the output for itself, and may do so by a raw system call.
+        (false, _) => is_ours(descriptor),
     };
-    is_ours[descriptor as usize].load(Relaxed).then_some(record)
+    is_ours.then_some(record)
 }
 
 fn take(record: &Record, descriptor: c_int, bytes: &[u8]) -> bool {

@@ -12,7 +12,7 @@ use crate::records::{
     self, Birth, ENDED, JOINING, RELEASED, RETURNED, RUNS_TEST, Record, Routine, USED, WAITS,
 };
 use crate::{
-    environment, gate, getenv, libtest, panic_catch, signal_stacks, syscalls, test_mark, tls_symbol,
+    environment, gate, libtest, panic_catch, signal_stacks, syscalls, test_mark, tls_symbol,
 };
 
 unsafe extern "C" {
@@ -52,7 +52,7 @@ pub unsafe extern "C" fn pthread_create(
     argument: *mut c_void,
 ) -> c_int {
     let Some(create) = real::pthread_create() else { return real::ENOSYS };
-    if channel::is_open() && is_before_first_test() && getenv::reads_arguments() {
+    if channel::is_open() && is_before_first_test() && environment::reads_arguments() {
         HAS_READ_ARGUMENTS.store(true, Relaxed);
         environment::hide_arguments();
     }

@@ -251,11 +251,11 @@ pub fn holds(process: u32, what: &str) -> bool {
         .any(|target| target.as_os_str() == what)
 }
 
-/// Whether a process has any descriptors: an exiting process closes them first.
+/// Whether a process has memory: an exiting one gives it back before it closes its descriptors.
 #[cfg(unix)]
-pub fn has_descriptors(process: u32) -> bool {
-    let descriptors = fs::read_dir(format!("/proc/{process}/fd"));
-    descriptors.is_ok_and(|mut descriptors| descriptors.next().is_some())
+pub fn has_memory(process: u32) -> bool {
+    let pages = fs::read(format!("/proc/{process}/statm"));
+    pages.is_ok_and(|pages| pages.first().is_some_and(|digit| *digit != b'0'))
 }
 
 /// Whether a process has nothing that its forks would have in common with it, and processes of

@@ -378,11 +378,12 @@ impl<'g> Supervised<'g> {
         self.lost_channel |= channel.is_some_and(is_lost);
     }
 
-    /// libtest closes its log after all of its tests. If it is closed before that, a test did it,
-    /// and what libtest reports next may go to a file of the test.
+    /// libtest closes its log after all of its tests, and the agent's pipe ends with its process. If
+    /// either comes to its end before that, a test did it, and what is reported next may go to a file
+    /// of the test, or to nobody. A custom harness may close its log when it likes.
     pub(super) fn note_end(&mut self, stream: Stream) {
-        let is_ledger = stream == Stream::Channel && self.log_path.is_some();
-        self.lost_channel |= is_ledger && procfs::has_descriptors(self.process.id());
+        let is_ledger = stream == Stream::Channel && self.held_log.is_none();
+        self.lost_channel |= is_ledger && procfs::has_memory(self.process.id());
     }
 
     /// Waits for more bytes if the last read was small: waking up for each write would cost as much

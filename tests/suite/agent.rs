@@ -118,6 +118,78 @@ fn what_takes_the_channels_number_gets_no_frame() {
     assert_eq!(test["leaks"][0]["what"], "clerk", "{ran}");
 }
 
+/// By system calls that the agent does not see.
+#[cfg(target_arch = "x86_64")]
+const RAW: &str = r#"
+    fn raw(call: usize, first: usize, second: usize) {
+        // SAFETY: calls that are about descriptors only.
+        unsafe {
+            std::arch::asm!(
+                "syscall", inlateout("rax") call => _, in("rdi") first, in("rsi") second, in("rdx") 0,
+                out("rcx") _, out("r11") _,
+            );
+        }
+    }
+"#;
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn a_channel_that_a_test_has_closed_is_missed_at_once() {
+    let ran = ran(
+        &(RAW.to_owned()
+            + r#"
+        #[test]
+        fn closes_everything() {
+            let log = std::path::PathBuf::from(std::env::var_os("FIXTURE_LOG").unwrap());
+            let was_here = log.join("closed").exists();
+            std::fs::write(log.join("closed"), "").unwrap();
+            // close_range(2)
+            raw(436, 3, u32::MAX as usize);
+            while !was_here { std::thread::park() }
+        }
+        "#),
+        "-j1",
+    );
+    let test = ran.test("shop::closes_everything");
+    assert_eq!(test["outcome"], "passed", "{ran}");
+    assert!(ran.stderr.contains("its tests run without it"), "{ran}");
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn what_is_redirected_behind_the_agents_back_goes_there() {
+    let ran = ran(
+        &(RAW.to_owned()
+            + r#"
+        use std::os::fd::AsRawFd;
+        #[test]
+        fn redirects() {
+            let path = std::path::PathBuf::from(std::env::var_os("FIXTURE_LOG").unwrap()).join("out");
+            let file = std::fs::File::create(&path).unwrap();
+            let stdout = std::fs::File::open("/dev/null").unwrap();
+            // dup2(2)
+            raw(33, 1, stdout.as_raw_fd() as usize);
+            raw(33, file.as_raw_fd() as usize, 1);
+            // SAFETY: bytes of that length.
+            unsafe { write(1, b"for the test
+".as_ptr(), 13) };
+            raw(33, stdout.as_raw_fd() as usize, 1);
+            // SAFETY: as above.
+            unsafe { write(1, b"for the report
+".as_ptr(), 15) };
+            assert_eq!(std::fs::read_to_string(path).unwrap(), "for the test
+");
+            panic!("to have its output told");
+        }
+        "#),
+        "-j1",
+    );
+    let test = ran.test("shop::redirects");
+    let output = test["output"].as_str().unwrap();
+    assert!(output.starts_with("for the report\n"), "{ran}");
+    assert!(output.contains("to have its output told"), "{ran}");
+}
+
 /// It is there before libtest has read its arguments.
 #[test]
 fn a_thread_of_a_constructor_is_no_news_of_libtest() {
