@@ -664,6 +664,29 @@ mod kept_up {
     }
 
     #[test]
+    fn two_runs_at_once_start_it_once() {
+        let log = tempfile::tempdir().unwrap();
+        let waits = "until [ -e $FIXTURE_LOG/goes ]; do sleep 0.05; done";
+        let package = served(&script("server", waits), "");
+        package.partest().args("--no-run").run().exits(0);
+        let call = || {
+            let call = package.partest().args("-j2 -v --keep-fixtures api::one");
+            call.env("FIXTURE_LOG", log.path()).start()
+        };
+        let (first, second) = (call(), call());
+        let started = || std::fs::read_to_string(log.path().join("events")).unwrap_or_default();
+        await_that("the start of the fixture", || !started().is_empty());
+        // The other one waits for it, or has not come to it yet.
+        std::fs::write(log.path().join("goes"), "").unwrap();
+        for run in [first, second] {
+            run.wait().exits(0);
+        }
+        assert_eq!(started().matches("server+").count(), 1, "{}", started());
+        package.partest().args("fixtures stop").run().exits(0);
+        await_that("the end of the fixture", || started().ends_with("server-\n"));
+    }
+
+    #[test]
     fn how_long_it_took_to_come_up_is_told() {
         let package = served(&script("server", "sleep 0.3"), "");
         let ran = api(&package).args("--keep-fixtures").run().exits(0);
