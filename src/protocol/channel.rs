@@ -84,6 +84,8 @@ pub struct ChannelSummary {
     pub captured: HashSet<usize>,
     /// Why that of other tests could not be read.
     pub lost: HashMap<usize, LostOutput>,
+    /// What threads of tests have written when these had their verdicts.
+    pub outputs_after_end: HashMap<usize, Output>,
     /// Output of the worker that belongs to no test.
     pub rest: Output,
     /// Whether the channel was cut before its end, and not by the process's own.

@@ -190,6 +190,51 @@ fn what_is_redirected_behind_the_agents_back_goes_there() {
     assert!(output.contains("to have its output told"), "{ran}");
 }
 
+#[test]
+fn what_a_thread_writes_after_the_end_of_its_test_follows() {
+    let ran = ran(
+        r#"
+        use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+        unsafe extern "C" {
+            fn atexit(handler: extern "C" fn()) -> i32;
+        }
+        /// libtest has told all verdicts.
+        static EXITS: AtomicBool = AtomicBool::new(false);
+        fn writes_early_and_late() {
+            extern "C" fn exits() {
+                EXITS.store(true, SeqCst);
+            }
+            // SAFETY: a function of the executable.
+            unsafe { atexit(exits) };
+            // SAFETY: bytes of that length.
+            let says = |what: &'static str| unsafe { write(1, what.as_ptr(), what.len()) };
+            says("early\n");
+            std::thread::spawn(move || {
+                while !EXITS.load(SeqCst) {
+                    std::thread::yield_now();
+                }
+                says("late\n");
+            });
+        }
+        #[test]
+        fn passes() {
+            writes_early_and_late();
+        }
+        #[test]
+        fn fails() {
+            writes_early_and_late();
+            panic!();
+        }
+        "#,
+        "-j2 --isolate",
+    );
+    for test in ["shop::passes", "shop::fails"] {
+        let test = ran.test(test);
+        let output = test["output"].as_str().unwrap();
+        assert!(output.starts_with("early\n") && output.ends_with("late\n"), "{ran}");
+    }
+}
+
 /// It is there before libtest has read its arguments.
 #[test]
 fn a_thread_of_a_constructor_is_no_news_of_libtest() {

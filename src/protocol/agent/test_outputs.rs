@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::frames::kinds;
 use crate::model::lost_output::LostOutput;
@@ -72,6 +72,7 @@ pub(super) struct TestOutputs {
     /// What libtest had captured of running tests when their process ended.
     captured: FxHashMap<usize, CapturedOutput>,
     lost: FxHashMap<usize, LostOutput>,
+    ended: FxHashSet<usize>,
     output_files: Option<Arc<OutputFiles>>,
 }
 
@@ -88,6 +89,9 @@ impl TestOutputs {
 
     /// What libtest has captured of a running test, from this byte on.
     pub(super) fn capture(&mut self, test: usize, from: u64, bytes: &[u8]) {
+        if self.ended.contains(&test) {
+            return;
+        }
         let output_files = self.output_files.as_ref();
         let new = || CapturedOutput { text: TruncatedOutput::new(output_files), length: 0 };
         let captured = self.captured.entry(test).or_insert_with(new);
@@ -111,6 +115,7 @@ impl TestOutputs {
 
     /// All that a test has printed, together with what came with its verdict.
     pub(super) fn end(&mut self, test: usize, captured: TruncatedOutput) -> Output {
+        self.ended.insert(test);
         // The verdict has all of it.
         self.captured.remove(&test);
         self.lost.remove(&test);
@@ -121,8 +126,11 @@ impl TestOutputs {
         output.into_output()
     }
 
-    /// Adds what the tests without a verdict have printed.
-    pub(super) fn finish(self, left: &mut ChannelSummary) {
+    /// Adds what the tests without a verdict have printed, and the others after theirs.
+    pub(super) fn finish(mut self, left: &mut ChannelSummary) {
+        let after_end = self.written.extract_if(|test, _| self.ended.contains(test));
+        let after_end = after_end.map(|(test, written)| (test, written.text.into_output()));
+        left.outputs_after_end = after_end.collect();
         left.captured = self.captured.keys().copied().collect();
         left.lost = self.lost.into_iter().collect();
         let captured = self.captured.into_iter().map(|(test, captured)| (test, captured.text));

@@ -41,6 +41,7 @@ impl Worker<'_> {
                 self.begun[test] = false;
             }
         }
+        self.append_late_output(&mut left);
         self.settle_all(&mut left, messages);
         for (test, pending) in std::mem::take(&mut self.failed) {
             let verdict = self.with_late_leaks(test, pending.verdict, &mut left);
@@ -112,6 +113,18 @@ impl Worker<'_> {
             verdict.outcome = Outcome::Aborted;
             verdict.reason = Some(Reason::EndedByLeftoverThread(how.to_owned()));
             verdict.output.append(rest.clone());
+        }
+    }
+
+    /// Adds what threads of a test have written after its end to its verdict, if that is not told yet.
+    fn append_late_output(&mut self, left: &mut ChannelSummary) {
+        let pending = self.unsettled.iter_mut().chain(&mut self.failed);
+        let pending = pending.map(|(test, pending)| (*test, &mut pending.verdict));
+        let last_pass = self.last_pass.iter_mut().map(|(test, verdict)| (*test, verdict));
+        for (test, verdict) in pending.chain(last_pass) {
+            if let Some(output) = left.outputs_after_end.remove(&test) {
+                verdict.output.append(output);
+            }
         }
     }
 
