@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use cargo_metadata::{Metadata, MetadataCommand};
 
+use super::rust_version::with_three_numbers;
 use crate::cli::args::CargoArgs;
 use crate::cli::output_args::{MessageFormat, When};
 use crate::cli::settings::{Settings, Verbosity};
@@ -22,12 +23,31 @@ pub fn metadata(args: &CargoArgs, manifest_path: Option<&Path>) -> Result<Metada
         command.manifest_path(path);
     }
     command.other_options(resolution_flags(args));
-    command.exec().map_err(|error| match error {
-        cargo_metadata::Error::CargoMetadata { stderr } => Error::Cargo(stderr.trim_end().into()),
-        cargo_metadata::Error::Io(source) => {
-            Error::Start { program: "cargo metadata".into(), source }
+    let output = command
+        .cargo_command()
+        .output()
+        .map_err(|source| Error::Start { program: "cargo metadata".into(), source })?;
+    if !output.status.success() {
+        let why = String::from_utf8_lossy(&output.stderr);
+        return Err(Error::Cargo(why.trim_end().into()));
+    }
+    let printed = String::from_utf8_lossy(&output.stdout);
+    let json = printed.lines().find(|line| line.starts_with('{')).unwrap_or_default();
+    parsed_metadata(json).map_err(|error| Error::Cargo(format!("cargo metadata: {error}")))
+}
+
+/// `cargo_metadata` takes no `rust-version` of one number, which cargo does; few have one, so it is
+/// looked for only where the text was not taken.
+fn parsed_metadata(json: &str) -> cargo_metadata::Result<Metadata> {
+    MetadataCommand::parse(json).or_else(|_| {
+        let mut metadata: serde_json::Value = serde_json::from_str(json)?;
+        let packages = metadata.get_mut("packages").and_then(serde_json::Value::as_array_mut);
+        for package in packages.into_iter().flatten() {
+            if let Some(version) = package["rust_version"].as_str().map(with_three_numbers) {
+                package["rust_version"] = version.into();
+            }
         }
-        other => Error::Cargo(format!("cargo metadata: {other}")),
+        Ok(serde_json::from_value(metadata)?)
     })
 }
 

@@ -119,7 +119,6 @@ fn package_variables(package: &Package) -> Variables {
     let path = |path: &Option<cargo_metadata::camino::Utf8PathBuf>| {
         path.as_ref().map(|path| path.to_string()).unwrap_or_default()
     };
-    let rust_version = cargo.rust_version.as_ref().map(|_| rust_version_as_typed(package));
     let pairs = [
         ("CARGO_MANIFEST_DIR", package.dir().display().to_string()),
         ("CARGO_MANIFEST_PATH", package.manifest_path().display().to_string()),
@@ -136,23 +135,13 @@ fn package_variables(package: &Package) -> Variables {
         ("CARGO_PKG_LICENSE", text(&cargo.license)),
         ("CARGO_PKG_LICENSE_FILE", path(&cargo.license_file)),
         ("CARGO_PKG_README", path(&cargo.readme)),
-        ("CARGO_PKG_RUST_VERSION", rust_version.unwrap_or_default()),
+        ("CARGO_PKG_RUST_VERSION", package.rust_version().unwrap_or_default().to_owned()),
     ];
     let mut variables: Variables = pairs.into_iter().map(|(k, v)| (k.into(), v.into())).collect();
     if let Some(links) = &cargo.links {
         variables.insert("CARGO_MANIFEST_LINKS".into(), links.into());
     }
     variables
-}
-
-/// cargo passes on `1.70` as written, while its JSON has `1.70.0`.
-fn rust_version_as_typed(package: &Package) -> String {
-    let version = package.cargo.rust_version.as_ref().map(ToString::to_string).unwrap_or_default();
-    let short = version.strip_suffix(".0").unwrap_or(&version);
-    let typed_short = package.manifest.text.lines().any(|line| {
-        line.trim_start().starts_with("rust-version") && line.contains(&format!("\"{short}\""))
-    });
-    if typed_short { short.to_owned() } else { version }
 }
 
 #[cfg(target_os = "macos")]

@@ -11,6 +11,7 @@ pub mod filtersets;
 pub mod link_inputs;
 pub mod metadata_cache;
 pub mod root_manifest;
+pub mod rust_version;
 pub mod rustdoc;
 pub mod toolchain;
 pub mod workspace;

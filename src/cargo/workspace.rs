@@ -2,11 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use cargo_metadata::{Metadata, PackageId, Target, TargetKind};
 use toml::de::DeTable;
 
+use super::rust_version::{self, RootManifest};
 use super::{command, metadata_cache};
 use crate::cli::args::CargoArgs;
 use crate::cli::flag_defaults;
@@ -38,6 +39,9 @@ pub struct Package {
     pub manifest: Arc<Source>,
     /// The targets with `harness = false`: section of the manifest, and name.
     custom_harnesses: HashSet<(&'static str, String)>,
+    root: Arc<RootManifest>,
+    /// Read when the first of its tests needs it: most packages of a large workspace are not tested.
+    rust_version: OnceLock<String>,
 }
 
 impl Workspace {
@@ -65,8 +69,10 @@ impl Workspace {
     ) -> Workspace {
         let source =
             |path: &Path| Source::new(path, manifests.get(path).cloned().unwrap_or_default());
+        let root_text = manifests.get(&root_manifest).cloned().unwrap_or_default();
+        let root = RootManifest::new(root_manifest.clone(), Some(root_text));
         let package = |cargo: &cargo_metadata::Package| {
-            Package::new(cargo, source(cargo.manifest_path.as_std_path()))
+            Package::new(cargo, source(cargo.manifest_path.as_std_path()), &root)
         };
         Workspace {
             packages: packages.iter().map(package).collect(),
@@ -180,19 +186,33 @@ impl Workspace {
 
 impl Package {
     fn all(metadata: &Metadata) -> Result<Vec<Package>> {
+        let root = metadata.workspace_root.join("Cargo.toml");
+        let root = RootManifest::new(root.into(), None);
         metadata
             .packages
             .iter()
             .map(|cargo| {
                 let manifest = read(cargo.manifest_path.as_std_path())?;
-                Ok(Package::new(cargo, manifest))
+                Ok(Package::new(cargo, manifest, &root))
             })
             .collect()
     }
 
-    fn new(cargo: &cargo_metadata::Package, manifest: Arc<Source>) -> Package {
+    fn new(
+        cargo: &cargo_metadata::Package,
+        manifest: Arc<Source>,
+        root: &Arc<RootManifest>,
+    ) -> Package {
         let custom_harnesses = custom_harnesses(&manifest.text);
-        Package { cargo: cargo.clone(), manifest, custom_harnesses }
+        let (cargo, root) = (cargo.clone(), root.clone());
+        Package { cargo, manifest, custom_harnesses, root, rust_version: OnceLock::new() }
+    }
+
+    /// As it stands in the manifest, which is not how `cargo` has it.
+    pub fn rust_version(&self) -> Option<&str> {
+        let whole = self.cargo.rust_version.as_ref()?;
+        let read = || rust_version::typed(&whole.to_string(), &self.manifest.text, &self.root);
+        Some(self.rust_version.get_or_init(read))
     }
 
     pub fn manifest_path(&self) -> &Path {

@@ -143,6 +143,33 @@ fn proc_macros_and_configured_variables_are_as_under_cargo_test() {
     compare(with(theirs), with(ours), &["macros.env"]);
 }
 
+/// Tests get it as typed, and not as `cargo metadata` is read.
+#[test]
+fn rust_versions_are_as_under_cargo_test() {
+    let root = "[workspace]\nresolver = \"2\"\nmembers = [\"inherits\", \"old\", \"quotes\"]\n\
+        [workspace.package]\nrust-version = '1.70'\n";
+    let member = |name: &str, keys: &str| format!("[package]\nname = \"{name}\"\n{keys}\n");
+    let library = "#[test]\nfn writes_it_down() {\n    let v = |name| std::env::var(name).unwrap();\n\
+        let to = v(\"FIXTURE_LOG\") + \"/\" + &v(\"CARGO_PKG_NAME\");\n\
+        std::fs::write(to, v(\"CARGO_PKG_RUST_VERSION\")).unwrap();\n}\n";
+    let package = Package::new(&[
+        ("Cargo.toml", root),
+        ("inherits/Cargo.toml", &member("inherits", "rust-version.workspace = true")),
+        // This edition alone may go with so old a version, and cargo_metadata does not read it.
+        ("old/Cargo.toml", &member("old", "edition = \"2015\"\nrust-version = \"1\"")),
+        ("quotes/Cargo.toml", &member("quotes", "rust-version = '1.71'")),
+        ("inherits/src/lib.rs", library),
+        ("old/src/lib.rs", library),
+        ("quotes/src/lib.rs", library),
+    ]);
+    let (theirs, ours) = (package.cargo().args("test"), package.partest());
+    for call in [theirs, ours] {
+        let ran = call.args("--lib").run().exits(0);
+        let versions = ["inherits", "old", "quotes"].map(|name| ran.log(name).concat());
+        assert_eq!(versions, ["1.70", "1", "1.71"], "{ran}");
+    }
+}
+
 /// A shell that starts `cargo-partest` does not say which cargo there is.
 #[test]
 fn whoever_starts_it_finds_the_same_toolchain() {
