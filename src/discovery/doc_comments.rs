@@ -1,34 +1,26 @@
 //! Whether a package can have doctests at all, by its sources. Asking rustdoc takes about as long as
 //! `cargo check`, so it is asked only about packages whose sources have examples, or may have.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use super::doc_text::{DocText, Found};
 use crate::cargo::workspace::Package;
 
 /// Whether rustdoc may find doctests in the libraries of this package. It reads the sources as text,
 /// and in doubt the answer is yes. Not seen are docs that a macro of another crate writes.
 pub fn may_have_doctests(package: &Package) -> bool {
     let libraries = package.cargo.targets.iter().filter(|target| target.doctest);
-    let roots = libraries.map(|target| PathBuf::from(target.src_path.clone()));
-    roots.into_iter().any(|root| root.parent().is_none_or(dir_may_have_some))
+    libraries.map(|target| target.src_path.as_std_path()).any(library_may_have_some)
 }
 
-fn dir_may_have_some(dir: &Path) -> bool {
-    let Ok(entries) = std::fs::read_dir(dir) else { return false };
-    entries.flatten().any(|entry| {
-        let path = entry.path();
-        let kind = entry.file_type().ok();
-        // Links to folders may form a cycle, so they are not followed, and may lead to some.
-        if kind.is_some_and(|kind| kind.is_symlink()) && path.is_dir() {
-            return !is_output(&path);
-        }
-        if kind.is_some_and(|kind| kind.is_dir()) {
-            return !is_output(&path) && dir_may_have_some(&path);
-        }
-        path.extension().is_some_and(|extension| extension == "rs")
-            && path.is_file()
-            && std::fs::read_to_string(&path).is_ok_and(|text| text_may_have_some(&text))
-    })
+fn library_may_have_some(root: &Path) -> bool {
+    let mut sources = Sources::default();
+    // Of other names, only that of the root is known to be one of a source.
+    !is_source(root) || root.parent().is_none_or(|dir| sources.dir_may_have_some(dir))
+}
+
+fn is_source(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "rs")
 }
 
 /// A library may be in the directory of its package, beside what cargo builds.
@@ -36,81 +28,131 @@ fn is_output(dir: &Path) -> bool {
     dir.join("CACHEDIR.TAG").is_file() || dir.ends_with(".git")
 }
 
-fn text_may_have_some(text: &str) -> bool {
-    let mut comment = DocComment::default();
-    text.lines().any(|line| comment.has_code(line) || hides_docs(line.trim_start()))
-}
-
-/// Whether docs, or code with docs, come from somewhere else, or are in a form that is not read here.
-fn hides_docs(line: &str) -> bool {
-    line.starts_with("/**")
-        || line.starts_with("/*!")
-        || line.contains("#[path")
-        || line.contains("include!(")
-        || sets_doc(line)
-}
-
-/// `doc = …` in an attribute: `#[doc = include_str!("…")]`, or in a line of `#[cfg_attr(…)]`.
-fn sets_doc(line: &str) -> bool {
-    line.match_indices("doc").any(|(at, word)| {
-        let before = line[..at].trim_end().chars().next_back();
-        let after = line[at + word.len()..].trim_start();
-        before.is_none_or(|c| matches!(c, '[' | '(' | ','))
-            && after.starts_with('=')
-            && !after.starts_with("==")
-    })
-}
-
-/// The doc comment that the lines of a file are in.
+/// The sources of a library. Docs of one item may stand in two of them: those of a module are before
+/// its declaration, and in its file.
 #[derive(Default)]
-struct DocComment {
-    /// Whether its last line can be followed by an indented block of code: not within a paragraph.
-    ends_paragraph: bool,
-    is_fenced: bool,
+struct Sources {
+    /// Whether a doc comment has text directly behind its slashes: it then counts as if all had.
+    has_flush: bool,
+    /// Whether there is what would be code then.
+    has_code_if_flush: bool,
 }
 
-impl DocComment {
-    /// Whether a block of Rust begins with this line.
-    fn has_code(&mut self, line: &str) -> bool {
-        let line = line.trim_start();
-        let Some(text) = line.strip_prefix("///").or_else(|| line.strip_prefix("//!")) else {
-            *self = DocComment { ends_paragraph: true, is_fenced: false };
-            return false;
-        };
-        if let Some(language) = fence(text.trim_start()) {
-            // Only the beginning of a block has a language.
-            let opens = !self.is_fenced || !language.is_empty();
-            self.is_fenced = opens;
-            self.ends_paragraph = true;
-            return opens && is_rust(language);
-        }
-        let is_indented =
-            text.starts_with("    ") || text.starts_with('\t') || text.starts_with(" \t");
-        let is_empty = text.trim().is_empty();
-        let is_code = is_indented && !is_empty && self.ends_paragraph && !self.is_fenced;
-        self.ends_paragraph = is_empty;
-        is_code
+impl Sources {
+    fn dir_may_have_some(&mut self, dir: &Path) -> bool {
+        let Ok(entries) = std::fs::read_dir(dir) else { return true };
+        entries.flatten().any(|entry| {
+            let path = entry.path();
+            let kind = entry.file_type().ok();
+            // Links to folders may form a cycle, so they are not followed, and may lead to some.
+            if kind.is_some_and(|kind| kind.is_symlink()) && path.is_dir() {
+                return !is_output(&path);
+            }
+            if kind.is_some_and(|kind| kind.is_dir()) {
+                return !is_output(&path) && self.dir_may_have_some(&path);
+            }
+            is_source(&path)
+                && path.is_file()
+                && std::fs::read_to_string(&path).is_ok_and(|text| self.text_may_have_some(&text))
+        })
+    }
+
+    fn text_may_have_some(&mut self, text: &str) -> bool {
+        self.has_code(text) || hides_docs(text) || (self.has_flush && self.has_code_if_flush)
+    }
+
+    fn has_code(&mut self, text: &str) -> bool {
+        let mut docs = DocText::default();
+        text.lines().any(|line| {
+            let line = line.trim_start();
+            if let Some(text) = doc_comment(line) {
+                return self.is_code(&mut docs, text);
+            }
+            docs = DocText::default();
+            // Most lines are told from those with comments by this letter.
+            let may_have_docs = line.contains('/') && !line.starts_with("//");
+            // What looks like a comment behind code may be text in quotes, which no other continues.
+            let is_code = |text| self.is_code(&mut DocText::default(), text);
+            may_have_docs && (has_block_docs(line) || doc_comments_within(line).any(is_code))
+        })
+    }
+
+    fn is_code(&mut self, docs: &mut DocText, text: &str) -> bool {
+        self.has_flush |= text.starts_with(|c: char| !c.is_whitespace());
+        let found = docs.read(text);
+        self.has_code_if_flush |= found == Found::CodeIfFlush;
+        found == Found::Code
     }
 }
 
-/// What is written behind the fence of a block, if this is one.
-fn fence(text: &str) -> Option<&str> {
-    // It may stand in a quote, or behind the mark of a list.
-    let is_mark = |c: char| c.is_ascii_digit() || c.is_whitespace() || ">-*+.)".contains(c);
-    let text = text.trim_start_matches(is_mark);
-    let is_fence = text.starts_with("```") || text.starts_with("~~~");
-    is_fence.then(|| text.trim_start_matches(['`', '~']).trim())
+/// The text of a line that begins with a doc comment.
+fn doc_comment(line: &str) -> Option<&str> {
+    let outer = || line.strip_prefix("///").filter(|text| !text.starts_with('/'));
+    outer().or_else(|| line.strip_prefix("//!"))
 }
 
-/// Whether a block with these words is a test. One with any word of rustdoc's may be.
-fn is_rust(words: &str) -> bool {
-    const WORDS: [&str; 5] = ["rust", "should_panic", "no_run", "test_harness", "compile_fail"];
-    let is_rusts = |word: &str| {
-        WORDS.contains(&word)
-            || ["ignore", "edition", "standalone", "E0"].iter().any(|start| word.starts_with(start))
-    };
-    let mut all = words.split([',', ' ', '\t']).filter(|word| !word.is_empty()).peekable();
-    all.peek().is_none() || words.contains('{') || all.any(is_rusts)
+/// The text of whatever may be a doc comment that ends a line of code.
+fn doc_comments_within(line: &str) -> impl Iterator<Item = &str> {
+    line.match_indices('/').filter_map(|(at, _)| doc_comment(&line[at..]))
+}
+
+/// Docs between `/**` or `/*!` and `*/` are rare, and not read.
+fn has_block_docs(line: &str) -> bool {
+    line.match_indices("/*").any(|(at, mark)| {
+        let behind = &line[at + mark.len()..];
+        // `/**/` and `/***` are other comments, and so may be what is between quotes.
+        let is_outer = behind.starts_with('*') && !behind[1..].starts_with(['*', '/']);
+        is_outer || behind.starts_with('!')
+    })
+}
+
+/// Whether docs, or code with docs, come from somewhere else, or are in an attribute, which is not read.
+fn hides_docs(text: &str) -> bool {
+    sets(text, "doc") || sets(text, "path") || includes(text)
+}
+
+/// Whether there is an attribute with this key: `#[doc = include_str!("…")]`, or within
+/// `#[cfg_attr(…)]`, over however many lines.
+fn sets(text: &str, key: &str) -> bool {
+    text.match_indices(key).any(|(at, key)| {
+        let behind = text[at + key.len()..].trim_start();
+        let value = behind.strip_prefix('=').map(str::trim_start);
+        (begins_comment(behind) || value.is_some_and(is_literal_or_macro))
+            && may_be_in_attribute(&text[..at])
+    })
+}
+
+/// Whether the value of a key may be docs or a path, and not that of any other expression.
+fn is_literal_or_macro(value: &str) -> bool {
+    let is_name = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
+    let behind = value.trim_start_matches(is_name);
+    let is_raw = value.starts_with('r') && behind.starts_with(['"', '#']);
+    let is_macro = behind.len() < value.len()
+        && behind.trim_start().strip_prefix('!').is_some_and(|behind| !behind.starts_with('='));
+    // `$` begins what a macro is given.
+    value.starts_with(['"', '$']) || is_raw || is_macro || begins_comment(value)
+}
+
+fn begins_comment(code: &str) -> bool {
+    code.starts_with("//") || code.starts_with("/*")
+}
+
+/// Whether a key may stand behind this.
+fn may_be_in_attribute(before: &str) -> bool {
+    let code = before.trim_end();
+    // `#` is that of `r#doc`. There may be a comment before it, too.
+    let last_line = code.rsplit('\n').next().unwrap_or_default();
+    code.ends_with(['[', '(', ',', '{', '#'])
+        || code.ends_with("*/")
+        || (before[code.len()..].contains('\n') && last_line.contains("//"))
+}
+
+/// Whether another file is included, in whichever brackets and by whichever name.
+fn includes(text: &str) -> bool {
+    text.match_indices("include").any(|(at, word)| {
+        let behind = text[at + word.len()..].trim_start();
+        (behind.starts_with('!') && !behind.starts_with("!=")) || behind.starts_with("as ")
+    })
 }
 
 #[cfg(test)]
@@ -126,15 +168,19 @@ mod tests {
             std::fs::create_dir(dir).unwrap();
         }
         std::fs::write(other.join("docs.rs"), "/// ```\n/// x\n/// ```\nfn f() {}").unwrap();
-        let link = sources.join("lib.rs");
-        assert!(!dir_may_have_some(&sources));
+        let link = sources.join("link.rs");
+        assert!(!library_may_have_some(&sources.join("lib.rs")));
         std::os::unix::fs::symlink(other.join("nowhere.rs"), &link).unwrap();
-        assert!(!dir_may_have_some(&sources));
+        assert!(!library_may_have_some(&sources.join("lib.rs")));
         for to in [other.join("docs.rs"), other] {
             std::fs::remove_file(&link).unwrap();
             std::os::unix::fs::symlink(to, &link).unwrap();
-            assert!(dir_may_have_some(&sources));
+            assert!(library_may_have_some(&sources.join("lib.rs")));
         }
+    }
+
+    fn text_may_have_some(text: &str) -> bool {
+        Sources::default().text_may_have_some(text)
     }
 
     #[test]
@@ -151,19 +197,69 @@ mod tests {
             ("/// ```text\n/// ```\n/// ```\n/// x\n/// ```", true),
             ("/// Text.\n///\n///     let x = 1;", true),
             ("/// Text,\n///     which goes on.", false),
-            ("fn f() {}\n///\tlet x = 1;", true),
+            ("fn f() {}\n///     let x = 1;", true),
+            ("/// Text,\n#[inline]\n///     let x = 1;", true),
+            ("/// ```text\n#[inline]\n///     let x = 1;", true),
+            ("/// Text.\n///\n///    more\n///\n///\tmore", false),
+            ("///Text.\nfn f() {}\n/// Text.\n///\n///    let x = 1;", true),
+            ("///    let x = 1;\nmod m {\n    //!Text.\n}", true),
+            ("struct A; /// ```\n/// x\n/// ```", true),
+            ("a: u8, /// Text.\n///     let x = 1;", true),
+            ("a: u8, /// Text.\nb: u8, //! Text.\n", false),
+            ("let url = \"file:///etc/a/b\"; // ```", false),
+            ("//// ```\n//////////", false),
             ("/** docs */", true),
+            ("struct A; /** docs */", true),
+            ("mod m { /*! docs */ }", true),
+            ("/**/ let a = 1; /*** no docs */ /* ``` */", false),
             ("let glob = \"src/**/*.rs\";", false),
-            ("#![doc = include_str!(\"../README.md\")]", true),
-            ("#![cfg_attr(\n    doctest,\n    doc = include_str!(\"../README.md\")\n)]", true),
-            ("#![doc(html_root_url = \"https://docs.rs/x\")]", false),
-            ("let doc = parse(text);", false),
-            ("include!(concat!(env!(\"OUT_DIR\"), \"/bindings.rs\"));", true),
             ("// ```", false),
             ("/// no code", false),
         ];
         for (text, expected) in table {
             assert_eq!(text_may_have_some(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn docs_that_come_from_elsewhere_count() {
+        let table = [
+            ("#![doc = include_str!(\"../README.md\")]", true),
+            ("#![cfg_attr(\n    doctest,\n    doc = include_str!(\"../README.md\")\n)]", true),
+            ("#[doc =\n    \"```\"]", true),
+            ("#[doc\n    = r#\"```\"#]", true),
+            ("#[\n    // a comment\n    doc = \"```\"]", true),
+            ("#[/* a comment */ doc /* another */ = \"```\"]", true),
+            ("#[doc = /* a comment */ \"```\"]", true),
+            ("#[r#doc = core::concat!(\"```\")]", true),
+            ("#[doc = $docs]", true),
+            ("documented! { doc = \"```\" }", true),
+            ("#![doc(html_root_url = \"https://docs.rs/x\")]", false),
+            ("let doc = parse(text);", false),
+            ("let doc = \"text\";", false),
+            ("set(doc == \"text\", \"https://docs.rs/doc/path/\")", false),
+            ("info!(path = path.display(), doc = %doc);", false),
+            ("#[path = \"other.rs\"] mod m;", true),
+            ("#[ path = \"other.rs\" ] mod m;", true),
+            ("#[cfg_attr(unix, path = \"unix.rs\")] mod m;", true),
+            ("include!(concat!(env!(\"OUT_DIR\"), \"/bindings.rs\"));", true),
+            ("std::include! {\"other.rs\"}", true),
+            ("include\n![\"other.rs\"];", true),
+            ("use std::include as other;", true),
+            ("let text = include_str!(\"a\"); if include != text {}", false),
+        ];
+        for (text, expected) in table {
+            assert_eq!(text_may_have_some(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_root_by_any_other_name_may_have_some() {
+        for (name, expected) in [("lib.rs", false), ("library", true)] {
+            let dir = tempfile::tempdir().unwrap();
+            let root = dir.path().join(name);
+            std::fs::write(&root, "fn f() {}").unwrap();
+            assert_eq!(library_may_have_some(&root), expected, "{name}");
         }
     }
 }

@@ -3,6 +3,7 @@
 mod binary_facts;
 pub mod compiler;
 mod doc_comments;
+mod doc_text;
 mod doctest_lister;
 pub mod doctests;
 mod file_parts;

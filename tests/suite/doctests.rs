@@ -353,6 +353,46 @@ fn a_package_without_examples_is_not_asked_for_doctests() {
     assert!(ran.stdout.starts_with("1 passed in "), "{ran}");
 }
 
+/// Each in a package of its own, which nothing else would give away.
+#[test]
+fn examples_are_found_in_whatever_form_rustdoc_takes() {
+    let libraries = [
+        ("heading", "//! # Title\n//!     assert!(true);\n"),
+        ("rule", "//! Text\n//!\n//! ---\n//!     assert!(true);\n"),
+        ("html", "//! <!--\n//! a comment -->\n//!     assert!(true);\n"),
+        ("list", "//! -     assert!(true);\n"),
+        ("task", "//! - [ ] ```\n//!   assert!(true);\n//!   ```\n"),
+        ("footnote", "//! [^1]: ```\n//!     assert!(true);\n//!     ```\n"),
+        ("flush", "//!Text\n//!\n//!    assert!(true);\n"),
+        ("words", "//! ```(a comment)\n//! assert!(true);\n//! ```\n"),
+        ("behind", "pub struct A; /// ```\n/// assert!(true);\n/// ```\npub struct B;\n"),
+        ("block", "pub struct A; /** ```\nassert!(true);\n``` */ pub struct B;\n"),
+        ("split", "#[doc =\n\"```\\nassert!(true);\\n```\"]\npub struct A;\n"),
+        ("braces", "include! { \"../docs.txt\" }\n"),
+        ("path", "#[cfg_attr(all(), path = \"../docs.txt\")]\npub mod docs;\n"),
+    ];
+    let mut files = vec![("Cargo.toml".to_owned(), String::new())];
+    for (name, library) in libraries {
+        files[0].1 += &format!("\"{name}\", ");
+        let manifest = format!("[package]\nname = \"{name}\"\nedition = \"2024\"\n");
+        files.push((format!("{name}/Cargo.toml"), manifest));
+        files.push((format!("{name}/src/lib.rs"), library.to_owned()));
+        let docs = "/// ```\n/// assert!(true);\n/// ```\npub struct A;\n";
+        files.push((format!("{name}/docs.txt"), docs.to_owned()));
+    }
+    files[0].1 = format!("[workspace]\nresolver = \"3\"\nmembers = [{}]\n", files[0].1);
+    let files: Vec<(&str, &str)> = files.iter().map(|(p, t)| (p.as_str(), t.as_str())).collect();
+    let package = Package::new(&files);
+    let theirs = package.cargo().args("test --doc").run().exits(0);
+    let passed = theirs.stdout.matches("test result: ok. 1 passed").count();
+    assert_eq!(passed, libraries.len(), "{theirs}");
+    let ran = package.partest().json().run().exits(0);
+    let ids = ran.ids("passed");
+    let found = libraries.map(|(name, _)| name);
+    let found = found.into_iter().filter(|name| ids.iter().any(|id| id.starts_with(name)));
+    assert_eq!(found.collect::<Vec<_>>(), libraries.map(|(name, _)| name), "{ran}");
+}
+
 /// Tests have run beside rustdoc, which is interrupted while it still lists.
 #[cfg(target_os = "linux")]
 #[test]
