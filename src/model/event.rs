@@ -164,6 +164,8 @@ pub enum FixtureEvent {
     Ready {
         took: Duration,
     },
+    /// It was told to stop.
+    Stopping,
     /// It failed to start, or died while it was needed: its tests are blocked.
     Failed {
         why: FixtureFailure,

@@ -393,7 +393,7 @@ fn fixture_line<'l>(
     let FixtureInstance { name, slot } = instance;
     let line = FixtureLine { name, slot: *slot, ..FixtureLine::default() };
     Some(match what {
-        FixtureEvent::Starting => return None,
+        FixtureEvent::Starting | FixtureEvent::Stopping => return None,
         FixtureEvent::Kept => FixtureLine { state: "kept", ..line },
         FixtureEvent::Ready { took } => {
             FixtureLine { state: "ready", seconds: Some(rounded(took.as_secs_f64())), ..line }

@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::messages;
+use crate::model::event::FixtureEvent;
 use crate::model::fixture::FixtureInstance;
 use crate::model::outcome::Outcome;
 use crate::model::test::TestId;
@@ -29,6 +30,12 @@ pub enum Phase {
     Stopping,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum FixturePhase {
+    Starting,
+    Stopping,
+}
+
 #[derive(Debug, Default)]
 pub struct Live {
     pub phase: Phase,
@@ -36,8 +43,8 @@ pub struct Live {
     passed: usize,
     failed: usize,
     skipped: usize,
-    /// Fixtures that are starting, since when.
-    starting: Vec<(FixtureInstance, Instant)>,
+    /// Fixtures that are starting or stopping, since when.
+    fixtures: Vec<(FixtureInstance, FixturePhase, Instant)>,
 }
 
 impl Live {
@@ -53,11 +60,14 @@ impl Live {
         self.passed + self.failed + self.skipped
     }
 
-    pub fn note_fixture(&mut self, instance: &FixtureInstance, is_starting: bool) {
-        self.starting.retain(|(known, _)| known != instance);
-        if is_starting {
-            self.starting.push((instance.clone(), clock::now()));
-        }
+    pub fn note_fixture(&mut self, instance: &FixtureInstance, what: &FixtureEvent) {
+        self.fixtures.retain(|(known, ..)| known != instance);
+        let phase = match what {
+            FixtureEvent::Starting => FixturePhase::Starting,
+            FixtureEvent::Stopping => FixturePhase::Stopping,
+            _ => return,
+        };
+        self.fixtures.push((instance.clone(), phase, clock::now()));
     }
 
     /// The lines for a window, of the tests that run, longest first.
@@ -73,7 +83,7 @@ impl Live {
         paint: Paint,
     ) -> Vec<String> {
         let mut lines = vec![self.first_line(size, took, failing, paint)];
-        let awaited = self.awaited(locks);
+        let awaited = self.awaited(locks, tests.is_empty());
         // Room for the first line, for the last, and for what is above.
         let room = NAMED.min(size.rows.saturating_sub(3));
         let named = tests.iter().take_while(|(_, took)| *took >= NAMED_AFTER).take(room);
@@ -108,10 +118,14 @@ impl Live {
         format!("{verb} {bar}{}/{}: {}", self.finished(), self.tests, counts.join(", "))
     }
 
-    /// What tests wait for.
-    pub fn awaited(&self, locks: &[String]) -> Vec<String> {
-        let fixtures = self.starting.iter().map(|(instance, since)| {
-            format!("fixture {instance} ({})", short(clock::since(*since)))
+    /// What tests wait for, or the run where no test runs any more.
+    pub fn awaited(&self, locks: &[String], is_idle: bool) -> Vec<String> {
+        let awaited = |(_, phase, _): &&(FixtureInstance, FixturePhase, Instant)| {
+            is_idle || *phase == FixturePhase::Starting
+        };
+        let fixtures = self.fixtures.iter().filter(awaited).map(|(instance, phase, since)| {
+            let what = if *phase == FixturePhase::Stopping { " to stop" } else { "" };
+            format!("fixture {instance}{what} ({})", short(clock::since(*since)))
         });
         fixtures.chain(locks.iter().map(|lock| format!("lock {lock}"))).collect()
     }
@@ -164,6 +178,21 @@ mod tests {
             "   waits for lock port-8080",
         ];
         assert_eq!(lines(size, &live(), &[12_000, 600, 400], &["port-8080"]), expected);
+    }
+
+    #[test]
+    fn a_fixture_that_stops_is_named_when_nothing_else_runs() {
+        let size = Size { rows: 24, columns: 80 };
+        let server = FixtureInstance { name: "server".to_owned(), slot: None };
+        let last = |live: &Live, tests: &[u64]| lines(size, live, tests, &[]).pop().unwrap();
+        let mut live = live();
+        live.note_fixture(&server, &FixtureEvent::Starting);
+        assert!(last(&live, &[700]).starts_with("   waits for fixture server ("));
+        live.note_fixture(&server, &FixtureEvent::Stopping);
+        assert_eq!(last(&live, &[700]), "       0.7 s shop::orders::tests::x");
+        assert!(last(&live, &[]).starts_with("   waits for fixture server to stop ("));
+        live.note_fixture(&server, &FixtureEvent::Kept);
+        assert!(last(&live, &[]).starts_with("     Testing"));
     }
 
     #[test]

@@ -179,7 +179,7 @@ impl Progress {
             });
         } else if clock::since(self.printed_at) >= SILENCE {
             let names: Vec<String> = tests.iter().map(|(test, _)| view.id(*test)).collect();
-            let mut awaited = self.live.awaited(&activity.locks);
+            let mut awaited = self.live.awaited(&activity.locks, names.is_empty());
             awaited.splice(0..0, names);
             self.line(&messages::still_running(clock::since(self.began), &awaited));
         }
@@ -232,7 +232,7 @@ impl Progress {
     }
 
     fn fixture(&mut self, instance: &FixtureInstance, what: &FixtureEvent) {
-        self.live.note_fixture(instance, matches!(what, FixtureEvent::Starting));
+        self.live.note_fixture(instance, what);
         let is_verbose = self.verbosity == Verbosity::Verbose;
         match what {
             FixtureEvent::Ready { took } if is_verbose => {

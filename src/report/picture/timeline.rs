@@ -150,7 +150,7 @@ impl Timeline {
             return;
         };
         let end = match what {
-            FixtureEvent::Starting => return,
+            FixtureEvent::Starting | FixtureEvent::Stopping => return,
             FixtureEvent::Ready { .. } => return span.ready = Some(at),
             FixtureEvent::Failed { .. } => FixtureEnd::Failed,
             FixtureEvent::Stopped { .. } => FixtureEnd::Stopped,

@@ -45,6 +45,7 @@ impl Run<'_> {
     pub(super) fn stop_fixture(&mut self, instance: Instance) {
         if let Some(standing) = self.fixtures.get(&instance) {
             standing.handle.stop();
+            self.emit_fixture(instance, FixtureEvent::Stopping);
         }
     }
 
