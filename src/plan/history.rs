@@ -101,6 +101,11 @@ impl History {
         History { binaries, last_run: LastRun::load(state_dir, warnings), learnt }
     }
 
+    /// One that knows no measurement.
+    pub fn of_locks(learnt: LearntLocks) -> History {
+        History { learnt, ..History::default() }
+    }
+
     pub fn past(&self, binary: &str, test: &str) -> Option<Record> {
         self.binaries.get(binary)?.find(test)
     }

@@ -10,7 +10,11 @@ use crate::config::policy::PackagePolicy;
 use crate::config::schema::{Table, read};
 use crate::discovery::statics::Static;
 use crate::discovery::test_list::Test;
+use crate::model::interference::InterferenceKind;
+use crate::model::thing::Thing;
 use crate::plan::history::Measurements;
+use crate::sharing::learnt::LearntLocks;
+use crate::sharing::lock::{Lock, LockUser, User};
 
 fn settings() -> Settings {
     let args = command_line::parse(&["cargo-partest".into()]);
@@ -27,6 +31,17 @@ fn grouped(names: &[&str], statics: &[(&str, &str)], modules: &str) -> Vec<Strin
 }
 
 fn groups(names: &[&str], statics: &[(&str, &str)], modules: &str) -> Vec<Group> {
+    let history = History::default();
+    groups_with(names, statics, modules, &settings(), &history)
+}
+
+fn groups_with(
+    names: &[&str],
+    statics: &[(&str, &str)],
+    modules: &str,
+    settings: &Settings,
+    history: &History,
+) -> Vec<Group> {
     let source = Arc::new(Source {
         path: "Cargo.toml".into(),
         text: format!("[package.metadata.partest.modules]\n{modules}\n"),
@@ -44,8 +59,7 @@ fn groups(names: &[&str], statics: &[(&str, &str)], modules: &str) -> Vec<Group>
     let listing = Listing::example(Binary::example("web"), Dispatch::Batches, tests, statics);
     let choices = vec![vec![Choice::Run; names.len()]];
     let inventory = Inventory { listings: [listing].into_iter().collect(), ..Inventory::default() };
-    let history = History::default();
-    group(&inventory, 0, &choices, &settings(), &policy, &history).groups
+    group(&inventory, 0, &choices, settings, &policy, history).groups
 }
 
 /// Whichever is listed first.
@@ -98,6 +112,31 @@ fn tests_that_exclude_each_other_do_so_in_one_process_too() {
     assert_eq!(threads(a_alone), at_once, "nobody else wants it");
     let declared = "\"web::db\" = { locks = [\"port\"], threads = 4 }";
     assert_eq!(threads(declared), [(2, Threads::Exactly(4))], "who says so knows better");
+}
+
+/// What would break if it met would do so in any order.
+#[test]
+fn a_learnt_lock_holds_in_a_shuffled_order_too() {
+    let user = |test: &str| LockUser {
+        user: User { binary: Binary::example("web").key(), test: Some(test.to_owned()) },
+        only_reads: false,
+    };
+    let lock = Lock {
+        thing: Thing::path("/tmp/shop"),
+        kind: InterferenceKind::Removed,
+        is_proven: false,
+        users: vec![user("db::a"), user("db::b")],
+    };
+    let learnt = LearntLocks::default().after(vec![lock.clone()], &|_| true, &|_| true);
+    let history = History::of_locks(learnt);
+    for shuffle in [None, Some(7)] {
+        let settings = Settings { shuffle, ..settings() };
+        let names = ["db::a", "db::b", "pure::c"];
+        let groups = groups_with(&names, &[], "\"web\" = \"split\"", &settings, &history);
+        let locked = groups.iter().filter(|group| group.locks.write == [lock.name()]);
+        let locked: Vec<_> = locked.map(|group| (group.tests.len(), group.threads)).collect();
+        assert_eq!(locked, [(2, Threads::Exactly(1))], "{shuffle:?}");
+    }
 }
 
 /// A thread waits longer for libtest to hand it the next test than such a test takes.
