@@ -37,8 +37,8 @@ impl Symbolizer<'_> {
     }
 }
 
-/// The leaks that the rules do not hide, gravest first; a pool is one, however many threads it has. `was_there` says whether a leak is an
-/// old one that the project's baseline lists.
+/// The leaks that the rules do not hide, gravest first; a pool is one, however many threads it has.
+/// `was_there` says whether a leak is an old one that the project's baseline lists.
 pub fn classify(
     findings: &[Finding],
     rules: &LeakRules,

@@ -1171,6 +1171,44 @@ static JOBS: std::sync::LazyLock<std::sync::mpsc::Sender<()>> = std::sync::LazyL
     }
 }
 
+/// However many threads it has, and whichever tests use it; by the names of its functions it is known
+/// as one.
+#[test]
+fn a_pool_is_one_leak_of_each_test_and_one_of_the_run() {
+    let library = r#"
+#[cfg(test)]
+mod rayon_core {
+    pub mod registry {
+        #[inline(never)]
+        pub fn global_registry() {
+            for _ in 0..2 { std::thread::spawn(|| loop { std::thread::park() }); }
+        }
+    }
+}
+#[test] fn a() { rayon_core::registry::global_registry() }
+#[test] fn b() { rayon_core::registry::global_registry() }
+"#;
+    let package = Package::shop("", library).with_debug_info();
+    let call = || package.partest().args("--isolate");
+    let ran = call().json().run().exits(0);
+    for id in ["shop::a", "shop::b"] {
+        let leaks = ran.test(id)["leaks"].as_array().cloned().unwrap();
+        assert_eq!(leaks.len(), 1, "{ran}");
+        assert_eq!(
+            (&leaks[0]["kind"], &leaks[0]["what"]),
+            (&"pool".into(), &RAYON.into()),
+            "{ran}"
+        );
+    }
+    let ran = call().args("--html p.html").env("GITHUB_ACTIONS", "true").run().exits(0);
+    assert!(ran.stdout.contains("used by 2 tests") && ran.stdout.contains(", 1 leak in "), "{ran}");
+    assert_eq!(ran.stdout.matches(" leaked a pool::rayon's global pool").count(), 1, "{ran}");
+    let page = std::fs::read_to_string(package.path("p.html")).unwrap();
+    assert!(page.contains("<span class=\"count leak\"><b>1</b> leak</span>"), "{page}");
+}
+
+const RAYON: &str = "rayon's global pool";
+
 /// Between the start of a shell and that of its child, another test starts a process: the child
 /// is still the shell's.
 #[test]

@@ -339,6 +339,28 @@ mod page {
     }
 }
 
+/// Nothing that failed is a test: the page says so all the same, and why.
+#[test]
+fn a_run_that_failed_without_a_failed_test_does_not_look_like_one_that_passed() {
+    let page = |package: &Package, code: i32| {
+        package.partest().args("--html p.html --leaks deny").run().exits(code);
+        std::fs::read_to_string(package.path("p.html")).unwrap()
+    };
+    let lost = page(&Package::with_a_lost_list(), 1);
+    assert!(lost.contains("<title>failed – "), "{lost}");
+    assert!(lost.contains("<span class=\"count not-listed\"><b>1</b> not listed</span>"), "{lost}");
+    let failures = lost.split_once("<section id=\"failures\"").map(|(_, rest)| rest);
+    let failures = failures.unwrap_or_else(|| panic!("no failures: {lost}"));
+    let (failures, _) = failures.split_once("</section>").unwrap();
+    assert!(failures.contains("cannot list the tests of `lost`"), "{failures}");
+    assert!(failures.contains("no file catalogue.txt"), "{failures}");
+
+    let leaks = "#[test] fn leaks() { std::thread::spawn(|| loop { std::thread::park() }); }\n";
+    let leaks = page(&Package::shop("", leaks), 102);
+    assert!(leaks.contains("<title>failed – "), "{leaks}");
+    assert!(leaks.contains("<span class=\"count denied\"><b>1</b> denied</span>"), "{leaks}");
+}
+
 #[test]
 fn an_interrupted_run_is_drawn() {
     let library = r#"

@@ -1,5 +1,6 @@
 //! What a run adds to the log of a CI system.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::annotation::{Annotation, Level};
@@ -38,6 +39,9 @@ pub struct CiLog<'r> {
     job_summary: Option<JobSummary<'r>>,
     /// In the order of tests.
     annotations: Vec<(Option<TestId>, Annotation)>,
+    /// The pools that have an annotation, and of which level: each is one leak, whichever tests use
+    /// it, but where some deny it that is an error.
+    pools: BTreeSet<(LeakAction, String)>,
 }
 
 impl<'r> CiLog<'r> {
@@ -56,6 +60,7 @@ impl<'r> CiLog<'r> {
             group: None,
             job_summary: JobSummary::new(system, view),
             annotations: Vec::new(),
+            pools: BTreeSet::new(),
         }
     }
 
@@ -133,6 +138,9 @@ impl<'r> CiLog<'r> {
             LeakAction::Warn => Level::Warning,
             LeakAction::Allow => return,
         };
+        if leak.kind == LeakKind::Pool && !self.pools.insert((leak.action, leak.what.clone())) {
+            return;
+        }
         let kind = match leak.kind {
             LeakKind::Panic => "unobserved panic",
             kind => kind.as_str(),

@@ -1,13 +1,14 @@
 //! What the page says of the tests that did not pass, of those that flicker, and of leaks, in plain
 //! markup.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::markup::{escaped, styled};
 use super::timeline::{TestRun, Timeline};
 use crate::model::duration::brief;
 use crate::model::event::{Event, FixtureEvent};
-use crate::model::leak::Leak;
+use crate::model::leak::{Leak, LeakAction, LeakKind};
 use crate::model::outcome::Outcome;
 use crate::model::printable::printable;
 use crate::model::test::TestId;
@@ -39,8 +40,38 @@ pub struct Failures {
     /// What kept tests from running.
     problems: Vec<String>,
     leaks: LeakList,
-    left_out_leaks: usize,
+    /// With every use of a pool.
     listed_leaks: usize,
+    leak_counts: LeakCounts,
+}
+
+/// How many leaks there are, with those that are not listed. A pool is one, as in [`LeakList`].
+#[derive(Debug, Default)]
+struct LeakCounts {
+    others: usize,
+    denied_others: usize,
+    /// Each with whether it is denied to any test.
+    pools: BTreeMap<String, bool>,
+}
+
+impl LeakCounts {
+    fn add(&mut self, leak: &Leak) {
+        let is_denied = leak.action == LeakAction::Deny;
+        if leak.kind == LeakKind::Pool {
+            *self.pools.entry(leak.what.clone()).or_default() |= is_denied;
+        } else {
+            self.others += 1;
+            self.denied_others += usize::from(is_denied);
+        }
+    }
+
+    fn all(&self) -> usize {
+        self.others + self.pools.len()
+    }
+
+    fn denied(&self) -> usize {
+        self.denied_others + self.pools.values().filter(|is_denied| **is_denied).count()
+    }
 }
 
 impl Failures {
@@ -79,7 +110,7 @@ impl Failures {
         let room = MOST_LEAKS - self.listed_leaks;
         let listed = &leaks[..leaks.len().min(room)];
         self.listed_leaks += listed.len();
-        self.left_out_leaks += leaks.len() - listed.len();
+        leaks.iter().for_each(|leak| self.leak_counts.add(leak));
         let leaks: Vec<Leak> = listed.iter().cloned().map(without_library).collect();
         self.leaks.add(owner, &leaks);
     }
@@ -127,15 +158,20 @@ impl Failures {
         self.leaks.show(&mut page, view, true);
         let text = page.into_text();
         let Some((_, text)) = text.split_once('\n') else { return String::new() };
-        let more = match self.left_out_leaks {
+        let more = match self.leak_counts.all() - self.leaks.count().0 {
             0 => String::new(),
             more => format!("\n… and {}", messages::count(more, "more leak")),
         };
         format!("<pre>{}{more}</pre>", styled(text.trim_end()))
     }
 
+    /// How many leaks there are, and how many of them are denied.
+    pub fn count_leaks(&self) -> (usize, usize) {
+        (self.leak_counts.all(), self.leak_counts.denied())
+    }
+
     pub fn is_empty(&self) -> bool {
-        self.verdicts.is_empty() && self.fixtures.is_empty()
+        self.verdicts.is_empty() && self.fixtures.is_empty() && self.problems.is_empty()
     }
 }
 
@@ -224,4 +260,27 @@ pub fn table(view: &View<'_>, timeline: &Timeline) -> String {
         );
     }
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn leak(kind: LeakKind, action: LeakAction) -> Leak {
+        let (what, detail) = ("worker".to_owned(), "still alive".to_owned());
+        let (place, stack, rule) = (None, Vec::new(), "default".to_owned());
+        Leak { kind, what, place, detail, lived_on: None, stack, action, rule }
+    }
+
+    #[test]
+    fn leaks_that_are_not_listed_count_and_a_pool_does_so_once() {
+        use LeakAction::{Deny, Warn};
+        let mut failures = Failures::default();
+        let mut add = |kind, action| failures.add_leaks(&Owner::Run, &[leak(kind, action)]);
+        (0..MOST_LEAKS).for_each(|_| add(LeakKind::Thread, Warn));
+        [Warn, Deny, Warn].into_iter().for_each(|action| add(LeakKind::Pool, action));
+        add(LeakKind::Thread, Deny);
+        assert_eq!(failures.count_leaks(), (MOST_LEAKS + 2, 2));
+        assert_eq!(failures.leaks.count().0, MOST_LEAKS);
+    }
 }

@@ -70,7 +70,7 @@ impl Document for Html<'_> {
                 "script" => SCRIPT.concat(),
                 "data" => PageData::new(view, timeline, &lanes, bound.as_ref(), &tests).markup()?,
                 "title" => escaped(&title(view, summary)),
-                "verdict" => verdict(summary),
+                "verdict" => verdict(summary, self.failures.count_leaks()),
                 "facts" => escaped(&facts(summary)),
                 "bound" => bound.as_ref().map(|bound| told(view, bound)).unwrap_or_default(),
                 "failures" if has_failures => {
@@ -118,7 +118,7 @@ fn bad(summary: &Summary) -> usize {
 }
 
 /// The counts, those that matter most first.
-fn verdict(summary: &Summary) -> String {
+fn verdict(summary: &Summary, (leaks, denied_leaks): (usize, usize)) -> String {
     let outcomes = OUTCOMES.iter().filter(|outcome| **outcome != Outcome::Passed);
     let order = outcomes.filter(|outcome| **outcome != Outcome::Ignored);
     let order = order.chain(&[Outcome::Passed, Outcome::Ignored]);
@@ -126,8 +126,8 @@ fn verdict(summary: &Summary) -> String {
     let others = [
         (summary.flaky, "flaky"),
         (summary.order_dependent, "order-dependent"),
-        (summary.leaks, if summary.leaks == 1 { "leak" } else { "leaks" }),
-        (summary.denied_leaks, "denied"),
+        (leaks, if leaks == 1 { "leak" } else { "leaks" }),
+        (denied_leaks, "denied"),
         (summary.list_failures, "not-listed"),
         (summary.not_run, "not-run"),
         (summary.failed_fixtures, "failed fixtures"),
