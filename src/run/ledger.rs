@@ -290,6 +290,19 @@ mod tests {
         assert_eq!(ledger.without_verdict(), [id(1)]);
     }
 
+    /// What an interrupt has ended might have used more, and what never started has used nothing.
+    #[test]
+    fn a_test_has_run_if_it_has_started_and_come_to_an_end_of_its_own() {
+        let mut ledger = opened(3);
+        [0, 1].map(id).into_iter().for_each(|test| ledger.note_start(test));
+        let outcomes = [Outcome::Failed, Outcome::Interrupted, Outcome::Ignored];
+        for (test, outcome) in outcomes.into_iter().enumerate() {
+            assert!(!ledger.has_run(id(test)));
+            ledger.record(id(test), verdict(outcome));
+        }
+        assert_eq!([0, 1, 2].map(|test| ledger.has_run(id(test))), [true, false, false]);
+    }
+
     #[test]
     fn a_culprit_clears_the_other_suspects() {
         let mut ledger = opened(2);

@@ -446,6 +446,22 @@ mod listing {
         assert!(ran.stdout.starts_with("1 passed, 1 binary not listed in "), "{ran}");
     }
 
+    /// Neither by a run nor by a command that runs nothing.
+    #[test]
+    fn what_was_said_does_nothing_to_the_terminal() {
+        let package = Package::with_a_lost_list();
+        let binary = std::fs::read_to_string(package.path("tests/lost.rs")).unwrap();
+        let (title, clear) = ("\\x1b]0;mine\\x07", "\\x1b[2J");
+        let said = format!("no {title}file {clear}catalogue.txt");
+        package.write("tests/lost.rs", &binary.replace("no file catalogue.txt", &said));
+        for command in ["", "plan"] {
+            let ran = package.partest().args(command).run().exits(1);
+            assert!(ran.stderr.contains("| no file catalogue.txt"), "{ran}");
+            let is_plain = |c: char| !c.is_control() || c == '\n';
+            assert!(ran.stderr.chars().all(is_plain), "{:?}; {ran}", ran.stderr);
+        }
+    }
+
     #[test]
     fn a_target_runner_that_does_not_exist_is_named() {
         let package = Package::shop("", PASSING);

@@ -267,6 +267,18 @@ fn a_seed_repeats_an_order() {
     assert!(ran.events()[0].get("shuffle-seed").is_none(), "{ran}");
 }
 
+/// Who has only that line left has to know how to see the failure again.
+#[test]
+fn a_quiet_run_that_fails_tells_its_seed_and_one_that_passes_does_not() {
+    let library = "#[test] fn fails() { panic!() }\n#[test] fn passes() {}\n";
+    let package = Package::shop("", library);
+    let call = |words: &str| package.partest().args("-q --shuffle=7").args(words).run();
+    let ran = call("").exits(100);
+    assert!(ran.stdout.contains("`--shuffle=7` repeats it"), "{ran}");
+    let ran = call("passes").exits(0);
+    assert!(ran.stdout.starts_with("1 passed") && !ran.stdout.contains("--shuffle"), "{ran}");
+}
+
 #[test]
 fn a_binary_that_no_expression_can_choose_need_not_be_listed() {
     let package = Package::with_a_lost_list();

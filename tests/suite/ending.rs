@@ -210,6 +210,36 @@ mod by_a_signal {
         has_ended(&pid);
     }
 
+    /// Its process waits for a thread of it, which may take as long as it wants.
+    #[test]
+    fn a_test_that_has_passed_stays_so_if_its_process_lingers() {
+        let library = r#"
+            unsafe extern "C" { fn atexit(handler: extern "C" fn()) -> i32; }
+            /// When all tests have been told of, before the process waits.
+            extern "C" fn leaves() {
+                let log = std::path::PathBuf::from(std::env::var_os("FIXTURE_LOG").unwrap());
+                std::fs::write(log.join("leaves"), format!("{}\n", std::process::id())).unwrap();
+            }
+            #[test]
+            fn passes() {
+                unsafe { atexit(leaves) };
+                std::thread::spawn(|| loop { std::thread::park() });
+            }
+        "#;
+        let package = Package::shop("[package.metadata.partest]\nlinger = \"1h\"\n", library);
+        for signal in [Signal::INT, Signal::TERM, Signal::HUP, Signal::QUIT] {
+            let run = package.partest().json().hearing_hang_ups().start();
+            let pid = run.await_log("leaves").concat();
+            run.send(signal);
+            let ran = run.wait().exits(130);
+            has_ended(&pid);
+            let test = ran.test("shop::passes");
+            let verdict = (&test["outcome"], &test["reason"]);
+            assert_eq!(verdict, (&"passed".into(), &().into()), "{ran}");
+            assert_eq!(ran.finished()["aborted"], 0, "{ran}");
+        }
+    }
+
     #[test]
     fn people_see_the_report_of_an_interrupted_run() {
         let package = stays("");

@@ -188,12 +188,19 @@ set RUST_BACKTRACE=1 to see backtraces
 
     #[test]
     fn verbose_names_every_test_as_it_ends() {
-        let ran = partest("ignores").args("-v").run().exits(0);
-        let verdicts = ran.stderr.lines().filter(|line| line.contains(" ignores::tests::"));
-        let words = verdicts.map(|line| line.split_whitespace().next().unwrap_or_default());
-        let words: Vec<&str> = words.collect();
-        assert_eq!(words.iter().filter(|word| **word == "IGNORED").count(), 4, "{ran}");
-        assert_eq!(words.iter().filter(|word| **word == "PASSED").count(), 1, "{ran}");
+        let named = |call: Call| {
+            let ran = call.run().exits(0);
+            let verdicts = ran.stderr.lines().filter(|line| line.contains(" ignores::tests::"));
+            let words = verdicts.map(|line| line.split_whitespace().next().unwrap_or_default());
+            let words: Vec<&str> = words.collect();
+            ["IGNORED", "PASSED"].map(|word| words.iter().filter(|own| **own == word).count())
+        };
+        let call = || partest("ignores");
+        assert_eq!(named(call().args("-v")), [4, 1]);
+        // What is typed counts before a variable, as in cargo.
+        let quiet = || call().env("CARGO_TERM_QUIET", "true");
+        assert_eq!(named(quiet().args("-v")), [4, 1]);
+        assert_eq!(named(quiet()), [0, 0]);
     }
 
     /// How often each failure of `fails` is shown with its output, and how often by its name alone.

@@ -481,9 +481,16 @@ mod that_cannot_serve {
             "setsid sh -c 'exec sleep 1000' </dev/null >/dev/null 2>&1 & echo $! > $FIXTURE_LOG/pid; true",
         );
         let package = served(&script, "");
-        let ran = api(&package).run().exits(0);
+        let call = api(&package).env("GITHUB_ACTIONS", "true").args("--junit j.xml");
+        let ran = call.run().exits(0);
         assert_eq!(ran.finished()["leaks"], 1, "{ran}");
         has_ended(&ran.log("pid")[0]);
+        let annotation = "::warning title=fixture server leaked a process::sleep 1000: pid ";
+        assert!(ran.stderr.contains(annotation), "{ran}");
+        let junit = std::fs::read_to_string(package.path("j.xml")).unwrap();
+        let (_, suite) = junit.split_once("<testsuite name=\"fixture server\"").expect(&junit);
+        let property = "<property name=\"leak.process\" value=\"sleep 1000\"/>";
+        assert!(suite.contains(property), "{junit}");
         let stopped = ran.events().into_iter().find(|event| event["state"] == "stopped").unwrap();
         assert_eq!(stopped["leaks"][0]["what"], "sleep 1000", "{ran}");
         api(&package).args("--leaks deny").run().exits(102);

@@ -313,6 +313,33 @@ fn every_interference_is_named_and_none_is_invented() {
     assert!(!plan.stdout.contains("learnt"), "{plan}");
 }
 
+/// A test that fails in the first attempt if its file is gone, in the second one always, and then
+/// passes.
+const FLICKERS: &str = r#"
+#[test] fn flickers() {
+    fs::write(at("gone"), "left").unwrap();
+    tell("b-left"); wait("b-right");
+    let read = fs::read(at("gone"));
+    if first("again") { read.unwrap(); }
+    assert!(!first("and-again"), "not yet");
+}
+"#;
+const REMOVES: &str = r#"
+#[test] fn removes() { wait("b-left"); let _ = fs::remove_file(at("gone")); tell("b-right"); }
+"#;
+
+/// The second attempt is the one by itself.
+#[test]
+fn a_test_that_fails_by_itself_too_proves_nothing_when_it_passes_later() {
+    let two = Two::new(FLICKERS, REMOVES);
+    let ran = two.call("-j2 --retries 3").json().run().exits(0);
+    let test = ran.test("left::flickers");
+    assert_eq!((&test["outcome"], &test["attempt"]), (&"passed".into(), &3.into()), "{ran}");
+    assert_eq!(interferences(&ran), BTreeMap::new(), "{ran}");
+    let finished = ran.finished();
+    assert_eq!((&finished["interfered"], &finished["flaky"]), (&0.into(), &1.into()), "{ran}");
+}
+
 /// Two tests that would break if they met.
 const CLEARS: &str = r#"
 #[test] fn clears() {
@@ -333,6 +360,9 @@ fn what_would_break_is_kept_apart_before_it_does_and_until_it_no_longer_would() 
     assert!(!ran.stdout.contains("kept apart"), "it has been told: {ran}");
     // Nothing is known of what does not run.
     two.call("-j2 --test left").env("CHANGED", "1").run().exits(0);
+    assert_eq!(two.call("plan").run().exits(0).stdout.matches("(learnt)").count(), 2);
+    // Without the agent nobody sees what they use.
+    two.call("-j2 --no-agent").env("CHANGED", "1").run().exits(0);
     assert_eq!(two.call("plan").run().exits(0).stdout.matches("(learnt)").count(), 2);
     two.call("-j2").env("CHANGED", "1").run().exits(0);
     assert!(!two.call("plan").run().exits(0).stdout.contains("(learnt)"));
@@ -387,6 +417,8 @@ fn processes_that_count_names_for_themselves_are_kept_apart_whichever_test_has_w
     assert!(is_learnt(), "{ran}");
     let by_process = "case-of-{}-{}\", std::process::id()";
     package.write("tests/counts.rs", &COUNTS.replace("case-{}\"", by_process));
+    let ran = call("-j1 a b c d").run().exits(0);
+    assert!(is_learnt(), "others may do it: {ran}");
     let ran = call("-j1").run().exits(0);
     assert!(!is_learnt(), "they have met without harm: {ran}");
 }
