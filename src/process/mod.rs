@@ -5,6 +5,8 @@
 //! same with a thread for each stream, on every other platform. All `unsafe` code of the command is
 //! in this folder.
 
+#[cfg(unix)]
+pub mod adopted;
 #[cfg(target_os = "linux")]
 pub mod build_process;
 #[cfg(unix)]

@@ -11,6 +11,8 @@ use super::build_process::BuildProcess;
 use super::kill;
 #[cfg(not(target_os = "linux"))]
 use super::no_build_process::BuildProcess;
+#[cfg(target_os = "linux")]
+use super::procfs;
 
 /// The process groups of all that the run has started and that live now, so that the
 /// coordinator can reach them.
@@ -39,6 +41,9 @@ struct Living {
     ended_batches: HashSet<usize>,
     /// Whether nothing is listed any more.
     is_listing_over: bool,
+    /// How many processes are being started, which are not among these yet.
+    #[cfg_attr(not(unix), allow(dead_code))]
+    births: usize,
     spared: Vec<u32>,
     kept: Option<BuildProcess>,
 }
@@ -78,6 +83,17 @@ enum AfterStacks {
     Report,
 }
 
+/// Held while a process is being started.
+#[cfg(unix)]
+pub(super) struct Birth<'g>(&'g ProcessGroups);
+
+#[cfg(unix)]
+impl Drop for Birth<'_> {
+    fn drop(&mut self) {
+        self.0.lock().births -= 1;
+    }
+}
+
 impl ProcessGroups {
     /// `is_guarded` is whether a guard ends all of them if the run is killed.
     #[cfg(unix)]
@@ -104,6 +120,25 @@ impl ProcessGroups {
             }
             Order::Stop => kill::stop_group(pid),
             Order::Die => kill::kill_group(pid),
+        }
+    }
+
+    /// A process is being started until this is dropped.
+    #[cfg(unix)]
+    pub(super) fn birth(&self) -> Birth<'_> {
+        self.lock().births += 1;
+        Birth(self)
+    }
+
+    /// Gives the children that are none of these, unless there may be some that are not among them
+    /// yet, and nothing is started meanwhile.
+    #[cfg(target_os = "linux")]
+    pub(super) fn with_adopted(&self, take: impl Fn(u32)) {
+        let living = self.lock();
+        if living.births == 0 {
+            let is_other =
+                |pid: &u32| !living.pids.contains_key(pid) && !living.spared.contains(pid);
+            procfs::adopted().into_iter().filter(is_other).for_each(take);
         }
     }
 

@@ -16,6 +16,7 @@ use signal_hook::consts::{SIGINT, SIGQUIT};
 #[cfg(target_os = "linux")]
 use signal_hook::consts::{SIGTSTP, SIGTTIN, SIGTTOU};
 
+use super::adopted;
 use super::channel_pipe::HeldExit;
 use super::child::Process;
 use super::clock;
@@ -45,7 +46,7 @@ const CHANNEL_CAPACITY: usize = 1024 * 1024;
 /// How often the exit of a process is polled for where there is no pidfd.
 const TICK: Duration = Duration::from_millis(10);
 
-/// How often to check what no descriptor reports: traced threads, and stops by the terminal.
+/// How often to check what no descriptor reports: traced threads, orphans, and stops by the terminal.
 const GLANCE: Duration = Duration::from_millis(100);
 
 /// Much longer than a process takes to continue and to use the terminal.
@@ -303,6 +304,7 @@ impl<'g> Supervised<'g> {
         }
         self.glanced_at = Instant::now();
         reap_traced(self.process.id());
+        adopted::reap_ended(self.groups);
         self.lend_terminal()
     }
 

@@ -71,6 +71,7 @@ impl<'g> Supervised<'g> {
             // getppid and fcntl, each a plain system call; nothing is allocated.
             unsafe { command.pre_exec(move || before_exec(parent, inherited)) };
         }
+        let _birth = groups.birth();
         let mut child = command.spawn()?;
         // It holds our copy of the worker's end.
         drop(command);
@@ -82,9 +83,7 @@ impl<'g> Supervised<'g> {
         let mut supervised = Self::new(Process::Started(child), streams, log_path, groups, role)?;
         supervised.held_log = is_harness.then(HeldLog::default);
         #[cfg(target_os = "linux")]
-        if let Some(gate) = gate {
-            supervised.pass(gate)?;
-        }
+        gate.map_or(Ok(()), |gate| supervised.pass(gate))?;
         Ok(supervised)
     }
 
@@ -112,6 +111,7 @@ impl<'g> Supervised<'g> {
         let pipes: [(OwnedFd, OwnedFd); 3] = [pipe()?, pipe()?, pipe()?];
         let [(channel, its_channel), (stdout, its_stdout), (stderr, its_stderr)] = pipes;
         let descriptors = [its_channel, its_stdout, its_stderr];
+        let _birth = groups.birth();
         let pid = prepared.fork(command, &channel, descriptors)?;
         let streams = [
             (Stream::Channel, Some(channel)),

@@ -1436,3 +1436,28 @@ mod tests {
         assert!(plan.stdout.contains("fresh process after a leak"), "{plan}");
     }
 }
+
+/// The parent of an orphan is the runner, which does for it what init does under `cargo test`.
+#[test]
+fn an_orphan_that_has_ended_is_gone_while_its_test_runs() {
+    let library = r#"
+        #[test]
+        fn waits_for_the_end_of_an_orphan() {
+            let script = "sleep 1000 >/dev/null 2>&1 & echo $!";
+            let mut shell = std::process::Command::new("sh");
+            let said = shell.args(["-c", script]).output().unwrap().stdout;
+            let orphan = String::from_utf8(said).unwrap().trim().to_owned();
+            let is_there = || std::path::Path::new("/proc").join(&orphan).exists();
+            assert!(is_there());
+            std::process::Command::new("kill").arg(&orphan).status().unwrap();
+            while is_there() {
+                std::thread::yield_now();
+            }
+        }
+    "#;
+    let package = Package::shop("", library);
+    for way in ["-j2", "-j2 --no-agent", "-j2 --isolate"] {
+        let ran = package.partest().args(way).json().run().exits(0);
+        assert_eq!(ran.finished()["leaks"], 0, "{ran}");
+    }
+}
