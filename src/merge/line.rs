@@ -80,6 +80,7 @@ pub struct TestLine {
     pub order_dependent: bool,
     #[serde(default)]
     pub failed_before: Vec<AttemptLine>,
+    pub interfered: Option<InterferenceLine>,
     #[serde(default)]
     pub leaks: Vec<LeakLine>,
     #[serde(default)]
@@ -103,6 +104,14 @@ pub struct AttemptLine {
     #[serde(default)]
     pub notes: usize,
     pub output_lost: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct InterferenceLine {
+    /// The id of a test, or the beginning of the ids of a binary's tests.
+    pub by: String,
+    pub thing: String,
+    pub kind: String,
 }
 
 /// A stage before the tests. Times are in seconds from the beginning of the build.
@@ -179,7 +188,11 @@ pub struct Finished {
     pub leaks: usize,
     #[serde(default)]
     pub denied_leaks: usize,
+    #[serde(default)]
+    pub filtered_out: usize,
     pub list_failures: usize,
+    #[serde(default)]
+    pub doctest_failures: usize,
     #[serde(default)]
     pub failed_fixtures: usize,
     pub processes: u64,

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::line::{
-    AttemptLine, FixtureLine, LeakLine, LeftBehindLine, Line, StateChangedLine, TestLine,
-    WorkerLine,
+    AttemptLine, FixtureLine, InterferenceLine, LeakLine, LeftBehindLine, Line, StateChangedLine,
+    TestLine, WorkerLine,
 };
 use super::stream::Stream;
 use super::suite::Suite;
 use crate::model::event::{Event, FixtureEvent, LeakedBy, STAGES, StageSpan};
 use crate::model::fixture::{FixtureFailure, FixtureInstance, StopFailure};
+use crate::model::interference::{INTERFERENCE_KINDS, Interference, InterferenceKind};
 use crate::model::leak::{LEAK_ACTIONS, LEAK_KINDS, Leak, LeakAction, LeakKind};
 use crate::model::lost_output::LostOutput;
 use crate::model::outcome::{OUTCOMES, Outcome};
@@ -18,6 +19,8 @@ use crate::model::output::Output;
 use crate::model::reason::Reason;
 use crate::model::shard::ShardSlots;
 use crate::model::summary::Summary;
+use crate::model::test::TestId;
+use crate::model::thing::Thing;
 use crate::model::verdict::{Attempt, Verdict};
 use crate::model::worker_span::WorkerSpan;
 use crate::plan::durations::Measured;
@@ -103,7 +106,11 @@ fn add(summary: &mut Summary, stream: &Stream) {
     summary.not_run += finished.not_run;
     summary.leaks += finished.leaks;
     summary.denied_leaks += finished.denied_leaks;
-    summary.list_failures += finished.list_failures;
+    // Every shard lists all tests, and leaves out the same ones.
+    summary.filtered_out = summary.filtered_out.max(finished.filtered_out);
+    summary.list_failures = summary.list_failures.max(finished.list_failures);
+    let doctest_failures = finished.doctest_failures.min(finished.list_failures);
+    summary.doctest_failures = summary.doctest_failures.max(doctest_failures);
     summary.failed_fixtures += finished.failed_fixtures;
     summary.workers += finished.processes;
     summary.interrupted |= finished.interrupted;
@@ -131,8 +138,9 @@ impl Place<'_> {
     fn event(&self, line: &Line) -> Option<Event> {
         let suite = self.suite;
         Some(match line {
-            Line::Test(test) => {
-                Event::TestFinished { test: suite.test(test)?, verdict: self.verdict(test) }
+            Line::Test(line) => {
+                let test = suite.test(line)?;
+                Event::TestFinished { test, verdict: self.verdict(test, line) }
             }
             Line::StageEnded(line) => {
                 let (_, stage) = STAGES.iter().find(|(name, _)| *name == line.stage)?;
@@ -181,7 +189,7 @@ impl Place<'_> {
         }
     }
 
-    fn verdict(&self, line: &TestLine) -> Verdict {
+    fn verdict(&self, test: TestId, line: &TestLine) -> Verdict {
         let outcome = outcome(&line.outcome);
         let has_failed_before = !line.failed_before.is_empty();
         Verdict {
@@ -191,6 +199,7 @@ impl Place<'_> {
             cpu_time: line.cpu_seconds.map(duration),
             attempt: line.attempt,
             failed_before: line.failed_before.iter().map(|line| self.attempt(line)).collect(),
+            interference: line.interfered.as_ref().map(|line| self.interference(test, line)),
             is_flaky_failure: outcome != Outcome::Passed
                 && has_failed_before
                 && (line.flaky || line.order_dependent),
@@ -203,6 +212,19 @@ impl Place<'_> {
                 outcome,
                 line.reason.as_deref().map(|text| reason(outcome, text)),
             )
+        }
+    }
+
+    fn interference(&self, test: TestId, line: &InterferenceLine) -> Interference {
+        let other = self.suite.by_id(&line.by);
+        let kind = INTERFERENCE_KINDS.iter().find(|kind| kind.as_str() == line.kind);
+        Interference {
+            other,
+            // In a file that somebody has changed, that may be nobody. Who it was matters less than
+            // that the test is not flaky.
+            process_of: other.or_else(|| self.suite.of_binary(&line.by)).unwrap_or(test),
+            thing: Thing::of_text(&line.thing),
+            kind: kind.copied().unwrap_or(InterferenceKind::Written),
         }
     }
 

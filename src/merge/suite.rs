@@ -67,6 +67,13 @@ impl Suite {
     pub fn by_id(&self, id: &str) -> Option<TestId> {
         self.by_id.get(id).copied()
     }
+
+    /// A test of the binary whose ids begin with this.
+    pub fn of_binary(&self, prefix: &str) -> Option<TestId> {
+        let mut listings = self.inventory.listings.iter();
+        let listing = listings.position(|listing| listing.binary.prefix == prefix)?;
+        Some(TestId { listing, test: 0 })
+    }
 }
 
 /// What the ids of a binary's tests begin with.

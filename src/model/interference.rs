@@ -21,6 +21,14 @@ pub enum InterferenceKind {
     Written,
 }
 
+pub const INTERFERENCE_KINDS: [InterferenceKind; 5] = [
+    InterferenceKind::Bound,
+    InterferenceKind::Removed,
+    InterferenceKind::Truncated,
+    InterferenceKind::Created,
+    InterferenceKind::Written,
+];
+
 impl InterferenceKind {
     pub fn as_str(self) -> &'static str {
         match self {

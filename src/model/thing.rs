@@ -2,7 +2,7 @@
 //! machine share.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use serde::{Deserialize, Serialize};
 
@@ -84,6 +84,22 @@ impl Thing {
         Thing::Path(format!("/{}", parts.join("/")))
     }
 
+    /// From what it is shown as; the address of a port is not in there.
+    pub fn of_text(text: &str) -> Thing {
+        let behind = |words: &str| text.strip_prefix(words);
+        let port = |protocol, words: &str| {
+            let number = behind(words)?.parse().ok()?;
+            Some(Thing::Port(Port { protocol, number, address: Ipv4Addr::UNSPECIFIED.into() }))
+        };
+        let named = |words, thing: fn(String) -> Thing| Some(thing(behind(words)?.to_owned()));
+        port(Protocol::Tcp, "TCP port ")
+            .or_else(|| port(Protocol::Udp, "UDP port "))
+            .or_else(|| named("abstract socket ", Thing::AbstractSocket))
+            .or_else(|| named("shared memory ", Thing::SharedMemory))
+            .or_else(|| named("semaphore ", Thing::Semaphore))
+            .unwrap_or_else(|| Thing::Path(text.to_owned()))
+    }
+
     /// The name of a lock that stands for it in Cargo.toml.
     pub fn lock_name(&self) -> String {
         match self {
@@ -160,6 +176,25 @@ mod tests {
             assert_eq!(Thing::path(text), Thing::Path("/a/b".into()), "{text}");
         }
         assert_eq!(Thing::path("/.."), Thing::Path("/".into()));
+    }
+
+    #[test]
+    fn a_thing_is_read_as_it_was_shown() {
+        let port = |protocol, number| {
+            Thing::Port(Port { protocol, number, address: Ipv4Addr::UNSPECIFIED.into() })
+        };
+        let things = [
+            Thing::Path("/tmp/TCP port 80".into()),
+            port(Protocol::Tcp, 80),
+            port(Protocol::Udp, 8080),
+            Thing::AbstractSocket("a b".into()),
+            Thing::SharedMemory("/a".into()),
+            Thing::Semaphore("/a".into()),
+        ];
+        for thing in things {
+            assert_eq!(Thing::of_text(&thing.to_string()), thing);
+        }
+        assert_eq!(Thing::of_text("TCP port x"), Thing::Path("TCP port x".into()));
     }
 
     #[test]

@@ -157,6 +157,57 @@ fn a_stream_gives_the_reports_of_its_run() {
     }
 }
 
+/// Merges the stream of this run, which gives its counts, its last line and its exit code.
+#[track_caller]
+fn is_the_same_when_merged(call: Call) -> [Ran; 2] {
+    let files = Files::new(&[]);
+    let with_markdown = |call: Call, name| call.json().arg("--markdown").arg(files.path(name));
+    let ran = with_markdown(call, "run.md").run();
+    std::fs::write(files.path("run.json"), &ran.stdout).unwrap();
+    let merged = with_markdown(files.merge(&["run.json"]), "merged.md").run();
+    assert_eq!(merged.code(), ran.code(), "{ran}{merged}");
+    assert_eq!(merged.finished(), ran.finished());
+    let last_line = |name: &str| {
+        let text = std::fs::read_to_string(files.path(name)).unwrap();
+        without_times(text.lines().nth(2).unwrap())
+    };
+    assert_eq!(last_line("merged.md"), last_line("run.md"), "{ran}");
+    [ran, merged]
+}
+
+#[test]
+fn a_test_that_another_one_interfered_with_is_not_flaky() {
+    let package = Package::two_that_meet();
+    let [ran, merged] = is_the_same_when_merged(package.partest().args("-j2"));
+    assert_eq!(ran.finished()["interfered"], 1, "{ran}");
+    assert_eq!(merged.test("one::reads"), ran.test("one::reads"));
+    let files = Files::new(&[("run.json", &ran.stdout)]);
+    let merged = files.merge(&["run.json"]).run().exits(0);
+    for words in ["one::reads: failed beside other::removes, ", "2 passed, 1 interfered with in "] {
+        assert!(merged.stdout.contains(words), "{words}\n{merged}");
+    }
+}
+
+#[test]
+fn what_could_not_be_listed_or_was_not_chosen_counts_as_in_the_run() {
+    let broken = "#[cfg(doc)] compile_error!(\"nobody documents this\");\n/// ```\n/// ```\n\
+        pub fn open() {}\n#[test] fn opens() {}\n#[test] fn closes() {}\n";
+    let package = Package::shop("", broken);
+    let [ran, _] = is_the_same_when_merged(package.partest().args("opens"));
+    assert_eq!((ran.code(), &ran.finished()["filtered-out"]), (Some(101), &1.into()), "{ran}");
+    let [ran, _] = is_the_same_when_merged(Package::with_a_lost_list().partest());
+    assert_eq!((ran.code(), &ran.finished()["list-failures"]), (Some(1), &1.into()), "{ran}");
+    // Each shard knows of all of that, and it has happened once.
+    let shard = |shard| {
+        let ran = package.partest().args(&format!("--shard {shard}/2 opens")).json().run();
+        ran.exits(101).stdout
+    };
+    let files = Files::new(&[("1", &shard(1)), ("2", &shard(2))]);
+    let merged = files.merge(&["1", "2"]).run().exits(101);
+    let last = "1 passed, doctests of 1 package not built, 1 filtered out in ";
+    assert!(merged.stdout.contains(last), "{merged}");
+}
+
 /// The source lines, commands and hints are those of the run.
 #[test]
 fn the_report_for_people_is_the_same() {
@@ -225,7 +276,7 @@ fn shards_that_pass_pass_together_and_give_a_file_of_durations() {
     std::fs::write(&path, "[\"shop/lib/shop\"]\ngone = 4.0\n\"split::a\" = 2.0\n").unwrap();
     let merge = || files.merge(&["1", "2", "3"]).arg("--durations-file").arg(&path);
     let merged = merge().run().exits(0);
-    assert!(merged.stdout.starts_with("5 passed in "), "{merged}");
+    assert!(merged.stdout.starts_with("5 passed, 8 filtered out in "), "{merged}");
     let durations = std::fs::read_to_string(&path).unwrap();
     assert!(!durations.contains("= 2.0"), "{durations}");
     assert!(durations.contains("gone = 4.0"), "filters have left tests out: {durations}");
@@ -268,7 +319,7 @@ fn what_is_missing_or_twice_is_named() {
     for names in [&["1", "half", "3", "2"][..], &["1", "appended", "3"], &["failed", "1", "2", "3"]]
     {
         let merged = files.merge(names).run().exits(0);
-        assert!(merged.stdout.starts_with("5 passed in "), "{merged}");
+        assert!(merged.stdout.starts_with("5 passed, 8 filtered out in "), "{merged}");
         assert!(merged.stderr.contains("warning: left out: `"), "{merged}");
     }
     let json = files.merge(&["1"]).json().run().exits(1);
@@ -341,5 +392,5 @@ fn a_shard_whose_machine_died_is_named_until_it_has_run_again() {
     let files = Files::new(&[("cut", &cut.stdout), ("again", &again.stdout)]);
     files.are_refused(&["cut"], &["shard 1/1 is incomplete: `"]);
     let merged = files.merge(&["cut", "again"]).run().exits(100);
-    assert!(merged.stdout.contains("1 timed out, 4 passed in "), "{merged}");
+    assert!(merged.stdout.contains("1 timed out, 4 passed, 8 filtered out in "), "{merged}");
 }
