@@ -124,8 +124,9 @@ fn dependence(test: TestId, of: &Dependence, view: &View<'_>, paint: Paint) -> V
             }
         }
         (Dependence::Race { met: Some(found), .. }, None) => {
-            let other = view.interferer(found);
-            lines.push(format!("  {}", sharing_messages::interference(&other, found)));
+            let (other, thing) = (view.interferer(found), found.thing.to_string());
+            let why = sharing_messages::interference(&other, &thing, found.kind);
+            lines.push(format!("  {why}"));
         }
         (
             Dependence::Broken { .. } | Dependence::Flaky { .. } | Dependence::Unknown { .. },

@@ -11,10 +11,12 @@ use super::human::totals;
 use super::markdown_text::{BoundedText, block, code};
 use super::messages;
 use super::rerun;
+use super::sharing_messages;
 use super::text::Paint;
 use super::view::View;
 use crate::model::duration::brief;
 use crate::model::event::{Event, FixtureEvent};
+use crate::model::interference::Interference;
 use crate::model::leak::{Leak, LeakKind};
 use crate::model::outcome::Flakiness;
 use crate::model::printable::printable;
@@ -39,6 +41,7 @@ pub struct Markdown<'r> {
     view: View<'r>,
     failed: Vec<(TestId, Verdict)>,
     flaky: Vec<(TestId, Verdict, Flakiness)>,
+    interfered: Vec<(TestId, Verdict, Interference)>,
     slowest: Vec<(Duration, TestId)>,
     leaks: LeakList,
     /// What else went wrong, as Markdown.
@@ -51,6 +54,7 @@ impl<'r> Markdown<'r> {
             view,
             failed: Vec::new(),
             flaky: Vec::new(),
+            interfered: Vec::new(),
             slowest: Vec::new(),
             leaks: LeakList::default(),
             problems: Vec::new(),
@@ -62,6 +66,9 @@ impl<'r> Markdown<'r> {
             Some(flakiness) => self.flaky.push((test, verdict.clone(), flakiness)),
             None if !verdict.outcome.is_success() => self.failed.push((test, verdict.clone())),
             None => {}
+        }
+        if let Some(found) = &verdict.interference {
+            self.interfered.push((test, verdict.clone(), found.clone()));
         }
         self.leaks.add(&Owner::Test(test), &verdict.leaks);
         let took = verdict.took.filter(|took| *took >= messages::NOTICEABLE);
@@ -90,6 +97,7 @@ impl<'r> Markdown<'r> {
         let view = self.view;
         self.failed.sort_by(|(a, _), (b, _)| view.compare(*a, *b));
         self.flaky.sort_by(|(a, ..), (b, ..)| view.compare(*a, *b));
+        self.interfered.sort_by(|(a, ..), (b, ..)| view.compare(*a, *b));
         self.slowest.sort_by(|(a, one), (b, other)| b.cmp(a).then(view.compare(*one, *other)));
         let most = view.settings.durations.unwrap_or(SLOWEST);
         self.slowest.truncate(if most == 0 { usize::MAX } else { most });
@@ -108,6 +116,10 @@ impl<'r> Markdown<'r> {
             format!("- {}: {said}\n", self.code_of(*test)) + &self.first_failure(*test, verdict)
         });
         section(&mut text, "Flaky", flaky.collect());
+        let interfered = self.interfered.iter();
+        let interfered =
+            interfered.map(|(test, verdict, found)| self.victim(*test, verdict, found));
+        section(&mut text, "Interfered with", interfered.collect());
         section(&mut text, "Other problems", self.problems.clone());
         section(&mut text, "Leaks", self.leak_lines());
         let slowest = self.slowest.iter();
@@ -172,6 +184,17 @@ impl<'r> Markdown<'r> {
         let reason = printable(reason.as_bytes());
         let reason = reason.lines().next().map(|line| format!(": {}", code(&cut(line))));
         format!("- {word} {}{}\n", self.code_of(test), reason.unwrap_or_default())
+    }
+
+    /// A test that another one has made fail, and what keeps the two apart.
+    fn victim(&self, test: TestId, verdict: &Verdict, found: &Interference) -> String {
+        let shown = |text: &str| code(&printable(text.as_bytes()));
+        let other = shown(&self.view.interferer(found));
+        let thing = shown(&found.thing.to_string());
+        let why = sharing_messages::interference(&other, &thing, found.kind);
+        let [_, lock] = sharing_messages::interfered(&self.view, test, found);
+        let first = self.first_failure(test, verdict);
+        format!("- {}: {why}\n{first}  - {}\n", self.code_of(test), code(&lock))
     }
 
     fn first_failure(&self, test: TestId, verdict: &Verdict) -> String {

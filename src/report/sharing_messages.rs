@@ -1,12 +1,23 @@
 //! The wording of messages about things that tests of different processes share.
 
 use super::messages::list;
+use super::view::View;
 use crate::model::interference::{Interference, InterferenceKind, LearntLock, SharedThing};
+use crate::model::printable::printable;
+use crate::model::test::TestId;
 
-/// Why a test failed that passed by itself.
-pub fn interference(other: &str, found: &Interference) -> String {
-    let thing = &found.thing;
-    let what = match found.kind {
+/// Why a test failed that passed by itself, in one line, and in another one what keeps it from that.
+pub fn interfered(view: &View<'_>, test: TestId, found: &Interference) -> [String; 2] {
+    let line = |text: &str| printable(text.as_bytes()).replace('\n', " ");
+    let other = view.interferer(found);
+    let why = interference(&line(&other), &line(&found.thing.to_string()), found.kind);
+    let nodes = [view.id(test), other].map(|id| module_of(&id).to_owned());
+    [why, line(&lock_in_metadata(&nodes, &found.thing.lock_name()))]
+}
+
+/// `failed beside cli::clears, passed alone: /tmp/shop was removed while both used it`
+pub fn interference(other: &str, thing: &str, kind: InterferenceKind) -> String {
+    let what = match kind {
         InterferenceKind::Bound => format!("both bound {thing}"),
         InterferenceKind::Created => format!("both created {thing}"),
         InterferenceKind::Removed => format!("{thing} was removed while both used it"),

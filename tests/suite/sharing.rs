@@ -452,3 +452,49 @@ fn people_are_told_who_did_what_and_how_to_declare_it() {
     let ran = two.call("-j2").json().run().exits(0);
     assert_eq!((learnt(&ran), interferences(&ran)), Default::default(), "{ran}");
 }
+
+#[test]
+fn every_report_tells_who_did_what() {
+    let package = Package::two_that_meet().with_debug_info();
+    package.write("summary.md", "");
+    let call = package.partest().args("-j2 --html page.html --markdown m.md");
+    let call = call.env("GITHUB_ACTIONS", "true");
+    let ran = call.env("GITHUB_STEP_SUMMARY", package.path("summary.md")).run().exits(0);
+    let file = shown(&ran.log_directory().join("file"));
+    let why = format!("failed beside other::removes, passed alone: {file} was removed while");
+    let lock = r#""one" = { locks = ["file"] }, "other" = { locks = ["file"] }"#;
+    let read = |name: &str| std::fs::read_to_string(package.path(name)).unwrap();
+
+    let text = read("m.md");
+    let line = package.line_of("tests/one.rs", "at(\"file\")).unwrap()");
+    for part in [
+        "## Tests passed\n\n**2 passed, 1 interfered with in ".to_owned(),
+        format!(
+            "### Interfered with\n\n- `one::reads`: failed beside `other::removes`, passed alone: \
+             `{file}` was removed while both used it\n  - `tests/one.rs:{line}:"
+        ),
+        format!("  - `to declare it below [package.metadata.partest.modules]: {lock}`\n"),
+    ] {
+        assert!(text.contains(&part), "{part}\n{text}");
+    }
+    assert!(!text.contains("Flaky") && read("summary.md") == text, "{text}");
+
+    let page = read("page.html");
+    for part in [
+        "<span class=\"count interfered-with\"><b>1</b> interfered with</span>".to_owned(),
+        "<span class=\"mark\">interfered with</span>".to_owned(),
+        format!("<pre>  {why}"),
+        lock.replace('"', "&quot;"),
+        // For the script, at the test in the list.
+        format!("\"reasons\":{{\"0\":\"{why}"),
+    ] {
+        assert!(page.contains(&part), "{part}\n{page}");
+    }
+
+    let why = why.replace("::", "%3A%3A").replace(", ", "%2C ").replace(": ", "%3A ");
+    let annotation = format!("::warning file=tests/one.rs,line={line},");
+    let at = ran.stdout.find(&annotation).unwrap_or_else(|| panic!("{annotation}\n{ran}"));
+    let annotation = ran.stdout[at..].lines().next().unwrap();
+    assert!(annotation.contains(&format!(",title=one%3A%3Areads {why}")), "{annotation}");
+    assert!(annotation.contains("NotFound") && annotation.ends_with(lock), "{annotation}");
+}

@@ -77,9 +77,9 @@ impl<'r> JobSummary<'r> {
     pub fn annotation(&mut self, summary: &Summary) -> Option<String> {
         /// What fits into one argument of a process.
         const ROOM: usize = 100 * 1024;
-        let is_wanted = matches!(self.target, Target::Annotation)
-            && !(summary.is_success()
-                && summary.flaky + summary.order_dependent + summary.leaks == 0);
+        let Summary { flaky, order_dependent, interfered, leaks, .. } = summary;
+        let is_clean = summary.is_success() && flaky + order_dependent + interfered + leaks == 0;
+        let is_wanted = matches!(self.target, Target::Annotation) && !is_clean;
         is_wanted.then(|| self.markdown.text(summary, ROOM))
     }
 }

@@ -21,6 +21,7 @@ use crate::model::warning::Warning;
 use crate::report::failure_summary::{FailureSummary, SourcePlace};
 use crate::report::markdown_text::abridged;
 use crate::report::messages;
+use crate::report::sharing_messages;
 use crate::report::view::View;
 use crate::report::warnings;
 
@@ -116,6 +117,15 @@ impl<'r> CiLog<'r> {
             return teamcity::test(&id, verdict, summary);
         }
         verdict.leaks.iter().for_each(|leak| self.leak(Some(test), &id, leak));
+        if let Some(found) = &verdict.interference
+            && let Some(first) = verdict.failed_before.first()
+        {
+            let failure = summary(first.outcome, first.reason.as_ref(), &first.output);
+            let [why, lock] = sharing_messages::interfered(&view, test, found);
+            let message = format!("{}\n{lock}", failure.message);
+            let title = format!("{id} {why}");
+            self.annotate_at(Some(test), Level::Warning, title, &message, failure.place);
+        }
         if let Some(flakiness) = verdict.flakiness()
             && let Some(first) = verdict.failed_before.first()
         {

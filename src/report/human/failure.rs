@@ -1,6 +1,7 @@
 //! The block of a test that failed: what happened, where, what it printed, and how to run it again.
 
 use crate::cli::settings::Verbosity;
+use crate::model::interference::Interference;
 use crate::model::lost_output::LostOutput;
 use crate::model::outcome::{Flakiness, Outcome};
 use crate::model::output::Output;
@@ -15,7 +16,7 @@ use crate::report::human::panic_message::PanicMessage;
 use crate::report::human::source::{self, Excerpt, Place};
 use crate::report::human::{backtrace, diff, stacks};
 use crate::report::view::View;
-use crate::report::{messages, rerun};
+use crate::report::{messages, rerun, sharing_messages};
 
 /// In front of what a test has printed, so that it cannot imitate the report.
 pub const BAR: &str = "  | ";
@@ -70,16 +71,37 @@ pub fn show_flaky(
     };
     let id = view.painted_id(test, page.paint);
     page.line(&format!("{word} {id}: {}", messages::flakiness(flakiness, verdict)));
-    if let Some(first) = verdict.failed_before.first() {
-        explain(page, view, test, (first.outcome, first.reason.as_ref()), &first.output);
-        show_lost(page, first.output_lost.as_ref());
-    }
+    explain_first(page, view, test, verdict);
     rerun(page, view, test);
     if flakiness == Flakiness::OrderDependent {
         let binary = &view.inventory.listings[test.listing].binary;
         command(page, "rerun with others", &rerun::whole_binary(view.settings, binary));
     }
     page.gap();
+}
+
+/// Adds the block of a test that passed by itself, after another one had made it fail.
+pub fn show_interfered(
+    page: &mut Page,
+    view: &View<'_>,
+    test: TestId,
+    verdict: &Verdict,
+    found: &Interference,
+) {
+    let word = page.paint.warn("INTERFERED WITH");
+    page.line(&format!("{word} {}", view.painted_id(test, page.paint)));
+    let [why, lock] = sharing_messages::interfered(view, test, found);
+    page.behind("  ", &why);
+    page.behind("  ", &page.paint.faint(&lock));
+    explain_first(page, view, test, verdict);
+    page.gap();
+}
+
+/// The first failure of a test that passed later.
+fn explain_first(page: &mut Page, view: &View<'_>, test: TestId, verdict: &Verdict) {
+    let Some(first) = verdict.failed_before.first() else { return };
+    explain(page, view, test, (first.outcome, first.reason.as_ref()), &first.output);
+    show_lost(page, first.output_lost.as_ref());
 }
 
 /// What happened, and what was printed.

@@ -19,12 +19,9 @@ pub fn interfered(page: &mut Page, view: &View<'_>, verdicts: &[(TestId, Verdict
     }
     page.line(&page.paint.strong("interfered with:"));
     for (test, interference) in found {
-        let other = view.interferer(interference);
-        let id = view.painted_id(test, page.paint);
-        page.behind("  ", &format!("{id}: {}", messages::interference(&other, interference)));
-        let nodes = [view.id(test), other].map(|id| messages::module_of(&id).to_owned());
-        let line = messages::lock_in_metadata(&nodes, &interference.thing.lock_name());
-        page.behind("    ", &page.paint.faint(&line));
+        let [why, lock] = messages::interfered(view, test, interference);
+        page.behind("  ", &format!("{}: {why}", view.painted_id(test, page.paint)));
+        page.behind("    ", &page.paint.faint(&lock));
     }
     page.gap();
 }

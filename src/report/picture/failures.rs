@@ -79,7 +79,10 @@ impl Failures {
         match event {
             Event::TestFinished { test, verdict } => {
                 self.add_leaks(&Owner::Test(*test), &verdict.leaks);
-                if !verdict.outcome.is_success() || verdict.flakiness().is_some() {
+                let has_passed = verdict.outcome.is_success()
+                    && verdict.flakiness().is_none()
+                    && verdict.interference.is_none();
+                if !has_passed {
                     self.verdicts.push((*test, verdict.clone()));
                 }
             }
@@ -198,12 +201,17 @@ fn card(kind: &str, name: &str, text: &str) -> String {
 
 fn block(view: &View<'_>, test: TestId, verdict: &Verdict, index: usize, is_open: bool) -> String {
     let mut page = Page::new(Paint(true), None);
-    let (kind, word) = match verdict.flakiness() {
-        Some(flakiness) => {
+    let (kind, word) = match (verdict.flakiness(), &verdict.interference) {
+        // One that is flaky as well failed of itself later.
+        (_, Some(found)) if verdict.outcome.is_success() => {
+            failure::show_interfered(&mut page, view, test, verdict, found);
+            ("flaky", "interfered with")
+        }
+        (Some(flakiness), _) => {
             failure::show_flaky(&mut page, view, test, verdict, flakiness);
             (if verdict.outcome.is_success() { "flaky" } else { "bad" }, "flaky")
         }
-        None => {
+        (None, _) => {
             failure::show(&mut page, view, test, verdict);
             ("bad", verdict.outcome.as_str())
         }

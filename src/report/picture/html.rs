@@ -126,6 +126,7 @@ fn verdict(summary: &Summary, (leaks, denied_leaks): (usize, usize)) -> String {
     let others = [
         (summary.flaky, "flaky"),
         (summary.order_dependent, "order-dependent"),
+        (summary.interfered, "interfered-with"),
         (leaks, if leaks == 1 { "leak" } else { "leaks" }),
         (denied_leaks, "denied"),
         (summary.list_failures, "not-listed"),

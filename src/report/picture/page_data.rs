@@ -14,6 +14,7 @@ use crate::model::event::{Stage, StageSpan};
 use crate::model::outcome::Outcome;
 use crate::model::printable::printable;
 use crate::model::test::TestId;
+use crate::report::sharing_messages;
 use crate::report::view::View;
 
 /// All times are in hundredths of a millisecond from the beginning of the run.
@@ -38,7 +39,7 @@ pub struct PageData {
     /// One letter for the verdict on each test.
     outcomes: String,
     flaky: Vec<usize>,
-    /// Why a test did not pass, by its index.
+    /// Why a test did not pass, or not at first, by its index.
     reasons: BTreeMap<usize, String>,
     runs: Runs,
     leaks: Vec<LeakBar>,
@@ -104,7 +105,7 @@ impl PageData {
             stages: stages(timeline),
         };
         data.workers(timeline, lanes);
-        data.runs(timeline, lanes, &places);
+        data.runs(view, timeline, lanes, &places);
         data.leaks(timeline, lanes);
         data
     }
@@ -131,7 +132,13 @@ impl PageData {
         }
     }
 
-    fn runs(&mut self, timeline: &Timeline, lanes: &Lanes, tests: &HashMap<TestId, usize>) {
+    fn runs(
+        &mut self,
+        view: &View<'_>,
+        timeline: &Timeline,
+        lanes: &Lanes,
+        tests: &HashMap<TestId, usize>,
+    ) {
         let mut outcomes = vec!['-'; tests.len()];
         for (run, place) in timeline.runs.iter().zip(&lanes.places) {
             let test = tests.get(&run.test).copied().unwrap_or_default();
@@ -144,6 +151,10 @@ impl PageData {
                 }
                 if let Some(reason) = run.reason.as_ref().filter(|_| !run.outcome.is_success()) {
                     self.reasons.insert(test, short(reason));
+                }
+                if let Some(found) = &run.interference {
+                    let [why, _] = sharing_messages::interfered(view, run.test, found);
+                    self.reasons.insert(test, short(&why));
                 }
             }
             let runs = &mut self.runs;

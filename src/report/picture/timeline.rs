@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::model::event::{Event, FixtureEvent, LeakedBy, StageSpan};
 use crate::model::fixture::FixtureInstance;
+use crate::model::interference::Interference;
 use crate::model::leak::Leak;
 use crate::model::outcome::Outcome;
 use crate::model::reason::Reason;
@@ -44,6 +45,7 @@ pub struct TestRun {
     pub is_last: bool,
     pub attempt: usize,
     pub is_flaky: bool,
+    pub interference: Option<Interference>,
     pub reason: Option<String>,
     /// When the runner learnt that it had ended.
     pub ended: Option<Instant>,
@@ -115,6 +117,7 @@ impl Timeline {
             is_last: false,
             attempt,
             is_flaky: false,
+            interference: None,
             reason: failed.reason.as_ref().map(Reason::to_string),
             ended: failed.ended,
             took: failed.took,
@@ -129,6 +132,7 @@ impl Timeline {
             is_last: true,
             attempt: verdict.failed_before.len() + 1,
             is_flaky: verdict.flakiness().is_some(),
+            interference: verdict.interference.clone(),
             reason: verdict.reason.as_ref().map(Reason::to_string),
             ended: verdict.ended,
             took: verdict.took,
