@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
+use super::ci::stopped_commands;
 use super::{messages, shard};
 use crate::cli::output_args::{MessageFormat, StatusLevel};
 use crate::cli::settings::{Settings, Verbosity};
 use crate::cli::task::Task;
+use crate::model::ci_system::CiSystem;
 use crate::model::duration::brief;
 use crate::model::event::{Activity, Event, FixtureEvent, SlotStatus};
 use crate::model::fixture::FixtureInstance;
@@ -43,6 +45,7 @@ pub struct Progress {
     live: Live,
     paint: Paint,
     verbosity: Verbosity,
+    ci: Option<CiSystem>,
     /// What is done to the tests.
     verb: &'static str,
     ordered: bool,
@@ -67,6 +70,7 @@ impl Progress {
             live: Live::default(),
             paint: Paint(settings.color.stderr),
             verbosity: settings.verbosity,
+            ci: settings.ci,
             verb: if matches!(settings.task, Task::Merge(_)) { "Merging" } else { "Running" },
             ordered: settings.ordered,
             nocapture_to_stdout: settings.format == MessageFormat::Human,
@@ -323,6 +327,7 @@ impl Progress {
     fn line(&mut self, line: &str) {
         self.clear();
         self.printed_at = clock::now();
+        let line = stopped_commands::as_text(self.ci, line.to_owned());
         // A closed stderr does not stop the run.
         let _ = writeln!(std::io::stderr(), "{line}");
     }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::ci::log::CiLog;
+use super::ci::stopped_commands;
 use super::human::report::Human;
 use super::json::Json;
 use super::libtest_json::LibtestJson;
@@ -71,7 +72,7 @@ impl<'r> Reports<'r> {
             Sink::Human(human) => match human.show(event) {
                 Some(text) => {
                     self.progress.clear();
-                    print(&text)
+                    print(&stopped_commands::as_text(self.view.settings.ci, text))
                 }
                 None => Ok(()),
             },

@@ -119,6 +119,59 @@ fn nothing_is_written_without_a_known_system_or_with_no_ci_or_by_a_run_within_a_
     assert!(!listed.stdout.contains("::group::"), "{listed}");
 }
 
+/// Where commands are stopped in a log, with the text of each part; all of them go on again.
+#[track_caller]
+fn stopped(log: &str) -> Vec<String> {
+    let (mut parts, mut rest) = (Vec::new(), log);
+    while let Some((_, begun)) = rest.split_once("::stop-commands::") {
+        let (token, text) = begun.split_once('\n').unwrap();
+        let end = format!("\n::{token}::\n");
+        let (text, after) = text.split_once(&end).unwrap_or_else(|| panic!("no {end}\n{log}"));
+        parts.push(text.to_owned());
+        rest = after;
+    }
+    parts
+}
+
+#[test]
+fn what_a_test_prints_is_no_command_to_github() {
+    let tests = r#"
+        #[test] fn panics() { panic!("wrong:\n::add-mask::pass"); }
+        #[test] fn prints() { println!("\n::error::of a test"); print!("half a line"); }
+    "#;
+    let package = Package::shop("[package.metadata.partest]\npolicy = \"split\"\n", tests);
+    let github = |words: &str| package.partest().env("GITHUB_ACTIONS", "true").args(words);
+    let ran = github("").run().exits(100);
+    let parts = stopped(&ran.stdout);
+    assert!(parts.len() == 1 && parts[0].contains("    ::add-mask::pass"), "{ran}");
+    for own in ["::group::", "::endgroup::", "::error file="] {
+        assert!(!parts[0].contains(own) && ran.stdout.contains(own), "{own} {ran}");
+    }
+    // Nothing is stopped without need.
+    let ran = github("prints").run().exits(0);
+    assert_eq!(stopped(&ran.stdout), [""; 0], "{ran}");
+    for (name, value) in [("TF_BUILD", "True"), ("GITLAB_CI", "1"), ("BUILDKITE", "true")] {
+        let ran = package.partest().env(name, value).run().exits(100);
+        assert!(!ran.stdout.contains("stop-commands"), "{ran}");
+    }
+
+    let ran = github("prints -- --nocapture").run().exits(0);
+    let parts = stopped(&ran.stdout);
+    assert!(parts.len() == 1 && parts[0].contains("\n::error::of a test\n"), "{ran}");
+    assert!(parts[0].contains("half a line"), "{ran}");
+    assert!(!parts[0].contains("::endgroup::"), "{ran}");
+    is_in_order(&ran.stdout, &["::group::", "::stop-commands::", "::endgroup::\n", "1 passed"])
+        .unwrap();
+
+    // What a binary says instead of a list is on stderr.
+    let lost = Package::with_a_lost_list();
+    let says = std::fs::read_to_string(lost.path("tests/lost.rs")).unwrap();
+    lost.write("tests/lost.rs", &says.replace("no file", "##[error]no file"));
+    let ran = lost.partest().env("GITHUB_ACTIONS", "true").run().exits(1);
+    let parts = stopped(&ran.stderr);
+    assert!(parts.len() == 1 && parts[0].contains("##[error]no file"), "{ran}");
+}
+
 #[test]
 fn gitlab_and_azure_get_what_they_read() {
     let package = package();

@@ -7,6 +7,7 @@ use super::annotation::{Annotation, Level};
 use super::job_summary::JobSummary;
 use super::log_group::{self, LogGroup, Part};
 use super::repository::Repository;
+use super::stopped_commands::StoppedCommands;
 use super::teamcity;
 use crate::model::ci_system::CiSystem;
 use crate::model::event::{Event, FixtureEvent, LeakedBy};
@@ -36,6 +37,8 @@ pub struct CiLog<'r> {
     system: CiSystem,
     view: View<'r>,
     repository: Repository,
+    /// Before the group, whose end is a command.
+    stopped: Option<StoppedCommands>,
     group: Option<LogGroup>,
     job_summary: Option<JobSummary<'r>>,
     /// In the order of tests.
@@ -58,6 +61,7 @@ impl<'r> CiLog<'r> {
             system,
             view,
             repository: Repository::of(view.root, std::env::var_os(checkout).map(PathBuf::from)),
+            stopped: None,
             group: None,
             job_summary: JobSummary::new(system, view),
             annotations: Vec::new(),
@@ -73,8 +77,12 @@ impl<'r> CiLog<'r> {
         match event {
             Event::RunStarted { .. } => {
                 self.group = LogGroup::begin(self.view.settings, Part::Tests);
+                self.stopped = StoppedCommands::begin(self.view.settings);
                 let has_retries = self.system == CiSystem::TeamCity;
                 return if has_retries { teamcity::RETRIES.to_owned() } else { String::new() };
+            }
+            Event::Output { bytes } => {
+                self.stopped.iter_mut().for_each(|stopped| stopped.note(bytes));
             }
             Event::TestFinished { test, verdict } => return self.test_finished(*test, verdict),
             Event::LeftBehind { by, leaks } => {
@@ -181,6 +189,7 @@ impl<'r> CiLog<'r> {
     }
 
     fn finish(&mut self, summary: &Summary) -> String {
+        self.stopped = None;
         self.group = None;
         let mut annotations = std::mem::take(&mut self.annotations);
         let view = self.view;

@@ -6,4 +6,5 @@ pub mod job_summary;
 pub mod log;
 pub mod log_group;
 pub mod repository;
+pub mod stopped_commands;
 pub mod teamcity;
