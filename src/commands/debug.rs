@@ -15,6 +15,7 @@ use crate::discovery::listing::Listing;
 use crate::error::{Error, Exit, Result};
 use crate::fixture::handover::Values;
 use crate::fixture::kept::KeptFixtures;
+use crate::model::printable::printable_name;
 use crate::model::shell::shell_line;
 use crate::model::test::TestId;
 use crate::process::exec;
@@ -64,7 +65,7 @@ fn only_test(project: Project<'_>, choices: &[Vec<Choice>]) -> Result<Option<Tes
     };
     let id = |test: &TestId| {
         let listing = &project.inventory.listings[test.listing];
-        listing.binary.id(&listing.tests[test.test].name)
+        printable_name(&listing.binary.id(&listing.tests[test.test].name))
     };
     match (with(Choice::Run).as_slice(), with(Choice::Ignore).as_slice()) {
         ([only], _) => Ok(Some(*only)),

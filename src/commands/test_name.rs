@@ -6,6 +6,7 @@ use crate::config::policy::covers;
 use crate::discovery::inventory::Inventory;
 use crate::discovery::listing::Listing;
 use crate::error::{Error, Result};
+use crate::model::printable::printable_name;
 use crate::model::test::TestId;
 use crate::report::messages;
 
@@ -49,7 +50,7 @@ pub fn find(
         return Err(several_tests(wanted, &below));
     }
     let help = match near(wanted, &all) {
-        Some(near) => format!("did you mean `{near}`?"),
+        Some(near) => format!("did you mean `{}`?", printable_name(near)),
         None => otherwise.to_owned(),
     };
     Err(Error::usage_with_help(format!("no test is named `{wanted}`"), help))
@@ -100,7 +101,7 @@ fn nearest_id(wanted: &str, inventory: &Inventory) -> Option<String> {
         named.collect()
     };
     let all: Vec<Named> = inventory.listings.iter().enumerate().flat_map(of_listing).collect();
-    near(wanted, &all).map(str::to_owned)
+    near(wanted, &all).map(printable_name)
 }
 
 /// The id that is nearest, as a whole or by its last word.
@@ -115,7 +116,7 @@ fn near<'n>(wanted: &str, all: &'n [Named]) -> Option<&'n str> {
 }
 
 fn several_tests(wanted: &str, tests: &[&Named]) -> Error {
-    let ids: Vec<String> = tests.iter().map(|(_, id)| id.clone()).collect();
+    let ids: Vec<String> = tests.iter().map(|(_, id)| printable_name(id)).collect();
     let number = messages::count(ids.len(), "test");
     Error::usage_with_help(
         format!("`{wanted}` names {number}"),

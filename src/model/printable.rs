@@ -7,10 +7,15 @@ pub fn printable(bytes: &[u8]) -> String {
     let show = |c: char| match c {
         '\n' | '\t' => c,
         '\r' => '\n',
-        c if c.is_control() || changes_direction(c) => '\u{fffd}',
+        c if is_unprintable(c) => '\u{fffd}',
         c => c,
     };
     plain.replace("\r\n", "\n").chars().map(show).collect()
+}
+
+/// The same for a name, which stays in its line.
+pub fn printable_name(name: &str) -> String {
+    printable(name.as_bytes()).replace('\n', "\u{fffd}")
 }
 
 /// The same, but for colors and the like, which stay. Each line ends with the style that it began
@@ -47,6 +52,11 @@ fn is_style(escape: &str) -> bool {
         codes.chars().all(|c| c.is_ascii_digit() || c == ';')
             && codes.split(';').all(|code| code != CONCEAL)
     })
+}
+
+/// Whether a terminal does something else with it than to show it.
+pub fn is_unprintable(c: char) -> bool {
+    c.is_control() || changes_direction(c)
 }
 
 /// Bidirectional control characters, which reorder the text that a terminal shows.

@@ -62,7 +62,7 @@ pub fn bisection(bisection: &Bisection, view: &View<'_>, paint: Paint) -> String
     if !matches!(bisection.finding, Finding::Passed(_)) {
         lines.push(format!("  found in {}", count(bisection.runs, "run")));
     }
-    lines.join("\n") + "\n"
+    paint.printable(&lines.join("\n")) + "\n"
 }
 
 /// A test that passes alone, and fails with others.
@@ -91,8 +91,8 @@ fn with(set: &TestSet, id: &str, view: &View<'_>, lines: &mut Vec<String>) {
 
 fn others<'s>(set: &'s TestSet, view: &'s View<'_>) -> impl Iterator<Item = String> + 's {
     set.others.iter().map(|Other { test, thing }| match thing {
-        Some(thing) => format!("    {} (through {thing})", view.id(*test)),
-        None => format!("    {}", view.id(*test)),
+        Some(thing) => format!("    {} (through {thing})", view.shown_id(*test)),
+        None => format!("    {}", view.shown_id(*test)),
     })
 }
 

@@ -118,7 +118,7 @@ impl<'r> DiagnosisReport<'r> {
 
     /// The tests on which this one depends are looked for; shown until the result is dropped.
     pub fn begin_search(&self, test: TestId) -> Spinner {
-        let what = format!("the tests on which {} depends", self.view.id(test));
+        let what = format!("the tests on which {} depends", self.view.shown_id(test));
         Spinner::start(self.view.settings, "Finding", what)
     }
 
@@ -146,7 +146,7 @@ impl<'r> DiagnosisReport<'r> {
             false => {
                 let paint = Paint(self.view.settings.color.stdout);
                 let text = text::diagnosis(found, has_written, &self.view, paint);
-                unless_closed(print(&text))
+                unless_closed(print(&paint.printable(&text)))
             }
         }
     }

@@ -116,8 +116,8 @@ fn dependence(test: TestId, of: &Dependence, view: &View<'_>, paint: Paint) -> V
                 _ => "after",
             };
             lines.extend(set.others.iter().map(|other| match &other.thing {
-                Some(thing) => format!("  {word} {} (through {thing})", view.id(other.test)),
-                None => format!("  {word} {}", view.id(other.test)),
+                Some(thing) => format!("  {word} {} (through {thing})", view.shown_id(other.test)),
+                None => format!("  {word} {}", view.shown_id(other.test)),
             }));
             if !set.is_smallest {
                 lines.push("  fewer of them may be enough".to_owned());

@@ -113,7 +113,7 @@ impl Explanation<'_> {
             heading(&mut text, paint, "learnt locks");
             self.learnt.iter().for_each(|lock| push_lock(&mut text, lock));
         }
-        text
+        paint.printable(&text)
     }
 
     fn push_group(&self, text: &mut String, view: View<'_>, paint: Paint) {

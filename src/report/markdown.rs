@@ -233,7 +233,7 @@ impl<'r> Markdown<'r> {
     }
 
     fn code_of(&self, test: TestId) -> String {
-        code(&printable(self.view.id(test).as_bytes()))
+        code(&self.view.shown_id(test))
     }
 }
 

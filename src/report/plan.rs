@@ -44,7 +44,7 @@ pub fn list(view: View<'_>, choices: &[Vec<Choice>]) -> String {
 
 fn human_test(view: View<'_>, listing: &Listing, index: usize, test: usize) -> String {
     let mark = if listing.tests[test].is_ignored { " (ignored)" } else { "" };
-    format!("{}{mark}\n", view.id(TestId { listing: index, test }))
+    format!("{}{mark}\n", view.shown_id(TestId { listing: index, test }))
 }
 
 #[derive(Serialize)]
@@ -92,7 +92,10 @@ pub fn plan(
     if let Some(shard) = shard {
         push_shard(&mut text, view, shard);
     }
-    text
+    match view.settings.format {
+        MessageFormat::Json => text,
+        _ => Paint(view.settings.color.stdout).printable(&text),
+    }
 }
 
 fn push_shard(text: &mut String, view: View<'_>, plan: &ShardPlan) {
@@ -305,7 +308,7 @@ fn batches(view: View<'_>, groups: &[Group], steps: &[Step]) -> String {
     for step in steps.iter().take(shown) {
         let batch = &step.batch;
         let what = match batch.tests.as_slice() {
-            [only] => view.id(*only),
+            [only] => view.shown_id(*only),
             tests => format!("{} {}", groups[batch.group].node, count(tests.len(), "test")),
         };
         let threads = match batch.threads {

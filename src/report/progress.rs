@@ -108,7 +108,8 @@ impl Progress {
             Event::Retrying { test, outcome, attempt, attempts } => {
                 self.failing.remove(test);
                 if view.settings.status_level >= StatusLevel::Retry {
-                    let what = messages::retrying(&view.id(*test), *outcome, *attempt, *attempts);
+                    let what =
+                        messages::retrying(&view.shown_id(*test), *outcome, *attempt, *attempts);
                     let word = self.paint.warn(&format!("{:>12}", "Retrying"));
                     self.line(&format!("{word} {what}"));
                 }
@@ -178,11 +179,13 @@ impl Progress {
             let (live, paint, failing) = (&self.live, self.paint, self.failing.len());
             let took = clock::since(self.began);
             screen.draw(|size| {
-                let name = |test| view.id(test);
-                live.lines(size, took, failing, &tests, &activity.locks, name, paint)
+                let name = |test| view.shown_id(test);
+                let lines = live.lines(size, took, failing, &tests, &activity.locks, name, paint);
+                // A lock may have the name of a file of a test.
+                lines.iter().map(|line| paint.printable(line)).collect()
             });
         } else if clock::since(self.printed_at) >= SILENCE {
-            let names: Vec<String> = tests.iter().map(|(test, _)| view.id(*test)).collect();
+            let names: Vec<String> = tests.iter().map(|(test, _)| view.shown_id(*test)).collect();
             let mut awaited = self.live.awaited(&activity.locks, names.is_empty());
             awaited.splice(0..0, names);
             self.line(&messages::still_running(clock::since(self.began), &awaited));
@@ -201,14 +204,14 @@ impl Progress {
         }
         for test in due {
             let word = self.paint.bad(&format!("{:>12}", "FAILING"));
-            self.line(&format!("{word} {}", view.id(test)));
+            self.line(&format!("{word} {}", view.shown_id(test)));
         }
     }
 
     fn slow(&mut self, test: TestId, took: Duration, view: &View<'_>) {
         if view.settings.status_level >= StatusLevel::Slow {
             let word = self.paint.warn(&format!("{:>12}", "SLOW"));
-            self.line(&format!("{word} {}: running for {}", view.id(test), brief(took)));
+            self.line(&format!("{word} {}: running for {}", view.shown_id(test), brief(took)));
         }
     }
 
@@ -305,7 +308,7 @@ impl Progress {
         self.line(&status(self.paint, "So far", &so_far));
         for runs in slots.iter().take(LINES) {
             let test = |(test, took): &(TestId, Duration)| {
-                format!("{}{}", view.id(*test), messages::in_brackets(*took))
+                format!("{}{}", view.shown_id(*test), messages::in_brackets(*took))
             };
             let tests: Vec<String> = runs.tests.iter().map(test).collect();
             self.line(&messages::runs_now(runs.slot, &tests));
@@ -327,7 +330,7 @@ impl Progress {
     fn line(&mut self, line: &str) {
         self.clear();
         self.printed_at = clock::now();
-        let line = stopped_commands::as_text(self.ci, line.to_owned());
+        let line = stopped_commands::as_text(self.ci, self.paint.printable(line));
         // A closed stderr does not stop the run.
         let _ = writeln!(std::io::stderr(), "{line}");
     }

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use crate::cli::settings::{Settings, Verbosity};
 use crate::error::{Error, Result};
+use crate::model::printable::{printable, printable_in_color};
 
 /// Writes a result to stdout and flushes it.
 pub fn print(text: &str) -> io::Result<()> {
@@ -29,6 +30,14 @@ impl Paint {
         match text.is_empty() {
             true => String::new(),
             false => style.force_styling(self.0).apply_to(text).to_string(),
+        }
+    }
+
+    /// What a terminal may get of a text with these styles: names in it may be anybody's.
+    pub fn printable(self, text: &str) -> String {
+        match self.0 {
+            true => printable_in_color(text.as_bytes()),
+            false => printable(text.as_bytes()),
         }
     }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::cli::settings::Settings;
 use crate::discovery::inventory::Inventory;
 use crate::model::interference::{Interference, ThingUser};
+use crate::model::printable::printable_name;
 use crate::model::test::TestId;
 use crate::report::text::Paint;
 
@@ -22,6 +23,11 @@ impl View<'_> {
     pub fn id(&self, test: TestId) -> String {
         let listing = &self.inventory.listings[test.listing];
         listing.binary.id(&listing.tests[test.test].name)
+    }
+
+    /// The id as it may stand in a line of a terminal: custom harnesses name tests as they like.
+    pub fn shown_id(&self, test: TestId) -> String {
+        printable_name(&self.id(test))
     }
 
     /// The test that interfered with another one, or its binary if it is not known which of its
@@ -41,7 +47,7 @@ impl View<'_> {
 
     /// Its name bold, and the path to it dimmed.
     pub fn painted_id(&self, test: TestId, paint: Paint) -> String {
-        let id = self.id(test);
+        let id = self.shown_id(test);
         let listing = &self.inventory.listings[test.listing];
         let name = match listing.is_doctests() {
             true => listing.binary.prefix.len() + 2,

@@ -567,3 +567,48 @@ fn a_harness_whose_log_does_not_add_up_runs_its_tests_one_by_one_until_it_is_bui
     let ran = package.partest().json().args("-j1").run().exits(0);
     assert!(processes(&ran).len() < 15, "{ran}");
 }
+
+/// A name moves the cursor, sets the title, and forges a line.
+#[test]
+fn a_name_reaches_the_terminal_as_text_only() {
+    let names = r#"
+        const NAME: &str = "cases::\u{1b}[2J\u{1b}]0;title\u{7}hides\u{8}\u{202e}";
+        fn main() -> std::process::ExitCode {
+            let wanted = std::env::args().skip_while(|word| word != "--exact").nth(1);
+            assert!(wanted.is_none_or(|wanted| wanted == NAME));
+            if shop::asked("--list") && shop::asked("terse") { return shop::only(NAME) }
+            println!("\u{1b}[2Jprinted");
+            std::process::ExitCode::from(101)
+        }
+    "#;
+    let only = r#"
+        /// None is ignored.
+        pub fn only(name: &str) -> ExitCode {
+            if !asked("--ignored") { println!("{name}: test") }
+            ExitCode::SUCCESS
+        }
+    "#;
+    let package = Package::shop(
+        "[[test]]\nname = \"names\"\nharness = false\n[package.metadata.partest]\npolicy = \"unit\"\n",
+        &format!("{SHOP}{only}"),
+    );
+    package.write("tests/names.rs", names);
+    let whole = "cases::\u{1b}[2J\u{1b}]0;title\u{7}hides\u{8}\u{202e}";
+    for (words, last, code) in [
+        ("--retries 1 --status-level all --test", "names", 100),
+        ("list --test", "names", 0),
+        ("plan --test", "names", 0),
+        ("explain", whole, 0),
+        ("explain", "cases", 2),
+    ] {
+        for color in ["never", "always"] {
+            let call = package.partest().args(words).arg(last).env("CARGO_TERM_COLOR", color);
+            let ran = call.run().exits(code);
+            let text = console::strip_ansi_codes(&ran.stdout).into_owned() + &ran.stderr;
+            assert!(text.contains("names::cases::hides\u{fffd}\u{fffd}"), "{ran}");
+            for sign in ["\u{1b}[2J", "\u{1b}]", "\u{7}", "\u{8}", "\u{202e}"] {
+                assert!(![&ran.stdout, &ran.stderr].iter().any(|on| on.contains(sign)), "{ran}");
+            }
+        }
+    }
+}

@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::cargo::command::located_manifest;
 use crate::cli::setup_args::HookCommand;
 use crate::error::{Error, Result};
-use crate::model::shell::shell_line;
+use crate::model::shell::quoted;
 use crate::state;
 
 const NAME: &str = "pre-commit";
@@ -103,7 +103,7 @@ fn change_of_folder(here: &Path, manifest: Option<&Path>) -> Result<Option<Strin
         ))),
         Some(names) if names.is_empty() => Ok(None),
         // Without the dot, a name could be taken for a flag, or be looked for in `CDPATH`.
-        Some(names) => Ok(Some(shell_line(&["cd".into(), format!("./{}", names.join("/"))]))),
+        Some(names) => Ok(Some(format!("cd {}", quoted(&format!("./{}", names.join("/")))))),
     }
 }
 

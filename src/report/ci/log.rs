@@ -87,7 +87,7 @@ impl<'r> CiLog<'r> {
             Event::TestFinished { test, verdict } => return self.test_finished(*test, verdict),
             Event::LeftBehind { by, leaks } => {
                 let owner = match by {
-                    LeakedBy::Test(test) => self.view.id(*test),
+                    LeakedBy::Test(test) => self.view.shown_id(*test),
                     LeakedBy::Unit(node) => format!("a test of {node}"),
                     LeakedBy::Run => "a test of this run".to_owned(),
                 };
@@ -116,7 +116,7 @@ impl<'r> CiLog<'r> {
     }
 
     fn test_finished(&mut self, test: TestId, verdict: &Verdict) -> String {
-        let id = printable(self.view.id(test).as_bytes());
+        let id = self.view.shown_id(test);
         let view = self.view;
         let summary = |outcome, reason: Option<&Reason>, output: &_| {
             FailureSummary::new(&view, test, (outcome, reason), output)

@@ -72,8 +72,9 @@ impl Page {
         }
     }
 
+    /// Names of units, fixtures and threads are in it as they were given.
     pub fn into_text(self) -> String {
-        self.text
+        self.paint.printable(&self.text)
     }
 }
 

@@ -21,7 +21,7 @@ impl WorkerOutput {
     pub fn show(&self, page: &mut Page, view: &View<'_>, has_failed: impl Fn(TestId) -> bool) {
         let mut tests = self.tests.clone();
         tests.sort_by(|a, b| has_failed(*b).cmp(&has_failed(*a)).then(view.compare(*a, *b)));
-        let ids: Vec<String> = tests.iter().map(|test| view.id(*test)).collect();
+        let ids: Vec<String> = tests.iter().map(|test| view.shown_id(*test)).collect();
         page.gap();
         page.line(&messages::worker_output(self.worker, &ids));
         let bar = page.paint.faint(BAR);
