@@ -165,7 +165,7 @@ fn run(settings: &mut Settings, from: Option<Extraction>, lines: RunnerPipes) ->
         return commands::archive::write(project, record, &interrupts);
     }
     let mut choices = project.selection(&history).choose_all(&inventory, &mut warnings);
-    let shard = commands::shard::select(project, &mut choices)?;
+    let shard = commands::shard::select(project, &mut choices, &mut warnings)?;
     let grouped = plan::grouping::group(&inventory, 0, &choices, settings, &policy, &history);
     let is_growing = ongoing_build.as_ref().is_some_and(|build| build.may_add_tests());
     let slots = plan::grouping::slots(&grouped.groups, is_growing, settings, policy.overcommit());

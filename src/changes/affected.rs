@@ -51,7 +51,7 @@ impl Packages {
                 continue;
             }
             let inside = self.local.iter().filter(|package| package.dir.starts_with(path));
-            let owners: Vec<_> = inside.chain(self.owner(path)).collect();
+            let owners: Vec<_> = inside.chain(self.owners(path)).collect();
             if owners.is_empty() {
                 affected.outside.push(path.clone());
             }
@@ -61,10 +61,13 @@ impl Packages {
         affected
     }
 
-    /// The package in whose directory a path is, and in no directory of another one below that.
-    fn owner(&self, path: &Path) -> Option<&LocalPackage> {
+    /// The package in whose directory a path is, and in no directory of another one below that; several
+    /// where they have sources in one directory.
+    fn owners(&self, path: &Path) -> impl Iterator<Item = &LocalPackage> {
+        let depth = |package: &&LocalPackage| package.dir.components().count();
         let around = self.local.iter().filter(|package| path.starts_with(&package.dir));
-        around.max_by_key(|package| package.dir.components().count())
+        let deepest = around.clone().map(|package| depth(&package)).max();
+        around.filter(move |package| Some(depth(package)) == deepest)
     }
 
     /// The local packages that depend on these, directly or not, without these.

@@ -30,6 +30,7 @@ pub fn read(workspace: &Workspace, settings: &Settings) -> Result<Packages> {
         next.extend(add(&mut packages, &package.cargo, true));
     }
     next.extend(patched(&workspace.root_manifest));
+    next.extend(settings.cargo_config.files.iter().flat_map(|file| patched_by_config(file)));
     // Local packages that are no members, such as those of an excluded directory.
     while let Some(dir) = next.pop() {
         let manifest = dir.join("Cargo.toml");
@@ -53,7 +54,9 @@ pub fn read(workspace: &Workspace, settings: &Settings) -> Result<Packages> {
 /// those that are no members, so what only their tests need does not count.
 fn add(packages: &mut Packages, package: &Package, is_member: bool) -> Vec<PathBuf> {
     let dir = package.manifest_path.parent().map(|dir| real(dir.as_std_path())).unwrap_or_default();
-    packages.local.push(LocalPackage { name: package.name.to_string(), dir });
+    for place in [dir.clone()].into_iter().chain(sources_elsewhere(package, &dir)) {
+        packages.local.push(LocalPackage { name: package.name.to_string(), dir: place });
+    }
     let dependencies = package.dependencies.iter();
     let counting = dependencies.filter(|d| is_member || d.kind != DependencyKind::Development);
     let needs = packages.dependencies.entry(package.name.to_string()).or_default();
@@ -63,6 +66,18 @@ fn add(packages: &mut Packages, package: &Package, is_member: bool) -> Vec<PathB
         dirs.extend(dependency.path.clone().map(PathBuf::from));
     }
     dirs
+}
+
+/// Sources of targets that are not in the directory of their package. Files beside them may be modules
+/// of theirs, unless the package is somewhere below them.
+fn sources_elsewhere(package: &Package, dir: &Path) -> Vec<PathBuf> {
+    let sources = package.targets.iter().map(|target| real(target.src_path.as_std_path()));
+    let elsewhere = sources.filter(|source| !source.starts_with(dir));
+    let place = |source: PathBuf| match source.parent() {
+        Some(parent) if !dir.starts_with(parent) => parent.to_owned(),
+        _ => source,
+    };
+    elsewhere.map(place).collect()
 }
 
 fn real(path: &Path) -> PathBuf {
@@ -77,13 +92,22 @@ fn common_files(root: &Path, settings: &Settings) -> BTreeSet<PathBuf> {
     of_root.into_iter().chain(above).chain(settings.cargo_config.files.iter().cloned()).collect()
 }
 
+/// The same in a file of configuration, whose paths begin where its `.cargo` is.
+fn patched_by_config(file: &Path) -> Vec<PathBuf> {
+    let above = file.parent().filter(|dir| dir.ends_with(".cargo"));
+    above.map_or(Vec::new(), |dir| patched_in(file, dir.parent().unwrap_or(dir)))
+}
+
 /// The directories that replace packages of a registry, by `[patch]` or `[replace]`.
 fn patched(root_manifest: &Path) -> Vec<PathBuf> {
-    let text = std::fs::read_to_string(root_manifest).unwrap_or_default();
+    patched_in(root_manifest, root_manifest.parent().unwrap_or(Path::new("/")))
+}
+
+fn patched_in(file: &Path, dir: &Path) -> Vec<PathBuf> {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
     let Ok(document) = text.parse::<toml::Table>() else { return Vec::new() };
     let tables = |key| document.get(key).and_then(toml::Value::as_table);
     let sources = tables("patch").into_iter().flatten().filter_map(|(_, source)| source.as_table());
-    let dir = root_manifest.parent().unwrap_or(Path::new("/"));
     let entries = sources.chain(tables("replace")).flatten();
     let paths = entries.filter_map(|(_, entry)| entry.get("path")?.as_str());
     paths.map(|path| dir.join(path)).collect()
@@ -108,6 +132,17 @@ fn locked(text: &str) -> Vec<(String, Vec<String>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn patches_of_a_configuration_begin_above_its_folder() {
+        let top = tempfile::tempdir().unwrap();
+        let file = top.path().join(".cargo/config.toml");
+        std::fs::create_dir(top.path().join(".cargo")).unwrap();
+        let patch = "[patch.crates-io]\nshop = { path = \"vendor/shop\" }\nlog = { git = \"x\" }\n";
+        std::fs::write(&file, patch).unwrap();
+        assert_eq!(patched_by_config(&file), [top.path().join("vendor/shop")]);
+        assert_eq!(patched_by_config(&top.path().join("other.toml")), [PathBuf::new(); 0]);
+    }
 
     #[test]
     fn a_lock_file_tells_what_each_package_needs() {

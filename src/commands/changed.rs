@@ -41,8 +41,11 @@ pub fn narrow(settings: &mut Settings) -> Result<()> {
         show(&rev, &affected, &chosen, &workspace, settings);
     }
     settings.is_unchanged = chosen.is_empty();
+    // Another package may have the same name, as an older release of a member does.
+    let spec = |package: &&cargo_metadata::Package| format!("{}@{}", package.name, package.version);
+    let specs = narrowed.chosen.iter().map(spec).collect();
     let cargo = &mut settings.cargo;
-    (cargo.package, cargo.workspace) = (chosen, false);
+    (cargo.package, cargo.workspace) = (specs, false);
     cargo.exclude.clear();
     Ok(())
 }
@@ -76,7 +79,7 @@ fn candidates<'w>(
 }
 
 /// Whether a package is what `-p` names: by its name, a pattern of names, or name and version.
-fn matches(spec: &str, package: &Package) -> bool {
+pub(super) fn matches(spec: &str, package: &Package) -> bool {
     let spec = spec.rsplit_once('#').map_or(spec, |(_, fragment)| fragment);
     let (name, version) = spec.split_once(['@', ':']).unwrap_or((spec, ""));
     WildMatch::new(name).matches(&package.cargo.name)

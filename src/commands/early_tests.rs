@@ -13,6 +13,7 @@ use crate::cargo::workspace::{Package, Workspace};
 use crate::cli::args::CargoArgs;
 use crate::cli::settings::Settings;
 use crate::cli::task::Task;
+use crate::commands::changed::matches;
 use crate::config::policy::Policy;
 use crate::error::Error;
 use crate::process::platform::{self, BuildProcess};
@@ -47,9 +48,8 @@ pub fn is_allowed(
     policy: &Policy,
     cargo: &CargoProcess,
 ) -> bool {
-    let of_workspace = |name: &String| {
-        workspace.packages.iter().any(|package| package.cargo.name.as_str() == name)
-    };
+    let of_workspace =
+        |spec: &String| workspace.packages.iter().any(|package| matches(spec, package));
     is_wanted(settings)
         && cargo.subreaper().is_some()
         && policy.early()
@@ -62,7 +62,7 @@ pub fn is_allowed(
 /// is not enabled, are waited for until the build finishes.
 fn is_environment_complete(output: &BuildOutput, workspace: &Workspace, args: &CargoArgs) -> bool {
     let is_chosen = |package: &&Package| {
-        args.package.is_empty() || args.package.contains(&package.cargo.name.to_string())
+        args.package.is_empty() || args.package.iter().any(|spec| matches(spec, package))
     };
     workspace.packages.iter().filter(is_chosen).all(|package| {
         let Package { cargo, .. } = package;

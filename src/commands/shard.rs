@@ -13,6 +13,7 @@ use crate::discovery::filter::Choice;
 use crate::error::Result;
 use crate::model::shard::{Shard, ShardPlan, ShardWork};
 use crate::model::test::TestId;
+use crate::model::warning::Warning;
 use crate::plan::durations::{self, Durations, Measured};
 use crate::plan::grouping;
 use crate::plan::history::History;
@@ -22,7 +23,11 @@ use crate::plan::shards::{self, Unit};
 type Assigned = BTreeMap<TestId, usize>;
 
 /// Leaves the tests of other shards out. None if this machine runs the whole suite.
-pub fn select(project: Project<'_>, choices: &mut [Vec<Choice>]) -> Result<Option<ShardPlan>> {
+pub fn select(
+    project: Project<'_>,
+    choices: &mut [Vec<Choice>],
+    warnings: &mut Vec<Warning>,
+) -> Result<Option<ShardPlan>> {
     let settings = project.settings;
     let Some(ShardChoice { shard, is_auto }) = settings.shard else { return Ok(None) };
     if is_auto {
@@ -32,6 +37,10 @@ pub fn select(project: Project<'_>, choices: &mut [Vec<Choice>]) -> Result<Optio
         Some(path) => Durations::load(path)?,
         None => None,
     };
+    let goes_by_history = settings.filter.last_failed || project.filtersets.go_by_history();
+    if durations.is_some() && goes_by_history {
+        warnings.push(Warning::ShardsByHistory);
+    }
     // What this machine has run before must not count.
     let history = History::default();
     let Project { policy, inventory, .. } = project;

@@ -103,6 +103,17 @@ impl Slow {
 }
 
 impl<L> Expr<L> {
+    /// Whether this holds for one of the leaves.
+    pub fn has(&self, is_wanted: &impl Fn(&L) -> bool) -> bool {
+        match self {
+            Expr::Leaf(leaf) => is_wanted(leaf),
+            Expr::Not(operand) => operand.has(is_wanted),
+            Expr::And(operands) | Expr::Or(operands) => {
+                operands.iter().any(|operand| operand.has(is_wanted))
+            }
+        }
+    }
+
     /// Replaces every leaf.
     pub fn map<M>(self, to: &mut impl FnMut(L) -> M) -> Expr<M> {
         let all = |operands: Vec<Expr<L>>, to: &mut _| {

@@ -2,7 +2,7 @@
 
 use super::compile::Leaf;
 use super::evaluate::{BinaryFacts, TestFacts, decide, matches};
-use super::expression::Expr;
+use super::expression::{Expr, Predicate};
 
 /// Those of the command line, and the default filters.
 #[derive(Debug, Default)]
@@ -17,6 +17,15 @@ pub struct Filtersets {
 }
 
 impl Filtersets {
+    /// Whether what earlier runs on this machine have shown decides.
+    pub fn go_by_history(&self) -> bool {
+        let is_past =
+            |leaf: &Leaf| matches!(leaf, Leaf::Predicate(Predicate::Failed | Predicate::Slow(_)));
+        let default = self.default.iter().chain(self.of_packages.iter().flatten());
+        let default = default.filter(|_| !self.ignores_default);
+        self.chosen.iter().chain(default).any(|expr| expr.has(&is_past))
+    }
+
     /// The default filter for tests of this package.
     fn default_of(&self, package: usize) -> Option<&Expr<Leaf>> {
         let own = self.of_packages.get(package).and_then(Option::as_ref);

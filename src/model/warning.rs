@@ -91,4 +91,6 @@ pub enum Warning {
     NextestConfigNotRead,
     /// `--last-failed` was asked for, and no selected test failed or did not run last time.
     NothingUnfinished,
+    /// Tests are chosen by what ran on this machine, and those are divided by their durations.
+    ShardsByHistory,
 }

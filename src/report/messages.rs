@@ -248,6 +248,9 @@ pub fn warning(warning: &Warning) -> String {
         Warning::NothingUnfinished => {
             "no selected test failed or was left unrun last time (`--last-failed`); running all of them".to_owned()
         }
+        Warning::ShardsByHistory => {
+            "tests are chosen by what ran on this machine before, and divided by a file of durations: where other machines choose others, a test may be in no shard; leave out `--last-failed`, `failed()` and `slow()`, or `--durations-file`".to_owned()
+        }
         Warning::SourcesNotThere => {
             "the sources are not in the archive; for tests that read them, `--workspace-remap DIR` names a checkout, and `archive = { include = [\"GLOB\"] }` in the metadata adds files".to_owned()
         }

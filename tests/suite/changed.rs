@@ -93,6 +93,34 @@ fn git(dir: &Path, words: &str) -> String {
 
 const ALL: &str = "alone base dev made top web";
 
+/// Whatever else has the name of a package, and wherever the sources of its targets are.
+#[test]
+fn a_package_is_known_by_more_than_its_name_and_folder() {
+    let repository = Repository::new();
+    let manifest = |name: &str, version: &str, more: &str| {
+        let head = format!("[package]\nname = \"{name}\"\nversion = \"{version}\"\n");
+        format!("{head}edition = \"2024\"\n{more}")
+    };
+    let shared = "[[test]]\nname = \"both\"\npath = \"../../shared/both.rs\"\n";
+    let older = "[dependencies]\nbase = { path = \"../../older/base\" }\n";
+    let package = &repository.0;
+    package.write("shared/both.rs", "#[test] fn passes() {}\n");
+    package
+        .write("rust/alone/Cargo.toml", &manifest("alone", "0.1.0", &(shared.to_owned() + older)));
+    package.write("rust/web/Cargo.toml", &manifest("web", "0.1.0", shared));
+    package.write("older/base/Cargo.toml", &manifest("base", "0.0.1", "[workspace]\n"));
+    package.write("older/base/src/lib.rs", "");
+    repository.partest("--no-run").run().exits(0);
+    repository.commit();
+    package.write("rust/base/src/lib.rs", "#[test] fn passes() {} // changed\n");
+    let (tested, ran) = repository.tested("--changed --lib");
+    assert_eq!(tested, "alone base dev made", "{ran}");
+    repository.reset();
+    package.write("shared/both.rs", "#[test] fn passes() {} // changed\n");
+    let (tested, ran) = repository.tested("--changed --lib");
+    assert_eq!(tested, "alone top web", "{ran}");
+}
+
 #[test]
 fn packages_with_changes_are_tested_and_those_that_depend_on_them() {
     let repository = Repository::new();

@@ -179,6 +179,30 @@ fn a_file_of_durations_balances_the_work_and_a_long_unit_is_named() {
     }
 }
 
+/// What other machines choose is not known, and durations would divide it in another way.
+#[test]
+fn a_choice_by_history_that_durations_divide_is_warned_of() {
+    let package = Package::shop("", "#[test] fn a() {}\n#[test] fn b() {}\n");
+    package.write("durations.toml", "[\"shop/lib/shop\"]\n\"a\" = 2.0\n\"b\" = 1.0\n");
+    let by_durations = "--durations-file durations.toml";
+    let cases = [
+        (format!("{by_durations} --last-failed --shard 1/2"), true),
+        (format!("{by_durations} --shard 1/2"), false),
+        ("--last-failed --shard 1/2".to_owned(), false),
+        (format!("{by_durations} --last-failed"), false),
+    ];
+    let warns = |ran: &Ran| ran.stderr.contains("a test may be in no shard");
+    for (words, expected) in cases {
+        let ran = package.partest().args(&words).run().exits(0);
+        assert_eq!(warns(&ran), expected, "{ran}");
+    }
+    for (expression, expected) in [("slow(<1h)", true), ("not failed()", true), ("all()", false)] {
+        let call = package.partest().args(&format!("{by_durations} --shard 1/2"));
+        let ran = call.arg("-E").arg(expression).run();
+        assert_eq!(warns(&ran), expected, "{ran}");
+    }
+}
+
 #[test]
 fn durations_that_cannot_be_saved_hide_no_verdict() {
     let library = "#[test] fn spoils() { std::fs::write(\"durations.toml\", \"nonsense\").unwrap() }\n\
