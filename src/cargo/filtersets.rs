@@ -8,6 +8,7 @@ use cargo_metadata::{Target, TargetKind};
 use toml::de::DeTable;
 
 use super::build_output::kind_name;
+use super::member_graph::dependencies;
 use super::workspace::{Package, Workspace, crate_name};
 use crate::cli::settings::TestFilter;
 use crate::config::diagnostic::{Diagnostic, Place, Source};
@@ -96,18 +97,6 @@ fn target_names(package: &Package, target: &Target) -> Option<TargetNames> {
         crate_name: crate_name(&target.name),
         binary_id: binary_id(package.cargo.name.as_str(), kind_name(kind), &target.name),
     })
-}
-
-/// The packages of the workspace that this one depends on, in any way: by a path, or as a package
-/// of a registry that the root manifest replaces by a member.
-fn dependencies(package: &Package, all: &[Package], patched: &BTreeSet<String>) -> Vec<usize> {
-    let is_one = |other: &Package| {
-        package.cargo.dependencies.iter().any(|dependency| match &dependency.path {
-            Some(path) => path.as_std_path() == other.dir(),
-            None => patched.contains(&dependency.name) && *other.cargo.name == dependency.name,
-        })
-    };
-    (0..all.len()).filter(|other| is_one(&all[*other])).collect()
 }
 
 /// The packages that `[patch]` replaces by a path.

@@ -9,6 +9,7 @@ pub mod command;
 pub mod environment;
 pub mod filtersets;
 pub mod link_inputs;
+mod member_graph;
 pub mod metadata_cache;
 pub mod root_manifest;
 pub mod rust_version;

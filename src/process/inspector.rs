@@ -25,6 +25,10 @@ pub trait Inspector {
     /// What a process that lives is called: its command line, or whose fork it is.
     fn command_line(&self, pid: u32) -> Option<String>;
 
+    /// Whether it is a fixture that the library has started, or of one: it ends when the worker has, which
+    /// closes its input.
+    fn is_fixture(&self, pid: u32) -> bool;
+
     /// Processes of the worker that came home to us, having lost their parents.
     fn orphans(&self) -> Vec<Orphan>;
 
@@ -47,6 +51,8 @@ pub struct Orphan {
     /// Whether it comes from this worker beyond doubt: its environment says so, or it is in the
     /// worker's group or session, or the worker's own child. It may have left all of that.
     pub is_from_worker: bool,
+    /// Whether it is a fixture that the library has started, or of one.
+    pub is_fixture: bool,
 }
 
 /// A look at one worker.
@@ -88,6 +94,10 @@ impl Inspector for WorkerInspector<'_> {
         Some(if is_fork { format!("fork of {}", self.program.name) } else { command_line(pid) })
     }
 
+    fn is_fixture(&self, pid: u32) -> bool {
+        is_fixture(&environment(pid).unwrap_or_default())
+    }
+
     fn orphans(&self) -> Vec<Orphan> {
         let spared = self.groups.exempted();
         let is_other = |pid: &u32| !self.groups.contains(*pid) && !spared.contains(pid);
@@ -104,7 +114,7 @@ impl Inspector for WorkerInspector<'_> {
         let children = children_of(&self.pid.to_string()).into_iter();
         let unknown = children.filter(|pid| !is_known(*pid));
         let own = |pid| Some(Orphan { is_from_worker: true, ..self.orphan(pid)? });
-        unknown.filter_map(own).collect()
+        unknown.filter_map(own).filter(|orphan| !orphan.is_fixture).collect()
     }
 }
 
@@ -114,14 +124,16 @@ impl WorkerInspector<'_> {
         // One that has ended has nothing to tell, and waits for us to let it go.
         stat.seen()?;
         let (leaders, start_time) = (stat.leaders()?, stat.start_time()?);
-        let origin = origin_of(pid, self.run_id);
+        let environment = environment(pid).unwrap_or_default();
+        let origin = origin_of(&environment, self.run_id);
         // The worker is not reaped yet, so that its number is its own.
         let is_from_worker = origin == Origin::Worker(self.worker) || leaders.contains(&self.pid);
         if !is_from_worker && matches!(origin, Origin::Worker(_)) {
             return None;
         }
         let mark = mark_of(pid).filter(|_| origin != Origin::OtherRun);
-        Some(Orphan { pid, start_time, age: age(start_time), leaders, mark, is_from_worker })
+        let (age, is_fixture) = (age(start_time), is_fixture(&environment));
+        Some(Orphan { pid, start_time, age, leaders, mark, is_from_worker, is_fixture })
     }
 }
 
@@ -155,14 +167,8 @@ enum Origin {
     Unknown,
 }
 
-fn origin_of(pid: u32, run_id: &str) -> Origin {
-    let environment = environment(pid).unwrap_or_default();
-    let value = |name: &str| {
-        let variable = environment
-            .split(|byte| *byte == 0)
-            .find_map(|variable| variable.strip_prefix(name.as_bytes())?.strip_prefix(b"="))?;
-        std::str::from_utf8(variable).ok()
-    };
+fn origin_of(environment: &[u8], run_id: &str) -> Origin {
+    let value = |name: &str| std::str::from_utf8(variable(environment, name)?).ok();
     match value("PARTEST_RUN_ID") {
         Some(run) if run != run_id => Origin::OtherRun,
         Some(_) => value("PARTEST_WORKER")
@@ -170,6 +176,16 @@ fn origin_of(pid: u32, run_id: &str) -> Origin {
             .map_or(Origin::Unknown, Origin::Worker),
         None => Origin::Unknown,
     }
+}
+
+/// Workers do not have this variable.
+fn is_fixture(environment: &[u8]) -> bool {
+    variable(environment, "PARTEST_FIXTURE").is_some()
+}
+
+fn variable<'e>(environment: &'e [u8], name: &str) -> Option<&'e [u8]> {
+    let mut variables = environment.split(|byte| *byte == 0);
+    variables.find_map(|variable| variable.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
 }
 
 #[cfg(all(test, target_os = "linux"))]
@@ -212,7 +228,8 @@ mod tests {
         let mut command = Command::new("sleep");
         command.arg("1000").env("PARTEST_RUN_ID", "ours").env("PARTEST_WORKER", "7");
         let mut child = sleeper(&mut command);
-        let found = [origin_of(child.id(), "ours"), origin_of(child.id(), "other")];
+        let environment = environment(child.id()).unwrap();
+        let found = ["ours", "other"].map(|run| origin_of(&environment, run));
         child.kill().unwrap();
         child.wait().unwrap();
         assert_eq!(found, [Origin::Worker(7), Origin::OtherRun]);

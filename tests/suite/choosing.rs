@@ -133,6 +133,26 @@ fn dependencies_of_any_kind_count() {
     assert_eq!(ids("deps(shop) - rdeps(shop)"), ["till::e"]);
 }
 
+/// A local package between two members is none itself.
+#[test]
+fn dependencies_lead_through_packages_that_are_no_members() {
+    let package = shop("");
+    package.write(
+        "Cargo.toml",
+        "[package]\nname = \"shop\"\nedition = \"2024\"\n[dependencies]\nmid = { path = \"mid\" }\n\
+         [workspace]\nmembers = [\"till\"]\nexclude = [\"mid\"]\n",
+    );
+    let named = |name: &str| format!("[package]\nname = \"{name}\"\nedition = \"2024\"\n");
+    package.write("till/Cargo.toml", &named("till"));
+    package.write("till/src/lib.rs", "#[test] fn e() {}\n");
+    let needs_till = "[target.'cfg(unix)'.dependencies]\ntill = { path = \"../till\" }\n";
+    package.write("mid/Cargo.toml", &(named("mid") + needs_till));
+    package.write("mid/src/lib.rs", "");
+    let ids = |expr: &str| chosen(package.partest().args("--workspace -E").arg(expr));
+    assert_eq!(ids("rdeps(till)"), ["api::d", "shop::a", "shop::b", "shop::slow::c", "till::e"]);
+    assert_eq!(ids("deps(shop) - package(shop)"), ["till::e"]);
+}
+
 #[test]
 fn the_default_filter_chooses_unless_it_is_ignored() {
     let package = shop(

@@ -617,6 +617,23 @@ mod tests {
 }
 "#;
 
+    /// Each process starts its own, which ends when that has, and is not left behind.
+    #[test]
+    fn one_that_the_runner_does_not_know_is_no_leak() {
+        let here = env!("CARGO_MANIFEST_DIR");
+        let manifest = format!(
+            "[dev-dependencies]\n\
+             partest = {{ package = \"cargo-partest\", path = {here:?}, default-features = false }}\n"
+        );
+        let package = Package::shop(&manifest, LIBRARY);
+        for way in ["-j1", "-j2 --isolate", "-j1 --no-agent"] {
+            let ran = package.partest().json().args(way).args("--leaks deny").run().exits(0);
+            let events = events(&ran);
+            let count = |what: &str| events.iter().filter(|event| event.starts_with(what)).count();
+            assert!(count("server+") > 0 && count("server+") == count("server-"), "{ran}");
+        }
+    }
+
     #[test]
     fn it_is_there_once_with_the_runner_and_without() {
         let here = env!("CARGO_MANIFEST_DIR");

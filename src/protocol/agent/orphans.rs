@@ -16,7 +16,7 @@ impl AgentChannel<'_> {
     pub(super) fn adopt(&mut self, orphans: Vec<Orphan>) -> Adoption {
         let (now, mut adoption) = (clock::now(), Adoption::default());
         for orphan in orphans {
-            if let Some(test) = self.owner_of(&orphan) {
+            if let Some(test) = self.owner_of(&orphan).filter(|_| !orphan.is_fixture) {
                 let began = now.checked_sub(orphan.age).unwrap_or(now);
                 self.traces.adopt(orphan.pid, test, orphan.leaders, began);
                 adoption.found.push(orphan.pid);
@@ -44,7 +44,8 @@ impl AgentChannel<'_> {
     pub(super) fn look_for_ends(&mut self, look: &dyn Inspector, now: Instant) {
         let is_there = |pid: u32| look.process(pid).is_some_and(|seen| self.is_it(pid, &seen, now));
         let open = self.traces.pending_processes();
-        let gone: Vec<u32> = open.filter(|pid| !is_there(*pid)).collect();
+        let is_over = |pid: &u32| !is_there(*pid) || look.is_fixture(*pid);
+        let gone: Vec<u32> = open.filter(is_over).collect();
         gone.into_iter().for_each(|pid| self.traces.is_gone(Subject::Process { pid }, now));
     }
 
@@ -91,6 +92,9 @@ impl AgentChannel<'_> {
     ) {
         match self.observations.look(subject, seen, now) {
             Conclusion::Gone => self.traces.is_gone(subject, now),
+            Conclusion::Stays { .. } if is_fixture(subject, look) => {
+                self.traces.is_gone(subject, now);
+            }
             Conclusion::Stays { was_waiting } => {
                 let name = match subject {
                     Subject::Thread { tid, .. } => look.thread_name(tid),
@@ -154,4 +158,10 @@ impl AgentChannel<'_> {
             false => only(&starters),
         }
     }
+}
+
+/// A fixture is to outlive its test. What it has not ended itself when its process has is looked at
+/// like any other orphan.
+fn is_fixture(subject: Subject, look: &dyn Inspector) -> bool {
+    matches!(subject, Subject::Process { pid } if look.is_fixture(pid))
 }

@@ -24,6 +24,9 @@ impl Inspector for Nobody {
     fn command_line(&self, _pid: u32) -> Option<String> {
         None
     }
+    fn is_fixture(&self, _pid: u32) -> bool {
+        false
+    }
     fn orphans(&self) -> Vec<Orphan> {
         Vec::new()
     }
@@ -47,6 +50,9 @@ impl Inspector for Dying {
     }
     fn command_line(&self, _pid: u32) -> Option<String> {
         None
+    }
+    fn is_fixture(&self, _pid: u32) -> bool {
+        false
     }
     fn orphans(&self) -> Vec<Orphan> {
         Vec::new()
@@ -238,6 +244,9 @@ impl Inspector for Strays {
     fn command_line(&self, pid: u32) -> Option<String> {
         Some(format!("number {pid}"))
     }
+    fn is_fixture(&self, _pid: u32) -> bool {
+        false
+    }
     fn orphans(&self) -> Vec<Orphan> {
         self.0.clone()
     }
@@ -254,6 +263,7 @@ fn stray(pid: u32, leader: u32, mark: Option<u32>) -> Orphan {
         leaders: [leader; 2],
         mark,
         is_from_worker: true,
+        is_fixture: false,
     }
 }
 
