@@ -42,7 +42,9 @@ impl Archive {
             Ok(text)
         };
         let text = first().map_err(|error| {
-            wrong(format!("it is no archive of `cargo partest archive`, or damaged: {error}"))
+            wrong(format!(
+                "it is not an archive made by `cargo partest archive`, or it is damaged: {error}"
+            ))
         })?;
         let damaged = |error: serde_json::Error| wrong(format!("it is damaged: {error}"));
         let header: Header = serde_json::from_slice(&text).map_err(damaged)?;

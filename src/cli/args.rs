@@ -10,36 +10,16 @@ use super::changed_args::ChangedArgs;
 use super::debug_args::DebugArgs;
 use super::doctest_args::DoctestArgs;
 use super::doctor_args::DoctorArgs;
+use super::examples::{EXAMPLES, LONG_EXAMPLES};
 use super::filter_args::FilterArgs;
 use super::metadata_args::MetadataCommand;
+use super::number;
 use super::output_args::OutputArgs;
 use super::profile_args::ProfileArgs;
 use super::report_args::ReportArgs;
 use super::setup_args::SetupCommand;
 use super::shard_args::{MergeArgs, ShardArgs};
 use super::watch_args::WatchArgs;
-
-const EXAMPLES: &str = "\
-Examples:
-  cargo partest                      run the tests of the default packages
-  cargo partest -j8 db::             tests whose name contains `db::`, on 8 slots
-  cargo partest -p web --test api    one test binary of one package
-  cargo partest -- --ignored         pass flags to libtest after `--`
-
-Policies are keys of [package.metadata.partest] in Cargo.toml. Also: archive, bisect, doctor, init,
-explain, merge, hook, migrate, schema, self-check, completions, man.";
-
-const LONG_EXAMPLES: &str = "\
-After `--`, as with cargo test: FILTERS, --ignored, --include-ignored, --skip FILTER,
---exact, --nocapture, --show-output, --test-threads N.
-
-Exit codes: 0 success; 1 error of cargo partest itself; 2 invalid usage or metadata;
-4 no tests to run; 100 a test failed; 101 the build failed; 102 a denied leak;
-105 a fixture failed; 130 interrupted.
-
-Environment: CARGO, CARGO_TERM_COLOR, CARGO_TERM_PROGRESS_WHEN, CARGO_TERM_QUIET,
-CARGO_TERM_VERBOSE, NO_COLOR, CLICOLOR_FORCE, RUST_TEST_THREADS, RUST_TEST_NOCAPTURE,
-PARTEST_PROFILE, GITHUB_ACTIONS, GITLAB_CI, BUILDKITE, TEAMCITY_VERSION, TF_BUILD.";
 
 /// Run tests in parallel over a pool of processes, by per-module policy
 #[derive(Debug, Parser)]
@@ -191,7 +171,7 @@ pub struct RunArgs {
     )]
     pub run_timeout: Option<std::time::Duration>,
     /// Retry a failed test up to N times
-    #[arg(long, value_name = "N", global = true, value_parser = super::number::parse::<usize>)]
+    #[arg(long, value_name = "N", global = true, value_parser = number::parse::<usize>)]
     pub retries: Option<usize>,
     /// Whether tests that pass on a retry count as passed or failed: pass, fail
     #[arg(
@@ -221,9 +201,16 @@ pub struct RunArgs {
     #[arg(long, global = true, hide_short_help = true)]
     pub no_fail_fast: bool,
     /// Stop the run after N test processes have crashed
-    #[arg(long, value_name = "N", global = true, default_value = "100", hide_short_help = true)]
+    #[arg(
+        long,
+        value_name = "N",
+        global = true,
+        default_value = "100",
+        value_parser = number::at_least_one,
+        hide_short_help = true
+    )]
     pub max_crashes: std::num::NonZeroUsize,
-    /// Behavior if there are no tests to run
+    /// What to do if there are no tests to run
     #[arg(
         long,
         value_name = "ACTION",

@@ -40,6 +40,11 @@ pub fn parse(words: &[OsString]) -> Args {
     if asks_for_reference(words) {
         print_reference();
     }
+    if matches!(words, [_, word] if word == "--help" || word == "help") {
+        // A closed pipe is no error.
+        let _ = with_all_commands().print_long_help();
+        std::process::exit(0)
+    }
     let is_json = asks_for_json(words);
     let parsed = parse_quickly(words).map_or_else(|| Args::try_parse_from(words), Ok);
     let parsed = parsed.and_then(|args| match format_of_runs(&args) {
@@ -66,6 +71,11 @@ fn parse_quickly(words: &[OsString]) -> Option<Args> {
 /// A command with all options, and no commands below it.
 pub fn options_command() -> Command {
     Options::augment_args(Command::new("cargo partest"))
+}
+
+/// The command line with all of its commands: a summary lists those that most people need.
+pub fn with_all_commands() -> Command {
+    Args::command().mut_subcommands(|command| command.hide(false))
 }
 
 /// What is wrong if the format of a run is asked of a command that runs nothing.

@@ -9,6 +9,7 @@ pub mod command_line;
 pub mod debug_args;
 pub mod doctest_args;
 pub mod doctor_args;
+pub mod examples;
 pub mod filter_args;
 pub mod flag_defaults;
 mod hints;

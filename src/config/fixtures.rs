@@ -89,7 +89,7 @@ impl Reader<'_> {
                 "start" => keys.start = self.command(value, "start"),
                 "test" => keys.test = self.text(value, "test", "the id of a test"),
                 "ready" => keys.ready = self.ready(value),
-                "timeout" => keys.timeout = self.timeout(value).map(|at| at.value),
+                "timeout" => keys.timeout = self.timeout(value, "timeout").map(|at| at.value),
                 "stop" => self.stop(value, &mut keys),
                 "env" => keys.env = self.env(value).map(|at| at.value).unwrap_or_default(),
                 "scope" => keys.scope = self.scope(value),

@@ -44,7 +44,7 @@ impl Reader<'_> {
             "slots" => keys.slots = self.count(value, "slots", 1),
             "retries" => keys.retries = self.retries(value),
             "locks" => keys.locks = self.locks(value),
-            "timeout" => keys.timeout = self.timeout(value),
+            "timeout" => keys.timeout = self.timeout(value, "timeout"),
             "slow" => keys.slow = self.duration(value, "slow"),
             word @ ("linger" | "leak-timeout") => {
                 if keys.linger.is_some() {

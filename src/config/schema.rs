@@ -166,7 +166,7 @@ impl Reader<'_> {
                 "default-filter" => {
                     config.default_filter = self.text(value, "default-filter", "an expression");
                 }
-                "run-timeout" => config.run_timeout = self.timeout(value),
+                "run-timeout" => config.run_timeout = self.timeout(value, "run-timeout"),
                 "overcommit" => config.overcommit = self.count(value, "overcommit", 1),
                 "early" => config.early = self.boolean(value, "early"),
                 "learn" => config.learn = self.boolean(value, "learn"),

@@ -156,11 +156,11 @@ impl Reader<'_> {
         }
     }
 
-    pub(super) fn timeout(&mut self, value: &Value<'_>) -> Option<At<Duration>> {
-        let found = self.duration(value, "timeout")?;
+    pub(super) fn timeout(&mut self, value: &Value<'_>, key: &str) -> Option<At<Duration>> {
+        let found = self.duration(value, key)?;
         if found.value.is_zero() {
-            let help = "remove `timeout` to let tests take as long as they need";
-            self.wrong(value.span(), "`timeout` must not be zero".into(), help);
+            let help = format!("remove `{key}` to set no limit");
+            self.wrong(value.span(), format!("`{key}` must not be zero"), help);
         }
         Some(found)
     }

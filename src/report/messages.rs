@@ -226,7 +226,7 @@ pub fn warning(warning: &Warning) -> String {
             count(*number, "process")
         ),
         Warning::RunTimedOut { limit } => format!(
-            "the run timed out after {limit:?} (run-timeout); tests that had not started were not run"
+            "the run timed out after {limit:?} (run-timeout); tests that have not started are not run"
         ),
         Warning::TooManyCrashes { workers } => format!(
             "stopped the run: {} crashed while running tests (--max-crashes {workers}); tests that had not started were not run",

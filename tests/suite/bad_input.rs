@@ -25,6 +25,17 @@ const PASSING: &str = "#[cfg(test)] mod tests { #[test] fn opens() {} }";
 mod metadata {
     use super::*;
 
+    #[test]
+    fn a_limit_of_nothing_is_told_by_its_key_or_flag() {
+        let limit = "[workspace.metadata.partest]\nrun-timeout = \"0s\"\n";
+        let package = Package::shop(limit, PASSING);
+        let ran = package.partest().run().exits(2);
+        assert!(ran.stderr.contains("error: `run-timeout` must not be zero\n"), "{ran}");
+        assert!(ran.stderr.contains("remove `run-timeout` to set no limit"), "{ran}");
+        let ran = Package::shop("", PASSING).partest().args("--max-crashes 0").run().exits(2);
+        assert!(ran.stderr.contains("expected a number, 1 or more"), "{ran}");
+    }
+
     const WRONG_KEYS: &str = r#"error: unknown key `treads`
  --> Cargo.toml:9:1
   |

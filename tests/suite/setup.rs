@@ -215,6 +215,15 @@ fn shells_get_completions_and_man_a_page() {
     let (code, page, _) = partest(folder.path(), &["man"]);
     assert_eq!(code, 0);
     assert!(page.contains(".TH cargo-partest 1") && page.contains("\\-\\-no\\-partition"));
+    let lines: Vec<&str> = page.lines().collect();
+    for entry in lines.windows(3).filter(|lines| lines[0] == ".TP") {
+        assert!(!entry[2].is_empty(), "{} is not described", entry[1]);
+    }
+    let (_, help, _) = partest(folder.path(), &["--help"]);
+    for command in ["archive", "bisect", "self-check"] {
+        assert!(page.contains(&format!("\\fB{}\\fR\n", command.replace('-', "\\-"))), "{command}");
+        assert!(help.contains(&format!("\n  {command} ")), "{command}");
+    }
 }
 
 /// What bash reads must be a script that bash takes.
