@@ -42,9 +42,12 @@ impl Archive {
             Ok(text)
         };
         let text = first().map_err(|error| {
-            wrong(format!(
-                "it is not an archive made by `cargo partest archive`, or it is damaged: {error}"
-            ))
+            const OTHER: &str = "it is not an archive made by `cargo partest archive`";
+            match error.to_string() {
+                // No file of this compression begins so.
+                why if why.contains("BadMagicNumber") => wrong(OTHER.to_owned()),
+                why => wrong(format!("{OTHER}, or it is damaged: {why}")),
+            }
         })?;
         let damaged = |error: serde_json::Error| wrong(format!("it is damaged: {error}"));
         let header: Header = serde_json::from_slice(&text).map_err(damaged)?;

@@ -72,7 +72,7 @@ const EXPECTED: &str =
 
 fn number(text: &str) -> Result<usize, String> {
     match text.parse() {
-        Ok(0) => Err("shards are counted from 1 on".to_owned()),
+        Ok(0) => Err("shards are numbered from 1".to_owned()),
         Ok(number) if number <= shard_variables::MOST => Ok(number),
         Ok(_) => Err(format!("more than {} shards are not supported", shard_variables::MOST)),
         Err(_) => Err(EXPECTED.to_owned()),

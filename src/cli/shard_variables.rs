@@ -131,7 +131,7 @@ fn nothing_found(total: Option<usize>) -> String {
         Some(_) => "",
     };
     format!(
-        "no engine has set its variables; looked for {}; write `--shard I/N`{hint}",
+        "no CI system's shard variables are set; looked for {}; write `--shard I/N`{hint}",
         looked_for.join(", ")
     )
 }

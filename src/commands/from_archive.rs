@@ -72,7 +72,7 @@ pub fn open(args: &Args) -> Result<Option<Archive>> {
 fn refuse_other_flags(args: &Args) -> Result<()> {
     if args.options.running.keep_fixtures {
         return Err(Error::usage(
-            "`--keep-fixtures` and `--archive` exclude each other: fixtures of an archive end with the run, before its files are removed".to_owned(),
+            "`--keep-fixtures` cannot be used with `--archive`: fixtures of an archive end with the run, before its files are removed".to_owned(),
         ));
     }
     let changed = args.options.changed.changed.as_ref().map(|_| "--changed".to_owned());
@@ -81,7 +81,7 @@ fn refuse_other_flags(args: &Args) -> Result<()> {
     let of_build = command::flags_of_build(&args.options.cargo).into_iter().next();
     match of_build.or(changed).or(no_run).or(baseline) {
         Some(flag) => Err(Error::usage(format!(
-            "`{flag}` and `--archive` exclude each other: what is in the archive was decided by `cargo partest archive`; choose among its tests with filters"
+            "`{flag}` cannot be used with `--archive`: what is in the archive was decided by `cargo partest archive`; choose among its tests with filters"
         ))),
         None => Ok(()),
     }

@@ -47,7 +47,7 @@ impl StreamFile {
         match is_ours {
             true => Ok(file),
             false => Err(format!(
-                "`{named}` is no result of `cargo partest --message-format json`: no `run-started` is in it"
+                "`{named}` is not a result of `cargo partest --message-format json`: no `run-started` is in it"
             )),
         }
     }

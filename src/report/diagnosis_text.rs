@@ -70,7 +70,7 @@ pub fn diagnosis(found: &Diagnosis, has_written: bool, view: &View<'_>, paint: P
     let is_all = !found.is_cut_short && !found.is_interrupted;
     let is_faster = is_faster || !found.shared_fixtures.is_empty();
     if found.splittable.is_empty() && !is_faster && is_all {
-        summary.push("no other policy would make them faster".to_owned());
+        summary.push("no policy change would make the suite faster".to_owned());
     }
     summary.extend(left_out(found));
     let runs = count(found.runs, "run");

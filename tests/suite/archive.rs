@@ -310,7 +310,7 @@ fn what_a_run_of_an_archive_says_can_be_typed() {
     package.partest().args("archive --file suite.tar.zst").run().exits(0);
     let call = |words: &str| package.partest().args(words).env("TMPDIR", &tmp);
     let ran = call("run --archive suite.tar.zst -j0 --lib").run().exits(2);
-    assert!(ran.stderr.contains("`--lib` and `--archive` exclude each other"), "{ran}");
+    assert!(ran.stderr.contains("`--lib` cannot be used with `--archive`"), "{ran}");
 
     let words = "run --archive suite.tar.zst -j0 --retries 1 -- --test-threads 1";
     let ran = call(words).run().exits(100);
@@ -348,7 +348,7 @@ fn what_a_run_of_an_archive_says_can_be_typed() {
         assert!(ran.stderr.contains("`--archive` is for `run`, `plan`, `list`"), "{ran}");
     }
     let ran = call("run --archive suite.tar.zst --keep-fixtures").run().exits(2);
-    assert!(ran.stderr.contains("`--keep-fixtures` and `--archive` exclude"), "{ran}");
+    assert!(ran.stderr.contains("`--keep-fixtures` cannot be used with `--archive`"), "{ran}");
     assert!(has_no_archive(&tmp));
 }
 
@@ -497,7 +497,7 @@ fn a_damaged_or_hostile_archive_writes_nothing_outside_and_runs_nothing() {
     fs::write(&bad, &flipped).unwrap();
     rejected("a wrong checksum", "damaged");
     fs::write(&bad, "no archive").unwrap();
-    rejected("a text", "is no archive");
+    rejected("a text", "it is not an archive made by `cargo partest archive`");
     fs::remove_file(&bad).unwrap();
     rejected("nothing", "No such file");
 }

@@ -313,7 +313,7 @@ fn what_is_missing_or_twice_is_named() {
         &["shard 2/3 appears twice: in `", "/2` and `", "/again`"],
     );
     files.are_refused(&["1", "doubled", "3"], &["shard 2/3 appears twice"]);
-    files.are_refused(&["1", "2", "3", "log"], &["/log` is no result of `cargo partest"]);
+    files.are_refused(&["1", "2", "3", "log"], &["/log` is not a result of `cargo partest"]);
     files.are_refused(&["1", "2", "nowhere"], &["cannot read `", "/nowhere`"]);
     // The machine of a shard died, and the shard was started again.
     for names in [&["1", "half", "3", "2"][..], &["1", "appended", "3"], &["failed", "1", "2", "3"]]

@@ -208,7 +208,7 @@ fn init_adds_comments_once_and_nothing_changes_by_them() {
     let again = package.partest().args("init").run().exits(2);
     let place = format!("Cargo.toml:{}", package.line_of("Cargo.toml", "[workspace.metadata"));
     assert!(
-        again.stderr.contains(&format!("error: {place} has settings of cargo partest")),
+        again.stderr.contains(&format!("error: {place} already has cargo partest settings")),
         "{again}"
     );
     assert_eq!(manifest(), written);

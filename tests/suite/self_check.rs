@@ -42,7 +42,7 @@ fn all_works_here_but_a_terminal() {
     assert_eq!(checks(&ran).len(), 10, "{ran}");
     assert!(is_empty(folder.path()));
     let human = call(folder.path()).run().exits(0);
-    assert!(human.stdout.contains("works    agent          it is loaded"), "{human}");
+    assert!(human.stdout.contains("works    agent          the agent loads"), "{human}");
     assert!(human.stdout.contains("missing  terminal       stderr is not a terminal"), "{human}");
 }
 

@@ -21,7 +21,7 @@ pub fn init(args: &InitArgs, project: Project<'_>) -> Result<String> {
     let manifest = project.workspace.root_source()?;
     if let Some(place) = declared(project)? {
         return Err(Error::usage(format!(
-            "{place} has settings of cargo partest already, and stays as it is; `cargo partest plan` shows what they do"
+            "{place} already has cargo partest settings; nothing was changed; `cargo partest plan` shows what they do"
         )));
     }
     let section = if has_table(&manifest.text, "workspace") { "workspace" } else { "package" };

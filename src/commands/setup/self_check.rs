@@ -164,7 +164,7 @@ fn seen_in(ran: &Ran) -> Vec<Check> {
         check(
             "agent",
             has_agent,
-            "it is loaded into test processes",
+            "the agent loads into test processes",
             "it is not loaded: verdicts are the same, leaks and what tests share are not seen",
         ),
         check(
@@ -176,7 +176,7 @@ fn seen_in(ran: &Ran) -> Vec<Check> {
         check(
             "places",
             is_placed,
-            "it is named with its file and line",
+            "a leak is reported with its file and line",
             "what is left behind is named without its file and line",
         ),
         check(
