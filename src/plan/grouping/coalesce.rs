@@ -8,6 +8,9 @@ use crate::config::policy::covers;
 use crate::discovery::listing::Listing;
 use crate::plan::group::{Group, Isolation, SHORT};
 
+/// Why groups share a process that their own rules would keep apart.
+const TOGETHER: &str = "auto: less than 0.1 s in all, so they share a process";
+
 /// Merges the groups of a binary, from `first` on, that have no explicit policy, while all of their
 /// tests together are short: they share a process as under `cargo test`.
 pub(super) fn coalesce(groups: &mut Vec<Group>, first: usize) {
@@ -29,9 +32,9 @@ pub(super) fn coalesce(groups: &mut Vec<Group>, first: usize) {
             continue;
         };
         if group.isolation == Isolation::Unit {
-            (other.isolation, other.why) = (Isolation::Unit, group.why);
-            other.threading = group.threading;
+            (other.isolation, other.threading) = (Isolation::Unit, group.threading);
         }
+        other.why = TOGETHER.to_owned();
         other.node = common(&other.node, &group.node);
         other.tests.append(&mut group.tests);
         other.tests.sort_by_key(|test| test.id);

@@ -249,6 +249,9 @@ fn groups_that_nobody_has_asked_for_share_a_process_while_all_of_it_is_short() {
         coalesce(&mut groups, 1);
         let in_order = |group: &Group| group.tests.is_sorted_by_key(|test| test.id);
         assert!(groups.iter().all(in_order));
+        // What would keep one of them in one process is not why they share it.
+        let says_so = |group: &Group| group.why.contains("they share a process");
+        assert!(groups.iter().all(|group| says_so(group) == (group.tests.len() > 1)));
         let show = |g: &Group| format!("{}({:?})*{}", g.node, g.isolation, g.tests.len());
         groups.iter().map(show).collect::<Vec<_>>()
     };
