@@ -154,7 +154,9 @@ fn is_inside(path: &str) -> bool {
         && parts.all(|part| is_plain(&part))
         // What `components` smooths over.
         && !path.split('/').any(|part| part.is_empty() || part == ".")
-        && !path.contains(['\\', '\0', ':'])
+        && !path.contains('\0')
+        // Elsewhere these are letters of a name.
+        && !(cfg!(windows) && path.contains(['\\', ':']))
 }
 
 #[cfg(test)]
@@ -197,11 +199,14 @@ mod tests {
             "other/a",
             "C:\\a",
             "target\\..\\a",
-            "target/a:b",
             "./target/a",
+            "target/a\0b",
         ];
         for path in outside {
             assert!(!is_inside(path), "{path}");
+        }
+        for path in ["target/a:b", "workspace/a\\..\\b"] {
+            assert_eq!(is_inside(path), cfg!(unix), "{path}");
         }
     }
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use cargo_metadata::Message;
 use tempfile::TempDir;
 
 use super::compiled_paths::TMP;
@@ -84,6 +85,14 @@ impl Extraction {
         };
         let contents =
             self.archive.remapped(&Remap::new(self.archive.contents.roots.iter().map(root)))?;
+        // A build script that has written nothing has left no file that an entry would be for.
+        let out_dirs = contents.messages.iter().filter_map(|message| match message {
+            Message::BuildScriptExecuted(script) => Some(script.out_dir.as_std_path()),
+            _ => None,
+        });
+        for dir in out_dirs.filter(|dir| dir.starts_with(self.dir())) {
+            let _ = fs::create_dir_all(dir);
+        }
         for package in &contents.packages {
             let dir = package.manifest_path.parent().map(|dir| dir.as_std_path());
             if let Some(missing) = dir.filter(|dir| !dir.is_dir()) {

@@ -90,8 +90,8 @@ mod tests {
             assert_eq!(parse(text), second, "{text}");
         }
         for (text, why) in [
-            ("0/5", "counted from 1"),
-            ("1/0", "counted from 1"),
+            ("0/5", "numbered from 1"),
+            ("1/0", "numbered from 1"),
             ("6/5", "the last one of 5 is 5/5"),
             ("2", "expected I/N"),
             ("a/b", "expected I/N"),

@@ -45,6 +45,8 @@ pub fn write(project: Project<'_>, record: BuildRecord, interrupts: &Interrupts)
     let doctests = doctests_of(project, &record.doctest_packages, interrupts);
     let entries = files.into_entries().map_err(|error| wrong(error.to_string()))?;
     let (contents, sources) = contents(project, record, &roots, entries, doctests);
+    // Before anything is written that could not be read.
+    contents.check_entries().map_err(wrong)?;
     let left_out = LeftOutDoctests::new(contents.doctests.clone());
     notes.extend(left_out.map(|left_out| left_out.to_string()));
     let written = writer::write(path, &contents, &sources, &|| !interrupts.is_interrupted());

@@ -431,6 +431,29 @@ fn write(path: &Path, entries: &[(String, Vec<u8>)], kind: EntryType) {
 }
 
 #[test]
+fn a_file_may_have_any_name_and_a_build_script_may_write_nothing() {
+    let library = r#"
+        #[test]
+        fn finds_both() {
+            assert!(std::path::Path::new(&std::env::var("OUT_DIR").unwrap()).is_dir());
+            assert!(std::path::Path::new("data/10:00 a\\b.txt").exists());
+        }
+    "#;
+    let include = "[workspace.metadata.partest.archive]\ninclude = [\"data/*\"]\n";
+    let package = Package::shop(include, library);
+    package.write("build.rs", "fn main() {}\n");
+    package.write("data/10:00 a\\b.txt", "");
+    let archive = package.path("target/suite.tar.zst").display().to_string();
+    package.partest().args("archive --file").arg(&archive).run().exits(0);
+    // Elsewhere, as nothing else is there.
+    fs::rename(package.path("src"), package.path("gone")).unwrap();
+    fs::rename(package.path("target/debug"), package.path("target/gone")).unwrap();
+    fs::rename(package.path("Cargo.toml"), package.path("Cargo.gone")).unwrap();
+    let ran = package.partest().args("run --archive").arg(&archive).json().run().exits(0);
+    assert_eq!(ran.ids("passed"), ["shop::finds_both"], "{ran}");
+}
+
+#[test]
 fn a_damaged_or_hostile_archive_writes_nothing_outside_and_runs_nothing() {
     let package = Package::shop(SMALL, "#[test] fn opens() {}\n");
     package.partest().args("archive --file good.tar.zst").run().exits(0);

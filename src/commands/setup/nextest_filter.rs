@@ -25,7 +25,7 @@ pub fn node_of(filter: &str) -> Option<Node> {
         let argument = rest.strip_suffix(')')?.trim();
         let former = match predicate.trim() {
             "package" => package.replace(name_of(argument)?),
-            "binary" => binary.replace(name_of(argument)?),
+            "binary" => binary.replace(crate_of(argument)?),
             "binary_id" => {
                 let (of, name) = id_of(argument)?;
                 package.replace(of).or(binary.replace(name))
@@ -59,7 +59,12 @@ fn id_of(argument: &str) -> Option<(String, String)> {
         return Some((package, library));
     };
     let name = name.strip_prefix("bin/").unwrap_or(name);
-    Some((name_of(package)?, name_of(name)?))
+    Some((name_of(package)?, crate_of(name)?))
+}
+
+/// The same of a binary, which is named as its crate is.
+fn crate_of(argument: &str) -> Option<String> {
+    Some(name_of(argument)?.replace('-', "_"))
 }
 
 /// `name` or `=name`, which match one package or binary.
@@ -101,6 +106,8 @@ mod tests {
             ("binary(=server) and test(/^db::/)", path("server::db")),
             ("binary(server) & test(/^db::opens$/)", path("server::db::opens")),
             ("package(web) and binary(it)", path_in("it", Some("web"))),
+            ("binary(my-test)", path("my_test")),
+            ("binary_id(web-api::my-test) & test(/^m::/)", path_in("my_test::m", Some("web-api"))),
             ("binary_id(web::it)", path_in("it", Some("web"))),
             ("binary_id(=web::bin/it) & test(/^db::/)", path_in("it::db", Some("web"))),
             ("binary_id(web-api)", path_in("web_api", Some("web-api"))),
