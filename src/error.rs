@@ -72,6 +72,11 @@ pub enum Error {
     Scratch(std::io::Error),
     #[error("cannot stop a fixture: {0}")]
     Fixture(String),
+    /// Tests that are examined cannot run without it.
+    #[error("{0}")]
+    FixtureLost(String),
+    #[error("{0}")]
+    NoTests(String),
     #[error("cannot write the result to stdout: {0}")]
     Result(std::io::Error),
     #[error("interrupted")]
@@ -139,6 +144,8 @@ impl Error {
             Error::Metadata { .. } => Exit::Usage,
             Error::Build { .. } | Error::Cargo(_) => Exit::BuildFailed,
             Error::Interrupted => Exit::Interrupted,
+            Error::FixtureLost(_) => Exit::FixtureFailed,
+            Error::NoTests(_) => Exit::NoTests,
             _ => Exit::Error,
         }
     }

@@ -141,7 +141,7 @@ mod tests {
         let patch = "[patch.crates-io]\nshop = { path = \"vendor/shop\" }\nlog = { git = \"x\" }\n";
         std::fs::write(&file, patch).unwrap();
         assert_eq!(patched_by_config(&file), [top.path().join("vendor/shop")]);
-        assert_eq!(patched_by_config(&top.path().join("other.toml")), [PathBuf::new(); 0]);
+        assert!(patched_by_config(&top.path().join("other.toml")).is_empty());
     }
 
     #[test]

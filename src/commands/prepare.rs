@@ -292,7 +292,8 @@ impl Loaded {
                 let mut history = History::load(&workspace.state_dir, warnings);
                 // Every machine has to make the same plan. And what is kept apart without being
                 // declared shall show.
-                if settings.shard.is_some() || matches!(settings.task, Task::Doctor(_)) {
+                let examines = matches!(settings.task, Task::Doctor(_) | Task::Bisect(_));
+                if settings.shard.is_some() || examines {
                     history.learnt = LearntLocks::default();
                 }
                 (lists, history)

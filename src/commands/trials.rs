@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::fixture::kept::KeptFixtures;
 use crate::leaks::baseline::{self, Baseline};
 use crate::model::event::Event;
+use crate::model::outcome::Outcome;
 use crate::model::state_change::StateChange;
 use crate::model::test::TestId;
 use crate::model::verdict::Verdict;
@@ -100,6 +101,12 @@ impl<'r> Trials<'r> {
         let summary = summary?;
         if summary.interrupted || self.is_interrupted() {
             return Err(Error::Interrupted);
+        }
+        // Nothing is known of a test that could not run.
+        let blocked = verdicts.values().find(|verdict| verdict.outcome == Outcome::Blocked);
+        if let Some(blocked) = blocked {
+            let why = blocked.reason.as_ref().map(ToString::to_string).unwrap_or_default();
+            return Err(Error::FixtureLost(why));
         }
         let is_complete = !summary.timed_out;
         Ok(Tried { verdicts, state: context.state, changes: changed, is_complete })

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::bisection::TestSet;
 use super::interference::{Interference, SharedThing};
 use super::test::TestId;
+use super::toml_string::toml_string;
 
 /// A way to run the suite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -177,9 +178,9 @@ impl PolicyLine {
                 vec![("policy", "\"split\"".to_owned()), ("isolate", "true".to_owned())]
             }
             PolicyLine::OneThread => vec![("threads", "1".to_owned())],
-            PolicyLine::Lock(name) => vec![("locks", format!("[{name:?}]"))],
+            PolicyLine::Lock(name) => vec![("locks", format!("[{}]", toml_string(name)))],
             PolicyLine::LockAndOneThread(name) => {
-                vec![("locks", format!("[{name:?}]")), ("threads", "1".to_owned())]
+                vec![("locks", format!("[{}]", toml_string(name))), ("threads", "1".to_owned())]
             }
             PolicyLine::Exclusive => vec![("exclusive", "true".to_owned())],
             PolicyLine::All(lines) => PolicyLine::keys_of_all(lines),

@@ -30,6 +30,7 @@ pub mod summary;
 pub mod test;
 pub mod test_output;
 pub mod thing;
+pub mod toml_string;
 pub mod verdict;
 pub mod warning;
 pub mod worker_span;

@@ -13,6 +13,7 @@ use crate::model::diagnosis::{
 use crate::model::duration::{brief, written};
 use crate::model::interference::SharedThing;
 use crate::model::test::TestId;
+use crate::model::toml_string::toml_string;
 
 pub fn phase(phase: Phase) -> String {
     match phase {
@@ -175,7 +176,7 @@ fn line(suggestion: &Suggestion, has_written: bool) -> String {
         0 => "not tried".to_owned(),
         runs => format!("passed in {}", count(*runs, "run")),
     };
-    format!("    {node:?} = {line}  # {gain}{proof}")
+    format!("    {} = {line}  # {gain}{proof}", toml_string(node))
 }
 
 /// No line helps: somebody has to write the fixture.

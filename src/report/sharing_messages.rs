@@ -5,6 +5,7 @@ use super::view::View;
 use crate::model::interference::{Interference, InterferenceKind, LearntLock, SharedThing};
 use crate::model::printable::printable;
 use crate::model::test::TestId;
+use crate::model::toml_string::toml_string;
 
 /// Why a test failed that passed by itself, in one line, and in another one what keeps it from that.
 pub fn interfered(view: &View<'_>, test: TestId, found: &Interference) -> [String; 2] {
@@ -34,7 +35,7 @@ pub fn module_of(id: &str) -> &str {
 
 /// What keeps tests of these nodes apart.
 pub fn lock_in_metadata([one, other]: &[String; 2], lock: &str) -> String {
-    let key = |node: &str| format!("{node:?} = {{ locks = [{lock:?}] }}");
+    let key = |node: &str| format!("{} = {{ locks = [{}] }}", toml_string(node), toml_string(lock));
     let keys = if one == other { key(one) } else { format!("{}, {}", key(one), key(other)) };
     format!("to declare it below [package.metadata.partest.modules]: {keys}")
 }

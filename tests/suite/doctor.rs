@@ -409,7 +409,7 @@ fn a_budget_that_is_spent_is_told(package: &Package) {
     assert_eq!(manifest(package), before);
     let ran = package.partest().args("doctor --budget soon").run().exits(2);
     assert!(ran.stderr.contains("expected a number and a unit"), "{ran}");
-    let ran = package.partest().args("doctor nowhere").run().exits(2);
+    let ran = package.partest().args("doctor nowhere").run().exits(4);
     assert!(ran.stderr.contains("no test to examine"), "{ran}");
 }
 

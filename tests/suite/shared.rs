@@ -441,6 +441,17 @@ mod that_cannot_serve {
         );
     }
 
+    /// A test that cannot run has neither passed nor failed.
+    #[test]
+    fn nothing_is_found_out_about_tests_that_cannot_run() {
+        let package = served("echo no disk; exit 3", "");
+        for command in ["bisect shop::api::one", "doctor api::"] {
+            let ran = package.partest().args(command).run().exits(105);
+            assert!(ran.stderr.contains("error: fixture server failed: "), "{ran}");
+            assert!(!ran.stdout.contains("passed"), "{ran}");
+        }
+    }
+
     #[test]
     fn others_run_all_the_same() {
         let ran = served("exit 3", "").partest().json().args("-j2").run().exits(105);

@@ -36,7 +36,7 @@ pub fn run(
     let tests = groups.iter().map(|group| group.tests.len()).sum();
     if tests == 0 {
         let tip = "no test to examine: `cargo partest list` shows what there is";
-        return Err(Error::usage(tip.to_owned()));
+        return Err(Error::NoTests(tip.to_owned()));
     }
     let budget = Budget::start(task.budget);
     trials.ends_at = budget.ends_at();
